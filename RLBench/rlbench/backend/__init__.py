@@ -1,0 +1,1 @@
+"""Engine-neutral logic: tasks, conditions, waypoints, placement, demonstrations."""

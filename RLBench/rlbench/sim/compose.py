@@ -1,0 +1,122 @@
+"""Build one MuJoCo model from base scene, robot, task scene and the camera table."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import mujoco
+
+from rlbench.backend.exceptions import SceneError
+from rlbench.cameras import CAMERAS, mujoco_camera
+
+PACKAGE = Path(__file__).resolve().parent.parent
+TIMESTEP = 0.002
+ATTACH_BODY = "Panda_gripper"
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """What MJCF cannot say about objects, read from `<custom><text name="<kind>:<object>"/>`."""
+
+    parents: dict[str, str] = field(default_factory=dict)
+    extensions: dict[str, str] = field(default_factory=dict)
+    sensors: dict[str, str] = field(default_factory=dict)
+    flags: dict[str, frozenset[str]] = field(default_factory=dict)
+    joint_values: dict[str, float] = field(default_factory=dict)
+
+
+def task_scene_path(task_name: str) -> Path:
+    """Return the MJCF file of a built-in task."""
+    return PACKAGE / "task_mjcf" / f"{task_name}.xml"
+
+
+def _parse_texts(spec: mujoco.MjSpec) -> Annotations:
+    out = Annotations()
+    for text in spec.texts:
+        kind, _, name = text.name.partition(":")
+        if kind == "parent":
+            out.parents[name] = text.data
+        elif kind == "ext":
+            out.extensions[name] = text.data
+        elif kind == "sensor":
+            out.sensors[name] = text.data
+        elif kind == "flags":
+            out.flags[name] = frozenset(text.data.split())
+        elif kind == "qpos":
+            out.joint_values[name] = float(text.data)
+        else:
+            raise SceneError(
+                f"custom text {text.name!r} is unknown; allowed are parent:, ext:, sensor:, "
+                "flags: and qpos: followed by an object's name"
+            )
+    return out
+
+
+def compose(scene: Path) -> tuple[mujoco.MjModel, Annotations]:
+    """Compile base scene + Panda + task scene.
+
+    Every free body gets an inactive weld to the gripper (grasps switch it on), and every
+    camera of the table becomes a MuJoCo camera of the same name.
+
+    Args:
+        scene: the task's MJCF file.
+
+    Returns:
+        The compiled model and the annotations of all objects.
+
+    Raises:
+        SceneError: the file is missing or is not valid MJCF.
+    """
+    if not scene.is_file():
+        raise SceneError(f"scene file {scene.name} not found in {scene.parent}")
+    # <include> keeps every file loadable alone, and needs no name prefix (MjSpec.attach does).
+    wrapper = "".join(
+        f'<include file="{path.as_posix()}"/>'
+        for path in (PACKAGE / "base_scene.xml", PACKAGE / "robot_mjcf" / "panda.xml", scene)
+    )
+    try:
+        spec = mujoco.MjSpec.from_string(f"<mujoco model='{scene.stem}'>{wrapper}</mujoco>")
+        _set_options(spec)
+        _add_cameras(spec)
+        _add_welds(spec)
+        model = spec.compile()
+    except ValueError as error:
+        reason = " ".join(str(error).split())
+        raise SceneError(f"scene file {scene}: MuJoCo refuses it: {reason}") from error
+    return model, _parse_texts(spec)
+
+
+def _set_options(spec: mujoco.MjSpec) -> None:
+    option = spec.option
+    option.timestep = TIMESTEP
+    option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
+    option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
+    option.impratio = 10
+    # Weight per clip plane, not per model extent: the walls would push the near plane out.
+    spec.visual.map.znear = 0.01
+    spec.visual.map.zfar = 6.0
+    spec.stat.extent = 1.0
+
+
+def _add_cameras(spec: mujoco.MjSpec) -> None:
+    for camera in CAMERAS.values():
+        parent = spec.worldbody if camera.parent is None else spec.body(camera.parent)
+        position, quat_wxyz = mujoco_camera(camera.T_world_cam())
+        parent.add_camera(
+            name=camera.name, pos=position, quat=quat_wxyz, fovy=camera.fov_deg
+        )
+
+
+def _add_welds(spec: mujoco.MjSpec) -> None:
+    for body in spec.worldbody.bodies:
+        if any(joint.type == mujoco.mjtJoint.mjJNT_FREE for joint in body.joints):
+            weld = spec.add_equality(
+                name=f"grasp:{body.name}",
+                type=mujoco.mjtEq.mjEQ_WELD,
+                objtype=mujoco.mjtObj.mjOBJ_BODY,
+                name1=ATTACH_BODY,
+                name2=body.name,
+                active=False,
+            )
+            # Stiff: a held object must not slip by more than 0.5 mm during a demo.
+            weld.solref = [0.004, 1.0]
+            weld.solimp = [0.99, 0.999, 0.0001, 0.5, 2.0]
