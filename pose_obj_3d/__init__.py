@@ -1,0 +1,1 @@
+"""Lift multi-view 2D keypoint tracks to 3D: data format, geometry, models, training, evaluation."""

@@ -1,0 +1,303 @@
+"""Schema, reader and writer of `sim_all_formal.npz`: multi-view keypoint tracks with calibration.
+
+The archive holds no pickles. Its members:
+
+- `T<task>/exemple_<n>`: float32 (V, T, K, 8), views x frames x keypoints x channels (`CHANNELS`).
+- `meta`: JSON text, see below.
+- `intrinsics`: float64 (V, 3, 3), OpenCV convention, [px].
+- `extrinsics`: float64 (V, 3, 4), world to camera, OpenCV axes, [m].
+
+Keys of `meta` (keys marked * are required from the caller of `write_formal`, the rest have defaults):
+
+- `format_version`: `CURRENT_VERSION`; set by the writer.
+- `image_size`*: [width, height], [px].
+- `camera_names`*: V names, in the order of the views.
+- `task_names`*: {"T9": "pick_and_lift"}.
+- `keypoint_names`*: {"T9": ["waypoints/waypoint0", ...]}: K names `<group>/<name>` for each task.
+- `noise`: {"sigma_px": standard deviation of the detected 2D around the exact 2D, ...}.
+- `split`: {"T9": {"train": [n, ...], "val": [...], "test": [...]}}; `make_split` by default.
+- `frame_period_s`: seconds between frames, 0.05 by default.
+- `source_seeds`: anything that says where the examples come from.
+- `image_pattern`, `sources`: optional, where the frames' pictures are:
+  `"../raw/train/{task}/obs/{camera}/{variation}/{example}_rgb_{frame}.png"` (absolute, or relative to the
+  archive's folder) and {"T9": [{"variation": 0, "example": 0}, ...]}, one entry for each example.
+"""
+
+import json
+import os
+import re
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pose_obj_3d.exceptions import FormalError
+
+CURRENT_VERSION = 1
+NUM_CHANNELS = 8
+UV_EXACT = slice(0, 2)  # exact projection [px]
+UV_DETECTED = slice(2, 4)  # detector-like 2D [px], rounded to 1/16 px
+XYZ_WORLD = slice(4, 7)  # [m], the same in every view
+VISIBILITY = 7  # 1 seen; 0.5 in the image but hidden; 0 outside the image or behind the camera
+CHANNELS = ("u_exact", "v_exact", "u_detected", "v_detected", "x", "y", "z", "visibility")
+SPLIT_NAMES = ("train", "val", "test")
+NOISE_RATIO = 0.00504  # standard deviation of the detections, in image widths
+FRAME_PERIOD_S = 0.05
+REQUIRED_META = ("image_size", "camera_names", "task_names", "keypoint_names")
+
+Array = npt.NDArray[Any]
+Meta = dict[str, Any]
+_EXAMPLE = re.compile(r"T(\d+)/exemple_(\d+)")
+
+
+@dataclass(frozen=True)
+class FormalData:
+    """A validated data set.
+
+    Attributes:
+        path: The archive it was read from.
+        tracks: Task id -> examples in order, each float32 (V, T, K, 8).
+        meta: The decoded `meta`, all keys present.
+        intrinsics: (V, 3, 3), [px].
+        extrinsics: (V, 3, 4), world to camera, [m].
+    """
+
+    path: Path
+    tracks: dict[int, list[Array]]
+    meta: Meta
+    intrinsics: npt.NDArray[np.float64]
+    extrinsics: npt.NDArray[np.float64]
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Width and height, [px]."""
+        width, height = self.meta["image_size"]
+        return int(width), int(height)
+
+    @property
+    def camera_names(self) -> list[str]:
+        """Names of the V views."""
+        return list(self.meta["camera_names"])
+
+    @property
+    def sigma_px(self) -> float:
+        """Standard deviation of the detected 2D, [px]."""
+        return float(self.meta["noise"]["sigma_px"])
+
+    @property
+    def frame_period_s(self) -> float:
+        """Seconds between two frames."""
+        return float(self.meta["frame_period_s"])
+
+    def task_name(self, task: int) -> str:
+        """Return the name of a task, such as `pick_and_lift`."""
+        return str(self.meta["task_names"][f"T{task}"])
+
+    def keypoint_names(self, task: int) -> list[str]:
+        """Return the K names `<group>/<name>` of a task's keypoints."""
+        return list(self.meta["keypoint_names"][f"T{task}"])
+
+    def split(self, task: int) -> dict[str, list[int]]:
+        """Return example numbers by `train`, `val`, `test`."""
+        return {name: list(self.meta["split"][f"T{task}"][name]) for name in SPLIT_NAMES}
+
+    def require_tasks(self, tasks: Sequence[int]) -> None:
+        """Raise FormalError, naming what is there, unless every task is in the archive."""
+        missing = [f"T{t}" for t in tasks if t not in self.tracks]
+        if missing:
+            there = ", ".join(f"T{t}" for t in sorted(self.tracks)) or "no tasks"
+            raise FormalError(
+                f"{self.path}: task {', '.join(missing)} is missing; the file holds {there}; "
+                "generate and convert that task, or change OBJ_POSE_DATA.SUBJECTS_TRAIN/SUBJECTS_TEST"
+            )
+
+
+def make_split(n: int, where: str = "data set") -> dict[str, list[int]]:
+    """Split n examples by number: the last fifth is test, the tenth before it validation.
+
+    Args:
+        n: Number of examples of one task, at least 3.
+        where: Names the data in the error message.
+
+    Returns:
+        `train`, `val`, `test` -> sorted example numbers; disjoint, together 0..n-1.
+    """
+    if n < 3:
+        raise FormalError(
+            f"{where}: {n} example(s) cannot be split into train, val and test; at least 3 are needed: "
+            "generate more examples"
+        )
+    n_test, n_val = max(1, round(0.2 * n)), max(1, round(0.1 * n))
+    n_train = n - n_test - n_val
+    return {
+        "train": list(range(n_train)),
+        "val": list(range(n_train, n_train + n_val)),
+        "test": list(range(n_train + n_val, n)),
+    }
+
+
+def write_formal(
+    path: str | Path,
+    tracks: Mapping[int, Sequence[Array]],
+    meta: Mapping[str, Any],
+    intrinsics: Array,
+    extrinsics: Array,
+) -> None:
+    """Write the archive atomically: validated first, under a temporary name, then renamed.
+
+    Args:
+        path: Target file; its folder is made.
+        tracks: Task id -> examples, each float32 (V, T, K, 8) with channels `CHANNELS`.
+        meta: See the module's docstring.
+        intrinsics: (V, 3, 3), [px].
+        extrinsics: (V, 3, 4), world to camera, [m].
+    """
+    path = Path(path)
+    arrays = {f"T{t}/exemple_{n}": np.asarray(x) for t, xs in tracks.items() for n, x in enumerate(xs)}
+    full = complete_meta(path, meta, {t: len(xs) for t, xs in tracks.items()})
+    K, E = np.asarray(intrinsics, np.float64), np.asarray(extrinsics, np.float64)
+    _validate(path, {t: list(xs) for t, xs in tracks.items()}, full, K, E)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            members: dict[str, Any] = {
+                "meta": np.array(json.dumps(full, sort_keys=True)), "intrinsics": K, "extrinsics": E, **arrays
+            }
+            np.savez_compressed(file, **members)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def complete_meta(path: Path, meta: Mapping[str, Any], counts: Mapping[int, int]) -> Meta:
+    """Return `meta` with version and defaults filled in; `counts` is task id -> number of examples."""
+    missing = [key for key in REQUIRED_META if key not in meta]
+    if missing:
+        raise FormalError(f"{path}: meta lacks {', '.join(missing)}; required are {', '.join(REQUIRED_META)}")
+    full: Meta = {"frame_period_s": FRAME_PERIOD_S, "source_seeds": {}, **meta, "format_version": CURRENT_VERSION}
+    full["noise"] = {"sigma_px": NOISE_RATIO * float(full["image_size"][0]), **dict(full.get("noise") or {})}
+    if not full.get("split"):
+        full["split"] = {f"T{t}": make_split(n, f"{path}: T{t}") for t, n in counts.items()}
+    return full
+
+
+def read_formal(path: str | Path) -> FormalData:
+    """Read and validate an archive; every fault is one FormalError that names file and member."""
+    path = Path(path)
+    if not path.is_file():
+        raise FormalError(f"{path}: no such file; generate and convert data first, or set OBJ_POSE_DATA.ROOT_DIR")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            names = list(archive.files)
+            if names == ["pose"]:
+                raise FormalError(
+                    f"{path}: the older pickled layout without calibration; convert it with "
+                    "pose_obj_3d/formal_legacy.py"
+                )
+            members = {name: archive[name] for name in names}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, KeyError) as error:
+        raise FormalError(f"{path}: not a readable npz archive ({error}); convert the data again") from error
+    meta = _decode_meta(path, members)
+    tracks = _collect_tracks(path, members)
+    K, E = members.get("intrinsics"), members.get("extrinsics")
+    if K is None or E is None:
+        raise FormalError(f"{path}: intrinsics or extrinsics are missing; convert the data again")
+    _validate(path, tracks, meta, K, E)
+    return FormalData(path, tracks, meta, K.astype(np.float64), E.astype(np.float64))
+
+
+def _decode_meta(path: Path, members: Mapping[str, Array]) -> Meta:
+    try:
+        meta = json.loads(str(members["meta"]))
+    except KeyError:
+        raise FormalError(f"{path}: member 'meta' is missing; this is not a sim_all_formal archive") from None
+    except json.JSONDecodeError as error:
+        raise FormalError(f"{path}: member 'meta' is not JSON ({error}); convert the data again") from error
+    version = meta.get("format_version") if isinstance(meta, dict) else None
+    if version != CURRENT_VERSION:
+        raise FormalError(
+            f"{path}: format version {version!r}, this program reads {CURRENT_VERSION}; convert the data again"
+        )
+    absent = [k for k in (*REQUIRED_META, "noise", "split", "frame_period_s") if k not in meta]
+    if absent:
+        raise FormalError(f"{path}: meta lacks {', '.join(absent)}; convert the data again")
+    return dict(meta)
+
+
+def _collect_tracks(path: Path, members: Mapping[str, Array]) -> dict[int, list[Array]]:
+    numbered: dict[int, dict[int, Array]] = {}
+    for name, array in members.items():
+        if name in ("meta", "intrinsics", "extrinsics"):
+            continue
+        match = _EXAMPLE.fullmatch(name)
+        if match is None:
+            raise FormalError(f"{path}: unknown member {name!r}; allowed are T<task>/exemple_<n>")
+        numbered.setdefault(int(match[1]), {})[int(match[2])] = array
+    tracks = {}
+    for task, examples in sorted(numbered.items()):
+        gaps = sorted(set(range(max(examples) + 1)) - set(examples))
+        if gaps:
+            raise FormalError(f"{path}: T{task} lacks exemple_{gaps[0]}; convert the data again")
+        tracks[task] = [examples[n] for n in range(len(examples))]
+    return tracks
+
+
+def _validate(path: Path, tracks: dict[int, list[Array]], meta: Meta, K: Array, E: Array) -> None:
+    """Check shapes, values, names and split against each other."""
+    if not tracks:
+        raise FormalError(f"{path}: no examples; at least one task with 3 examples is needed")
+    V = len(meta["camera_names"])
+    for name, array, shape in (("intrinsics", K, (V, 3, 3)), ("extrinsics", E, (V, 3, 4))):
+        if array.shape != shape or not np.isfinite(array).all():
+            raise FormalError(f"{path}: {name} must be finite {shape} for {V} cameras, found shape {array.shape}")
+    if V < 2:
+        raise FormalError(f"{path}: {V} view(s); 3D needs at least two cameras (track_cams)")
+    size = meta["image_size"]
+    if len(size) != 2 or min(size) <= 0:
+        raise FormalError(f"{path}: image_size must be [width, height] > 0, found {size}")
+    if float(meta["noise"].get("sigma_px", -1)) < 0:
+        raise FormalError(f"{path}: noise needs sigma_px >= 0 [px], found {meta['noise']}")
+    for task, examples in tracks.items():
+        _validate_task(path, task, examples, meta, V)
+
+
+def _validate_task(path: Path, task: int, examples: list[Array], meta: Meta, V: int) -> None:
+    key = f"T{task}"
+    for name in ("keypoint_names", "task_names", "split"):
+        if key not in meta[name]:
+            raise FormalError(f"{path}: meta['{name}'] lacks {key}; it has {sorted(meta[name])}")
+    keypoints = len(meta["keypoint_names"][key])
+    for n, x in enumerate(examples):
+        where = f"{path}: {key}/exemple_{n}"
+        if x.dtype != np.float32 or x.ndim != 4:
+            raise FormalError(f"{where} must be float32 (V, T, K, 8), found {x.dtype} {x.shape}")
+        if x.shape[0] != V or x.shape[1] < 1 or x.shape[2] != keypoints or x.shape[3] != NUM_CHANNELS:
+            raise FormalError(
+                f"{where} has shape {x.shape}; expected ({V} views, frames, {keypoints} keypoints, {NUM_CHANNELS})"
+            )
+        if not np.isfinite(x).all():
+            v, t, k, c = np.argwhere(~np.isfinite(x))[0]
+            raise FormalError(f"{where} is not finite at view {v}, frame {t}, keypoint {k}, {CHANNELS[c]}")
+        if not np.isin(x[..., VISIBILITY], (0.0, 0.5, 1.0)).all():
+            raise FormalError(f"{where}: visibility must be 0, 0.5 or 1")
+    _validate_split(f"{path}: split of {key}", meta["split"][key], len(examples))
+
+
+def _validate_split(where: str, split: Mapping[str, Sequence[int]], n: int) -> None:
+    if set(split) != set(SPLIT_NAMES):
+        raise FormalError(f"{where}: needs {SPLIT_NAMES}, found {sorted(split)}")
+    numbers = [i for name in SPLIT_NAMES for i in split[name]]
+    if len(set(numbers)) != len(numbers):
+        raise FormalError(f"{where}: an example is in two parts; the parts must be disjoint")
+    if any(not 0 <= i < n for i in numbers):
+        raise FormalError(f"{where}: example {max(numbers)} is out of range, the file holds {n}")
+    empty = [name for name in SPLIT_NAMES if not split[name]]
+    if empty:
+        raise FormalError(f"{where}: no examples left for {', '.join(empty)}; at least 3 examples are needed")
