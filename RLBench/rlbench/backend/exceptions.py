@@ -1,0 +1,56 @@
+"""Every error that rlbench raises on purpose; upstream's names where upstream has one."""
+
+
+class RLBenchError(Exception):
+    """Base of all errors of this package."""
+
+
+class WaypointError(RLBenchError):
+    """A waypoint is missing, misnumbered or cannot be used as it is written."""
+
+
+class DemoError(RLBenchError):
+    """A demonstration could not be made, or does not fulfil its task.
+
+    Attributes:
+        cause: short machine-readable reason, counted in reports ("no_path", "not_successful").
+    """
+
+    def __init__(self, message: str, cause: str = "unknown") -> None:
+        super().__init__(message, cause)  # both in args, so that the error survives pickling
+        self.cause = cause
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class BoundaryError(RLBenchError):
+    """An object could not be placed inside its boundary."""
+
+
+class TaskEnvironmentError(RLBenchError):
+    """A task environment was used in the wrong order."""
+
+
+class InvalidActionError(RLBenchError):
+    """An action has the wrong size or asks for something out of reach."""
+
+
+class TaskNotAvailableError(RLBenchError):
+    """No task of this name is built in."""
+
+
+class RenderingError(RLBenchError):
+    """Images were asked for and cannot be made here."""
+
+
+class SceneError(RLBenchError):
+    """A scene lacks something, or says something that cannot be."""
+
+
+class ConfigurationPathError(RLBenchError):
+    """No path through the arm's joint space was found."""
+
+
+class IKError(RLBenchError):
+    """No arm configuration reaches a pose."""
