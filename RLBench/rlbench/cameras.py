@@ -12,9 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
-Matrix3 = tuple[
-    tuple[float, float, float], tuple[float, float, float], tuple[float, float, float]
-]
+Matrix3 = tuple[tuple[float, float, float], tuple[float, float, float], tuple[float, float, float]]
 
 # Sensor or MuJoCo axes to OpenCV axes: turns by 180 degrees, their own inverses.
 _SENSOR_TO_CV = np.diag([-1.0, -1.0, 1.0])
@@ -47,11 +45,15 @@ class CameraSpec:
     def __post_init__(self) -> None:
         R = np.asarray(self.rotation, dtype=np.float64)
         if R.shape != (3, 3) or not np.allclose(R @ R.T, np.eye(3), atol=1e-4):
-            raise ValueError(f"camera {self.name!r}: rotation must be a 3x3 rotation, got {R.tolist()}")
+            raise ValueError(
+                f"camera {self.name!r}: rotation must be a 3x3 rotation, got {R.tolist()}"
+            )
         if np.linalg.det(R) < 0:
             raise ValueError(f"camera {self.name!r}: rotation is a mirror (determinant -1)")
         if not 0 < self.fov_deg < 180:
-            raise ValueError(f"camera {self.name!r}: fov_deg must be in (0, 180), got {self.fov_deg}")
+            raise ValueError(
+                f"camera {self.name!r}: fov_deg must be in (0, 180), got {self.fov_deg}"
+            )
         if not 0 < self.near < self.far:
             raise ValueError(
                 f"camera {self.name!r}: need 0 < near < far, got {self.near} and {self.far}"
@@ -123,7 +125,9 @@ def register_camera(spec: CameraSpec) -> None:
         ValueError: another camera has this name.
     """
     if CAMERAS.get(spec.name, spec) != spec:
-        raise ValueError(f"camera {spec.name!r} exists already; choose another name than {list(CAMERAS)}")
+        raise ValueError(
+            f"camera {spec.name!r} exists already; choose another name than {list(CAMERAS)}"
+        )
     CAMERAS[spec.name] = spec
 
 

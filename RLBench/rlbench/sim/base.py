@@ -56,6 +56,18 @@ class SceneObject(Protocol):
     ) -> None:
         """Turn the object to (3,) Euler angles [rad], R = Rx(a) Ry(b) Rz(c)."""
 
+    def get_matrix(self, relative_to: "SceneObject | None" = None) -> Floats:
+        """Return the (4, 4) transform object to world, or to another object's frame."""
+
+    def set_matrix(self, T: Floats, relative_to: "SceneObject | None" = None) -> None:
+        """Place the object and all its logical descendants at a (4, 4) transform."""
+
+    def get_bounding_box(self) -> Floats:
+        """Return (6,) xmin xmax ymin ymax zmin zmax in the object's own frame [m].
+
+        A dummy's box is that of all shapes in its tree.
+        """
+
     def get_pose(self, relative_to: "SceneObject | None" = None) -> Floats:
         """Return (7,) position and quaternion xyzw."""
 
@@ -80,9 +92,6 @@ class SceneObject(Protocol):
 @runtime_checkable
 class Shape(SceneObject, Protocol):
     """A visible or solid object."""
-
-    def get_bounding_box(self) -> Floats:
-        """Return (6,) xmin xmax ymin ymax zmin zmax in the object's own frame [m]."""
 
     def set_color(self, color: Sequence[float]) -> None:
         """Paint the shape (rgb in [0, 1])."""
@@ -130,11 +139,92 @@ class ProximitySensor(SceneObject, Protocol):
         """Tell whether any surface point (shape) or the origin (dummy) is inside."""
 
 
+class ArmPath(Protocol):
+    """A timed way of the arm."""
+
+    def step(self) -> bool:
+        """Command the next observation step; True when the way is done."""
+
+
+class Arm(Protocol):
+    """A serial arm with a tip."""
+
+    def get_tip(self) -> Dummy:
+        """Return the frame that reaches waypoints."""
+
+    def get_joint_positions(self) -> Floats:
+        """Return (7,) [rad]."""
+
+    def get_joint_velocities(self) -> Floats:
+        """Return (7,) [rad/s]."""
+
+    def get_joint_forces(self) -> Floats:
+        """Return (7,) [N m]."""
+
+    def set_joint_positions(self, q: Sequence[float]) -> None:
+        """Put the arm at (7,) [rad] at once, at rest."""
+
+    def home(self) -> None:
+        """Put the arm at its saved pose."""
+
+    def can_reach(self, T_world_goal: Floats, rng: np.random.Generator) -> bool:
+        """Tell whether some joint values put the tip at a (4, 4) pose (collisions ignored)."""
+
+    def plan(
+        self,
+        T_world_goal: Floats,
+        rng: np.random.Generator,
+        ignore_collisions: bool = False,
+        linear_only: bool = False,
+        following: Sequence[Floats] = (),
+    ) -> ArmPath:
+        """Find a way of the tip to a (4, 4) pose: straight if it is free, else planned.
+
+        Raises:
+            ConfigurationPathError: there is none.
+        """
+
+
+class Gripper(Protocol):
+    """Two fingers and what they hold."""
+
+    def reset(self) -> None:
+        """Open fully and hold nothing."""
+
+    def actuate(self, amount: float, velocity: float) -> bool:
+        """Move one observation step towards an opening in [0, 1]; True when done or stalled."""
+
+    def get_open_amount(self) -> Floats:
+        """Return (2,) openings in [0, 1]."""
+
+    def get_joint_positions(self) -> Floats:
+        """Return (2,) finger travel [m]."""
+
+    def get_touch_sensor_forces(self) -> Floats:
+        """Return (6,) contact force on each finger, world frame [N]."""
+
+    def get_grasped_objects(self) -> Sequence[Shape]:
+        """Return the shapes that are held."""
+
+    def grasp(self, shape: Shape) -> bool:
+        """Hold `shape` if the hand's sensor detects it; tell whether it is held."""
+
+    def release(self) -> None:
+        """Let everything go."""
+
+
 @runtime_checkable
 class Engine(Protocol):
     """A loaded simulation with the robot and one task's scene."""
 
     name: str
+    version: str
+
+    def reset(self) -> None:
+        """Bring the scene back to how it was loaded."""
+
+    def has(self, name: str) -> bool:
+        """Tell whether an object of that name exists."""
 
     def step(self) -> None:
         """Advance one observation step (50 ms)."""

@@ -101,9 +101,7 @@ def _add_cameras(spec: mujoco.MjSpec) -> None:
     for camera in CAMERAS.values():
         parent = spec.worldbody if camera.parent is None else spec.body(camera.parent)
         position, quat_wxyz = mujoco_camera(camera.T_world_cam())
-        parent.add_camera(
-            name=camera.name, pos=position, quat=quat_wxyz, fovy=camera.fov_deg
-        )
+        parent.add_camera(name=camera.name, pos=position, quat=quat_wxyz, fovy=camera.fov_deg)
 
 
 def _add_welds(spec: mujoco.MjSpec) -> None:

@@ -1,0 +1,88 @@
+"""What is observed at one moment; upstream's field names."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+_IMAGE_FIELDS = ("point_cloud", "depth", "mask", "rgb")
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass
+class CameraImages:
+    """Images of one camera; None where not asked for.
+
+    Attributes:
+        rgb: (H, W, 3) uint8.
+        depth: (H, W) float32 [m], along the camera's z axis.
+        mask: (H, W) int32 object handles.
+        point_cloud: (H, W, 3) float32 [m], world frame.
+    """
+
+    rgb: npt.NDArray[np.uint8] | None = None
+    depth: npt.NDArray[np.float32] | None = None
+    mask: npt.NDArray[np.int32] | None = None
+    point_cloud: npt.NDArray[np.float32] | None = None
+
+
+@dataclass
+class Observation:
+    """One frame of a demonstration.
+
+    Images are also found under upstream's names: `obs.left_shoulder_rgb`, `obs.wrist_depth`, ...
+
+    Attributes:
+        images: camera name -> images.
+        joint_velocities: (7,) [rad/s].
+        joint_positions: (7,) [rad].
+        joint_forces: (7,) [N m].
+        gripper_open: 1.0 when more than 90 % open, else 0.0.
+        gripper_pose: (7,) tip position [m] and quaternion xyzw, world.
+        gripper_matrix: (4, 4) tip to world.
+        gripper_joint_positions: (2,) finger travel [m].
+        gripper_touch_forces: (6,) force on each finger [N], world.
+        task_low_dim_state: flat poses of the task's objects, world.
+        misc: calibration of each camera as upstream writes it.
+        keypoints: (K, 3) [m], world; names are in `Demo.keypoint_names`.
+        keypoint_visibility: (V, K) 1 seen, 0.5 hidden, 0 out of the image.
+        obj_annotations: objects, waypoints and joints of this frame.
+    """
+
+    images: dict[str, CameraImages]
+    joint_velocities: Floats
+    joint_positions: Floats
+    joint_forces: Floats
+    gripper_open: float
+    gripper_pose: Floats
+    gripper_matrix: Floats
+    gripper_joint_positions: Floats
+    gripper_touch_forces: Floats
+    task_low_dim_state: Floats
+    keypoints: Floats
+    keypoint_visibility: npt.NDArray[np.float32]
+    obj_annotations: dict[str, Any]
+    misc: dict[str, Any] = field(default_factory=dict)
+
+    def __getattr__(self, name: str) -> Any:
+        """Find `<camera>_<rgb|depth|mask|point_cloud>` among the images."""
+        images = self.__dict__.get("images", {})
+        for kind in _IMAGE_FIELDS:
+            if name.endswith(f"_{kind}") and name.removesuffix(f"_{kind}") in images:
+                return getattr(images[name.removesuffix(f"_{kind}")], kind)
+        raise AttributeError(f"observation has no {name!r}; its cameras are {sorted(images)}")
+
+    def get_low_dim_data(self) -> Floats:
+        """Return all low-dimensional readings as one flat array."""
+        parts = [
+            [self.gripper_open],
+            self.joint_velocities,
+            self.joint_positions,
+            self.joint_forces,
+            self.gripper_pose,
+            self.gripper_joint_positions,
+            self.gripper_touch_forces,
+            self.task_low_dim_state,
+        ]
+        return np.concatenate([np.ravel(part) for part in parts])

@@ -1,0 +1,187 @@
+"""One task in the world: placing it, settling it, and demonstrating it."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from rlbench.backend.exceptions import (
+    BoundaryError,
+    ConfigurationPathError,
+    DemoError,
+    WaypointError,
+)
+from rlbench.backend.robot import Robot
+from rlbench.backend.spawn_boundary import SpawnBoundary
+from rlbench.backend.task import Task
+from rlbench.backend.waypoints import Waypoint
+from rlbench.sim.base import ArmPath, Engine
+
+MAX_PLACEMENTS = 5
+SETTLE_STEPS = 10
+EXTRA_STEPS = 10
+"""Steps granted after the last waypoint for things that still move."""
+GRIPPER_SPEED = 0.04
+MAX_GRIPPER_STEPS = 60
+MAX_REPEATS = 20
+
+
+class Scene:
+    """Runs episodes of one task. `record` is called after every observation step."""
+
+    def __init__(
+        self, engine: Engine, robot: Robot, task: Task, static_positions: bool = False
+    ) -> None:
+        """Load `task` into the engine's scene; `static_positions` never places it anew."""
+        self._static_positions = static_positions
+        self.engine = engine
+        self.robot = robot
+        self.task = task
+        # Task and workspace share one generator, so one seed decides the whole placement.
+        self._workspace = SpawnBoundary([engine.shape("workspace")], task.rng)
+        task.init_task()
+        self._plan_rng = np.random.default_rng(0)
+        self.placements = 0
+
+    def init_episode(self, variation: int, seed: np.random.SeedSequence) -> list[str]:
+        """Reset the simulation and place the task; the result depends on the seed alone.
+
+        Returns:
+            Descriptions of the variation.
+
+        Raises:
+            DemoError: five placements failed (cause `placement`).
+        """
+        place_seed, plan_seed, legacy_seed = seed.spawn(3)
+        self.task.rng.bit_generator.state = np.random.default_rng(place_seed).bit_generator.state
+        self._plan_rng = np.random.default_rng(plan_seed)
+        # RLBench's own task files draw from NumPy's global generator.
+        np.random.seed(int(legacy_seed.generate_state(1)[0]))  # noqa: NPY002
+        problems: list[str] = []
+        for self.placements in range(1, MAX_PLACEMENTS + 1):
+            self._reset()
+            try:
+                descriptions = self.task.init_episode(variation)
+                self._place()
+                self._check_waypoints()
+            except (BoundaryError, WaypointError) as error:
+                problems.append(str(error))
+                continue
+            for _ in range(SETTLE_STEPS):
+                self.engine.step()
+            self.task.reset_conditions()
+            return descriptions
+        raise DemoError(
+            f"{self.task.name}, variation {variation}: {MAX_PLACEMENTS} placements failed; "
+            f"the last: {problems[-1]}",
+            cause="placement",
+        )
+
+    def _reset(self) -> None:
+        self.task.cleanup()
+        self.robot.gripper.release()
+        self.engine.reset()
+        self.robot.gripper.reset()
+        self.robot.arm.home()
+
+    def _place(self) -> None:
+        if self._static_positions or self.task.is_static_workspace():
+            return
+        low, high = self.task.base_rotation_bounds()
+        self._workspace.clear()
+        self._workspace.sample(
+            self.task.boundary_root(),
+            ignore_collisions=True,
+            min_rotation=low,
+            max_rotation=high,
+        )
+
+    def _check_waypoints(self) -> None:
+        waypoints = self.task.get_waypoints()
+        if not waypoints:
+            raise DemoError(f"{self.task.name} has no object waypoint0", cause="no_waypoints")
+        for waypoint in waypoints:
+            if not self.robot.arm.can_reach(waypoint.dummy.get_matrix(), self._plan_rng):
+                raise WaypointError(f"{waypoint.name} of {self.task.name} is out of reach")
+
+    # ---- demonstration ------------------------------------------------------------------
+
+    def demonstrate(self, record: Callable[[], None], reached: Callable[[], None]) -> None:
+        """Follow the waypoints to success.
+
+        Args:
+            record: called at the start and after every step of 50 ms.
+            reached: called when the tip arrives at a waypoint, before the gripper acts.
+
+        Raises:
+            DemoError: a waypoint cannot be reached, or the task is not fulfilled at the end.
+        """
+        record()
+
+        def step() -> None:
+            self.engine.step()
+            self.task.step()
+            record()
+
+        for _ in range(MAX_REPEATS):
+            waypoints = self.task.get_waypoints()
+            for i, waypoint in enumerate(waypoints):
+                waypoint.start_of_path()
+                path = self._plan(waypoint, waypoints[i + 1 :])
+                while not path.step():
+                    step()
+                waypoint.end_of_path()
+                reached()
+                self._act(waypoint, step)
+            if not self.task.should_repeat_waypoints():
+                break
+        self._await_success(step)
+
+    def _plan(self, waypoint: Waypoint, after: list[Waypoint]) -> ArmPath:
+        following = []
+        for next_one in after[:2]:
+            if not (next_one.ignores_collisions or next_one.is_linear):
+                break
+            following.append(next_one.dummy.get_matrix())
+        try:
+            return self.robot.arm.plan(
+                waypoint.dummy.get_matrix(),
+                self._plan_rng,
+                ignore_collisions=waypoint.ignores_collisions,
+                linear_only=waypoint.is_linear,
+                following=following,
+            )
+        except ConfigurationPathError as error:
+            raise DemoError(
+                f"{self.task.name}: no way to {waypoint.name}: {error}",
+                cause=f"no_path_to_{waypoint.name}",
+            ) from error
+
+    def _act(self, waypoint: Waypoint, step: Callable[[], None]) -> None:
+        """Open or close the gripper as the waypoint's command says."""
+        command = waypoint.gripper
+        if command is None:
+            return
+        gripper = self.robot.gripper
+        if command.opens:
+            gripper.release()
+        amount = command.amount
+        if amount is None:
+            amount = 1.0 if command.opens else 0.0
+        for _ in range(MAX_GRIPPER_STEPS):
+            if gripper.actuate(amount, GRIPPER_SPEED):
+                break
+            step()
+        if not command.opens:
+            for shape in self.task.get_graspable_objects():
+                gripper.grasp(shape)
+
+    def _await_success(self, step: Callable[[], None]) -> None:
+        for _ in range(EXTRA_STEPS):
+            if self.task.success()[0]:
+                return
+            step()
+        if not self.task.success()[0]:
+            raise DemoError(
+                f"{self.task.name}: all waypoints were passed, the task is not fulfilled",
+                cause="not_successful",
+            )

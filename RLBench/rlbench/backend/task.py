@@ -1,0 +1,162 @@
+"""The base class of tasks: four verbs, registration, and the objects of the scene by name."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from rlbench.backend.conditions import Condition
+from rlbench.backend.robot import Robot
+from rlbench.backend.waypoints import Waypoint
+from rlbench.sim.base import Dummy, Engine, Joint, ProximitySensor, SceneObject, Shape
+
+Triple = tuple[float, float, float]
+
+
+class Task:
+    """One task of the robot. Subclasses define `init_task`, `init_episode`, `variation_count`."""
+
+    def __init__(self, engine: Engine, robot: Robot, name: str) -> None:
+        """Bind the task to a loaded scene.
+
+        Args:
+            engine: the simulation with the scene `<name>` in it.
+            robot: the arm and the gripper.
+            name: snake_case name; also the name of the scene's root object.
+        """
+        self.engine = engine
+        self.robot = robot
+        self.name = name
+        # One generator for ever, re-seeded in place each episode: boundaries may keep it.
+        self.rng = np.random.default_rng(0)
+        self._graspable: list[Shape] = []
+        self._success: list[Condition] = []
+        self._abilities: dict[tuple[int, str], Callable[[Waypoint], None]] = {}
+        self._repeat: Callable[[], bool] | None = None
+        self._stop_at: int | None = None
+
+    # ---- the four verbs -----------------------------------------------------------------
+
+    def init_task(self) -> None:
+        """Look objects up and register success conditions; called once per scene."""
+        raise NotImplementedError(f"{type(self).__name__} must define init_task")
+
+    def init_episode(self, index: int) -> list[str]:
+        """Set the scene up for variation `index`; return descriptions of the task."""
+        raise NotImplementedError(f"{type(self).__name__} must define init_episode")
+
+    def variation_count(self) -> int:
+        """Return the number of variations."""
+        raise NotImplementedError(f"{type(self).__name__} must define variation_count")
+
+    def base_rotation_bounds(self) -> tuple[Triple, Triple]:
+        """Return the lowest and highest Euler angles [rad] of the whole task's placement."""
+        return (0.0, 0.0, -np.pi), (0.0, 0.0, np.pi)
+
+    # ---- hooks --------------------------------------------------------------------------
+
+    def boundary_root(self) -> SceneObject:
+        """Return the object whose box must fit the workspace."""
+        return self.get_base()
+
+    def is_static_workspace(self) -> bool:
+        """Tell whether the whole task stays where its scene puts it."""
+        return False
+
+    def step(self) -> None:
+        """Act after every observation step."""
+
+    def cleanup(self) -> None:
+        """Undo what an episode changed beyond the scene's state."""
+
+    # ---- objects ------------------------------------------------------------------------
+
+    def get_base(self) -> Dummy:
+        """Return the scene's root."""
+        return self.engine.dummy(self.name)
+
+    def shape(self, name: str) -> Shape:
+        """Look a shape up."""
+        return self.engine.shape(name)
+
+    def dummy(self, name: str) -> Dummy:
+        """Look a dummy up."""
+        return self.engine.dummy(name)
+
+    def joint(self, name: str) -> Joint:
+        """Look a joint up."""
+        return self.engine.joint(name)
+
+    def sensor(self, name: str) -> ProximitySensor:
+        """Look a proximity sensor up."""
+        return self.engine.sensor(name)
+
+    # ---- registration -------------------------------------------------------------------
+
+    def register_graspable_objects(self, objects: Sequence[Shape]) -> None:
+        """Say which shapes a closing gripper may hold."""
+        self._graspable = list(objects)
+
+    def register_success_conditions(self, conditions: Sequence[Condition]) -> None:
+        """Say what must hold for success, all at once."""
+        self._success = list(conditions)
+
+    def register_waypoint_ability_start(
+        self, index: int, function: Callable[[Waypoint], None]
+    ) -> None:
+        """Call `function` before the way to waypoint `index` is planned."""
+        self._abilities[index, "start"] = function
+
+    def register_waypoint_ability_end(
+        self, index: int, function: Callable[[Waypoint], None]
+    ) -> None:
+        """Call `function` when waypoint `index` is reached."""
+        self._abilities[index, "end"] = function
+
+    def register_waypoints_should_repeat(self, function: Callable[[], bool]) -> None:
+        """Go through all waypoints again as long as `function` says so."""
+        self._repeat = function
+
+    def register_stop_at_waypoint(self, index: int) -> None:
+        """End the demonstration after waypoint `index`."""
+        self._stop_at = index
+
+    # ---- used by the scene --------------------------------------------------------------
+
+    def get_graspable_objects(self) -> list[Shape]:
+        """Return the registered graspable shapes."""
+        return list(self._graspable)
+
+    def should_repeat_waypoints(self) -> bool:
+        """Tell whether the waypoints are to be gone through again."""
+        return self._repeat is not None and self._repeat()
+
+    def reset_conditions(self) -> None:
+        """Tell all conditions that an episode starts now."""
+        for condition in self._success:
+            condition.reset()
+
+    def success(self) -> tuple[bool, bool]:
+        """Return (all conditions are met, the episode must end)."""
+        results = [condition.condition_met() for condition in self._success]
+        return all(met for met, _ in results), any(met and ends for met, ends in results)
+
+    def waypoint_names(self) -> list[str]:
+        """Return waypoint0, waypoint1, ... as far as the scene has them."""
+        names: list[str] = []
+        while self.engine.has(f"waypoint{len(names)}"):
+            names.append(f"waypoint{len(names)}")
+        return names
+
+    def get_waypoints(self) -> list[Waypoint]:
+        """Return the waypoints in number order, with abilities, up to the registered stop."""
+        names = self.waypoint_names()
+        if self._stop_at is not None:
+            names = names[: self._stop_at + 1]
+        return [
+            Waypoint(
+                self.engine.dummy(name),
+                self._abilities.get((i, "start")),
+                self._abilities.get((i, "end")),
+            )
+            for i, name in enumerate(names)
+        ]

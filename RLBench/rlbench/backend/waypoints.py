@@ -1,0 +1,90 @@
+"""Waypoints: numbered frames of a scene with a command string.
+
+Commands are found by substring, as upstream does: real strings use `;`, `,` or nothing between
+them, and carry typos such as `open_gripper(0.25);)ignore_collisions`.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from rlbench.backend.exceptions import WaypointError
+from rlbench.sim.base import Dummy
+
+_COMMAND = re.compile(r"(open|close)_gripper\(([^)]*)\)")
+
+
+@dataclass(frozen=True)
+class GripperCommand:
+    """What the gripper does at a waypoint: open or close, to an amount in [0, 1]."""
+
+    opens: bool
+    amount: float | None
+
+
+def parse_gripper_command(extension: str, name: str) -> GripperCommand | None:
+    """Read the gripper command of an extension string.
+
+    Args:
+        extension: the whole string.
+        name: the waypoint, for error messages.
+
+    Raises:
+        WaypointError: the amount is not a number in [0, 1].
+    """
+    match = _COMMAND.search(extension)
+    if match is None:
+        return None
+    opens, text = match.group(1) == "open", match.group(2).strip()
+    if not text:
+        return GripperCommand(opens, None)
+    try:
+        amount = float(text)
+    except ValueError:
+        amount = -1.0
+    if not 0.0 <= amount <= 1.0:
+        raise WaypointError(
+            f"{name}: {match.group(0)!r} in {extension!r} needs an amount in [0, 1]"
+        )
+    return GripperCommand(opens, amount)
+
+
+@dataclass
+class Waypoint:
+    """A frame that the tip must reach, and what to do on the way and there."""
+
+    dummy: Dummy
+    start_ability: Callable[["Waypoint"], None] | None = None
+    end_ability: Callable[["Waypoint"], None] | None = None
+    extension: str = field(init=False)
+    gripper: GripperCommand | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Read the extension string."""
+        self.extension = self.dummy.get_extension_string()
+        self.gripper = parse_gripper_command(self.extension, self.name)
+
+    @property
+    def name(self) -> str:
+        """The dummy's name."""
+        return self.dummy.get_name()
+
+    @property
+    def ignores_collisions(self) -> bool:
+        """The way may touch things."""
+        return "ignore_collision" in self.extension
+
+    @property
+    def is_linear(self) -> bool:
+        """Only a straight line will do."""
+        return "linear" in self.extension
+
+    def start_of_path(self) -> None:
+        """Run the ability registered for the start, if any."""
+        if self.start_ability is not None:
+            self.start_ability(self)
+
+    def end_of_path(self) -> None:
+        """Run the ability registered for the end, if any."""
+        if self.end_ability is not None:
+            self.end_ability(self)

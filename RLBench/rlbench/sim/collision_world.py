@@ -1,0 +1,83 @@
+"""The collision world of motion planning: a private copy of model and data."""
+
+from collections.abc import Iterable, Sequence
+
+import mujoco
+import numpy as np
+
+from rlbench import transforms as tf
+from rlbench.sim.mujoco_engine import MujocoEngine
+from rlbench.transforms import Floats
+
+
+class CollisionWorld:
+    """Answers "is the arm free at q?" on a private copy of the model and data."""
+
+    def __init__(self, engine: MujocoEngine, joints: Sequence[str], tip: str) -> None:
+        self._engine = engine
+        self._model = mujoco.MjModel.__copy__(engine.model)
+        self._data = mujoco.MjData(self._model)
+        self._qpos = np.array([engine.model.joint(j).qposadr[0] for j in joints])
+        model = engine.model
+        self._solid = (model.geom_contype | model.geom_conaffinity) != 0
+        self._robot = np.isin(model.geom_bodyid, list(engine.robot_bodies))
+        self._holder = model.body("Panda_gripper").id
+        collidable = np.zeros(model.ngeom, bool)
+        for shape in engine.shapes():
+            collidable[shape.solid_geoms] = shape.is_collidable()
+        self._obstacle = self._solid & collidable & ~self._robot
+
+    def sync(self, ignored: Iterable[int] = ()) -> None:
+        """Copy the engine's present scene.
+
+        Args:
+            ignored: bodies that do not count as obstacles for this plan.
+        """
+        source = self._engine
+        for name in ("body_pos", "body_quat"):
+            getattr(self._model, name)[:] = getattr(source.model, name)
+        self._data.qpos[:] = source.data.qpos
+        held = np.isin(source.model.geom_bodyid, list(source.held))
+        skip = np.isin(source.model.geom_bodyid, list(ignored))
+        # Bits: robot 1, obstacles 2. Robot and held objects meet obstacles, the robot meets
+        # itself, obstacles do not meet each other, held objects do not meet the robot.
+        contype = np.zeros(len(held), int)
+        conaffinity = np.zeros(len(held), int)
+        robot = self._robot & self._solid
+        contype[robot], conaffinity[robot] = 1, 3
+        contype[self._obstacle & ~held & ~skip] = 2
+        conaffinity[held & self._solid] = 2
+        self._model.geom_contype[:] = contype
+        self._model.geom_conaffinity[:] = conaffinity
+        self._held = [
+            (int(source.model.jnt_qposadr[source.model.body_jntadr[b]]), T)
+            for b, T in source.held.items()
+        ]
+
+    def _update(self, q: Floats) -> None:
+        self._data.qpos[self._qpos] = q
+        mujoco.mj_kinematics(self._model, self._data)
+        if self._held:
+            T_holder = tf.transform(
+                self._data.xpos[self._holder], self._data.xmat[self._holder].reshape(3, 3)
+            )
+            for start, relative in self._held:
+                T = T_holder @ relative
+                self._data.qpos[start : start + 3] = T[:3, 3]
+                self._data.qpos[start + 3 : start + 7] = tf.matrix_to_quat_wxyz(T[:3, :3])
+            mujoco.mj_kinematics(self._model, self._data)
+        mujoco.mj_comPos(self._model, self._data)
+        mujoco.mj_collision(self._model, self._data)
+
+    def is_free(self, q: Floats) -> bool:
+        """Tell whether (7,) joint values [rad] touch nothing."""
+        self._update(q)
+        return self._data.ncon == 0 or not bool(np.any(self._data.contact.dist < 0))
+
+    def touching(self, q: Floats) -> set[int]:
+        """Return the obstacle bodies that the arm, or what it holds, touches at q."""
+        self._update(q)
+        contact = self._data.contact
+        geoms = contact.geom[contact.dist < 0]
+        bodies = self._model.geom_bodyid[geoms[self._obstacle[geoms]]]
+        return {int(b) for b in np.ravel(bodies)}

@@ -1,0 +1,243 @@
+"""Forward and inverse kinematics of a hinged chain, on MuJoCo's C functions.
+
+The chain is copied into a small model of its own: `mj_kinematics` on it costs a microsecond
+whatever the scene holds, and the scene's own data is never touched.
+"""
+
+from collections.abc import Callable, Sequence
+
+import mujoco
+import numpy as np
+import numpy.typing as npt
+
+from rlbench.backend.exceptions import SceneError
+
+Floats = npt.NDArray[np.float64]
+IsFree = Callable[[Floats], bool]
+
+POSE_TOLERANCE = 1e-6  # [m] and [rad]
+_MAX_ITERATIONS = 60
+_STALL_AFTER = 8  # iterations without halving the error: a limit or an unreachable pose
+_DISTINCT = 0.1  # [rad] solutions closer than this in every joint count as one
+
+
+class Kinematics:
+    """The chain of hinges from the world to a tip body.
+
+    Attributes:
+        lower: (n,) lower joint limits [rad].
+        upper: (n,) upper joint limits [rad].
+    """
+
+    def __init__(self, model: mujoco.MjModel, joint_names: Sequence[str], tip_body: str) -> None:
+        self._model = _chain_model(model, joint_names, tip_body)
+        self._data = mujoco.MjData(self._model)
+        self._tip = self._model.nbody - 1
+        self.lower: Floats = self._model.jnt_range[:, 0].copy()
+        self.upper: Floats = self._model.jnt_range[:, 1].copy()
+        n = len(self.lower)
+        self._jacobian = np.zeros((6, n))
+        self._error = np.zeros(6)
+        self._quat = np.zeros(4)
+        self._damping = np.eye(6)
+        first = int(self._model.jnt_bodyid[0])
+        self._reach = float(np.linalg.norm(self._model.body_pos[first + 1 :], axis=1).sum())
+        self._reach += 2 * float(np.linalg.norm(self._model.jnt_pos, axis=1).sum())
+        self._update(np.zeros(n))
+        self._root: Floats = self._data.xanchor[0].copy()
+
+    def fk(self, q: npt.ArrayLike) -> tuple[Floats, Floats]:
+        """Return the tip's (3,) position [m] and (4,) quaternion wxyz in the world."""
+        self._update(np.asarray(q, dtype=np.float64))
+        return self._data.xpos[self._tip].copy(), self._data.xquat[self._tip].copy()
+
+    def jacobian(self, q: npt.ArrayLike) -> Floats:
+        """Return the (6, n) Jacobian: tip velocity [m/s] over angular velocity [rad/s], world."""
+        self._update(np.asarray(q, dtype=np.float64))
+        return self._update_jacobian().copy()
+
+    def pose_error(self, q: Floats, pos: Floats, quat_wxyz: Floats) -> Floats:
+        """Return (6,) what is missing to the pose: translation [m] and rotation vector [rad]."""
+        self._update(q)
+        return self._update_error(pos, quat_wxyz).copy()
+
+    def is_within_limits(self, q: npt.ArrayLike, margin: float = 0.0) -> bool:
+        """Tell whether all joints keep `margin` [rad] from their limits."""
+        q = np.asarray(q)
+        return bool(((q >= self.lower + margin) & (q <= self.upper - margin)).all())
+
+    def may_reach(self, pos: npt.ArrayLike) -> bool:
+        """Tell whether (3,) `pos` [m] lies within the summed lengths of the links."""
+        return float(np.linalg.norm(np.asarray(pos) - self._root)) <= self._reach
+
+    def _update(self, q: Floats) -> None:
+        self._data.qpos[:] = q
+        mujoco.mj_kinematics(self._model, self._data)
+
+    def _update_jacobian(self) -> Floats:
+        mujoco.mj_comPos(self._model, self._data)
+        J = self._jacobian
+        mujoco.mj_jacBody(self._model, self._data, J[:3], J[3:], self._tip)
+        return J
+
+    def _update_error(self, pos: Floats, quat_wxyz: Floats) -> Floats:
+        error = self._error
+        np.subtract(pos, self._data.xpos[self._tip], out=error[:3])
+        mujoco.mju_negQuat(self._quat, self._data.xquat[self._tip])
+        mujoco.mju_mulQuat(self._quat, quat_wxyz, self._quat.copy())
+        mujoco.mju_quat2Vel(error[3:], self._quat, 1.0)
+        return error
+
+    def refine(
+        self,
+        q: Floats,
+        pos: Floats,
+        quat_wxyz: Floats,
+        tolerance: float = POSE_TOLERANCE,
+        max_iterations: int = _MAX_ITERATIONS,
+    ) -> Floats | None:
+        """Walk from q to a nearby configuration that reaches the pose, by damped least squares.
+
+        The damping is half the squared error (Sugihara 2011, doi:10.1109/TRO.2011.2148230):
+        sure steps far away, Newton's speed close by. A joint that would pass its limit is held
+        there and the step is solved again for the others.
+
+        Args:
+            q: (n,) where to start [rad].
+            pos: (3,) wanted tip position [m], world.
+            quat_wxyz: (4,) wanted tip orientation, unit length.
+            tolerance: bound on the error's components [m, rad].
+            max_iterations: bound on the steps.
+
+        Returns:
+            (n,) configuration within limits, or None.
+        """
+        q = np.minimum(np.maximum(q, self.lower), self.upper)
+        best, best_at = np.inf, 0
+        for iteration in range(max_iterations + 1):
+            self._update(q)
+            error = self._update_error(pos, quat_wxyz)
+            if max(error.max(), -error.min()) < tolerance:
+                return q
+            squared = float(error @ error)
+            if squared < 0.25 * best:
+                best, best_at = squared, iteration
+            elif iteration - best_at > _STALL_AFTER:
+                return None
+            q = self._step(q, error, 0.5 * squared + 1e-9)
+        return None
+
+    def _step(self, q: Floats, error: Floats, damping: float) -> Floats:
+        J = self._update_jacobian()
+        after = q + _least_squares(J, error, damping * self._damping)
+        outside = (after < self.lower) | (after > self.upper)
+        if outside.any():
+            held = np.where(outside, np.minimum(np.maximum(after, self.lower), self.upper), q)
+            rest = J * ~outside
+            move = _least_squares(rest, error - J @ (held - q), damping * self._damping)
+            after = np.minimum(np.maximum(held + move, self.lower), self.upper)
+        return after
+
+
+def _least_squares(J: Floats, error: Floats, damping: Floats) -> Floats:
+    """Return the (n,) shortest step of (6, n) J towards (6,) error under (6, 6) damping."""
+    step: Floats = J.T @ np.linalg.solve(J @ J.T + damping, error)
+    return step
+
+
+def _chain_model(
+    model: mujoco.MjModel, joint_names: Sequence[str], tip_body: str
+) -> mujoco.MjModel:
+    """Copy the bodies from the world to the tip, with their hinges, into a model of their own."""
+    tip = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_BODY, tip_body)
+    if tip < 0:
+        names = [model.body(i).name for i in range(model.nbody)]
+        raise SceneError(f"kinematics: body {tip_body!r} is not in the model; bodies are {names}")
+    chain = [tip]
+    while chain[0] > 0:
+        chain.insert(0, int(model.body_parentid[chain[0]]))
+    joints = [j for b in chain for j in range(model.njnt) if model.jnt_bodyid[j] == b]
+    found = [model.joint(j).name for j in joints]
+    hinges = [j for j in joints if model.jnt_type[j] == mujoco.mjtJoint.mjJNT_HINGE]
+    if found != list(joint_names) or hinges != joints:
+        raise SceneError(
+            f"kinematics: the chain to body {tip_body!r} has the joints {found}; "
+            f"it must have exactly the hinges {list(joint_names)}, in this order"
+        )
+    spec = mujoco.MjSpec()
+    spec.compiler.degree = False
+    parent = spec.worldbody
+    for b in chain[1:]:
+        parent = parent.add_body(
+            pos=model.body_pos[b],
+            quat=model.body_quat[b],
+            mass=1.0,
+            inertia=[1.0, 1.0, 1.0],
+            explicitinertial=True,
+        )
+        for j in joints:
+            if model.jnt_bodyid[j] == b:
+                is_limited = bool(model.jnt_limited[j])
+                parent.add_joint(
+                    type=mujoco.mjtJoint.mjJNT_HINGE,
+                    pos=model.jnt_pos[j],
+                    axis=model.jnt_axis[j],
+                    ref=model.qpos0[model.jnt_qposadr[j]],
+                    limited=True,
+                    range=model.jnt_range[j] if is_limited else [-np.pi, np.pi],
+                )
+    return spec.compile()
+
+
+def solve_ik(
+    kin: Kinematics,
+    pos: npt.ArrayLike,
+    quat_wxyz: npt.ArrayLike,
+    q_start: npt.ArrayLike,
+    rng: np.random.Generator,
+    is_free: IsFree | None = None,
+    max_solutions: int = 8,
+    max_restarts: int = 40,
+) -> list[Floats]:
+    """Find configurations that reach a pose: from q_start, then from seeded restarts.
+
+    Restarts alternate between the neighbourhood of q_start and the whole joint space.
+
+    Args:
+        kin: the arm.
+        pos: (3,) wanted tip position [m], world.
+        quat_wxyz: (4,) wanted tip orientation.
+        q_start: (n,) configuration that solutions should be close to [rad].
+        rng: source of the restarts.
+        is_free: tells whether a configuration is free of collisions; None accepts all.
+        max_solutions: stop after so many distinct free solutions.
+        max_restarts: stop after so many restarts.
+
+    Returns:
+        (n,) configurations within limits, more than 0.1 rad apart in some joint, nearest to
+        q_start (Euclidean) first; empty when nothing was found.
+    """
+    pos = np.asarray(pos, dtype=np.float64)
+    quat = np.asarray(quat_wxyz, dtype=np.float64)
+    quat = quat / np.linalg.norm(quat)
+    q_start = np.asarray(q_start, dtype=np.float64)
+    if not kin.may_reach(pos):
+        return []
+    seen: list[Floats] = []
+    free: list[Floats] = []
+    for attempt in range(max_restarts + 1):
+        if attempt == 0:
+            guess = q_start
+        elif attempt % 2:
+            guess = q_start + rng.normal(0.0, 0.5, len(q_start))
+        else:
+            guess = rng.uniform(kin.lower, kin.upper)
+        q = kin.refine(guess, pos, quat)
+        if q is None or any(np.abs(q - other).max() < _DISTINCT for other in seen):
+            continue
+        seen.append(q)
+        if is_free is None or is_free(q):
+            free.append(q)
+            if len(free) >= max_solutions:
+                break
+    return sorted(free, key=lambda q: float(np.linalg.norm(q - q_start)))

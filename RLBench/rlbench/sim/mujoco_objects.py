@@ -1,0 +1,285 @@
+"""Shapes, joints, dummies and proximity sensors of a MuJoCo scene, by PyRep's names."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rlbench import transforms as tf
+from rlbench.sim.detection import geom_triangles, parse_volume, surface_in_volume
+from rlbench.transforms import Floats
+
+if TYPE_CHECKING:
+    from rlbench.sim.mujoco_engine import MujocoEngine
+
+ALL_FLAGS = frozenset({"collidable", "measurable", "detectable", "renderable"})
+
+
+class MujocoObject:
+    """A body of the model, seen as an object of the scene graph."""
+
+    def __init__(self, engine: "MujocoEngine", name: str, body: int) -> None:
+        self._engine = engine
+        self._name = name
+        self.body = body
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._name!r})"
+
+    def get_name(self) -> str:
+        """Return the object's name."""
+        return self._name
+
+    def get_handle(self) -> int:
+        """Return the body id, the value used in segmentation images."""
+        return self.body
+
+    def transform(self) -> Floats:
+        """Return the (4, 4) transform object to world."""
+        data = self._engine.data
+        return tf.transform(data.xpos[self.body], data.xmat[self.body].reshape(3, 3))
+
+    def get_matrix(self, relative_to: "MujocoObject | None" = None) -> Floats:
+        """Return the (4, 4) transform to the world or to another object's frame."""
+        T = self.transform()
+        return T if relative_to is None else tf.invert(relative_to.transform()) @ T
+
+    def set_matrix(self, T: Floats, relative_to: "MujocoObject | None" = None) -> None:
+        """Place the object and its logical descendants; velocities become zero."""
+        base = np.eye(4) if relative_to is None else relative_to.transform()
+        self._engine.move(self.body, base @ T)
+
+    def get_position(self, relative_to: "MujocoObject | None" = None) -> Floats:
+        """Return (3,) position [m]."""
+        return self.get_matrix(relative_to)[:3, 3].copy()
+
+    def set_position(
+        self,
+        position: Sequence[float],
+        relative_to: "MujocoObject | None" = None,
+        reset_dynamics: bool = True,
+    ) -> None:
+        """Move the object, keeping its rotation in the world."""
+        goal = np.eye(4) if relative_to is None else relative_to.transform()
+        T = self.transform()
+        T[:3, 3] = goal[:3, :3] @ np.asarray(position, float) + goal[:3, 3]
+        self.set_matrix(T)
+
+    def get_quaternion(self, relative_to: "MujocoObject | None" = None) -> Floats:
+        """Return (4,) quaternion xyzw."""
+        return self.get_pose(relative_to)[3:]
+
+    def set_quaternion(
+        self,
+        quaternion: Sequence[float],
+        relative_to: "MujocoObject | None" = None,
+        reset_dynamics: bool = True,
+    ) -> None:
+        """Turn the object in place, quaternion xyzw."""
+        self._set_rotation(
+            tf.quat_wxyz_to_matrix(tf.xyzw_to_wxyz(np.asarray(quaternion, float))), relative_to
+        )
+
+    def get_orientation(self, relative_to: "MujocoObject | None" = None) -> Floats:
+        """Return (3,) Euler angles [rad]."""
+        return tf.matrix_to_euler(self.get_matrix(relative_to)[:3, :3])
+
+    def set_orientation(
+        self,
+        orientation: Sequence[float],
+        relative_to: "MujocoObject | None" = None,
+        reset_dynamics: bool = True,
+    ) -> None:
+        """Turn the object in place to (3,) Euler angles [rad]."""
+        self._set_rotation(tf.euler_to_matrix(np.asarray(orientation, float)), relative_to)
+
+    def _set_rotation(self, R: Floats, relative_to: "MujocoObject | None") -> None:
+        T = self.transform()
+        T[:3, :3] = R if relative_to is None else relative_to.transform()[:3, :3] @ R
+        self.set_matrix(T)
+
+    def rotate(self, rotation: Sequence[float]) -> None:
+        """Turn the object in its own frame by (3,) Euler angles [rad]."""
+        self._set_rotation(
+            self.transform()[:3, :3] @ tf.euler_to_matrix(np.asarray(rotation)), None
+        )
+
+    def get_pose(self, relative_to: "MujocoObject | None" = None) -> Floats:
+        """Return (7,) position and quaternion xyzw."""
+        return tf.transform_to_pose(self.get_matrix(relative_to))
+
+    def set_pose(
+        self,
+        pose: Sequence[float],
+        relative_to: "MujocoObject | None" = None,
+        reset_dynamics: bool = True,
+    ) -> None:
+        """Place the object at (7,) position and quaternion xyzw."""
+        self.set_matrix(tf.pose_to_transform(np.asarray(pose, float)), relative_to)
+
+    def get_parent(self) -> "MujocoObject | None":
+        """Return the parent in the scene graph, None at the top."""
+        parent = self._engine.parent_of(self.body)
+        return None if parent == 0 else self._engine.object_of_body(parent)
+
+    def set_parent(self, parent: "MujocoObject | None", keep_in_place: bool = True) -> None:
+        """Change the parent in the scene graph; see `MujocoEngine.reparent`."""
+        local = None if keep_in_place else self.get_matrix(self.get_parent())
+        self._engine.reparent(self.body, 0 if parent is None else parent.body)
+        if local is not None:
+            self.set_matrix(local, parent)
+
+    def get_objects_in_tree(self, exclude_base: bool = False) -> "list[MujocoObject]":
+        """Return this object and its logical descendants."""
+        bodies = self._engine.tree(self.body)
+        return [self._engine.object_of_body(b) for b in bodies[1 if exclude_base else 0 :]]
+
+    def tree_bounding_box(self) -> Floats:
+        """Return (6,) box of every shape in the object's tree, in the object's frame [m]."""
+        T_inv = tf.invert(self.transform())
+        corners = [
+            obj.box_corners() @ T_inv[:3, :3].T + T_inv[:3, 3]
+            for obj in self.get_objects_in_tree()
+            if isinstance(obj, MujocoShape)
+        ]
+        points = np.concatenate(corners) if corners else np.zeros((1, 3))
+        return np.stack([points.min(0), points.max(0)], axis=1).reshape(6)
+
+    def get_bounding_box(self) -> Floats:
+        """Return (6,) xmin xmax ymin ymax zmin zmax in the object's frame [m]."""
+        return self.tree_bounding_box()
+
+
+class MujocoDummy(MujocoObject):
+    """A named frame."""
+
+    def get_extension_string(self) -> str:
+        """Return the waypoint command."""
+        return self._engine.notes.extensions.get(self._name, "")
+
+
+class MujocoShape(MujocoObject):
+    """A body with geoms."""
+
+    def __init__(self, engine: "MujocoEngine", name: str, body: int) -> None:
+        super().__init__(engine, name, body)
+        model = engine.model
+        start = model.body_geomadr[body]
+        self.geoms = np.arange(start, start + model.body_geomnum[body])
+        self.triangles = np.concatenate([geom_triangles(model, g) for g in self.geoms])
+        low, high = self.triangles.min((0, 1)), self.triangles.max((0, 1))
+        self._box = np.stack([low, high], axis=1).reshape(6)
+        self._flags = engine.notes.flags.get(name, ALL_FLAGS)
+        solid = (model.geom_contype[self.geoms] | model.geom_conaffinity[self.geoms]) != 0
+        self.solid_geoms = self.geoms[solid]
+
+    def get_extension_string(self) -> str:
+        """Return the command string, empty when there is none."""
+        return self._engine.notes.extensions.get(self._name, "")
+
+    def get_bounding_box(self) -> Floats:
+        """Return (6,) xmin xmax ymin ymax zmin zmax in the shape's own frame [m]."""
+        return self._box.copy()
+
+    def box_corners(self, world: bool = True) -> Floats:
+        """Return the (8, 3) corners of the bounding box [m]."""
+        low, high = self._box[::2], self._box[1::2]
+        bits = (np.arange(8)[:, None] >> np.arange(3)) & 1
+        local = np.where(bits == 1, high, low)
+        if not world:
+            return local
+        T = self.transform()
+        return local @ T[:3, :3].T + T[:3, 3]
+
+    def set_color(self, color: Sequence[float]) -> None:
+        """Paint the shape's own drawn geoms (rgb in [0, 1])."""
+        model = self._engine.model
+        model.geom_matid[self.geoms] = -1
+        model.geom_rgba[self.geoms, :3] = color
+
+    def get_color(self) -> Floats:
+        """Return (3,) rgb of the first geom."""
+        return self._engine.model.geom_rgba[self.geoms[0], :3].astype(float)
+
+    def set_transparency(self, value: float) -> None:
+        """Set opacity (1 = opaque), PyRep's sense."""
+        self._engine.model.geom_rgba[self.geoms, 3] = value
+
+    def is_collidable(self) -> bool:
+        """Tell whether motion planning must avoid the shape."""
+        return "collidable" in self._flags and len(self.solid_geoms) > 0
+
+    def is_detectable(self) -> bool:
+        """Tell whether proximity sensors react to the shape."""
+        return "detectable" in self._flags
+
+    def is_respondable(self) -> bool:
+        """Tell whether other bodies collide with the shape."""
+        return len(self.solid_geoms) > 0
+
+    def is_dynamic(self) -> bool:
+        """Tell whether the shape moves freely or on a joint."""
+        return bool(self._engine.model.body_dofnum[self.body] > 0)
+
+    def check_collision(self, obj: "MujocoObject | None" = None) -> bool:
+        """Tell whether the shape touches `obj`'s tree, or any collidable shape."""
+        others = self._engine.shapes() if obj is None else obj.get_objects_in_tree()
+        mine = {o.body for o in self.get_objects_in_tree()}
+        return any(
+            self._engine.shapes_touch(self, other)
+            for other in others
+            if isinstance(other, MujocoShape)
+            and other.body not in mine
+            and (obj is not None or other.is_collidable())
+        )
+
+
+class MujocoJoint(MujocoObject):
+    """A hinge or slide; its frame is the joint's anchor with z along the axis."""
+
+    def __init__(self, engine: "MujocoEngine", name: str, joint: int) -> None:
+        super().__init__(engine, name, int(engine.model.jnt_bodyid[joint]))
+        self.joint = joint
+        self._qpos = int(engine.model.jnt_qposadr[joint])
+        self._dof = int(engine.model.jnt_dofadr[joint])
+
+    def transform(self) -> Floats:
+        """Return the (4, 4) transform joint frame to world."""
+        data = self._engine.data
+        z = data.xaxis[self.joint]
+        x = np.cross([0.0, 1.0, 0.0] if abs(z[1]) < 0.9 else [1.0, 0.0, 0.0], z)
+        x /= np.linalg.norm(x)
+        return tf.transform(data.xanchor[self.joint], np.stack([x, np.cross(z, x), z], axis=1))
+
+    def get_joint_position(self) -> float:
+        """Return the value [rad or m]."""
+        return float(self._engine.data.qpos[self._qpos])
+
+    def set_joint_position(self, position: float, disable_dynamics: bool = True) -> None:
+        """Set the value [rad or m] at once; the velocity becomes zero."""
+        data = self._engine.data
+        data.qpos[self._qpos] = position
+        data.qvel[self._dof] = 0.0
+        self._engine.refresh()
+
+    def get_joint_interval(self) -> tuple[bool, list[float]]:
+        """Return (is cyclic, [lower, upper])."""
+        model = self._engine.model
+        limited = bool(model.jnt_limited[self.joint])
+        limits = model.jnt_range[self.joint] if limited else (-np.pi, np.pi)
+        return (not limited, [float(v) for v in limits])
+
+
+class MujocoProximitySensor(MujocoObject):
+    """A sensing volume fixed to a body."""
+
+    def __init__(self, engine: "MujocoEngine", name: str, body: int) -> None:
+        super().__init__(engine, name, body)
+        self._volume = parse_volume(name, engine.notes.sensors[name])
+
+    def is_detected(self, obj: MujocoObject) -> bool:
+        """Tell whether a surface point of a shape, or a dummy's origin, is in the volume."""
+        T = obj.get_matrix(self)
+        if isinstance(obj, MujocoShape):
+            return surface_in_volume(obj.triangles @ T[:3, :3].T + T[:3, 3], self._volume)
+        return bool(self._volume(T[None, :3, 3])[0] <= 0)

@@ -1,0 +1,228 @@
+"""The Panda on MuJoCo: arm and gripper."""
+
+from collections.abc import Sequence
+
+import mujoco
+import numpy as np
+
+from rlbench import transforms as tf
+from rlbench.sim.arm_motion import Planner, TimedPath
+from rlbench.sim.collision_world import CollisionWorld
+from rlbench.sim.mujoco_engine import MujocoEngine
+from rlbench.sim.mujoco_objects import MujocoObject, MujocoShape
+from rlbench.sim.planning import Kinematics, solve_ik, time_parametrise
+from rlbench.transforms import Floats
+
+HOME = (0.0, 0.1745, 0.0, -0.8029, 0.0, 1.2217, 0.7854)
+"""Saved pose of RLBench's Panda [rad], in Franka's zero of joint 4."""
+MAX_VELOCITY = np.array([2.175] * 4 + [2.61] * 3)
+MAX_ACCELERATION = np.array([7.5, 3.75, 5.0, 6.25, 7.5, 10.0, 10.0])
+"""Half of Franka's limits [rad/s^2]: servos of finite stiffness follow it within 1 mm."""
+FINGER_RANGE = 0.04
+FINGER_TOLERANCE = 5e-4
+STALL = 1e-4
+STALL_STEPS = 3
+"""Fingers that move less than `STALL` [m] in each of so many steps are stalled."""
+
+
+class Arm:
+    """Seven joints driven by position servos with velocity feed-forward."""
+
+    JOINTS = tuple(f"Panda_joint{i}" for i in range(1, 8))
+
+    def __init__(self, engine: MujocoEngine) -> None:
+        model = engine.model
+        self._engine = engine
+        self.qpos_ids = np.array([model.joint(j).qposadr[0] for j in self.JOINTS])
+        self.dof_ids = np.array([model.joint(j).dofadr[0] for j in self.JOINTS])
+        self.actuators = np.array([model.actuator(j).id for j in self.JOINTS])
+        kp = model.actuator_gainprm[self.actuators, 0]
+        kv = -model.actuator_biasprm[self.actuators, 2]
+        self._lead = kv / kp
+        self.kinematics = Kinematics(model, list(self.JOINTS), "Panda_tip")
+        self.world = CollisionWorld(engine, self.JOINTS, "Panda_tip")
+        self.tip = engine.dummy("Panda_tip")
+        self.max_velocity = MAX_VELOCITY
+        self.max_acceleration = MAX_ACCELERATION
+
+    def get_tip(self) -> MujocoObject:
+        """Return the frame that reaches waypoints."""
+        return self.tip
+
+    def get_joint_positions(self) -> Floats:
+        """Return (7,) [rad]."""
+        return self._engine.data.qpos[self.qpos_ids].copy()
+
+    def get_joint_velocities(self) -> Floats:
+        """Return (7,) [rad/s]."""
+        return self._engine.data.qvel[self.dof_ids].copy()
+
+    def get_joint_forces(self) -> Floats:
+        """Return (7,) actuator torques [N m]."""
+        return self._engine.data.qfrc_actuator[self.dof_ids].copy()
+
+    def set_joint_positions(self, q: Sequence[float]) -> None:
+        """Put the arm at (7,) [rad], at rest, servos holding it."""
+        data = self._engine.data
+        data.qpos[self.qpos_ids] = q
+        data.qvel[self.dof_ids] = 0.0
+        data.ctrl[self.actuators] = q
+        self._engine.refresh()
+
+    def home(self) -> None:
+        """Put the arm at its saved pose."""
+        self.set_joint_positions(HOME)
+
+    def command(self, q: Floats, qd: Floats) -> None:
+        """Write set points for the next step: (n, 7) q [rad], qd [rad/s], n <= substeps.
+
+        The servo force is kp (u - q) - kv qd; u = q + (kv / kp) qd removes the lag.
+        """
+        rows = self._engine.control_rows()
+        rows[: len(q), self.actuators] = q + self._lead * qd
+        rows[len(q) :, self.actuators] = q[-1]
+
+    def servo_to(self, q: Sequence[float]) -> None:
+        """Move the set points within one step to (7,) [rad], at most at the speed limits."""
+        engine = self._engine
+        start = engine.data.ctrl[self.actuators].copy()
+        reach = self.max_velocity * engine.model.opt.timestep * engine.substeps
+        goal = np.clip(q, self.kinematics.lower, self.kinematics.upper)
+        goal = start + np.clip(goal - start, -reach, reach)
+        ramp = np.linspace(0.0, 1.0, engine.substeps + 1)[1:, None]
+        engine.control_rows()[:, self.actuators] = start + ramp * (goal - start)
+
+    def can_reach(self, T_world_goal: Floats, rng: np.random.Generator) -> bool:
+        """Tell whether some joint values put the tip at a (4, 4) pose."""
+        return bool(
+            solve_ik(
+                self.kinematics,
+                T_world_goal[:3, 3],
+                tf.matrix_to_quat_wxyz(T_world_goal[:3, :3]),
+                self.get_joint_positions(),
+                rng,
+                max_solutions=1,
+            )
+        )
+
+    def plan(
+        self,
+        T_world_goal: Floats,
+        rng: np.random.Generator,
+        ignore_collisions: bool = False,
+        linear_only: bool = False,
+        following: Sequence[Floats] = (),
+    ) -> TimedPath:
+        """Find a way of the tip to a (4, 4) pose: straight if it is free, else planned."""
+        planner = Planner(self, rng, None if ignore_collisions else self.world.is_free)
+        self.world.sync()
+        # What touches the arm now (a door being pushed) must not forbid leaving it.
+        self.world.sync(ignored=self.world.touching(self.get_joint_positions()))
+        path = planner.find(self.get_joint_positions(), T_world_goal, linear_only, following)
+        q, qd = time_parametrise(
+            path, self.max_velocity, self.max_acceleration, self._engine.model.opt.timestep
+        )
+        return TimedPath(self._engine, self, q, qd)
+
+
+class Gripper:
+    """Two fingers; what they hold is welded to the hand."""
+
+    JOINTS = ("Panda_gripper_joint1", "Panda_gripper_joint2")
+
+    def __init__(self, engine: MujocoEngine) -> None:
+        model = engine.model
+        self._engine = engine
+        self.qpos_ids = np.array([model.joint(j).qposadr[0] for j in self.JOINTS])
+        self.actuators = np.array([model.actuator(j).id for j in self.JOINTS])
+        self.body = model.body("Panda_gripper").id
+        self.sensor = engine.sensor("Panda_gripper_attachProxSensor")
+        self.fingers = [model.body(f"Panda_{side}finger").id for side in ("left", "right")]
+        self._grasped: list[MujocoShape] = []
+        self._last: Floats | None = None
+        self._stalled = 0
+
+    def reset(self) -> None:
+        """Open fully and forget what was held."""
+        data = self._engine.data
+        data.qpos[self.qpos_ids] = FINGER_RANGE
+        data.ctrl[self.actuators] = FINGER_RANGE
+        self._grasped = []
+        self._last, self._stalled = None, 0
+        self._engine.refresh()
+
+    def get_joint_positions(self) -> Floats:
+        """Return (2,) finger travel [m]."""
+        return self._engine.data.qpos[self.qpos_ids].copy()
+
+    def get_open_amount(self) -> Floats:
+        """Return (2,) openings in [0, 1]."""
+        return np.clip(self.get_joint_positions() / FINGER_RANGE, 0.0, 1.0)
+
+    def get_touch_sensor_forces(self) -> Floats:
+        """Return (6,) contact force on each finger, world frame [N]."""
+        data, model = self._engine.data, self._engine.model
+        forces = np.zeros((2, 3))
+        wrench = np.zeros(6)
+        for i in range(data.ncon):
+            contact = data.contact[i]
+            bodies = model.geom_bodyid[contact.geom]
+            for side, finger in enumerate(self.fingers):
+                if finger in bodies:
+                    mujoco.mj_contactForce(model, data, i, wrench)
+                    sign = -1.0 if bodies[0] == finger else 1.0
+                    forces[side] += sign * contact.frame.reshape(3, 3).T @ wrench[:3]
+        return forces.reshape(6)
+
+    def actuate(self, amount: float, velocity: float) -> bool:
+        """Move one observation step towards an opening in [0, 1]; True when done or stalled."""
+        engine = self._engine
+        here = self.get_joint_positions()
+        if np.abs(here - amount * FINGER_RANGE).max() < FINGER_TOLERANCE:
+            self.set_target(np.full(2, amount * FINGER_RANGE))
+            self._last = None
+            return True
+        if self._last is not None and np.abs(here - self._last).max() < STALL:
+            self._stalled += 1
+            if self._stalled >= STALL_STEPS:
+                self._last, self._stalled = None, 0
+                return True
+        else:
+            self._stalled = 0
+        self._last = here
+        start = self.get_target()
+        travel = velocity * engine.model.opt.timestep * np.arange(1, engine.substeps + 1)
+        goal = np.full(2, amount * FINGER_RANGE)
+        rows = start + np.clip(goal - start, -travel[:, None], travel[:, None])
+        engine.control_rows()[:, self.actuators] = rows
+        return False
+
+    def set_target(self, travel: Floats) -> None:
+        """Set the fingers' servo targets [m]."""
+        self._engine.data.ctrl[self.actuators] = travel
+
+    def get_target(self) -> Floats:
+        """Return the fingers' servo targets [m]."""
+        return self._engine.data.ctrl[self.actuators].copy()
+
+    def get_grasped_objects(self) -> list[MujocoShape]:
+        """Return the shapes that are welded to the hand."""
+        return list(self._grasped)
+
+    def grasp(self, shape: MujocoShape) -> bool:
+        """Weld `shape` to the hand if the hand's sensor sees it; tell whether it is held."""
+        if shape in self._grasped:
+            return True
+        if not self.sensor.is_detected(shape):
+            return False
+        self._engine.attach(shape.body, self.body)
+        self._grasped.append(shape)
+        # Fingers no longer touch the object: hold them where they are.
+        self.set_target(self.get_joint_positions())
+        return True
+
+    def release(self) -> None:
+        """Let everything go."""
+        for shape in self._grasped:
+            self._engine.detach(shape.body)
+        self._grasped = []

@@ -1,0 +1,375 @@
+"""Arm motions: straight lines, collision-free paths, and their timing.
+
+Everything ends by count and is a function of its arguments and seeds, never of the clock.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import mujoco
+import numpy as np
+import numpy.typing as npt
+from ompl import base, geometric, util
+
+from rlbench.sim.kinematics import Floats, IsFree, Kinematics, solve_ik
+
+__all__ = ["Kinematics", "plan_rrt_connect", "solve_ik", "straight_line", "time_parametrise"]
+
+_LINE_SPACING = (0.01, 0.05)  # [m], [rad] between poses of a straight line
+_MAX_LINE_POINTS = 1500
+_MIN_LINE_STEP = 1e-4  # of the whole line; smaller steps mean a singularity or a jump
+_SHORTCUT_ATTEMPTS = 12
+_SMOOTHING_WIDTHS = (25, 13, 7, 3)  # points of a moving average, widest that stays free
+_CURVATURE_SHARE = 0.5  # of the acceleration limit, spent on turning where the path bends
+_GRID = 0.02  # [rad] spacing of the timing grid
+
+# Seeding after the first draw works, yet OMPL reports it as an error; so does every failed plan.
+util.setLogLevel(util.LOG_NONE)
+
+
+def straight_line(
+    kin: Kinematics,
+    q_start: npt.ArrayLike,
+    pos: npt.ArrayLike,
+    quat_wxyz: npt.ArrayLike,
+    is_free: IsFree | None = None,
+    max_joint_step: float = 0.02,
+    steps: int | None = None,
+) -> Floats | None:
+    """Follow the straight line of the tip from where it is to a pose.
+
+    The position moves along the line while the orientation turns about one axis at a constant
+    rate (slerp); each point is inverse kinematics from the one before, so the arm cannot jump.
+
+    Args:
+        kin: the arm.
+        q_start: (n,) configuration at the line's start [rad]; not itself checked with is_free.
+        pos: (3,) tip position at the end [m], world.
+        quat_wxyz: (4,) tip orientation at the end.
+        is_free: tells whether a configuration is free of collisions; None accepts all.
+        max_joint_step: bound on each joint's move between two points [rad].
+        steps: least number of steps; by default one every 10 mm or 0.05 rad.
+
+    Returns:
+        (N, n) path from q_start to the pose, or None when it is blocked, leaves the joint
+        limits or passes a singularity.
+    """
+    q = np.array(q_start, dtype=np.float64)
+    line = _Line(*kin.fk(q), pos, quat_wxyz)
+    least = line.steps() if steps is None else max(1, steps)
+    path, s, step = [q], 0.0, 1.0 / least
+    tangent = np.zeros_like(q)  # joint motion per unit of the line
+    while s < 1.0:
+        step = min(step, 1.0 / least)
+        # The last step takes the remainder, so that no sliver is left by rounding.
+        after = 1.0 if s + step > 1.0 - _MIN_LINE_STEP else s + step
+        guess = q + tangent * (after - s)
+        q_after = kin.refine(guess, *line.at(after), max_iterations=8)
+        moved = np.inf if q_after is None else float(np.abs(q_after - q).max())
+        if q_after is None or moved > max_joint_step:
+            step = 0.5 * (after - s)
+            if step < _MIN_LINE_STEP or len(path) > _MAX_LINE_POINTS:
+                return None
+            continue
+        if is_free is not None and not is_free(q_after):
+            return None
+        tangent = (q_after - q) / (after - s)
+        if moved < 0.6 * max_joint_step:
+            step *= 1.5
+        q, s = q_after, after
+        path.append(q)
+    return np.stack(path)
+
+
+class _Line:
+    """The tip's straight motion between two poses, s from 0 to 1."""
+
+    def __init__(
+        self, pos: Floats, quat_wxyz: Floats, pos_end: npt.ArrayLike, quat_end: npt.ArrayLike
+    ) -> None:
+        self._pos, self._quat = pos, quat_wxyz
+        self._pos_end = np.asarray(pos_end, dtype=np.float64)
+        self._quat_end = np.asarray(quat_end, dtype=np.float64)
+        self._quat_end = self._quat_end / np.linalg.norm(self._quat_end)
+        self._turn = np.zeros(3)  # rotation vector in the tip's own frame
+        mujoco.mju_subQuat(self._turn, self._quat_end, quat_wxyz)
+
+    def steps(self) -> int:
+        """Return how many steps keep `_LINE_SPACING`."""
+        sizes = np.linalg.norm(self._pos_end - self._pos), np.linalg.norm(self._turn)
+        ratios = [size / spacing for size, spacing in zip(sizes, _LINE_SPACING, strict=True)]
+        return max(1, int(np.ceil(max(ratios))))
+
+    def at(self, s: float) -> tuple[Floats, Floats]:
+        """Return the (3,) position and (4,) quaternion wxyz at s."""
+        if s >= 1.0:
+            return self._pos_end, self._quat_end
+        quat = self._quat.copy()
+        mujoco.mju_quatIntegrate(quat, self._turn, s)
+        return self._pos + s * (self._pos_end - self._pos), quat
+
+
+def plan_rrt_connect(
+    q_start: npt.ArrayLike,
+    goals: Sequence[npt.ArrayLike],
+    lower: npt.ArrayLike,
+    upper: npt.ArrayLike,
+    is_free: IsFree,
+    seed: int,
+    resolution: float = 0.02,
+    max_iterations: int = 2000,
+) -> Floats | None:
+    """Plan a collision-free path to the goal that is reached first.
+
+    The straight way through the joint space to each goal is tried before OMPL's RRT-Connect.
+    What the planner returns is shortened, rounded and checked again at `resolution`.
+
+    Args:
+        q_start: (n,) start, free and within limits [rad].
+        goals: (n,) goals, preferred first; those in collision are left out.
+        lower: (n,) lower joint limits [rad].
+        upper: (n,) upper joint limits [rad].
+        is_free: tells whether a configuration is free of collisions.
+        seed: of the planner; the same arguments give the same path.
+        resolution: bound on each joint's move between two checked points of the result [rad].
+        max_iterations: bound on the planner's iterations.
+
+    Returns:
+        (N, n) path in joint steps <= resolution, or None.
+    """
+    start = np.asarray(q_start, dtype=np.float64)
+    lower, upper = np.asarray(lower, dtype=np.float64), np.asarray(upper, dtype=np.float64)
+    # An invalid start or goal would burn the planner's whole budget.
+    if not is_free(start):
+        return None
+    ends = [np.asarray(goal, dtype=np.float64) for goal in goals]
+    ends = [q for q in ends if ((q >= lower) & (q <= upper)).all() and is_free(q)]
+    for end in ends:
+        if _is_edge_free(start, end, is_free, resolution):
+            return _densify(np.stack([start, end]), resolution)
+    if not ends or ((start < lower) | (start > upper)).any():
+        return None
+    corners = _rrt_corners(start, ends, (lower, upper), is_free, seed, resolution, max_iterations)
+    if corners is None:
+        return None
+    rng = np.random.default_rng(seed)
+    corners = _drop_corners(corners, is_free, resolution)
+    corners = _shortcut(corners, is_free, resolution, rng)
+    path = _densify(_drop_corners(corners, is_free, resolution), resolution)
+    # The planner checks more coarsely than we do; 5 of 100 of its paths touched something.
+    if not all(is_free(q) for q in path):
+        return None
+    return _round_corners(path, is_free, resolution)
+
+
+def _rrt_corners(
+    start: Floats,
+    ends: list[Floats],
+    limits: tuple[Floats, Floats],
+    is_free: IsFree,
+    seed: int,
+    resolution: float,
+    max_iterations: int,
+) -> Floats | None:
+    """Return OMPL's (N, n) raw path; a fresh space and setup, since a cleared one remembers."""
+    util.RNG.setSeed(seed % (2**31 - 1) + 1)  # zero would be refused
+    n = len(start)
+    space = base.RealVectorStateSpace(n)
+    bounds = base.RealVectorBounds(n)
+    for i in range(n):
+        bounds.setLow(i, float(limits[0][i]))
+        bounds.setHigh(i, float(limits[1][i]))
+    space.setBounds(bounds)
+    setup = geometric.SimpleSetup(space)
+    # list(state) runs past the end and crashes; a NumPy bool is a bad cast.
+    setup.setStateValidityChecker(lambda state: bool(is_free(np.array(state[0:n]))))
+    info = setup.getSpaceInformation()
+    # OMPL's resolution is a fraction of the space's extent (Euclidean, about 13 rad).
+    info.setStateValidityCheckingResolution(2 * resolution / space.getMaximumExtent())
+    setup.addStartState(_state(space, start))
+    goal = base.GoalStates(info)
+    for end in ends:
+        goal.addState(_state(space, end))
+    setup.setGoal(goal)
+    setup.setPlanner(geometric.RRTConnect(info))
+    count = iter(range(max_iterations))
+    setup.solve(base.PlannerTerminationCondition(lambda: next(count, None) is None))
+    if not setup.haveExactSolutionPath():  # an approximate one counts as solved elsewhere
+        return None
+    solution = setup.getSolutionPath()
+    return np.array([solution.getState(i)[0:n] for i in range(solution.getStateCount())])
+
+
+def _state(space: base.RealVectorStateSpace, q: Floats) -> base.State:
+    state = space.allocState()
+    for i, value in enumerate(q):
+        state[i] = float(value)
+    return state
+
+
+def _is_edge_free(a: Floats, b: Floats, is_free: IsFree, resolution: float) -> bool:
+    """Check the inside of an edge, middle first: a collision there shows soonest."""
+    n = int(np.ceil(np.abs(b - a).max() / resolution))
+    stride = 1 << max(0, n - 1).bit_length()
+    while stride > 1:
+        half = stride // 2
+        for i in range(half, n, stride):
+            if not is_free(a + (b - a) * (i / n)):
+                return False
+        stride = half
+    return True
+
+
+def _drop_corners(corners: Floats, is_free: IsFree, resolution: float) -> Floats:
+    """From each corner go straight to the farthest later one that can be seen."""
+    keep, i, last = [0], 0, len(corners) - 1
+    while i < last:
+        j = last
+        while j > i + 1 and not _is_edge_free(corners[i], corners[j], is_free, resolution):
+            j -= 1
+        keep.append(j)
+        i = j
+    return corners[keep]
+
+
+def _shortcut(
+    corners: Floats, is_free: IsFree, resolution: float, rng: np.random.Generator
+) -> Floats:
+    """Replace pieces between random points of different edges by straight ones."""
+    for _ in range(_SHORTCUT_ATTEMPTS):
+        if len(corners) < 3:
+            break
+        lengths = np.linalg.norm(np.diff(corners, axis=0), axis=1)
+        ends = np.concatenate([[0.0], np.cumsum(lengths)])
+        cut = np.sort(rng.uniform(0.0, ends[-1], 2))
+        first, second = np.clip(np.searchsorted(ends, cut, side="right") - 1, 0, len(lengths) - 1)
+        if first == second:
+            continue
+        a, b = (
+            corners[i] + (corners[i + 1] - corners[i]) * ((c - ends[i]) / lengths[i])
+            for i, c in ((first, cut[0]), (second, cut[1]))
+        )
+        if _is_edge_free(a, b, is_free, resolution):
+            corners = np.concatenate([corners[: first + 1], [a, b], corners[second + 1 :]])
+    return corners
+
+
+def _densify(corners: Floats, resolution: float) -> Floats:
+    """Return points along (N, n) corners with joint steps <= resolution."""
+    pieces = [corners[:1]]
+    for a, b in pairwise(corners):
+        n = max(1, int(np.ceil(np.abs(b - a).max() / resolution)))
+        pieces += [a + (b - a) * (np.arange(1, n) / n)[:, None], b[None]]
+    return np.concatenate(pieces)
+
+
+def _round_corners(path: Floats, is_free: IsFree, resolution: float) -> Floats:
+    """Return the most rounded path, by moving averages, that is still free; ends stay."""
+    for width in _SMOOTHING_WIDTHS:
+        half = width // 2
+        if len(path) <= width:
+            continue
+        # Point reflection at the ends: they and their directions stay.
+        padded = np.concatenate(
+            [2 * path[0] - path[half:0:-1], path, 2 * path[-1] - path[-2 : -half - 2 : -1]]
+        )
+        sums = np.cumsum(np.concatenate([np.zeros_like(path[:1]), padded]), axis=0)
+        rounded = (sums[width:] - sums[:-width]) / width
+        rounded[0], rounded[-1] = path[0], path[-1]
+        if _largest_step(rounded) <= resolution * (1 + 1e-9) and all(is_free(q) for q in rounded):
+            return rounded
+    return path
+
+
+def _largest_step(path: Floats) -> float:
+    return float(np.abs(np.diff(path, axis=0)).max())
+
+
+def time_parametrise(
+    path: npt.ArrayLike,
+    max_velocity: npt.ArrayLike,
+    max_acceleration: npt.ArrayLike,
+    dt: float,
+) -> tuple[Floats, Floats]:
+    """Drive along a path as fast as the limits allow, from rest to rest.
+
+    The path becomes a uniform quadratic B-spline: its first derivative is linear and its second
+    constant between knots, so limits kept at the knots are kept everywhere. The squared speed
+    along the path is linear between knots, which turns both passes of the classical
+    time-optimal sweep (Bobrow 1985) into running minima. Rounding a corner strays from the path
+    by at most 1/8 of the grid's second difference.
+
+    Args:
+        path: (N, n) configurations [rad].
+        max_velocity: (n,) bounds [rad/s].
+        max_acceleration: (n,) bounds [rad/s^2].
+        dt: time between the samples returned [s].
+
+    Returns:
+        q: (M, n) positions [rad], the path's ends exactly first and last.
+        qd: (M, n) velocities [rad/s], zero at both ends.
+    """
+    path = np.asarray(path, dtype=np.float64)
+    v_max = np.asarray(max_velocity, dtype=np.float64)
+    a_max = np.asarray(max_acceleration, dtype=np.float64)
+    control, h = _spline_controls(path)
+    if control is None:
+        return path[-1:].copy(), np.zeros_like(path[-1:])
+    knots = 0.5 * (control[:-1] + control[1:])  # (S + 1, n) of S segments
+    slope = np.diff(control, axis=0) / h  # (S + 1, n) dq/ds at the knots
+    bend = np.diff(slope, axis=0) / h  # (S, n) d2q/ds2 in the segments
+    w, sdd = _squared_speed(slope, bend, h, v_max, a_max)
+
+    speed = np.sqrt(w)
+    times = np.concatenate([[0.0], np.cumsum(2 * h / (speed[:-1] + speed[1:]))])
+    samples = int(np.ceil(times[-1] / dt - 1e-9)) + 1
+    # Slowing down to end on a sample keeps every limit.
+    scale = times[-1] / (dt * (samples - 1))
+    t = np.arange(samples) * (dt * scale)
+    i = np.clip(np.searchsorted(times, t, side="right") - 1, 0, len(bend) - 1)
+    tau = t - times[i]
+    s = np.clip(speed[i] * tau + 0.5 * sdd[i] * tau**2, 0.0, h)[:, None]
+    v = np.maximum(speed[i] + sdd[i] * tau, 0.0)[:, None]
+    q = knots[i] + slope[i] * s + 0.5 * bend[i] * s**2
+    qd = (slope[i] + bend[i] * s) * v * scale
+    q[0], q[-1] = path[0], path[-1]
+    qd[0] = qd[-1] = 0.0
+    return q, qd
+
+
+def _spline_controls(path: Floats) -> tuple[Floats | None, float]:
+    """Return (S + 2, n) control points at half grid steps along the path, and the step [rad].
+
+    None when the path does not move. The outermost points mirror their neighbours, so that the
+    spline starts and ends exactly where the path does.
+    """
+    lengths = np.linalg.norm(np.diff(path, axis=0), axis=1)
+    ends = np.concatenate([[0.0], np.cumsum(lengths)])
+    if ends[-1] < 1e-9:
+        return None, 0.0
+    segments = max(8, int(np.ceil(ends[-1] / _GRID)))
+    h = float(ends[-1]) / segments
+    at = (np.arange(segments) + 0.5) * h
+    inner = np.stack([np.interp(at, ends, column) for column in path.T], axis=1)
+    return np.concatenate([2 * path[:1] - inner[:1], inner, 2 * path[-1:] - inner[-1:]]), h
+
+
+def _squared_speed(
+    slope: Floats, bend: Floats, h: float, v_max: Floats, a_max: Floats
+) -> tuple[Floats, Floats]:
+    """Return the (S + 1,) fastest squared speed at the knots and (S,) acceleration along s."""
+    tiny = 1e-12
+    steepest = np.maximum(np.abs(slope[:-1]), np.abs(slope[1:]))  # (S, n)
+    cap = np.minimum(  # (S,) bound on the squared speed anywhere in a segment
+        ((v_max / (steepest + tiny)) ** 2).min(axis=1),
+        (_CURVATURE_SHARE * a_max / (np.abs(bend) + tiny)).min(axis=1),
+    )
+    knot_cap = np.concatenate([[0.0], np.minimum(cap[:-1], cap[1:]), [0.0]])
+    # What turning leaves of the acceleration limit.
+    rest = ((a_max - np.abs(bend) * cap[:, None]) / (steepest + tiny)).min(axis=1)
+    gain = np.concatenate([[0.0], np.cumsum(2 * h * rest)])
+    forward = gain + np.minimum.accumulate(knot_cap - gain)
+    back = gain[-1] - gain
+    backward = (back[::-1] + np.minimum.accumulate((knot_cap - back)[::-1]))[::-1]
+    w = np.maximum(np.minimum(forward, backward), 0.0)
+    return w, np.diff(w) / (2 * h)
