@@ -8,7 +8,8 @@ import numpy as np
 from rlbench import transforms as tf
 from rlbench.backend.exceptions import ConfigurationPathError
 from rlbench.sim.mujoco_engine import MujocoEngine
-from rlbench.sim.planning import plan_rrt_connect, solve_ik, straight_line
+from rlbench.sim.kinematics import solve_ik
+from rlbench.sim.planning import plan_rrt_connect, straight_line
 from rlbench.transforms import Floats
 
 if TYPE_CHECKING:

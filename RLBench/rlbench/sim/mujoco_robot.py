@@ -10,7 +10,8 @@ from rlbench.sim.arm_motion import Planner, TimedPath
 from rlbench.sim.collision_world import CollisionWorld
 from rlbench.sim.mujoco_engine import MujocoEngine
 from rlbench.sim.mujoco_objects import MujocoObject, MujocoShape
-from rlbench.sim.planning import Kinematics, solve_ik, time_parametrise
+from rlbench.sim.kinematics import Kinematics, solve_ik
+from rlbench.sim.planning import time_parametrise
 from rlbench.transforms import Floats
 
 HOME = (0.0, 0.1745, 0.0, -0.8029, 0.0, 1.2217, 0.7854)
