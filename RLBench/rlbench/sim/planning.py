@@ -18,6 +18,7 @@ __all__ = ["Kinematics", "plan_rrt_connect", "solve_ik", "straight_line", "time_
 _LINE_SPACING = (0.01, 0.05)  # [m], [rad] between poses of a straight line
 _MAX_LINE_POINTS = 1500
 _MIN_LINE_STEP = 1e-4  # of the whole line; smaller steps mean a singularity or a jump
+_ATTEMPTS = 4  # plans, each checked twice as finely as the one before
 _SHORTCUT_ATTEMPTS = 12
 _SMOOTHING_WIDTHS = (25, 13, 7, 3)  # points of a moving average, widest that stays free
 _CURVATURE_SHARE = 0.5  # of the acceleration limit, spent on turning where the path bends
@@ -130,7 +131,7 @@ def plan_rrt_connect(
         lower: (n,) lower joint limits [rad].
         upper: (n,) upper joint limits [rad].
         is_free: tells whether a configuration is free of collisions.
-        seed: of the planner; the same arguments give the same path.
+        seed: of the planner, >= 0; the same arguments give the same path.
         resolution: bound on each joint's move between two checked points of the result [rad].
         max_iterations: bound on the planner's iterations.
 
@@ -149,17 +150,22 @@ def plan_rrt_connect(
             return _densify(np.stack([start, end]), resolution)
     if not ends or ((start < lower) | (start > upper)).any():
         return None
-    corners = _rrt_corners(start, ends, (lower, upper), is_free, seed, resolution, max_iterations)
-    if corners is None:
-        return None
-    rng = np.random.default_rng(seed)
-    corners = _drop_corners(corners, is_free, resolution)
-    corners = _shortcut(corners, is_free, resolution, rng)
-    path = _densify(_drop_corners(corners, is_free, resolution), resolution)
-    # The planner checks more coarsely than we do; 5 of 100 of its paths touched something.
-    if not all(is_free(q) for q in path):
-        return None
-    return _round_corners(path, is_free, resolution)
+    for attempt in range(_ATTEMPTS):
+        rng = np.random.default_rng((seed, attempt))
+        # The planner's own checks are coarse: some of its paths (2 of 20 past a wall) touch
+        # something in between. Looking closer at once would cost all the others.
+        coarse = 2 * resolution / 2**attempt
+        corners = _rrt_corners(
+            start, ends, (lower, upper), is_free, int(rng.integers(1, 2**31)), coarse, max_iterations
+        )
+        if corners is None:
+            return None
+        corners = _drop_corners(corners, is_free, resolution)
+        corners = _shortcut(corners, is_free, resolution, rng)
+        path = _densify(_drop_corners(corners, is_free, resolution), resolution)
+        if all(is_free(q) for q in path):
+            return _round_corners(path, is_free, resolution)
+    return None
 
 
 def _rrt_corners(
@@ -172,7 +178,7 @@ def _rrt_corners(
     max_iterations: int,
 ) -> Floats | None:
     """Return OMPL's (N, n) raw path; a fresh space and setup, since a cleared one remembers."""
-    util.RNG.setSeed(seed % (2**31 - 1) + 1)  # zero would be refused
+    util.RNG.setSeed(seed)
     n = len(start)
     space = base.RealVectorStateSpace(n)
     bounds = base.RealVectorBounds(n)
@@ -185,7 +191,7 @@ def _rrt_corners(
     setup.setStateValidityChecker(lambda state: bool(is_free(np.array(state[0:n]))))
     info = setup.getSpaceInformation()
     # OMPL's resolution is a fraction of the space's extent (Euclidean, about 13 rad).
-    info.setStateValidityCheckingResolution(2 * resolution / space.getMaximumExtent())
+    info.setStateValidityCheckingResolution(resolution / space.getMaximumExtent())
     setup.addStartState(_state(space, start))
     goal = base.GoalStates(info)
     for end in ends:
