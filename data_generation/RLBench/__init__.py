@@ -1,0 +1,1 @@
+"""RLBench data: generation, raw store, conversion."""

@@ -1,0 +1,203 @@
+"""Convert raw data to `sim_all_formal.npz`: statistics, then tracks, then the archive.
+
+python convert_data.py --path_dataset data/my_expe --path_dataset_config dataset_config.json
+"""
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from rlbench.cameras import project_views
+
+from data_generation.RLBench import command_line, dataset_stats
+from data_generation.RLBench.dataset_config import (
+    REPOSITORY,
+    DatasetConfig,
+    find_config,
+    find_dataset,
+    load_config,
+)
+from data_generation.RLBench.errors import ConfigError, DataGenerationError, StoreError
+from data_generation.RLBench.keypoint_tracks import DetectorNoise, assemble, detect
+from data_generation.RLBench.raw_store import MODES, RawStore, RawTracks
+from pose_obj_3d.exceptions import PoseObj3DError
+from pose_obj_3d.formal import write_formal
+
+logger = logging.getLogger("convert_data")
+
+OUTPUT = REPOSITORY / "pose_obj_3d" / "data" / "RLBench_pose_est_data" / "sim_all_formal.npz"
+FRAME_PERIOD = 0.05  # [s]
+
+
+def build_parser() -> command_line.Parser:
+    """Give the command's flags."""
+    parser = command_line.Parser(prog="convert_data.py", description=__doc__.split("\n", maxsplit=1)[0])
+    add = parser.add_argument
+    add("--path_dataset", required=True, help="folder that generate_data.py filled")
+    add("--path_dataset_config", default="dataset_config.json", help="dataset config; its tasks are converted")
+    add("--mode", choices=MODES, default="train", help="which task ids and folder (default train)")
+    add("--output", default=str(OUTPUT), help="archive to write (default where training looks)")
+    add("--noise_scale", type=float, default=1.0, help="factor on the detections' noise (default 1)")
+    add("--occluded_noise_scale", type=float, default=1.0, help="further factor where hidden (default 1)")
+    add("--outlier_rate", type=float, default=0.0, help="share of wild detections (default 0)")
+    add("--noise_seed", type=int, default=0, help="seed of the noise (default 0)")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command."""
+    args = build_parser().parse_args(argv)
+    command_line.log_to_stderr()
+    try:
+        config = load_config(find_config(args.path_dataset_config))
+        noise = DetectorNoise(
+            args.noise_scale, args.occluded_noise_scale, args.outlier_rate, args.noise_seed
+        )
+        store = RawStore(find_dataset(args.path_dataset), args.mode)
+        output = Path(args.output).expanduser().absolute()
+        line = convert(store, config, noise, output)
+    except (DataGenerationError, PoseObj3DError, ValueError) as error:
+        return command_line.report_error("convert_data.py", error)
+    except OSError as error:
+        return command_line.report_error("convert_data.py", StoreError(f"cannot be written: {error}"))
+    print(line)
+    return 0
+
+
+def convert(store: RawStore, config: DatasetConfig, noise: DetectorNoise, output: Path) -> str:
+    """Write the statistics and the archive; return a line that says what was written."""
+    marker = store.marker()
+    raw = read_all(store, requested_tasks(store, config))
+    first = check_one_rig(raw)
+    stats = dataset_stats.dataset_stats(store, raw)
+    _write_text(store.root / dataset_stats.NAME, json.dumps(stats, indent=1) + "\n")
+    logger.info("statistics written to %s", store.root / dataset_stats.NAME)
+    width = first.image_size[0]
+    tracks = {
+        t: [_example(e, n, width, noise) for n, e in enumerate(episodes)]
+        for t, episodes in raw.items()
+    }
+    for left in output.parent.glob(f".{output.name}.*.tmp"):  # of a killed conversion
+        left.unlink()
+    meta = _meta(store, raw, first, noise, output)
+    meta["source_seeds"] = {"seed": marker["seed"], "mode": store.mode, **meta["source_seeds"]}
+    write_formal(output, tracks, meta, first.intrinsics, first.extrinsics)
+    counts = ", ".join(f"T{t} {len(x)} examples" for t, x in tracks.items())
+    return f"{counts}, {len(first.track_cams)} views written to {output}"
+
+
+def requested_tasks(store: RawStore, config: DatasetConfig) -> list[int]:
+    """List the task ids to convert.
+
+    Raises:
+        ConfigError: A requested task has no episode.
+    """
+    there, wanted = store.task_ids(), config.task_ids(store.mode)
+    tasks = there if isinstance(wanted, str) else list(wanted)
+    if not tasks:
+        raise ConfigError(f"{config.source}: {store.mode}_task_ids names no task that is in {store.root}")
+    for task_id in tasks:
+        if not store.episodes(task_id):
+            filled = ", ".join(str(t) for t in there if store.episodes(t)) or "none"
+            raise ConfigError(
+                f"{store.root}: task {task_id} of {config.source} has no {store.mode} episodes "
+                f"(tasks with episodes: {filled}); run generate_data.py first"
+            )
+    return tasks
+
+
+def read_all(store: RawStore, tasks: Sequence[int]) -> dict[int, list[RawTracks]]:
+    """Read and check every episode, in the order of the examples."""
+    keys = [k for t in tasks for k in store.episodes(t)]
+    raw: dict[int, list[RawTracks]] = {t: [] for t in tasks}
+    for key in tqdm(keys, unit="episode", disable=not sys.stderr.isatty()):
+        raw[key.task_id].append(store.read_tracks(key))
+    return raw
+
+
+def check_one_rig(raw: Mapping[int, Sequence[RawTracks]]) -> RawTracks:
+    """Check that all episodes share cameras and calibration, and return one of them."""
+    first = next(iter(raw.values()))[0]
+    if len(first.track_cams) < 2:
+        raise StoreError(
+            f"the data has {len(first.track_cams)} track camera(s) ({', '.join(first.track_cams)}); "
+            "3D needs at least two: generate with more track_cams"
+        )
+    for episode in (e for episodes in raw.values() for e in episodes):
+        is_same = (
+            episode.track_cams == first.track_cams
+            and episode.image_size == first.image_size
+            and np.array_equal(episode.intrinsics, first.intrinsics)
+            and np.array_equal(episode.extrinsics, first.extrinsics)
+        )
+        if not is_same:
+            raise StoreError(
+                f"{episode.key} was filmed by other cameras than {first.key}; one file holds one "
+                "rig: convert the data sets apart"
+            )
+    for episodes in raw.values():
+        for episode in episodes:
+            if episode.keypoint_names != episodes[0].keypoint_names:
+                raise StoreError(
+                    f"{episode.key} has other keypoints than {episodes[0].key}; make the task anew "
+                    "with --overwrite"
+                )
+    return first
+
+
+def _example(episode: RawTracks, n: int, width: int, noise: DetectorNoise) -> np.ndarray:
+    uv, _ = project_views(episode.xyz, episode.intrinsics, episode.extrinsics)
+    detected = detect(uv, episode.visibility, width, episode.key.task_id, n, noise)
+    return assemble(uv, detected, episode.xyz, episode.visibility)
+
+
+def _meta(
+    store: RawStore,
+    raw: Mapping[int, Sequence[RawTracks]],
+    first: RawTracks,
+    noise: DetectorNoise,
+    output: Path,
+) -> dict[str, Any]:
+    width = first.image_size[0]
+    frames = Path(os.path.relpath(store.root, output.parent)) / store.mode
+    return {
+        "image_size": list(first.image_size),
+        "camera_names": list(first.track_cams),
+        "task_names": {f"T{t}": episodes[0].task_name for t, episodes in raw.items()},
+        "keypoint_names": {f"T{t}": list(episodes[0].keypoint_names) for t, episodes in raw.items()},
+        "noise": {
+            "sigma_px": noise.sigma_px(width),
+            "noise_scale": noise.scale,
+            "occluded_noise_scale": noise.occluded_scale,
+            "outlier_rate": noise.outlier_rate,
+            "seed": noise.seed,
+        },
+        "frame_period_s": FRAME_PERIOD,
+        "image_pattern": f"{frames}/{{task}}/obs/{{camera}}/{{variation}}/{{example}}_rgb_{{frame}}.png",
+        "sources": {
+            f"T{t}": [{"variation": e.key.variation, "example": e.key.example} for e in episodes]
+            for t, episodes in raw.items()
+        },
+        "source_seeds": {
+            f"T{t}": [[str(s) for s in e.random_seed] for e in episodes] for t, episodes in raw.items()
+        },
+    }
+
+
+def _write_text(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,239 @@
+"""The dataset config: its keys, their checks, and where files are looked for."""
+
+import json
+import logging
+import os
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+
+from data_generation.RLBench.errors import ConfigError, near_match
+
+logger = logging.getLogger(__name__)
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+IGNORED_KEYS = ("n_cameras", "get_depth")  # of older files; both follow from `cams`
+KEYPOINT_GROUPS = ("waypoints", "objects", "boxes", "robot")
+DEFAULT_TRACK_CAMS = ("left_shoulder", "right_shoulder", "overhead", "front")
+REGISTERED_ACTIONS = (
+    "abs_joint_position",
+    "abs_joint_velocity",
+    "delta_joint_position",
+    "abs_ee_pose",
+    "delta_ee_pose",
+)
+STATE_DIM = 8  # seven joints or a pose (3 + 4), then the gripper
+MAX_IMAGE_SIDE = 4096
+ALL = "*"
+
+
+@dataclass(frozen=True)
+class DatasetConfig:
+    """What to generate; field names are the keys of the JSON file."""
+
+    source: str  # the file it was read from, for messages
+    train_task_ids: tuple[int, ...] | str = ()
+    test_task_ids: tuple[int, ...] | str = ()
+    name: str = "rlbench"
+    env: str = "RLBench"
+    action_mode: str = "ABS_JOINT_POSITION"
+    action_dim: int = STATE_DIM
+    ee_state_dim: int = STATE_DIM
+    obs_dim: tuple[int, ...] = (256, 256, 3)  # height, width [px], channels
+    max_seq_len: int | None = None  # [frames]; a longer demo is a failed attempt
+    cams: tuple[str, ...] = DEFAULT_TRACK_CAMS
+    track_cams: tuple[str, ...] = DEFAULT_TRACK_CAMS
+    n_variation_per_task: int = 1
+    n_ex_per_variation: int = 1
+    n_ex_per_task: int | None = None
+    headless_generation: bool = True
+    registered_actions: tuple[str, ...] = ("abs_joint_position",)
+    keypoints: tuple[str, ...] = ("waypoints", "objects", "robot")
+    use_object_quaternions: bool = True
+    get_segmentations: bool = True
+    get_point_clouds: bool = False
+    ignored: tuple[str, ...] = field(default=(), compare=False)
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Width, height [px]."""
+        return self.obs_dim[1], self.obs_dim[0]
+
+    def task_ids(self, mode: str) -> tuple[int, ...] | str:
+        """Give the task ids of `mode` (train or test), or "*"."""
+        return self.train_task_ids if mode == "train" else self.test_task_ids
+
+    def fingerprint(self) -> dict[str, object]:
+        """Give the keys that decide what an episode's files hold."""
+        keys = (
+            "obs_dim", "max_seq_len", "cams", "track_cams", "registered_actions", "keypoints",
+            "use_object_quaternions", "get_segmentations", "get_point_clouds",
+        )  # fmt: skip
+        values = asdict(self)
+        return {k: list(v) if isinstance(v := values[k], tuple) else v for k in keys}
+
+    def episodes(self, n_variations: int) -> list[tuple[int, int]]:
+        """List the (variation, example) pairs wanted of a task, variation fastest.
+
+        Args:
+            n_variations: How many variations the task has.
+        """
+        used = min(self.n_variation_per_task, n_variations)
+        count = self.n_ex_per_task or used * self.n_ex_per_variation
+        return [(n % used, n // used) for n in range(count)]
+
+
+def find_config(path: str, cwd: Path | None = None) -> Path:
+    """Find a config file: the working directory first, then the repository's `configs/`."""
+    given = Path(path).expanduser()
+    base = cwd or Path.cwd()
+    tried = [base / given]
+    if not given.is_absolute():
+        tried += [REPOSITORY / "configs" / given, REPOSITORY / given]
+    for candidate in tried:
+        if candidate.is_file():
+            return candidate.resolve()
+    looked = ", ".join(dict.fromkeys(os.path.normpath(c) for c in tried))
+    raise ConfigError(f"dataset config {path!r} not found; looked for {looked}")
+
+
+def find_dataset(path: str, cwd: Path | None = None) -> Path:
+    """Find an existing data set: the working directory first, then `data_generation/RLBench/`."""
+    given = Path(path).expanduser()
+    base = cwd or Path.cwd()
+    tried = [base / given]
+    if not given.is_absolute():
+        tried.append(REPOSITORY / "data_generation" / "RLBench" / given)
+    for candidate in tried:
+        if candidate.is_dir():
+            return candidate.resolve()
+    looked = ", ".join(dict.fromkeys(os.path.normpath(c) for c in tried))
+    raise ConfigError(f"data set {path!r} not found; looked for {looked}; run generate_data.py first")
+
+
+def load_config(path: Path) -> DatasetConfig:
+    """Read and check a dataset config.
+
+    Raises:
+        ConfigError: With file, key, what was found and what is allowed.
+    """
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_unique_keys)
+    except json.JSONDecodeError as error:
+        raise ConfigError(
+            f"{path}: not valid JSON at line {error.lineno} column {error.colno}: {error.msg}"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from None
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{path}: the file must hold a JSON object {{...}}, found {_kind(raw)}")
+    known = {f.name for f in fields(DatasetConfig)} - {"source", "ignored"}
+    for key in raw:
+        if key not in known and key not in IGNORED_KEYS:
+            raise ConfigError(f"{path}: unknown key {key!r}; {near_match(key, known)}")
+    ignored = tuple(k for k in IGNORED_KEYS if k in raw)
+    if ignored:
+        logger.info("%s: %s of older configs ignored", path, " and ".join(ignored))
+    values = {k: _checked(k, v, str(path)) for k, v in raw.items() if k in known}
+    config = DatasetConfig(source=str(path), ignored=ignored, **values)
+    _check_together(config)
+    return config
+
+
+def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    keys = [k for k, _ in pairs]
+    twice = {k for k in keys if keys.count(k) > 1}
+    if twice:
+        raise ConfigError(f"key {sorted(twice)[0]!r} is given twice; keep one")
+    return dict(pairs)
+
+
+def _kind(value: object) -> str:
+    names = {dict: "an object", list: "a list", str: "text", bool: "a boolean", type(None): "null"}
+    return names.get(type(value), "a number")
+
+
+def _fail(source: str, key: str, value: object, allowed: str) -> ConfigError:
+    return ConfigError(f"{source}: {key} is {json.dumps(value)}; it must be {allowed}")
+
+
+def _is_int(value: object, low: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= low
+
+
+def _checked(key: str, value: object, source: str) -> object:
+    """Check one value on its own and bring lists to tuples."""
+    if key in _LIST_CHECKS:
+        return _LIST_CHECKS[key](key, value, source)
+    if key in ("name", "env", "action_mode"):
+        if not isinstance(value, str) or not value:
+            raise _fail(source, key, value, "a text")
+        return value
+    if key in ("headless_generation", "use_object_quaternions", "get_segmentations",
+               "get_point_clouds"):  # fmt: skip
+        if not isinstance(value, bool):
+            raise _fail(source, key, value, "true or false")
+        return value
+    if value is None and key in ("n_ex_per_task", "max_seq_len"):
+        return None
+    if not _is_int(value, 1):
+        raise _fail(source, key, value, "a whole number of at least 1")
+    return value
+
+
+def _checked_ids(key: str, value: object, source: str) -> tuple[int, ...] | str:
+    if value in (ALL, [ALL]):
+        return ALL
+    if not isinstance(value, list) or not all(_is_int(v, 0) for v in value):
+        raise _fail(source, key, value, 'a list of task ids such as [0, 8, 9], or ["*"] for all')
+    if len(set(value)) != len(value):
+        raise _fail(source, key, value, "a list that names each task id once")
+    return tuple(value)
+
+
+def _checked_names(key: str, value: object, source: str) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(v, str) and v for v in value):
+        raise _fail(source, key, value, "a list of names")
+    if len(set(value)) != len(value):
+        raise _fail(source, key, value, "a list that names each entry once")
+    allowed = {"registered_actions": REGISTERED_ACTIONS, "keypoints": KEYPOINT_GROUPS}.get(key)
+    for name in value if allowed else []:
+        if name not in allowed:
+            raise ConfigError(f"{source}: {key} holds {name!r}; {near_match(name, allowed)}")
+    return tuple(value)
+
+
+def _checked_obs_dim(key: str, value: object, source: str) -> tuple[int, ...]:
+    allowed = f"[height, width, 3] with sides of 1 to {MAX_IMAGE_SIDE} px, such as [256, 256, 3]"
+    if not isinstance(value, list) or len(value) != 3 or not all(_is_int(v, 1) for v in value):
+        raise _fail(source, key, value, allowed)
+    if max(value) > MAX_IMAGE_SIDE or value[2] != 3:
+        raise _fail(source, key, value, allowed)
+    return tuple(value)
+
+
+_LIST_CHECKS = {
+    "train_task_ids": _checked_ids,
+    "test_task_ids": _checked_ids,
+    "cams": _checked_names,
+    "track_cams": _checked_names,
+    "registered_actions": _checked_names,
+    "keypoints": _checked_names,
+    "obs_dim": _checked_obs_dim,
+}
+
+
+def _check_together(config: DatasetConfig) -> None:
+    """Check what one value alone cannot show."""
+    if config.env != "RLBench":
+        raise _fail(config.source, "env", config.env, '"RLBench"')
+    for key in ("action_dim", "ee_state_dim"):
+        if getattr(config, key) != STATE_DIM:
+            raise _fail(config.source, key, getattr(config, key), f"{STATE_DIM} (7 numbers, gripper)")
+    if not config.keypoints:
+        raise _fail(config.source, "keypoints", [], f"one or more of {', '.join(KEYPOINT_GROUPS)}")
+    if not config.track_cams:
+        raise _fail(config.source, "track_cams", [], "at least one camera (two for conversion)")
+    if not config.cams and config.get_point_clouds:
+        raise ConfigError(f"{config.source}: get_point_clouds needs a camera in cams, which is empty")

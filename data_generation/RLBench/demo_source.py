@@ -1,0 +1,36 @@
+"""What generation needs of a simulator. Workers open one source each and use nothing else."""
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from data_generation.RLBench.dataset_config import DatasetConfig
+from data_generation.RLBench.episode import Episode, EpisodeKey
+
+
+class DemoSource(Protocol):
+    """Makes demos of tasks, one attempt at a time."""
+
+    all_tasks: tuple[str, ...]  # names by task id
+    available: Mapping[int, str]  # what this engine runs: task id -> name
+
+    def n_variations(self, task_id: int) -> int:
+        """Count a task's variations."""
+
+    def attempt(self, key: EpisodeKey, seed_example: int, attempt: int) -> Episode:
+        """Make one attempt, a function of the seed and these numbers.
+
+        Args:
+            key: Which task, variation, example.
+            seed_example: The example number that enters the seed.
+            attempt: Number of the attempt, from 0.
+
+        Raises:
+            DemoFailedError: This attempt failed; another may succeed.
+            DataGenerationError: No attempt can succeed.
+        """
+
+    def close(self) -> None:
+        """Free the simulator."""
+
+
+OpenSource = Callable[[DatasetConfig, int], DemoSource]  # config, seed

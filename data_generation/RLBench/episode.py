@@ -1,0 +1,178 @@
+"""One episode as arrays, and its files as bytes. Knows formats, not folders."""
+
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from data_generation.RLBench import image_files
+
+Float = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, order=True)
+class EpisodeKey:
+    """Which episode; sorts by example, then variation (variation fastest)."""
+
+    task_id: int
+    example: int
+    variation: int
+
+    def __str__(self) -> str:
+        return f"task {self.task_id} variation {self.variation} example {self.example}"
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A camera's calibration at one image size, OpenCV convention.
+
+    Attributes:
+        image_size: width, height [px].
+        intrinsics: (3, 3).
+        extrinsics: (3, 4) world to camera, or (T, 3, 4) of a camera that moves.
+    """
+
+    image_size: tuple[int, int]
+    intrinsics: Float
+    extrinsics: Float
+
+    def to_json(self) -> dict[str, Any]:
+        """Give plain lists."""
+        return {
+            "image_size": list(self.image_size),
+            "intrinsics": self.intrinsics.tolist(),
+            "extrinsics": self.extrinsics.tolist(),
+        }
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> "Calibration":
+        """Read what `to_json` gave."""
+        width, height = (int(v) for v in raw["image_size"])
+        return cls(
+            (width, height),
+            np.asarray(raw["intrinsics"], dtype=np.float64),
+            np.asarray(raw["extrinsics"], dtype=np.float64),
+        )
+
+
+@dataclass(frozen=True)
+class CameraFilm:
+    """What one camera saw, frame by frame.
+
+    Attributes:
+        rgb: T images (H, W, 3) uint8.
+        depth: T images (H, W) [m] along the optical axis.
+        ids: T images (H, W) of object ids, or empty.
+        point_clouds: T arrays (H, W, 3) [m], world; or empty.
+    """
+
+    rgb: Sequence[npt.NDArray[np.uint8]]
+    depth: Sequence[npt.NDArray[np.float32]]
+    ids: Sequence[npt.NDArray[np.integer]] = ()
+    point_clouds: Sequence[npt.NDArray[np.floating]] = ()
+
+
+@dataclass(frozen=True)
+class Episode:
+    """A successful demo, T frames, K keypoints, V track cameras.
+
+    Attributes:
+        info: Further plain facts for `episode.json` (task name, engine, seeds, descriptions ...).
+        keypoint_names: K names "<group>/<name>".
+        xyz: (T, K, 3) [m], world.
+        visibility: (V, T, K) in {0, 0.5, 1}.
+        track_cams: V camera names.
+        cameras: Calibration of every track camera and every film.
+        ee_state: (T, 8) tip position [m], quaternion xyzw, gripper opening 0 to 1.
+        actions: registered action -> (T, 8).
+        waypoint_frames: (W,) frame at which each waypoint was reached.
+        obj_poses: T object annotations, plain values.
+        random_seed: entropy and spawn key of the demo's generator.
+        films: camera name -> its images.
+    """
+
+    info: Mapping[str, Any]
+    keypoint_names: tuple[str, ...]
+    xyz: Float
+    visibility: npt.NDArray[np.float32]
+    track_cams: tuple[str, ...]
+    cameras: Mapping[str, Calibration]
+    ee_state: Float
+    actions: Mapping[str, Float]
+    waypoint_frames: npt.NDArray[np.int64]
+    obj_poses: Sequence[Mapping[str, Any]]
+    random_seed: tuple[int, ...]
+    films: Mapping[str, CameraFilm] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        n_frames, n_keypoints = self.xyz.shape[:2]
+        expected = {
+            "xyz": (n_frames, n_keypoints, 3),
+            "visibility": (len(self.track_cams), n_frames, n_keypoints),
+            "ee_state": (n_frames, 8),
+        }
+        for name, shape in expected.items():
+            value = getattr(self, name)
+            if value.shape != shape or not np.isfinite(value).all():
+                raise ValueError(f"{name} must be finite and of shape {shape}, found {value.shape}")
+        if len(self.keypoint_names) != n_keypoints or len(self.obj_poses) != n_frames:
+            raise ValueError("keypoint names and object poses must match the track's shape")
+
+    @property
+    def n_frames(self) -> int:
+        """Number of frames T."""
+        return int(self.xyz.shape[0])
+
+
+def episode_files(key: EpisodeKey, episode: Episode) -> Iterator[tuple[str, bytes]]:
+    """Yield (path inside the task's folder, content) of every file but `episode.json`."""
+    v, e = key.variation, key.example
+    for cam, film in episode.films.items():
+        yield from _film_files(cam, film, v, e)
+    for name, array in episode.actions.items():
+        yield f"actions/{name}/{v}/{e}_actions.npy", npy_bytes(array)
+    yield f"ee_state/{v}/{e}_ee_state.npy", npy_bytes(episode.ee_state)
+    yield f"waypoints/{v}/actual_waypoints_ts_{e}.npy", npy_bytes(episode.waypoint_frames)
+    yield f"obj_poses/{v}/{e}_obj_poses.json", json_bytes(list(episode.obj_poses))
+    tracks = {
+        "names": list(episode.keypoint_names),
+        "xyz": episode.xyz.tolist(),
+        "cameras": list(episode.track_cams),
+        "visibility": episode.visibility.tolist(),
+    }
+    yield f"traj_keypoints/{v}/{e}_traj_keypoints.json", json_bytes(tracks)
+    # Entropy and spawn keys may exceed 64 bits, so they are kept as text without pickles.
+    yield f"seeds/{v}/{e}_seed.npy", npy_bytes(np.array([str(s) for s in episode.random_seed]))
+
+
+def _film_files(cam: str, film: CameraFilm, v: int, e: int) -> Iterator[tuple[str, bytes]]:
+    for t, rgb in enumerate(film.rgb):
+        yield f"obs/{cam}/{v}/{e}_rgb_{t}.png", image_files.encode_rgb(rgb)
+    for t, depth in enumerate(film.depth):
+        yield f"obs/{cam}/{v}/{e}_depth_{t}.png", image_files.encode_depth(depth)
+    for t, ids in enumerate(film.ids):
+        yield f"obs_segmentations/{cam}/{v}/{e}_seg_{t}.png", image_files.encode_ids(ids)
+    for t, cloud in enumerate(film.point_clouds):
+        yield f"pt_clouds/{cam}/{v}/{e}_pcd_{t}.npy", npy_bytes(cloud.astype(np.float32))
+
+
+def npy_bytes(array: npt.NDArray[Any]) -> bytes:
+    """Give the bytes of a `.npy` file, never a pickle."""
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()
+
+
+def json_bytes(value: object) -> bytes:
+    """Give JSON text; numbers keep every digit; NaN is refused."""
+    return json.dumps(value, allow_nan=False, default=_plain).encode("utf-8")
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")

@@ -1,0 +1,39 @@
+"""The errors of data generation: one base, one line each."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class DataGenerationError(Exception):
+    """A fault the user can mend; its text is one line that says how."""
+
+
+class ConfigError(DataGenerationError):
+    """A dataset config or a flag that cannot be used."""
+
+
+class StoreError(DataGenerationError):
+    """A data set folder that cannot be used."""
+
+
+class DamagedEpisodeError(StoreError):
+    """An episode whose files are not the ones that were written."""
+
+
+class DemoFailedError(Exception):
+    """One attempt at a demo did not succeed.
+
+    Args:
+        cause: Short text, the same for the same kind of failure.
+    """
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(cause)
+        self.cause = cause
+
+
+def near_match(name: str, allowed: Iterable[str]) -> str:
+    """Say which allowed name was probably meant, or list them all."""
+    names = sorted(allowed)
+    close = difflib.get_close_matches(name, names, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"allowed: {', '.join(names)}"

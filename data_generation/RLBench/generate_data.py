@@ -1,0 +1,221 @@
+"""Generate RLBench demos with images and 3D keypoint tracks.
+
+python generate_data.py --path_dataset data/my_expe --path_dataset_config dataset_config.json
+
+Exit code: 0 all requested episodes are there; 1 some are missing; 2 a user's error.
+"""
+
+import argparse
+import importlib
+import logging
+import multiprocessing
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from pathlib import Path
+
+from tqdm import tqdm
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from data_generation.RLBench import command_line, worker
+from data_generation.RLBench.dataset_config import (
+    DatasetConfig,
+    find_config,
+    load_config,
+)
+from data_generation.RLBench.demo_source import DemoSource, OpenSource
+from data_generation.RLBench.episode import EpisodeKey
+from data_generation.RLBench.errors import (
+    ConfigError,
+    DamagedEpisodeError,
+    DataGenerationError,
+)
+from data_generation.RLBench.generation_report import Report
+from data_generation.RLBench.raw_store import MODES, RawStore
+
+logger = logging.getLogger("generate_data")
+
+ENGINES = {"mujoco": "data_generation.RLBench.simulator"}  # module with `open_source`
+# One thread a worker: Mesa's and NumPy's own threads would fight over the cores of the pool.
+WORKER_ENVIRONMENT = {"LP_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+LOG_PERIOD = 10.0  # [s]
+
+
+def open_mujoco(config: DatasetConfig, seed: int) -> DemoSource:
+    """Open the MuJoCo simulator; imported here so that only workers load it."""
+    return importlib.import_module(ENGINES["mujoco"]).open_source(config, seed)
+
+
+def build_parser() -> command_line.Parser:
+    """Give the command's flags."""
+    at_least, boolean = command_line.at_least, command_line.boolean
+    parser = command_line.Parser(prog="generate_data.py", description=__doc__.split("\n", maxsplit=1)[0])
+    add = parser.add_argument
+    add("--path_dataset", required=True, help="folder of the data set; new, empty, or to continue")
+    add("--path_dataset_config", default="dataset_config.json",
+        help="dataset config; looked for here, then in configs/")  # fmt: skip
+    add("--n_processes", type=at_least(1), default=1, help="worker processes (default 1)")
+    add("--skip_task_on_multi_fails", type=boolean, nargs="?", const=True, default=False,
+        help="give up a task after an episode whose attempts all failed")  # fmt: skip
+    add("--max_traj_trials_bef_skip", type=at_least(1), default=10,
+        help="attempts at an episode before it is given up (default 10)")  # fmt: skip
+    add("--seed", type=at_least(0), default=0, help="seed of the data set (default 0)")
+    add("--overwrite", action="store_true", help="make the requested episodes anew")
+    add("--mode", choices=MODES, default="train", help="which task ids and folder (default train)")
+    add("--engine", choices=sorted(ENGINES), default="mujoco", help="simulator (default mujoco)")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None, open_source: OpenSource = open_mujoco) -> int:
+    """Run the command; `open_source` is another simulator for tests."""
+    args = build_parser().parse_args(argv)
+    command_line.log_to_stderr()
+    try:
+        config = load_config(find_config(args.path_dataset_config))
+        store = RawStore(Path(args.path_dataset).expanduser().absolute(), args.mode)
+        store.check_target()
+        settings = worker.WorkerSettings(
+            open_source, config, RawStore(store.root, args.mode), args.seed,
+            args.max_traj_trials_bef_skip,
+        )  # fmt: skip
+        with _pool(args.n_processes, settings) as pool:
+            plan = plan_episodes(config, args.mode, pool)
+            report = run(pool, store, plan, args, config)
+    except DataGenerationError as error:
+        return command_line.report_error("generate_data.py", error)
+    except BrokenProcessPool:
+        print("generate_data.py: a worker process died (killed, or out of memory); run the same "
+              "command again to continue, with fewer --n_processes", file=sys.stderr)  # fmt: skip
+        return command_line.INCOMPLETE
+    except KeyboardInterrupt:
+        print("generate_data.py: interrupted; run the same command again to continue", file=sys.stderr)
+        return command_line.INTERRUPTED
+    print(report.summary())
+    return 0 if report.is_complete else command_line.INCOMPLETE
+
+
+@contextmanager
+def _pool(n_processes: int, settings: worker.WorkerSettings) -> Iterator[ProcessPoolExecutor]:
+    for name, value in WORKER_ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    context = multiprocessing.get_context("spawn")  # OpenGL does not survive a fork
+    pool = ProcessPoolExecutor(n_processes, context, worker.start, (settings,))
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def plan_episodes(
+    config: DatasetConfig, mode: str, pool: ProcessPoolExecutor
+) -> dict[int, list[EpisodeKey]]:
+    """List the requested episodes of each task.
+
+    Raises:
+        ConfigError: A task id is out of range or its task cannot be run here.
+    """
+    task_ids, field = config.task_ids(mode), f"{mode}_task_ids"
+    if not task_ids:
+        raise ConfigError(f"{config.source}: {field} is missing or empty; name the tasks to generate")
+    catalogue = pool.submit(worker.describe, task_ids).result()
+    runs = ", ".join(f"{t} {name}" for t, name in sorted(catalogue.available.items()))
+    if isinstance(task_ids, str):
+        logger.info('%s "*": %d of %d tasks run here: %s', field, len(catalogue.available),
+                    len(catalogue.all_tasks), runs)  # fmt: skip
+        task_ids = tuple(sorted(catalogue.available))
+    for task_id in task_ids:
+        if task_id >= len(catalogue.all_tasks):
+            raise ConfigError(
+                f"{config.source}: {field} holds {task_id}; ids go from 0 to "
+                f"{len(catalogue.all_tasks) - 1} (tasks_ids.txt), of which this engine runs {runs}"
+            )
+        if task_id not in catalogue.available:
+            name = catalogue.all_tasks[task_id]
+            raise ConfigError(
+                f"{config.source}: {field} holds {task_id} ({name}), which this engine cannot run; "
+                f"it runs {runs}; the files RLBench/rlbench/tasks/{name}.py and "
+                f"task_mjcf/{name}.xml would add it"
+            )
+    return {
+        t: [EpisodeKey(t, e, v) for v, e in config.episodes(catalogue.n_variations[t])]
+        for t in task_ids
+    }
+
+
+def run(pool: ProcessPoolExecutor, store: RawStore, plan: dict[int, list[EpisodeKey]],
+        args: argparse.Namespace, config: DatasetConfig) -> Report:  # fmt: skip
+    """Make what is missing of `plan` and write `report.json`."""
+    store.create(args.seed, config.fingerprint(), overwrite=args.overwrite)
+    try:
+        for key in store.clean():
+            logger.info("removed what an interrupted run left of %s", key)
+        report = Report(store, config.name, plan, args.seed, args.n_processes)
+        jobs = []
+        for task_id, keys in plan.items():
+            store.write_variations(task_id, (k.variation for k in keys))
+            jobs += keys if args.overwrite else _missing(store, keys, report)
+        if args.overwrite:
+            for key in jobs:
+                store.remove(key)
+        _make(pool, jobs, report, skip_tasks=args.skip_task_on_multi_fails)
+        report.write()
+    finally:
+        store.close()
+    return report
+
+
+def _missing(store: RawStore, keys: list[EpisodeKey], report: Report) -> list[EpisodeKey]:
+    """List the episodes that do not exist; damaged ones are named and left as they are."""
+    missing = []
+    for key in keys:
+        if not store.exists(key):
+            missing.append(key)
+            continue
+        try:
+            record = store.check(key, deep=False)
+        except DamagedEpisodeError as error:
+            logger.warning("skipped: %s", error)
+            report.damaged.append(key)
+        else:
+            report.found(key, record["n_frames"])
+    return missing
+
+
+def _make(
+    pool: ProcessPoolExecutor, jobs: list[EpisodeKey], report: Report, skip_tasks: bool
+) -> None:
+    """Run the jobs in the pool and collect their outcomes."""
+    futures: dict[Future[worker.Outcome], EpisodeKey] = {}
+    futures = {pool.submit(worker.make_episode, key): key for key in jobs}
+    last_line = time.monotonic()
+    bar = tqdm(total=len(jobs), unit="episode", disable=not (jobs and sys.stderr.isatty()))
+    with bar:
+        for future in as_completed(futures):
+            bar.update()
+            if future.cancelled():
+                continue
+            outcome = future.result()
+            report.add(outcome)
+            bar.set_postfix_str(report.rate())
+            if not outcome.is_done:
+                _tell_failure(outcome)
+                if skip_tasks:
+                    skipped = sum(f.cancel() for f, k in futures.items() if k.task_id == outcome.key.task_id)
+                    logger.warning("task %d skipped: %d episodes", outcome.key.task_id, skipped)
+            if bar.disable and time.monotonic() - last_line > LOG_PERIOD:
+                last_line = time.monotonic()
+                logger.info("%d of %d episodes, %s", len(report.outcomes), len(jobs), report.rate())
+
+
+def _tell_failure(outcome: worker.Outcome) -> None:
+    causes = ", ".join(f"{n} x {cause}" for cause, n in outcome.failures.most_common())
+    logger.warning("%s: all %d attempts failed: %s", outcome.key, outcome.attempts, causes)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,115 @@
+"""The account of a generation run: `report.json` and a line for the terminal."""
+
+import json
+import time
+from collections import Counter
+from typing import Any
+
+from data_generation.RLBench.episode import EpisodeKey
+from data_generation.RLBench.raw_store import RawStore
+from data_generation.RLBench.worker import Outcome
+
+NAME = "report.json"
+
+
+class Report:
+    """Collects outcomes; knows what was requested."""
+
+    def __init__(
+        self, store: RawStore, name: str, plan: dict[int, list[EpisodeKey]], seed: int, n_processes: int
+    ) -> None:
+        self.store = store
+        self.name = name
+        self.plan = plan
+        self.seed = seed
+        self.n_processes = n_processes
+        self.outcomes: list[Outcome] = []
+        self.damaged: list[EpisodeKey] = []
+        self.frames_found: dict[EpisodeKey, int] = {}
+        self._started = time.perf_counter()
+
+    def found(self, key: EpisodeKey, n_frames: int) -> None:
+        """Count an episode that an earlier run made."""
+        self.frames_found[key] = n_frames
+
+    def add(self, outcome: Outcome) -> None:
+        """Count what a worker did."""
+        self.outcomes.append(outcome)
+
+    @property
+    def missing(self) -> list[EpisodeKey]:
+        """Give the requested episodes that are not there, damaged ones included."""
+        there = {o.key for o in self.outcomes if o.is_done} | set(self.frames_found)
+        return [k for keys in self.plan.values() for k in keys if k not in there]
+
+    @property
+    def is_complete(self) -> bool:
+        """Tell whether everything requested is there."""
+        return not self.missing
+
+    def rate(self) -> str:
+        """Give the frames made per second, all processes together."""
+        return f"{self._frames_made() / max(time.perf_counter() - self._started, 1e-9):.1f} frames/s"
+
+    def _frames_made(self) -> int:
+        return sum(o.n_frames for o in self.outcomes)
+
+    def write(self) -> None:
+        """Write `report.json` into the data set's folder."""
+        path = self.store.root / NAME
+        temporary = path.with_name(f".{NAME}.tmp")
+        temporary.write_text(json.dumps(self.to_json(), indent=1) + "\n", encoding="utf-8")
+        temporary.replace(path)
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the whole account as plain values."""
+        seconds = time.perf_counter() - self._started
+        made = [o for o in self.outcomes if o.is_done]
+        demo, writing = sum(o.demo_seconds for o in self.outcomes), sum(o.write_seconds for o in made)
+        busy = max(demo + writing, 1e-9)
+        return {
+            "name": self.name,
+            "mode": self.store.mode,
+            "seed": self.seed,
+            "n_processes": self.n_processes,
+            "requested": sum(len(keys) for keys in self.plan.values()),
+            "done": len(made) + len(self.frames_found),
+            "made_now": len(made),
+            "already_there": len(self.frames_found),
+            "attempts": sum(o.attempts for o in self.outcomes),
+            "failures": dict(sum((o.failures for o in self.outcomes), Counter())),
+            "frames": self._frames_made() + sum(self.frames_found.values()),
+            "frames_made_now": self._frames_made(),
+            "seconds": round(seconds, 3),
+            "frames_per_second": round(self._frames_made() / max(seconds, 1e-9), 2),
+            "frames_per_second_per_process": round(self._frames_made() / busy, 2),
+            "seconds_in_demos": round(demo, 3),
+            "seconds_in_writing": round(writing, 3),
+            "peak_memory_mib": round(max((o.peak_memory_mib for o in self.outcomes), default=0.0), 1),
+            "missing": [str(k) for k in self.missing],
+            "damaged": [str(k) for k in self.damaged],
+            "tasks": {str(t): self._task(t) for t in self.plan},
+        }
+
+    def _task(self, task_id: int) -> dict[str, Any]:
+        outcomes = [o for o in self.outcomes if o.key.task_id == task_id]
+        missing = {k for k in self.missing if k.task_id == task_id}
+        return {
+            "requested": len(self.plan[task_id]),
+            "done": len(self.plan[task_id]) - len(missing),
+            "attempts": sum(o.attempts for o in outcomes),
+            "failures": dict(sum((o.failures for o in outcomes), Counter())),
+        }
+
+    def summary(self) -> str:
+        """Give the result in one line."""
+        values = self.to_json()
+        line = (
+            f"{values['done']} of {values['requested']} episodes in {self.store.root} "
+            f"({values['made_now']} made now, {values['attempts']} attempts, "
+            f"{values['frames_made_now']} frames, {values['frames_per_second']} frames/s)"
+        )
+        if values["missing"]:
+            line += f"; missing: {', '.join(values['missing'][:5])}"
+            line += " ..." if len(values["missing"]) > 5 else ""
+        return line

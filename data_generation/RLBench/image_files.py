@@ -1,0 +1,61 @@
+"""Image files of the raw data: PNG bytes from arrays and back.
+
+RGB has 8 bits, depth 16 bits in millimetres (0 = unknown), segmentation 16 bits of object ids.
+Compression level 1: level 3 saves 10 % of the bytes and costs 15 % more time.
+"""
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+PNG_FLAGS = (cv2.IMWRITE_PNG_COMPRESSION, 1)
+DEPTH_UNIT = 1e-3  # [m]
+UINT16_MAX = 65535
+
+
+def encode_rgb(rgb: npt.NDArray[np.uint8]) -> bytes:
+    """Encode (H, W, 3) RGB; OpenCV wants blue first."""
+    return _encode(np.ascontiguousarray(rgb[:, :, ::-1]))
+
+
+def encode_depth(depth: npt.NDArray[np.float32]) -> bytes:
+    """Encode (H, W) depth along the optical axis [m]; unknown and not finite values become 0."""
+    millimetres = np.nan_to_num(depth / np.float32(DEPTH_UNIT), posinf=0.0, neginf=0.0)
+    return _encode(np.clip(np.rint(millimetres), 0, UINT16_MAX).astype(np.uint16))
+
+
+def encode_ids(ids: npt.NDArray[np.integer]) -> bytes:
+    """Encode (H, W) object ids of 0 to 65535."""
+    if ids.size and (ids.min() < 0 or ids.max() > UINT16_MAX):
+        raise ValueError(f"object ids must be 0 to {UINT16_MAX}, found {ids.min()} to {ids.max()}")
+    return _encode(ids.astype(np.uint16))
+
+
+def decode_rgb(data: bytes) -> npt.NDArray[np.uint8]:
+    """Decode to (H, W, 3) RGB."""
+    return np.ascontiguousarray(_decode(data, cv2.IMREAD_COLOR)[:, :, ::-1]).astype(np.uint8)
+
+
+def decode_depth(data: bytes) -> npt.NDArray[np.float32]:
+    """Decode to (H, W) depth [m]."""
+    millimetres = _decode(data, cv2.IMREAD_UNCHANGED).astype(np.float32)
+    return millimetres * np.float32(DEPTH_UNIT)
+
+
+def decode_ids(data: bytes) -> npt.NDArray[np.int32]:
+    """Decode to (H, W) object ids."""
+    return _decode(data, cv2.IMREAD_UNCHANGED).astype(np.int32)
+
+
+def _encode(image: npt.NDArray[np.integer]) -> bytes:
+    is_done, data = cv2.imencode(".png", image, PNG_FLAGS)
+    if not is_done:
+        raise ValueError(f"OpenCV cannot encode an image of shape {image.shape}, {image.dtype}")
+    return data.tobytes()
+
+
+def _decode(data: bytes, flag: int) -> npt.NDArray[np.integer]:
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), flag)
+    if image is None:
+        raise ValueError("not a PNG image")
+    return np.asarray(image)

@@ -1,0 +1,392 @@
+"""The raw data set on disk: every path, writing, checking, reading.
+
+Layout under `<path_dataset>/<train|test>/<task id>/`: see `episode.episode_files`, plus
+`episodes/<variation>/<example>/episode.json` and `variation_numbers.npy`. An episode's files are
+written into `.staging/<variation>_<example>/`, moved to their places, and `episode.json` follows
+last by rename: without it the episode does not exist. The staging folder goes after that, so it
+marks every episode that a kill interrupted.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from data_generation.RLBench import image_files
+from data_generation.RLBench.episode import (
+    Calibration,
+    Episode,
+    EpisodeKey,
+    Float,
+    episode_files,
+    json_bytes,
+    npy_bytes,
+)
+from data_generation.RLBench.errors import DamagedEpisodeError, StoreError
+
+FORMAT = "rlbench raw data"
+FORMAT_VERSION = 1
+MARKER = "dataset.json"
+LOCK = ".lock"
+STAGING = ".staging"
+MODES = ("train", "test")
+IMAGE_SUFFIX = ".png"
+BULKY = ("obs/", "obs_segmentations/", "pt_clouds/")
+
+
+@dataclass(frozen=True)
+class RawTracks:
+    """The keypoints of one stored episode: T frames, K keypoints, V track cameras.
+
+    Attributes:
+        xyz: (T, K, 3) [m], world.
+        visibility: (V, T, K) in {0, 0.5, 1}.
+        intrinsics: (V, 3, 3).
+        extrinsics: (V, 3, 4) world to camera, OpenCV convention.
+    """
+
+    key: EpisodeKey
+    task_name: str
+    keypoint_names: tuple[str, ...]
+    track_cams: tuple[str, ...]
+    image_size: tuple[int, int]
+    xyz: Float
+    visibility: npt.NDArray[np.float32]
+    intrinsics: Float
+    extrinsics: Float
+    random_seed: tuple[int, ...]
+
+
+class RawStore:
+    """One data set folder in one mode (train or test)."""
+
+    def __init__(self, root: Path, mode: str = "train") -> None:
+        self.root = Path(root)
+        self.mode = mode
+        self._lock: IO[str] | None = None
+
+    # --- the folder ---
+
+    def check_target(self) -> None:
+        """Refuse a folder that is not ours; writes nothing."""
+        if not self.root.exists():
+            return
+        if not self.root.is_dir():
+            raise StoreError(f"--path_dataset {self.root} is a file; name a new or empty folder")
+        try:
+            names = {p.name for p in self.root.iterdir()} - {LOCK, f".{MARKER}.tmp"}
+        except OSError as error:
+            raise StoreError(f"--path_dataset {self.root}: cannot be read: {error}") from None
+        if names and MARKER not in names:
+            raise StoreError(
+                f"--path_dataset {self.root} is not empty and not a data set of this program "
+                f"(it has {sorted(names)[0]!r} but no {MARKER}); name a new or empty folder"
+            )
+
+    def create(self, seed: int, settings: Mapping[str, object], overwrite: bool = False) -> None:
+        """Make the folder, or continue one made with the same seed and settings.
+
+        Args:
+            seed: The data set's seed.
+            settings: What decides the content of an episode, plain values.
+            overwrite: Accept another seed or other settings; the episodes made with the old ones
+                are removed.
+        """
+        self.check_target()
+        wanted = {"seed": seed, "settings": dict(settings)}
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            self._take_lock()
+            if (self.root / MARKER).exists():
+                found = self.marker()
+                if not overwrite:
+                    self._compare(found, wanted)
+                if all(found.get(k) == v for k, v in wanted.items()):
+                    return
+                self._remove_all()
+            head = {"format": FORMAT, "format_version": FORMAT_VERSION}
+            _write_whole(self.root / MARKER, json.dumps({**head, **wanted}, indent=1).encode())
+        except OSError as error:
+            raise StoreError(f"--path_dataset {self.root} cannot be written: {error}") from None
+
+    def close(self) -> None:
+        """Give the folder free for another writer."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def marker(self) -> dict[str, Any]:
+        """Read `dataset.json`."""
+        path = self.root / MARKER
+        try:
+            marker = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise StoreError(f"{self.root} is not a data set: it has no {MARKER}") from None
+        except (OSError, ValueError) as error:
+            raise StoreError(f"{path} cannot be read: {error}") from None
+        if not isinstance(marker, dict) or marker.get("format") != FORMAT:
+            raise StoreError(f"{path} does not belong to a data set of this program")
+        if marker.get("format_version") != FORMAT_VERSION:
+            found = marker.get("format_version")
+            raise StoreError(f"{path}: format version {found}; this program reads {FORMAT_VERSION}")
+        return marker
+
+    def _take_lock(self) -> None:
+        self._lock = (self.root / LOCK).open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # a kill frees it
+        except BlockingIOError:
+            self.close()
+            raise StoreError(f"{self.root}: another generation is writing here; wait for it") from None
+
+    def _compare(self, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+        before = {"seed": found.get("seed"), **found.get("settings", {})}
+        now = {"seed": wanted["seed"], **wanted["settings"]}
+        for name, value in now.items():
+            if before.get(name) != value:
+                raise StoreError(
+                    f"{self.root} was made with {name} {before.get(name)}, now it is {value}; "
+                    f"name another --path_dataset, or make all anew with --overwrite"
+                )
+
+    def task_dir(self, task_id: int) -> Path:
+        """Give a task's folder."""
+        return self.root / self.mode / str(task_id)
+
+    def episode_path(self, key: EpisodeKey) -> Path:
+        """Give the file that makes an episode exist."""
+        place = f"episodes/{key.variation}/{key.example}/episode.json"
+        return self.task_dir(key.task_id) / place
+
+    def _staging(self, key: EpisodeKey) -> Path:
+        return self.task_dir(key.task_id) / STAGING / f"{key.variation}_{key.example}"
+
+    # --- writing ---
+
+    def write(self, key: EpisodeKey, episode: Episode) -> None:
+        """Write an episode; it exists when this returns and not before."""
+        try:
+            staging = self._staging(key)
+            shutil.rmtree(staging, ignore_errors=True)
+            sums = {}
+            for name, data in episode_files(key, episode):
+                target = staging / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(data)
+                sums[name] = [len(data), hashlib.sha256(data).hexdigest()]
+            self.remove(key)
+            self._move(staging, self.task_dir(key.task_id), sums)
+            path = self.episode_path(key)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _write_whole(path, _signed(self._record(key, episode, sums)))
+            shutil.rmtree(staging)
+        except OSError as error:
+            raise StoreError(f"{self.root}: {key} cannot be written: {error}") from None
+
+    def _record(self, key: EpisodeKey, episode: Episode, sums: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            **episode.info,
+            "format_version": FORMAT_VERSION,
+            "mode": self.mode,
+            "task_id": key.task_id,
+            "variation": key.variation,
+            "example": key.example,
+            "success": True,
+            "n_frames": episode.n_frames,
+            "random_seed": [str(s) for s in episode.random_seed],
+            "cams": list(episode.films),
+            "track_cams": list(episode.track_cams),
+            "cameras": {name: c.to_json() for name, c in episode.cameras.items()},
+            "keypoint_names": list(episode.keypoint_names),
+            "waypoint_frames": episode.waypoint_frames.tolist(),
+            "files": dict(sums),
+        }
+
+    @staticmethod
+    def _move(staging: Path, task_dir: Path, names: Iterable[str]) -> None:
+        made: set[Path] = set()
+        for name in names:
+            target = task_dir / name
+            if target.parent not in made:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                made.add(target.parent)
+            (staging / name).replace(target)
+
+    def write_variations(self, task_id: int, variations: Iterable[int]) -> None:
+        """Write the task's variation numbers."""
+        self.task_dir(task_id).mkdir(parents=True, exist_ok=True)
+        numbers = np.array(sorted(set(variations)), dtype=np.int64)
+        _write_whole(self.task_dir(task_id) / "variation_numbers.npy", npy_bytes(numbers))
+
+    def remove(self, key: EpisodeKey) -> None:
+        """Remove an episode: `episode.json` first, then every file that carries its number."""
+        self.episode_path(key).unlink(missing_ok=True)
+        task_dir, v, e = self.task_dir(key.task_id), key.variation, key.example
+        patterns = [f"{kind}/*/{v}/{e}_*" for kind in ("obs", "obs_segmentations", "pt_clouds", "actions")]
+        patterns += [f"{kind}/{v}/{e}_*" for kind in ("ee_state", "obj_poses", "traj_keypoints", "seeds")]
+        patterns.append(f"waypoints/{v}/actual_waypoints_ts_{e}.npy")
+        for pattern in patterns:
+            for path in list(task_dir.glob(pattern)):
+                path.unlink()
+
+    def _remove_all(self) -> None:
+        for mode in MODES:
+            store = RawStore(self.root, mode)
+            for key in [k for t in store.task_ids() for k in store.episodes(t)]:
+                store.remove(key)
+
+    def clean(self) -> list[EpisodeKey]:
+        """Remove what a killed run left; return the episodes that it had in flight."""
+        interrupted = []
+        for staging in (self.root / self.mode).glob(f"*/{STAGING}/*_*"):
+            variation, example = (int(n) for n in staging.name.split("_"))
+            key = EpisodeKey(int(staging.parent.parent.name), example, variation)
+            if not self.episode_path(key).exists():
+                self.remove(key)
+                interrupted.append(key)
+            shutil.rmtree(staging)
+        return sorted(interrupted)
+
+    # --- reading ---
+
+    def episodes(self, task_id: int) -> list[EpisodeKey]:
+        """List a task's episodes by example, then variation."""
+        found = self.task_dir(task_id).glob("episodes/*/*/episode.json")
+        numbers = ((p.parent.name, p.parent.parent.name) for p in found)
+        return sorted(EpisodeKey(task_id, int(e), int(v)) for e, v in numbers)
+
+    def task_ids(self) -> list[int]:
+        """List the tasks that have a folder."""
+        folders = (p.name for p in (self.root / self.mode).glob("*"))
+        return sorted(int(n) for n in folders if n.isdigit())
+
+    def exists(self, key: EpisodeKey) -> bool:
+        """Tell whether the episode was written."""
+        return self.episode_path(key).exists()
+
+    def check(self, key: EpisodeKey, deep: bool = True) -> dict[str, Any]:
+        """Check an episode against its checksums and return `episode.json`.
+
+        Args:
+            key: Which episode.
+            deep: Also hash images and point clouds; else their sizes are compared.
+
+        Raises:
+            DamagedEpisodeError: Names episode and file.
+        """
+        record = self._read_record(key)
+        for name, (size, digest) in record["files"].items():
+            path = self.task_dir(key.task_id) / name
+            try:
+                if path.stat().st_size != size:
+                    raise self._damaged(key, f"{name} has {path.stat().st_size} bytes, not {size}")
+                is_hashed = deep or not name.startswith(BULKY)
+                if is_hashed and hashlib.sha256(path.read_bytes()).hexdigest() != digest:
+                    raise self._damaged(key, f"{name} was changed after it was written")
+            except OSError:
+                raise self._damaged(key, f"{name} is missing or unreadable") from None
+        return record
+
+    def _damaged(self, key: EpisodeKey, fault: str) -> DamagedEpisodeError:
+        return DamagedEpisodeError(
+            f"{self.root}: {self.mode} {key} is damaged: {fault}; delete "
+            f"{self.episode_path(key)} and run generate_data.py again"
+        )
+
+    def _read_record(self, key: EpisodeKey) -> dict[str, Any]:
+        path = self.episode_path(key)
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+        except OSError:
+            raise StoreError(f"{self.root}: {self.mode} {key} does not exist") from None
+        except ValueError:
+            raise self._damaged(key, "episode.json is not valid JSON") from None
+        if not isinstance(record, dict) or record.pop("checksum", None) != _checksum(record):
+            raise self._damaged(key, "episode.json was changed after it was written")
+        if record["format_version"] != FORMAT_VERSION:
+            raise StoreError(f"{path}: format version {record['format_version']}, not {FORMAT_VERSION}")
+        if (record["task_id"], record["example"], record["variation"]) != (
+            key.task_id, key.example, key.variation,
+        ):  # fmt: skip
+            raise self._damaged(key, "episode.json belongs to another episode")
+        return record
+
+    def read_tracks(self, key: EpisodeKey) -> RawTracks:
+        """Read the keypoints of an episode after checking every file."""
+        record = self.check(key)
+        name = f"traj_keypoints/{key.variation}/{key.example}_traj_keypoints.json"
+        tracks = json.loads((self.task_dir(key.task_id) / name).read_text(encoding="utf-8"))
+        cameras = [Calibration.from_json(record["cameras"][c]) for c in record["track_cams"]]
+        return RawTracks(
+            key=key,
+            task_name=record["task_name"],
+            keypoint_names=tuple(record["keypoint_names"]),
+            track_cams=tuple(record["track_cams"]),
+            image_size=cameras[0].image_size,
+            xyz=np.asarray(tracks["xyz"], dtype=np.float64),
+            visibility=np.asarray(tracks["visibility"], dtype=np.float32),
+            intrinsics=np.stack([c.intrinsics for c in cameras]),
+            extrinsics=np.stack([c.extrinsics for c in cameras]),
+            random_seed=tuple(int(s) for s in record["random_seed"]),
+        )
+
+    def read_array(self, key: EpisodeKey, kind: str) -> npt.NDArray[Any]:
+        """Read `ee_state`, `waypoints`, or `actions/<registered action>`."""
+        v, e = key.variation, key.example
+        special = {"ee_state": f"{e}_ee_state.npy", "waypoints": f"actual_waypoints_ts_{e}.npy"}
+        path = self.task_dir(key.task_id) / kind / str(v) / special.get(kind, f"{e}_actions.npy")
+        array: npt.NDArray[Any] = np.load(path, allow_pickle=False)
+        return array
+
+    def image_path(self, key: EpisodeKey, cam: str, kind: str, frame: int) -> Path:
+        """Give the path of an image; `kind` is rgb, depth, or seg."""
+        folder = "obs_segmentations" if kind == "seg" else "obs"
+        name = f"{folder}/{cam}/{key.variation}/{key.example}_{kind}_{frame}{IMAGE_SUFFIX}"
+        return self.task_dir(key.task_id) / name
+
+    def read_rgb(self, key: EpisodeKey, cam: str, frame: int) -> npt.NDArray[np.uint8]:
+        """Read (H, W, 3) RGB."""
+        return image_files.decode_rgb(self.image_path(key, cam, "rgb", frame).read_bytes())
+
+    def read_depth(self, key: EpisodeKey, cam: str, frame: int) -> npt.NDArray[np.float32]:
+        """Read (H, W) depth [m]."""
+        return image_files.decode_depth(self.image_path(key, cam, "depth", frame).read_bytes())
+
+    def read_ids(self, key: EpisodeKey, cam: str, frame: int) -> npt.NDArray[np.int32]:
+        """Read (H, W) object ids."""
+        return image_files.decode_ids(self.image_path(key, cam, "seg", frame).read_bytes())
+
+    def read_calibration(self, key: EpisodeKey, cam: str, frame: int) -> Calibration:
+        """Read a camera's calibration at one frame."""
+        calibration = Calibration.from_json(self._read_record(key)["cameras"][cam])
+        if calibration.extrinsics.ndim == 2:
+            return calibration
+        moved = calibration.extrinsics[frame]
+        return Calibration(calibration.image_size, calibration.intrinsics, moved)
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    """Write a file that is either absent, old, or complete."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    with temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def _checksum(record: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode("utf-8")).hexdigest()
+
+
+def _signed(record: Mapping[str, Any]) -> bytes:
+    plain = json.loads(json_bytes(record))
+    return json.dumps({**plain, "checksum": _checksum(plain)}, indent=0).encode("utf-8")

@@ -1,0 +1,155 @@
+"""RLBench on MuJoCo as a source of demos. The only file here that loads the simulator."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from rlbench import cameras as camera_table
+from rlbench.backend.exceptions import DemoError, RLBenchError
+from rlbench.environment import Environment
+from rlbench.observation_config import CameraConfig, ObservationConfig
+from rlbench.tasks import AVAILABLE, FS95_V1, get_task_class
+
+from data_generation.RLBench import demo_arrays
+from data_generation.RLBench.dataset_config import DatasetConfig
+from data_generation.RLBench.episode import Calibration, Episode, EpisodeKey
+from data_generation.RLBench.errors import (
+    ConfigError,
+    DataGenerationError,
+    DemoFailedError,
+    near_match,
+)
+
+SENSOR_TO_CV = np.diag([-1.0, -1.0, 1.0, 1.0])  # upstream's misc holds sensor axes
+
+
+def open_source(config: DatasetConfig, seed: int) -> "RLBenchSource":
+    """Open the simulator for a dataset config."""
+    return RLBenchSource(config, seed)
+
+
+@contextmanager
+def _one_line() -> Iterator[None]:
+    """Turn the package's errors into ours; they are one line already."""
+    try:
+        yield
+    except RLBenchError as error:
+        raise DataGenerationError(str(error)) from None
+
+
+class RLBenchSource:
+    """One environment, reused for every episode; a task is loaded when it changes."""
+
+    def __init__(self, config: DatasetConfig, seed: int) -> None:
+        _check_cameras(config)
+        self.all_tasks = tuple(FS95_V1)
+        self.available = {i: name for i, name in enumerate(FS95_V1) if name in AVAILABLE}
+        self._config = config
+        self._seed = seed
+        self._task_id = -1
+        self._task: Any = None
+        with _one_line():
+            self._env = Environment(
+                obs_config=_observation_config(config), headless=config.headless_generation
+            )
+            self._env.launch()
+        intrinsics, extrinsics = self._env.track_calibration()
+        self._track = {
+            cam: Calibration(config.image_size, intrinsics[v], extrinsics[v])
+            for v, cam in enumerate(config.track_cams)
+        }
+
+    def n_variations(self, task_id: int) -> int:
+        """Count a task's variations."""
+        with _one_line():
+            return int(self._load(task_id).variation_count())
+
+    def _load(self, task_id: int) -> Any:
+        if task_id != self._task_id:
+            self._task = self._env.get_task(get_task_class(self.all_tasks[task_id]))
+            self._task_id = task_id
+        return self._task
+
+    def attempt(self, key: EpisodeKey, seed_example: int, attempt: int) -> Episode:
+        """Make one attempt; see `DemoSource`."""
+        try:
+            task = self._load(key.task_id)
+            task.set_variation(key.variation)
+            demo = task.get_demo(self._seed, seed_example, attempt)
+        except DemoError as error:
+            raise DemoFailedError(error.cause) from None
+        except RLBenchError as error:
+            raise DataGenerationError(f"{key}: {error}") from None
+        return self._episode(demo, attempt)
+
+    def close(self) -> None:
+        """Shut the simulator down."""
+        self._env.shutdown()
+
+    def _episode(self, demo: Any, attempt: int) -> Episode:
+        config = self._config
+        cameras = {cam: _film_calibration(demo, cam, config.image_size) for cam in config.cams}
+        return Episode(
+            info={
+                "task_name": demo.task_name,
+                "seed": self._seed,
+                "attempt": attempt,
+                "engine": self._env.engine_name,
+                "engine_version": self._env.engine_version,
+                "descriptions": list(demo.descriptions),
+            },
+            keypoint_names=tuple(demo.keypoint_names),
+            xyz=np.stack([o.keypoints for o in demo]).astype(np.float64),
+            visibility=np.stack([o.keypoint_visibility for o in demo], axis=1).astype(np.float32),
+            track_cams=config.track_cams,
+            cameras={**cameras, **self._track},
+            ee_state=demo_arrays.ee_state(demo),
+            actions={n: demo_arrays.ACTIONS[n](demo) for n in config.registered_actions},
+            waypoint_frames=np.asarray(demo.waypoint_frames, dtype=np.int64),
+            obj_poses=demo_arrays.object_poses(demo, config.use_object_quaternions),
+            random_seed=tuple(int(s) for s in demo.random_seed),
+            films={
+                cam: demo_arrays.film(demo, cam, config.get_segmentations, config.get_point_clouds)
+                for cam in config.cams
+            },
+        )
+
+
+def _check_cameras(config: DatasetConfig) -> None:
+    for key in ("cams", "track_cams"):
+        for cam in getattr(config, key):
+            if cam not in camera_table.CAMERAS:
+                hint = near_match(cam, camera_table.CAMERAS)
+                raise ConfigError(f"{config.source}: {key} holds unknown camera {cam!r}; {hint}")
+    for cam in config.track_cams:
+        if camera_table.CAMERAS[cam].parent is not None:
+            raise ConfigError(
+                f"{config.source}: track_cams holds {cam!r}, which moves; tracks need static cameras"
+            )
+
+
+def _observation_config(config: DatasetConfig) -> ObservationConfig:
+    camera = {
+        "rgb": True,
+        "depth": True,
+        "point_cloud": config.get_point_clouds,
+        "mask": config.get_segmentations,
+        "image_size": config.image_size,
+    }
+    return ObservationConfig(
+        cameras={cam: CameraConfig(**camera) for cam in config.cams},
+        track_cams=config.track_cams,
+        track_image_size=config.image_size,
+        keypoints=config.keypoints,
+    )
+
+
+def _film_calibration(demo: Sequence[Any], cam: str, image_size: tuple[int, int]) -> Calibration:
+    """Give a film's calibration; a mounted camera has extrinsics for every frame."""
+    spec = camera_table.CAMERAS[cam]
+    intrinsics = camera_table.intrinsics(spec.fov_deg, *image_size)
+    if spec.parent is None:
+        return Calibration(image_size, intrinsics, camera_table.extrinsics(spec.T_world_cam()))
+    poses = (np.asarray(o.misc[f"{cam}_camera_extrinsics"]) @ SENSOR_TO_CV for o in demo)
+    return Calibration(image_size, intrinsics, np.stack([camera_table.extrinsics(p) for p in poses]))

@@ -1,0 +1,123 @@
+"""What runs in a worker process: one demo source, one episode after the other."""
+
+import multiprocessing
+import multiprocessing.connection
+import os
+import resource
+import signal
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+
+import cv2
+
+from data_generation.RLBench.dataset_config import DatasetConfig
+from data_generation.RLBench.demo_source import DemoSource, OpenSource
+from data_generation.RLBench.episode import Episode, EpisodeKey
+from data_generation.RLBench.errors import DemoFailedError
+from data_generation.RLBench.raw_store import RawStore
+
+# Test episodes have their own seeds: example e of a test set is not example e of a training set.
+TEST_SEED_OFFSET = 1_000_000
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """What every worker is told at its start."""
+
+    open_source: OpenSource
+    config: DatasetConfig
+    store: RawStore
+    seed: int
+    max_attempts: int
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """What a source offers for the requested tasks."""
+
+    all_tasks: tuple[str, ...]
+    available: dict[int, str]
+    n_variations: dict[int, int]
+
+
+@dataclass
+class Outcome:
+    """What became of one episode."""
+
+    key: EpisodeKey
+    is_done: bool = False
+    attempts: int = 0
+    failures: Counter[str] = field(default_factory=Counter)
+    n_frames: int = 0
+    demo_seconds: float = 0.0  # planning, stepping and rendering, failed attempts included
+    write_seconds: float = 0.0
+    peak_memory_mib: float = 0.0
+
+
+class _Process:
+    """The state of this worker process; filled by `start`."""
+
+    settings: WorkerSettings
+    source: DemoSource | None = None
+
+
+def start(settings: WorkerSettings) -> None:
+    """Prepare this process; the simulator opens at the first use, so that its errors are reported."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the main process's business
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    cv2.setNumThreads(1)
+    _Process.settings = settings
+
+
+def _end_with_parent() -> None:
+    """End this process when its parent is killed; a pool's worker would wait for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
+
+
+def _source() -> DemoSource:
+    if _Process.source is None:
+        settings = _Process.settings
+        _Process.source = settings.open_source(settings.config, settings.seed)
+    return _Process.source
+
+
+def describe(task_ids: tuple[int, ...] | str) -> Catalogue:
+    """List tasks and the variations of those requested ("*": all available)."""
+    source = _source()
+    wanted = source.available if isinstance(task_ids, str) else task_ids
+    counts = {t: source.n_variations(t) for t in wanted if t in source.available}
+    return Catalogue(source.all_tasks, dict(source.available), counts)
+
+
+def make_episode(key: EpisodeKey) -> Outcome:
+    """Make and write one episode, in at most `max_attempts` attempts."""
+    settings, outcome = _Process.settings, Outcome(key)
+    seed_example = key.example + (TEST_SEED_OFFSET if settings.store.mode == "test" else 0)
+    started = time.perf_counter()
+    for attempt in range(settings.max_attempts):
+        outcome.attempts += 1
+        try:
+            episode = _source().attempt(key, seed_example, attempt)
+            _check_length(episode, settings.config.max_seq_len)
+        except DemoFailedError as failure:
+            outcome.failures[failure.cause] += 1
+            continue
+        outcome.demo_seconds = time.perf_counter() - started
+        settings.store.write(key, episode)
+        outcome.write_seconds = time.perf_counter() - started - outcome.demo_seconds
+        outcome.is_done, outcome.n_frames = True, episode.n_frames
+        break
+    else:
+        outcome.demo_seconds = time.perf_counter() - started
+    outcome.peak_memory_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return outcome
+
+
+def _check_length(episode: Episode, limit: int | None) -> None:
+    if limit is not None and episode.n_frames > limit:
+        raise DemoFailedError(f"longer than max_seq_len {limit}")

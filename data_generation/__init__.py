@@ -1,0 +1,1 @@
+"""Stage 1: generating and converting data."""
