@@ -18,7 +18,7 @@ class Demo(Sequence[Observation]):
         task_name: snake_case name.
         variation: variation number.
         descriptions: sentences that describe the task.
-        placements: how many placements were tried (at most 5).
+        placements: how many placements were tried (a demo fails after `scene.MAX_PLACEMENTS`).
     """
 
     observations: list[Observation]

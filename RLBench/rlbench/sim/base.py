@@ -167,6 +167,9 @@ class Arm(Protocol):
     def home(self) -> None:
         """Put the arm at its saved pose."""
 
+    def touched_shapes(self) -> list[str]:
+        """Return the names of collidable shapes that the arm touches where it is."""
+
     def can_reach(self, T_world_goal: Floats, rng: np.random.Generator) -> bool:
         """Tell whether some joint values put the tip at a (4, 4) pose (collisions ignored)."""
 

@@ -93,6 +93,12 @@ class Arm:
         ramp = np.linspace(0.0, 1.0, engine.substeps + 1)[1:, None]
         engine.control_rows()[:, self.actuators] = start + ramp * (goal - start)
 
+    def touched_shapes(self) -> list[str]:
+        """Return the names of collidable shapes that the arm touches where it is."""
+        self.world.sync()
+        bodies = sorted(self.world.touching(self.get_joint_positions()))
+        return [self._engine.object_of_body(body).get_name() for body in bodies]
+
     def can_reach(self, T_world_goal: Floats, rng: np.random.Generator) -> bool:
         """Tell whether some joint values put the tip at a (4, 4) pose."""
         return bool(
