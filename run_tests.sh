@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Set up a virtual environment, then lint, check types, and run all tests. Arguments go to pytest.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+. .ci/environment.sh
+set_up RLBench/requirements.txt data_gen_requirements.txt pose_est_requirements.txt tests/requirements.txt
+
+say "Lint"
+"$PYTHON" -m ruff check .
+say "Types of the strict modules"
+"$PYTHON" -m mypy --no-error-summary \
+    RLBench/rlbench/cameras.py RLBench/rlbench/sim/base.py \
+    data_generation/RLBench/raw_store.py data_generation/RLBench/keypoint_tracks.py \
+    pose_obj_3d/formal.py pose_obj_3d/config.py pose_obj_3d/geometry.py \
+    pose_obj_3d/losses.py pose_obj_3d/metrics.py
+say "Tests"
+exec "$PYTHON" -m pytest "$@"
