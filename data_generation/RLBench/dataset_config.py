@@ -62,6 +62,11 @@ class DatasetConfig:
         """Give the task ids of `mode` (train or test), or "*"."""
         return self.train_task_ids if mode == "train" else self.test_task_ids
 
+    def is_headless(self) -> bool:
+        """Tell whether to run without a viewer: as asked, or because there is no display."""
+        has_display = bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+        return self.headless_generation or not has_display
+
     def fingerprint(self) -> dict[str, object]:
         """Give the keys that decide what an episode's files hold."""
         keys = (

@@ -79,6 +79,8 @@ def main(argv: Sequence[str] | None = None, open_source: OpenSource = open_mujoc
         config = load_config(find_config(args.path_dataset_config))
         store = RawStore(Path(args.path_dataset).expanduser().absolute(), args.mode)
         store.check_target()
+        if config.is_headless() and not config.headless_generation:
+            logger.warning("headless_generation is false, but there is no display: no viewer opens")
         settings = worker.WorkerSettings(
             open_source, config, RawStore(store.root, args.mode), args.seed,
             args.max_traj_trials_bef_skip,

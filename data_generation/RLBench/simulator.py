@@ -51,7 +51,7 @@ class RLBenchSource:
         self._task: Any = None
         with _one_line():
             self._env = Environment(
-                obs_config=_observation_config(config), headless=config.headless_generation
+                obs_config=_observation_config(config), headless=config.is_headless()
             )
             self._env.launch()
         intrinsics, extrinsics = self._env.track_calibration()
@@ -135,12 +135,12 @@ def _observation_config(config: DatasetConfig) -> ObservationConfig:
         "depth": True,
         "point_cloud": config.get_point_clouds,
         "mask": config.get_segmentations,
-        "image_size": config.image_size,
+        "image_size": config.obs_dim[:2],  # height, width
     }
     return ObservationConfig(
         cameras={cam: CameraConfig(**camera) for cam in config.cams},
         track_cams=config.track_cams,
-        track_image_size=config.image_size,
+        track_image_size=config.obs_dim[:2],
         keypoints=config.keypoints,
     )
 

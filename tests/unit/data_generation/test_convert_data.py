@@ -1,0 +1,146 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import fake_source
+import numpy as np
+import pytest
+
+from data_generation.RLBench import convert_data, generate_data
+from data_generation.RLBench.dataset_config import load_config
+from data_generation.RLBench.episode import EpisodeKey
+from data_generation.RLBench.raw_store import RawStore
+from pose_obj_3d.formal import read_formal
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def raw(tmp_path, write_config):
+    """Fill a data set directly and return (folder, config)."""
+
+    def fill(tasks=(0, 1), n=4, **changes):
+        config_path = write_config(train_task_ids=list(tasks), **changes)
+        config = load_config(Path(config_path))
+        store = RawStore(tmp_path / "d")
+        store.create(0, config.fingerprint(), overwrite=True)
+        for task in tasks:
+            for variation, example in config.episodes(3)[:n]:
+                key = EpisodeKey(task, example, variation)
+                store.write(key, fake_source.make_episode(key, config))
+        store.close()
+        return store, config_path
+
+    return fill
+
+
+def convert(store, config, output, *flags):
+    return convert_data.main(
+        ["--path_dataset", str(store.root), "--path_dataset_config", config, "--output", str(output), *flags]
+    )
+
+
+def test_archive_holds_projection_truth_and_visibility(tmp_path, raw):
+    store, config = raw()
+    assert convert(store, config, tmp_path / "out" / "x.npz") == 0
+    data = read_formal(tmp_path / "out" / "x.npz")
+    assert sorted(data.tracks) == [0, 1]
+    assert data.camera_names == ["left", "right", "top"]
+    assert data.keypoint_names(1) == list(fake_source.NAMES)
+    for n, key in enumerate(store.episodes(1)):
+        episode, track = store.read_tracks(key), data.tracks[1][n]
+        P = data.intrinsics @ data.extrinsics
+        uvw = np.einsum("vij,tkj->vtki", P, np.insert(episode.xyz, 3, 1, axis=-1))
+        np.testing.assert_allclose(track[..., :2], uvw[..., :2] / uvw[..., 2:], atol=1e-3)
+        np.testing.assert_allclose(track[0, ..., 4:7], episode.xyz, atol=1e-6)
+        np.testing.assert_array_equal(track[..., 7], episode.visibility)
+    assert data.split(0) == {"train": [0, 1], "val": [2], "test": [3]}
+    assert data.meta["sources"]["T0"][1] == {"variation": 1, "example": 0}
+    pattern = data.meta["image_pattern"].format(task=0, camera="left", variation=1, example=0, frame=2)
+    assert (data.path.parent / pattern).is_file()
+    stats = json.loads((store.root / "dataset_stats.json").read_text())
+    assert stats["0"]["episodes"] == 4
+
+
+def test_converting_twice_gives_the_same_arrays(tmp_path, raw):
+    store, config = raw()
+    for name in "ab":
+        assert convert(store, config, tmp_path / f"{name}.npz") == 0
+    a, b = (read_formal(tmp_path / f"{n}.npz") for n in "ab")
+    for task, examples in a.tracks.items():
+        for x, y in zip(examples, b.tracks[task], strict=True):
+            np.testing.assert_array_equal(x, y)
+
+
+def test_leftover_of_a_killed_conversion_goes(tmp_path, raw):
+    store, config = raw()
+    left = tmp_path / ".x.npz.123.tmp"
+    left.write_text("half")
+    assert convert(store, config, tmp_path / "x.npz") == 0
+    assert not left.exists()
+
+
+def damage(store):
+    path = store.image_path(EpisodeKey(0, 1, 0), "left", "rgb", 0)
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def other_rig(store):
+    key = EpisodeKey(0, 1, 1)
+    config = load_config(store.root.parent / "config.json")
+    changed = json.loads((store.root.parent / "config.json").read_text()) | {"obs_dim": [24, 32, 3]}
+    path = store.root.parent / "other.json"
+    path.write_text(json.dumps(changed))
+    assert config
+    store.write(key, fake_source.make_episode(key, load_config(path)))
+
+
+@pytest.mark.parametrize(
+    ("fault", "options", "flags", "message"),
+    [
+        (damage, {}, (), "task 0 variation 0 example 1 is damaged: obs/left/0/1_rgb_0.png"),
+        (other_rig, {}, (), "filmed by other cameras"),
+        (None, {"n": 2}, (), "at least 3"),
+        (None, {"track_cams": ["left"]}, (), "at least two"),
+        (None, {}, ("--noise_scale", "-1"), "scale must be at least 0"),
+        (lambda s: [s.remove(k) for k in s.episodes(1)], {}, (), "task 1 of"),
+    ],
+)
+def test_user_errors_write_nothing(tmp_path, raw, capsys, fault, options, flags, message):
+    store, config = raw(**options)
+    if fault:
+        fault(store)
+    assert convert(store, config, tmp_path / "x.npz", *flags) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert message in lines[-1]
+    assert lines[-1].startswith("convert_data.py: ")
+    assert not (tmp_path / "x.npz").exists()
+
+
+def test_script_works_from_both_folders(tmp_path, raw):
+    store, config = raw()
+    environment = {**os.environ, "path_dataset": str(store.root), "path_dataset_config": config,
+                   "PYTHON": sys.executable}  # fmt: skip
+    for folder in (ROOT, ROOT / "data_generation" / "RLBench"):
+        output = tmp_path / f"{folder.name}.npz"
+        command = ["sh", "convert_data_to_3D_pose_estimation.sh", "--output", output]
+        subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True)
+        assert len(read_formal(output).tracks[0]) == 4
+
+
+def test_script_without_its_variable():
+    environment = {k: v for k, v in os.environ.items() if k != "path_dataset"}
+    command = ["sh", str(ROOT / "convert_data_to_3D_pose_estimation.sh")]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert "path_dataset is not set" in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_generated_data_converts(tmp_path, write_config):
+    config = write_config(cams=[])
+    argv = ["--path_dataset", str(tmp_path / "d"), "--path_dataset_config", config]
+    assert generate_data.main(argv, fake_source.open_source) == 0
+    assert convert(RawStore(tmp_path / "d"), config, tmp_path / "x.npz") == 0

@@ -1,0 +1,118 @@
+import json
+import logging
+from dataclasses import replace
+
+import pytest
+
+from data_generation.RLBench.dataset_config import (
+    REPOSITORY,
+    DatasetConfig,
+    find_config,
+    find_dataset,
+    load_config,
+)
+from data_generation.RLBench.errors import ConfigError
+
+
+def load(tmp_path, text):
+    path = tmp_path / "c.json"
+    path.write_text(text if isinstance(text, str) else json.dumps(text))
+    return load_config(path)
+
+
+@pytest.mark.parametrize("name", ["dataset_config.json", "quickstart.json"])
+def test_shipped_configs_load(name):
+    config = load_config(REPOSITORY / "configs" / name)
+    assert config.image_size == (256, 256)
+    assert len(config.cams) == len(config.track_cams) == 4
+    assert config.task_ids("train") == ((0, 8, 9) if name == "dataset_config.json" else (0, 9))
+    assert len(config.episodes(20)) == (10 if name == "dataset_config.json" else 12)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"cam": []}, "unknown key 'cam'; did you mean 'cams'"),
+        ({"zzz": 1}, "unknown key 'zzz'; allowed: action_dim"),
+        ({"obs_dim": [0, 256, 3]}, "obs_dim is .*sides of 1 to"),
+        ({"obs_dim": [256, 256]}, "obs_dim"),
+        ({"obs_dim": [256, 99999, 3]}, "obs_dim"),
+        ({"train_task_ids": ["a"]}, "train_task_ids is"),
+        ({"train_task_ids": [0, "*"]}, "train_task_ids is"),
+        ({"train_task_ids": [True]}, "train_task_ids is"),
+        ({"train_task_ids": [-1]}, "train_task_ids is"),
+        ({"train_task_ids": [1, 1]}, "each task id once"),
+        ({"cams": "front"}, "cams is .*list of names"),
+        ({"cams": ["front", "front"]}, "each entry once"),
+        ({"track_cams": []}, "track_cams"),
+        ({"keypoints": ["waypoint"]}, "did you mean 'waypoints'"),
+        ({"keypoints": []}, "keypoints"),
+        ({"registered_actions": ["ee"]}, "registered_actions holds 'ee'"),
+        ({"n_ex_per_variation": 0}, "whole number of at least 1"),
+        ({"n_ex_per_task": 1.5}, "whole number of at least 1"),
+        ({"headless_generation": 1}, "true or false"),
+        ({"env": "Other"}, "env is"),
+        ({"action_dim": 7}, "action_dim is 7"),
+        ({"name": ""}, "name is"),
+        ({"cams": [], "get_point_clouds": True}, "get_point_clouds needs a camera"),
+    ],
+)
+def test_bad_values_are_one_line_with_file_and_key(tmp_path, values, message):
+    with pytest.raises(ConfigError, match=message) as error:
+        load(tmp_path, values)
+    assert str(error.value).startswith(str(tmp_path / "c.json"))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"a": 1,}', "not valid JSON at line 1 column"),
+        ("", "not valid JSON"),
+        ("[1]", "must hold a JSON object"),
+        ('{"cams": [], "cams": []}', "given twice"),
+    ],
+)
+def test_bad_files(tmp_path, text, message):
+    with pytest.raises(ConfigError, match=message):
+        load(tmp_path, text)
+
+
+def test_not_text(tmp_path):
+    (tmp_path / "c.json").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_config(tmp_path / "c.json")
+
+
+def test_older_keys_are_ignored_with_one_line(tmp_path, caplog):
+    with caplog.at_level(logging.INFO):
+        load(tmp_path, {"n_cameras": 4, "get_depth": 1})
+    assert caplog.messages == [f"{tmp_path / 'c.json'}: n_cameras and get_depth of older configs ignored"]
+
+
+@pytest.mark.parametrize("value", ["*", ["*"]])
+def test_all_tasks(tmp_path, value):
+    assert load(tmp_path, {"train_task_ids": value}).task_ids("train") == "*"
+
+
+def test_episodes_run_over_variations_first():
+    config = DatasetConfig("x", n_variation_per_task=2, n_ex_per_variation=3)
+    assert config.episodes(20) == [(0, 0), (1, 0), (0, 1), (1, 1), (0, 2), (1, 2)]
+    assert config.episodes(1) == [(0, 0), (0, 1), (0, 2)]
+    assert replace(config, n_ex_per_task=3).episodes(20) == [(0, 0), (1, 0), (0, 1)]
+
+
+def test_config_is_looked_for_here_then_in_configs(tmp_path):
+    shipped = REPOSITORY / "configs" / "dataset_config.json"
+    assert find_config("dataset_config.json", tmp_path) == shipped
+    assert find_config("configs/dataset_config.json", tmp_path) == shipped
+    (tmp_path / "dataset_config.json").write_text("{}")
+    assert find_config("dataset_config.json", tmp_path) == tmp_path / "dataset_config.json"
+    with pytest.raises(ConfigError, match="not found; looked for"):
+        find_config("none.json", tmp_path)
+
+
+def test_dataset_must_exist(tmp_path):
+    assert find_dataset(".", tmp_path) == tmp_path
+    with pytest.raises(ConfigError, match=r"run generate_data\.py first"):
+        find_dataset("nowhere", tmp_path)

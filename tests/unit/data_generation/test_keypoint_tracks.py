@@ -1,0 +1,75 @@
+import numpy as np
+import pytest
+
+from data_generation.RLBench.keypoint_tracks import DetectorNoise, assemble, detect
+
+V, T, K = 3, 4000, 2
+UV = np.random.default_rng(0).uniform(0, 256, (V, T, K, 2))
+VISIBILITY = np.ones((V, T, K), np.float32)
+
+
+def test_noise_has_the_stated_size():
+    error = detect(UV, VISIBILITY, 256, 9, 0, DetectorNoise()) - UV
+    assert abs(error.std() - 0.00504 * 256) < 0.02
+    assert abs(error.mean()) < 0.02
+    correlation = np.corrcoef(error[0, :-1, 0, 0], error[0, 1:, 0, 0])[0, 1]
+    assert abs(correlation) < 0.06  # independent per frame
+
+
+def test_rounding_to_a_sixteenth():
+    detected = detect(UV, VISIBILITY, 256, 9, 0, DetectorNoise())
+    np.testing.assert_array_equal(detected * 16, np.rint(detected * 16))
+
+
+def test_no_noise_is_the_rounded_truth():
+    detected = detect(UV, VISIBILITY, 256, 9, 0, DetectorNoise(scale=0))
+    assert np.abs(detected - UV).max() <= 1 / 32
+
+
+def test_generators_differ_by_task_example_and_view_only():
+    def errors(task, example, views=3):
+        return detect(UV[:views], VISIBILITY[:views], 256, task, example, DetectorNoise()) - UV[:views]
+
+    base = errors(9, 0)
+    np.testing.assert_array_equal(base, errors(9, 0))
+    np.testing.assert_array_equal(base[:2], errors(9, 0, views=2))
+    for other in (errors(8, 0), errors(9, 1)):
+        assert abs(np.corrcoef(base.ravel(), other.ravel())[0, 1]) < 0.05
+    assert abs(np.corrcoef(base[0].ravel(), base[1].ravel())[0, 1]) < 0.05
+
+
+def test_outliers_leave_the_other_detections_as_they_were():
+    clean = detect(UV, VISIBILITY, 256, 9, 0, DetectorNoise())
+    wild = detect(UV, VISIBILITY, 256, 9, 0, DetectorNoise(outlier_rate=0.05))
+    changed = (clean != wild).any(axis=-1)
+    assert 0.04 < changed.mean() < 0.06
+
+
+def test_hidden_points_are_noisier_when_asked():
+    visibility = VISIBILITY.copy()
+    visibility[:, ::2] = 0.5
+    error = detect(UV, visibility, 256, 9, 0, DetectorNoise(occluded_scale=3)) - UV
+    assert error[:, ::2].std() / error[:, 1::2].std() == pytest.approx(3, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    "bad", [{"scale": -1}, {"scale": float("nan")}, {"outlier_rate": 2}, {"seed": -1}, {"occluded_scale": -1}]
+)
+def test_bad_noise(bad):
+    with pytest.raises(ValueError, match=r"must be|at least"):
+        DetectorNoise(**bad)
+
+
+def test_channels():
+    xyz = np.arange(24.0).reshape(4, 2, 3)
+    uv, detected = UV[:, :4], UV[:, :4] + 1
+    visibility = np.full((V, 4, K), 0.5)
+    x = assemble(uv, detected, xyz, visibility)
+    assert x.shape == (V, 4, K, 8)
+    assert x.dtype == np.float32
+    np.testing.assert_array_equal(x[..., 0:2], uv.astype(np.float32))
+    np.testing.assert_array_equal(x[..., 2:4], detected.astype(np.float32))
+    np.testing.assert_array_equal(x[1, ..., 4:7], xyz)
+    assert (x[..., 7] == 0.5).all()
+    with pytest.raises(ValueError, match="xyz must have shape"):
+        assemble(uv, detected, xyz[:3], visibility)
