@@ -1,0 +1,139 @@
+"""Checkpoints and run folders: atomic, loaded without pickled code, checked against what they meet."""
+
+import hashlib
+import io
+import os
+import pickle
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pose_obj_3d.config import PACKAGE_DIR, Config, to_dict
+from pose_obj_3d.exceptions import CheckpointError
+
+CHECKPOINT_VERSION = 1
+LAST, BEST = "last.pt", "best.pt"
+REQUIRED = ("version", "config", "keypoint_ids", "unsupervised", "epoch", "model", "data_sha256")
+State = dict[str, Any]
+
+
+def file_sha256(path: Path) -> str:
+    """Return the hash of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def config_group(config_path: Path) -> str:
+    """Return the folder below `log` and `checkpoint`: that of the config below `cfg`, or `submit`."""
+    parent = config_path.resolve().parent
+    return parent.name if parent.parent == PACKAGE_DIR / "cfg" else "submit"
+
+
+def run_name(config_path: Path) -> str:
+    """Return `<config name>_<time>`."""
+    return f"{config_path.stem}_{time.strftime('%Y%m%d_%H%M%S')}"
+
+
+def new_run(log_root: Path, checkpoint_root: Path, config_path: Path) -> str:
+    """Claim a run name that no other run has, and make its log folder."""
+    base = run_name(config_path)
+    for n in range(1000):
+        name = base if n == 0 else f"{base}_{n}"
+        if (checkpoint_root / name).exists():
+            continue
+        try:
+            (log_root / name).mkdir(parents=True)
+        except FileExistsError:
+            continue
+        return name
+    raise CheckpointError(f"{log_root / base}: a thousand runs began in this second; remove old runs")
+
+
+def save(path: Path, state: State) -> None:
+    """Write atomically: a kill at any moment leaves the old checkpoint or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(buffer.getbuffer())
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load(path: Path) -> State:
+    """Read a checkpoint; anything else is a CheckpointError."""
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such checkpoint; they are in pose_obj_3d/checkpoint/<group>/<run>/best.pt")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+        raise CheckpointError(f"{path}: not a readable checkpoint ({reason})") from error
+    missing = [k for k in REQUIRED if not isinstance(state, dict) or k not in state]
+    if missing or state["version"] != CHECKPOINT_VERSION:
+        raise CheckpointError(f"{path}: not a checkpoint of this program (version {CHECKPOINT_VERSION})")
+    return dict(state)
+
+
+def identity(config: Config, with_epochs: bool = True) -> State:
+    """Return the part of the config that decides the weights."""
+    plain = to_dict(config)
+    decisive = {"NETWORK": plain["NETWORK"], "TRAIN": dict(plain["TRAIN"]), "DATA": dict(plain["OBJ_POSE_DATA"])}
+    for key in ("ROOT_DIR", "SUBJECTS_TEST", "TEST_CAMERAS", "NUM_JOINTS"):
+        decisive["DATA"].pop(key)
+    if not with_epochs:
+        decisive["TRAIN"].pop("NUM_EPOCHES")
+    return decisive
+
+
+def differences(a: State, b: State, prefix: str = "") -> list[str]:
+    """List keys whose values differ, with both values."""
+    found = []
+    for key in sorted(set(a) | set(b)):
+        x, y = a.get(key), b.get(key)
+        if isinstance(x, dict) and isinstance(y, dict):
+            found += differences(x, y, f"{prefix}{key}.")
+        elif x != y:
+            found.append(f"{prefix}{key}: {x!r} there, {y!r} here")
+    return found
+
+
+def check_model(path: Path, state: State, config: Config, ids: list[str]) -> None:
+    """Refuse a checkpoint whose network or keypoints differ from the config's."""
+    faults = differences(state["config"]["NETWORK"], to_dict(config)["NETWORK"], "NETWORK.")
+    if state["keypoint_ids"] != ids:
+        faults.append(f"keypoints: {state['keypoint_ids']} there, {ids} here")
+    if faults:
+        raise CheckpointError(f"{path}: belongs to another model: {'; '.join(faults)}; use the config it was made with")
+
+
+def check_resumable(path: Path, state: State, config: Config, unsupervised: bool, data_sha256: str) -> None:
+    """Refuse to continue a run of another config, kind or data set (more epochs are fine)."""
+    faults = differences(state["identity"], identity(config, with_epochs=False))
+    if state["unsupervised"] != unsupervised:
+        faults.append("supervised and unsupervised training differ")
+    if state["data_sha256"] != data_sha256:
+        faults.append("the data file has changed")
+    if faults:
+        raise CheckpointError(f"{path}: cannot be resumed: {'; '.join(faults)}; start a new run instead")
+
+
+def find_run(root: Path, config_path: Path, config: Config, unsupervised: bool, data_sha256: str) -> Path | None:
+    """Return `last.pt` of the newest run of this config, kind and data with the same resolved config."""
+    runs = list(root.glob(f"{config_path.stem}_[0-9]*/{LAST}"))
+    for path in sorted(runs, key=lambda p: (p.stat().st_mtime_ns, str(p)), reverse=True):
+        try:
+            state = load(path)
+            check_resumable(path, state, config, unsupervised, data_sha256)
+        except CheckpointError:
+            continue
+        if state["config"]["TRAIN"]["NUM_EPOCHES"] == config.TRAIN.NUM_EPOCHES:
+            return path
+    return None

@@ -1,0 +1,308 @@
+"""Training config: strict YAML -> frozen dataclasses. Owns every key, its default and its check.
+
+Field names are the YAML keys of the original, so that older files load. A field marked `unused()` is
+accepted and has no effect on the models of this version; the loader names those that a file sets.
+"""
+
+import dataclasses
+import difflib
+import logging
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from pose_obj_3d.exceptions import ConfigError
+
+logger = logging.getLogger(__name__)
+LEGACY_SECTIONS = ("H36M_DATA", "TOTALCAP_DATA", "KTH_DATA", "VIS", "DATA")
+NETWORK_TYPES = ("residual", "triangulation", "MHT")
+KEYPOINT_GROUPS = ("waypoints", "objects", "boxes", "robot")
+METRICS = ("mpjpe", "p_mpjpe", "n_mpjpe", "velocity")
+PACKAGE_DIR = Path(__file__).resolve().parent
+T = TypeVar("T")
+
+
+def unused(default: Any) -> Any:
+    """Return a field that older configs may set and that has no effect."""
+    if isinstance(default, list | dict):
+        raise TypeError("defaults are immutable")
+    return field(default=default, metadata={"unused": True})
+
+
+def _require(ok: bool, key: str, value: object, allowed: str) -> None:
+    if not ok:
+        raise ConfigError(f"{key} is {value!r}; allowed: {allowed}")
+
+
+@dataclass(frozen=True)
+class TFormerConfig:
+    """Temporal transformer of `MHT`."""
+
+    NUM_CHANNELS: int = unused(256)
+    NUM_LAYERS: int = unused(4)
+    NUM_HEADS: int = unused(8)
+
+
+@dataclass(frozen=True)
+class RotModelConfig:
+    """View transform of `MHT`."""
+
+    NUM_LAYERS: int = unused(2)
+    NUM_CHANNELS: int = unused(256)
+
+
+@dataclass(frozen=True)
+class MFormerConfig:
+    """View fusion of `MHT`."""
+
+    MODE: str = unused("mtf")
+    NUM_RELATION_LAYERS: int = unused(2)
+    GT_TRANSFORM_RES: bool = unused(False)
+    USE_MEAN_TRANSFORM: bool = unused(False)
+    MASK_SELF: bool = unused(False)
+    GT_TRANSFORM_MODE: str = unused("rt")
+    USE_POSE2D: bool = unused(False)
+    DROPOUT: float = unused(0.1)
+
+
+@dataclass(frozen=True)
+class ResidualNetworkConfig:
+    """Size of the `residual` model."""
+
+    WIDTH: int = 64
+    NUM_LAYERS: int = 2  # attention layers across keypoints
+    NUM_HEADS: int = 4
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        _require(self.WIDTH >= 8, "NETWORK.RESIDUAL.WIDTH", self.WIDTH, ">= 8")
+        _require(self.NUM_LAYERS >= 0, "NETWORK.RESIDUAL.NUM_LAYERS", self.NUM_LAYERS, ">= 0")
+        divides = self.NUM_HEADS > 0 and self.WIDTH % self.NUM_HEADS == 0
+        _require(divides, "NETWORK.RESIDUAL.NUM_HEADS", self.NUM_HEADS, f"divisors of WIDTH {self.WIDTH}")
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Model choice and size."""
+
+    TYPE: str = "residual"
+    TEMPORAL_LENGTH: int = 7  # frames of a window, odd
+    DROPOUT: float = 0.1
+    RESIDUAL: ResidualNetworkConfig = ResidualNetworkConfig()
+    TRANSFORM_DIM: int = unused(4)
+    DIM_JOINT: int = unused(2)
+    USE_GT_TRANSFORM: bool = unused(False)
+    NUM_CHANNELS: int = unused(256)
+    AFTER_MHF_DIM: int = unused(512)
+    MASK_RATE: float = unused(0.0)
+    CONFIDENCE_METHOD: str = unused("modulate")
+    T_FORMER: TFormerConfig = TFormerConfig()
+    ROT_MODEL: RotModelConfig = RotModelConfig()
+    M_FORMER: MFormerConfig = MFormerConfig()
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        if self.TYPE not in NETWORK_TYPES:
+            raise ConfigError(f"NETWORK.TYPE is {self.TYPE!r}; {_near(self.TYPE, NETWORK_TYPES)}")
+        length = self.TEMPORAL_LENGTH
+        _require(length % 2 == 1 and 1 <= length <= 13, "NETWORK.TEMPORAL_LENGTH", length, "odd, 1 to 13")
+        _require(0 <= self.DROPOUT < 1, "NETWORK.DROPOUT", self.DROPOUT, "0 <= x < 1")
+
+
+@dataclass(frozen=True)
+class EvalConfig:
+    """Evaluation (section TEST)."""
+
+    NUM_FRAMES: tuple[int, ...] = ()  # further window lengths to evaluate
+    NUM_VIEWS: tuple[int, ...] = ()  # further numbers of views to evaluate
+    BATCH_SIZE: int = 2048
+    METRIC: str = "mpjpe"  # the metric of the printed table
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        _require(self.BATCH_SIZE > 0, "TEST.BATCH_SIZE", self.BATCH_SIZE, "> 0")
+        _require(self.METRIC in METRICS, "TEST.METRIC", self.METRIC, ", ".join(METRICS))
+        _require(all(n % 2 == 1 and n > 0 for n in self.NUM_FRAMES), "TEST.NUM_FRAMES", self.NUM_FRAMES, "odd, > 0")
+        _require(all(n > 0 for n in self.NUM_VIEWS), "TEST.NUM_VIEWS", self.NUM_VIEWS, "> 0")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Optimisation: Adam (amsgrad), learning rate decayed once an epoch."""
+
+    NUM_EPOCHES: int = 600
+    BATCH_SIZE: int = 720
+    LEARNING_RATE: float = 0.001
+    LR_DECAY: float = 0.99
+    USE_INTER_LOSS: bool = True  # also train the prediction that has not seen the scored frame
+    INTER_LOSS_WEIGHT: tuple[float, ...] = (0.1, 0.4)  # the first weighs that; the second is MHT's
+    CONSIS_LOSS_WEIGHT: float = unused(0.01)
+    SEED: int = 0
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        _require(self.NUM_EPOCHES > 0, "TRAIN.NUM_EPOCHES", self.NUM_EPOCHES, "> 0")
+        _require(self.BATCH_SIZE > 0, "TRAIN.BATCH_SIZE", self.BATCH_SIZE, "> 0")
+        _require(self.LEARNING_RATE > 0, "TRAIN.LEARNING_RATE", self.LEARNING_RATE, "> 0")
+        _require(0 < self.LR_DECAY <= 1, "TRAIN.LR_DECAY", self.LR_DECAY, "0 < x <= 1")
+        ok = len(self.INTER_LOSS_WEIGHT) > 0 and min(self.INTER_LOSS_WEIGHT) >= 0
+        _require(ok, "TRAIN.INTER_LOSS_WEIGHT", self.INTER_LOSS_WEIGHT, "at least one number >= 0")
+        _require(self.SEED >= 0, "TRAIN.SEED", self.SEED, ">= 0")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Data (section OBJ_POSE_DATA)."""
+
+    ROOT_DIR: str = "./data/RLBench_pose_est_data/sim_all_formal.npz"
+    SUBJECTS_TRAIN: tuple[str, ...] = ("T0",)
+    SUBJECTS_TEST: tuple[str, ...] = ()  # SUBJECTS_TRAIN when empty
+    KEYPOINTS: tuple[str, ...] = ("waypoints",)  # groups to learn
+    OCCLUSION: str = "keep"  # keep: visibility > 0 is used; drop: only visibility 1
+    TRAIN_CAMERAS: tuple[int, ...] = ()  # view numbers; all when empty
+    TEST_CAMERAS: tuple[int, ...] = ()
+    NUM_JOINTS: int | None = None  # checked against the data, which decides
+    DIM_JOINT: int = unused(2)
+    PROJ_Frm_3DCAM: bool = unused(False)
+
+    def __post_init__(self) -> None:
+        """Check names and numbers."""
+        for key in ("SUBJECTS_TRAIN", "SUBJECTS_TEST"):
+            for name in getattr(self, key):
+                ok = name[:1] == "T" and name[1:].isdigit()
+                _require(ok, f"OBJ_POSE_DATA.{key}", name, "T<task id>, such as 'T0'")
+        _require(bool(self.SUBJECTS_TRAIN), "OBJ_POSE_DATA.SUBJECTS_TRAIN", [], "at least one task")
+        _require(bool(self.KEYPOINTS), "OBJ_POSE_DATA.KEYPOINTS", [], ", ".join(KEYPOINT_GROUPS))
+        _require(self.OCCLUSION in ("keep", "drop"), "OBJ_POSE_DATA.OCCLUSION", self.OCCLUSION, "keep, drop")
+        for key in ("TRAIN_CAMERAS", "TEST_CAMERAS"):
+            views = getattr(self, key)
+            ok = len(set(views)) == len(views) and len(views) != 1 and all(v >= 0 for v in views)
+            _require(ok, f"OBJ_POSE_DATA.{key}", list(views), "two or more different view numbers, or [] for all")
+
+    def train_tasks(self) -> list[int]:
+        """Return the task ids to train on."""
+        return [int(name[1:]) for name in self.SUBJECTS_TRAIN]
+
+    def eval_tasks(self) -> list[int]:
+        """Return the task ids to test on."""
+        return [int(name[1:]) for name in self.SUBJECTS_TEST or self.SUBJECTS_TRAIN]
+
+
+@dataclass(frozen=True)
+class Config:
+    """The whole resolved config."""
+
+    GPU: str = "0"  # CUDA device number; the CPU is used, with one line, where there is none
+    NETWORK: NetworkConfig = NetworkConfig()
+    TRAIN: TrainConfig = TrainConfig()
+    TEST: EvalConfig = EvalConfig()
+    OBJ_POSE_DATA: DataConfig = DataConfig()
+
+
+def load_config(path: str | Path) -> Config:
+    """Read a YAML file; every fault is one ConfigError naming file, key and near match."""
+    path = Path(path)
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read ({error}); pass --cfg cfg/submit/<name>.yaml") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{path}: must be a mapping of sections {', '.join(_names(Config))}")
+    legacy = [key for key in LEGACY_SECTIONS if key in raw]
+    if legacy:
+        logger.info("%s: sections %s of the original are ignored", path, ", ".join(legacy))
+    ignored: list[str] = []
+    try:
+        config = _build(Config, {k: v for k, v in raw.items() if k not in legacy}, "", ignored)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+    if ignored:
+        logger.info("%s: accepted without effect on this version's models: %s", path, ", ".join(ignored))
+    return config
+
+
+def _names(cls: type[Any]) -> list[str]:
+    return [f.name for f in dataclasses.fields(cls)]
+
+
+def _near(name: object, allowed: typing.Sequence[str]) -> str:
+    lower = {a.lower(): a for a in allowed}
+    match = difflib.get_close_matches(str(name).lower(), list(lower), 1, 0.6)
+    return f"did you mean {lower[match[0]]}?" if match else f"allowed: {', '.join(allowed)}"
+
+
+def _build(cls: type[T], raw: dict[str, Any], prefix: str, ignored: list[str]) -> T:
+    """Fill the dataclass `cls` from a mapping, recursively; collects unused keys in `ignored`."""
+    hints = typing.get_type_hints(cls)
+    fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    values: dict[str, Any] = {}
+    for key, value in raw.items():
+        full = f"{prefix}{key}"
+        if key not in fields:
+            raise ConfigError(f"{full} is unknown; {_near(key, list(fields))}")
+        hint = hints[key]
+        if dataclasses.is_dataclass(hint):
+            if not isinstance(value, dict):
+                raise ConfigError(f"{full} must be a section with keys {', '.join(_names(typing.cast(type, hint)))}")
+            values[key] = _build(typing.cast("type[Any]", hint), value, f"{full}.", ignored)
+        else:
+            values[key] = _convert(hint, value, full)
+            if fields[key].metadata.get("unused"):
+                ignored.append(full)
+    return cls(**values)
+
+
+def _convert(hint: Any, value: Any, full: str) -> Any:
+    """Convert a YAML value to the field's type, or raise ConfigError."""
+    if typing.get_origin(hint) is tuple:
+        items = value if isinstance(value, list) else [value]
+        return tuple(_convert(typing.get_args(hint)[0], item, full) for item in items)
+    if hint == int | None:
+        return None if value is None else _convert(int, value, full)
+    if hint is str and isinstance(value, int | str) and not isinstance(value, bool):
+        return str(value)
+    if hint is float and not isinstance(value, bool):
+        try:  # YAML reads 1e-3 as text
+            return float(value)
+        except (TypeError, ValueError):
+            pass
+    elif isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
+        return value
+    raise ConfigError(f"{full} must be {hint.__name__}, found {value!r}")
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """Return the resolved config as plain dicts, lists and scalars."""
+    plain: dict[str, Any] = yaml.safe_load(to_yaml(config))
+    return plain
+
+
+def to_yaml(config: Any) -> str:
+    """Return the resolved config as YAML text."""
+
+    def lists(x: Any) -> Any:
+        if isinstance(x, dict):
+            return {k: lists(v) for k, v in x.items()}
+        return [lists(v) for v in x] if isinstance(x, tuple | list) else x
+
+    return yaml.safe_dump(lists(dataclasses.asdict(config)), sort_keys=True)
+
+
+def find_data(root_dir: str, config_path: Path) -> Path:
+    """Resolve OBJ_POSE_DATA.ROOT_DIR: from the config's folder, from `pose_obj_3d`, from the working directory."""
+    given = Path(root_dir).expanduser()
+    places = [given] if given.is_absolute() else [config_path.resolve().parent / given, PACKAGE_DIR / given, given]
+    for place in places:
+        file = place / "sim_all_formal.npz" if place.is_dir() else place
+        if file.is_file():
+            return file
+    looked = ", ".join(str(p) for p in places)
+    raise ConfigError(
+        f"{config_path}: OBJ_POSE_DATA.ROOT_DIR {root_dir!r}: no such file (looked at {looked}); "
+        "generate data, then run convert_data_to_3D_pose_estimation.sh"
+    )

@@ -1,0 +1,301 @@
+"""Tracks as tensors, windows by index. Owns the window, padding and selection rules.
+
+All frames of all examples lie one behind the other; a window is a row of frame numbers clamped to its
+example. Triangulation of single frames does not depend on any parameter, so it is done once for the
+whole data set, and a window gathers it.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pose_obj_3d import formal, geometry
+from pose_obj_3d.exceptions import DataError
+from pose_obj_3d.formal import FormalData
+
+logger = logging.getLogger(__name__)
+MOVING_M_PER_S = 0.005  # a keypoint above this speed is moving
+ROBUST_SIGMAS = 3.5  # residual, in noise standard deviations, where the Huber loss turns linear
+_CHUNK = 65536  # points triangulated at once; bounds the memory
+
+
+@dataclass(frozen=True)
+class Rig:
+    """Cameras of the used views.
+
+    Attributes:
+        intrinsics: (V, 3, 3) [px].
+        extrinsics: (V, 3, 4) world to camera [m].
+        sigma_px: Noise of the detections per coordinate [px].
+        view_ids: Numbers of the views in the archive.
+    """
+
+    intrinsics: Tensor
+    extrinsics: Tensor
+    sigma_px: float
+    view_ids: tuple[int, ...]
+
+    def to(self, device: torch.device) -> "Rig":
+        """Return the rig on a device."""
+        return Rig(self.intrinsics.to(device), self.extrinsics.to(device), self.sigma_px, self.view_ids)
+
+
+@dataclass(frozen=True)
+class Tracks:
+    """All frames of some examples; N frames, V views, K keypoints (of the richest task).
+
+    Attributes:
+        uv: (N, V, K, 2) detected [px].
+        weights: (N, V, K) 1 = usable, 0 = not.
+        robust: (N, V, K) weights times the Huber weight of the frame's own triangulation.
+        xyz: (N, K, 3) robust triangulation of the single frame [m]; filled in from other frames where
+            fewer than two views are usable.
+        info: (N, K, 3, 3) its information [1/m^2]; 0 where filled in.
+        truth: (N, K, 3) true position [m], or None when no 3D may be used.
+        keypoint: (N, K) index into `keypoint_ids`, -1 = the task has fewer keypoints.
+        first: (N,) first frame of the example.
+        last: (N,) last frame of the example.
+        source: (N, 3) task, example, frame.
+    """
+
+    uv: Tensor
+    weights: Tensor
+    robust: Tensor
+    xyz: Tensor
+    info: Tensor
+    truth: Tensor | None
+    keypoint: Tensor
+    first: Tensor
+    last: Tensor
+    source: Tensor
+
+    def __len__(self) -> int:
+        """Return the number of frames, each the centre of one window."""
+        return int(self.uv.shape[0])
+
+    @property
+    def is_real(self) -> Tensor:
+        """(N, K) False where the task has no such keypoint."""
+        return self.keypoint >= 0
+
+    def to(self, device: torch.device) -> "Tracks":
+        """Return the tracks on a device."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        moved: dict[str, Any] = {k: None if v is None else v.to(device) for k, v in values.items()}
+        return Tracks(**moved)
+
+
+@dataclass(frozen=True)
+class Windows:
+    """B windows of T frames; the centre frame is predicted. Units and meaning as in `Tracks`.
+
+    Attributes:
+        uv: (B, T, V, K, 2).
+        weights: (B, T, V, K); the centre frame's are those that score it.
+        robust: (B, T, V, K).
+        xyz: (B, T, K, 3).
+        info: (B, T, K, 3, 3).
+        is_distinct: (B, T) False for frames that only repeat the edge of the example.
+        keypoint: (B, K).
+        truth: (B, K, 3) of the centre frame, or None.
+    """
+
+    uv: Tensor
+    weights: Tensor
+    robust: Tensor
+    xyz: Tensor
+    info: Tensor
+    is_distinct: Tensor
+    keypoint: Tensor
+    truth: Tensor | None
+
+    @property
+    def centre(self) -> int:
+        """Index of the predicted frame."""
+        return int(self.xyz.shape[1]) // 2
+
+
+def gather_windows(tracks: Tracks, centres: Tensor, num_frames: int, used_frames: int | None = None) -> Windows:
+    """Cut windows by index: frames outside the example repeat its edge.
+
+    Args:
+        tracks: The data.
+        centres: (B,) int64 numbers of the centre frames.
+        num_frames: T, odd.
+        used_frames: Odd; frames further from the centre count as not there (default: all are used).
+    """
+    pad = (num_frames - 1) // 2
+    offsets = torch.arange(-pad, pad + 1, device=centres.device)
+    wanted = centres[:, None] + offsets
+    index = wanted.clamp(tracks.first[centres][:, None], tracks.last[centres][:, None])
+    is_distinct = index == wanted
+    if used_frames is not None:
+        is_distinct = is_distinct & (offsets.abs() <= (used_frames - 1) // 2)
+    return Windows(
+        uv=tracks.uv[index],
+        weights=tracks.weights[index],
+        robust=tracks.robust[index],
+        xyz=tracks.xyz[index],
+        info=tracks.info[index],
+        is_distinct=is_distinct,
+        keypoint=tracks.keypoint[centres],
+        truth=None if tracks.truth is None else tracks.truth[centres],
+    )
+
+
+def keypoint_ids(data: FormalData, tasks: Sequence[int], groups: Sequence[str]) -> list[str]:
+    """List `T<task>/<group>/<name>` of the keypoints of the chosen groups, in the archive's order."""
+    ids = []
+    for task in tasks:
+        names = [name for name in data.keypoint_names(task) if name.split("/")[0] in groups]
+        if not names:
+            there = sorted({name.split("/")[0] for name in data.keypoint_names(task)})
+            raise DataError(
+                f"{data.path}: T{task} has no keypoints of OBJ_POSE_DATA.KEYPOINTS {list(groups)}; it has {there}"
+            )
+        ids += [f"T{task}/{name}" for name in names]
+    found = {name.split("/")[1] for name in ids}
+    absent = [g for g in groups if g not in found]
+    if absent:
+        raise DataError(
+            f"{data.path}: OBJ_POSE_DATA.KEYPOINTS asks for {', '.join(absent)}, which no task has recorded; "
+            f"{', '.join(sorted(found))} were found"
+        )
+    return ids
+
+
+def make_rig(data: FormalData, views: Sequence[int] = ()) -> Rig:
+    """Return the rig of the given view numbers (all when empty)."""
+    chosen = list(views) or list(range(len(data.camera_names)))
+    if len(chosen) < 2:
+        raise DataError(f"{len(chosen)} view(s) chosen: {chosen}; 3D needs at least two")
+    if max(chosen) >= len(data.camera_names):
+        listed = ", ".join(f"{i} {name}" for i, name in enumerate(data.camera_names))
+        raise DataError(f"{data.path}: view {max(chosen)} does not exist; the file has {listed}")
+    K, E = torch.from_numpy(data.intrinsics[chosen]), torch.from_numpy(data.extrinsics[chosen])
+    # Exact data (sigma 0) still needs a scale for weights and likelihoods: the stored 1/16 px grid.
+    return Rig(K, E, max(data.sigma_px, 1 / 16), tuple(chosen))
+
+
+def load_tracks(
+    data: FormalData,
+    rig: Rig,
+    tasks: Sequence[int],
+    split: str,
+    ids: Sequence[str],
+    occlusion: str = "keep",
+    with_truth: bool = True,
+) -> Tracks:
+    """Collect one part of the split as tensors and triangulate every frame.
+
+    Args:
+        data: The archive.
+        rig: Views to use.
+        tasks: Task ids.
+        split: `train`, `val` or `test`.
+        ids: Keypoints to use, from `keypoint_ids`; their positions here are the keypoint indices.
+        occlusion: `keep`: visibility > 0 is usable; `drop`: only visibility 1.
+        with_truth: False leaves the 3D truth unread: unsupervised training sees no label anywhere.
+    """
+    data.require_tasks(tasks)
+    number = {name: i for i, name in enumerate(ids)}
+    columns = {
+        t: [k for k, name in enumerate(data.keypoint_names(t)) if f"T{t}/{name}" in number] for t in tasks
+    }
+    width = max(len(c) for c in columns.values())
+    parts: dict[str, list[np.ndarray]] = {k: [] for k in ("uv", "vis", "truth", "key", "first", "last", "source")}
+    start = 0
+    for task in tasks:
+        names = data.keypoint_names(task)
+        key = np.full(width, -1)
+        key[: len(columns[task])] = [number[f"T{task}/{names[k]}"] for k in columns[task]]
+        for example in data.split(task)[split]:
+            x = data.tracks[task][example][list(rig.view_ids)][:, :, columns[task]]
+            x = np.pad(x, ((0, 0), (0, 0), (0, width - x.shape[2]), (0, 0)))
+            frames = x.shape[1]
+            parts["uv"].append(x[..., formal.UV_DETECTED].transpose(1, 0, 2, 3))
+            parts["vis"].append(x[..., formal.VISIBILITY].transpose(1, 0, 2))
+            if with_truth:
+                parts["truth"].append(x[0][..., formal.XYZ_WORLD])
+            parts["key"].append(np.tile(key, (frames, 1)))
+            parts["first"].append(np.full(frames, start))
+            parts["last"].append(np.full(frames, start + frames - 1))
+            parts["source"].append(np.stack([np.full(frames, task), np.full(frames, example), np.arange(frames)], -1))
+            start += frames
+    joined = {k: torch.from_numpy(np.concatenate(v)) for k, v in parts.items() if v}
+    visibility = joined["vis"]
+    weights = (visibility > 0 if occlusion == "keep" else visibility == 1).float()
+    weights = weights * (joined["key"] >= 0).float()[:, None]
+    xyz, info, robust = estimate_frames(joined["uv"], weights, rig)
+    xyz = _fill_gaps(xyz, info, joined["key"], joined["first"])
+    return Tracks(
+        uv=joined["uv"], weights=weights, robust=robust, xyz=xyz, info=info, truth=joined.get("truth"),
+        keypoint=joined["key"], first=joined["first"], last=joined["last"], source=joined["source"],
+    )
+
+
+def estimate_frames(uv: Tensor, weights: Tensor, rig: Rig) -> tuple[Tensor, Tensor, Tensor]:
+    """Triangulate every frame robustly, in float64.
+
+    Args:
+        uv: (N, V, K, 2) [px].
+        weights: (N, V, K).
+        rig: The cameras.
+
+    Returns:
+        xyz (N, K, 3) [m], NaN with fewer than two views; info (N, K, 3, 3) [1/m^2], 0 there; robust
+        weights (N, V, K).
+    """
+    N, V, K, _ = uv.shape
+    points = uv.transpose(1, 2).reshape(N * K, V, 2).double()
+    w = weights.transpose(1, 2).reshape(N * K, V).double()
+    cameras = (rig.intrinsics, rig.extrinsics)
+    xyz, info, robust = [], [], []
+    for uv_part, w_part in zip(torch.split(points, _CHUNK), torch.split(w, _CHUNK), strict=True):
+        huber_px = ROBUST_SIGMAS * rig.sigma_px
+        x = geometry.triangulate_dlt(uv_part, w_part, *cameras)
+        x = geometry.refine_ml(x, uv_part, w_part, *cameras, huber_px=huber_px)
+        residual = uv_part - geometry.project(x, *cameras)[0]
+        irls = geometry.huber_weights(residual, huber_px).nan_to_num(1.0)
+        # Two views cannot tell which one errs, so the Huber weight is meaningless for them.
+        r = w_part * torch.where((geometry.count_views(w_part) > 2)[:, None], irls, 1.0)
+        i = geometry.information(x, r, *cameras, rig.sigma_px)
+        xyz.append(x)
+        robust.append(r)
+        info.append(torch.where((geometry.count_views(w_part) >= 2)[:, None, None], i, 0.0))
+    return (
+        torch.cat(xyz).reshape(N, K, 3).float(),
+        torch.cat(info).reshape(N, K, 3, 3).float(),
+        torch.cat(robust).reshape(N, K, V).transpose(1, 2).float(),
+    )
+
+
+def _fill_gaps(xyz: Tensor, info: Tensor, keypoint: Tensor, first: Tensor) -> Tensor:
+    """Replace NaN by the nearest triangulated frame of the example, else by the mean of all points."""
+    is_known = info.diagonal(dim1=-2, dim2=-1).sum(-1) > 0  # (N, K)
+    if not is_known.any():
+        raise DataError("no keypoint is seen by two views in any frame; nothing can be triangulated")
+    filled = torch.where(is_known[..., None], xyz, xyz[is_known].mean(0))
+    for n0 in set(first[(~is_known & (keypoint >= 0)).any(-1)].tolist()):
+        rows = (first == n0).nonzero().squeeze(-1)
+        for k in range(xyz.shape[1]):
+            good = rows[is_known[rows, k]]
+            if 0 < len(good) < len(rows):
+                nearest = good[(rows[:, None] - good[None]).abs().argmin(-1)]
+                filled[rows, k] = xyz[nearest, k]
+    return filled
+
+
+def speeds(tracks: Tracks, frame_period_s: float) -> Tensor:
+    """Return the true speed (N, K) [m/s]: the faster of the steps into and out of the frame."""
+    if tracks.truth is None:
+        raise DataError("speed needs the 3D truth")
+    step = (tracks.truth[1:] - tracks.truth[:-1]).norm(dim=-1) / frame_period_s
+    step = step * (tracks.first[1:] == tracks.first[:-1])[:, None]
+    nothing = torch.zeros_like(step[:1])
+    return torch.maximum(torch.cat([step, nothing]), torch.cat([nothing, step]))

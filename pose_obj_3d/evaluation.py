@@ -1,0 +1,205 @@
+"""Evaluation protocol: the model beside what geometry alone achieves, on the same points.
+
+Points are (frame, keypoint) pairs of the test examples. Those with at least two usable views form the
+columns all, moving and still; the others are scored apart.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pose_obj_3d import geometry, metrics
+from pose_obj_3d.datasets import MOVING_M_PER_S, Rig, Tracks, gather_windows, speeds
+from pose_obj_3d.exceptions import DataError
+
+BOUND_FRAME = "Cramer-Rao bound, one frame"
+COLUMNS = ("all", "moving", "still", "fewer than two views")
+PCK_M = (0.010, 0.020)
+Result = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How to evaluate.
+
+    Attributes:
+        num_frames: Window length T.
+        used_frames: Frames of the window that may be used, or None for all.
+        batch_size: Windows at once.
+        frame_period_s: Seconds between frames.
+    """
+
+    num_frames: int
+    used_frames: int | None = None
+    batch_size: int = 2048
+    frame_period_s: float = 0.05
+
+
+@torch.no_grad()
+def predict(model: nn.Module, tracks: Tracks, rig: Rig, protocol: Protocol) -> Tensor:
+    """Run a model over every frame: (N, K, 3) [m]."""
+    was_training = model.training
+    model.eval()
+    rig32 = Rig(rig.intrinsics.float(), rig.extrinsics.float(), rig.sigma_px, rig.view_ids)
+    parts = []
+    for centres in torch.split(torch.arange(len(tracks), device=tracks.uv.device), protocol.batch_size):
+        windows = gather_windows(tracks, centres, protocol.num_frames, protocol.used_frames)
+        parts.append(model(windows, rig32).xyz)
+    model.train(was_training)
+    return torch.cat(parts)
+
+
+def reference_predictions(tracks: Tracks, rig: Rig, protocol: Protocol) -> dict[str, Tensor]:
+    """Compute what needs no learning: name -> (N, K, 3) [m].
+
+    Frames with fewer than two usable views take the nearest triangulated frame's position.
+    """
+    N, V, K, _ = tracks.uv.shape
+    uv = tracks.uv.transpose(1, 2).reshape(N * K, V, 2).double()
+    w = tracks.weights.transpose(1, 2).reshape(N * K, V).double()
+    cameras = (rig.intrinsics, rig.extrinsics)
+    dlt = geometry.triangulate_dlt(uv, w, *cameras)
+    ml = geometry.refine_ml(dlt, uv, w, *cameras)
+    few = (geometry.count_views(w) < 2)[:, None]
+    filled = tracks.xyz.reshape(-1, 3).double()
+    ml_filled = torch.where(few, filled, ml)
+    info = geometry.information(ml_filled, w, *cameras, rig.sigma_px)
+    info = torch.where(few[..., None], 0.0, info).reshape(N, K, 3, 3)
+    mean = window_mean(tracks, ml_filled.reshape(N, K, 3), info, protocol)
+    frames = protocol.used_frames or protocol.num_frames
+    return {
+        "linear triangulation (DLT)": torch.where(few, filled, dlt).reshape(N, K, 3).float(),
+        "maximum likelihood": ml_filled.reshape(N, K, 3).float(),
+        "robust (Huber)": tracks.xyz,
+        f"{frames}-frame weighted mean": mean.float(),
+    }
+
+
+def window_mean(tracks: Tracks, xyz: Tensor, info: Tensor, protocol: Protocol) -> Tensor:
+    """Average the distinct frames of each window: xyz (N, K, 3) [m], info (N, K, 3, 3) -> (N, K, 3)."""
+    index, is_distinct = _window_index(tracks, protocol)
+    total = torch.zeros_like(info)
+    moment = torch.zeros_like(xyz)
+    for t in range(index.shape[1]):
+        part = info[index[:, t]] * is_distinct[:, t, None, None, None]
+        total += part
+        moment += (part @ xyz[index[:, t]].unsqueeze(-1)).squeeze(-1)
+    mean = (geometry.invert_3x3(total) @ moment.unsqueeze(-1)).squeeze(-1)
+    return torch.where((total.diagonal(dim1=-2, dim2=-1).sum(-1) > 0)[..., None], mean, xyz)
+
+
+def cramer_rao(tracks: Tracks, rig: Rig, protocol: Protocol) -> dict[str, Tensor]:
+    """Bound the expected error of unbiased estimators: name -> (N, K) [m].
+
+    One frame: from the frame's own measurements. Window: from the distinct frames of the window where
+    the point is still in all of them; the one-frame bound elsewhere. Infinite with fewer than two views.
+    """
+    if tracks.truth is None:
+        raise DataError("the Cramer-Rao bound needs the 3D truth")
+    w = tracks.weights.transpose(1, 2).double()  # (N, K, V)
+    info = geometry.information(tracks.truth.double(), w, rig.intrinsics, rig.extrinsics, rig.sigma_px)
+    few = geometry.count_views(w) < 2
+    single = geometry.expected_error(info).masked_fill(few, torch.inf)
+    index, is_distinct = _window_index(tracks, protocol)
+    still = speeds(tracks, protocol.frame_period_s) <= MOVING_M_PER_S
+    total = torch.zeros_like(info)
+    all_still = torch.ones_like(still)
+    for t in range(index.shape[1]):
+        total += info[index[:, t]] * is_distinct[:, t, None, None, None]
+        all_still &= still[index[:, t]] | ~is_distinct[:, t, None]
+    window = torch.where(all_still & ~few, geometry.expected_error(total), single)
+    frames = protocol.used_frames or protocol.num_frames
+    return {BOUND_FRAME: single, f"Cramer-Rao bound, {frames} frames where still": window}
+
+
+def _window_index(tracks: Tracks, protocol: Protocol) -> tuple[Tensor, Tensor]:
+    half = ((protocol.used_frames or protocol.num_frames) - 1) // 2
+    offsets = torch.arange(-half, half + 1, device=tracks.uv.device)
+    wanted = torch.arange(len(tracks), device=tracks.uv.device)[:, None] + offsets
+    index = wanted.clamp(tracks.first[:, None], tracks.last[:, None])
+    return index, index == wanted
+
+
+def column_masks(tracks: Tracks, frame_period_s: float) -> dict[str, Tensor]:
+    """Return which points belong to each of `COLUMNS`: name -> (N, K) bool."""
+    well = tracks.is_real & ((tracks.weights > 0).sum(1) >= 2)
+    moving = speeds(tracks, frame_period_s) > MOVING_M_PER_S
+    return dict(zip(COLUMNS, (well, well & moving, well & ~moving, tracks.is_real & ~well), strict=True))
+
+
+def evaluate(
+    predictions: dict[str, Tensor], tracks: Tracks, rig: Rig, protocol: Protocol, ids: list[str]
+) -> Result:
+    """Score predictions and bounds on the same points.
+
+    Args:
+        predictions: Method -> (N, K, 3) [m].
+        tracks: Test data with truth.
+        rig: The cameras.
+        protocol: Window and batch.
+        ids: Keypoint names `T<task>/<group>/<name>`.
+
+    Returns:
+        JSON-ready: `counts`, `methods` (method -> column -> measures, units in the keys), `details`
+        (method -> per task, group, keypoint -> MPJPE).
+    """
+    assert tracks.truth is not None
+    masks = column_masks(tracks, protocol.frame_period_s)
+    result: Result = {"counts": {c: int(m.sum()) for c, m in masks.items()}, "methods": {}, "details": {}}
+    for name, xyz in predictions.items():
+        columns = {c: _measures(xyz, tracks, m, protocol.frame_period_s) for c, m in masks.items()}
+        result["methods"][name] = columns
+        result["details"][name] = _details(metrics.distances(xyz, tracks.truth), tracks, masks["all"], ids)
+    for name, bound in cramer_rao(tracks, rig, protocol).items():
+        columns = {c: {"mpjpe_mm": _mm(metrics.summed(bound, m).mean)} for c, m in masks.items()}
+        columns[COLUMNS[3]] = {"mpjpe_mm": None}
+        result["methods"][name] = columns
+    return result
+
+
+def _measures(xyz: Tensor, tracks: Tracks, mask: Tensor, frame_period_s: float) -> Result:
+    assert tracks.truth is not None
+    truth, first = tracks.truth, tracks.first
+    error = metrics.distances(xyz, truth)[mask]
+    p95 = float(error.double().quantile(0.95)) if 0 < len(error) < 10_000_000 else float("nan")
+    velocity = metrics.mean_velocity_error(xyz, truth, mask, first, frame_period_s)
+    measures: Result = {
+        "count": int(mask.sum()),
+        "mpjpe_mm": _mm(metrics.mpjpe(xyz, truth, mask).mean),
+        "p_mpjpe_mm": _mm(metrics.p_mpjpe(xyz, truth, mask).mean),
+        "n_mpjpe_mm": _mm(metrics.n_mpjpe(xyz, truth, mask).mean),
+        "p95_mm": _mm(p95),
+        "velocity_mm_per_s": _mm(velocity.mean),
+    }
+    for threshold in PCK_M:
+        measures[f"pck_{threshold * 1000:.0f}mm"] = _number(metrics.pck(xyz, truth, mask, threshold).mean)
+    return measures
+
+
+def _details(error: Tensor, tracks: Tracks, mask: Tensor, ids: list[str]) -> Result:
+    """Split the MPJPE by task, by group and by keypoint."""
+    labels: dict[str, Callable[[str], str]] = {
+        "task": lambda name: name.split("/")[0],
+        "group": lambda name: name.split("/")[1],
+        "keypoint": lambda name: name,
+    }
+    sums = [metrics.summed(error, mask & (tracks.keypoint == i)) for i in range(len(ids))]
+    details: Result = {}
+    for kind, label in labels.items():
+        parts: dict[str, metrics.ErrorSum] = {}
+        for name, part in zip(ids, sums, strict=True):
+            parts[label(name)] = parts.get(label(name), metrics.ErrorSum()) + part
+        details[kind] = {k: {"mpjpe_mm": _mm(v.mean), "count": v.count} for k, v in parts.items() if v.count}
+    return details
+
+
+def _number(x: float) -> float | None:
+    return round(x, 6) if math.isfinite(x) else None
+
+
+def _mm(metres: float) -> float | None:
+    return _number(1000 * metres)

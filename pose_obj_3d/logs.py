@@ -1,0 +1,48 @@
+"""TensorBoard log of a run: scalars with units, the resolved config as text, figures."""
+
+import warnings
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # tensorboard's own imports warn about their dependencies
+    from torch.utils.tensorboard import SummaryWriter
+
+
+class RunLog:
+    """Writer of one run folder; also saves each figure as a picture."""
+
+    def __init__(self, folder: Path, config_yaml: str, purge_step: int | None = None) -> None:
+        """Open the log.
+
+        Args:
+            folder: The run folder, made if needed.
+            config_yaml: The resolved config; written to `config.yaml` and as text.
+            purge_step: Drop what a killed run had logged after this epoch.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        (folder / "config.yaml").write_text(config_yaml, encoding="utf-8")
+        self._writer = SummaryWriter(str(folder), purge_step=purge_step)
+        self._writer.add_text("config", "    " + config_yaml.replace("\n", "\n    "), 0)
+
+    def scalars(self, values: dict[str, float], epoch: int) -> None:
+        """Log scalars; the unit is the last word of the tag."""
+        for name, value in values.items():
+            self._writer.add_scalar(name, value, epoch)
+
+    def text(self, tag: str, text: str, epoch: int) -> None:
+        """Log Markdown."""
+        self._writer.add_text(tag, text, epoch)
+
+    def figure(self, name: str, figure: Figure, epoch: int) -> Path:
+        """Log a figure and save it as `<name>.png`; returns the picture's path."""
+        path = self.folder / f"{name}.png"
+        figure.savefig(path, dpi=110)
+        self._writer.add_figure(f"figures/{name}", figure, epoch)
+        return path
+
+    def close(self) -> None:
+        """Flush and close."""
+        self._writer.close()

@@ -1,0 +1,83 @@
+"""Parts that models share: what they return, small layers, and the fusion with a frame's measurement."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from pose_obj_3d import geometry
+from pose_obj_3d.datasets import Rig
+
+FUSION_GATE = 3.0  # innovation, in its own standard deviations, beyond which a view loses weight
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says about the centre frames.
+
+    Attributes:
+        xyz: (B, K, 3) world [m].
+        blind_xyz: (B, K, 3) prediction that has not seen the centre frame's own measurement [m], or None.
+        blind_info: (B, K, 3, 3) information the model claims for it [1/m^2], or None.
+    """
+
+    xyz: Tensor
+    blind_xyz: Tensor | None = None
+    blind_info: Tensor | None = None
+
+
+class KeypointAttention(nn.Module):
+    """Pre-norm transformer layer over the K keypoints of a frame."""
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm_attention = nn.LayerNorm(width)
+        self.qkv = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+        self.norm_mlp = nn.LayerNorm(width)
+        self.mlp = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, is_real: Tensor) -> Tensor:
+        """Exchange information between keypoints.
+
+        Args:
+            x: (B, K, D).
+            is_real: (B, K); False keypoints are padding and are not listened to.
+
+        Returns:
+            (B, K, D).
+        """
+        B, K, D = x.shape
+        q, k, v = self.qkv(self.norm_attention(x)).reshape(B, K, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        score = q @ k.transpose(-1, -2) / math.sqrt(D // self.heads)  # (B, heads, K, K)
+        score = score.masked_fill(~is_real[:, None, None], -1e4)
+        mixed = (score.softmax(-1) @ v).transpose(1, 2).reshape(B, K, D)
+        x = x + self.dropout(self.out(mixed))
+        return x + self.dropout(self.mlp(self.norm_mlp(x)))
+
+
+def fuse(xyz_world: Tensor, info: Tensor, uv: Tensor, weights: Tensor, rig: Rig) -> Tensor:
+    """Update a prediction with the frame's own measurement (one extended Kalman step, robust).
+
+    Args:
+        xyz_world: (B, K, 3) prediction [m].
+        info: (B, K, 3, 3) its information [1/m^2].
+        uv: (B, V, K, 2) measured [px].
+        weights: (B, V, K), 0 = unused.
+        rig: The cameras, float32.
+
+    Returns:
+        (B, K, 3) [m]. Any number of views works, none included.
+    """
+    predicted, J = geometry.projection_jacobian(xyz_world, rig.intrinsics, rig.extrinsics)  # (B, K, V, 2, 3)
+    r = uv.transpose(1, 2) - predicted  # (B, K, V, 2)
+    spread = torch.einsum("bkvri,bkij,bkvrj->bkv", J, geometry.invert_3x3(info), J) / 2
+    gate = geometry.huber_weights(r / (rig.sigma_px**2 + spread).sqrt().unsqueeze(-1), FUSION_GATE)
+    w = weights.transpose(1, 2) * gate / rig.sigma_px**2
+    JtW = J * w[..., None, None]
+    total = info + torch.einsum("bkvri,bkvrj->bkij", JtW, J)
+    moment = torch.einsum("bkvri,bkvr->bki", JtW, r)
+    return xyz_world + (geometry.invert_3x3(total) @ moment.unsqueeze(-1)).squeeze(-1)

@@ -1,0 +1,14 @@
+"""No learning: the robust triangulation of the centre frame."""
+
+from torch import nn
+
+from pose_obj_3d.datasets import Rig, Windows
+from pose_obj_3d.models.blocks import Prediction
+
+
+class Triangulation(nn.Module):
+    """(B, T, V, K, 2) tracks -> (B, K, 3): linear triangulation refined with the Huber loss."""
+
+    def forward(self, windows: Windows, rig: Rig) -> Prediction:
+        """Return the frame's own triangulation, or its nearest triangulated neighbour's."""
+        return Prediction(windows.xyz[:, windows.centre])

@@ -1,0 +1,11 @@
+"""Train and evaluate with 3D labels. See `--help`; for example `--cfg ./cfg/submit/config_waypoints_task_0.yaml`."""
+
+import sys
+from pathlib import Path
+
+sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from pose_obj_3d.cli import main  # noqa: E402
+
+if __name__ == "__main__":
+    sys.exit(main(unsupervised=False))
