@@ -29,6 +29,7 @@ from data_generation.RLBench.dataset_config import (
 from data_generation.RLBench.errors import ConfigError, DataGenerationError, StoreError
 from data_generation.RLBench.keypoint_tracks import DetectorNoise, assemble, detect
 from data_generation.RLBench.raw_store import MODES, RawStore, RawTracks
+from data_generation.RLBench.whole_files import write_whole
 from pose_obj_3d.exceptions import PoseObj3DError
 from pose_obj_3d.formal import write_formal
 
@@ -79,7 +80,7 @@ def convert(store: RawStore, config: DatasetConfig, noise: DetectorNoise, output
     raw = read_all(store, requested_tasks(store, config))
     first = check_one_rig(raw)
     stats = dataset_stats.dataset_stats(store, raw)
-    _write_text(store.root / dataset_stats.NAME, json.dumps(stats, indent=1) + "\n")
+    write_whole(store.root / dataset_stats.NAME, f"{json.dumps(stats, indent=1)}\n".encode())
     logger.info("statistics written to %s", store.root / dataset_stats.NAME)
     width = first.image_size[0]
     tracks = {
@@ -191,12 +192,6 @@ def _meta(
             f"T{t}": [[str(s) for s in e.random_seed] for e in episodes] for t, episodes in raw.items()
         },
     }
-
-
-def _write_text(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from typing import Any
 
 from data_generation.RLBench.episode import EpisodeKey
 from data_generation.RLBench.raw_store import RawStore
+from data_generation.RLBench.whole_files import write_whole
 from data_generation.RLBench.worker import Outcome
 
 NAME = "report.json"
@@ -56,10 +57,8 @@ class Report:
 
     def write(self) -> None:
         """Write `report.json` into the data set's folder."""
-        path = self.store.root / NAME
-        temporary = path.with_name(f".{NAME}.tmp")
-        temporary.write_text(json.dumps(self.to_json(), indent=1) + "\n", encoding="utf-8")
-        temporary.replace(path)
+        text = json.dumps(self.to_json(), indent=1)
+        write_whole(self.store.root / NAME, f"{text}\n".encode())
 
     def to_json(self) -> dict[str, Any]:
         """Give the whole account as plain values."""

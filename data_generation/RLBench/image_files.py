@@ -1,14 +1,19 @@
 """Image files of the raw data: PNG bytes from arrays and back.
 
 RGB has 8 bits, depth 16 bits in millimetres (0 = unknown), segmentation 16 bits of object ids.
-Compression level 1: level 3 saves 10 % of the bytes and costs 15 % more time.
+Level 1 with the row filter "up" and the default strategy costs 0.9 + 0.65 + 0.45 ms a camera (rgb,
+depth, ids; 256 px); level 1 alone makes OpenCV try all filters and costs 5.1 ms for the same bytes.
 """
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-PNG_FLAGS = (cv2.IMWRITE_PNG_COMPRESSION, 1)
+PNG_FLAGS = (
+    cv2.IMWRITE_PNG_COMPRESSION, 1,
+    cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_DEFAULT,
+    cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP,
+)  # fmt: skip
 DEPTH_UNIT = 1e-3  # [m]
 UINT16_MAX = 65535
 

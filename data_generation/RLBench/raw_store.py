@@ -10,7 +10,6 @@ marks every episode that a kill interrupted.
 import fcntl
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -31,6 +30,7 @@ from data_generation.RLBench.episode import (
     npy_bytes,
 )
 from data_generation.RLBench.errors import DamagedEpisodeError, StoreError
+from data_generation.RLBench.whole_files import write_whole
 
 FORMAT = "rlbench raw data"
 FORMAT_VERSION = 1
@@ -113,7 +113,7 @@ class RawStore:
                     return
                 self._remove_all()
             head = {"format": FORMAT, "format_version": FORMAT_VERSION}
-            _write_whole(self.root / MARKER, json.dumps({**head, **wanted}, indent=1).encode())
+            write_whole(self.root / MARKER, json.dumps({**head, **wanted}, indent=1).encode())
         except OSError as error:
             raise StoreError(f"--path_dataset {self.root} cannot be written: {error}") from None
 
@@ -176,17 +176,12 @@ class RawStore:
         try:
             staging = self._staging(key)
             shutil.rmtree(staging, ignore_errors=True)
-            sums = {}
-            for name, data in episode_files(key, episode):
-                target = staging / name
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(data)
-                sums[name] = [len(data), hashlib.sha256(data).hexdigest()]
+            sums = self._stage(staging, episode_files(key, episode))
             self.remove(key)
             self._move(staging, self.task_dir(key.task_id), sums)
             path = self.episode_path(key)
             path.parent.mkdir(parents=True, exist_ok=True)
-            _write_whole(path, _signed(self._record(key, episode, sums)))
+            write_whole(path, _signed(self._record(key, episode, sums)))
             shutil.rmtree(staging)
         except OSError as error:
             raise StoreError(f"{self.root}: {key} cannot be written: {error}") from None
@@ -211,6 +206,20 @@ class RawStore:
         }
 
     @staticmethod
+    def _stage(staging: Path, files: Iterable[tuple[str, bytes]]) -> dict[str, list[int | str]]:
+        """Write files and return their sizes and checksums by name."""
+        sums: dict[str, list[int | str]] = {}
+        made: set[str] = set()
+        for name, data in files:
+            folder = name.rpartition("/")[0]
+            if folder not in made:
+                (staging / folder).mkdir(parents=True, exist_ok=True)
+                made.add(folder)
+            (staging / name).write_bytes(data)
+            sums[name] = [len(data), hashlib.sha256(data).hexdigest()]
+        return sums
+
+    @staticmethod
     def _move(staging: Path, task_dir: Path, names: Iterable[str]) -> None:
         made: set[Path] = set()
         for name in names:
@@ -224,7 +233,7 @@ class RawStore:
         """Write the task's variation numbers."""
         self.task_dir(task_id).mkdir(parents=True, exist_ok=True)
         numbers = np.array(sorted(set(variations)), dtype=np.int64)
-        _write_whole(self.task_dir(task_id) / "variation_numbers.npy", npy_bytes(numbers))
+        write_whole(self.task_dir(task_id) / "variation_numbers.npy", npy_bytes(numbers))
 
     def remove(self, key: EpisodeKey) -> None:
         """Remove an episode: `episode.json` first, then every file that carries its number."""
@@ -371,16 +380,6 @@ class RawStore:
             return calibration
         moved = calibration.extrinsics[frame]
         return Calibration(calibration.image_size, calibration.intrinsics, moved)
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    """Write a file that is either absent, old, or complete."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def _checksum(record: Mapping[str, Any]) -> str:

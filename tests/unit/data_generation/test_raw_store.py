@@ -132,7 +132,7 @@ def test_a_kill_at_any_moment_leaves_nothing_or_everything(store, episode, monke
             RawStore, "_move", staticmethod(lambda s, t, n: (real_move(s, t, list(n)[:7]), killed()))
         )
     elif stop_at == "record":
-        monkeypatch.setattr(raw_store, "_write_whole", killed)
+        monkeypatch.setattr(raw_store, "write_whole", killed)
     else:
         real_tree, calls = shutil.rmtree, []
 
