@@ -1,0 +1,93 @@
+"""Which keypoints a camera sees: a ray test against drawn geometry, without any image."""
+
+import mujoco
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+
+SEEN, HIDDEN, OUTSIDE = 1.0, 0.5, 0.0
+TOLERANCE = 0.005  # [m] geometry this close before the keypoint does not hide it
+
+_DRAWN_GROUPS = np.array([1, 1, 1, 0, 0, 0], np.uint8)
+_LEFT_OUT = 5  # a geom group that is never drawn
+
+
+def keypoint_visibility(
+    model: mujoco.MjModel,
+    data: mujoco.MjData,
+    xyz: npt.ArrayLike,
+    owner_body: npt.ArrayLike,
+    camera_positions: npt.ArrayLike,
+    uv: npt.ArrayLike,
+    depth: npt.ArrayLike,
+    image_size: tuple[int, int],
+) -> npt.NDArray[np.float32]:
+    """Tell how each camera sees each keypoint.
+
+    A keypoint is hidden when the ray from the camera meets drawn geometry (groups 0-2, not
+    fully transparent) at least 5 mm before it. The body that it hangs on, with all that is
+    fixed to that body by the model, does not count; a grasp does not make such a bond, so
+    fingers can hide the block they hold.
+
+    Args:
+        model: the scene.
+        data: its state, with positions up to date.
+        xyz: (K, 3) keypoints [m], world.
+        owner_body: (K,) body that each keypoint hangs on; -1 for none.
+        camera_positions: (V, 3) camera centres [m], world.
+        uv: (V, K, 2) projections [px].
+        depth: (V, K) distances along the cameras' z axes [m].
+        image_size: (height, width) [px].
+
+    Returns:
+        (V, K) float32: 1 seen, 0.5 inside the image but hidden, 0 outside or behind the camera.
+    """
+    xyz = np.asarray(xyz, dtype=np.float64)
+    centres = np.asarray(camera_positions, dtype=np.float64)
+    owners = np.asarray(owner_body)
+    uv, height_width = np.asarray(uv), np.asarray(image_size)
+    # Pixel i covers [i, i + 1); comparisons with NaN are false, so unknown points are outside.
+    is_inside = ((uv >= 0) & (uv < height_width[::-1])).all(axis=-1) & (np.asarray(depth) > 0)
+    result = np.where(is_inside, SEEN, OUTSIDE).astype(np.float32)
+    for owner in np.unique(owners[is_inside.any(axis=0)]):
+        own_geoms = _fixed_geoms(model, int(owner))
+        # One body at most can be left out of `mj_ray`; a group can hold them all meanwhile.
+        groups = model.geom_group[own_geoms].copy()
+        model.geom_group[own_geoms] = _LEFT_OUT
+        try:
+            for v, k in zip(*np.nonzero(is_inside & (owners == owner)), strict=True):
+                if _is_hidden(model, data, centres[v], xyz[k]):
+                    result[v, k] = HIDDEN
+        finally:
+            model.geom_group[own_geoms] = groups
+    return result
+
+
+def _fixed_geoms(model: mujoco.MjModel, body: int) -> npt.NDArray[np.intp]:
+    """Return the geoms of a body and of all bodies fixed to it.
+
+    Static bodies count as fixed to each other only within one child of the world: else a cup's
+    place on the table could be hidden by nothing static at all.
+    """
+    if body < 0:
+        return np.zeros(0, np.intp)
+    bodies = model.body_weldid == model.body_weldid[body]
+    if model.body_weldid[body] == 0:
+        bodies &= model.body_rootid == model.body_rootid[body]
+    found: npt.NDArray[np.intp] = np.nonzero(bodies[model.geom_bodyid])[0]
+    return found
+
+
+def _is_hidden(
+    model: mujoco.MjModel, data: mujoco.MjData, centre: Floats, point: Floats
+) -> bool:
+    ray = point - centre
+    distance = float(np.linalg.norm(ray))
+    if distance <= TOLERANCE:
+        return False
+    # `mj_ray`, one by one: `mj_multiRay` gives wrong hits when some geoms are only drawn.
+    hit = mujoco.mj_ray(
+        model, data, centre, ray / distance, _DRAWN_GROUPS, 1, -1, np.zeros(1, np.int32)
+    )
+    return 0 <= hit <= distance - TOLERANCE
