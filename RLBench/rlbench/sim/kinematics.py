@@ -17,7 +17,7 @@ IsFree = Callable[[Floats], bool]
 
 POSE_TOLERANCE = 1e-6  # [m] and [rad]
 _MAX_ITERATIONS = 60
-_STALL_AFTER = 8  # iterations without halving the error: a limit or an unreachable pose
+_STALL_AFTER = 5  # iterations without halving the error: a limit or an unreachable pose
 _DISTINCT = 0.1  # [rad] solutions closer than this in every joint count as one
 
 
@@ -39,7 +39,6 @@ class Kinematics:
         self._jacobian = np.zeros((6, n))
         self._error = np.zeros(6)
         self._quat = np.zeros(4)
-        self._damping = np.eye(6)
         first = int(self._model.jnt_bodyid[0])
         self._reach = float(np.linalg.norm(self._model.body_pos[first + 1 :], axis=1).sum())
         self._reach += 2 * float(np.linalg.norm(self._model.jnt_pos, axis=1).sum())
@@ -129,19 +128,25 @@ class Kinematics:
 
     def _step(self, q: Floats, error: Floats, damping: float) -> Floats:
         J = self._update_jacobian()
-        after = q + _least_squares(J, error, damping * self._damping)
+        after = q + _least_squares(J, error, damping)
         outside = (after < self.lower) | (after > self.upper)
         if outside.any():
             held = np.where(outside, np.minimum(np.maximum(after, self.lower), self.upper), q)
             rest = J * ~outside
-            move = _least_squares(rest, error - J @ (held - q), damping * self._damping)
+            move = _least_squares(rest, error - J @ (held - q), damping)
             after = np.minimum(np.maximum(held + move, self.lower), self.upper)
         return after
 
 
-def _least_squares(J: Floats, error: Floats, damping: Floats) -> Floats:
-    """Return the (n,) shortest step of (6, n) J towards (6,) error under (6, 6) damping."""
-    step: Floats = J.T @ np.linalg.solve(J @ J.T + damping, error)
+def _least_squares(J: Floats, error: Floats, damping: float) -> Floats:
+    """Return the (n,) shortest step of (6, n) J towards (6,) error, damped."""
+    A = J @ J.T
+    A.ravel()[::7] += damping
+    x = np.empty(6)
+    # MuJoCo's Cholesky: NumPy's `solve` spends five times the work on its arguments.
+    mujoco.mju_cholFactor(A, 0.0)
+    mujoco.mju_cholSolve(x, A, error)
+    step: Floats = J.T @ x
     return step
 
 
