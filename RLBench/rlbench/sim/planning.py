@@ -280,7 +280,7 @@ def _round_corners(path: Floats, is_free: IsFree, resolution: float) -> Floats:
             [2 * path[0] - path[half:0:-1], path, 2 * path[-1] - path[-2 : -half - 2 : -1]]
         )
         sums = np.cumsum(np.concatenate([np.zeros_like(path[:1]), padded]), axis=0)
-        rounded = (sums[width:] - sums[:-width]) / width
+        rounded: Floats = (sums[width:] - sums[:-width]) / width
         rounded[0], rounded[-1] = path[0], path[-1]
         if _largest_step(rounded) <= resolution * (1 + 1e-9) and all(is_free(q) for q in rounded):
             return rounded

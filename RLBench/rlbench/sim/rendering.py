@@ -259,7 +259,8 @@ class Renderer:
         extent, view = self._model.stat.extent, self._model.vis.map
         near, far = view.znear * extent, view.zfar * extent
         z = self._z[::-1].astype(np.float64)
-        return (near * far / (near + z * (far - near))).astype(np.float32)
+        metres: npt.NDArray[np.float32] = (near * far / (near + z * (far - near))).astype(np.float32)
+        return metres
 
     def _body_ids(self) -> npt.NDArray[np.int32]:
         bodies = self._bodies_by_colour()

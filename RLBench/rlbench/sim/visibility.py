@@ -90,4 +90,4 @@ def _is_hidden(
     hit = mujoco.mj_ray(
         model, data, centre, ray / distance, _DRAWN_GROUPS, 1, -1, np.zeros(1, np.int32)
     )
-    return 0 <= hit <= distance - TOLERANCE
+    return bool(0 <= hit <= distance - TOLERANCE)
