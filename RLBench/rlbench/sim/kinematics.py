@@ -231,13 +231,7 @@ def solve_ik(
     seen: list[Floats] = []
     free: list[Floats] = []
     for attempt in range(max_restarts + 1):
-        if attempt == 0:
-            guess = q_start
-        elif attempt % 2:
-            guess = q_start + rng.normal(0.0, 0.5, len(q_start))
-        else:
-            guess = rng.uniform(kin.lower, kin.upper)
-        q = kin.refine(guess, pos, quat)
+        q = kin.refine(_guess(kin, q_start, attempt, rng), pos, quat)
         if q is None or any(np.abs(q - other).max() < _DISTINCT for other in seen):
             continue
         seen.append(q)
@@ -246,3 +240,11 @@ def solve_ik(
             if len(free) >= max_solutions:
                 break
     return sorted(free, key=lambda q: float(np.linalg.norm(q - q_start)))
+
+
+def _guess(kin: Kinematics, q_start: Floats, attempt: int, rng: np.random.Generator) -> Floats:
+    if attempt == 0:
+        return q_start
+    if attempt % 2:
+        return q_start + rng.normal(0.0, 0.5, len(q_start))
+    return rng.uniform(kin.lower, kin.upper)

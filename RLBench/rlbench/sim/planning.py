@@ -57,11 +57,10 @@ def straight_line(
     """
     q = np.array(q_start, dtype=np.float64)
     line = _Line(*kin.fk(q), pos, quat_wxyz)
-    least = line.steps() if steps is None else max(1, steps)
+    least = steps or line.steps()
     path, s, step = [q], 0.0, 1.0 / least
     tangent = np.zeros_like(q)  # joint motion per unit of the line
     while s < 1.0:
-        step = min(step, 1.0 / least)
         # The last step takes the remainder, so that no sliver is left by rounding.
         after = 1.0 if s + step > 1.0 - _MIN_LINE_STEP else s + step
         guess = q + tangent * (after - s)
@@ -76,7 +75,7 @@ def straight_line(
             return None
         tangent = (q_after - q) / (after - s)
         if moved < 0.6 * max_joint_step:
-            step *= 1.5
+            step = min(1.5 * step, 1.0 / least)
         q, s = q_after, after
         path.append(q)
     return np.stack(path)
@@ -150,13 +149,27 @@ def plan_rrt_connect(
             return _densify(np.stack([start, end]), resolution)
     if not ends or ((start < lower) | (start > upper)).any():
         return None
+    limits = lower, upper
+    return _plan_around(start, ends, limits, is_free, seed, resolution, max_iterations)
+
+
+def _plan_around(
+    start: Floats,
+    ends: list[Floats],
+    limits: tuple[Floats, Floats],
+    is_free: IsFree,
+    seed: int,
+    resolution: float,
+    max_iterations: int,
+) -> Floats | None:
+    """Plan, shorten, check and round; plan anew, more finely, when the check finds a collision."""
     for attempt in range(_ATTEMPTS):
         rng = np.random.default_rng((seed, attempt))
         # The planner's own checks are coarse: some of its paths (2 of 20 past a wall) touch
         # something in between. Looking closer at once would cost all the others.
         coarse = 2 * resolution / 2**attempt
         corners = _rrt_corners(
-            start, ends, (lower, upper), is_free, int(rng.integers(1, 2**31)), coarse, max_iterations
+            start, ends, limits, is_free, int(rng.integers(1, 2**31)), coarse, max_iterations
         )
         if corners is None:
             return None
