@@ -1,0 +1,106 @@
+"""Where the time of generation goes, one process: one table.
+
+Run by hand: LP_NUM_THREADS=1 python tests/benchmarks/bench_generation.py [--demos 10]
+Without shadows, without multisampling; rgb, depth and segmentation of four cameras at 256 px.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from pathlib import Path
+
+import rlbench.sim.mujoco_engine as engine_module
+from rlbench.environment import Environment
+from rlbench.observation_config import TRACK_CAMERAS, CameraConfig, ObservationConfig
+from rlbench.sim import mujoco_robot, recorder
+from rlbench.tasks import get_task_class
+
+ROOT = Path(__file__).resolve().parents[2]
+GENERATE = ROOT / "data_generation" / "RLBench" / "generate_data.py"
+TASKS = {0: "reach_target", 8: "close_fridge", 9: "pick_and_lift"}
+SPENT: dict[str, float] = defaultdict(float)
+
+
+def timed(owner: type, method: str, label: str) -> None:
+    """Count the seconds spent in a method."""
+    plain = getattr(owner, method)
+
+    def wrapper(*args, **kwargs):
+        start = time.perf_counter()
+        try:
+            return plain(*args, **kwargs)
+        finally:
+            SPENT[label] += time.perf_counter() - start
+
+    setattr(owner, method, wrapper)
+
+
+def demos(task_id: int, count: int, with_images: bool) -> tuple[int, float]:
+    """Return frames and seconds of `count` demonstrations, nothing written."""
+    images = {cam: CameraConfig() for cam in TRACK_CAMERAS} if with_images else {}
+    env = Environment(obs_config=ObservationConfig(cameras=images))
+    env.launch()
+    task = env.get_task(get_task_class(TASKS[task_id]))
+    task.get_demo(10_000, 0)
+    SPENT.clear()
+    start = time.perf_counter()
+    frames = sum(len(task.get_demo(seed, 0)) for seed in range(count))
+    seconds = time.perf_counter() - start
+    env.shutdown()
+    return frames, seconds
+
+
+def written(task_id: int, count: int, cams: list[str]) -> dict[str, float]:
+    """Return the report of generate_data.py with one process."""
+    config = {"train_task_ids": [task_id], "n_ex_per_task": count, "cams": cams}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "config.json"
+        path.write_text(json.dumps(config), encoding="utf-8")
+        command = [sys.executable, str(GENERATE), "--path_dataset", f"{folder}/data"]
+        subprocess.run(
+            [*command, "--path_dataset_config", str(path), "--n_processes", "1"],
+            check=True,
+            capture_output=True,
+        )
+        return json.loads((Path(folder) / "data" / "report.json").read_text(encoding="utf-8"))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--demos", type=int, default=10)
+    args = parser.parse_args()
+    timed(mujoco_robot.Arm, "plan", "planning")
+    timed(mujoco_robot.Arm, "can_reach", "planning")
+    timed(engine_module.MujocoEngine, "step", "stepping")
+    timed(recorder.Recorder, "_images", "rendering")
+    print("| task | images | frames | frames/s | planning | stepping | rendering | other |")
+    print("|---|---|---:|---:|---:|---:|---:|---:|")
+    for task_id, name in TASKS.items():
+        for with_images in (False, True):
+            frames, seconds = demos(task_id, args.demos, with_images)
+            parts = {key: SPENT[key] / seconds for key in ("planning", "stepping", "rendering")}
+            cells = " | ".join(
+                f"{share:.0%}" for share in (*parts.values(), 1 - sum(parts.values()))
+            )
+            kind = "4 cameras" if with_images else "none"
+            print(f"| {name} | {kind} | {frames} | {frames / seconds:.1f} | {cells} |")
+    print(f"\npeak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB\n")
+    print("| generate_data.py, all written | images | frames/s | of it writing | peak MiB |")
+    print("|---|---|---:|---:|---:|")
+    for task_id, name in TASKS.items():
+        for cams in ([], list(TRACK_CAMERAS)):
+            report = written(task_id, args.demos, cams)
+            busy = report["seconds_in_demos"] + report["seconds_in_writing"]
+            share = report["seconds_in_writing"] / busy
+            rate = report["frames"] / busy
+            memory = report["peak_memory_mib"]
+            print(f"| {name} | {len(cams)} cameras | {rate:.1f} | {share:.0%} | {memory:.0f} |")
+
+
+if __name__ == "__main__":
+    main()
