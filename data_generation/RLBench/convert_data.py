@@ -16,8 +16,6 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from rlbench.cameras import project_views
-
 from data_generation.RLBench import command_line, dataset_stats
 from data_generation.RLBench.dataset_config import (
     REPOSITORY,
@@ -32,6 +30,7 @@ from data_generation.RLBench.raw_store import MODES, RawStore, RawTracks
 from data_generation.RLBench.whole_files import write_whole
 from pose_obj_3d.exceptions import PoseObj3DError
 from pose_obj_3d.formal import write_formal
+from rlbench.cameras import project_views
 
 logger = logging.getLogger("convert_data")
 

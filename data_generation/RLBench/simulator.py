@@ -5,11 +5,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from rlbench import cameras as camera_table
-from rlbench.backend.exceptions import DemoError, RLBenchError
-from rlbench.environment import Environment
-from rlbench.observation_config import CameraConfig, ObservationConfig
-from rlbench.tasks import AVAILABLE, FS95_V1, get_task_class
 
 from data_generation.RLBench import demo_arrays
 from data_generation.RLBench.dataset_config import DatasetConfig
@@ -20,6 +15,11 @@ from data_generation.RLBench.errors import (
     DemoFailedError,
     near_match,
 )
+from rlbench import cameras as camera_table
+from rlbench.backend.exceptions import DemoError, RLBenchError
+from rlbench.environment import Environment
+from rlbench.observation_config import CameraConfig, ObservationConfig
+from rlbench.tasks import AVAILABLE, FS95_V1, get_task_class
 
 SENSOR_TO_CV = np.diag([-1.0, -1.0, 1.0, 1.0])  # upstream's misc holds sensor axes
 

@@ -1,6 +1,7 @@
 """Engines under contract. `--engine coppeliasim` waits for that engine."""
 
 import pytest
+
 from rlbench.sim.compose import task_scene_path
 from rlbench.sim.mujoco_engine import MujocoEngine
 

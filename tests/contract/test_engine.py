@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from rlbench.backend.exceptions import SceneError
 from rlbench.sim import base
 

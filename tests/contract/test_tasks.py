@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from rlbench.backend.exceptions import DemoError, TaskEnvironmentError, TaskNotAvailableError
 from rlbench.environment import Environment
 from rlbench.observation_config import ObservationConfig

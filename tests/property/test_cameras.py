@@ -1,6 +1,7 @@
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+
 from rlbench.cameras import (
     CAMERAS,
     camera_from_mujoco,

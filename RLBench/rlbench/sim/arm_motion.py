@@ -7,8 +7,8 @@ import numpy as np
 
 from rlbench import transforms as tf
 from rlbench.backend.exceptions import ConfigurationPathError
-from rlbench.sim.mujoco_engine import MujocoEngine
 from rlbench.sim.kinematics import solve_ik
+from rlbench.sim.mujoco_engine import MujocoEngine
 from rlbench.sim.planning import plan_rrt_connect, straight_line
 from rlbench.transforms import Floats
 

@@ -8,9 +8,9 @@ import numpy as np
 from rlbench import transforms as tf
 from rlbench.sim.arm_motion import Planner, TimedPath
 from rlbench.sim.collision_world import CollisionWorld
+from rlbench.sim.kinematics import Kinematics, solve_ik
 from rlbench.sim.mujoco_engine import MujocoEngine
 from rlbench.sim.mujoco_objects import MujocoObject, MujocoShape
-from rlbench.sim.kinematics import Kinematics, solve_ik
 from rlbench.sim.planning import time_parametrise
 from rlbench.transforms import Floats
 

@@ -4,10 +4,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import fake_source
 import numpy as np
 import pytest
 
+import fake_source
 from data_generation.RLBench import convert_data, generate_data
 from data_generation.RLBench.dataset_config import load_config
 from data_generation.RLBench.episode import EpisodeKey

@@ -8,9 +8,9 @@ import sys
 import time
 from pathlib import Path
 
-import fake_source
 import pytest
 
+import fake_source
 from data_generation.RLBench import generate_data
 from data_generation.RLBench.raw_store import RawStore
 

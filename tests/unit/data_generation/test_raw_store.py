@@ -4,13 +4,13 @@ import shutil
 import cv2
 import numpy as np
 import pytest
-from fake_source import make_episode
 
 from data_generation.RLBench import image_files, raw_store
 from data_generation.RLBench.dataset_config import DatasetConfig
 from data_generation.RLBench.episode import EpisodeKey
 from data_generation.RLBench.errors import DamagedEpisodeError, StoreError
 from data_generation.RLBench.raw_store import RawStore
+from fake_source import make_episode
 
 CONFIG = DatasetConfig(
     "test", obs_dim=(12, 16, 3), cams=("left", "right"), track_cams=("left", "top"),

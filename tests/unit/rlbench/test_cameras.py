@@ -3,6 +3,7 @@ import pickle
 import mujoco
 import numpy as np
 import pytest
+
 from rlbench.backend.exceptions import DemoError, RLBenchError
 from rlbench.cameras import (
     CAMERAS,

@@ -3,6 +3,7 @@
 import mujoco
 import numpy as np
 import pytest
+
 from rlbench.backend.exceptions import SceneError
 from rlbench.sim.detection import geom_triangles, parse_volume, surface_in_volume
 

@@ -1,6 +1,7 @@
 import mujoco
 import numpy as np
 import pytest
+
 from rlbench.backend.exceptions import SceneError
 from rlbench.sim.planning import (
     Kinematics,

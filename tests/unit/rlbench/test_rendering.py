@@ -1,6 +1,7 @@
 import mujoco
 import numpy as np
 import pytest
+
 from rlbench.backend.exceptions import RenderingError
 from rlbench.cameras import CAMERAS, extrinsics, intrinsics, mujoco_camera, project
 from rlbench.sim import rendering

@@ -7,6 +7,7 @@ from pathlib import Path
 import mujoco
 import numpy as np
 import pytest
+
 from rlbench.sim.compose import compose, task_scene_path
 
 TASKS = ("reach_target", "close_fridge", "pick_and_lift")

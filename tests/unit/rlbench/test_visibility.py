@@ -1,6 +1,7 @@
 import mujoco
 import numpy as np
 import pytest
+
 from rlbench.cameras import extrinsics, intrinsics, project_views
 from rlbench.sim.visibility import keypoint_visibility
 
