@@ -1,0 +1,94 @@
+"""Who may import whom: one look at every module's import statements."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "RLBench" / "rlbench"
+
+
+def imports(path: Path) -> set[str]:
+    """Return the modules that a file imports, as `a.b.c`, type-checking blocks left out."""
+    found: set[str] = set()
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    hidden = {
+        id(child)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+        for child in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if id(node) in hidden:
+            continue
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+            found.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return found
+
+
+def bad(paths, forbidden):
+    return {
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in paths
+        for name in imports(path)
+        if any(name == f or name.startswith(f + ".") for f in forbidden)
+    }
+
+
+RULES = [
+    (
+        "tasks see no engine",
+        "RLBench/rlbench/tasks",
+        ["mujoco", "ompl", "rlbench.sim.mujoco_engine"],
+    ),
+    (
+        "backend sees protocols only",
+        "RLBench/rlbench/backend",
+        [
+            "mujoco",
+            "ompl",
+            "rlbench.environment",
+            "rlbench.sim.mujoco_engine",
+            "rlbench.sim.mujoco_robot",
+        ],
+    ),
+    ("engines do not know tasks", "RLBench/rlbench/sim", ["rlbench.tasks", "rlbench.environment"]),
+    ("stage 2 has no simulator", "pose_obj_3d", ["rlbench", "mujoco", "data_generation", "pyrep"]),
+    (
+        "stage 1 knows the archive only",
+        "data_generation",
+        [f"pose_obj_3d.{m}" for m in ("trainer", "models", "datasets", "config", "cli")],
+    ),
+    (
+        "models hold no training",
+        "pose_obj_3d/models",
+        ["pose_obj_3d.trainer", "pose_obj_3d.cli"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("folder", "forbidden"), [r[1:] for r in RULES], ids=[r[0] for r in RULES])
+def test_import_rules(folder, forbidden):
+    files = sorted((ROOT / folder).rglob("*.py"))
+    assert files
+    assert not bad(files, forbidden)
+
+
+@pytest.mark.parametrize("name", ["cameras.py", "transforms.py"])
+def test_shared_geometry_is_numpy_only(name):
+    outside = {m.split(".")[0] for m in imports(PACKAGE / name)}
+    assert outside <= {"numpy", "dataclasses", "collections", "typing", "math", "rlbench"}
+
+
+def test_formal_is_numpy_only():
+    outside = {m.split(".")[0] for m in imports(ROOT / "pose_obj_3d" / "formal.py")}
+    assert not outside & {"torch", "cv2", "matplotlib", "yaml"}
+
+
+def test_nobody_imports_pyrep():
+    files = [*PACKAGE.rglob("*.py"), *(ROOT / "data_generation").rglob("*.py")]
+    assert not bad([f for f in files if f.name != "coppelia_engine.py"], ["pyrep"])
