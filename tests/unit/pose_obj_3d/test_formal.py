@@ -4,10 +4,10 @@ import json
 
 import numpy as np
 import pytest
-from tests.unit.pose_obj_3d.synthetic import NAMES, example, rig, write_scene
 
 from pose_obj_3d.exceptions import FormalError
 from pose_obj_3d.formal import make_split, read_formal, write_formal
+from tests.unit.pose_obj_3d.synthetic import NAMES, example, rig, write_scene
 
 
 @pytest.fixture
