@@ -45,8 +45,18 @@ class Environment:
         self._task: TaskEnvironment | None = None
 
     def launch(self) -> None:
-        """Get ready to load tasks; checks cameras before anything is built."""
+        """Get ready to load tasks; checks cameras and OpenGL before anything is built.
+
+        Raises:
+            SceneError: a camera is unknown, or a track camera moves.
+            RenderingError: images are asked for and no OpenGL works here.
+        """
         track_calibration(self._obs_config)
+        if self._obs_config.cameras:
+            # Imported late: without images there need be no OpenGL.
+            from rlbench.sim.rendering import select_gl_backend  # noqa: PLC0415
+
+            select_gl_backend()
         self._launched = True
 
     def get_task(self, task_class: type[Task]) -> TaskEnvironment:

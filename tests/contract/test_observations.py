@@ -1,0 +1,112 @@
+"""Images, calibration and keypoints of real scenes agree with each other."""
+
+import numpy as np
+import pytest
+
+from rlbench import cameras
+from rlbench.backend.exceptions import RenderingError, SceneError
+from rlbench.environment import Environment
+from rlbench.observation_config import TRACK_CAMERAS, CameraConfig, ObservationConfig
+from rlbench.sim.mujoco_objects import MujocoShape
+from rlbench.sim.rendering import select_gl_backend
+from rlbench.tasks import get_task_class
+
+
+@pytest.fixture
+def needs_gl():
+    try:
+        select_gl_backend()
+    except RenderingError as error:
+        pytest.skip(str(error))
+
+
+def first_observation(name, config):
+    env = Environment(obs_config=config)
+    env.launch()
+    task = env.get_task(get_task_class(name))
+    _, obs = task.reset()
+    return env, task, obs
+
+
+@pytest.mark.parametrize("name", ["reach_target", "pick_and_lift"])
+def test_seen_keypoints_lie_on_their_object(needs_gl, name):
+    """Pose, projection, visibility, segmentation and depth meet in one pixel."""
+    wanted = CameraConfig(point_cloud=True)
+    config = ObservationConfig(cameras=dict.fromkeys(TRACK_CAMERAS, wanted))
+    env, task, obs = first_observation(name, config)
+    points = task._recorder.keypoints
+    uv, _ = cameras.project_views(obs.keypoints[None], *env.track_calibration())
+    checked = 0
+    for v, camera in enumerate(TRACK_CAMERAS):
+        images = obs.images[camera]
+        for k, body in enumerate(points.owners):
+            is_seen = obs.keypoint_visibility[v, k] == 1
+            on_shape = isinstance(task._scene.engine.object_of_body(int(body)), MujocoShape)
+            if not (is_seen and on_shape) or points.names[k].startswith("robot"):
+                continue
+            column, row = np.floor(uv[v, 0, k]).astype(int)
+            engine = task._scene.engine
+            tree = set(engine._physical_tree(int(body)))
+            assert images.mask[row, column] in tree, (camera, points.names[k])
+            gap = np.linalg.norm(images.point_cloud[row, column] - obs.keypoints[k])
+            assert gap < 0.045, (camera, points.names[k])  # surface to centre of a 5 cm object
+            checked += 1
+    assert checked >= 3
+    env.shutdown()
+
+
+def test_upstream_names_and_types(needs_gl):
+    config = ObservationConfig(cameras={"wrist": CameraConfig(image_size=(48, 64))})
+    env, _, obs = first_observation("pick_and_lift", config)
+    assert obs.wrist_rgb.shape == (48, 64, 3)
+    assert obs.wrist_rgb.dtype == np.uint8
+    assert obs.wrist_depth.shape == obs.wrist_mask.shape == (48, 64)
+    assert obs.wrist_point_cloud is None
+    assert obs.misc["wrist_camera_intrinsics"][0, 0] < 0
+    with pytest.raises(AttributeError, match="cameras are"):
+        _ = obs.front_rgb
+    env.shutdown()
+
+
+def test_own_camera_is_one_entry(monkeypatch):
+    own = cameras.CameraSpec("ceiling", (0.3, 0.0, 2.6), ((0, 1, 0), (1, 0, 0), (0, 0, -1)))
+    monkeypatch.setitem(cameras.CAMERAS, "ceiling", own)
+    config = ObservationConfig(
+        track_cams=("front", "ceiling", "overhead"), track_image_size=(100, 200)
+    )
+    env, _, obs = first_observation("reach_target", config)
+    K, E = env.track_calibration()
+    assert K.shape == (3, 3, 3)
+    assert K[1, 0, 2] == 100
+    assert obs.keypoint_visibility.shape == (3, obs.keypoints.shape[0])
+    uv, depth = cameras.project(np.array([0.3, 0.0, 1.0]), K[1], E[1])
+    assert np.allclose(uv, [100, 50])
+    assert depth == pytest.approx(1.6)
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"track_cams": ("front", "wrist")}, "moves with"),
+        ({"track_cams": ("font",)}, "unknown"),
+        ({"keypoints": ("corners",)}, "allowed: waypoints, objects, boxes, robot"),
+        ({"track_image_size": (0, 256)}, "at least 1"),
+    ],
+)
+def test_impossible_observations_are_refused(kwargs, message):
+    with pytest.raises(SceneError, match=message):
+        Environment(obs_config=ObservationConfig(**kwargs)).launch()
+
+
+def test_keypoint_groups_name_their_points():
+    config = ObservationConfig(keypoints=("boxes", "objects"))
+    _, task, obs = first_observation("close_fridge", config)
+    names = task.keypoint_names
+    assert [n for n in names if n.startswith("objects")] == [
+        "objects/door_bottom",
+        "objects/door_top",
+    ]
+    boxes = np.array([i for i, n in enumerate(names) if n.startswith("boxes/door_top/")])
+    assert len(boxes) == 8
+    centre = obs.keypoints[boxes].mean(0)
+    assert np.allclose(centre, obs.keypoints[names.index("objects/door_top")], atol=1e-9)
