@@ -108,7 +108,9 @@ class Scene:
         if not waypoints:
             raise DemoError(f"{self.task.name} has no object waypoint0", cause="no_waypoints")
         for waypoint in waypoints:
-            if not self.robot.arm.can_reach(waypoint.dummy.get_matrix(), self._plan_rng):
+            if not waypoint.path and not self.robot.arm.can_reach(
+                waypoint.dummy.get_matrix(), self._plan_rng
+            ):
                 raise WaypointError(f"{waypoint.name} of {self.task.name} is out of reach")
 
     # ---- demonstration ------------------------------------------------------------------
@@ -145,19 +147,29 @@ class Scene:
         self._await_success(step)
 
     def _plan(self, waypoint: Waypoint, after: list[Waypoint]) -> ArmPath:
+        if waypoint.path:
+            # Its object may have moved since the list was made.
+            points = self.engine.path_points(waypoint.name)
+            return self._or_demo_error(waypoint, lambda: self.robot.arm.plan_along(points))
         following = []
         for next_one in after[:2]:
-            if not (next_one.ignores_collisions or next_one.is_linear):
+            if next_one.path or not (next_one.ignores_collisions or next_one.is_linear):
                 break
             following.append(next_one.dummy.get_matrix())
-        try:
-            return self.robot.arm.plan(
+        return self._or_demo_error(
+            waypoint,
+            lambda: self.robot.arm.plan(
                 waypoint.dummy.get_matrix(),
                 self._plan_rng,
                 ignore_collisions=waypoint.ignores_collisions,
                 linear_only=waypoint.is_linear,
                 following=following,
-            )
+            ),
+        )
+
+    def _or_demo_error(self, waypoint: Waypoint, plan: Callable[[], ArmPath]) -> ArmPath:
+        try:
+            return plan()
         except ConfigurationPathError as error:
             raise DemoError(
                 f"{self.task.name}: no way to {waypoint.name}: {error}",

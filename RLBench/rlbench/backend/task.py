@@ -157,6 +157,7 @@ class Task:
                 self.engine.dummy(name),
                 self._abilities.get((i, "start")),
                 self._abilities.get((i, "end")),
+                self.engine.path_points(name),
             )
             for i, name in enumerate(names)
         ]

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from rlbench.backend.exceptions import WaypointError
-from rlbench.sim.base import Dummy
+from rlbench.sim.base import Dummy, Floats
 
 _COMMAND = re.compile(r"(open|close)_gripper\(([^)]*)\)")
 
@@ -51,11 +51,15 @@ def parse_gripper_command(extension: str, name: str) -> GripperCommand | None:
 
 @dataclass
 class Waypoint:
-    """A frame that the tip must reach, and what to do on the way and there."""
+    """A frame that the tip must reach, and what to do on the way and there.
+
+    A waypoint with a `path` of (4, 4) world poses is followed through all of them instead.
+    """
 
     dummy: Dummy
     start_ability: Callable[["Waypoint"], None] | None = None
     end_ability: Callable[["Waypoint"], None] | None = None
+    path: list[Floats] = field(default_factory=list)
     extension: str = field(init=False)
     gripper: GripperCommand | None = field(init=False)
 

@@ -63,6 +63,16 @@ class Planner:
         )
         raise ConfigurationPathError(reason)
 
+    def follow(self, q_start: Floats, poses: Sequence[Floats]) -> Floats:
+        """Return a path (N, 7) [rad] through all (4, 4) poses, straight between them."""
+        parts = [q_start[None]]
+        for number, T in enumerate(poses):
+            line = self._line(parts[-1][-1], T, None)
+            if line is None:
+                raise ConfigurationPathError(f"point {number} of the path is out of reach")
+            parts.append(line[1:])
+        return np.concatenate(parts)
+
     def _line(
         self, q_start: Floats, T: Floats, is_free: Callable[[Floats], bool] | None
     ) -> Floats | None:

@@ -187,6 +187,13 @@ class Arm(Protocol):
             ConfigurationPathError: there is none.
         """
 
+    def plan_along(self, poses: Sequence[Floats]) -> ArmPath:
+        """Follow (4, 4) tip poses one after the other in straight lines; collisions ignored.
+
+        Raises:
+            ConfigurationPathError: the arm cannot.
+        """
+
 
 class Gripper(Protocol):
     """Two fingers and what they hold."""
@@ -243,6 +250,9 @@ class Engine(Protocol):
 
     def sensor(self, name: str) -> ProximitySensor:
         """Look a proximity sensor up by name."""
+
+    def path_points(self, name: str) -> list[Floats]:
+        """Return the (4, 4) world poses of a Cartesian path; empty when `name` is none."""
 
     def get_state(self) -> Any:
         """Return everything `set_state` needs to bring this moment back."""

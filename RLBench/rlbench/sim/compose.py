@@ -22,6 +22,7 @@ class Annotations:
     sensors: dict[str, str] = field(default_factory=dict)
     flags: dict[str, frozenset[str]] = field(default_factory=dict)
     joint_values: dict[str, float] = field(default_factory=dict)
+    paths: dict[str, str] = field(default_factory=dict)
 
 
 def task_scene_path(task_name: str) -> Path:
@@ -43,10 +44,12 @@ def _parse_texts(spec: mujoco.MjSpec) -> Annotations:
             out.flags[name] = frozenset(text.data.split())
         elif kind == "qpos":
             out.joint_values[name] = float(text.data)
+        elif kind == "path":
+            out.paths[name] = text.data
         else:
             raise SceneError(
                 f"custom text {text.name!r} is unknown; allowed are parent:, ext:, sensor:, "
-                "flags: and qpos: followed by an object's name"
+                "flags:, qpos: and path: followed by an object's name"
             )
     return out
 

@@ -169,6 +169,26 @@ class MujocoEngine:
         """Look any body-like object up by name."""
         return self._find(name, MujocoObject, self._objects)
 
+    def path_points(self, name: str) -> list[Floats]:
+        """Return the (4, 4) world poses of a Cartesian path; empty when `name` is none.
+
+        Raises:
+            SceneError: the annotation is not rows of seven numbers.
+        """
+        text = self.notes.paths.get(name)
+        if text is None:
+            return []
+        try:
+            poses = [np.array([float(v) for v in row.split()]) for row in text.split(";")]
+        except ValueError:
+            poses = []
+        if not poses or any(pose.shape != (7,) for pose in poses):
+            raise SceneError(
+                f"{self.scene.name}: path:{name} must be rows `x y z qx qy qz qw` split by `;`"
+            )
+        base = self.dummy(name).transform()
+        return [base @ tf.pose_to_transform(pose) for pose in poses]
+
     def object_of_body(self, body: int) -> MujocoObject:
         """Return the object of a body id."""
         return self._objects[self.model.body(body).name]

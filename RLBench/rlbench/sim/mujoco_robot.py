@@ -125,7 +125,16 @@ class Arm:
         self.world.sync()
         # What touches the arm now (a door being pushed) must not forbid leaving it.
         self.world.sync(ignored=self.world.touching(self.get_joint_positions()))
-        path = planner.find(self.get_joint_positions(), T_world_goal, linear_only, following)
+        return self._timed(
+            planner.find(self.get_joint_positions(), T_world_goal, linear_only, following)
+        )
+
+    def plan_along(self, poses: Sequence[Floats]) -> TimedPath:
+        """Follow (4, 4) tip poses one after the other in straight lines; collisions ignored."""
+        planner = Planner(self, np.random.default_rng(0), None)
+        return self._timed(planner.follow(self.get_joint_positions(), poses))
+
+    def _timed(self, path: Floats) -> TimedPath:
         q, qd = time_parametrise(
             path, self.max_velocity, self.max_acceleration, self._engine.model.opt.timestep
         )
