@@ -1,0 +1,62 @@
+"""Training speed of the learned model, with and without labels: one table.
+
+Run by hand, after quickstart.sh: PYTHONPATH=. python tests/benchmarks/bench_training.py
+T=7, batch 256, all views, keypoint groups and tasks of the quickstart configs.
+"""
+
+import argparse
+import dataclasses
+import tempfile
+from pathlib import Path
+
+import torch
+
+from pose_obj_3d import checkpoints, cli
+from pose_obj_3d.trainer import Run, train_epoch
+
+CFG = Path(__file__).resolve().parents[2] / "pose_obj_3d" / "cfg" / "quickstart"
+
+
+def measure(config: Path, unsupervised: bool, epochs: int) -> dict[str, float]:
+    """Return windows/s (best epoch), the share of loading [%], and sizes."""
+    args = cli.build_parser(unsupervised).parse_args(["--cfg", str(config)])
+    session = cli.open_session(args, unsupervised)
+    faster = dataclasses.replace(session.config.TRAIN, BATCH_SIZE=256)
+    session = dataclasses.replace(session, config=dataclasses.replace(session.config, TRAIN=faster))
+    rig = session.rig()
+    train, val = (session.tracks(s, rig, with_truth=not unsupervised) for s in ("train", "val"))
+    model = session.model(rig)
+    model.set_normalisation(train.xyz[train.is_real])
+    sha = checkpoints.file_sha256(session.data.path)
+    with tempfile.TemporaryDirectory() as folder:
+        run = Run(
+            session.config, unsupervised, model, train, val, rig, session.ids, sha, Path(folder)
+        )
+        train_epoch(run)  # the first epoch pays for allocations
+        scalars = [train_epoch(run) for _ in range(epochs)]
+    best = max(scalars, key=lambda s: s["time/windows_per_s"])
+    return {
+        "rate": best["time/windows_per_s"],
+        "loading": best["time/loading_percent"],
+        "windows": len(train),
+        "parameters": sum(p.numel() for p in model.parameters()),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--epochs", type=int, default=10)
+    args = parser.parse_args()
+    print(f"{torch.get_num_threads()} threads, torch {torch.__version__}\n")
+    print("| training | windows/s | loading | windows an epoch | parameters |")
+    print("|---|---:|---:|---:|---:|")
+    for name, unsupervised in (("config_quickstart", False), ("config_u_quickstart", True)):
+        result = measure(CFG / f"{name}.yaml", unsupervised, args.epochs)
+        print(
+            f"| {'without labels' if unsupervised else 'with labels'} | {result['rate']:.0f} "
+            f"| {result['loading']:.1f} % | {result['windows']} | {result['parameters']} |"
+        )
+
+
+if __name__ == "__main__":
+    main()
