@@ -91,6 +91,7 @@ def test_marker_lies_at_its_projection(name):
     np.testing.assert_allclose(project(points, K, E)[0], uv, atol=1e-9)
     assert np.linalg.norm(np.mean(errors, axis=0)) <= 0.03
     assert np.sqrt(np.mean(np.square(errors))) < 0.1
+    assert np.linalg.norm(errors, axis=1).max() <= 0.3
 
 
 @pytest.mark.parametrize("name", STATIC)
