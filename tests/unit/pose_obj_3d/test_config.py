@@ -1,0 +1,74 @@
+"""Config: what is refused, what is ignored, what is kept."""
+
+import dataclasses
+import logging
+
+import pytest
+import yaml
+
+from pose_obj_3d.config import PACKAGE_DIR, Config, load_config, to_dict, to_yaml
+from pose_obj_3d.datasets import make_rig
+from pose_obj_3d.exceptions import ConfigError
+from pose_obj_3d.formal import read_formal
+from pose_obj_3d.models import build_model
+from tests.unit.pose_obj_3d.synthetic import write_scene
+
+
+def load(tmp_path, text):
+    path = tmp_path / "c.yaml"
+    path.write_text(text, encoding="utf-8")
+    return load_config(path)
+
+
+@pytest.mark.parametrize(("text", "message"), [
+    ("TRAIN: {NUM_EPOCHS: 3}", "c.yaml: TRAIN.NUM_EPOCHS is unknown; did you mean NUM_EPOCHES"),
+    ("NETWORK: {RESIDUAL: {WITH: 3}}", "NETWORK.RESIDUAL.WITH is unknown; did you mean WIDTH"),
+    ("TRIAN: {}", "did you mean TRAIN"),
+    ("TRAIN: {BATCH_SIZE: many}", "TRAIN.BATCH_SIZE must be int, found 'many'"),
+    ("TRAIN: {BATCH_SIZE: true}", "must be int"),
+    ("TRAIN: {LEARNING_RATE: fast}", "must be float"),
+    ("TRAIN: {USE_INTER_LOSS: 3}", "must be bool"),
+    ("TRAIN: 3", "TRAIN must be a section"),
+    ("TRAIN: {LR_DECAY: 2}", "LR_DECAY is 2.0; allowed"),
+    ("NETWORK: {TEMPORAL_LENGTH: 6}", "odd"),
+    ("NETWORK: {TYPE: residul}", "did you mean residual"),
+    ("OBJ_POSE_DATA: {SUBJECTS_TRAIN: [9]}", "T<task id>"),
+    ("OBJ_POSE_DATA: {TRAIN_CAMERAS: [1]}", "two or more"),
+    ("- 1", "mapping"),
+    ("a: [", "not valid YAML"),
+])
+def test_faults_are_one_line(tmp_path, text, message):
+    with pytest.raises(ConfigError, match=message) as caught:
+        load(tmp_path, text)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_config(tmp_path / "none.yaml")
+
+
+def test_legacy_sections_and_unused_keys_are_named(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    config = load(tmp_path, "H36M_DATA: {X: 1}\nVIS: 3\nNETWORK: {TRANSFORM_DIM: 4}\nTRAIN: {LEARNING_RATE: 1e-4}")
+    assert config.TRAIN.LEARNING_RATE == 1e-4
+    assert "H36M_DATA, VIS of the original are ignored" in caplog.text
+    assert "NETWORK.TRANSFORM_DIM" in caplog.text
+
+
+def test_mht_is_refused_with_what_there_is(tmp_path):
+    config = load(tmp_path, "NETWORK: {TYPE: MHT}")
+    rig = make_rig(read_formal(write_scene(tmp_path / "a.npz")))
+    with pytest.raises(ConfigError, match="'MHT'.*available: residual, triangulation"):
+        build_model(config.NETWORK, 4, rig)
+
+
+def test_resolved_config_loads_to_itself(tmp_path):
+    config = dataclasses.replace(Config(), GPU="1")
+    assert load(tmp_path, to_yaml(config)) == config
+    assert to_dict(config) == yaml.safe_load(to_yaml(config))
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE_DIR / "cfg").rglob("*.yaml")), ids=lambda p: p.name)
+def test_every_config_of_the_package_loads(path):
+    assert load_config(path).NETWORK.TEMPORAL_LENGTH == 7
