@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 _ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(_ROOT))
+if not __package__:  # run as a script
+    sys.path.insert(0, str(_ROOT))
 
 from pose_obj_3d import report  # noqa: E402 - the line above makes it importable
 from pose_obj_3d.exceptions import DataError, PoseObj3DError  # noqa: E402

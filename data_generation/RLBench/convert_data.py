@@ -29,7 +29,8 @@ from data_generation.RLBench.keypoint_tracks import DetectorNoise, assemble, det
 from data_generation.RLBench.raw_store import MODES, RawStore, RawTracks
 from data_generation.RLBench.whole_files import write_whole
 from pose_obj_3d.exceptions import PoseObj3DError
-from pose_obj_3d.formal import write_formal
+from pose_obj_3d.formal import read_formal, write_formal
+from pose_obj_3d.formal_legacy import write_legacy
 from rlbench.cameras import project_views
 
 logger = logging.getLogger("convert_data")
@@ -46,6 +47,7 @@ def build_parser() -> command_line.Parser:
     add("--path_dataset_config", default="dataset_config.json", help="dataset config; its tasks are converted")
     add("--mode", choices=MODES, default="train", help="which task ids and folder (default train)")
     add("--output", default=str(OUTPUT), help="archive to write (default where training looks)")
+    add("--legacy", action="store_true", help="also write <output>_legacy.npz in the older, pickled layout")
     add("--noise_scale", type=float, default=1.0, help="factor on the detections' noise (default 1)")
     add("--occluded_noise_scale", type=float, default=1.0, help="further factor where hidden (default 1)")
     add("--outlier_rate", type=float, default=0.0, help="share of wild detections (default 0)")
@@ -65,6 +67,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         store = RawStore(find_dataset(args.path_dataset), args.mode)
         output = Path(args.output).expanduser().absolute()
         line = convert(store, config, noise, output)
+        if args.legacy:
+            write_legacy(output.with_stem(f"{output.stem}_legacy"), read_formal(output))
     except (DataGenerationError, PoseObj3DError, ValueError) as error:
         return command_line.report_error("convert_data.py", error)
     except OSError as error:

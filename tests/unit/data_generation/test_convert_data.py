@@ -13,6 +13,7 @@ from data_generation.RLBench.dataset_config import load_config
 from data_generation.RLBench.episode import EpisodeKey
 from data_generation.RLBench.raw_store import RawStore
 from pose_obj_3d.formal import read_formal
+from pose_obj_3d.formal_legacy import read_legacy
 
 ROOT = Path(__file__).parents[3]
 
@@ -40,6 +41,14 @@ def convert(store, config, output, *flags):
     return convert_data.main(
         ["--path_dataset", str(store.root), "--path_dataset_config", config, "--output", str(output), *flags]
     )
+
+
+def test_older_layout_is_written_on_request(tmp_path, raw):
+    store, config = raw()
+    assert convert(store, config, tmp_path / "x.npz", "--legacy") == 0
+    data, older = read_formal(tmp_path / "x.npz"), read_legacy(tmp_path / "x_legacy.npz")
+    for task, tracks in data.tracks.items():
+        assert all(np.array_equal(a, b) for a, b in zip(tracks, older[task], strict=True))
 
 
 def test_archive_holds_projection_truth_and_visibility(tmp_path, raw):
