@@ -107,7 +107,7 @@ class FormalData:
 
     def require_tasks(self, tasks: Sequence[int]) -> None:
         """Raise FormalError, naming what is there, unless every task is in the archive."""
-        missing = [f"T{t}" for t in tasks if t not in self.tracks]
+        missing = [f"T{t}" for t in dict.fromkeys(tasks) if t not in self.tracks]
         if missing:
             there = ", ".join(f"T{t}" for t in sorted(self.tracks)) or "no tasks"
             raise FormalError(

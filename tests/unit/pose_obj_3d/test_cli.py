@@ -1,0 +1,161 @@
+"""The command line, through the entry points' own main function."""
+
+import json
+
+import numpy as np
+import pytest
+
+from pose_obj_3d.cli import main
+from tests.unit.pose_obj_3d.synthetic import write_scene
+
+CONFIG = """
+NETWORK: {TYPE: residual, RESIDUAL: {WIDTH: 16, NUM_LAYERS: 1, NUM_HEADS: 2}}
+TRAIN: {NUM_EPOCHES: 2, BATCH_SIZE: 64}
+OBJ_POSE_DATA:
+  ROOT_DIR: ./a.npz
+  SUBJECTS_TRAIN: [T0]
+  KEYPOINTS: [waypoints, objects, robot]
+"""
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Return a folder with data, a config and one finished supervised run."""
+    folder = tmp_path_factory.mktemp("trained")
+    write_scene(folder / "a.npz")
+    (folder / "c.yaml").write_text(CONFIG, encoding="utf-8")
+    assert call(folder, "c.yaml") == 0
+    return folder
+
+
+def call(folder, config, *flags, unsupervised=False):
+    return main(["--cfg", str(folder / config), "--log", str(folder), *flags], unsupervised)
+
+
+def newest(folder):
+    return max((folder / "log" / "submit").iterdir(), key=lambda p: p.stat().st_mtime_ns)
+
+
+def results(folder):
+    return json.loads((newest(folder) / "results.json").read_text(encoding="utf-8"))
+
+
+def assert_one_line(capsys, *words):
+    error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error:")]
+    assert len(error) == 1
+    for word in words:
+        assert word in error[0]
+
+
+def test_training_leaves_checkpoints_results_and_pictures(trained):
+    (run,) = (trained / "checkpoint" / "submit").iterdir()
+    assert sorted(p.name for p in run.iterdir()) == ["best.pt", "last.pt"]
+    log = trained / "log" / "submit" / run.name
+    for name in ("results.json", "results.md", "training_curve.png", "reprojection.png", "track_3d.png"):
+        assert (log / name).stat().st_size > 0
+    assert list(log.glob("events.out.tfevents.*"))
+    found = json.loads((log / "results.json").read_text(encoding="utf-8"))
+    assert found["unsupervised"] is False
+    assert len(found["results"]) == 1
+
+
+def test_eval_of_a_checkpoint_repeats_its_numbers(trained, capsys):
+    (run,) = (trained / "checkpoint" / "submit").iterdir()
+    first = json.loads((trained / "log" / "submit" / run.name / "results.json").read_text(encoding="utf-8"))
+    for flags in (["--checkpoint", str(run / "best.pt")], []):
+        assert call(trained, "c.yaml", "--eval", *flags) == 0
+        assert results(trained)["results"] == first["results"]
+    assert call(trained, "c.yaml", "--eval", "--eval_n_views", "2", "--eval_n_frames", "3") == 0
+    assert len(results(trained)["results"]) == 3
+    assert "MPJPE" in capsys.readouterr().out
+
+
+def test_triangulate_needs_no_checkpoint(tmp_path):
+    write_scene(tmp_path / "a.npz")
+    (tmp_path / "c.yaml").write_text(CONFIG, encoding="utf-8")
+    assert call(tmp_path, "c.yaml", "--triangulate") == 0
+    (result,) = results(tmp_path)["results"].values()
+    methods = {name: m["all"]["mpjpe_mm"] for name, m in result["methods"].items()}
+    bound = next(v for k, v in methods.items() if "one frame" in k)
+    assert methods["model: triangulation"] == methods["robust (Huber)"]
+    assert 0.9 * bound < methods["maximum likelihood"] <= 1.02 * methods["linear triangulation (DLT)"]
+    assert not (tmp_path / "checkpoint").exists()
+
+
+def test_checkpoint_of_another_config(trained, capsys):
+    (run,) = (trained / "checkpoint" / "submit").iterdir()
+    (trained / "wide.yaml").write_text(CONFIG.replace("WIDTH: 16", "WIDTH: 32"), encoding="utf-8")
+    for flags in (["--eval", "--checkpoint"], ["--resume_checkpoint"]):
+        assert call(trained, "wide.yaml", *flags, str(run / "best.pt")) == 2
+        assert_one_line(capsys, "belongs to another model", "NETWORK.RESIDUAL.WIDTH: 16 there, 32 here")
+
+
+def test_resuming_on_other_terms(trained, capsys):
+    (run,) = (trained / "checkpoint" / "submit").iterdir()
+    assert call(trained, "c.yaml", "--resume_checkpoint", str(run / "last.pt"), unsupervised=True) == 2
+    assert_one_line(capsys, "supervised and unsupervised training differ")
+    (trained / "slow.yaml").write_text(CONFIG.replace("BATCH_SIZE: 64", "BATCH_SIZE: 32"), encoding="utf-8")
+    assert call(trained, "slow.yaml", "--resume_checkpoint", str(run / "last.pt")) == 2
+    assert_one_line(capsys, "cannot be resumed", "TRAIN.BATCH_SIZE: 64 there, 32 here")
+
+
+@pytest.mark.parametrize("flags", [["--eval", "--checkpoint", "{}/c.yaml"], ["--eval", "--checkpoint", "{}/none.pt"],
+                                   ["--triangulate", "--checkpoint", "x.pt"]])
+def test_what_is_no_checkpoint(trained, capsys, flags):
+    assert call(trained, "c.yaml", *[f.format(trained) for f in flags]) == 2
+    assert_one_line(capsys, "checkpoint")
+
+
+def write(tmp_path, config=CONFIG, change=None):
+    path = write_scene(tmp_path / "a.npz", examples=3)
+    if change:
+        with np.load(path) as archive:
+            members = {name: archive[name] for name in archive.files}
+        change(members)
+        np.savez_compressed(path, **members)
+    (tmp_path / "c.yaml").write_text(config, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("unsupervised", [False, True])
+def test_missing_task(tmp_path, capsys, unsupervised):
+    write(tmp_path, CONFIG.replace("T0", "T8"))
+    assert call(tmp_path, "c.yaml", unsupervised=unsupervised) == 2
+    assert_one_line(capsys, "task T8 is missing; the file holds T0")
+    assert not (tmp_path / "log").exists()
+
+
+def test_nan_in_the_data(tmp_path, capsys):
+    def change(members):
+        members["T0/exemple_1"][2, 4, 1, 3] = np.nan
+
+    write(tmp_path, change=change)
+    assert call(tmp_path, "c.yaml") == 2
+    assert_one_line(capsys, "T0/exemple_1", "not finite")
+
+
+def test_truncated_file(tmp_path, capsys):
+    path = write(tmp_path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    assert call(tmp_path, "c.yaml") == 2
+    assert_one_line(capsys, "a.npz", "not a readable npz")
+
+
+@pytest.mark.parametrize(("old", "new", "message"), [
+    ("a.npz", "b.npz", "no such file"),
+    ("residual,", "MHT,", "available: residual, triangulation"),
+    ("[waypoints, objects, robot]", "[boxes]", "boxes"),
+    ("NUM_EPOCHES", "EPOCHS", "TRAIN.EPOCHS is unknown"),
+    ("[T0]", "[T0]\n  TRAIN_CAMERAS: [0, 7]", "view 7 does not exist"),
+    ("[T0]", "[T0]\n  SUBJECTS_TEST: [T9]", "T9"),
+])
+def test_faults_of_the_config(tmp_path, capsys, old, new, message):
+    write(tmp_path, CONFIG.replace(old, new))
+    assert call(tmp_path, "c.yaml") == 2
+    assert_one_line(capsys, message)
+
+
+def test_debug_shows_the_traceback(tmp_path):
+    write(tmp_path, CONFIG.replace("T0", "T8"))
+    with pytest.raises(Exception, match="T8"):
+        call(tmp_path, "c.yaml", "--debug")

@@ -1,0 +1,101 @@
+"""Tracks and windows: what a window holds, padding, split, selection, gaps."""
+
+import numpy as np
+import pytest
+import torch
+
+from pose_obj_3d.datasets import gather_windows, keypoint_ids, load_tracks, make_rig, speeds
+from pose_obj_3d.exceptions import DataError
+from pose_obj_3d.formal import read_formal
+from tests.unit.pose_obj_3d.synthetic import write_scene
+
+GROUPS = ("waypoints", "objects", "robot")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return read_formal(write_scene(tmp_path_factory.mktemp("data") / "a.npz", tasks=(0, 9)))
+
+
+def load(data, split="train", views=(), **options):
+    ids = keypoint_ids(data, [0, 9], GROUPS)
+    return load_tracks(data, make_rig(data, views), [0, 9], split, ids, **options)
+
+
+def test_a_window_is_the_slice_it_claims(data):
+    tracks = load(data)
+    windows = gather_windows(tracks, torch.arange(len(tracks)), 7)
+    for row in (10, 30, len(tracks) - 8):
+        task, example, frame = tracks.source[row].tolist()
+        raw = torch.from_numpy(data.tracks[task][example])[:, frame - 3 : frame + 4]
+        torch.testing.assert_close(windows.uv[row], raw[..., 2:4].transpose(0, 1), rtol=0, atol=0)
+        torch.testing.assert_close(windows.truth[row], raw[0, 3, :, 4:7], rtol=0, atol=0)
+        assert windows.is_distinct[row].all()
+
+
+def test_edges_repeat_inside_the_example(data):
+    tracks = load(data)
+    starts = tracks.first.unique()
+    windows = gather_windows(tracks, starts, 7)
+    assert windows.is_distinct.tolist() == [[False] * 3 + [True] * 4] * len(starts)
+    torch.testing.assert_close(windows.uv[:, :3], tracks.uv[starts][:, None].expand(-1, 3, -1, -1, -1))
+    ends = gather_windows(tracks, tracks.last.unique(), 7)
+    assert ends.is_distinct.tolist() == [[True] * 4 + [False] * 3] * len(starts)
+
+
+def test_used_frames_narrow_the_window(data):
+    windows = gather_windows(load(data), torch.tensor([10]), 7, used_frames=3)
+    assert windows.is_distinct[0].tolist() == [False, False, True, True, True, False, False]
+
+
+def test_splits_are_disjoint_and_complete(data):
+    seen = [{tuple(s) for s in load(data, split).source[:, :2].tolist()} for split in ("train", "val", "test")]
+    assert sum(map(len, seen)) == len(set.union(*seen)) == 12
+
+
+def test_drop_uses_only_what_is_seen(data):
+    keep, drop = load(data).weights, load(data, occlusion="drop").weights
+    x = np.concatenate([data.tracks[t][n] for t in (0, 9) for n in data.split(t)["train"]], axis=1)
+    visibility = torch.from_numpy(x[..., 7]).transpose(0, 1)
+    assert torch.equal(keep, (visibility > 0).float())
+    assert torch.equal(drop, (visibility == 1).float())
+
+
+def test_views_are_chosen_by_number(data):
+    assert torch.equal(load(data, views=(3, 1)).uv, load(data).uv[:, [3, 1]])
+    with pytest.raises(DataError, match="view 4 does not exist"):
+        make_rig(data, (0, 4))
+    with pytest.raises(DataError, match="at least two"):
+        make_rig(data, (2,))
+
+
+def test_groups_choose_keypoints(data):
+    assert keypoint_ids(data, [9], ("robot",)) == ["T9/robot/tip"]
+    with pytest.raises(DataError, match="boxes"):
+        keypoint_ids(data, [0], ("boxes",))
+
+
+def test_without_truth_there_is_none(data):
+    tracks = load(data, with_truth=False)
+    assert tracks.truth is None
+    with pytest.raises(DataError, match="truth"):
+        speeds(tracks, 0.05)
+
+
+def test_frames_without_two_views_are_filled_from_the_nearest(data):
+    member = data.tracks[0][0]
+    kept = member.copy()
+    try:
+        member[1:, 5, 2, 7] = 0
+        tracks = load(data)
+    finally:
+        member[:] = kept
+    assert (tracks.info[5, 2] == 0).all()
+    assert any(torch.equal(tracks.xyz[5, 2], tracks.xyz[n, 2]) for n in (4, 6))
+    assert tracks.xyz.isfinite().all()
+
+
+def test_speed_tells_still_from_moving(data):
+    speed = speeds(load(data), 0.05)
+    assert speed[:, 1].max() < 1e-6
+    assert speed[:, 3].max() > 0.1
