@@ -1,6 +1,7 @@
 """Print one table of errors for several finished runs: `python compare_runs.py log/<group>/<config> ...`.
 
-Each argument is a run folder, or its name without the time, which means the newest such run.
+Each argument is a run folder, or its name without the time, which means the newest
+such run, a trained one if there is any.
 """
 
 import json
@@ -25,7 +26,10 @@ def find_run(name: str) -> Path:
         DataError: there is no such run with results.
     """
     path = Path(name)
-    candidates = [path, *sorted(path.parent.glob(f"{path.name}_[0-9]*"), reverse=True)]
+    newest = sorted(path.parent.glob(f"{path.name}_[0-9]*"), reverse=True)
+    # Runs of --eval and --triangulate have folders too: trained ones go first.
+    trained = [folder for folder in newest if (folder / "training_curve.png").is_file()]
+    candidates = [path, *trained, *newest]
     for folder in candidates:
         if (folder / "results.json").is_file():
             return folder

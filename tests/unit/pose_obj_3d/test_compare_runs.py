@@ -1,0 +1,43 @@
+"""Several runs in one table."""
+
+import json
+
+import pytest
+
+from pose_obj_3d import compare_runs
+
+
+def write_run(root, name, model, error, trained=True, data="a.npz"):
+    folder = root / name
+    folder.mkdir()
+    counts = dict.fromkeys(("all", "moving", "still", "fewer than two views"), 3)
+    methods = {
+        n: {c: {"mpjpe_mm": e} for c in counts}
+        for n, e in ((f"model: {model}", error), ("DLT", 5.0))
+    }
+    run = {"data": data, "results": {"Test": {"counts": counts, "methods": methods}}}
+    (folder / "results.json").write_text(json.dumps(run), encoding="utf-8")
+    if trained:
+        (folder / "training_curve.png").write_bytes(b"")
+    return folder
+
+
+def test_joins_models_before_the_lines_they_share(tmp_path, capsys):
+    write_run(tmp_path, "sup_20260101_000000", "a", 9.0)
+    write_run(tmp_path, "sup_20260102_000000", "a", 2.0)
+    write_run(tmp_path, "sup_20260103_000000", "evaluated only", 7.0, trained=False)
+    write_run(tmp_path, "unsup_20260101_000000", "b", 3.0)
+    assert compare_runs.main([str(tmp_path / "sup"), str(tmp_path / "unsup")]) == 0
+    said = capsys.readouterr().out
+    assert said.index("model: a") < said.index("model: b") < said.index("DLT")
+    assert "2.000" in said
+    assert "9.000" not in said
+    assert "training_curve.png" in said
+
+
+@pytest.mark.parametrize("names", [[], ["nothing"], ["a", "b"]])
+def test_refuses_in_one_line(tmp_path, capsys, names):
+    write_run(tmp_path, "a", "a", 1.0)
+    write_run(tmp_path, "b", "b", 1.0, data="other.npz")
+    assert compare_runs.main([str(tmp_path / name) for name in names]) == 2
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1
