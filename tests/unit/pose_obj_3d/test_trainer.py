@@ -104,3 +104,11 @@ def test_training_improves_its_criterion(tmp_path, unsupervised):
     values = [h[name] for h in last["history"]]
     assert min(values) < values[0]
     assert best["epoch"] == 1 + int(np.argmin(values))
+
+
+def test_unsupervised_tracks_carry_no_truth(tmp_path, monkeypatch):
+    runs = []
+    monkeypatch.setattr(cli, "fit", lambda run, log: (runs.append(run), trainer.fit(run, log)))
+    train(tmp_path / "run", True, epochs=1)
+    assert runs[0].train.truth is None
+    assert runs[0].val.truth is None
