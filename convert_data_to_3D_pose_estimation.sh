@@ -13,6 +13,12 @@ fi
 if [ -z "${PYTHON:-}" ] && ! command -v python >/dev/null 2>&1; then
     PYTHON=python3
 fi
+if ! "${PYTHON:-python}" -c 'import cv2, numpy, rlbench, tqdm' >/dev/null 2>&1; then
+    echo "convert_data_to_3D_pose_estimation.sh: ${PYTHON:-python} is not there or lacks packages;" \
+        "pip install -r RLBench/requirements.txt -r data_gen_requirements.txt ./RLBench," \
+        "or name another interpreter with PYTHON" >&2
+    exit 2
+fi
 exec "${PYTHON:-python}" "$here/data_generation/RLBench/convert_data.py" \
     --path_dataset "$path_dataset" \
     --path_dataset_config "${path_dataset_config:-dataset_config.json}" "$@"

@@ -48,7 +48,15 @@ LOG_PERIOD = 10.0  # [s]
 
 def open_mujoco(config: DatasetConfig, seed: int) -> DemoSource:
     """Open the MuJoCo simulator; imported here so that only workers load it."""
-    return importlib.import_module(ENGINES["mujoco"]).open_source(config, seed)
+    try:
+        module = importlib.import_module(ENGINES["mujoco"])
+    except ModuleNotFoundError as error:
+        if error.name not in ("rlbench", "mujoco", "ompl"):
+            raise
+        raise DataGenerationError(
+            f"package {error.name} is not installed; pip install -r RLBench/requirements.txt ./RLBench"
+        ) from None
+    return module.open_source(config, seed)
 
 
 def build_parser() -> command_line.Parser:

@@ -153,3 +153,11 @@ def test_generated_data_converts(tmp_path, write_config):
     argv = ["--path_dataset", str(tmp_path / "d"), "--path_dataset_config", config]
     assert generate_data.main(argv, fake_source.open_source) == 0
     assert convert(RawStore(tmp_path / "d"), config, tmp_path / "x.npz") == 0
+
+
+def test_script_with_an_interpreter_that_is_not_there():
+    environment = {**os.environ, "path_dataset": "d", "PYTHON": "/no/python"}
+    command = ["sh", str(ROOT / "convert_data_to_3D_pose_estimation.sh")]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert "/no/python is not there or lacks packages" in result.stderr
