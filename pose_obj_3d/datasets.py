@@ -203,6 +203,22 @@ def load_tracks(
         with_truth: False leaves the 3D truth unread: unsupervised training sees no label anywhere.
     """
     data.require_tasks(tasks)
+    joined = _stack_examples(data, rig, tasks, split, ids, with_truth)
+    visibility = joined["vis"]
+    weights = (visibility > 0 if occlusion == "keep" else visibility == 1).float()
+    weights = weights * (joined["key"] >= 0).float()[:, None]
+    xyz, info, robust = estimate_frames(joined["uv"], weights, rig)
+    xyz = _fill_gaps(xyz, info, joined["key"], joined["first"])
+    return Tracks(
+        uv=joined["uv"], weights=weights, robust=robust, xyz=xyz, info=info, truth=joined.get("truth"),
+        keypoint=joined["key"], first=joined["first"], last=joined["last"], source=joined["source"],
+    )
+
+
+def _stack_examples(
+    data: FormalData, rig: Rig, tasks: Sequence[int], split: str, ids: Sequence[str], with_truth: bool
+) -> dict[str, Tensor]:
+    """Lay the examples' frames one behind the other; tasks with fewer keypoints are padded."""
     number = {name: i for i, name in enumerate(ids)}
     columns = {
         t: [k for k, name in enumerate(data.keypoint_names(t)) if f"T{t}/{name}" in number] for t in tasks
@@ -227,16 +243,7 @@ def load_tracks(
             parts["last"].append(np.full(frames, start + frames - 1))
             parts["source"].append(np.stack([np.full(frames, task), np.full(frames, example), np.arange(frames)], -1))
             start += frames
-    joined = {k: torch.from_numpy(np.concatenate(v)) for k, v in parts.items() if v}
-    visibility = joined["vis"]
-    weights = (visibility > 0 if occlusion == "keep" else visibility == 1).float()
-    weights = weights * (joined["key"] >= 0).float()[:, None]
-    xyz, info, robust = estimate_frames(joined["uv"], weights, rig)
-    xyz = _fill_gaps(xyz, info, joined["key"], joined["first"])
-    return Tracks(
-        uv=joined["uv"], weights=weights, robust=robust, xyz=xyz, info=info, truth=joined.get("truth"),
-        keypoint=joined["key"], first=joined["first"], last=joined["last"], source=joined["source"],
-    )
+    return {k: torch.from_numpy(np.concatenate(v)) for k, v in parts.items() if v}
 
 
 def estimate_frames(uv: Tensor, weights: Tensor, rig: Rig) -> tuple[Tensor, Tensor, Tensor]:
