@@ -1,6 +1,7 @@
 """The ordered task set and the tasks that are built in."""
 
 from importlib import import_module
+from pathlib import Path
 
 from rlbench.backend.exceptions import TaskNotAvailableError
 from rlbench.backend.task import Task
@@ -104,8 +105,15 @@ FS95_V1: tuple[str, ...] = (
 )
 """Names by task id. Append only: an id is a position."""
 
-AVAILABLE: tuple[str, ...] = ("reach_target", "close_fridge", "pick_and_lift")
-"""Tasks with a Python file and a scene in this package."""
+_TASKS = Path(__file__).resolve().parent
+_SCENES = _TASKS.parent / "task_mjcf"
+
+AVAILABLE: tuple[str, ...] = tuple(
+    name
+    for name in FS95_V1
+    if (_TASKS / f"{name}.py").is_file() and (_SCENES / f"{name}.xml").is_file()
+)
+"""Tasks with a Python file and a scene in this package, by id."""
 
 
 def class_name(name: str) -> str:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from rlbench.sim.compose import compose, task_scene_path
+from rlbench.tasks import AVAILABLE
 
-TASKS = ("reach_target", "close_fridge", "pick_and_lift")
 ROOT = Path(__file__).resolve().parents[3]
 FACTS = ROOT.parent / "shared" / "rlbench_scene_facts"
 HOME_TIP = (0.27812, -0.00818, 1.47321)
@@ -30,7 +30,7 @@ ARM = tuple(f"Panda_joint{i}" for i in range(1, 8))
 NOT_IN_SCENES = {"camera", "joint", "vision_sensor", "light", "force_sensor"}
 
 
-@pytest.fixture(scope="module", params=TASKS)
+@pytest.fixture(scope="module", params=AVAILABLE)
 def scene(request):
     """(task, model, notes, data at the saved joint values)."""
     model, notes = compose(task_scene_path(request.param))
@@ -113,7 +113,7 @@ def test_shared_files_compile_alone(part):
     mujoco.MjModel.from_xml_path(str(package / part))
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", AVAILABLE)
 def test_task_files_compile_alone(task):
     mujoco.MjModel.from_xml_path(str(task_scene_path(task)))
 
@@ -249,12 +249,18 @@ def corners(model, body):
     for g in range(
         model.body(body).geomadr[0], model.body(body).geomadr[0] + model.body(body).geomnum[0]
     ):
+        turn = matrix(model.geom_pos[g], model.geom_quat[g])
+        if model.geom_type[g] == mujoco.mjtGeom.mjGEOM_MESH:
+            mesh = model.mesh(model.geom_dataid[g])
+            start = mesh.vertadr[0]
+            points = model.mesh_vert[start : start + mesh.vertnum[0]]
+            yield from points @ turn[:3, :3].T + turn[:3, 3]
+            continue
         size = model.geom_size[g].copy()
         if model.geom_type[g] == mujoco.mjtGeom.mjGEOM_SPHERE:
             size[:] = size[0]
         elif model.geom_type[g] == mujoco.mjtGeom.mjGEOM_CYLINDER:
             size = np.array([size[0], size[0], size[1]])
-        turn = matrix(model.geom_pos[g], model.geom_quat[g])
         for signs in itertools.product((-1, 1), repeat=3):
             yield turn[:3, :3] @ (size * signs) + turn[:3, 3]
 
