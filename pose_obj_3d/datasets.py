@@ -21,6 +21,7 @@ from pose_obj_3d.formal import FormalData
 logger = logging.getLogger(__name__)
 MOVING_M_PER_S = 0.005  # a keypoint above this speed is moving
 ROBUST_SIGMAS = 3.5  # residual, in noise standard deviations, where the Huber loss turns linear
+GRID_PX = 1 / 16  # detections are rounded to this grid, so even exact data is no better
 _CHUNK = 65536  # points triangulated at once; bounds the memory
 
 
@@ -57,6 +58,8 @@ class Tracks:
             fewer than two views are usable.
         info: (N, K, 3, 3) its information [1/m^2]; 0 where filled in.
         truth: (N, K, 3) true position [m], or None when no 3D may be used.
+        precision: (N, V, K) true precision of the detections in units of 1 / rig.sigma_px^2, as the
+            archive states its noise. Only bounds use it: a method does not know it.
         keypoint: (N, K) index into `keypoint_ids`, -1 = the task has fewer keypoints.
         first: (N,) first frame of the example.
         last: (N,) last frame of the example.
@@ -69,6 +72,7 @@ class Tracks:
     xyz: Tensor
     info: Tensor
     truth: Tensor | None
+    precision: Tensor
     keypoint: Tensor
     first: Tensor
     last: Tensor
@@ -179,7 +183,7 @@ def make_rig(data: FormalData, views: Sequence[int] = ()) -> Rig:
         raise DataError(f"{data.path}: view {max(chosen)} does not exist; the file has {listed}")
     K, E = torch.from_numpy(data.intrinsics[chosen]), torch.from_numpy(data.extrinsics[chosen])
     # Exact data (sigma 0) still needs a scale for weights and likelihoods: the stored 1/16 px grid.
-    return Rig(K, E, max(data.sigma_px, 1 / 16), tuple(chosen))
+    return Rig(K, E, max(data.sigma_px, GRID_PX), tuple(chosen))
 
 
 def load_tracks(
@@ -211,7 +215,7 @@ def load_tracks(
     xyz = _fill_gaps(xyz, info, joined["key"], joined["first"])
     return Tracks(
         uv=joined["uv"], weights=weights, robust=robust, xyz=xyz, info=info, truth=joined.get("truth"),
-        keypoint=joined["key"], first=joined["first"], last=joined["last"], source=joined["source"],
+        precision=_true_precision(data, rig, visibility), keypoint=joined["key"], first=joined["first"], last=joined["last"], source=joined["source"],
     )
 
 
@@ -234,8 +238,10 @@ def _stack_examples(
             x = data.tracks[task][example][list(rig.view_ids)][:, :, columns[task]]
             x = np.pad(x, ((0, 0), (0, 0), (0, width - x.shape[2]), (0, 0)))
             frames = x.shape[1]
-            parts["uv"].append(x[..., formal.UV_DETECTED].transpose(1, 0, 2, 3))
-            parts["vis"].append(x[..., formal.VISIBILITY].transpose(1, 0, 2))
+            uv = x[..., formal.UV_DETECTED]
+            missed = np.isnan(uv).any(axis=-1)
+            parts["uv"].append(np.where(missed[..., None], 0, uv).transpose(1, 0, 2, 3))
+            parts["vis"].append(np.where(missed, 0, x[..., formal.VISIBILITY]).transpose(1, 0, 2))
             if with_truth:
                 parts["truth"].append(x[0][..., formal.XYZ_WORLD])
             parts["key"].append(np.tile(key, (frames, 1)))
@@ -244,6 +250,24 @@ def _stack_examples(
             parts["source"].append(np.stack([np.full(frames, task), np.full(frames, example), np.arange(frames)], -1))
             start += frames
     return {k: torch.from_numpy(np.concatenate(v)) for k, v in parts.items() if v}
+
+
+def _true_precision(data: FormalData, rig: Rig, visibility: Tensor) -> Tensor:
+    """Return (N, V, K) precision of the detections in units of 1 / sigma_px^2, from the archive's noise.
+
+    An outlier tells next to nothing about the position, so a share of outliers takes that share of the
+    information.
+    """
+    noise = data.meta["noise"]
+    V = len(data.camera_names)
+
+    def of_views(name: str, default: float) -> Tensor:
+        values = torch.as_tensor(noise.get(name, default), dtype=torch.float32).broadcast_to((V,))
+        return values[list(rig.view_ids)][:, None]
+
+    sigma = of_views("sigma_px_per_view", data.sigma_px)
+    sigma = torch.where(visibility == 0.5, sigma * of_views("occlusion_noise", 1.0), sigma)
+    return (rig.sigma_px / sigma.clamp_min(GRID_PX)).square() * (1 - of_views("outlier_rate", 0.0))
 
 
 def estimate_frames(uv: Tensor, weights: Tensor, rig: Rig) -> tuple[Tensor, Tensor, Tensor]:

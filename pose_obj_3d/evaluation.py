@@ -97,11 +97,13 @@ def cramer_rao(tracks: Tracks, rig: Rig, protocol: Protocol) -> dict[str, Tensor
 
     One frame: from the frame's own measurements. Window: from the distinct frames of the window where
     the point is still in all of them; the one-frame bound elsewhere. Infinite with fewer than two views.
+    The true noise of each view counts, hidden points' included; of outliers nothing can be learned.
     """
     if tracks.truth is None:
         raise DataError("the Cramer-Rao bound needs the 3D truth")
     w = tracks.weights.transpose(1, 2).double()  # (N, K, V)
-    info = geometry.information(tracks.truth.double(), w, rig.intrinsics, rig.extrinsics, rig.sigma_px)
+    precision = w * tracks.precision.transpose(1, 2).double()
+    info = geometry.information(tracks.truth.double(), precision, rig.intrinsics, rig.extrinsics, rig.sigma_px)
     few = geometry.count_views(w) < 2
     single = geometry.expected_error(info).masked_fill(few, torch.inf)
     index, is_distinct = _window_index(tracks, protocol)

@@ -14,7 +14,9 @@ Keys of `meta` (keys marked * are required from the caller of `write_formal`, th
 - `camera_names`*: V names, in the order of the views.
 - `task_names`*: {"T9": "pick_and_lift"}.
 - `keypoint_names`*: {"T9": ["waypoints/waypoint0", ...]}: K names `<group>/<name>` for each task.
-- `noise`: {"sigma_px": standard deviation of the detected 2D around the exact 2D, ...}.
+- `noise`: {"sigma_px": standard deviation of the detected 2D around the exact 2D (root mean square over
+  views), ...}; where they are known also lists with one number for each view: `sigma_px_per_view`,
+  `occlusion_noise` (factor where visibility is 0.5), `outlier_rate`, `drop_rate`.
 - `split`: {"T9": {"train": [n, ...], "val": [...], "test": [...]}}; `make_split` by default.
 - `frame_period_s`: seconds between frames, 0.05 by default.
 - `source_seeds`: anything that says where the examples come from.
@@ -40,7 +42,7 @@ from pose_obj_3d.exceptions import FormalError
 CURRENT_VERSION = 1
 NUM_CHANNELS = 8
 UV_EXACT = slice(0, 2)  # exact projection [px]
-UV_DETECTED = slice(2, 4)  # detector-like 2D [px], rounded to 1/16 px
+UV_DETECTED = slice(2, 4)  # detector-like 2D [px], rounded to 1/16 px; both NaN = no detection
 XYZ_WORLD = slice(4, 7)  # [m], the same in every view
 VISIBILITY = 7  # 1 seen; 0.5 in the image but hidden; 0 outside the image or behind the camera
 CHANNELS = ("u_exact", "v_exact", "u_detected", "v_detected", "x", "y", "z", "visibility")
@@ -282,8 +284,11 @@ def _validate_task(path: Path, task: int, examples: list[Array], meta: Meta, V: 
             raise FormalError(
                 f"{where} has shape {x.shape}; expected ({V} views, frames, {keypoints} keypoints, {NUM_CHANNELS})"
             )
-        if not np.isfinite(x).all():
-            v, t, k, c = np.argwhere(~np.isfinite(x))[0]
+        bad = ~np.isfinite(x)
+        # Both NaN is a keypoint that the detector missed.
+        bad[..., UV_DETECTED] &= ~np.isnan(x[..., UV_DETECTED]).all(axis=-1, keepdims=True)
+        if bad.any():
+            v, t, k, c = np.argwhere(bad)[0]
             raise FormalError(f"{where} is not finite at view {v}, frame {t}, keypoint {k}, {CHANNELS[c]}")
         if not np.isin(x[..., VISIBILITY], (0.0, 0.5, 1.0)).all():
             raise FormalError(f"{where}: visibility must be 0, 0.5 or 1")

@@ -3,11 +3,13 @@
 python convert_data.py --path_dataset data/my_expe --path_dataset_config dataset_config.json
 """
 
+import argparse
 import json
 import logging
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,7 @@ from data_generation.RLBench.dataset_config import (
     load_config,
 )
 from data_generation.RLBench.errors import ConfigError, DataGenerationError, StoreError
-from data_generation.RLBench.keypoint_tracks import DetectorNoise, assemble, detect
+from data_generation.RLBench.keypoint_tracks import RANGES, DetectorNoise, assemble, detect
 from data_generation.RLBench.raw_store import MODES, RawStore, RawTracks
 from data_generation.RLBench.whole_files import write_whole
 from pose_obj_3d.exceptions import PoseObj3DError
@@ -48,10 +50,15 @@ def build_parser() -> command_line.Parser:
     add("--mode", choices=MODES, default="train", help="which task ids and folder (default train)")
     add("--output", default=str(OUTPUT), help="archive to write (default where training looks)")
     add("--legacy", action="store_true", help="also write <output>_legacy.npz in the older, pickled layout")
-    add("--noise_scale", type=float, default=1.0, help="factor on the detections' noise (default 1)")
-    add("--occluded_noise_scale", type=float, default=1.0, help="further factor where hidden (default 1)")
-    add("--outlier_rate", type=float, default=0.0, help="share of wild detections (default 0)")
-    add("--noise_seed", type=int, default=0, help="seed of the noise (default 0)")
+    detector = parser.add_argument_group(
+        "detector", "each overrides the dataset config's key; one number, or one for each track camera"
+    )
+    add = detector.add_argument
+    add("--noise_scale", type=float, nargs="+", help="factor on the noise of the detections (1)")
+    add("--occlusion_noise", type=float, nargs="+", help="further factor where a keypoint is hidden (1)")
+    add("--outlier_rate", type=float, nargs="+", help="share of wild detections (0)")
+    add("--drop_rate", type=float, nargs="+", help="share of missing detections (0)")
+    add("--noise_seed", type=int, help="seed of the noise (0)")
     return parser
 
 
@@ -61,9 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     command_line.log_to_stderr()
     try:
         config = load_config(find_config(args.path_dataset_config))
-        noise = DetectorNoise(
-            args.noise_scale, args.occluded_noise_scale, args.outlier_rate, args.noise_seed
-        )
+        noise = detector_of(config, args)
         store = RawStore(find_dataset(args.path_dataset), args.mode)
         output = Path(args.output).expanduser().absolute()
         line = convert(store, config, noise, output)
@@ -75,6 +80,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         return command_line.report_error("convert_data.py", StoreError(f"cannot be written: {error}"))
     print(line)
     return 0
+
+
+def detector_of(config: DatasetConfig, args: argparse.Namespace) -> DetectorNoise:
+    """Give the config's detector with the flags' changes.
+
+    Raises:
+        ValueError: A flag is out of range.
+    """
+    given: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name in (*RANGES, "noise_seed")
+        if (value := getattr(args, name)) is not None
+    }
+    return replace(config.detector(), **given)
 
 
 def convert(store: RawStore, config: DatasetConfig, noise: DetectorNoise, output: Path) -> str:
@@ -171,7 +190,7 @@ def _meta(
     noise: DetectorNoise,
     output: Path,
 ) -> dict[str, Any]:
-    width = first.image_size[0]
+    sigma = noise.sigma_px(first.image_size[0], len(first.track_cams))
     frames = Path(os.path.relpath(store.root, output.parent)) / store.mode
     return {
         "image_size": list(first.image_size),
@@ -179,11 +198,10 @@ def _meta(
         "task_names": {f"T{t}": episodes[0].task_name for t, episodes in raw.items()},
         "keypoint_names": {f"T{t}": list(episodes[0].keypoint_names) for t, episodes in raw.items()},
         "noise": {
-            "sigma_px": noise.sigma_px(width),
-            "noise_scale": noise.scale,
-            "occluded_noise_scale": noise.occluded_scale,
-            "outlier_rate": noise.outlier_rate,
-            "seed": noise.seed,
+            "sigma_px": float(np.sqrt(np.mean(sigma**2))),
+            "sigma_px_per_view": sigma.tolist(),
+            **{name: noise.of_views(name, len(sigma)).tolist() for name in RANGES},
+            "seed": noise.noise_seed,
         },
         "frame_period_s": FRAME_PERIOD,
         "image_pattern": f"{frames}/{{task}}/obs/{{camera}}/{{variation}}/{{example}}_rgb_{{frame}}.png",

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from data_generation.RLBench.errors import ConfigError, near_match
+from data_generation.RLBench.keypoint_tracks import RANGES, DetectorNoise, PerView
 
 logger = logging.getLogger(__name__)
 
@@ -51,12 +52,22 @@ class DatasetConfig:
     use_object_quaternions: bool = True
     get_segmentations: bool = True
     get_point_clouds: bool = False
+    noise_scale: PerView = 1.0  # detector settings, see `keypoint_tracks.DetectorNoise`
+    occlusion_noise: PerView = 1.0
+    outlier_rate: PerView = 0.0
+    drop_rate: PerView = 0.0
+    noise_seed: int = 0
     ignored: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def image_size(self) -> tuple[int, int]:
         """Width, height [px]."""
         return self.obs_dim[1], self.obs_dim[0]
+
+    def detector(self) -> DetectorNoise:
+        """Give how conversion makes detections of the exact 2D."""
+        names = (*RANGES, "noise_seed")
+        return DetectorNoise(**{name: getattr(self, name) for name in names})
 
     def task_ids(self, mode: str) -> tuple[int, ...] | str:
         """Give the task ids of `mode` (train or test), or "*"."""
@@ -169,8 +180,8 @@ def _is_int(value: object, low: int) -> bool:
 
 def _checked(key: str, value: object, source: str) -> object:
     """Check one value on its own and bring lists to tuples."""
-    if key in _LIST_CHECKS:
-        return _LIST_CHECKS[key](key, value, source)
+    if key in _CHECKS:
+        return _CHECKS[key](key, value, source)
     if key in ("name", "env", "action_mode"):
         if not isinstance(value, str) or not value:
             raise _fail(source, key, value, "a text")
@@ -182,9 +193,22 @@ def _checked(key: str, value: object, source: str) -> object:
         return value
     if value is None and key in ("n_ex_per_task", "max_seq_len"):
         return None
-    if not _is_int(value, 1):
-        raise _fail(source, key, value, "a whole number of at least 1")
+    lowest = 0 if key == "noise_seed" else 1
+    if not _is_int(value, lowest):
+        raise _fail(source, key, value, f"a whole number of at least {lowest}")
     return value
+
+
+def _checked_setting(key: str, value: object, source: str) -> PerView:
+    """Check a detector setting: a number, or a list with one for each track camera."""
+    low, high = RANGES[key]
+    allowed = f"a number in [{low:g}, {high:g}], or a list with one for each of track_cams"
+    numbers = value if isinstance(value, list) and value else [value]
+    for number in numbers:
+        is_number = isinstance(number, int | float) and not isinstance(number, bool)
+        if not is_number or not low <= number <= high:
+            raise _fail(source, key, value, allowed)
+    return tuple(float(n) for n in numbers) if isinstance(value, list) else float(numbers[0])
 
 
 def _checked_ids(key: str, value: object, source: str) -> tuple[int, ...] | str:
@@ -218,7 +242,7 @@ def _checked_obs_dim(key: str, value: object, source: str) -> tuple[int, ...]:
     return tuple(value)
 
 
-_LIST_CHECKS = {
+_CHECKS = {
     "train_task_ids": _checked_ids,
     "test_task_ids": _checked_ids,
     "cams": _checked_names,
@@ -226,6 +250,7 @@ _LIST_CHECKS = {
     "registered_actions": _checked_names,
     "keypoints": _checked_names,
     "obs_dim": _checked_obs_dim,
+    **dict.fromkeys(RANGES, _checked_setting),
 }
 
 
@@ -240,5 +265,10 @@ def _check_together(config: DatasetConfig) -> None:
         raise _fail(config.source, "keypoints", [], f"one or more of {', '.join(KEYPOINT_GROUPS)}")
     if not config.track_cams:
         raise _fail(config.source, "track_cams", [], "at least one camera (two for conversion)")
+    for key in RANGES:
+        value = getattr(config, key)
+        if isinstance(value, tuple) and len(value) != len(config.track_cams):
+            listed = f"one number, or {len(config.track_cams)} for track_cams {list(config.track_cams)}"
+            raise _fail(config.source, key, list(value), listed)
     if not config.cams and config.get_point_clouds:
         raise ConfigError(f"{config.source}: get_point_clouds needs a camera in cams, which is empty")

@@ -11,37 +11,65 @@ N_CHANNELS = 8
 OCCLUDED = 0.5  # visibility of a point that is in the image but hidden
 OUTLIER_RANGE = 0.1  # half width of the uniform error of an outlier, in image widths
 
+MAX_SCALE = 100.0
+RANGES = {
+    "noise_scale": (0.0, MAX_SCALE),
+    "occlusion_noise": (0.0, MAX_SCALE),
+    "outlier_rate": (0.0, 1.0),
+    "drop_rate": (0.0, 1.0),
+}
+"""The settings of a detector, which are also keys of the dataset config, and their ranges."""
+
 Float = npt.NDArray[np.floating]
+PerView = float | tuple[float, ...]
 
 
 @dataclass(frozen=True)
 class DetectorNoise:
-    """How a detector errs around the exact 2D.
+    """How a detector errs around the exact 2D. Every setting is one number, or one for each view.
 
     Attributes:
-        scale: Factor on `SIGMA_RATIO`.
-        occluded_scale: Further factor where the keypoint is hidden.
+        noise_scale: Factor on `SIGMA_RATIO`.
+        occlusion_noise: Further factor where the keypoint is hidden.
         outlier_rate: Share of detections with a uniform error of +-`OUTLIER_RANGE` widths.
-        seed: Entropy of the generators.
+        drop_rate: Share of detections that are missing, in each view on its own.
+        noise_seed: Entropy of the generators.
+
+    Raises:
+        ValueError: A setting is out of its range.
     """
 
-    scale: float = 1.0
-    occluded_scale: float = 1.0
-    outlier_rate: float = 0.0
-    seed: int = 0
+    noise_scale: PerView = 1.0
+    occlusion_noise: PerView = 1.0
+    outlier_rate: PerView = 0.0
+    drop_rate: PerView = 0.0
+    noise_seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("scale", "occluded_scale"):
-            if not 0 <= getattr(self, name) < np.inf:
-                raise ValueError(f"noise {name} must be at least 0, got {getattr(self, name)}")
-        if not 0 <= self.outlier_rate <= 1:
-            raise ValueError(f"outlier_rate must be in [0, 1], got {self.outlier_rate}")
-        if self.seed < 0:
-            raise ValueError(f"noise seed must be at least 0, got {self.seed}")
+        for name, (low, high) in RANGES.items():
+            value = getattr(self, name)
+            for number in value if isinstance(value, tuple) else (value,):
+                if not low <= number <= high:
+                    raise ValueError(f"{name} must be in [{low:g}, {high:g}], got {number}")
+        if self.noise_seed < 0:
+            raise ValueError(f"noise_seed must be at least 0, got {self.noise_seed}")
 
-    def sigma_px(self, width: int) -> float:
-        """Give the standard deviation [px] of a visible point in an image of `width` px."""
-        return SIGMA_RATIO * width * self.scale
+    def of_views(self, name: str, n_views: int) -> npt.NDArray[np.float64]:
+        """Give a setting of every view, (V,).
+
+        Raises:
+            ValueError: It lists another number of views.
+        """
+        value = np.atleast_1d(np.array(getattr(self, name), np.float64))
+        if len(value) not in (1, n_views):
+            raise ValueError(
+                f"{name} lists {len(value)} numbers for {n_views} views; give one number, or one for each view"
+            )
+        return np.broadcast_to(value, (n_views,)).copy()
+
+    def sigma_px(self, width: int, n_views: int) -> npt.NDArray[np.float64]:
+        """Give each view's standard deviation (V,) [px] of a seen point in an image of `width` px."""
+        return SIGMA_RATIO * width * self.of_views("noise_scale", n_views)
 
 
 def detect(
@@ -61,18 +89,23 @@ def detect(
         noise: Its size and kind.
 
     Returns:
-        (V, T, K, 2) [px], rounded to 1/16 px.
+        (V, T, K, 2) [px], rounded to 1/16 px; NaN where the detector missed the point.
     """
+    V = len(uv)
+    sigma, occlusion = noise.sigma_px(width, V), noise.of_views("occlusion_noise", V)
+    outliers, drops = noise.of_views("outlier_rate", V), noise.of_views("drop_rate", V)
     detected = np.empty(uv.shape, dtype=np.float64)
     for view, exact in enumerate(uv):
-        sequence = np.random.SeedSequence(noise.seed, spawn_key=(task_id, example, view))
+        sequence = np.random.SeedSequence(noise.noise_seed, spawn_key=(task_id, example, view))
         rng = np.random.default_rng(sequence)
-        # Always drawn in this order: switching outliers on leaves the other errors as they were.
-        error = rng.standard_normal(exact.shape) * noise.sigma_px(width)
-        is_outlier = rng.random(exact.shape[:-1]) < noise.outlier_rate
+        # Always drawn in this order: switching one kind on leaves the other errors as they were.
+        error = rng.standard_normal(exact.shape) * sigma[view]
+        is_outlier = rng.random(exact.shape[:-1]) < outliers[view]
         outlier = rng.uniform(-OUTLIER_RANGE, OUTLIER_RANGE, exact.shape) * width
-        error[visibility[view] == OCCLUDED] *= noise.occluded_scale
+        is_dropped = rng.random(exact.shape[:-1]) < drops[view]
+        error[visibility[view] == OCCLUDED] *= occlusion[view]
         error[is_outlier] = outlier[is_outlier]
+        error[is_dropped] = np.nan
         detected[view] = exact + error
     return np.rint(detected * SUBPIXEL) / SUBPIXEL
 
@@ -84,7 +117,7 @@ def assemble(
 
     Args:
         uv: (V, T, K, 2) exact image points [px].
-        detected: (V, T, K, 2) detections [px].
+        detected: (V, T, K, 2) detections [px], NaN where there is none.
         xyz: (T, K, 3) [m], world.
         visibility: (V, T, K).
 

@@ -73,6 +73,20 @@ def test_archive_holds_projection_truth_and_visibility(tmp_path, raw):
     assert stats["0"]["episodes"] == 4
 
 
+def test_the_config_sets_the_detector_and_flags_override_it(tmp_path, raw):
+    store, config = raw(noise_scale=2, drop_rate=[0.5, 0, 0], outlier_rate=0.1)
+    assert convert(store, config, tmp_path / "a.npz", "--outlier_rate", "0") == 0
+    data = read_formal(tmp_path / "a.npz")
+    noise = data.meta["noise"]
+    width = data.image_size[0]
+    assert data.sigma_px == pytest.approx(0.00504 * width * 2)
+    assert noise["drop_rate"] == [0.5, 0, 0]
+    assert noise["outlier_rate"] == [0, 0, 0]
+    missing = np.isnan(np.concatenate([x[..., 2] for x in data.tracks[0]], axis=1))
+    assert 0.2 < missing[0].mean() < 0.8
+    assert not missing[1:].any()
+
+
 def test_converting_twice_gives_the_same_arrays(tmp_path, raw):
     store, config = raw()
     for name in "ab":
@@ -113,7 +127,8 @@ def other_rig(store):
         (other_rig, {}, (), "filmed by other cameras"),
         (None, {"n": 2}, (), "at least 3"),
         (None, {"track_cams": ["left"]}, (), "at least two"),
-        (None, {}, ("--noise_scale", "-1"), "scale must be at least 0"),
+        (None, {}, ("--noise_scale", "-1"), "noise_scale must be in [0, 100], got -1"),
+        (None, {}, ("--drop_rate", "0.1", "0.2"), "drop_rate lists 2 numbers for 3 views"),
         (lambda s: [s.remove(k) for k in s.episodes(1)], {}, (), "task 1 of"),
     ],
 )

@@ -55,6 +55,14 @@ def test_shipped_configs_load(name):
         ({"action_dim": 7}, "action_dim is 7"),
         ({"name": ""}, "name is"),
         ({"cams": [], "get_point_clouds": True}, "get_point_clouds needs a camera"),
+        ({"noise_scale": -1}, r"noise_scale is -1; it must be a number in \[0, 100\]"),
+        ({"noise_scale": "2"}, "noise_scale is"),
+        ({"noise_scale": True}, "noise_scale is"),
+        ({"outlier_rate": 1.5}, r"outlier_rate is 1.5; it must be a number in \[0, 1\]"),
+        ({"drop_rate": [0.1, 0.2]}, "drop_rate is .*one number, or 4 for track_cams"),
+        ({"drop_rate": []}, "drop_rate is"),
+        ({"occlusion_noise": [1, 1, -1, 1]}, "occlusion_noise is"),
+        ({"noise_seed": -1}, "noise_seed is -1"),
     ],
 )
 def test_bad_values_are_one_line_with_file_and_key(tmp_path, values, message):

@@ -22,7 +22,7 @@ def test_rounding_to_a_sixteenth():
 
 
 def test_no_noise_is_the_rounded_truth():
-    detected = detect(UV, VISIBILITY, 256, 9, 0, DetectorNoise(scale=0))
+    detected = detect(UV, VISIBILITY, 256, 9, 0, DetectorNoise(noise_scale=0))
     assert np.abs(detected - UV).max() <= 1 / 32
 
 
@@ -48,12 +48,42 @@ def test_outliers_leave_the_other_detections_as_they_were():
 def test_hidden_points_are_noisier_when_asked():
     visibility = VISIBILITY.copy()
     visibility[:, ::2] = 0.5
-    error = detect(UV, visibility, 256, 9, 0, DetectorNoise(occluded_scale=3)) - UV
+    error = detect(UV, visibility, 256, 9, 0, DetectorNoise(occlusion_noise=3)) - UV
     assert error[:, ::2].std() / error[:, 1::2].std() == pytest.approx(3, rel=0.05)
 
 
+def test_missing_detections_are_nan_and_leave_the_others_as_they_were():
+    clean = detect(UV, VISIBILITY, 256, 9, 0, DetectorNoise(outlier_rate=0.05))
+    some = detect(UV, VISIBILITY, 256, 9, 0, DetectorNoise(outlier_rate=0.05, drop_rate=0.2))
+    missing = np.isnan(some)
+    assert (missing[..., 0] == missing[..., 1]).all()
+    assert np.abs(missing.mean(axis=(1, 2, 3)) - 0.2).max() < 0.02
+    np.testing.assert_array_equal(some[~missing], clean[~missing])
+    together = missing[0, ..., 0] & missing[1, ..., 0]
+    assert abs(together.mean() - 0.04) < 0.01  # views miss a point independently
+
+
+def test_settings_may_differ_by_view():
+    noise = DetectorNoise(noise_scale=(1, 2, 0), drop_rate=(0, 0, 1))
+    detected = detect(UV, VISIBILITY, 256, 9, 0, noise)
+    error = detected[:2] - UV[:2]
+    assert error[1].std() / error[0].std() == pytest.approx(2, rel=0.05)
+    assert np.isnan(detected[2]).all()
+    np.testing.assert_allclose(noise.sigma_px(256, 3), [1.29024, 2.58048, 0])
+    with pytest.raises(ValueError, match="lists 3 numbers for 4 views"):
+        noise.sigma_px(256, 4)
+
+
 @pytest.mark.parametrize(
-    "bad", [{"scale": -1}, {"scale": float("nan")}, {"outlier_rate": 2}, {"seed": -1}, {"occluded_scale": -1}]
+    "bad",
+    [
+        {"noise_scale": -1},
+        {"noise_scale": float("nan")},
+        {"outlier_rate": 2},
+        {"noise_seed": -1},
+        {"occlusion_noise": -1},
+        {"drop_rate": (0, 1.5)},
+    ],
 )
 def test_bad_noise(bad):
     with pytest.raises(ValueError, match=r"must be|at least"):

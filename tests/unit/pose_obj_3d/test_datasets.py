@@ -95,6 +95,40 @@ def test_frames_without_two_views_are_filled_from_the_nearest(data):
     assert tracks.xyz.isfinite().all()
 
 
+def test_missing_detections_have_no_weight(data):
+    member = data.tracks[0][0]
+    kept = member.copy()
+    try:
+        member[1, 5, 2, 2:4] = np.nan
+        tracks = load(data)
+    finally:
+        member[:] = kept
+    assert tracks.weights[5, 1, 2] == 0
+    assert tracks.robust[5, 1, 2] == 0
+    assert tracks.uv.isfinite().all()
+    assert tracks.xyz.isfinite().all()
+
+
+def test_the_true_precision_follows_the_stated_noise(data):
+    sigma = data.sigma_px
+    changes = {
+        "sigma_px_per_view": [sigma, 2 * sigma, sigma, sigma],
+        "occlusion_noise": [1, 1, 3, 1],
+        "outlier_rate": [0, 0, 0, 0.5],
+    }
+    plain = load(data)
+    assert (plain.precision == 1).all()
+    data.meta["noise"].update(changes)
+    try:
+        precision = load(data, views=(3, 1, 2)).precision
+    finally:
+        for name in changes:
+            del data.meta["noise"][name]
+    assert precision[:, 0].unique().tolist() == [0.5]
+    assert precision[:, 1].unique().tolist() == [0.25]
+    assert sorted(precision[:, 2].unique().tolist()) == pytest.approx([1 / 9, 1])
+
+
 def test_speed_tells_still_from_moving(data):
     speed = speeds(load(data), 0.05)
     assert speed[:, 1].max() < 1e-6

@@ -77,6 +77,7 @@ def test_other_version(tmp_path, members):
     (lambda x: x[:, :, :3], "has shape"),
     (lambda x: x.astype(np.float64), "float32"),
     (lambda x: np.where(np.arange(8) == 4, np.float32(np.nan), x), "not finite at view 0, frame 0, keypoint 0, x"),
+    (lambda x: np.where(np.arange(8) == 2, np.float32(np.nan), x), "not finite at view 0, frame 0, keypoint 0, u_detected"),
     (lambda x: np.where(np.arange(8) == 7, np.float32(0.3), x), "visibility must be"),
 ])
 def test_broken_example_is_named(tmp_path, members, change, message):
@@ -106,3 +107,9 @@ def test_bad_write_leaves_nothing(tmp_path):
     with pytest.raises(FormalError, match="meta lacks"):
         write_formal(tmp_path / "x.npz", {}, {"image_size": [1, 1]}, *rig())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missed_detection_is_nan_in_both_coordinates(members, tmp_path):
+    members["T0/exemple_1"][1, 3, 2, 2:4] = np.nan
+    data = read_formal(broken(tmp_path, members))
+    assert np.isnan(data.tracks[0][1][1, 3, 2, 2:4]).all()
