@@ -17,7 +17,16 @@ class StoreError(DataGenerationError):
 
 
 class DamagedEpisodeError(StoreError):
-    """An episode whose files are not the ones that were written."""
+    """An episode whose files are not the ones that were written.
+
+    Args:
+        message: One line that says where, what, and how to mend it.
+        fault: What is wrong alone.
+    """
+
+    def __init__(self, message: str, fault: str = "") -> None:
+        super().__init__(message)
+        self.fault = fault
 
 
 class DemoFailedError(Exception):

@@ -11,7 +11,7 @@ import fcntl
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -291,26 +291,33 @@ class RawStore:
         Raises:
             DamagedEpisodeError: Names episode and file.
         """
-        record = self._read_record(key)
-        for name, (size, digest) in record["files"].items():
-            path = self.task_dir(key.task_id) / name
-            try:
-                if path.stat().st_size != size:
-                    raise self._damaged(key, f"{name} has {path.stat().st_size} bytes, not {size}")
-                is_hashed = deep or not name.startswith(BULKY)
-                if is_hashed and hashlib.sha256(path.read_bytes()).hexdigest() != digest:
-                    raise self._damaged(key, f"{name} was changed after it was written")
-            except OSError:
-                raise self._damaged(key, f"{name} is missing or unreadable") from None
+        record = self.read_record(key)
+        for name, fault in self.faults(key, record, deep):
+            raise self._damaged(key, f"{name} {fault}")
         return record
 
-    def _damaged(self, key: EpisodeKey, fault: str) -> DamagedEpisodeError:
-        return DamagedEpisodeError(
-            f"{self.root}: {self.mode} {key} is damaged: {fault}; delete "
-            f"{self.episode_path(key)} and run generate_data.py again"
-        )
+    def faults(
+        self, key: EpisodeKey, record: Mapping[str, Any], deep: bool = True
+    ) -> Iterator[tuple[str, str]]:
+        """Yield every file, inside the task's folder, that is not as written, and what is wrong."""
+        for name, (size, digest) in record["files"].items():
+            path = self.task_dir(key.task_id) / name
+            is_hashed = deep or not name.startswith(BULKY)
+            try:
+                if path.stat().st_size != size:
+                    yield name, f"has {path.stat().st_size} bytes, not {size}"
+                elif is_hashed and hashlib.sha256(path.read_bytes()).hexdigest() != digest:
+                    yield name, "was changed after it was written"
+            except OSError:
+                yield name, "is missing or unreadable"
 
-    def _read_record(self, key: EpisodeKey) -> dict[str, Any]:
+    def _damaged(self, key: EpisodeKey, fault: str) -> DamagedEpisodeError:
+        remedy = f"delete {self.episode_path(key)} and run generate_data.py again"
+        place = f"{self.root}: {self.mode} {key}"
+        return DamagedEpisodeError(f"{place} is damaged: {fault}; {remedy}", fault)
+
+    def read_record(self, key: EpisodeKey) -> dict[str, Any]:
+        """Read `episode.json`, checked against its own checksum."""
         path = self.episode_path(key)
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
@@ -330,7 +337,10 @@ class RawStore:
 
     def read_tracks(self, key: EpisodeKey) -> RawTracks:
         """Read the keypoints of an episode after checking every file."""
-        record = self.check(key)
+        return self.tracks_of(key, self.check(key))
+
+    def tracks_of(self, key: EpisodeKey, record: Mapping[str, Any]) -> RawTracks:
+        """Read the keypoints of an episode whose `episode.json` is known; checks nothing."""
         name = f"traj_keypoints/{key.variation}/{key.example}_traj_keypoints.json"
         tracks = json.loads((self.task_dir(key.task_id) / name).read_text(encoding="utf-8"))
         cameras = [Calibration.from_json(record["cameras"][c]) for c in record["track_cams"]]
@@ -375,7 +385,7 @@ class RawStore:
 
     def read_calibration(self, key: EpisodeKey, cam: str, frame: int) -> Calibration:
         """Read a camera's calibration at one frame."""
-        calibration = Calibration.from_json(self._read_record(key)["cameras"][cam])
+        calibration = Calibration.from_json(self.read_record(key)["cameras"][cam])
         if calibration.extrinsics.ndim == 2:
             return calibration
         moved = calibration.extrinsics[frame]
