@@ -67,7 +67,7 @@ def speeds(tracks: Array, frame_period_s: float = FRAME_PERIOD_S) -> Float:
 
 
 def detection_errors(tracks: Array) -> Float:
-    """Give (V, T, K, 2) [px], detected minus exact; NaN outside the image or where not finite."""
+    """Give (V, T, K, 2) [px], detected minus exact; NaN outside the image or without a detection."""
     errors = tracks[..., UV_DETECTED].astype(np.float64) - tracks[..., UV_EXACT]
     is_usable = (tracks[..., VISIBILITY] > 0) & np.isfinite(errors).all(axis=-1)
     return np.where(is_usable[..., None], errors, np.nan)
@@ -84,7 +84,8 @@ def measure(tracks: Array, frame_period_s: float = FRAME_PERIOD_S) -> Measure:
         Arrays that `merge` puts together. An example's own: frames (1,), extent_m (1, K) diagonal of
         the box that a keypoint moves in, largest_step_m (1, K). Over the data: min_m, max_m (K, 3).
         Counts: finite, moving, inside_two_views, seen_in_two_views (K,) frames; visibility
-        (V, K, 3) frames of each of `STATES`; error_square_px2 and error_count (V,), over both axes.
+        (V, K, 3) frames of each of `STATES`; missed (V,) points inside the image without a detection;
+        error_square_px2 and error_count (V,), over both axes.
     """
     check_tracks(tracks)
     xyz, visibility, errors = positions(tracks), tracks[..., VISIBILITY], detection_errors(tracks)
@@ -102,6 +103,7 @@ def measure(tracks: Array, frame_period_s: float = FRAME_PERIOD_S) -> Measure:
         "visibility": np.stack(states, axis=-1),
         "inside_two_views": ((visibility > 0).sum(axis=0) >= 2).sum(axis=0),
         "seen_in_two_views": ((visibility == 1).sum(axis=0) >= 2).sum(axis=0),
+        "missed": (~np.isfinite(errors[..., 0]) & (visibility > 0)).sum(axis=(1, 2)),
         "error_square_px2": np.nansum(errors**2, axis=(1, 2, 3)),
         "error_count": np.isfinite(errors).sum(axis=(1, 2, 3)),
     }
@@ -135,7 +137,8 @@ def describe(
     groups: dict[str, list[int]] = {}
     for k, name in enumerate(keypoint_names):
         groups.setdefault(name.partition("/")[0], []).append(k)
-    square, count = measured["error_square_px2"], measured["error_count"]
+    square, count = measured["error_square_px2"].sum(), measured["error_count"].sum()
+    missed = measured["missed"].sum()
     return {
         "examples": len(lengths),
         "frames": {
@@ -145,7 +148,8 @@ def describe(
             "max": int(lengths.max()),
         },
         **_shares(measured, list(range(K))),
-        "detection_rms_px": _plain(np.sqrt(square.sum() / count.sum())) if count.sum() else None,
+        "detection_rms_px": float(np.sqrt(square / count)) if count else None,
+        "share_missed": float(missed / (missed + count / 2)) if missed else 0.0,
         "views": {name: _state_shares(measured["visibility"][v].sum(axis=0)) for v, name in enumerate(camera_names)},
         "groups": {
             name: {"keypoints": len(members), **_shares(measured, members)} for name, members in groups.items()

@@ -73,6 +73,18 @@ def test_detection_error_counts_points_in_the_image():
     assert ts.statistics([tracks], NAMES, CAMERAS)["detection_rms_px"] is None
 
 
+def test_missed_detections():
+    tracks = make_tracks(4)
+    tracks[0, 1, :, 2:4] = np.nan
+    tracks[1, 2:, 0, 2:4] = np.nan
+    tracks[1, 3, 0, 7] = 0
+    tracks[2, :, :, 2] = 2
+    assert ts.measure(tracks)["missed"].tolist() == [2, 1, 0]
+    described = ts.statistics([tracks], NAMES, CAMERAS)
+    assert described["share_missed"] == pytest.approx(3 / 23)
+    assert described["detection_rms_px"] == pytest.approx(np.sqrt(8 * 4 / 40))
+
+
 def test_examples_are_told_together_and_no_step_joins_them():
     far = make_tracks(3)
     far[..., 4] += 5
