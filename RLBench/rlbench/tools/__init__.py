@@ -1,0 +1,1 @@
+"""Scripts that write the drawn parts of scenes: meshes and textures."""
