@@ -132,16 +132,17 @@ def open_session(args: argparse.Namespace, unsupervised: bool) -> Session:
     config = apply_flags(load_config(args.cfg), args)
     device = choose_device(config.GPU)
     torch.manual_seed(config.TRAIN.SEED)
-    data = read_formal(find_data(config.OBJ_POSE_DATA.ROOT_DIR, args.cfg))
     section = config.OBJ_POSE_DATA
-    data.require_tasks([*section.train_tasks(), *section.eval_tasks()])
+    tasks = list(dict.fromkeys([*section.train_tasks(), *section.eval_tasks()]))
+    data = read_formal(find_data(section.ROOT_DIR, args.cfg, tasks))
+    data.require_tasks(tasks)
+    logger.info("Data: %s", data.path)
     strangers = [f"T{t}" for t in section.eval_tasks() if t not in section.train_tasks()]
     if strangers and config.NETWORK.TYPE != "triangulation":
         raise ConfigError(
             f"{args.cfg}: OBJ_POSE_DATA.SUBJECTS_TEST has {', '.join(strangers)}, which are not in SUBJECTS_TRAIN; "
             "the model knows the keypoints of the tasks it was trained on"
         )
-    tasks = list(dict.fromkeys([*section.train_tasks(), *section.eval_tasks()]))
     ids = keypoint_ids(data, tasks, section.KEYPOINTS)
     widest = max(sum(name.startswith(f"T{t}/") for name in ids) for t in tasks)
     if section.NUM_JOINTS is not None and widest != section.NUM_JOINTS:

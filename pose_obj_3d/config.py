@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import yaml
 
 from pose_obj_3d.exceptions import ConfigError
+from pose_obj_3d.formal import ARCHIVE_NAME, tasks_in
 
 logger = logging.getLogger(__name__)
 LEGACY_SECTIONS = ("H36M_DATA", "TOTALCAP_DATA", "KTH_DATA", "VIS", "DATA")
@@ -157,7 +158,7 @@ class TrainConfig:
 class DataConfig:
     """Data (section OBJ_POSE_DATA)."""
 
-    ROOT_DIR: str = "./data/RLBench_pose_est_data/sim_all_formal.npz"
+    ROOT_DIR: str = "./data/RLBench_pose_est_data"  # an archive, or a folder of archives
     SUBJECTS_TRAIN: tuple[str, ...] = ("T0",)
     SUBJECTS_TEST: tuple[str, ...] = ()  # SUBJECTS_TRAIN when empty
     KEYPOINTS: tuple[str, ...] = ("waypoints",)  # groups to learn
@@ -293,16 +294,41 @@ def to_yaml(config: Any) -> str:
     return yaml.safe_dump(lists(dataclasses.asdict(config)), sort_keys=True)
 
 
-def find_data(root_dir: str, config_path: Path) -> Path:
-    """Resolve OBJ_POSE_DATA.ROOT_DIR: from the config's folder, from `pose_obj_3d`, from the working directory."""
+def find_data(root_dir: str, config_path: Path, tasks: typing.Sequence[int]) -> Path:
+    """Resolve OBJ_POSE_DATA.ROOT_DIR: from the config's folder, from `pose_obj_3d`, from the working directory.
+
+    In a folder, `sim_all_formal.npz` comes first, then the other archives by name: the first one that holds
+    all of `tasks` is taken.
+
+    Raises:
+        ConfigError: There is no such file or folder, or no archive of the folder holds the tasks.
+    """
     given = Path(root_dir).expanduser()
     places = [given] if given.is_absolute() else [config_path.resolve().parent / given, PACKAGE_DIR / given, given]
     for place in places:
-        file = place / "sim_all_formal.npz" if place.is_dir() else place
-        if file.is_file():
-            return file
+        if place.is_file():
+            return place
+        archives = sorted(place.glob("*.npz"), key=lambda p: (p.name != ARCHIVE_NAME, p.name))
+        if archives:
+            return _first_with(archives, tasks, config_path)
     looked = ", ".join(str(p) for p in places)
     raise ConfigError(
         f"{config_path}: OBJ_POSE_DATA.ROOT_DIR {root_dir!r}: no such file (looked at {looked}); "
         "generate data, then run convert_data_to_3D_pose_estimation.sh"
     )
+
+
+def _first_with(archives: list[Path], tasks: typing.Sequence[int], config_path: Path) -> Path:
+    held = {path: tasks_in(path) for path in archives}
+    for path, there in held.items():
+        if set(tasks) <= set(there):
+            return path
+    listed = "; ".join(f"{path.name} holds {_subjects(there)}" for path, there in held.items())
+    raise ConfigError(
+        f"{config_path}: no archive in {archives[0].parent} holds {_subjects(tasks)} together ({listed}); generate and "
+        "convert them, or change OBJ_POSE_DATA.SUBJECTS_TRAIN/SUBJECTS_TEST"
+    )
+
+
+def _subjects(tasks: typing.Sequence[int]) -> str:
+    return ", ".join(f"T{t}" for t in tasks) or "no tasks"

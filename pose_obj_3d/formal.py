@@ -39,11 +39,12 @@ import numpy.typing as npt
 
 from pose_obj_3d.exceptions import FormalError
 
+ARCHIVE_NAME = "sim_all_formal.npz"
 CURRENT_VERSION = 1
 NUM_CHANNELS = 8
-UV_EXACT = slice(0, 2)  # exact projection [px]
+UV_EXACT = slice(0, 2)  # exact projection [px], rounded to 1/1024 px
 UV_DETECTED = slice(2, 4)  # detector-like 2D [px], rounded to 1/16 px; both NaN = no detection
-XYZ_WORLD = slice(4, 7)  # [m], the same in every view
+XYZ_WORLD = slice(4, 7)  # [m], the same in every view, rounded to 2^-17 m
 VISIBILITY = 7  # 1 seen; 0.5 in the image but hidden; 0 outside the image or behind the camera
 CHANNELS = ("u_exact", "v_exact", "u_detected", "v_detected", "x", "y", "z", "visibility")
 SPLIT_NAMES = ("train", "val", "test")
@@ -159,7 +160,8 @@ def write_formal(
         extrinsics: (V, 3, 4), world to camera, [m].
     """
     path = Path(path)
-    arrays = {f"T{t}/exemple_{n}": np.asarray(x) for t, xs in tracks.items() for n, x in enumerate(xs)}
+    # Column order puts the views' equal coordinates side by side: a quarter smaller when compressed.
+    arrays = {f"T{t}/exemple_{n}": np.asfortranarray(x) for t, xs in tracks.items() for n, x in enumerate(xs)}
     full = complete_meta(path, meta, {t: len(xs) for t, xs in tracks.items()})
     K, E = np.asarray(intrinsics, np.float64), np.asarray(extrinsics, np.float64)
     _validate(path, {t: list(xs) for t, xs in tracks.items()}, full, K, E)
@@ -188,6 +190,20 @@ def complete_meta(path: Path, meta: Mapping[str, Any], counts: Mapping[int, int]
     if not full.get("split"):
         full["split"] = {f"T{t}": make_split(n, f"{path}: T{t}") for t, n in counts.items()}
     return full
+
+
+def tasks_in(path: Path) -> list[int]:
+    """List the task ids of an archive without reading its tracks.
+
+    Raises:
+        FormalError: It is not an npz archive.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            matches = [_EXAMPLE.fullmatch(name) for name in archive.files]
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise FormalError(f"{path}: not a readable npz archive ({error}); convert the data again") from error
+    return sorted({int(match[1]) for match in matches if match})
 
 
 def read_formal(path: str | Path) -> FormalData:

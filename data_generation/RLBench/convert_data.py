@@ -4,6 +4,7 @@ python convert_data.py --path_dataset data/my_expe --path_dataset_config dataset
 """
 
 import argparse
+import hashlib
 import json
 import logging
 import os
@@ -27,7 +28,7 @@ from data_generation.RLBench.dataset_config import (
     load_config,
 )
 from data_generation.RLBench.errors import ConfigError, DataGenerationError, StoreError
-from data_generation.RLBench.keypoint_tracks import RANGES, DetectorNoise, assemble, detect
+from data_generation.RLBench.keypoint_tracks import RANGES, DetectorNoise, assemble, detect, rounded
 from data_generation.RLBench.raw_store import MODES, RawStore, RawTracks
 from data_generation.RLBench.whole_files import write_whole
 from pose_obj_3d.exceptions import PoseObj3DError
@@ -38,6 +39,7 @@ from rlbench.cameras import project_views
 logger = logging.getLogger("convert_data")
 
 OUTPUT = REPOSITORY / "pose_obj_3d" / "data" / "RLBench_pose_est_data" / "sim_all_formal.npz"
+CHECKSUMS = "SHA256SUMS"
 FRAME_PERIOD = 0.05  # [s]
 
 
@@ -112,10 +114,27 @@ def convert(store: RawStore, config: DatasetConfig, noise: DetectorNoise, output
     for left in output.parent.glob(f".{output.name}.*.tmp"):  # of a killed conversion
         left.unlink()
     meta = _meta(store, raw, first, noise, output)
+    if not config.cams:
+        del meta["image_pattern"]
+    keep_shipped(output)
     meta["source_seeds"] = {"seed": marker["seed"], "mode": store.mode, **meta["source_seeds"]}
     write_formal(output, tracks, meta, first.intrinsics, first.extrinsics)
     counts = ", ".join(f"T{t} {len(x)} examples" for t, x in tracks.items())
     return f"{counts}, {len(first.track_cams)} views written to {output}"
+
+
+def keep_shipped(output: Path) -> None:
+    """Keep a copy of the archive at `output` if it is one that ships with the project.
+
+    `CHECKSUMS` beside it lists those; training finds their tasks in the copy as well.
+    """
+    listed = output.with_name(CHECKSUMS)
+    if not (output.is_file() and listed.is_file()):
+        return
+    if hashlib.sha256(output.read_bytes()).hexdigest() in listed.read_text().split():
+        copy = output.with_stem(f"{output.stem}_shipped")
+        write_whole(copy, output.read_bytes())
+        logger.info("the data set that came with the project is kept as %s", copy)
 
 
 def requested_tasks(store: RawStore, config: DatasetConfig) -> list[int]:
@@ -178,9 +197,10 @@ def check_one_rig(raw: Mapping[int, Sequence[RawTracks]]) -> RawTracks:
 
 
 def _example(episode: RawTracks, n: int, width: int, noise: DetectorNoise) -> np.ndarray:
-    uv, _ = project_views(episode.xyz, episode.intrinsics, episode.extrinsics)
+    xyz = rounded(episode.xyz)
+    uv, _ = project_views(xyz, episode.intrinsics, episode.extrinsics)
     detected = detect(uv, episode.visibility, width, episode.key.task_id, n, noise)
-    return assemble(uv, detected, episode.xyz, episode.visibility)
+    return assemble(uv, detected, xyz, episode.visibility)
 
 
 def _meta(

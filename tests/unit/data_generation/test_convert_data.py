@@ -1,3 +1,4 @@
+import hashlib
 import json
 import os
 import subprocess
@@ -63,7 +64,7 @@ def test_archive_holds_projection_truth_and_visibility(tmp_path, raw):
         P = data.intrinsics @ data.extrinsics
         uvw = np.einsum("vij,tkj->vtki", P, np.insert(episode.xyz, 3, 1, axis=-1))
         np.testing.assert_allclose(track[..., :2], uvw[..., :2] / uvw[..., 2:], atol=1e-3)
-        np.testing.assert_allclose(track[0, ..., 4:7], episode.xyz, atol=1e-6)
+        np.testing.assert_allclose(track[0, ..., 4:7], episode.xyz, atol=2**-18)
         np.testing.assert_array_equal(track[..., 7], episode.visibility)
     assert data.split(0) == {"train": [0, 1], "val": [2], "test": [3]}
     assert data.meta["sources"]["T0"][1] == {"variation": 1, "example": 0}
@@ -85,6 +86,28 @@ def test_the_config_sets_the_detector_and_flags_override_it(tmp_path, raw):
     missing = np.isnan(np.concatenate([x[..., 2] for x in data.tracks[0]], axis=1))
     assert 0.2 < missing[0].mean() < 0.8
     assert not missing[1:].any()
+
+
+def test_a_shipped_archive_is_kept_under_another_name(tmp_path, raw):
+    store, config = raw()
+    output = tmp_path / "out" / "x.npz"
+    assert convert(store, config, output, "--noise_seed", "5") == 0
+    shipped = output.read_bytes()
+    assert convert(store, config, output) == 0
+    assert [p.name for p in output.parent.iterdir()] == ["x.npz"]
+    output.write_bytes(shipped)
+    sums = f"{hashlib.sha256(shipped).hexdigest()}  x.npz\n"
+    (output.parent / "SHA256SUMS").write_text(sums)
+    for _ in range(2):
+        assert convert(store, config, output) == 0
+        assert (output.parent / "x_shipped.npz").read_bytes() == shipped
+        assert output.read_bytes() != shipped
+
+
+def test_without_images_no_pattern_is_stored(tmp_path, raw):
+    store, config = raw(cams=[])
+    assert convert(store, config, tmp_path / "x.npz") == 0
+    assert "image_pattern" not in read_formal(tmp_path / "x.npz").meta
 
 
 def test_converting_twice_gives_the_same_arrays(tmp_path, raw):

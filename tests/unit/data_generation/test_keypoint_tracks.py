@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from data_generation.RLBench.keypoint_tracks import DetectorNoise, assemble, detect
+from data_generation.RLBench.keypoint_tracks import DetectorNoise, assemble, detect, rounded
 
 V, T, K = 3, 4000, 2
 UV = np.random.default_rng(0).uniform(0, 256, (V, T, K, 2))
@@ -97,9 +97,16 @@ def test_channels():
     x = assemble(uv, detected, xyz, visibility)
     assert x.shape == (V, 4, K, 8)
     assert x.dtype == np.float32
-    np.testing.assert_array_equal(x[..., 0:2], uv.astype(np.float32))
+    assert np.abs(x[..., 0:2] - uv).max() <= 1 / 2048 + 1e-5
+    np.testing.assert_array_equal(x[..., 0:2] * 1024, np.rint(x[..., 0:2] * 1024))
     np.testing.assert_array_equal(x[..., 2:4], detected.astype(np.float32))
     np.testing.assert_array_equal(x[1, ..., 4:7], xyz)
     assert (x[..., 7] == 0.5).all()
     with pytest.raises(ValueError, match="xyz must have shape"):
         assemble(uv, detected, xyz[:3], visibility)
+
+
+def test_positions_are_rounded_to_micrometres():
+    xyz = np.random.default_rng(1).uniform(-2, 2, (50, 3))
+    assert np.abs(rounded(xyz) - xyz).max() <= 2**-18
+    np.testing.assert_array_equal(rounded(xyz), rounded(xyz).astype(np.float32))

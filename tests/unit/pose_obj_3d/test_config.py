@@ -6,7 +6,7 @@ import logging
 import pytest
 import yaml
 
-from pose_obj_3d.config import PACKAGE_DIR, Config, load_config, to_dict, to_yaml
+from pose_obj_3d.config import PACKAGE_DIR, Config, find_data, load_config, to_dict, to_yaml
 from pose_obj_3d.datasets import make_rig
 from pose_obj_3d.exceptions import ConfigError
 from pose_obj_3d.formal import read_formal
@@ -72,3 +72,20 @@ def test_resolved_config_loads_to_itself(tmp_path):
 @pytest.mark.parametrize("path", sorted((PACKAGE_DIR / "cfg").rglob("*.yaml")), ids=lambda p: p.name)
 def test_every_config_of_the_package_loads(path):
     assert load_config(path).NETWORK.TEMPORAL_LENGTH == 7
+
+
+def test_a_folder_of_archives_gives_the_first_that_holds_the_tasks(tmp_path):
+    folder = tmp_path / "data"
+    write_scene(folder / "sim_all_formal.npz", tasks=(9, 12))
+    write_scene(folder / "more.npz", tasks=(0, 8, 9))
+
+    def found(*tasks):
+        return find_data(str(folder), tmp_path / "c.yaml", tasks).name
+
+    assert found(9) == found(12, 9) == "sim_all_formal.npz"
+    assert found(0) == found(0, 9) == "more.npz"
+    with pytest.raises(ConfigError, match=r"no archive in .* holds T0, T12 together \(sim_all_formal.npz holds T9, T12; more"):
+        found(0, 12)
+    assert find_data(str(folder / "more.npz"), tmp_path / "c.yaml", [12]).name == "more.npz"
+    with pytest.raises(ConfigError, match="no such file"):
+        find_data(str(tmp_path / "nowhere"), tmp_path / "c.yaml", [0])
