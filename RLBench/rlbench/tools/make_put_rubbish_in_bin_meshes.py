@@ -211,11 +211,13 @@ def calyx() -> Mesh:
         thick = np.array([0.0014, 0.0, 0.0])
         rows = [middle + width[:, None] * side, middle + thick, middle - width[:, None] * side]
         parts.append((np.stack(rows, axis=1).reshape(-1, 3), grid(3, 3)))
-    stalk = np.array([(0.021, 0.0, 0.0), (0.030, 0.004, 0.003), (0.038, 0.009, 0.006)])
+    stalk = np.array(
+        [(0.021, 0, 0), (0.030, 0.004, 0.003), (0.038, 0.009, 0.006), (0.0382, 0.009, 0.006)]
+    )
     phi = 2 * np.pi * np.arange(5) / 5
     circle = np.stack([0 * phi, np.cos(phi), np.sin(phi)], axis=1)
-    points = stalk[:, None] + np.array([0.0032, 0.0024, 0.0022])[:, None, None] * circle
-    parts.append((points.reshape(-1, 3), grid(3, 5)))
+    points = stalk[:, None] + np.array([0.0038, 0.0024, 0.0022, 0.0001])[:, None, None] * circle
+    parts.append((points.reshape(-1, 3), grid(4, 5)))
     return upright_tomato(join(*parts))
 
 
