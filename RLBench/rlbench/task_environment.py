@@ -69,6 +69,26 @@ class TaskEnvironment:
         """Names of the recorded keypoints, `<group>/<name>`."""
         return list(self._recorder.keypoints.names)
 
+    @property
+    def waypoint_names(self) -> list[str]:
+        """Names of the scene's waypoints in number order."""
+        return list(self._recorder.waypoints)
+
+    @property
+    def object_names(self) -> list[str]:
+        """Names of all objects of the scene, the robot's and the base scene's too."""
+        return self._scene.engine.object_names()
+
+    @property
+    def track_cams(self) -> tuple[str, ...]:
+        """Names of the cameras whose view of the keypoints is computed."""
+        return self._recorder.track_cams
+
+    @property
+    def refusals(self) -> list[str]:
+        """Why placements of the last episode were refused, one line each."""
+        return list(self._scene.refusals)
+
     def _sequence(self, seed: int, example: int, attempt: int) -> np.random.SeedSequence:
         key = (task_id(self.get_name()), self._variation, example, attempt)
         return np.random.SeedSequence(seed, spawn_key=key)

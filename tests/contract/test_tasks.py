@@ -7,6 +7,7 @@ from rlbench.backend.exceptions import DemoError, TaskEnvironmentError, TaskNotA
 from rlbench.environment import Environment
 from rlbench.observation_config import ObservationConfig
 from rlbench.tasks import AVAILABLE, FS95_V1, get_task_class, task_id
+from rlbench.tools.task_validator import validate
 
 GROUPS = ("waypoints", "objects", "boxes", "robot")
 
@@ -18,22 +19,21 @@ def load(name, **kwargs):
 
 
 @pytest.mark.parametrize("name", AVAILABLE)
-def test_demonstrations_succeed_and_see_their_keypoints(name):
+def test_the_validator_finds_no_problem(name):
+    report = validate(name, episodes=10, seed=1000)
+    assert report.problems(min_success=0.85) == []
+    assert min(k.inside_two for k in report.keypoints.values()) > 0.5
+
+
+@pytest.mark.parametrize("name", AVAILABLE)
+def test_a_demonstration_says_where_it_comes_from(name):
     task = load(name)
-    successes, seeds = 0, range(1000, 1008)
-    for seed in seeds:
-        task.set_variation(seed % task.variation_count())
-        try:
-            demo = task.get_demo(seed, 0)
-        except DemoError:
-            continue
-        successes += 1
-        xyz = np.array([obs.keypoints for obs in demo])
-        assert xyz.shape == (len(demo), len(demo.keypoint_names), 3)
-        assert np.isfinite(xyz).all()
-        assert len(demo.waypoint_frames) == len(task._recorder.waypoints)
-        assert demo.random_seed == [seed, task_id(name), demo.variation, 0, 0]
-    assert successes >= len(seeds) - 1
+    demo = task.get_demos(1)[0]
+    xyz = np.array([obs.keypoints for obs in demo])
+    assert xyz.shape == (len(demo), len(demo.keypoint_names), 3)
+    assert np.isfinite(xyz).all()
+    assert len(demo.waypoint_frames) == len(task.waypoint_names)
+    assert demo.random_seed[:4] == [0, task_id(name), demo.variation, 0]
 
 
 @pytest.mark.parametrize("name", AVAILABLE)

@@ -27,7 +27,12 @@ MAX_REPEATS = 20
 
 
 class Scene:
-    """Runs episodes of one task. `record` is called after every observation step."""
+    """Runs episodes of one task. `record` is called after every observation step.
+
+    Attributes:
+        placements: how many placements the present episode took.
+        refusals: why each refused one of them was refused.
+    """
 
     def __init__(
         self, engine: Engine, robot: Robot, task: Task, static_positions: bool = False
@@ -42,6 +47,7 @@ class Scene:
         task.init_task()
         self._plan_rng = np.random.default_rng(0)
         self.placements = 0
+        self.refusals: list[str] = []
 
     def init_episode(self, variation: int, seed: np.random.SeedSequence) -> list[str]:
         """Reset the simulation and place the task; the result depends on the seed alone.
@@ -57,7 +63,7 @@ class Scene:
         self._plan_rng = np.random.default_rng(plan_seed)
         # RLBench's own task files draw from NumPy's global generator.
         np.random.seed(int(legacy_seed.generate_state(1)[0]))  # noqa: NPY002
-        problems: list[str] = []
+        self.refusals = []
         for self.placements in range(1, MAX_PLACEMENTS + 1):
             self._reset()
             try:
@@ -66,7 +72,7 @@ class Scene:
                 self._check_clear()
                 self._check_waypoints()
             except (BoundaryError, WaypointError) as error:
-                problems.append(str(error))
+                self.refusals.append(str(error))
                 continue
             for _ in range(SETTLE_STEPS):
                 self.engine.step()
@@ -74,7 +80,7 @@ class Scene:
             return descriptions
         raise DemoError(
             f"{self.task.name}, variation {variation}: {MAX_PLACEMENTS} placements failed; "
-            f"the last: {problems[-1]}",
+            f"the last: {self.refusals[-1]}",
             cause="placement",
         )
 

@@ -161,6 +161,10 @@ class MujocoEngine:
         """Return all hinges and slides, the robot's too."""
         return list(self._joints.values())
 
+    def object_names(self) -> list[str]:
+        """Return the names of all body-like objects, in the model's order."""
+        return list(self._objects)
+
     def has(self, name: str) -> bool:
         """Tell whether an object of that name exists."""
         return name in self._objects

@@ -65,6 +65,11 @@ class Recorder:
         self._movable = np.array([s.body for s in movable_shapes(engine)], int)
         self._joints = [j for j in engine.joints() if not j.get_name().startswith("Panda_")]
 
+    @property
+    def track_cams(self) -> tuple[str, ...]:
+        """Names of the track cameras, in the order of `Observation.keypoint_visibility`."""
+        return self._config.track_cams
+
     def close(self) -> None:
         """Free the OpenGL contexts."""
         for renderer in self._renderers.values():

@@ -1,1 +1,1 @@
-"""Scripts that write the drawn parts of scenes: meshes and textures."""
+"""Command-line tools: the task validator, and scripts that write the drawn parts of scenes."""

@@ -1,0 +1,367 @@
+"""Try a task out: every variation, success, reach, time, and what the cameras see of its keypoints.
+
+python -m rlbench.tools.task_validator pick_and_lift --episodes 100
+python -m rlbench.tools.task_validator all --json tasks.json
+"""
+
+import argparse
+import collections
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from rlbench.backend.exceptions import DemoError, RLBenchError, SceneError
+from rlbench.const import DEMO_DT
+from rlbench.demo import Demo
+from rlbench.environment import Environment
+from rlbench.observation_config import KEYPOINT_GROUPS, ObservationConfig
+from rlbench.sim.visibility import HIDDEN, SEEN
+from rlbench.task_environment import TaskEnvironment
+from rlbench.tasks import AVAILABLE, FS95_V1, get_task_class, task_id
+
+MIN_SUCCESS = 0.95
+MIN_INSIDE = 0.95
+"""Share of frames in which a keypoint should be inside at least two images."""
+MIN_SEEN = 0.80
+"""Share of frames in which a keypoint should be seen by at least two cameras."""
+MOVING_SPEED = 0.005
+"""[m/s] above which a keypoint counts as moving."""
+
+
+@dataclass
+class KeypointReport:
+    """What happens to one keypoint, as shares of all frames.
+
+    Attributes:
+        moving: faster than `MOVING_SPEED`.
+        inside_two: inside at least two images.
+        seen_two: seen by at least two cameras.
+        seen: camera -> share of frames in which it sees the keypoint.
+        hidden: camera -> share of frames in which something stands before it.
+    """
+
+    moving: float
+    inside_two: float
+    seen_two: float
+    seen: dict[str, float]
+    hidden: dict[str, float]
+
+
+@dataclass
+class TaskReport:
+    """What a number of episodes showed about a task.
+
+    Attributes:
+        task: name.
+        task_id: id.
+        variations: how many it has.
+        episodes: how many were asked for, at least one of each variation.
+        first_attempt: how many succeeded at the first attempt.
+        succeeded: how many succeeded within `attempts`.
+        attempts: how many attempts an episode was granted.
+        failures: cause -> failed attempts.
+        failed_episodes: `variation/example` of those that never succeeded.
+        refusals: why placements were refused -> how many.
+        placements_per_attempt: placements tried, refused ones included.
+        frames_per_demo: mean.
+        seconds_per_demo: mean time of a successful attempt, without images.
+        is_repeatable: the first episode, made twice, gave the same keypoints.
+        keypoints: name -> report.
+    """
+
+    task: str
+    task_id: int
+    variations: int
+    episodes: int
+    attempts: int
+    first_attempt: int = 0
+    succeeded: int = 0
+    failures: dict[str, int] = field(default_factory=dict)
+    failed_episodes: list[str] = field(default_factory=list)
+    refusals: dict[str, int] = field(default_factory=dict)
+    placements_per_attempt: float = 0.0
+    frames_per_demo: float = 0.0
+    seconds_per_demo: float = 0.0
+    is_repeatable: bool = True
+    keypoints: dict[str, KeypointReport] = field(default_factory=dict)
+
+    def problems(self, min_success: float = MIN_SUCCESS) -> list[str]:
+        """Say what keeps the task from being fit for a data set, one line each."""
+        found = []
+        if self.first_attempt < min_success * self.episodes:
+            found.append(
+                f"{self.first_attempt} of {self.episodes} first attempts succeeded, "
+                f"{min_success:.0%} are wanted; causes: {self.failures}"
+            )
+        if self.failed_episodes:
+            found.append(
+                f"never succeeded in {self.attempts} attempts: {', '.join(self.failed_episodes)}"
+            )
+        if not self.is_repeatable:
+            found.append("the same seed gave two different demonstrations")
+        return found
+
+    def notes(self) -> list[str]:
+        """Name keypoints that cameras see too rarely, one line for each kind."""
+        kinds = (
+            ("inside two images", "inside_two", MIN_INSIDE),
+            ("seen by two cameras", "seen_two", MIN_SEEN),
+        )
+        found = []
+        for what, key, wanted in kinds:
+            weak = {
+                n: share for n, k in self.keypoints.items() if (share := getattr(k, key)) < wanted
+            }
+            if weak:
+                listed = ", ".join(f"{name} {share:.0%}" for name, share in weak.items())
+                found.append(f"{what} in less than {wanted:.0%} of the frames: {listed}")
+        return found
+
+
+def validate(
+    name: str,
+    episodes: int = 20,
+    seed: int = 0,
+    attempts: int = 3,
+    groups: Sequence[str] = ("waypoints", "objects", "robot"),
+) -> TaskReport:
+    """Run episodes of a task, cycling through all its variations.
+
+    Args:
+        name: task name.
+        episodes: how many; at least one of each variation is run whatever it says.
+        seed: of all episodes.
+        attempts: granted to an episode.
+        groups: keypoint groups to watch.
+
+    Raises:
+        TaskNotAvailableError: there is no such task.
+        SceneError: its scene is not valid: an object is missing, a waypoint number is left out.
+    """
+    env = Environment(obs_config=ObservationConfig(keypoints=tuple(groups)))
+    env.launch()
+    try:
+        task = env.get_task(get_task_class(name))
+        check_waypoints(task)
+        return _Trial(task, attempts, seed).run(max(episodes, task.variation_count()))
+    finally:
+        env.shutdown()
+
+
+def check_waypoints(task: TaskEnvironment) -> None:
+    """Check that waypoints are there and numbered without a gap.
+
+    Raises:
+        SceneError: they are not.
+    """
+    there, names = task.waypoint_names, task.object_names
+    numbered = [n for n in names if n.startswith("waypoint") and n[8:].isdigit()]
+    left_over = sorted(set(numbered) - set(there))
+    if not there or left_over:
+        raise SceneError(
+            f"{task.get_name()}: waypoints must be numbered from waypoint0 without a gap, "
+            f"found {', '.join(sorted(numbered)) or 'none'}"
+        )
+
+
+class _Trial:
+    """One validation of one task."""
+
+    def __init__(self, task: TaskEnvironment, attempts: int, seed: int) -> None:
+        self._task, self._attempts, self._seed = task, attempts, seed
+        self._failures: collections.Counter[str] = collections.Counter()
+        self._refusals: collections.Counter[str] = collections.Counter()
+        self._seconds: list[float] = []
+        self._frames: list[int] = []
+        self._placements = self._tries = 0
+        self._visibility: list[np.ndarray] = []
+        self._moving: list[np.ndarray] = []
+
+    def run(self, episodes: int) -> TaskReport:
+        task = self._task
+        variations = task.variation_count()
+        report = TaskReport(
+            task.get_name(), task_id(task.get_name()), variations, episodes, self._attempts
+        )
+        first: Demo | None = None
+        for n in range(episodes):
+            demo = self._episode(report, n % variations, n // variations)
+            first = first or demo
+        report.failures, report.refusals = dict(self._failures), dict(self._refusals)
+        report.placements_per_attempt = self._placements / self._tries
+        if first is not None:
+            report.is_repeatable = self._is_repeatable(first)
+            report.frames_per_demo = float(np.mean(self._frames))
+            report.seconds_per_demo = float(np.mean(self._seconds))
+            report.keypoints = self._keypoints(first.keypoint_names)
+        return report
+
+    def _episode(self, report: TaskReport, variation: int, example: int) -> Demo | None:
+        self._task.set_variation(variation)
+        for attempt in range(self._attempts):
+            start = time.perf_counter()
+            self._tries += 1
+            try:
+                demo = self._task.get_demo(self._seed, example, attempt)
+            except DemoError as error:
+                self._failures[error.cause] += 1
+                continue
+            finally:
+                refusals = self._task.refusals
+                self._refusals.update(refusals)
+                self._placements += len(refusals) + 1
+            self._seconds.append(time.perf_counter() - start)
+            self._watch(demo)
+            report.succeeded += 1
+            report.first_attempt += attempt == 0
+            return demo
+        report.failed_episodes.append(f"{variation}/{example}")
+        return None
+
+    def _watch(self, demo: Demo) -> None:
+        """Keep (V, T, K) visibility and (T, K) motion of a demonstration."""
+        self._frames.append(len(demo))
+        self._visibility.append(np.array([o.keypoint_visibility for o in demo]).transpose(1, 0, 2))
+        xyz = np.array([o.keypoints for o in demo])
+        step = np.linalg.norm(np.diff(xyz, axis=0), axis=-1)
+        still = np.zeros((1, xyz.shape[1]))
+        fastest = np.maximum(np.concatenate([step, still]), np.concatenate([still, step]))
+        self._moving.append(fastest > MOVING_SPEED * DEMO_DT)
+
+    def _is_repeatable(self, first: Demo) -> bool:
+        _, _, variation, example, attempt = first.random_seed
+        self._task.set_variation(variation)
+        again = self._task.get_demo(self._seed, example, attempt)
+        return len(again) == len(first) and all(
+            np.array_equal(a.keypoints, b.keypoints) for a, b in zip(first, again, strict=True)
+        )
+
+    def _keypoints(self, names: Sequence[str]) -> dict[str, KeypointReport]:
+        visibility = np.concatenate(self._visibility, axis=1)  # (V, frames, K)
+        moving = np.concatenate(self._moving)
+        cameras = self._task.track_cams
+        seen, hidden = visibility == SEEN, visibility == HIDDEN
+        inside_two = ((seen | hidden).sum(axis=0) >= 2).mean(axis=0)
+        seen_two = (seen.sum(axis=0) >= 2).mean(axis=0)
+        return {
+            name: KeypointReport(
+                float(moving[:, k].mean()),
+                float(inside_two[k]),
+                float(seen_two[k]),
+                {c: float(seen[v, :, k].mean()) for v, c in enumerate(cameras)},
+                {c: float(hidden[v, :, k].mean()) for v, c in enumerate(cameras)},
+            )
+            for k, name in enumerate(names)
+        }
+
+
+def table(reports: Sequence[TaskReport]) -> str:
+    """Return one Markdown row for each task."""
+    lines = [
+        "| id | task | variations | first attempt | within attempts | placements | frames | "
+        "s per demo | refused placements | failed attempts |",
+        "|---:|---|---:|---:|---:|---:|---:|---:|---|---|",
+    ]
+    for r in reports:
+        refused = "; ".join(f"{n} x {why}" for why, n in _most(r.refusals)) or "-"
+        failed = "; ".join(f"{n} x {why}" for why, n in _most(r.failures)) or "-"
+        lines.append(
+            f"| {r.task_id} | {r.task} | {r.variations} | {r.first_attempt}/{r.episodes} | "
+            f"{r.succeeded}/{r.episodes} | {r.placements_per_attempt:.2f} | {r.frames_per_demo:.1f} | "
+            f"{r.seconds_per_demo:.3f} | {refused} | {failed} |"
+        )
+    return "\n".join(lines)
+
+
+def _most(counts: dict[str, int]) -> list[tuple[str, int]]:
+    return collections.Counter(counts).most_common(3)
+
+
+def keypoint_table(report: TaskReport) -> str:
+    """Return one Markdown row for each keypoint of a task."""
+    if not report.keypoints:
+        return f"{report.task}: no demonstration succeeded, so no keypoint was watched"
+    cameras = list(next(iter(report.keypoints.values())).seen)
+    head = ["keypoint", "moving", "inside two", "seen by two", *(f"{c}: seen" for c in cameras)]
+    rows = [head, ["---", *["---:"] * (len(head) - 1)]]
+    for name, k in report.keypoints.items():
+        shares = (k.moving, k.inside_two, k.seen_two, *k.seen.values())
+        rows.append([name, *(f"{share:.0%}" for share in shares)])
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def resolve(given: Sequence[str]) -> list[str]:
+    """Turn names, ids and `all` into task names.
+
+    Raises:
+        TaskNotAvailableError: one of them is no built-in task.
+    """
+    if list(given) == ["all"]:
+        return list(AVAILABLE)
+    names = [
+        FS95_V1[int(g)] if g.isdigit() and int(g) < len(FS95_V1) else g
+        for g in dict.fromkeys(given)
+    ]
+    for name in names:
+        get_task_class(name)
+    return names
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Give the command's flags."""
+    parser = argparse.ArgumentParser(
+        prog="task_validator", description="Try tasks out: success, reach, time, visibility."
+    )
+    add = parser.add_argument
+    add("tasks", nargs="+", metavar="task", help="names or ids, or `all`")
+    add("--episodes", type=int, default=20, help="episodes of a task, variations cycled (20)")
+    add("--attempts", type=int, default=3, help="attempts granted to an episode (3)")
+    add("--seed", type=int, default=0, help="seed of all episodes (0)")
+    add(
+        "--keypoints", nargs="+", choices=KEYPOINT_GROUPS, default=["waypoints", "objects", "robot"]
+    )
+    add("--min_success", type=float, default=MIN_SUCCESS, help="share of first attempts (0.95)")
+    add("--json", type=Path, help="also write everything as JSON")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command: 0 when all tasks are fit, 1 when one is not, 2 for a user's error."""
+    args = build_parser().parse_args(argv)
+    for flag in ("episodes", "attempts"):
+        if getattr(args, flag) < 1:
+            return _refuse(f"--{flag} must be at least 1, got {getattr(args, flag)}")
+    if args.seed < 0 or not 0 <= args.min_success <= 1:
+        return _refuse("--seed must be at least 0 and --min_success in [0, 1]")
+    reports = []
+    try:
+        for name in resolve(args.tasks):
+            reports.append(validate(name, args.episodes, args.seed, args.attempts, args.keypoints))
+            print(keypoint_table(reports[-1]), end="\n\n", flush=True)
+    except RLBenchError as error:
+        return _refuse(str(error))
+    print(table(reports))
+    for report in reports:
+        for line in report.notes():
+            print(f"note: {report.task}: {line}")
+    problems = [f"{r.task}: {p}" for r in reports for p in r.problems(args.min_success)]
+    for problem in problems:
+        print(f"problem: {problem}")
+    if args.json:
+        text = json.dumps([asdict(r) for r in reports], indent=1)
+        args.json.write_text(f"{text}\n", encoding="utf-8")
+    return 1 if problems else 0
+
+
+def _refuse(message: str) -> int:
+    print(f"task_validator: {message}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

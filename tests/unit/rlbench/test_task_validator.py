@@ -1,0 +1,92 @@
+"""The validator counts what happened, and refuses scenes and flags that are wrong."""
+
+import json
+
+import pytest
+
+from rlbench.backend.exceptions import DemoError, SceneError
+from rlbench.task_environment import TaskEnvironment
+from rlbench.tools import task_validator as tv
+
+
+def test_a_report_covers_every_variation():
+    report = tv.validate("reach_target", episodes=3)
+    assert report.episodes == report.variations == 20
+    assert report.first_attempt == report.succeeded == 20
+    assert report.is_repeatable
+    assert report.placements_per_attempt >= 1
+    target = report.keypoints["waypoints/waypoint0"]
+    assert target.moving == 0
+    assert set(target.seen) == {"left_shoulder", "right_shoulder", "overhead", "front"}
+    assert 0 < target.seen_two <= target.inside_two <= 1
+    assert report.keypoints["robot/tip"].moving > 0.8
+    assert report.problems() == []
+
+
+def test_failures_are_counted_by_cause_and_retried(monkeypatch):
+    demo = TaskEnvironment.get_demo
+
+    def flaky(self, seed, example, attempt=0):
+        if example == 1 or (example == 2 and attempt == 0):
+            raise DemoError("no", cause="test")
+        return demo(self, seed, example, attempt)
+
+    monkeypatch.setattr(TaskEnvironment, "get_demo", flaky)
+    report = tv.validate("close_fridge", episodes=4, attempts=2)
+    assert (report.first_attempt, report.succeeded) == (2, 3)
+    assert report.failures == {"test": 3}
+    assert report.failed_episodes == ["0/1"]
+    problems = report.problems()
+    assert "2 of 4 first attempts succeeded, 95% are wanted; causes: {'test': 3}" in problems[0]
+    assert problems[1] == "never succeeded in 2 attempts: 0/1"
+
+
+def test_a_task_that_never_succeeds_still_has_a_report(monkeypatch, capsys):
+    def fails(self, seed, example, attempt=0):
+        raise DemoError("no", cause="test")
+
+    monkeypatch.setattr(TaskEnvironment, "get_demo", fails)
+    assert tv.main(["8", "--episodes", "2"]) == 1
+    out = capsys.readouterr().out
+    assert "no demonstration succeeded" in out
+    assert "problem: close_fridge: 0 of 2 first attempts" in out
+
+
+def test_command_writes_tables_and_json(tmp_path, capsys):
+    path = tmp_path / "r.json"
+    assert tv.main(["8", "--episodes", "3", "--json", str(path)]) == 0
+    out = capsys.readouterr().out
+    assert "| 8 | close_fridge | 1 | 3/3 | 3/3 |" in out
+    assert "| waypoints/waypoint1 | 0% |" in out
+    assert "note: close_fridge: seen by two cameras in less than 80% of the frames:" in out
+    values = json.loads(path.read_text())
+    assert values[0]["keypoints"]["objects/door_top"]["moving"] > 0.2
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["nothing"], "'nothing' is not built in"),
+        (["99"], "'99' is not built in"),
+        (["8", "--episodes", "0"], "--episodes must be at least 1, got 0"),
+        (["8", "--min_success", "2"], "--min_success in [0, 1]"),
+    ],
+)
+def test_user_errors_are_one_line(argv, message, capsys):
+    assert tv.main(argv) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1
+    assert message in lines[0]
+
+
+@pytest.mark.parametrize("there", [[], ["waypoint0"]])
+def test_waypoints_with_a_gap_are_refused(there):
+    class Fake:
+        waypoint_names = there
+        object_names = (*there, "waypoint2", "waypoint_helper")
+
+        def get_name(self):
+            return "fake"
+
+    with pytest.raises(SceneError, match=r"fake: waypoints must be numbered .*waypoint2"):
+        tv.check_waypoints(Fake())
