@@ -103,14 +103,14 @@ def convert(store: RawStore, config: DatasetConfig, noise: DetectorNoise, output
     marker = store.marker()
     raw = read_all(store, requested_tasks(store, config))
     first = check_one_rig(raw)
-    stats = dataset_stats.dataset_stats(store, raw)
-    write_whole(store.root / dataset_stats.NAME, f"{json.dumps(stats, indent=1)}\n".encode())
-    logger.info("statistics written to %s", store.root / dataset_stats.NAME)
     width = first.image_size[0]
     tracks = {
         t: [_example(e, n, width, noise) for n, e in enumerate(episodes)]
         for t, episodes in raw.items()
     }
+    stats = dataset_stats.dataset_stats(store, raw, tracks)
+    write_whole(store.root / dataset_stats.NAME, f"{json.dumps(stats, indent=1)}\n".encode())
+    logger.info("statistics written to %s", store.root / dataset_stats.NAME)
     for left in output.parent.glob(f".{output.name}.*.tmp"):  # of a killed conversion
         left.unlink()
     meta = _meta(store, raw, first, noise, output)

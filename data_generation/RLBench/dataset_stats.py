@@ -1,56 +1,45 @@
-"""Statistics of a raw data set: lengths, ranges of motion, visibility. Written as JSON."""
+"""Statistics of a raw data set: lengths, motion, visibility, states of the arm. Written as JSON."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from data_generation.RLBench.raw_store import RawStore, RawTracks
+from data_generation.RLBench.track_statistics import statistics
 
 NAME = "dataset_stats.json"
-MOVING_SPEED = 0.005  # [m/s]
-FRAME_PERIOD = 0.05  # [s]
 
 
-def dataset_stats(store: RawStore, tracks: Mapping[int, Sequence[RawTracks]]) -> dict[str, Any]:
-    """Give the statistics of every task, by task id as text."""
-    return {str(task_id): _task_stats(store, episodes) for task_id, episodes in tracks.items()}
+def dataset_stats(
+    store: RawStore,
+    raw: Mapping[int, Sequence[RawTracks]],
+    tracks: Mapping[int, Sequence[npt.NDArray[np.float32]]],
+) -> dict[str, Any]:
+    """Give the statistics of every task, by task id as text.
+
+    Args:
+        store: Where the episodes lie.
+        raw: Task id -> its episodes.
+        tracks: Task id -> their tracks, each (V, T, K, 8).
+
+    Returns:
+        For each task `track_statistics.statistics` (shares of moving, seen and hidden frames by group and
+        keypoint among them), name, variations, and mean and standard deviation of the arm's states.
+    """
+    return {str(t): _task_stats(store, episodes, tracks[t]) for t, episodes in raw.items()}
 
 
-def _task_stats(store: RawStore, episodes: Sequence[RawTracks]) -> dict[str, Any]:
-    lengths = np.array([e.xyz.shape[0] for e in episodes])
+def _task_stats(
+    store: RawStore, episodes: Sequence[RawTracks], tracks: Sequence[npt.NDArray[np.float32]]
+) -> dict[str, Any]:
     states = np.concatenate([store.read_array(e.key, "ee_state") for e in episodes])
-    names = episodes[0].keypoint_names
-    xyz = np.concatenate([e.xyz for e in episodes])  # (frames, K, 3)
-    seen = np.concatenate([e.visibility for e in episodes], axis=1)  # (V, frames, K)
-    usable = (seen > 0).sum(axis=0) >= 2
-    steps = np.concatenate([np.diff(e.xyz, axis=0) for e in episodes])
-    moving = np.linalg.norm(steps, axis=-1) > MOVING_SPEED * FRAME_PERIOD
-    share_moving = moving.mean(axis=0) if len(moving) else np.zeros(len(names))
+    first = episodes[0]
     return {
-        "name": episodes[0].task_name,
-        "episodes": len(episodes),
+        "name": first.task_name,
         "variations": sorted({e.key.variation for e in episodes}),
-        "frames": {"total": int(lengths.sum()), **_spread(lengths)},
+        **statistics(tracks, first.keypoint_names, first.track_cams),
         "ee_state_mean": states.mean(axis=0).tolist(),
         "ee_state_std": states.std(axis=0).tolist(),
-        "keypoints": {
-            name: {
-                "min_m": xyz[:, k].min(axis=0).tolist(),
-                "max_m": xyz[:, k].max(axis=0).tolist(),
-                "share_moving": float(share_moving[k]),
-                "share_seen_by_two_views": float(usable[:, k].mean()),
-            }
-            for k, name in enumerate(names)
-        },
-        "share_visible": {c: float((seen[v] == 1).mean()) for v, c in enumerate(episodes[0].track_cams)},
-    }
-
-
-def _spread(values: np.ndarray) -> dict[str, float]:
-    return {
-        "min": float(values.min()),
-        "median": float(np.median(values)),
-        "mean": float(values.mean()),
-        "max": float(values.max()),
     }

@@ -71,7 +71,11 @@ def test_archive_holds_projection_truth_and_visibility(tmp_path, raw):
     pattern = data.meta["image_pattern"].format(task=0, camera="left", variation=1, example=0, frame=2)
     assert (data.path.parent / pattern).is_file()
     stats = json.loads((store.root / "dataset_stats.json").read_text())
-    assert stats["0"]["episodes"] == 4
+    assert stats["0"]["examples"] == 4
+    assert stats["0"]["variations"] == [0, 1]
+    assert set(stats["0"]["groups"]) == {name.split("/")[0] for name in fake_source.NAMES}
+    for shares in (*stats["0"]["groups"].values(), *stats["0"]["keypoints"].values()):
+        assert 0 <= shares["share_moving"] <= 1
 
 
 def test_the_config_sets_the_detector_and_flags_override_it(tmp_path, raw):
