@@ -15,24 +15,23 @@ import numpy.typing as npt
 MESHES = Path(__file__).resolve().parent.parent / "task_mjcf" / "meshes"
 NOTE = "take_money_out_safe_note.png"
 WIDTH, HEIGHT = 48, 112  # [px], the note's short and long side: 53 x 125 mm
-PAPER, PRINT, INK = (186, 198, 160), (96, 116, 80), (30, 40, 30)
+PAPER, PRINT, INK = (170, 184, 136), (122, 138, 104), (34, 42, 34)
 Image = npt.NDArray[np.uint8]
 
 
 def draw_note() -> Image:
-    """Return the (HEIGHT, WIDTH, 3) picture: frame, guilloche bars, an oval with a bust."""
+    """Return the (HEIGHT, WIDTH, 3) picture: frame, bars, an oval with a bust."""
     y, x = np.mgrid[:HEIGHT, :WIDTH]
     edge = np.minimum(np.minimum(x, WIDTH - 1 - x), np.minimum(y, HEIGHT - 1 - y))
     u, v = x - (WIDTH - 1) / 2, y - (HEIGHT - 1) / 2  # from the middle, across and along
     image = np.empty((HEIGHT, WIDTH, 3), np.uint8)
     image[:] = PAPER
-    image[(edge >= 2) & (edge < 6)] = INK
-    field = edge >= 8
-    image[field & ((np.abs(v).astype(int) // 3) % 2 == 0)] = PRINT
-    image[field & (np.abs(v) > 26) & (np.abs(v) < 40) & (x % 6 < 4)] = INK
-    oval = (u / 15) ** 2 + (v / 21) ** 2
-    image[oval < 1.2] = INK
-    image[oval < 1.0] = PAPER
+    image[edge >= 5] = INK
+    bars = (x % 10 < 3) | ((np.abs(v) > 27) & (y % 12 < 4))
+    image[(edge >= 9) & bars] = PRINT
+    oval = (u / 13) ** 2 + (v / 19) ** 2
+    image[oval < 1.3] = PAPER
+    image[oval < 1.0] = PRINT
     bust = ((u / 6) ** 2 + ((v + 5) / 8) ** 2 < 1) | ((u / 11) ** 2 + ((v - 14) / 9) ** 2 < 1)
     image[bust & (oval < 1.0)] = INK
     return image
