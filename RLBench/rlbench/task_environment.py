@@ -79,6 +79,10 @@ class TaskEnvironment:
         """Names of all objects of the scene, the robot's and the base scene's too."""
         return self._scene.engine.object_names()
 
+    def object_name(self, handle: int) -> str:
+        """Return the name of the object that segmentation images show as `handle`."""
+        return self._scene.engine.object_of_body(handle).get_name()
+
     @property
     def track_cams(self) -> tuple[str, ...]:
         """Names of the cameras whose view of the keypoints is computed."""

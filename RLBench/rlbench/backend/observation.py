@@ -47,6 +47,7 @@ class Observation:
         misc: calibration of each camera as upstream writes it.
         keypoints: (K, 3) [m], world; names are in `Demo.keypoint_names`.
         keypoint_visibility: (V, K) 1 seen, 0.5 hidden, 0 out of the image.
+        keypoint_hiders: (V, K) handle of the object that hides the keypoint, -1 where none does.
         obj_annotations: objects, waypoints and joints of this frame.
     """
 
@@ -62,6 +63,7 @@ class Observation:
     task_low_dim_state: Floats
     keypoints: Floats
     keypoint_visibility: npt.NDArray[np.float32]
+    keypoint_hiders: npt.NDArray[np.int32]
     obj_annotations: dict[str, Any]
     misc: dict[str, Any] = field(default_factory=dict)
 

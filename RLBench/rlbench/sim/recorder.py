@@ -81,7 +81,7 @@ class Recorder:
         robot, data = self._robot, self._engine.data
         xyz = self.keypoints.positions(self._engine)
         uv, depth = cameras.project_views(xyz[None], self._K, self._E)
-        visibility = keypoint_visibility(
+        visibility, hiders = keypoint_visibility(
             self._engine.model,
             data,
             xyz,
@@ -105,6 +105,7 @@ class Recorder:
             task_low_dim_state=self._low_dim_state(),
             keypoints=xyz,
             keypoint_visibility=visibility,
+            keypoint_hiders=hiders,
             obj_annotations=self._annotations(),
             misc=self._misc(),
         )

@@ -22,7 +22,7 @@ def keypoint_visibility(
     uv: npt.ArrayLike,
     depth: npt.ArrayLike,
     image_size: tuple[int, int],
-) -> npt.NDArray[np.float32]:
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]:
     """Tell how each camera sees each keypoint.
 
     A keypoint is hidden when the ray from the camera meets drawn geometry (groups 0-2, not
@@ -41,7 +41,8 @@ def keypoint_visibility(
         image_size: (height, width) [px].
 
     Returns:
-        (V, K) float32: 1 seen, 0.5 inside the image but hidden, 0 outside or behind the camera.
+        (V, K) float32: 1 seen, 0.5 inside the image but hidden, 0 outside or behind the camera;
+        (V, K) int32: the body that hides the keypoint, -1 where none does.
     """
     xyz = np.asarray(xyz, dtype=np.float64)
     centres = np.asarray(camera_positions, dtype=np.float64)
@@ -50,6 +51,7 @@ def keypoint_visibility(
     # Pixel i covers [i, i + 1); comparisons with NaN are false, so unknown points are outside.
     is_inside = ((uv >= 0) & (uv < height_width[::-1])).all(axis=-1) & (np.asarray(depth) > 0)
     result = np.where(is_inside, SEEN, OUTSIDE).astype(np.float32)
+    hiders = np.full(result.shape, -1, np.int32)
     for owner in np.unique(owners[is_inside.any(axis=0)]):
         own_geoms = _fixed_geoms(model, int(owner))
         # One body at most can be left out of `mj_ray`; a group can hold them all meanwhile.
@@ -57,11 +59,13 @@ def keypoint_visibility(
         model.geom_group[own_geoms] = _LEFT_OUT
         try:
             for v, k in zip(*np.nonzero(is_inside & (owners == owner)), strict=True):
-                if _is_hidden(model, data, centres[v], xyz[k]):
+                geom = _first_before(model, data, centres[v], xyz[k])
+                if geom >= 0:
                     result[v, k] = HIDDEN
+                    hiders[v, k] = model.geom_bodyid[geom]
         finally:
             model.geom_group[own_geoms] = groups
-    return result
+    return result, hiders
 
 
 def _fixed_geoms(model: mujoco.MjModel, body: int) -> npt.NDArray[np.intp]:
@@ -79,15 +83,15 @@ def _fixed_geoms(model: mujoco.MjModel, body: int) -> npt.NDArray[np.intp]:
     return found
 
 
-def _is_hidden(
+def _first_before(
     model: mujoco.MjModel, data: mujoco.MjData, centre: Floats, point: Floats
-) -> bool:
+) -> int:
+    """Return the first drawn geom between a camera and a point, -1 where there is none."""
     ray = point - centre
     distance = float(np.linalg.norm(ray))
     if distance <= TOLERANCE:
-        return False
+        return -1
+    geom = np.full(1, -1, np.int32)
     # `mj_ray`, one by one: `mj_multiRay` gives wrong hits when some geoms are only drawn.
-    hit = mujoco.mj_ray(
-        model, data, centre, ray / distance, _DRAWN_GROUPS, 1, -1, np.zeros(1, np.int32)
-    )
-    return bool(0 <= hit <= distance - TOLERANCE)
+    hit = mujoco.mj_ray(model, data, centre, ray / distance, _DRAWN_GROUPS, 1, -1, geom)
+    return int(geom[0]) if 0 <= hit <= distance - TOLERANCE else -1

@@ -43,6 +43,8 @@ class KeypointReport:
         seen_two: seen by at least two cameras.
         seen: camera -> share of frames in which it sees the keypoint.
         hidden: camera -> share of frames in which something stands before it.
+        hidden_by: what stands before it (`robot` for all parts of the arm) -> share of all pairs of
+            frame and camera.
     """
 
     moving: float
@@ -50,6 +52,7 @@ class KeypointReport:
     seen_two: float
     seen: dict[str, float]
     hidden: dict[str, float]
+    hidden_by: dict[str, float]
 
 
 @dataclass
@@ -180,6 +183,7 @@ class _Trial:
         self._frames: list[int] = []
         self._placements = self._tries = 0
         self._visibility: list[np.ndarray] = []
+        self._hiders: list[np.ndarray] = []
         self._moving: list[np.ndarray] = []
 
     def run(self, episodes: int) -> TaskReport:
@@ -227,6 +231,7 @@ class _Trial:
         """Keep (V, T, K) visibility and (T, K) motion of a demonstration."""
         self._frames.append(len(demo))
         self._visibility.append(np.array([o.keypoint_visibility for o in demo]).transpose(1, 0, 2))
+        self._hiders.append(np.array([o.keypoint_hiders for o in demo]))
         xyz = np.array([o.keypoints for o in demo])
         step = np.linalg.norm(np.diff(xyz, axis=0), axis=-1)
         still = np.zeros((1, xyz.shape[1]))
@@ -243,6 +248,7 @@ class _Trial:
 
     def _keypoints(self, names: Sequence[str]) -> dict[str, KeypointReport]:
         visibility = np.concatenate(self._visibility, axis=1)  # (V, frames, K)
+        hiders = np.concatenate(self._hiders)  # (frames, V, K)
         moving = np.concatenate(self._moving)
         cameras = self._task.track_cams
         seen, hidden = visibility == SEEN, visibility == HIDDEN
@@ -255,9 +261,18 @@ class _Trial:
                 float(seen_two[k]),
                 {c: float(seen[v, :, k].mean()) for v, c in enumerate(cameras)},
                 {c: float(hidden[v, :, k].mean()) for v, c in enumerate(cameras)},
+                self._hidden_by(hiders[..., k]),
             )
             for k, name in enumerate(names)
         }
+
+    def _hidden_by(self, hiders: np.ndarray) -> dict[str, float]:
+        """Give the share of each hider among (frames, V) handles, the largest first."""
+        shares: collections.Counter[str] = collections.Counter()
+        for handle, count in zip(*np.unique(hiders[hiders >= 0], return_counts=True), strict=True):
+            name = self._task.object_name(int(handle))
+            shares["robot" if name.startswith("Panda") else name] += int(count) / hiders.size
+        return dict(shares.most_common())
 
 
 def table(reports: Sequence[TaskReport]) -> str:

@@ -56,7 +56,7 @@ def look(scene, xyz, owner, centres=CENTRES):
     body = model.body(owner).id if owner else -1
     return keypoint_visibility(
         model, data, np.array([xyz]), np.array([body]), centres, uv[:, 0], depth[:, 0], SIZE
-    )[:, 0].tolist()
+    )[0][:, 0].tolist()
 
 
 def test_a_point_in_the_open_is_seen_and_behind_the_camera_is_not(scene):
@@ -137,8 +137,11 @@ def test_many_points_at_once_equal_one_by_one(scene):
     K = np.stack([intrinsics(90.0, SIZE[1], SIZE[0])] * 4)
     uv, depth = project_views(xyz[None], K, np.stack([extrinsics(pose) for pose in T]))
     owners = [model.body(name).id for name in names]
-    got = keypoint_visibility(model, data, xyz, owners, CENTRES, uv[:, 0], depth[:, 0], SIZE)
+    got, hiders = keypoint_visibility(model, data, xyz, owners, CENTRES, uv[:, 0], depth[:, 0], SIZE)
     assert got.dtype == np.float32
     assert set(np.unique(got)) == {0.0, 0.5, 1.0}
     one_by_one = [look(scene, point, name) for point, name in zip(xyz, names, strict=True)]
     np.testing.assert_array_equal(got, np.array(one_by_one).T)
+    np.testing.assert_array_equal(hiders >= 0, got == 0.5)
+    hiding = {model.body(b).name for b in np.unique(hiders[hiders >= 0])}
+    assert "table" in hiding
