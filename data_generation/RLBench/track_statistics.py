@@ -149,7 +149,7 @@ def describe(
         },
         **_shares(measured, list(range(K))),
         "detection_rms_px": float(np.sqrt(square / count)) if count else None,
-        "share_missed": float(missed / (missed + count / 2)) if missed else 0.0,
+        "share_missed": float(missed / (missed + count / 2)) if count else None,
         "views": {name: _state_shares(measured["visibility"][v].sum(axis=0)) for v, name in enumerate(camera_names)},
         "groups": {
             name: {"keypoints": len(members), **_shares(measured, members)} for name, members in groups.items()

@@ -1,0 +1,194 @@
+"""Reads `sim_all_formal.npz` member by member for an inspection, whatever is broken in it."""
+
+import json
+import re
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data_generation.RLBench.errors import ConfigError, StoreError
+from data_generation.RLBench.inspect_sources import Array, Example, Rig, Section, Source
+from pose_obj_3d.formal import CURRENT_VERSION, FRAME_PERIOD_S
+
+DEFAULT_SIZE = (256, 256)  # [px], where an archive does not say
+READ_ERRORS = (
+    OSError, ValueError, EOFError, KeyError, MemoryError, NotImplementedError, RuntimeError,
+    zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+_EXAMPLE = re.compile(r"T([0-9]{1,9})/exemple_([0-9]{1,9})")
+_REGULAR = ("meta", "intrinsics", "extrinsics")
+
+
+class ArchiveSource(Source):
+    """An npz archive; never unpickles."""
+
+    def __init__(self, path: str) -> None:
+        file = Path(path).expanduser().absolute()
+        super().__init__(file, "archive of tracks")
+        try:
+            self._archive = np.load(file, allow_pickle=False)
+        except READ_ERRORS as error:
+            raise StoreError(f"{file} is not a readable npz archive ({error})") from None
+        if not isinstance(self._archive, np.lib.npyio.NpzFile):
+            raise StoreError(f"{file} is a single array, not an archive of convert_data.py")
+        names = list(self._archive.files)
+        if names == ["pose"]:
+            raise StoreError(
+                f"{file} has the older pickled layout; convert it with pose_obj_3d/formal_legacy.py first"
+            )
+        self._list(names)
+        self._meta = self._read_meta(names)
+        self._task_names = self._table("task_names")
+        self._keypoint_names = self._table("keypoint_names")
+        self._sources = self._table("sources", is_required=False)
+        self._calibration = {name: self._member(None, name) for name in ("intrinsics", "extrinsics")}
+        self._rig: Rig | None = None
+        self.frame_period_s = self._number(self._meta.get("frame_period_s"), FRAME_PERIOD_S)
+
+    def close(self) -> None:
+        """Close the archive."""
+        self._archive.close()
+
+    # --- what the archive says about itself ---
+
+    def _list(self, names: list[str]) -> None:
+        unknown = []
+        for name in names:
+            match = _EXAMPLE.fullmatch(name)
+            if match:
+                self.numbers.setdefault(Section("train", int(match[1])), []).append(int(match[2]))
+            elif name not in _REGULAR:
+                unknown.append(name)
+        if not self.numbers:
+            raise StoreError(f"{self.path} holds no examples T<task>/exemple_<n>; it is not a converted data set")
+        for name in unknown:
+            self.note_damage(None, "", name, "unknown member; allowed are T<task>/exemple_<n>")
+        for section, numbers in self.numbers.items():
+            numbers.sort()
+            n_missing = numbers[-1] + 1 - len(numbers)
+            if n_missing > 0:
+                first = next((i for i, n in enumerate(numbers) if n != i), len(numbers))
+                more = f" and {n_missing - 1} more" if n_missing > 1 else ""
+                self.note_damage(section, "", f"T{section.task_id}/exemple_{first}", f"is missing{more}")
+
+    def _read_meta(self, names: list[str]) -> Mapping[str, Any]:
+        member = self._member(None, "meta")
+        if member is None:
+            return {}
+        try:
+            meta = json.loads(str(member))
+        except ValueError as error:
+            meta = None
+            self.note_damage(None, "", "meta", f"is not JSON: {error}")
+        if not isinstance(meta, dict):
+            self.note_damage(None, "", "meta", "is not a JSON object")
+            return {}
+        if meta.get("format_version") != CURRENT_VERSION:
+            found = meta.get("format_version")
+            self.note_damage(None, "", "meta", f"format version {found}, this program reads {CURRENT_VERSION}")
+        noise = meta.get("noise")
+        self.sigma_px = self._number(noise.get("sigma_px") if isinstance(noise, dict) else None, None)
+        return meta
+
+    def _member(self, section: Section | None, name: str) -> Array | None:
+        try:
+            return np.asarray(self._archive[name])
+        except READ_ERRORS as error:
+            is_absent = name not in self._archive.files
+            what = "is missing" if is_absent else f"cannot be read: {error or type(error).__name__}"
+            label = name.partition("/")[2]
+            self.note_damage(section, label, name, what)
+            return None
+
+    def _table(self, key: str, is_required: bool = True) -> Mapping[str, Any]:
+        """Give an object of `meta`; empty, and noted, where it is not one."""
+        value = self._meta.get(key)
+        if isinstance(value, dict):
+            return value
+        if is_required and self._meta:
+            self.note_damage(None, "", "meta", f"{key} is missing")
+        return {}
+
+    @staticmethod
+    def _number(value: object, default: Any) -> Any:
+        is_number = isinstance(value, int | float) and np.isfinite(value) and value > 0
+        return float(value) if is_number else default  # type: ignore[arg-type]
+
+    # --- examples ---
+
+    def read_example(self, section: Section, number: int) -> Example | None:
+        """Read one member, names by number where `meta` lacks them."""
+        name = f"T{section.task_id}/exemple_{number}"
+        x = self._member(section, name)
+        if x is None:
+            return None
+        label = f"exemple_{number}"
+        if x.ndim != 4 or not x.size:
+            self.note_damage(section, label, name, f"shape {x.shape} instead of (views, frames, keypoints, 8)")
+            return None
+        if x.dtype != np.float32:
+            self.note_damage(section, label, name, f"type {x.dtype} instead of float32")
+        key, origin = f"T{section.task_id}", self._origin(section, number)
+        return Example(
+            section=section,
+            number=number,
+            label=label,
+            variation=origin,
+            task_name=str(self._task_names.get(key, "")),
+            keypoint_names=self._names(self._keypoint_names.get(key), "keypoint_names", "keypoints", x.shape[2]),
+            rig=self._get_rig(x.shape[0]),
+            tracks=x,
+        )
+
+    def _origin(self, section: Section, number: int) -> int | None:
+        sources = self._sources.get(f"T{section.task_id}")
+        if not isinstance(sources, list) or number >= len(sources) or not isinstance(sources[number], dict):
+            return None
+        variation = sources[number].get("variation")
+        return variation if isinstance(variation, int) else None
+
+    def _names(self, value: object, key: str, word: str, count: int) -> tuple[str, ...]:
+        """Give names of `meta`, or numbered ones where they are no list of texts."""
+        if isinstance(value, list) and value and all(isinstance(v, str) for v in value):
+            return tuple(value)
+        if self._meta:
+            self.note_damage(None, "", "meta", f"{key} is missing or no list of names")
+        return tuple(f"{word}/{i}" for i in range(count))
+
+    def _get_rig(self, n_views: int) -> Rig:
+        if self._rig is None:
+            names = self._names(self._meta.get("camera_names"), "camera_names", "view", n_views)
+            K, E = (self._matrix(name, (len(names), 3, n)) for name, n in (("intrinsics", 3), ("extrinsics", 4)))
+            self._rig = Rig(names, self._image_size(), K, E)
+        return self._rig
+
+    def _matrix(self, name: str, shape: tuple[int, ...]) -> Array:
+        """Give a calibration, NaN where it cannot be used."""
+        found = self._calibration[name]
+        if found is None:
+            return np.full(shape, np.nan)
+        if found.shape != shape or found.dtype.kind not in "fiu" or not np.isfinite(found).all():
+            self.note_damage(None, "", name, f"must be finite {shape}, found {found.dtype} {found.shape}")
+            return np.full(shape, np.nan)
+        return found.astype(np.float64)
+
+    def _image_size(self) -> tuple[int, int]:
+        size = self._meta.get("image_size")
+        is_size = isinstance(size, list) and len(size) == 2 and all(isinstance(s, int) and 0 < s <= 10000 for s in size)
+        if is_size and isinstance(size, list):
+            return int(size[0]), int(size[1])
+        if self._meta:
+            self.note_damage(None, "", "meta", f"image_size {size} is not [width, height]")
+        return DEFAULT_SIZE
+
+
+def check_is_file(path: Path) -> None:
+    """Refuse what is neither a folder nor an npz file."""
+    if not path.exists():
+        raise ConfigError(f"{path} does not exist; name a raw data set's folder or an npz archive")
+    if path.suffix != ".npz":
+        raise ConfigError(f"{path} is neither a folder nor an npz archive")

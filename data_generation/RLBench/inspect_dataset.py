@@ -1,0 +1,207 @@
+"""Look at a data set: pictures of every task, statistics, damage and suspicious episodes on one page.
+
+python inspect_dataset.py data/my_expe
+python inspect_dataset.py ../../pose_obj_3d/data/RLBench_pose_est_data/sim_all_formal.npz --tasks 0 9
+"""
+
+import importlib
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from data_generation.RLBench import command_line, inspect_page
+from data_generation.RLBench import inspect_statistics as limits
+from data_generation.RLBench.errors import ConfigError, DataGenerationError, StoreError
+from data_generation.RLBench.inspect_archive import ArchiveSource, check_is_file
+from data_generation.RLBench.inspect_sources import (
+    Example,
+    RawSource,
+    Section,
+    Source,
+    choose_sections,
+)
+from data_generation.RLBench.inspect_statistics import SectionStatistics
+from data_generation.RLBench.track_statistics import MOVING_SPEED
+from data_generation.RLBench.whole_files import write_whole
+
+FORMAT = "inspection of keypoint tracks"
+FORMAT_VERSION = 1
+STATISTICS = "statistics.json"
+PAGE = "index.html"
+
+
+def build_parser() -> command_line.Parser:
+    """Give the command's flags."""
+    parser = command_line.Parser(prog="inspect_dataset.py", description=__doc__.split("\n", maxsplit=1)[0])
+    add, at_least = parser.add_argument, command_line.at_least
+    add("data_set", help="folder that generate_data.py filled, or an archive such as sim_all_formal.npz")
+    add("--output", help="folder to write (default: inspection in the data set, <name>_inspection beside an npz)")
+    add("--tasks", type=at_least(0), nargs="+", help="task ids (default all)")
+    add("--episode", type=at_least(0), help="number of the example to draw (default the first readable one)")
+    add("--max_examples", type=at_least(1), help="look at so many examples of each task (default all)")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command: 0 all is well, 1 something is damaged, 2 a mistake in the command."""
+    args = build_parser().parse_args(argv)
+    command_line.log_to_stderr()
+    try:
+        source = open_source(args.data_set)
+        try:
+            sections = choose_sections(source, args.tasks)
+            output = Path(args.output).expanduser().absolute() if args.output else default_output(source)
+            report = inspect(source, sections, output, args.episode, args.max_examples)
+        finally:
+            source.close()
+    except DataGenerationError as error:
+        return command_line.report_error("inspect_dataset.py", error)
+    except OSError as error:
+        return command_line.report_error("inspect_dataset.py", StoreError(f"cannot be written: {error}"))
+    counts = ", ".join(f"{s['label']} {s['examples']} examples" for s in report["sections"])
+    found = f"{len(report['damage'])} damaged, {len(report['suspicious'])} suspicious"
+    print(f"{counts}; {found}; see {output / PAGE}")
+    return command_line.INCOMPLETE if report["damage"] else 0
+
+
+def open_source(path: str) -> Source:
+    """Open a raw data set's folder (looked for as the other commands do) or an archive."""
+    given = Path(path).expanduser()
+    if given.is_file() or given.suffix == ".npz":
+        check_is_file(given)
+        return ArchiveSource(path)
+    return RawSource(path)
+
+
+def default_output(source: Source) -> Path:
+    """Give the folder that is written where none is named."""
+    if source.path.is_dir():
+        return source.path / "inspection"
+    return source.path.with_name(f"{source.path.stem}_inspection")
+
+
+def inspect(
+    source: Source, sections: Sequence[Section], output: Path, episode: int | None, limit: int | None
+) -> dict[str, Any]:
+    """Read every example once, write pictures, page and statistics; return the latter."""
+    pictures_module = _import_pictures()
+    check_episode(source, sections, episode)
+    files = [PAGE, STATISTICS, *(f"{s.stem}.{kind}" for s in sections for kind in ("png", "gif"))]
+    prepare(output, files)
+    rows, suspicious, pictures = [], [], {}
+    counts = {s: source.numbers[s][:limit] for s in sections}
+    with tqdm(total=sum(map(len, counts.values())), unit="example", disable=not sys.stderr.isatty()) as bar:
+        for section, numbers in counts.items():
+            bar.set_description(section.label)
+            statistics = SectionStatistics(section, source.sigma_px, source.frame_period_s)
+            drawn = None if episode is None else _read(source, section, episode)
+            for number in numbers:
+                example = source.read(section, number)
+                bar.update()
+                if example is not None:
+                    statistics.add(example)
+                    drawn = example if drawn is None and episode is None else drawn
+            if drawn is not None:
+                bar.set_description(f"{section.label}, drawing")
+                for kind, make in (("png", pictures_module.contact_sheet), ("gif", pictures_module.animation)):
+                    pictures[f"{section.stem}.{kind}"] = make(drawn, source.frame, source.frame_period_s)
+            rows.append({"stem": section.stem, **statistics.result()})
+            suspicious += statistics.suspicions
+    report = {
+        **_head(files),
+        "data_set": source.path.name,
+        "kind": source.kind,
+        "frame_period_s": source.frame_period_s,
+        "sigma_px": source.sigma_px,
+        "bounds": {
+            "max_step_m": limits.MAX_STEP,
+            "volume_low_m": list(limits.VOLUME_LOW),
+            "volume_high_m": list(limits.VOLUME_HIGH),
+            "max_reprojection_px": limits.MAX_REPROJECTION,
+            "moving_m_per_s": MOVING_SPEED,
+        },
+        "notes": source.notes,
+        "damage": [asdict(d) for d in source.damage],
+        "suspicious": [asdict(s) for s in suspicious],
+        "sections": rows,
+    }
+    write(output, report, pictures)
+    return report
+
+
+def _import_pictures() -> Any:
+    try:
+        return importlib.import_module("data_generation.RLBench.inspect_pictures")
+    except ModuleNotFoundError as error:
+        raise DataGenerationError(
+            f"package {error.name} is not installed; pip install -r pose_est_requirements.txt"
+        ) from None
+
+
+def _read(source: Source, section: Section, episode: int) -> Example | None:
+    return source.read(section, episode) if episode in source.numbers[section] else None
+
+
+def check_episode(source: Source, sections: Sequence[Section], episode: int | None) -> None:
+    """Refuse the number of an example that no task has."""
+    if episode is None or any(episode in source.numbers[s] for s in sections):
+        return
+    there = ", ".join(f"{s.label} has {len(source.numbers[s])}" for s in sections)
+    raise ConfigError(f"--episode {episode}: no such example (they count from 0; {there})")
+
+
+def prepare(output: Path, files: Sequence[str]) -> None:
+    """Make the folder ready: refuse to overwrite what is not ours, remove what an older run wrote.
+
+    The list of our files is written before them, so that a run killed half-way can be repeated.
+    """
+    if output.exists() and not output.is_dir():
+        raise ConfigError(f"--output {output} is a file; name a new or empty folder")
+    output.mkdir(parents=True, exist_ok=True)
+    older = _older_files(output)
+    if older is None and any(output.iterdir()):
+        raise ConfigError(f"--output {output} is not empty and no inspection; name a new or empty folder")
+    foreign = [name for name in files if (output / name).exists() and name not in (older or ())]
+    if foreign:
+        raise ConfigError(f"--output {output / foreign[0]} was not written by an inspection; move it away")
+    for name in older or ():
+        if name != STATISTICS:
+            (output / name).unlink(missing_ok=True)
+    write_whole(output / STATISTICS, json.dumps({**_head(files), "is_complete": False}).encode())
+
+
+def _older_files(output: Path) -> set[str] | None:
+    """Give the files that an older inspection wrote here, None where there was none."""
+    try:
+        older = json.loads((output / STATISTICS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    if not isinstance(older, dict) or older.get("format") != FORMAT:
+        return None
+    names = older.get("files")
+    listed = names if isinstance(names, list) else []
+    return {STATISTICS, *(n for n in listed if isinstance(n, str) and Path(n).name == n)}
+
+
+def _head(files: Sequence[str]) -> dict[str, Any]:
+    return {"format": FORMAT, "format_version": FORMAT_VERSION, "files": list(files)}
+
+
+def write(output: Path, report: dict[str, Any], pictures: dict[str, bytes]) -> None:
+    """Write pictures, page, and the statistics last."""
+    for name, data in pictures.items():
+        write_whole(output / name, data)
+    write_whole(output / PAGE, inspect_page.render(report, pictures).encode())
+    text = json.dumps({**report, "is_complete": True}, indent=1, allow_nan=False)
+    write_whole(output / STATISTICS, f"{text}\n".encode())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
