@@ -1,6 +1,7 @@
 """One task, ready for episodes, demonstrations and steps."""
 
 import logging
+from collections.abc import Callable
 
 import numpy as np
 
@@ -109,10 +110,23 @@ class TaskEnvironment:
         """Return the present moment."""
         return self._recorder.observe()
 
-    def get_demo(self, seed: int, example: int, attempt: int = 0) -> Demo:
+    def get_demo(
+        self,
+        seed: int,
+        example: int,
+        attempt: int = 0,
+        on_observation: Callable[[Observation], None] | None = None,
+    ) -> Demo:
         """Make one attempt at a demonstration of the present variation.
 
         The result is a function of (seed, task, variation, example, attempt) alone.
+
+        Args:
+            seed: of the data set.
+            example: number of the example.
+            attempt: number of the attempt, from 0.
+            on_observation: called with each observation as it is made; it may take the images
+                out of it, which for a long demonstration are too many to keep.
 
         Raises:
             DemoError: it failed; `.cause` says why in one word.
@@ -124,6 +138,8 @@ class TaskEnvironment:
 
         def record() -> None:
             observations.append(self._recorder.observe())
+            if on_observation is not None:
+                on_observation(observations[-1])
             if self._viewer is not None:
                 self._viewer.sync()
 

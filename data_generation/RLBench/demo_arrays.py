@@ -64,15 +64,12 @@ ACTIONS: Mapping[str, Callable[[Sequence[Any]], Float]] = {
 }
 
 
-def film(demo: Sequence[Any], cam: str, with_ids: bool, with_clouds: bool) -> CameraFilm:
-    """Collect one camera's images."""
-    images = [o.images[cam] for o in demo]
-    return CameraFilm(
-        rgb=[i.rgb for i in images],
-        depth=[i.depth for i in images],
-        ids=[i.mask for i in images] if with_ids else (),
-        point_clouds=[i.point_cloud for i in images] if with_clouds else (),
-    )
+def take_images(observation: Any, films: Mapping[str, CameraFilm]) -> None:
+    """Move the images of an observation to the films of their cameras."""
+    for cam, film in films.items():
+        images = observation.images[cam]
+        film.add(images.rgb, images.depth, images.mask, images.point_cloud)
+    observation.images = {}
 
 
 def object_poses(demo: Sequence[Any], with_quaternions: bool) -> list[Any]:

@@ -59,21 +59,54 @@ class Calibration:
         )
 
 
-@dataclass(frozen=True)
 class CameraFilm:
-    """What one camera saw, frame by frame.
+    """What one camera saw, frame by frame, kept as the bytes of the files to be.
 
-    Attributes:
-        rgb: T images (H, W, 3) uint8.
-        depth: T images (H, W) [m] along the optical axis.
-        ids: T images (H, W) of object ids, or empty.
-        point_clouds: T arrays (H, W, 3) [m], world; or empty.
+    A frame of four cameras takes 2.9 MB as arrays and 0.4 MB so: a long demo fits into memory.
     """
 
-    rgb: Sequence[npt.NDArray[np.uint8]]
-    depth: Sequence[npt.NDArray[np.float32]]
-    ids: Sequence[npt.NDArray[np.integer]] = ()
-    point_clouds: Sequence[npt.NDArray[np.floating]] = ()
+    def __init__(self) -> None:
+        self._frames: list[dict[str, bytes]] = []
+
+    def __len__(self) -> int:
+        """Number of frames."""
+        return len(self._frames)
+
+    def add(
+        self,
+        rgb: npt.NDArray[np.uint8],
+        depth: npt.NDArray[np.float32],
+        ids: npt.NDArray[np.integer] | None = None,
+        point_cloud: npt.NDArray[np.floating] | None = None,
+    ) -> None:
+        """Append a frame.
+
+        Args:
+            rgb: (H, W, 3).
+            depth: (H, W) [m] along the optical axis.
+            ids: (H, W) object ids, or None.
+            point_cloud: (H, W, 3) [m], world, or None.
+        """
+        frame = {"rgb": image_files.encode_rgb(rgb), "depth": image_files.encode_depth(depth)}
+        if ids is not None:
+            frame["ids"] = image_files.encode_ids(ids)
+        if point_cloud is not None:
+            frame["cloud"] = npy_bytes(point_cloud.astype(np.float32))
+        self._frames.append(frame)
+
+    def files(self, cam: str, v: int, e: int) -> Iterator[tuple[str, bytes]]:
+        """Yield (path inside the task's folder, content) for a camera, variation and example."""
+        for t, frame in enumerate(self._frames):
+            for kind, data in frame.items():
+                yield _FILM_PATHS[kind].format(cam=cam, v=v, e=e, t=t), data
+
+
+_FILM_PATHS = {
+    "rgb": "obs/{cam}/{v}/{e}_rgb_{t}.png",
+    "depth": "obs/{cam}/{v}/{e}_depth_{t}.png",
+    "ids": "obs_segmentations/{cam}/{v}/{e}_seg_{t}.png",
+    "cloud": "pt_clouds/{cam}/{v}/{e}_pcd_{t}.npy",
+}
 
 
 @dataclass(frozen=True)
@@ -132,7 +165,7 @@ def episode_files(key: EpisodeKey, episode: Episode) -> Iterator[tuple[str, byte
     """Yield (path inside the task's folder, content) of every file but `episode.json`."""
     v, e = key.variation, key.example
     for cam, film in episode.films.items():
-        yield from _film_files(cam, film, v, e)
+        yield from film.files(cam, v, e)
     for name, array in episode.actions.items():
         yield f"actions/{name}/{v}/{e}_actions.npy", npy_bytes(array)
     yield f"ee_state/{v}/{e}_ee_state.npy", npy_bytes(episode.ee_state)
@@ -147,17 +180,6 @@ def episode_files(key: EpisodeKey, episode: Episode) -> Iterator[tuple[str, byte
     yield f"traj_keypoints/{v}/{e}_traj_keypoints.json", json_bytes(tracks)
     # Entropy and spawn keys may exceed 64 bits, so they are kept as text without pickles.
     yield f"seeds/{v}/{e}_seed.npy", npy_bytes(np.array([str(s) for s in episode.random_seed]))
-
-
-def _film_files(cam: str, film: CameraFilm, v: int, e: int) -> Iterator[tuple[str, bytes]]:
-    for t, rgb in enumerate(film.rgb):
-        yield f"obs/{cam}/{v}/{e}_rgb_{t}.png", image_files.encode_rgb(rgb)
-    for t, depth in enumerate(film.depth):
-        yield f"obs/{cam}/{v}/{e}_depth_{t}.png", image_files.encode_depth(depth)
-    for t, ids in enumerate(film.ids):
-        yield f"obs_segmentations/{cam}/{v}/{e}_seg_{t}.png", image_files.encode_ids(ids)
-    for t, cloud in enumerate(film.point_clouds):
-        yield f"pt_clouds/{cam}/{v}/{e}_pcd_{t}.npy", npy_bytes(cloud.astype(np.float32))
 
 
 def npy_bytes(array: npt.NDArray[Any]) -> bytes:

@@ -8,7 +8,7 @@ import numpy as np
 
 from data_generation.RLBench import demo_arrays
 from data_generation.RLBench.dataset_config import DatasetConfig
-from data_generation.RLBench.episode import Calibration, Episode, EpisodeKey
+from data_generation.RLBench.episode import Calibration, CameraFilm, Episode, EpisodeKey
 from data_generation.RLBench.errors import (
     ConfigError,
     DataGenerationError,
@@ -76,18 +76,21 @@ class RLBenchSource:
         try:
             task = self._load(key.task_id)
             task.set_variation(key.variation)
-            demo = task.get_demo(self._seed, seed_example, attempt)
+            films = {cam: CameraFilm() for cam in self._config.cams}
+            demo = task.get_demo(
+                self._seed, seed_example, attempt, lambda o: demo_arrays.take_images(o, films)
+            )
         except DemoError as error:
             raise DemoFailedError(error.cause) from None
         except RLBenchError as error:
             raise DataGenerationError(f"{key}: {error}") from None
-        return self._episode(demo, attempt)
+        return self._episode(demo, attempt, films)
 
     def close(self) -> None:
         """Shut the simulator down."""
         self._env.shutdown()
 
-    def _episode(self, demo: Any, attempt: int) -> Episode:
+    def _episode(self, demo: Any, attempt: int, films: dict[str, CameraFilm]) -> Episode:
         config = self._config
         cameras = {cam: _film_calibration(demo, cam, config.image_size) for cam in config.cams}
         return Episode(
@@ -109,10 +112,7 @@ class RLBenchSource:
             waypoint_frames=np.asarray(demo.waypoint_frames, dtype=np.int64),
             obj_poses=demo_arrays.object_poses(demo, config.use_object_quaternions),
             random_seed=tuple(int(s) for s in demo.random_seed),
-            films={
-                cam: demo_arrays.film(demo, cam, config.get_segmentations, config.get_point_clouds)
-                for cam in config.cams
-            },
+            films=films,
         )
 
 

@@ -15,14 +15,15 @@ from collections import defaultdict
 from pathlib import Path
 
 import rlbench.sim.mujoco_engine as engine_module
+from rlbench.backend.observation import Observation
 from rlbench.environment import Environment
 from rlbench.observation_config import TRACK_CAMERAS, CameraConfig, ObservationConfig
 from rlbench.sim import mujoco_robot, recorder
-from rlbench.tasks import get_task_class
+from rlbench.tasks import AVAILABLE, get_task_class, task_id
 
 ROOT = Path(__file__).resolve().parents[2]
 GENERATE = ROOT / "data_generation" / "RLBench" / "generate_data.py"
-TASKS = {0: "reach_target", 8: "close_fridge", 9: "pick_and_lift"}
+TASKS = {task_id(name): name for name in AVAILABLE}
 SPENT: dict[str, float] = defaultdict(float)
 
 
@@ -40,24 +41,29 @@ def timed(owner: type, method: str, label: str) -> None:
     setattr(owner, method, wrapper)
 
 
-def demos(task_id: int, count: int, with_images: bool) -> tuple[int, float]:
+def drop_images(observation: Observation) -> None:
+    """Keep the memory small, as the writer does."""
+    observation.images = {}
+
+
+def demos(number: int, count: int, with_images: bool) -> tuple[int, float]:
     """Return frames and seconds of `count` demonstrations, nothing written."""
     images = {cam: CameraConfig() for cam in TRACK_CAMERAS} if with_images else {}
     env = Environment(obs_config=ObservationConfig(cameras=images))
     env.launch()
-    task = env.get_task(get_task_class(TASKS[task_id]))
-    task.get_demo(10_000, 0)
+    task = env.get_task(get_task_class(TASKS[number]))
+    task.get_demo(10_000, 0, 0, drop_images)
     SPENT.clear()
     start = time.perf_counter()
-    frames = sum(len(task.get_demo(seed, 0)) for seed in range(count))
+    frames = sum(len(task.get_demo(seed, 0, 0, drop_images)) for seed in range(count))
     seconds = time.perf_counter() - start
     env.shutdown()
     return frames, seconds
 
 
-def written(task_id: int, count: int, cams: list[str]) -> dict[str, float]:
+def written(number: int, count: int, cams: list[str]) -> dict[str, float]:
     """Return the report of generate_data.py with one process."""
-    config = {"train_task_ids": [task_id], "n_ex_per_task": count, "cams": cams}
+    config = {"train_task_ids": [number], "n_ex_per_task": count, "cams": cams}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "config.json"
         path.write_text(json.dumps(config), encoding="utf-8")
@@ -80,9 +86,9 @@ def main() -> None:
     timed(recorder.Recorder, "_images", "rendering")
     print("| task | images | frames | frames/s | planning | stepping | rendering | other |")
     print("|---|---|---:|---:|---:|---:|---:|---:|")
-    for task_id, name in TASKS.items():
+    for number, name in TASKS.items():
         for with_images in (False, True):
-            frames, seconds = demos(task_id, args.demos, with_images)
+            frames, seconds = demos(number, args.demos, with_images)
             parts = {key: SPENT[key] / seconds for key in ("planning", "stepping", "rendering")}
             cells = " | ".join(
                 f"{share:.0%}" for share in (*parts.values(), 1 - sum(parts.values()))
@@ -90,16 +96,17 @@ def main() -> None:
             kind = "4 cameras" if with_images else "none"
             print(f"| {name} | {kind} | {frames} | {frames / seconds:.1f} | {cells} |")
     print(f"\npeak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB\n")
-    print("| generate_data.py, all written | images | frames/s | of it writing | peak MiB |")
-    print("|---|---|---:|---:|---:|")
-    for task_id, name in TASKS.items():
+    print("| generate_data.py, all written | images | frames/s | episodes/h | of it writing | peak MiB |")
+    print("|---|---|---:|---:|---:|---:|")
+    for number, name in TASKS.items():
         for cams in ([], list(TRACK_CAMERAS)):
-            report = written(task_id, args.demos, cams)
+            report = written(number, args.demos, cams)
             busy = report["seconds_in_demos"] + report["seconds_in_writing"]
             share = report["seconds_in_writing"] / busy
             rate = report["frames"] / busy
             memory = report["peak_memory_mib"]
-            print(f"| {name} | {len(cams)} cameras | {rate:.1f} | {share:.0%} | {memory:.0f} |")
+            hourly = 3600 * report["done"] / busy
+            print(f"| {name} | {len(cams)} cameras | {rate:.1f} | {hourly:.0f} | {share:.0%} | {memory:.0f} |")
 
 
 if __name__ == "__main__":

@@ -23,6 +23,18 @@ def calibration(cam, width, height):
     return Calibration((width, height), K, np.c_[R_cam_world, [0.0, 0.0, 2.0]])
 
 
+def make_film(config, n_frames, rng):
+    """Film noise."""
+    width, height = config.image_size
+    film = CameraFilm()
+    for _ in range(n_frames):
+        rgb = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+        depth = rng.uniform(0.5, 3.0, (height, width)).astype(np.float32)
+        ids = rng.integers(0, 400, (height, width)) if config.get_segmentations else None
+        film.add(rgb, depth, ids)
+    return film
+
+
 def make_episode(key, config, seed=SEED, attempt=0):
     """Make a demo as a function of all these numbers."""
     sequence = np.random.SeedSequence(
@@ -32,14 +44,7 @@ def make_episode(key, config, seed=SEED, attempt=0):
     T, K, V = int(rng.integers(4, 9)), len(NAMES), len(config.track_cams)
     width, height = config.image_size
     xyz = 0.2 * rng.standard_normal((1, K, 3)) + np.linspace(0, 0.1, T)[:, None, None]
-    films = {
-        cam: CameraFilm(
-            rgb=rng.integers(0, 256, (T, height, width, 3), dtype=np.uint8),
-            depth=rng.uniform(0.5, 3.0, (T, height, width)).astype(np.float32),
-            ids=rng.integers(0, 400, (T, height, width)) if config.get_segmentations else (),
-        )
-        for cam in config.cams
-    }
+    films = {cam: make_film(config, T, rng) for cam in config.cams}
     return Episode(
         info={"task_name": f"task_{key.task_id}", "engine": "fake", "attempt": attempt},
         keypoint_names=NAMES,
