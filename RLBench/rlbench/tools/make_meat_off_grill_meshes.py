@@ -1,0 +1,283 @@
+"""Write the drawn parts of meat_off_grill: lid, bars, drumstick, steak and their textures.
+
+`python -m rlbench.tools.make_meat_off_grill_meshes` writes task_mjcf/meshes/meat_off_grill_*,
+the same bytes each time. Lengths are metres; a mesh stands in the frame of the body that
+carries it.
+"""
+
+import struct
+import sys
+import zlib
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+MESHES = Path(__file__).resolve().parent.parent / "task_mjcf" / "meshes"
+PREFIX = "meat_off_grill"
+Floats = npt.NDArray[np.float64]
+Image = npt.NDArray[np.uint8]
+Mesh = tuple[Floats, npt.NDArray[np.int64], Floats | None]
+"""(N, 3) vertices, (M, 3) indices counter-clockwise from outside, (N, 2) texture points."""
+
+# The lid: half a tube, open towards -x, its axis along z.
+LID_CENTRE, LID_RADIUS, LID_LENGTH, LID_SHEET = -0.0484, 0.0968, 0.2932, 0.003
+LID_STEPS = 16
+
+# Bars run along z of grill_visual, whose y is up and whose x looks to the robot.
+BAR_WIDTH, BAR_HEIGHT = 0.0056, 0.006
+FIRE_BARS = (0.15547, np.linspace(-0.0915, 0.0965, 16), (-0.2685, 0.0235))
+SIDE_BARS = (0.17747, np.linspace(-0.0765, 0.0705, 13), (0.059, 0.266))
+"""Height of a rack's bars, their x, and where they begin and end."""
+
+# The drumstick along x: stations of (x, radius, middle's y); z is squeezed and cut flat below.
+DRUMSTICK = np.array(
+    [
+        (0.0552, 0.0030, 0.0050),
+        (0.0530, 0.0105, 0.0050),
+        (0.0475, 0.0180, 0.0050),
+        (0.0390, 0.0232, 0.0050),
+        (0.0288, 0.0250, 0.0050),
+        (0.0180, 0.0238, 0.0048),
+        (0.0060, 0.0200, 0.0040),
+        (-0.0060, 0.0152, 0.0026),
+        (-0.0180, 0.0110, 0.0012),
+        (-0.0280, 0.0086, 0.0004),
+        (-0.0330, 0.0070, 0.0000),
+        (-0.0335, 0.0030, 0.0000),
+    ]
+)
+DRUMSTICK_SQUEEZE, DRUMSTICK_RISE, DRUMSTICK_FLOOR = 0.88, 0.0008, -0.0212
+BONE = np.array(
+    [
+        (-0.0290, 0.0054),
+        (-0.0540, 0.0050),
+        (-0.0585, 0.0080),
+        (-0.0630, 0.0078),
+        (-0.0655, 0.0040),
+    ]
+)
+
+# The steak: a rounded slab; a lobe and a notch keep it from being an egg.
+STEAK_MIDDLE, STEAK_HALF, STEAK_THICKNESS = np.array([0.0130, -0.0045]), (0.0530, 0.0310), 0.026
+STEAK_SIDES, STEAK_BEVEL = 36, 0.004
+STEAK_PICTURE = (0.12, 0.08)
+"""Length and width of the texture's picture, centred on `STEAK_MIDDLE`."""
+
+CHAR, GLOW, FLAME = (26, 22, 21), (176, 58, 22), (232, 130, 46)
+SKIN, CRUST, JUICE = (172, 104, 48), (112, 58, 24), (206, 146, 78)
+FLESH, SEARED, FAT = (142, 62, 48), (96, 42, 32), (232, 206, 176)
+
+
+def ring_faces(rows: int, columns: int) -> npt.NDArray[np.int64]:
+    """Return triangles of a (rows, columns) grid of points, closed along the columns."""
+    index = np.arange(rows * columns).reshape(rows, columns)
+    a, b = index[:-1], index[1:]
+    a2, b2 = np.roll(a, -1, axis=1), np.roll(b, -1, axis=1)
+    return np.stack([np.stack([a, b, b2], -1), np.stack([a, b2, a2], -1)]).reshape(-1, 3)
+
+
+def capped(rings: Floats) -> Mesh:
+    """Join (R, C, 3) rings that turn right-handed about the way they go, both ends closed."""
+    rows, columns, _ = rings.shape
+    points = np.concatenate([rings.reshape(-1, 3), rings[[0, -1]].mean(axis=1)])
+    k = np.arange(columns)
+    first, last = rows * columns, rows * columns + 1
+    start = np.stack([np.full(columns, first), np.roll(k, -1), k], axis=1)
+    offset = (rows - 1) * columns
+    end = np.stack([np.full(columns, last), k + offset, np.roll(k, -1) + offset], axis=1)
+    return points, np.concatenate([ring_faces(rows, columns)[:, ::-1], start, end]), None
+
+
+def box(low: Floats, high: Floats) -> Mesh:
+    """Return an axis-aligned box."""
+    corners = np.array([(0, 0), (1, 0), (1, 1), (0, 1)], float)
+    rings = np.array([np.column_stack([corners, np.full(4, z)]) for z in (0.0, 1.0)])
+    points, faces, _ = capped(low + rings * (high - low))
+    return points, faces, None
+
+
+def join(*meshes: Mesh) -> Mesh:
+    """Put meshes without textures side by side into one."""
+    starts = np.cumsum([0] + [len(points) for points, _, _ in meshes[:-1]])
+    faces = [faces + start for (_, faces, _), start in zip(meshes, starts, strict=True)]
+    return np.concatenate([points for points, _, _ in meshes]), np.concatenate(faces), None
+
+
+def lid() -> Mesh:
+    """Return a half tube of thin sheet with closed ends, hollow."""
+    angle = np.linspace(-np.pi / 2, np.pi / 2, LID_STEPS + 1)
+    arc = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    outer, inner = arc * LID_RADIUS, arc * (LID_RADIUS - LID_SHEET)
+    section = np.concatenate([outer, inner[::-1]]) + (LID_CENTRE, 0.0)
+    half = LID_LENGTH / 2
+    rings = np.array([np.column_stack([section, np.full(len(section), z)]) for z in (-half, half)])
+    points = rings.reshape(-1, 3)
+    tube = points, ring_faces(2, len(section))[:, ::-1], None
+    caps = []
+    for low, high in ((-half, LID_SHEET - half), (half - LID_SHEET, half)):
+        disc = outer + (LID_CENTRE, 0.0)
+        caps.append(
+            capped(np.array([np.column_stack([disc, np.full(len(disc), z)]) for z in (low, high)]))
+        )
+    return join(tube, *caps)
+
+
+def bars() -> Mesh:
+    """Return the bars over the fire and those of the side rack."""
+    parts = []
+    for height, places, (start, end) in (FIRE_BARS, SIDE_BARS):
+        for x in places:
+            low = np.array([x - BAR_WIDTH / 2, height, start])
+            parts.append(box(low, low + (BAR_WIDTH, BAR_HEIGHT, end - start)))
+    return join(*parts)
+
+
+def drumstick() -> Mesh:
+    """Return the meat of the drumstick, lying flat, skin texture around it."""
+    sides = 24
+    phi = 2 * np.pi * np.arange(sides + 1) / sides
+    x, radius, y = (column[:, None] for column in DRUMSTICK.T)
+    rings = np.stack(
+        [
+            np.broadcast_to(x, (len(x), sides + 1)),
+            y + radius * np.cos(phi),
+            np.maximum(DRUMSTICK_RISE + DRUMSTICK_SQUEEZE * radius * np.sin(phi), DRUMSTICK_FLOOR),
+        ],
+        axis=-1,
+    )
+    u, v = np.meshgrid(phi / (2 * np.pi), (0.06 - DRUMSTICK[:, 0]) / 0.1)
+    points, faces, _ = capped(rings)
+    ends = [(0.5, v[0, 0]), (0.5, v[-1, 0])]
+    # x falls from station to station: seen from outside the rings turn the other way.
+    return points, faces[:, ::-1], np.concatenate([np.stack([u, v], -1).reshape(-1, 2), ends])
+
+
+def bone() -> Mesh:
+    """Return the bone that sticks out of the drumstick."""
+    phi = 2 * np.pi * np.arange(12) / 12
+    x, radius = (column[:, None] for column in BONE.T)
+    rings = np.stack(
+        [
+            np.broadcast_to(x, (len(x), 12)),
+            radius * np.cos(phi),
+            DRUMSTICK_RISE + radius * np.sin(phi),
+        ],
+        axis=-1,
+    )
+    points, faces, _ = capped(rings)
+    return points, faces[:, ::-1], None
+
+
+def steak() -> Mesh:
+    """Return the steak, its picture laid on from above."""
+    phi = 2 * np.pi * np.arange(STEAK_SIDES) / STEAK_SIDES
+    # Between an ellipse and a rectangle, so that the long sides are nearly straight.
+    shape = (np.abs(np.cos(phi)) ** 2.7 + np.abs(np.sin(phi)) ** 2.7) ** (-1 / 2.7)
+    lobe = 1 - 0.10 * np.exp(-((np.angle(np.exp(1j * (phi - 0.75))) / 0.35) ** 2))
+    outline = np.stack([np.cos(phi), np.sin(phi)], 1) * (shape * lobe)[:, None] * STEAK_HALF
+    half = STEAK_THICKNESS / 2
+    levels = [(-half, STEAK_BEVEL), (STEAK_BEVEL - half, 0.0), (half - STEAK_BEVEL, 0.0)]
+    levels.append((half, STEAK_BEVEL))
+    rings = []
+    for z, inset in levels:
+        ring = STEAK_MIDDLE + outline * (1 - inset / np.array(STEAK_HALF))
+        rings.append(np.column_stack([ring, np.full(STEAK_SIDES, z)]))
+    points, faces, _ = capped(np.array(rings))
+    return points, faces, (points[:, :2] - STEAK_MIDDLE) / STEAK_PICTURE + 0.5
+
+
+def clouds(shape: tuple[int, int], cells: tuple[int, int], seed: int) -> Floats:
+    """Return smooth noise in [0, 1] of (H, W) pixels from a coarse random grid."""
+    grid = np.random.default_rng(seed).uniform(size=(cells[0] + 1, cells[1] + 1))
+    rows, columns = (np.linspace(0, c, n) for c, n in zip(cells, shape, strict=True))
+    across = np.array([np.interp(columns, np.arange(cells[1] + 1), row) for row in grid])
+    return np.array([np.interp(rows, np.arange(cells[0] + 1), column) for column in across.T]).T
+
+
+def mix(first: Floats | tuple[int, ...], second: tuple[int, ...], share: Floats) -> Floats:
+    """Blend colours by a (H, W) share of the second in [0, 1]."""
+    share = np.clip(share, 0.0, 1.0)[..., None]
+    return (1 - share) * np.asarray(first, float) + share * np.array(second, float)
+
+
+def embers() -> Image:
+    """Return (48, 72, 3) glowing coal."""
+    size = (48, 72)
+    heat = 0.6 * clouds(size, (9, 13), 3) + 0.4 * clouds(size, (20, 30), 4)
+    picture = mix(CHAR, GLOW, (heat - 0.40) / 0.10)
+    return mix(picture, FLAME, (heat - 0.60) / 0.10).astype(np.uint8)
+
+
+def skin() -> Image:
+    """Return (48, 48, 3) roasted skin: spots, darker towards the bone; columns close."""
+    size = (48, 48)
+    spots = clouds(size, (10, 12), 5)
+    spots = 0.5 * (spots + spots[:, ::-1])
+    picture = mix(SKIN, CRUST, (spots - 0.45) / 0.25)
+    picture = mix(picture, JUICE, (0.36 - spots) / 0.10)
+    along = np.broadcast_to(np.linspace(0, 1, size[0])[::-1, None], size)
+    return mix(picture, CRUST, (along - 0.70) / 0.35).astype(np.uint8)
+
+
+def marbled() -> Image:
+    """Return (48, 72, 3) steak from above: marbling, searing stripes, a rim of fat."""
+    size = (48, 72)
+    y, x = np.mgrid[:48, :72]
+    u, v = (x + 0.5) / 72 - 0.5, 0.5 - (y + 0.5) / 48
+    veins = np.abs(clouds(size, (7, 9), 6) - 0.5)
+    picture = mix(FLESH, FAT, 0.8 * (0.045 - veins) / 0.045)
+    picture = mix(picture, SEARED, 0.75 * (np.cos(2 * np.pi * (u * 9 + v * 3)) > 0.55))
+    edge = np.hypot(u * STEAK_PICTURE[0] / STEAK_HALF[0], v * STEAK_PICTURE[1] / STEAK_HALF[1])
+    rim = (edge - 0.84) / 0.06 * (v > -0.12 + 0.25 * np.abs(u))
+    return mix(picture, FAT, rim).astype(np.uint8)
+
+
+def obj_text(mesh: Mesh) -> str:
+    """Return a mesh as the text of a Wavefront file, rounded to 0.01 mm."""
+    points, faces, texture = mesh
+    # Adding zero turns -0 into 0.
+    lines = ["v {:.5f} {:.5f} {:.5f}".format(*row) for row in np.round(points, 5) + 0.0]
+    if texture is None:
+        lines += ["f {} {} {}".format(*row) for row in faces + 1]
+    else:
+        lines += ["vt {:.4f} {:.4f}".format(*row) for row in np.round(texture, 4) + 0.0]
+        lines += ["f {0}/{0} {1}/{1} {2}/{2}".format(*row) for row in faces + 1]
+    return "\n".join(lines) + "\n"
+
+
+def png_bytes(image: Image) -> bytes:
+    """Encode (H, W, 3) rgb as PNG, uncompressed: compressors differ between machines."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        check = zlib.crc32(kind + body)
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", check)
+
+    height, width, _ = image.shape
+    rows = np.concatenate([np.zeros((height, 1), np.uint8), image.reshape(height, -1)], axis=1)
+    body = rows.tobytes()
+    # One stored block, which holds at most 65535 bytes.
+    stored = b"\x78\x01\x01" + struct.pack("<HH", len(body), len(body) ^ 0xFFFF) + body
+    stored += struct.pack(">I", zlib.adler32(body))
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    parts = chunk(b"IHDR", header) + chunk(b"IDAT", stored) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + parts
+
+
+def write(folder: Path = MESHES) -> list[Path]:
+    """Write all meshes and textures of the task and return their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for make in (lid, bars, drumstick, bone, steak):
+        path = folder / f"{PREFIX}_{make.__name__}.obj"
+        path.write_text(obj_text(make()), encoding="ascii", newline="\n")
+        paths.append(path)
+    for paint in (embers, skin, marbled):
+        path = folder / f"{PREFIX}_{paint.__name__}.png"
+        path.write_bytes(png_bytes(paint()))
+        paths.append(path)
+    return paths
+
+
+if __name__ == "__main__":
+    write(*(Path(argument) for argument in sys.argv[1:2]))
