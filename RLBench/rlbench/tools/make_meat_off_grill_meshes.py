@@ -25,7 +25,7 @@ LID_CENTRE, LID_RADIUS, LID_LENGTH, LID_SHEET = -0.0484, 0.0968, 0.2932, 0.003
 LID_STEPS = 16
 
 # Bars run along z of grill_visual, whose y is up and whose x looks to the robot.
-BAR_WIDTH, BAR_HEIGHT = 0.0056, 0.006
+BAR_WIDTH, BAR_HEIGHT = 0.0044, 0.006
 FIRE_BARS = (0.15547, np.linspace(-0.0915, 0.0965, 16), (-0.2685, 0.0235))
 SIDE_BARS = (0.17747, np.linspace(-0.0765, 0.0705, 13), (0.059, 0.266))
 """Height of a rack's bars, their x, and where they begin and end."""
@@ -59,7 +59,7 @@ BONE = np.array(
 )
 
 # The steak: a rounded slab; a lobe and a notch keep it from being an egg.
-STEAK_MIDDLE, STEAK_HALF, STEAK_THICKNESS = np.array([0.0130, -0.0045]), (0.0530, 0.0310), 0.026
+STEAK_MIDDLE, STEAK_HALF, STEAK_THICKNESS = np.array([0.0170, -0.0045]), (0.0570, 0.0310), 0.026
 STEAK_SIDES, STEAK_BEVEL = 36, 0.004
 STEAK_PICTURE = (0.12, 0.08)
 """Length and width of the texture's picture, centred on `STEAK_MIDDLE`."""
@@ -108,15 +108,16 @@ def lid() -> Mesh:
     """Return a half tube of thin sheet with closed ends, hollow."""
     angle = np.linspace(-np.pi / 2, np.pi / 2, LID_STEPS + 1)
     arc = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    middle = np.array([LID_CENTRE, 0.0])
     outer, inner = arc * LID_RADIUS, arc * (LID_RADIUS - LID_SHEET)
-    section = np.concatenate([outer, inner[::-1]]) + (LID_CENTRE, 0.0)
+    section = np.concatenate([outer, inner[::-1]]) + middle
     half = LID_LENGTH / 2
     rings = np.array([np.column_stack([section, np.full(len(section), z)]) for z in (-half, half)])
     points = rings.reshape(-1, 3)
     tube = points, ring_faces(2, len(section))[:, ::-1], None
     caps = []
     for low, high in ((-half, LID_SHEET - half), (half - LID_SHEET, half)):
-        disc = outer + (LID_CENTRE, 0.0)
+        disc = outer + middle
         caps.append(
             capped(np.array([np.column_stack([disc, np.full(len(disc), z)]) for z in (low, high)]))
         )
@@ -129,7 +130,7 @@ def bars() -> Mesh:
     for height, places, (start, end) in (FIRE_BARS, SIDE_BARS):
         for x in places:
             low = np.array([x - BAR_WIDTH / 2, height, start])
-            parts.append(box(low, low + (BAR_WIDTH, BAR_HEIGHT, end - start)))
+            parts.append(box(low, low + np.array([BAR_WIDTH, BAR_HEIGHT, end - start])))
     return join(*parts)
 
 
@@ -192,13 +193,15 @@ def clouds(shape: tuple[int, int], cells: tuple[int, int], seed: int) -> Floats:
     grid = np.random.default_rng(seed).uniform(size=(cells[0] + 1, cells[1] + 1))
     rows, columns = (np.linspace(0, c, n) for c, n in zip(cells, shape, strict=True))
     across = np.array([np.interp(columns, np.arange(cells[1] + 1), row) for row in grid])
-    return np.array([np.interp(rows, np.arange(cells[0] + 1), column) for column in across.T]).T
+    down = [np.interp(rows, np.arange(cells[0] + 1), column) for column in across.T]
+    return np.stack(down, axis=1)
 
 
 def mix(first: Floats | tuple[int, ...], second: tuple[int, ...], share: Floats) -> Floats:
     """Blend colours by a (H, W) share of the second in [0, 1]."""
     share = np.clip(share, 0.0, 1.0)[..., None]
-    return (1 - share) * np.asarray(first, float) + share * np.array(second, float)
+    blend: Floats = (1 - share) * np.asarray(first, float) + share * np.array(second, float)
+    return blend
 
 
 def embers() -> Image:
