@@ -3,7 +3,9 @@
 import numpy as np
 
 from rlbench.backend.conditions import DetectedCondition
+from rlbench.backend.exceptions import ConfigurationPathError, DemoError
 from rlbench.backend.task import Task
+from rlbench.backend.waypoints import Waypoint
 
 
 class UnplugCharger(Task):
@@ -20,6 +22,7 @@ class UnplugCharger(Task):
         self.register_graspable_objects([charger])
         out = DetectedCondition(charger, self.sensor("charger_success"))
         self.register_success_conditions([out])
+        self.register_waypoint_ability_start(1, self._require_straight_pull)
 
     def init_episode(self, index: int) -> list[str]:
         return [
@@ -33,3 +36,14 @@ class UnplugCharger(Task):
 
     def base_rotation_bounds(self) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
         return (0.0, 0.0, -np.pi / 4), (0.0, 0.0, np.pi / 4)
+
+    def _require_straight_pull(self, waypoint: Waypoint) -> None:
+        """Give up where the arm can only swing to `waypoint`: that would wrench the prongs."""
+        goal = waypoint.dummy.get_matrix()
+        try:
+            self.robot.arm.plan(goal, self.rng, ignore_collisions=True, linear_only=True)
+        except ConfigurationPathError as error:
+            raise DemoError(
+                f"{self.name}: the charger cannot be pulled straight: {error}",
+                cause="no_straight_pull",
+            ) from error

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from rlbench.backend.exceptions import DemoError
 from rlbench.environment import Environment
 from rlbench.tasks import get_task_class
 
@@ -74,3 +75,9 @@ def test_the_wall_turns_by_45_degrees_at_most(task):
     turned = (np.array(yaws) - np.median(yaws) + 180) % 360 - 180
     assert np.ptp(turned) <= 90.0
     assert np.ptp(turned) > 30.0
+
+
+def test_no_demonstration_wrenches_the_prongs(task):
+    with pytest.raises(DemoError) as failure:
+        task.get_demo(17, 0)  # here the arm can only swing to waypoint1
+    assert failure.value.cause == "no_straight_pull"
