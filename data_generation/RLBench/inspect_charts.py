@@ -16,8 +16,15 @@ WIDTH, HEIGHT = 380, 220  # [px]
 LEFT, RIGHT, TOP, BOTTOM = 46, 12, 26, 36
 BAR, CURVE = "#4878a8", "#d1495b"
 GROUP_COLOURS = ("#1b6ca8", "#e08e00", "#2e8b57", "#a0438c", "#5f6b6d")
+# Attributes, not classes: a chart keeps its looks where it is taken out of the page.
+INK, FAINT = "#20242a", "#5a626c"
+MIDDLE, END = 'text-anchor="middle"', 'text-anchor="end"'
+TITLE = f'font-size="13" font-weight="600" fill="{INK}"'
+GRID, AXIS = 'stroke="#e6e8ec"', 'stroke="#9aa1ab"'
+OUTLINE = f'fill="none" stroke="{INK}" stroke-dasharray="5 4"'
+BORDER = 'fill="none" stroke="#c4c9d0"'
 LEVELS = 4  # shades of the map
-METRE = 100  # [px] of the map
+METRE = 120  # [px] of the map
 
 
 def nice_ticks(low: float, high: float, count: int = 5) -> list[float]:
@@ -43,7 +50,7 @@ def histogram(title: str, label: str, edges: Sequence[float], counts: Sequence[i
     """
     total = sum(counts)
     if not total:
-        return _frame(title, '<text x="50%" y="52%" class="mid">nothing to show</text>')
+        return _frame(title, f'<text x="50%" y="52%" {MIDDLE}>nothing to show</text>')
     low, high, step = edges[0], edges[-1], (edges[-1] - edges[0]) / len(counts)
     curve = []
     if sigma:
@@ -59,9 +66,9 @@ def histogram(title: str, label: str, edges: Sequence[float], counts: Sequence[i
         return HEIGHT - BOTTOM - y / top * (HEIGHT - TOP - BOTTOM)
 
     parts = []
-    for y in nice_ticks(0, top, 4):
-        parts.append(f'<path class="grid" d="M{LEFT} {py(y):.1f}H{WIDTH - RIGHT}"/>')
-        parts.append(f'<text x="{LEFT - 5}" y="{py(y) + 4:.1f}" class="end">{_short(y)}</text>')
+    for y in (y for y in nice_ticks(0, top, 4) if y == int(y)):
+        parts.append(f'<path {GRID} d="M{LEFT} {py(y):.1f}H{WIDTH - RIGHT}"/>')
+        parts.append(f'<text x="{LEFT - 5}" y="{py(y) + 4:.1f}" {END}>{_short(y)}</text>')
     bars = "".join(
         f"M{px(low + i * step) + 0.4:.1f} {py(0):.1f}V{py(n):.1f}H{px(low + (i + 1) * step) - 0.4:.1f}V{py(0):.1f}z"
         for i, n in enumerate(counts)
@@ -72,9 +79,9 @@ def histogram(title: str, label: str, edges: Sequence[float], counts: Sequence[i
         points = " ".join(f"{px(x):.1f},{py(y):.1f}" for x, y in curve)
         parts.append(f'<polyline points="{points}" fill="none" stroke="{CURVE}" stroke-width="1.5"/>')
     for x in nice_ticks(low, high):
-        parts.append(f'<text x="{px(x):.1f}" y="{HEIGHT - BOTTOM + 15}" class="mid">{_short(x)}</text>')
-    parts.append(f'<path class="axis" d="M{LEFT} {py(0):.1f}H{WIDTH - RIGHT}"/>')
-    parts.append(f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 5}" class="mid">{escape(label)}</text>')
+        parts.append(f'<text x="{px(x):.1f}" y="{HEIGHT - BOTTOM + 15}" {MIDDLE}>{_short(x)}</text>')
+    parts.append(f'<path {AXIS} d="M{LEFT} {py(0):.1f}H{WIDTH - RIGHT}"/>')
+    parts.append(f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 5}" {MIDDLE}>{escape(label)}</text>')
     return _frame(title, "".join(parts))
 
 
@@ -98,11 +105,11 @@ def position_map(positions: Mapping[str, Any]) -> str:
 
     side, parts = cell * METRE, []
     for x in nice_ticks(VOLUME_LOW[0], VOLUME_HIGH[0]):
-        parts.append(f'<path class="grid" d="M{place(x, 0)[0]:.1f} {TOP}v{height:.1f}"/>')
-        parts.append(f'<text x="{place(x, 0)[0]:.1f}" y="{TOP + height + 15:.1f}" class="mid">{_short(x)}</text>')
+        parts.append(f'<path {GRID} d="M{place(x, 0)[0]:.1f} {TOP}v{height:.1f}"/>')
+        parts.append(f'<text x="{place(x, 0)[0]:.1f}" y="{TOP + height + 15:.1f}" {MIDDLE}>{_short(x)}</text>')
     for y in nice_ticks(VOLUME_LOW[1], VOLUME_HIGH[1]):
-        parts.append(f'<path class="grid" d="M{LEFT} {place(0, y)[1]:.1f}h{width:.1f}"/>')
-        parts.append(f'<text x="{LEFT - 5}" y="{place(0, y)[1] + 4:.1f}" class="end">{_short(y)}</text>')
+        parts.append(f'<path {GRID} d="M{LEFT} {place(0, y)[1]:.1f}h{width:.1f}"/>')
+        parts.append(f'<text x="{LEFT - 5}" y="{place(0, y)[1] + 4:.1f}" {END}>{_short(y)}</text>')
     most = max((n for cells in positions["counts"].values() for _, _, n in cells), default=1)
     for g, (group, cells) in enumerate(positions["counts"].items()):
         colour = GROUP_COLOURS[g % len(GROUP_COLOURS)]
@@ -113,24 +120,25 @@ def position_map(positions: Mapping[str, Any]) -> str:
             paths[level].append(f"M{x:.1f} {y:.1f}h{side:g}v{side:g}h-{side:g}z")
         for level, path in enumerate(paths):
             if path:
-                opacity = 0.3 + 0.7 * level / (LEVELS - 1)
+                opacity = 0.45 + 0.55 * level / (LEVELS - 1)
                 parts.append(f'<path d="{"".join(path)}" fill="{colour}" opacity="{opacity:.2f}"/>')
         y = TOP + 12 + 17 * g
         parts.append(f'<rect x="{LEFT + width + 10:.0f}" y="{y - 9}" width="10" height="10" fill="{colour}"/>')
         parts.append(f'<text x="{LEFT + width + 25:.0f}" y="{y}">{escape(group)}</text>')
     (left, top), (right, bottom) = place(WORKSPACE_LOW[0], WORKSPACE_HIGH[1]), place(WORKSPACE_HIGH[0], WORKSPACE_LOW[1])
     parts.append(
-        f'<rect x="{left:.1f}" y="{top:.1f}" width="{right - left:.1f}" height="{bottom - top:.1f}" class="outline"/>'
+        f'<rect x="{left:.1f}" y="{top:.1f}" width="{right - left:.1f}" height="{bottom - top:.1f}" {OUTLINE}/>'
     )
-    parts.append(f'<rect x="{LEFT}" y="{TOP}" width="{width:.1f}" height="{height:.1f}" class="border"/>')
+    parts.append(f'<rect x="{LEFT}" y="{TOP}" width="{width:.1f}" height="{height:.1f}" {BORDER}/>')
     middle = LEFT + width / 2
-    parts.append(f'<text x="{middle:.0f}" y="{TOP + height + 31:.0f}" class="mid">x [m]; y [m] upwards; dashed: workspace</text>')
+    parts.append(f'<text x="{middle:.0f}" y="{TOP + height + 31:.0f}" {MIDDLE}>x [m]; y [m] upwards; dashed: workspace</text>')
     return _frame("Positions in the world, from above", "".join(parts), LEFT + width + 110, TOP + height + BOTTOM)
 
 
 def _frame(title: str, content: str, width: float = WIDTH, height: float = HEIGHT) -> str:
-    head = f'<text x="{LEFT}" y="15" class="title">{escape(title)}</text>'
-    return f'<svg width="{width:.0f}" height="{height:.0f}" role="img">{head}{content}</svg>'
+    head = f'<text x="{LEFT}" y="15" {TITLE}>{escape(title)}</text>'
+    size = f'width="{width:.0f}" height="{height:.0f}"'
+    return f'<svg {size} role="img" font-family="sans-serif" font-size="11" fill="{FAINT}">{head}{content}</svg>'
 
 
 def _short(value: float) -> str:

@@ -19,17 +19,15 @@ main { max-width: 1320px; margin: 0 auto; padding: 20px; }
 h1 { font-size: 22px; margin: 0 0 4px; } h2 { font-size: 17px; margin: 0 0 10px; } h3 { font-size: 14px; margin: 18px 0 6px; }
 section { background: #fff; border: 1px solid #e1e4e8; border-radius: 8px; padding: 16px; margin: 16px 0; overflow-x: auto; }
 table { border-collapse: collapse; } th, td { padding: 3px 10px; text-align: right; border-bottom: 1px solid #eceef1; white-space: nowrap; }
-th { color: #5a626c; font-weight: 600; vertical-align: bottom; } td.t, th.t { text-align: left; } td.w { text-align: left; white-space: normal; }
+th { color: #5a626c; font-weight: 600; vertical-align: bottom; white-space: normal; } td.t, th.t { text-align: left; } td.w { text-align: left; white-space: normal; }
 td { font-variant-numeric: tabular-nums; } img { max-width: 100%; } .faint { color: #6e747c; }
 .verdict { display: inline-block; padding: 2px 10px; border-radius: 12px; font-weight: 600; }
 .good { background: #d9f2e0; color: #14622e; } .bad { background: #fbdcdc; color: #8f1d1d; } .odd { background: #fdeec8; color: #7a5200; }
-.bar { display: inline-flex; width: 64px; height: 9px; margin-right: 6px; border-radius: 2px; overflow: hidden; vertical-align: middle; }
+.bar { display: inline-block; width: 64px; height: 9px; margin-right: 6px; font-size: 0; white-space: nowrap; }
+.bar span { display: inline-block; height: 9px; }
 .seen { background: #2e8b57; } .hidden { background: #f0b429; } .outside { background: #c4c9d0; }
 .key { display: inline-block; width: 10px; height: 10px; margin: 0 4px 0 12px; }
-svg { margin: 8px 16px 0 0; font: 11px system-ui, sans-serif; fill: #5a626c; vertical-align: top; }
-svg .title { font-size: 13px; font-weight: 600; fill: #20242a; } svg .mid { text-anchor: middle; } svg .end { text-anchor: end; }
-svg .grid { stroke: #eceef1; } svg .axis { stroke: #9aa1ab; }
-svg .outline { fill: none; stroke: #20242a; stroke-dasharray: 5 4; } svg .border { fill: none; stroke: #c4c9d0; }
+svg { margin: 8px 16px 0 0; vertical-align: top; }
 """
 
 
@@ -182,7 +180,7 @@ def _charts(s: Plain, report: Plain) -> str:
         histogram("Speeds of moving keypoints", "m/s", *trimmed(**h["speed_m_per_s"])),
     ]
     if s["detection_rms_px"] is not None:
-        label = "detected minus exact, per axis [px]; outer bars hold the rest"
+        label = "detected minus exact, per axis [px]; curve: as stated"
         charts.append(histogram("Detection error", label, **h["detection_error_px"], sigma=report["sigma_px"]))
     charts.append(position_map(h["position_xy_m"]))
     return "".join(charts)

@@ -30,6 +30,7 @@ MAX_RATIO = 4  # height to width of a panel
 MOVIE_FRAMES = 100  # of a longer example every second, third ... frame is shown
 TRAIL_S = 1.0
 PALETTE = 192  # colours of the animation
+NEAR = 6  # difference of two colours in one channel
 SHIFT = 4  # OpenCV draws at 1/16 px
 GAP, MARGIN = 6, 14
 INK, FAINT, PAPER, PLAIN, RIM = (32, 36, 42), (110, 116, 124), (255, 255, 255), (243, 244, 246), (200, 204, 210)
@@ -250,12 +251,16 @@ def animation(example: Example, get_frame: GetFrame, frame_period_s: float) -> b
 
 
 def _palette(samples: Sequence[Image.Image], n_keypoints: int) -> Image.Image:
-    """Choose colours of some frames; patches keep the few pixels of each keypoint's colour."""
+    """Choose the colours of some frames, and exactly those that are drawn: the few pixels of a keypoint count."""
     width, height = samples[0].size
-    board = Image.new("RGB", (width, height * len(samples) + 40), PAPER)
+    board = Image.new("RGB", (width, height * len(samples)))
     for i, sample in enumerate(samples):
         board.paste(sample, (0, i * height))
-    draw = ImageDraw.Draw(board)
-    for k in range(n_keypoints):
-        draw.rectangle((k * 24, len(samples) * height, k * 24 + 23, len(samples) * height + 39), colour_of(k))
-    return board.quantize(PALETTE, method=Image.Quantize.MEDIANCUT)
+    drawn = [PAPER, PLAIN, INK, FAINT, *(colour_of(k) for k in range(n_keypoints))][: 256 - PALETTE]
+    found = board.quantize(PALETTE, method=Image.Quantize.MEDIANCUT).getpalette() or []
+    others = np.array(found[: 3 * PALETTE], int).reshape(-1, 3)
+    # Pillow looks colours up coarsely: a near neighbour of white would tint the page.
+    is_apart = (np.abs(others[:, None] - np.array(drawn)).max(axis=-1) > NEAR).all(axis=1)
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([*itertools.chain(*drawn), *others[is_apart].ravel().tolist()])
+    return palette
