@@ -264,7 +264,9 @@ class RawSource(Source):
             return store.read_rgb(key, example.rig.camera_names[view], t)
         except (OSError, ValueError) as error:
             name = str(path.relative_to(store.task_dir(key.task_id)))
-            self.note_damage(example.section, example.label, name, f"cannot be decoded: {error}")
+            place = example.section.label, example.label, name
+            if place not in {(d.section, d.episode, d.file) for d in self.damage}:
+                self.note_damage(example.section, example.label, name, f"cannot be decoded: {error}")
             return None
 
 

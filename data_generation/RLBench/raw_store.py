@@ -296,9 +296,7 @@ class RawStore:
             raise self._damaged(key, f"{name} {fault}")
         return record
 
-    def faults(
-        self, key: EpisodeKey, record: Mapping[str, Any], deep: bool = True
-    ) -> Iterator[tuple[str, str]]:
+    def faults(self, key: EpisodeKey, record: Mapping[str, Any], deep: bool = True) -> Iterator[tuple[str, str]]:
         """Yield every file, inside the task's folder, that is not as written, and what is wrong."""
         for name, (size, digest) in record["files"].items():
             path = self.task_dir(key.task_id) / name
