@@ -5,20 +5,27 @@ the same bytes each time. Lengths are metres; a mesh stands in the frame of the 
 carries it.
 """
 
-import struct
 import sys
-import zlib
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
-MESHES = Path(__file__).resolve().parent.parent / "task_mjcf" / "meshes"
+from rlbench.tools.mesh_files import (
+    MESHES,
+    Floats,
+    Image,
+    Ints,
+    capped,
+    join,
+    obj_text,
+    png_bytes,
+    ring_faces,
+    write_files,
+)
+
 PREFIX = "meat_off_grill"
-Floats = npt.NDArray[np.float64]
-Image = npt.NDArray[np.uint8]
-Mesh = tuple[Floats, npt.NDArray[np.int64], Floats | None]
-"""(N, 3) vertices, (M, 3) indices counter-clockwise from outside, (N, 2) texture points."""
+Mesh = tuple[Floats, Ints]
+Textured = tuple[Floats, Ints, Floats]
 
 # The lid: half a tube, open towards -x, its axis along z.
 LID_CENTRE, LID_RADIUS, LID_LENGTH, LID_SHEET = -0.0484, 0.0968, 0.2932, 0.003
@@ -69,39 +76,11 @@ SKIN, CRUST, JUICE = (172, 104, 48), (112, 58, 24), (206, 146, 78)
 FLESH, SEARED, FAT = (142, 62, 48), (96, 42, 32), (232, 206, 176)
 
 
-def ring_faces(rows: int, columns: int) -> npt.NDArray[np.int64]:
-    """Return triangles of a (rows, columns) grid of points, closed along the columns."""
-    index = np.arange(rows * columns).reshape(rows, columns)
-    a, b = index[:-1], index[1:]
-    a2, b2 = np.roll(a, -1, axis=1), np.roll(b, -1, axis=1)
-    return np.stack([np.stack([a, b, b2], -1), np.stack([a, b2, a2], -1)]).reshape(-1, 3)
-
-
-def capped(rings: Floats) -> Mesh:
-    """Join (R, C, 3) rings that turn right-handed about the way they go, both ends closed."""
-    rows, columns, _ = rings.shape
-    points = np.concatenate([rings.reshape(-1, 3), rings[[0, -1]].mean(axis=1)])
-    k = np.arange(columns)
-    first, last = rows * columns, rows * columns + 1
-    start = np.stack([np.full(columns, first), np.roll(k, -1), k], axis=1)
-    offset = (rows - 1) * columns
-    end = np.stack([np.full(columns, last), k + offset, np.roll(k, -1) + offset], axis=1)
-    return points, np.concatenate([ring_faces(rows, columns)[:, ::-1], start, end]), None
-
-
 def box(low: Floats, high: Floats) -> Mesh:
     """Return an axis-aligned box."""
     corners = np.array([(0, 0), (1, 0), (1, 1), (0, 1)], float)
     rings = np.array([np.column_stack([corners, np.full(4, z)]) for z in (0.0, 1.0)])
-    points, faces, _ = capped(low + rings * (high - low))
-    return points, faces, None
-
-
-def join(*meshes: Mesh) -> Mesh:
-    """Put meshes without textures side by side into one."""
-    starts = np.cumsum([0] + [len(points) for points, _, _ in meshes[:-1]])
-    faces = [faces + start for (_, faces, _), start in zip(meshes, starts, strict=True)]
-    return np.concatenate([points for points, _, _ in meshes]), np.concatenate(faces), None
+    return capped(low + rings * (high - low))
 
 
 def lid() -> Mesh:
@@ -114,7 +93,7 @@ def lid() -> Mesh:
     half = LID_LENGTH / 2
     rings = np.array([np.column_stack([section, np.full(len(section), z)]) for z in (-half, half)])
     points = rings.reshape(-1, 3)
-    tube = points, ring_faces(2, len(section))[:, ::-1], None
+    tube = points, ring_faces(2, len(section))[:, ::-1]
     caps = []
     for low, high in ((-half, LID_SHEET - half), (half - LID_SHEET, half)):
         disc = outer + middle
@@ -134,7 +113,7 @@ def bars() -> Mesh:
     return join(*parts)
 
 
-def drumstick() -> Mesh:
+def drumstick() -> Textured:
     """Return the meat of the drumstick, lying flat, skin texture around it."""
     sides = 24
     phi = 2 * np.pi * np.arange(sides + 1) / sides
@@ -148,7 +127,7 @@ def drumstick() -> Mesh:
         axis=-1,
     )
     u, v = np.meshgrid(phi / (2 * np.pi), (0.06 - DRUMSTICK[:, 0]) / 0.1)
-    points, faces, _ = capped(rings)
+    points, faces = capped(rings)
     ends = [(0.5, v[0, 0]), (0.5, v[-1, 0])]
     # x falls from station to station: seen from outside the rings turn the other way.
     return points, faces[:, ::-1], np.concatenate([np.stack([u, v], -1).reshape(-1, 2), ends])
@@ -166,11 +145,11 @@ def bone() -> Mesh:
         ],
         axis=-1,
     )
-    points, faces, _ = capped(rings)
-    return points, faces[:, ::-1], None
+    points, faces = capped(rings)
+    return points, faces[:, ::-1]
 
 
-def steak() -> Mesh:
+def steak() -> Textured:
     """Return the steak, its picture laid on from above."""
     phi = 2 * np.pi * np.arange(STEAK_SIDES) / STEAK_SIDES
     # Between an ellipse and a rectangle, so that the long sides are nearly straight.
@@ -184,7 +163,7 @@ def steak() -> Mesh:
     for z, inset in levels:
         ring = STEAK_MIDDLE + outline * (1 - inset / np.array(STEAK_HALF))
         rings.append(np.column_stack([ring, np.full(STEAK_SIDES, z)]))
-    points, faces, _ = capped(np.array(rings))
+    points, faces = capped(np.array(rings))
     return points, faces, (points[:, :2] - STEAK_MIDDLE) / STEAK_PICTURE + 0.5
 
 
@@ -236,50 +215,14 @@ def marbled() -> Image:
     return mix(picture, FAT, rim).astype(np.uint8)
 
 
-def obj_text(mesh: Mesh) -> str:
-    """Return a mesh as the text of a Wavefront file, rounded to 0.01 mm."""
-    points, faces, texture = mesh
-    # Adding zero turns -0 into 0.
-    lines = ["v {:.5f} {:.5f} {:.5f}".format(*row) for row in np.round(points, 5) + 0.0]
-    if texture is None:
-        lines += ["f {} {} {}".format(*row) for row in faces + 1]
-    else:
-        lines += ["vt {:.4f} {:.4f}".format(*row) for row in np.round(texture, 4) + 0.0]
-        lines += ["f {0}/{0} {1}/{1} {2}/{2}".format(*row) for row in faces + 1]
-    return "\n".join(lines) + "\n"
-
-
-def png_bytes(image: Image) -> bytes:
-    """Encode (H, W, 3) rgb as PNG, uncompressed: compressors differ between machines."""
-
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        check = zlib.crc32(kind + body)
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", check)
-
-    height, width, _ = image.shape
-    rows = np.concatenate([np.zeros((height, 1), np.uint8), image.reshape(height, -1)], axis=1)
-    body = rows.tobytes()
-    # One stored block, which holds at most 65535 bytes.
-    stored = b"\x78\x01\x01" + struct.pack("<HH", len(body), len(body) ^ 0xFFFF) + body
-    stored += struct.pack(">I", zlib.adler32(body))
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    parts = chunk(b"IHDR", header) + chunk(b"IDAT", stored) + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + parts
-
-
 def write(folder: Path = MESHES) -> list[Path]:
     """Write all meshes and textures of the task and return their paths."""
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for make in (lid, bars, drumstick, bone, steak):
-        path = folder / f"{PREFIX}_{make.__name__}.obj"
-        path.write_text(obj_text(make()), encoding="ascii", newline="\n")
-        paths.append(path)
-    for paint in (embers, skin, marbled):
-        path = folder / f"{PREFIX}_{paint.__name__}.png"
-        path.write_bytes(png_bytes(paint()))
-        paths.append(path)
-    return paths
+    drawn = {"lid": lid(), "bars": bars(), "drumstick": drumstick(), "bone": bone(), "steak": steak()}
+    painted = {"embers": embers(), "skin": skin(), "marbled": marbled()}
+    files: dict[str, str | bytes] = {f"{PREFIX}_{n}.obj": obj_text(*m) for n, m in drawn.items()}
+    files |= {f"{PREFIX}_{n}.png": png_bytes(i) for n, i in painted.items()}
+    return write_files(folder, files)
+
 
 
 if __name__ == "__main__":

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from rlbench.sim.compose import PACKAGE
+from rlbench.tools.mesh_files import MESHES, join, obj_text, write_files
 from rlbench.transforms import Floats, quat_wxyz_to_matrix
 
-FOLDER = PACKAGE / "task_mjcf" / "meshes"
 Mesh = tuple[Floats, np.ndarray]
 """(N, 3) vertices and (M, 3) indices, counter-clockwise seen from outside."""
 
@@ -33,15 +32,6 @@ TOMATO_QUAT_WXYZ = np.array([-0.15654, 0.62444, 0.74363, -0.18052])
 TOMATO_RADIUS, TOMATO_DEPTH, TOMATO_RISE = 0.0332, 0.0309, 0.0285
 SEPALS = ((0.0, 0.016), (1.05, 0.022), (2.6, 0.018), (4.2, 0.027), (5.4, 0.018))
 """(direction [rad], length [m]) of each leaf."""
-
-
-def join(*meshes: Mesh) -> Mesh:
-    """Put meshes side by side into one."""
-    starts = np.cumsum([0] + [len(vertices) for vertices, _ in meshes[:-1]])
-    return (
-        np.concatenate([vertices for vertices, _ in meshes]),
-        np.concatenate([faces + start for (_, faces), start in zip(meshes, starts, strict=True)]),
-    )
 
 
 def grid(rows: int, columns: int, close_rows: bool = False) -> np.ndarray:
@@ -227,24 +217,12 @@ def skin_height(radius: Floats) -> Floats:
     return np.interp(radius, profile[:, 1], profile[:, 0])
 
 
-def obj_text(mesh: Mesh) -> str:
-    """Return a mesh as the text of a Wavefront file, rounded to 0.01 mm."""
-    vertices, faces = mesh
-    # Adding zero turns -0 into 0.
-    rows = ["v {:.5f} {:.5f} {:.5f}".format(*row) for row in np.round(vertices, 5) + 0.0]
-    rows += ["f {} {} {}".format(*row) for row in faces + 1]
-    return "\n".join(rows) + "\n"
-
-
-def write(folder: Path = FOLDER) -> list[Path]:
+def write(folder: Path = MESHES) -> list[Path]:
     """Write all meshes of the task and return their paths."""
     made = {"basket": basket(), "paper": paper(), "tomato": tomato(), "calyx": calyx()}
-    paths = []
-    for part, mesh in made.items():
-        path = folder / f"put_rubbish_in_bin_{part}.obj"
-        path.write_text(obj_text(mesh), encoding="ascii", newline="\n")
-        paths.append(path)
-    return paths
+    files = {f"put_rubbish_in_bin_{part}.obj": obj_text(*mesh) for part, mesh in made.items()}
+    return write_files(folder, files)
+
 
 
 if __name__ == "__main__":

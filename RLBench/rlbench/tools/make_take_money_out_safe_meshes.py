@@ -4,19 +4,16 @@
 task_mjcf/meshes/take_money_out_safe_note.png, the same bytes on every machine.
 """
 
-import struct
 import sys
-import zlib
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
-MESHES = Path(__file__).resolve().parent.parent / "task_mjcf" / "meshes"
+from rlbench.tools.mesh_files import MESHES, Image, png_bytes, write_files
+
 NOTE = "take_money_out_safe_note.png"
 WIDTH, HEIGHT = 48, 112  # [px], the note's short and long side: 53 x 125 mm
 PAPER, PRINT, INK = (170, 184, 136), (122, 138, 104), (34, 42, 34)
-Image = npt.NDArray[np.uint8]
 
 
 def draw_note() -> Image:
@@ -37,30 +34,11 @@ def draw_note() -> Image:
     return image
 
 
-def png_bytes(image: Image) -> bytes:
-    """Encode (H, W, 3) rgb as PNG, uncompressed: compressors differ between machines."""
+def write(folder: Path = MESHES) -> list[Path]:
+    """Write the texture of the task and return its path."""
+    return write_files(folder, {NOTE: png_bytes(draw_note())})
 
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-        )
-
-    height, width, _ = image.shape
-    rows = np.concatenate([np.zeros((height, 1), np.uint8), image.reshape(height, -1)], axis=1)
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + chunk(b"IDAT", zlib.compress(rows.tobytes(), 0))
-        + chunk(b"IEND", b"")
-    )
-
-
-def main(folder: Path = MESHES) -> None:
-    """Write the texture into `folder`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / NOTE).write_bytes(png_bytes(draw_note()))
 
 
 if __name__ == "__main__":
-    main(*(Path(argument) for argument in sys.argv[1:2]))
+    write(*(Path(argument) for argument in sys.argv[1:2]))

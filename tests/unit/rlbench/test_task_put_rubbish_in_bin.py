@@ -7,6 +7,7 @@ from rlbench.environment import Environment
 from rlbench.observation_config import ObservationConfig
 from rlbench.tasks import get_task_class
 from rlbench.tools import make_put_rubbish_in_bin_meshes as meshes
+from rlbench.tools.mesh_files import MESHES
 
 NAME = "put_rubbish_in_bin"
 SHAPES = ("rubbish", "tomato1", "tomato2")
@@ -32,7 +33,7 @@ def positions(engine):
 
 def test_meshes_are_what_the_script_writes(tmp_path):
     for path in meshes.write(tmp_path):
-        committed = (meshes.FOLDER / path.name).read_bytes()
+        committed = (MESHES / path.name).read_bytes()
         assert path.read_bytes() == committed, f"{path.name}: run the script again"
         assert len(committed) < 60_000
         assert committed.count(b"\nf ") < 1500

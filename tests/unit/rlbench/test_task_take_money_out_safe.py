@@ -30,7 +30,7 @@ def restart(task, shelf, seed):
 
 
 def test_the_texture_is_written_the_same_again(tmp_path):
-    note.main(tmp_path)
+    note.write(tmp_path)
     assert (tmp_path / note.NOTE).read_bytes() == (note.MESHES / note.NOTE).read_bytes()
 
 
