@@ -25,7 +25,7 @@ def test_shipped_configs_load(name):
     config = load_config(REPOSITORY / "configs" / name)
     assert config.image_size == (256, 256)
     assert len(config.cams) == len(config.track_cams) == 4
-    assert config.task_ids("train") == ((0, 8, 9) if name == "dataset_config.json" else (0, 9))
+    assert config.task_ids("train") == ((9, 12, 40, 54, 79) if name == "dataset_config.json" else (0, 9))
     assert len(config.episodes(20)) == (10 if name == "dataset_config.json" else 12)
 
 
