@@ -3,6 +3,7 @@
 # pose_obj_3d/data/RLBench_pose_est_data/. On the same platform the archives have the same bytes
 # each time; SHA256SUMS says so. Interrupted, it continues; about 20 minutes on two cores.
 #   bash make_ready_data.sh [output folder]
+# It needs one package more than data generation: pip install deflate==0.9.0 matplotlib
 #   PYTHON       interpreter (default python)
 #   N_PROCESSES  worker processes (default: one for each core); the result does not depend on it
 set -euo pipefail
@@ -26,6 +27,7 @@ generate main ready_dataset.json
 generate more ready_dataset_more.json
 "$python" convert_data.py --path_dataset "$work/more" --path_dataset_config ready_dataset_more.json \
     --output "$work/archives/sim_more_formal.npz"
+"$python" pack_archive.py "$work/archives/sim_all_formal.npz" "$work/archives/sim_more_formal.npz"
 generate pictures ready_dataset_pictures.json
 "$python" inspect_dataset.py "$work/pictures" --output "$work/inspection"
 "$python" -m rlbench.tools.task_validator all --episodes 40 --json "$work/validation.json" >"$work/validation.txt"

@@ -27,6 +27,7 @@ DH = (
     (0.0, 0.0, 0.107),
 )
 ARM = tuple(f"Panda_joint{i}" for i in range(1, 8))
+WITHOUT_FACTS = {"meat_off_grill", "put_shoes_in_box"}
 NOT_IN_SCENES = {"camera", "joint", "vision_sensor", "light", "force_sensor"}
 
 
@@ -42,6 +43,8 @@ def scene(request):
 
 
 def read_facts(name):
+    if name in WITHOUT_FACTS:
+        pytest.skip(f"there are no facts of a scene {name}: it is built from those of others")
     path = FACTS / f"{name}.json"
     if not path.is_file():
         pytest.skip(f"the facts file {path.name} is not beside this repository")
