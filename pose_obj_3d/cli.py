@@ -24,7 +24,7 @@ from pose_obj_3d.config import (
     to_dict,
     to_yaml,
 )
-from pose_obj_3d.datasets import Rig, Tracks, gather_windows, keypoint_ids, load_tracks, make_rig
+from pose_obj_3d.datasets import keypoint_ids, load_tracks, make_rig
 from pose_obj_3d.evaluation import Protocol
 from pose_obj_3d.exceptions import CheckpointError, ConfigError, DataError, PoseObj3DError
 from pose_obj_3d.formal import FormalData, read_formal
@@ -32,6 +32,7 @@ from pose_obj_3d.logs import RunLog
 from pose_obj_3d.models import build_model
 from pose_obj_3d.models.residual import Residual
 from pose_obj_3d.trainer import Run, fit
+from pose_obj_3d.windows import Rig, Tracks, gather_windows
 
 logger = logging.getLogger(__name__)
 

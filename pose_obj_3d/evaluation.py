@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from pose_obj_3d import geometry, metrics
-from pose_obj_3d.datasets import MOVING_M_PER_S, Rig, Tracks, gather_windows, speeds
+from pose_obj_3d.datasets import MOVING_M_PER_S, speeds
 from pose_obj_3d.exceptions import DataError
+from pose_obj_3d.windows import Rig, Tracks, gather_windows
 
 BOUND_FRAME = "Cramer-Rao bound, one frame"
 COLUMNS = ("all", "moving", "still", "fewer than two views")

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from pose_obj_3d import checkpoints, geometry, losses
 from pose_obj_3d.config import Config, to_dict
-from pose_obj_3d.datasets import Rig, Tracks, Windows, gather_windows
 from pose_obj_3d.logs import RunLog
 from pose_obj_3d.models.blocks import Prediction
+from pose_obj_3d.windows import Rig, Tracks, Windows, gather_windows
 
 logger = logging.getLogger(__name__)
 MAX_GRAD_NORM = 10.0

@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from pose_obj_3d import geometry
-from pose_obj_3d.datasets import Rig, Tracks
 from pose_obj_3d.formal import FormalData
+from pose_obj_3d.windows import Rig, Tracks
 
 _COLOURS = ("#1b6ca8", "#d1495b", "#2e8b57", "#e08e00", "#7b4fa3", "#00838f", "#8d5524", "#5f6b6d")
 _LABELLED = 12  # keypoints named in a legend

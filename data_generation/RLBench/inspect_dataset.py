@@ -141,7 +141,7 @@ def _import_pictures() -> Any:
         return importlib.import_module("data_generation.RLBench.inspect_pictures")
     except ModuleNotFoundError as error:
         raise DataGenerationError(
-            f"package {error.name} is not installed; pip install -r pose_est_requirements.txt"
+            f"package {error.name} is not installed; pip install -r data_gen_requirements.txt"
         ) from None
 
 

@@ -3,7 +3,7 @@
 # pose_obj_3d/data/RLBench_pose_est_data/. On the same platform the archives have the same bytes
 # each time; SHA256SUMS says so. Interrupted, it continues; about 20 minutes on two cores.
 #   bash make_ready_data.sh [output folder]
-# It needs one package more than data generation: pip install deflate==0.9.0 matplotlib
+# It needs one package more than data generation: pip install deflate==0.9.0
 #   PYTHON       interpreter (default python)
 #   N_PROCESSES  worker processes (default: one for each core); the result does not depend on it
 set -euo pipefail

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from torch import nn
 
 from pose_obj_3d.config import NETWORK_TYPES, NetworkConfig
-from pose_obj_3d.datasets import Rig
 from pose_obj_3d.exceptions import ConfigError
 from pose_obj_3d.models.residual import Residual, ResidualConfig
 from pose_obj_3d.models.triangulation import Triangulation
+from pose_obj_3d.windows import Rig
 
 
 def _residual(network: NetworkConfig, num_keypoints: int, rig: Rig) -> nn.Module:

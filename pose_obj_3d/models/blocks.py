@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from pose_obj_3d import geometry
-from pose_obj_3d.datasets import Rig
+from pose_obj_3d.windows import Rig
 
 FUSION_GATE = 3.0  # innovation, in its own standard deviations, beyond which a view loses weight
 

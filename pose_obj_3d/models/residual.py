@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from pose_obj_3d import geometry
-from pose_obj_3d.datasets import Rig, Windows
 from pose_obj_3d.exceptions import ConfigError
 from pose_obj_3d.models.blocks import KeypointAttention, Prediction, fuse
+from pose_obj_3d.windows import Rig, Windows
 
 # (first offset, last offset, degree) of a local polynomial fit; offsets are cut to the window.
 SMOOTHERS = ((-99, 99, 0), (-2, 2, 0), (-1, 1, 0), (-99, 99, 1), (-99, 99, 2), (-2, 2, 2),

@@ -2,8 +2,8 @@
 
 from torch import nn
 
-from pose_obj_3d.datasets import Rig, Windows
 from pose_obj_3d.models.blocks import Prediction
+from pose_obj_3d.windows import Rig, Windows
 
 
 class Triangulation(nn.Module):

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from pose_obj_3d.datasets import gather_windows, keypoint_ids, load_tracks, make_rig, speeds
+from pose_obj_3d.datasets import keypoint_ids, load_tracks, make_rig, speeds
 from pose_obj_3d.exceptions import DataError
 from pose_obj_3d.formal import read_formal
+from pose_obj_3d.windows import gather_windows
 from tests.unit.pose_obj_3d.synthetic import write_scene
 
 GROUPS = ("waypoints", "objects", "robot")

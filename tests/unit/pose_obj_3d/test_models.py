@@ -7,10 +7,11 @@ import torch
 
 from pose_obj_3d import losses
 from pose_obj_3d.config import NetworkConfig
-from pose_obj_3d.datasets import Rig, gather_windows, keypoint_ids, load_tracks, make_rig
+from pose_obj_3d.datasets import keypoint_ids, load_tracks, make_rig
 from pose_obj_3d.formal import read_formal
 from pose_obj_3d.models import build_model
 from pose_obj_3d.models.residual import SMOOTHERS, cholesky_3x3, smoother_table
+from pose_obj_3d.windows import Rig, gather_windows
 from tests.unit.pose_obj_3d.synthetic import write_scene
 
 GROUPS = ("waypoints", "objects", "robot")

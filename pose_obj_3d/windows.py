@@ -1,0 +1,134 @@
+"""The tensors that data, models and training share: cameras, tracks, windows. Owns the window rule."""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Rig:
+    """Cameras of the used views.
+
+    Attributes:
+        intrinsics: (V, 3, 3) [px].
+        extrinsics: (V, 3, 4) world to camera [m].
+        sigma_px: Noise of the detections per coordinate [px].
+        view_ids: Numbers of the views in the archive.
+    """
+
+    intrinsics: Tensor
+    extrinsics: Tensor
+    sigma_px: float
+    view_ids: tuple[int, ...]
+
+    def to(self, device: torch.device) -> "Rig":
+        """Return the rig on a device."""
+        return Rig(self.intrinsics.to(device), self.extrinsics.to(device), self.sigma_px, self.view_ids)
+
+
+@dataclass(frozen=True)
+class Tracks:
+    """All frames of some examples; N frames, V views, K keypoints (of the richest task).
+
+    Attributes:
+        uv: (N, V, K, 2) detected [px].
+        weights: (N, V, K) 1 = usable, 0 = not.
+        robust: (N, V, K) weights times the Huber weight of the frame's own triangulation.
+        xyz: (N, K, 3) robust triangulation of the single frame [m]; filled in from other frames where
+            fewer than two views are usable.
+        info: (N, K, 3, 3) its information [1/m^2]; 0 where filled in.
+        truth: (N, K, 3) true position [m], or None when no 3D may be used.
+        precision: (N, V, K) true precision of the detections in units of 1 / rig.sigma_px^2, as the
+            archive states its noise. Only bounds use it: a method does not know it.
+        keypoint: (N, K) index into `keypoint_ids`, -1 = the task has fewer keypoints.
+        first: (N,) first frame of the example.
+        last: (N,) last frame of the example.
+        source: (N, 3) task, example, frame.
+    """
+
+    uv: Tensor
+    weights: Tensor
+    robust: Tensor
+    xyz: Tensor
+    info: Tensor
+    truth: Tensor | None
+    precision: Tensor
+    keypoint: Tensor
+    first: Tensor
+    last: Tensor
+    source: Tensor
+
+    def __len__(self) -> int:
+        """Return the number of frames, each the centre of one window."""
+        return int(self.uv.shape[0])
+
+    @property
+    def is_real(self) -> Tensor:
+        """(N, K) False where the task has no such keypoint."""
+        return self.keypoint >= 0
+
+    def to(self, device: torch.device) -> "Tracks":
+        """Return the tracks on a device."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        moved: dict[str, Any] = {k: None if v is None else v.to(device) for k, v in values.items()}
+        return Tracks(**moved)
+
+
+@dataclass(frozen=True)
+class Windows:
+    """B windows of T frames; the centre frame is predicted. Units and meaning as in `Tracks`.
+
+    Attributes:
+        uv: (B, T, V, K, 2).
+        weights: (B, T, V, K); the centre frame's are those that score it.
+        robust: (B, T, V, K).
+        xyz: (B, T, K, 3).
+        info: (B, T, K, 3, 3).
+        is_distinct: (B, T) False for frames that only repeat the edge of the example.
+        keypoint: (B, K).
+        truth: (B, K, 3) of the centre frame, or None.
+    """
+
+    uv: Tensor
+    weights: Tensor
+    robust: Tensor
+    xyz: Tensor
+    info: Tensor
+    is_distinct: Tensor
+    keypoint: Tensor
+    truth: Tensor | None
+
+    @property
+    def centre(self) -> int:
+        """Index of the predicted frame."""
+        return int(self.xyz.shape[1]) // 2
+
+
+def gather_windows(tracks: Tracks, centres: Tensor, num_frames: int, used_frames: int | None = None) -> Windows:
+    """Cut windows by index: frames outside the example repeat its edge.
+
+    Args:
+        tracks: The data.
+        centres: (B,) int64 numbers of the centre frames.
+        num_frames: T, odd.
+        used_frames: Odd; frames further from the centre count as not there (default: all are used).
+    """
+    pad = (num_frames - 1) // 2
+    offsets = torch.arange(-pad, pad + 1, device=centres.device)
+    wanted = centres[:, None] + offsets
+    index = wanted.clamp(tracks.first[centres][:, None], tracks.last[centres][:, None])
+    is_distinct = index == wanted
+    if used_frames is not None:
+        is_distinct = is_distinct & (offsets.abs() <= (used_frames - 1) // 2)
+    return Windows(
+        uv=tracks.uv[index],
+        weights=tracks.weights[index],
+        robust=tracks.robust[index],
+        xyz=tracks.xyz[index],
+        info=tracks.info[index],
+        is_distinct=is_distinct,
+        keypoint=tracks.keypoint[centres],
+        truth=None if tracks.truth is None else tracks.truth[centres],
+    )
