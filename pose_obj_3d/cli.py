@@ -32,7 +32,7 @@ from pose_obj_3d.logs import RunLog
 from pose_obj_3d.models import build_model
 from pose_obj_3d.models.residual import Residual
 from pose_obj_3d.trainer import Run, fit
-from pose_obj_3d.windows import Rig, Tracks, gather_windows
+from pose_obj_3d.windows import Rig, Tracks, gather_for
 
 logger = logging.getLogger(__name__)
 
@@ -353,7 +353,7 @@ def _print_complexity(session: Session) -> None:
     start, rounds = time.perf_counter(), 10
     with torch.no_grad():
         for _ in range(rounds):
-            model(gather_windows(tracks, centres, session.config.NETWORK.TEMPORAL_LENGTH), rig32)
+            model(gather_for(model, tracks, centres, session.config.NETWORK.TEMPORAL_LENGTH), rig32)
     rate = rounds * len(centres) / (time.perf_counter() - start)
     parameters = sum(p.numel() for p in model.parameters())
     print(f"{session.config.NETWORK.TYPE}: {parameters} parameters, {rate:.0f} windows/s forward")  # noqa: T201

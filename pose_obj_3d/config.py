@@ -19,7 +19,7 @@ from pose_obj_3d.formal import ARCHIVE_NAME, tasks_in
 
 logger = logging.getLogger(__name__)
 LEGACY_SECTIONS = ("H36M_DATA", "TOTALCAP_DATA", "KTH_DATA", "VIS", "DATA")
-NETWORK_TYPES = ("residual", "triangulation", "MHT")
+NETWORK_TYPES = ("STC", "residual", "triangulation", "MHT")
 KEYPOINT_GROUPS = ("waypoints", "objects", "boxes", "robot")
 METRICS = ("mpjpe", "p_mpjpe", "n_mpjpe", "velocity")
 PACKAGE_DIR = Path(__file__).resolve().parent
@@ -86,12 +86,31 @@ class ResidualNetworkConfig:
 
 
 @dataclass(frozen=True)
+class StcNetworkConfig:
+    """Context and size of the `STC` model."""
+
+    CONTEXT: str = "window"  # window: TEMPORAL_LENGTH frames; track: the whole example
+    WIDTH: int = 64
+    NUM_LAYERS: int = 2  # attention layers across keypoints
+    NUM_HEADS: int = 4
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        _require(self.CONTEXT in ("window", "track"), "NETWORK.STC.CONTEXT", self.CONTEXT, "window, track")
+        _require(self.WIDTH >= 8, "NETWORK.STC.WIDTH", self.WIDTH, ">= 8")
+        _require(self.NUM_LAYERS >= 0, "NETWORK.STC.NUM_LAYERS", self.NUM_LAYERS, ">= 0")
+        divides = self.NUM_HEADS > 0 and self.WIDTH % self.NUM_HEADS == 0
+        _require(divides, "NETWORK.STC.NUM_HEADS", self.NUM_HEADS, f"divisors of WIDTH {self.WIDTH}")
+
+
+@dataclass(frozen=True)
 class NetworkConfig:
     """Model choice and size."""
 
     TYPE: str = "residual"
     TEMPORAL_LENGTH: int = 7  # frames of a window, odd
     DROPOUT: float = 0.1
+    STC: StcNetworkConfig = StcNetworkConfig()
     RESIDUAL: ResidualNetworkConfig = ResidualNetworkConfig()
     TRANSFORM_DIM: int = unused(4)
     DIM_JOINT: int = unused(2)

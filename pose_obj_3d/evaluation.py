@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from pose_obj_3d import geometry, metrics
 from pose_obj_3d.datasets import MOVING_M_PER_S, speeds
 from pose_obj_3d.exceptions import DataError
-from pose_obj_3d.windows import Rig, Tracks, gather_windows
+from pose_obj_3d.windows import Rig, Tracks, gather_for
 
 BOUND_FRAME = "Cramer-Rao bound, one frame"
 COLUMNS = ("all", "moving", "still", "fewer than two views")
@@ -48,7 +48,7 @@ def predict(model: nn.Module, tracks: Tracks, rig: Rig, protocol: Protocol) -> T
     rig32 = Rig(rig.intrinsics.float(), rig.extrinsics.float(), rig.sigma_px, rig.view_ids)
     parts = []
     for centres in torch.split(torch.arange(len(tracks), device=tracks.uv.device), protocol.batch_size):
-        windows = gather_windows(tracks, centres, protocol.num_frames, protocol.used_frames)
+        windows = gather_for(model, tracks, centres, protocol.num_frames, protocol.used_frames)
         parts.append(model(windows, rig32).xyz)
     model.train(was_training)
     return torch.cat(parts)

@@ -18,7 +18,7 @@ from pose_obj_3d import checkpoints, geometry, losses
 from pose_obj_3d.config import Config, to_dict
 from pose_obj_3d.logs import RunLog
 from pose_obj_3d.models.blocks import Prediction
-from pose_obj_3d.windows import Rig, Tracks, Windows, gather_windows
+from pose_obj_3d.windows import Rig, Tracks, Windows, gather_for
 
 logger = logging.getLogger(__name__)
 MAX_GRAD_NORM = 10.0
@@ -137,7 +137,7 @@ def train_epoch(run: Run) -> dict[str, float]:
     loading = 0.0
     for centres in torch.split(order, run.config.TRAIN.BATCH_SIZE):
         begin = time.perf_counter()
-        windows = gather_windows(run.train, centres, length)
+        windows = gather_for(run.model, run.train, centres, length)
         loading += time.perf_counter() - begin
         loss = loss_of(run, windows, run.model(windows, run.rig32))
         run.optimiser.zero_grad(set_to_none=True)
@@ -166,7 +166,7 @@ def validate(run: Run) -> dict[str, float]:
         sums[name] = sums.get(name, torch.zeros_like(both)) + both
 
     for centres in torch.split(torch.arange(len(run.val), device=run.val.uv.device), run.config.TEST.BATCH_SIZE):
-        windows = gather_windows(run.val, centres, run.config.NETWORK.TEMPORAL_LENGTH)
+        windows = gather_for(run.model, run.val, centres, run.config.NETWORK.TEMPORAL_LENGTH)
         prediction = run.model(windows, run.rig32)
         c = windows.centre
         predicted, _ = geometry.project(prediction.xyz, run.rig32.intrinsics, run.rig32.extrinsics)

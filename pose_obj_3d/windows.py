@@ -1,10 +1,14 @@
 """The tensors that data, models and training share: cameras, tracks, windows. Owns the window rule."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from pose_obj_3d import geometry
 
 
 @dataclass(frozen=True)
@@ -69,11 +73,34 @@ class Tracks:
         """(N, K) False where the task has no such keypoint."""
         return self.keypoint >= 0
 
+    @cached_property
+    def sums(self) -> tuple[Tensor, Tensor]:
+        """Running sums, float64: information (N + 1, K, 3, 3) and information times position (N + 1, K, 3)."""
+        info = self.info.double()
+        moment = (info @ self.xyz.double().unsqueeze(-1)).squeeze(-1)
+        start = [torch.zeros_like(x[:1]) for x in (info, moment)]
+        return torch.cat([start[0], info.cumsum(0)]), torch.cat([start[1], moment.cumsum(0)])
+
     def to(self, device: torch.device) -> "Tracks":
         """Return the tracks on a device."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         moved: dict[str, Any] = {k: None if v is None else v.to(device) for k, v in values.items()}
         return Tracks(**moved)
+
+
+@dataclass(frozen=True)
+class Bins:
+    """R stretches of frames around each centre, each as one averaged measurement.
+
+    Attributes:
+        xyz: (B, R, K, 3) mean weighted by information [m]; 0 where nothing was measured.
+        info: (B, R, K, 3, 3) its information [1/m^2]; 0 where nothing was measured.
+        frames: (B, R) frames of the stretch that the example has.
+    """
+
+    xyz: Tensor
+    info: Tensor
+    frames: Tensor
 
 
 @dataclass(frozen=True)
@@ -89,6 +116,7 @@ class Windows:
         is_distinct: (B, T) False for frames that only repeat the edge of the example.
         keypoint: (B, K).
         truth: (B, K, 3) of the centre frame, or None.
+        bins: What lies around the centre, for models that ask for it by `bin_ranges`.
     """
 
     uv: Tensor
@@ -99,6 +127,7 @@ class Windows:
     is_distinct: Tensor
     keypoint: Tensor
     truth: Tensor | None
+    bins: Bins | None = None
 
     @property
     def centre(self) -> int:
@@ -106,7 +135,13 @@ class Windows:
         return int(self.xyz.shape[1]) // 2
 
 
-def gather_windows(tracks: Tracks, centres: Tensor, num_frames: int, used_frames: int | None = None) -> Windows:
+def gather_windows(
+    tracks: Tracks,
+    centres: Tensor,
+    num_frames: int,
+    used_frames: int | None = None,
+    bin_ranges: Sequence[tuple[int, int]] = (),
+) -> Windows:
     """Cut windows by index: frames outside the example repeat its edge.
 
     Args:
@@ -114,6 +149,7 @@ def gather_windows(tracks: Tracks, centres: Tensor, num_frames: int, used_frames
         centres: (B,) int64 numbers of the centre frames.
         num_frames: T, odd.
         used_frames: Odd; frames further from the centre count as not there (default: all are used).
+        bin_ranges: (first, last) offsets of the stretches that `Windows.bins` averages; none by default.
     """
     pad = (num_frames - 1) // 2
     offsets = torch.arange(-pad, pad + 1, device=centres.device)
@@ -131,4 +167,43 @@ def gather_windows(tracks: Tracks, centres: Tensor, num_frames: int, used_frames
         is_distinct=is_distinct,
         keypoint=tracks.keypoint[centres],
         truth=None if tracks.truth is None else tracks.truth[centres],
+        bins=gather_bins(tracks, centres, bin_ranges, used_frames) if bin_ranges else None,
+    )
+
+
+def gather_for(
+    model: nn.Module, tracks: Tracks, centres: Tensor, num_frames: int, used_frames: int | None = None
+) -> Windows:
+    """Cut windows with the bins that a model asks for by its `bin_ranges`, if any; else as `gather_windows`."""
+    ranges: Sequence[tuple[int, int]] = getattr(model, "bin_ranges", ())
+    return gather_windows(tracks, centres, num_frames, used_frames, ranges)
+
+
+def gather_bins(
+    tracks: Tracks, centres: Tensor, ranges: Sequence[tuple[int, int]], used_frames: int | None = None
+) -> Bins:
+    """Average stretches of frames by their information: two look-ups in running sums for each.
+
+    Args:
+        tracks: The data.
+        centres: (B,) numbers of the centre frames.
+        ranges: (first, last) offsets of each stretch; what lies outside the example is left out.
+        used_frames: Odd; frames further from the centre count as not there.
+    """
+    reach = torch.iinfo(torch.int64).max if used_frames is None else (used_frames - 1) // 2
+    low = torch.tensor([max(a, -reach) for a, _ in ranges], device=centres.device)
+    high = torch.tensor([min(b, reach) for _, b in ranges], device=centres.device)
+    first, end = tracks.first[centres][:, None], tracks.last[centres][:, None] + 1
+    start = (centres[:, None] + low).clamp(first, end)
+    stop = torch.maximum((centres[:, None] + high + 1).clamp(first, end), start)
+    info_sum, moment_sum = tracks.sums
+    info, moment = info_sum[stop] - info_sum[start], moment_sum[stop] - moment_sum[start]
+    is_empty = (info.diagonal(dim1=-2, dim2=-1).sum(-1) < 1.0)[..., None]  # (B, R, K, 1)
+    eye = torch.eye(3, dtype=info.dtype, device=info.device)
+    inverse = geometry.invert_3x3(torch.where(is_empty[..., None], eye, info))
+    xyz = (inverse @ moment.unsqueeze(-1)).squeeze(-1)
+    return Bins(
+        xyz=torch.where(is_empty, 0.0, xyz).float(),
+        info=torch.where(is_empty[..., None], 0.0, info).float(),
+        frames=stop - start,
     )

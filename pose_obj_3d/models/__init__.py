@@ -7,6 +7,7 @@ from torch import nn
 from pose_obj_3d.config import NETWORK_TYPES, NetworkConfig
 from pose_obj_3d.exceptions import ConfigError
 from pose_obj_3d.models.residual import Residual, ResidualConfig
+from pose_obj_3d.models.stc import Stc, StcConfig
 from pose_obj_3d.models.triangulation import Triangulation
 from pose_obj_3d.windows import Rig
 
@@ -21,11 +22,22 @@ def _residual(network: NetworkConfig, num_keypoints: int, rig: Rig) -> nn.Module
     )
 
 
+def _stc(network: NetworkConfig, num_keypoints: int, rig: Rig) -> nn.Module:
+    size = network.STC
+    return Stc(
+        StcConfig(
+            num_keypoints=num_keypoints, num_frames=network.TEMPORAL_LENGTH, context=size.CONTEXT, width=size.WIDTH,
+            num_layers=size.NUM_LAYERS, num_heads=size.NUM_HEADS, dropout=network.DROPOUT,
+        )
+    )
+
+
 def _triangulation(network: NetworkConfig, num_keypoints: int, rig: Rig) -> nn.Module:
     return Triangulation()
 
 
 MODELS: dict[str, Callable[[NetworkConfig, int, Rig], nn.Module]] = {
+    "STC": _stc,
     "residual": _residual,
     "triangulation": _triangulation,
 }

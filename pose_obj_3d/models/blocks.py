@@ -20,11 +20,13 @@ class Prediction:
         xyz: (B, K, 3) world [m].
         blind_xyz: (B, K, 3) prediction that has not seen the centre frame's own measurement [m], or None.
         blind_info: (B, K, 3, 3) information the model claims for it [1/m^2], or None.
+        info: (B, K, 3, 3) information the model claims for `xyz` [1/m^2], or None.
     """
 
     xyz: Tensor
     blind_xyz: Tensor | None = None
     blind_info: Tensor | None = None
+    info: Tensor | None = None
 
 
 class KeypointAttention(nn.Module):
@@ -59,7 +61,7 @@ class KeypointAttention(nn.Module):
         return x + self.dropout(self.mlp(self.norm_mlp(x)))
 
 
-def fuse(xyz_world: Tensor, info: Tensor, uv: Tensor, weights: Tensor, rig: Rig) -> Tensor:
+def fuse(xyz_world: Tensor, info: Tensor, uv: Tensor, weights: Tensor, rig: Rig) -> tuple[Tensor, Tensor]:
     """Update a prediction with the frame's own measurement (one extended Kalman step, robust).
 
     Args:
@@ -70,7 +72,7 @@ def fuse(xyz_world: Tensor, info: Tensor, uv: Tensor, weights: Tensor, rig: Rig)
         rig: The cameras, float32.
 
     Returns:
-        (B, K, 3) [m]. Any number of views works, none included.
+        (B, K, 3) [m] and its information (B, K, 3, 3). Any number of views works, none included.
     """
     predicted, J = geometry.projection_jacobian(xyz_world, rig.intrinsics, rig.extrinsics)  # (B, K, V, 2, 3)
     r = uv.transpose(1, 2) - predicted  # (B, K, V, 2)
@@ -80,4 +82,4 @@ def fuse(xyz_world: Tensor, info: Tensor, uv: Tensor, weights: Tensor, rig: Rig)
     JtW = J * w[..., None, None]
     total = info + torch.einsum("bkvri,bkvrj->bkij", JtW, J)
     moment = torch.einsum("bkvri,bkvr->bki", JtW, r)
-    return xyz_world + (geometry.invert_3x3(total) @ moment.unsqueeze(-1)).squeeze(-1)
+    return xyz_world + (geometry.invert_3x3(total) @ moment.unsqueeze(-1)).squeeze(-1), total

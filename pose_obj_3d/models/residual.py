@@ -118,8 +118,8 @@ class Residual(nn.Module):
         know_nothing = ~is_used.any(-1)[..., None]
         blind = torch.where(know_nothing, reference, blind)
         info = torch.where(know_nothing[..., None], _PRIOR_INFO * torch.eye(3, device=info.device), info)
-        fused = fuse(blind, info, windows.uv[:, c], windows.robust[:, c], rig)
-        return Prediction(fused, blind, info)
+        fused, fused_info = fuse(blind, info, windows.uv[:, c], windows.robust[:, c], rig)
+        return Prediction(fused, blind, info, fused_info)
 
     def _whitener(self, info: Tensor, is_used: Tensor) -> Tensor:
         """Return the Cholesky factor (B, K, 3, 3) of the other frames' mean information [1/m]."""

@@ -59,7 +59,7 @@ def test_legacy_sections_and_unused_keys_are_named(tmp_path, caplog):
 def test_mht_is_refused_with_what_there_is(tmp_path):
     config = load(tmp_path, "NETWORK: {TYPE: MHT}")
     rig = make_rig(read_formal(write_scene(tmp_path / "a.npz")))
-    with pytest.raises(ConfigError, match="'MHT'.*available: residual, triangulation"):
+    with pytest.raises(ConfigError, match="'MHT'.*available: STC, residual, triangulation"):
         build_model(config.NETWORK, 4, rig)
 
 

@@ -1,0 +1,185 @@
+"""STC: blind to what scores it, unmoved by moves of the world, right where it can be right."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from pose_obj_3d import formal, losses
+from pose_obj_3d.config import NetworkConfig, StcNetworkConfig
+from pose_obj_3d.datasets import keypoint_ids, load_tracks, make_rig
+from pose_obj_3d.exceptions import ConfigError
+from pose_obj_3d.formal import read_formal
+from pose_obj_3d.models import build_model
+from pose_obj_3d.models.stc import StcConfig
+from pose_obj_3d.windows import Rig, gather_bins, gather_for
+from tests.unit.pose_obj_3d.synthetic import write_scene
+
+GROUPS = ("waypoints", "objects", "robot")
+CONTEXTS = ("window", "track")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return read_formal(write_scene(tmp_path_factory.mktemp("data") / "a.npz", examples=4, frames=40))
+
+
+def load(data, views=()):
+    rig = make_rig(data, views)
+    tracks = load_tracks(data, rig, [0], "train", keypoint_ids(data, [0], GROUPS))
+    return tracks, Rig(rig.intrinsics.float(), rig.extrinsics.float(), rig.sigma_px, rig.view_ids)
+
+
+def model(context, scale=0.1, frames=7):
+    torch.manual_seed(0)
+    network = NetworkConfig(
+        TYPE="STC", DROPOUT=0.0, TEMPORAL_LENGTH=frames, STC=StcNetworkConfig(CONTEXT=context)
+    )
+    built = build_model(network, 4, None).eval()
+    for name, p in built.named_parameters():
+        if name.startswith(("head", "rescale.2")):  # zero at the start, which would hide faults
+            torch.nn.init.normal_(p, std=scale)
+    return built
+
+
+def lift(network, tracks, rig, rows=None):
+    rows = torch.arange(len(tracks)) if rows is None else rows
+    return network(gather_for(network, tracks, rows, 7), rig)
+
+
+@pytest.mark.parametrize("context", CONTEXTS)
+def test_bins_cover_every_other_frame_once(context):
+    ranges = StcConfig(4, 7, context).bin_ranges()
+    covered = [t for a, b in ranges for t in range(max(a, -200), min(b, 200) + 1)]
+    reach = 3 if context == "window" else 200
+    assert covered == [t for t in range(-reach, reach + 1) if t != 0]
+
+
+def test_bins_are_the_weighted_means_they_claim(data):
+    tracks, _ = load(data)
+    ranges = [(-9, -4), (-1, -1), (2, 30)]
+    rows = torch.tensor([0, 5, 20, 39, 41, 77])
+    bins = gather_bins(tracks, rows, ranges)
+    for b, row in enumerate(rows.tolist()):
+        for r, (low, high) in enumerate(ranges):
+            inside = [n for n in range(row + low, row + high + 1) if tracks.first[row] <= n <= tracks.last[row]]
+            assert bins.frames[b, r] == len(inside)
+            info = tracks.info[inside].double().sum(0)
+            if not inside:
+                assert (bins.info[b, r] == 0).all()
+                continue
+            moment = (tracks.info[inside].double() @ tracks.xyz[inside].double()[..., None]).sum(0)
+            mean = torch.linalg.solve(info, moment)[..., 0]
+            torch.testing.assert_close(bins.xyz[b, r].double(), mean, rtol=0, atol=1e-6)
+            torch.testing.assert_close(bins.info[b, r].double(), info, rtol=1e-5, atol=1)
+    narrow = gather_bins(tracks, rows, ranges, used_frames=3)
+    assert (narrow.frames[:, [0, 2]] == 0).all()
+    assert (narrow.frames[:, 1] == bins.frames[:, 1]).all()
+
+
+@pytest.mark.parametrize("context", CONTEXTS)
+def test_the_blind_prediction_has_not_seen_its_own_measurement(data, context):
+    """Change keypoint 1 of frame 20: its own blind prediction stays, the others' and the final one may change."""
+    array, kept = data.tracks[0][0], data.tracks[0][0].copy()
+    network, found = model(context), []
+    torch.nn.init.normal_(network.heads, std=0.5)
+    try:
+        for shift in (0.0, 9.0):
+            array[1, 20, 1, formal.UV_DETECTED] += shift
+            found.append(lift(network, *load(data), torch.tensor([20, 22])))
+    finally:
+        array[:] = kept
+    a, b = found
+    torch.testing.assert_close(a.blind_xyz[0, 1], b.blind_xyz[0, 1], rtol=0, atol=1e-7)
+    torch.testing.assert_close(a.blind_info[0, 1], b.blind_info[0, 1], rtol=1e-5, atol=0)
+    assert (a.xyz[0, 1] - b.xyz[0, 1]).norm() > 1e-5  # the fused one has seen it
+    assert (a.blind_xyz[0, 2] - b.blind_xyz[0, 2]).norm() > 1e-6  # another keypoint listens
+    assert (a.blind_xyz[1, 1] - b.blind_xyz[1, 1]).norm() > 1e-6  # another frame listens
+
+
+@pytest.mark.parametrize("context", CONTEXTS)
+def test_moving_world_and_cameras_together_changes_nothing(data, context):
+    network = model(context)
+    torch.nn.init.normal_(network.heads, std=0.5)
+    turn, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))
+    turn *= np.sign(np.linalg.det(turn))
+    T = np.eye(4)
+    T[:3, :3], T[:3, 3] = turn, [0.3, -0.2, 0.5]
+    moved = dataclasses.replace(data, extrinsics=data.extrinsics @ np.linalg.inv(T))
+    a, b = (lift(network, *load(d)) for d in (data, moved))
+    R, t = torch.from_numpy(turn).float(), torch.tensor([0.3, -0.2, 0.5])
+    for name in ("xyz", "blind_xyz"):
+        torch.testing.assert_close(getattr(a, name) @ R.T + t, getattr(b, name), rtol=0, atol=1e-5)
+    torch.testing.assert_close(R @ a.info @ R.T, b.info, rtol=2e-2, atol=0.01 * float(a.info.detach().abs().max()))
+
+
+@pytest.mark.parametrize("context", CONTEXTS)
+@pytest.mark.parametrize("views", [(0, 3), (1, 2, 3)])
+def test_any_views_and_missing_measurements(data, context, views):
+    array, kept = data.tracks[0][0], data.tracks[0][0].copy()
+    network, found = model(context), []
+    try:
+        array[:, :, 3, formal.VISIBILITY] = 0  # a keypoint that no camera ever sees
+        array[:, 10:20, 2, formal.UV_DETECTED] = np.nan
+        array[1:, 30, 1, formal.VISIBILITY] = 0
+        for junk in (0.0, 500.0):
+            array[..., formal.UV_DETECTED][array[..., formal.VISIBILITY] == 0] = junk
+            found.append(lift(network, *load(data, views)))
+    finally:
+        array[:] = kept
+    for name in ("xyz", "blind_xyz", "info", "blind_info"):
+        assert getattr(found[0], name).isfinite().all(), name
+        torch.testing.assert_close(getattr(found[0], name), getattr(found[1], name), rtol=0, atol=0)
+    assert torch.linalg.eigvalsh(found[0].info.double()).min() > 0
+
+
+@pytest.mark.parametrize("context", CONTEXTS)
+def test_every_parameter_is_trained(data, context):
+    tracks, rig = load(data)
+    network = model(context).train()
+    torch.nn.init.normal_(network.heads, std=0.5)
+    rows = torch.arange(0, len(tracks), 3)
+    windows = gather_for(network, tracks, rows, 7)
+    cameras = (rig.intrinsics, rig.extrinsics)
+    c = windows.centre
+
+    def unsupervised(p):
+        nll, _ = losses.blind_reprojection_nll(
+            p.blind_xyz, p.blind_info, windows.uv[:, c], windows.robust[:, c], cameras, rig.sigma_px
+        )
+        return nll.sum()
+
+    def supervised(p):
+        return losses.mpjpe_loss(p.xyz, windows.truth, windows.keypoint >= 0)
+
+    for loss in (unsupervised, supervised):
+        network.zero_grad()
+        loss(network(windows, rig)).backward()
+        for name, p in network.named_parameters():
+            assert p.grad is not None, name
+            assert p.grad.isfinite().all(), name
+            assert p.grad.abs().sum() > 0, name
+
+
+def test_track_context_averages_a_still_keypoint_over_the_whole_example(data):
+    """Before any training the gates are open where the bins agree."""
+    tracks, rig = load(data)
+    errors = {}
+    for context in CONTEXTS:
+        network = model(context, scale=0.0)
+        with torch.no_grad():
+            network.head.bias[12] = 6.0  # the mean of all bins that agree, not the local fits
+        found = lift(network, tracks, rig)
+        errors[context] = float((found.xyz.detach() - tracks.truth)[:, 1].norm(dim=-1).mean())
+    assert errors["track"] < 0.6 * errors["window"]
+    assert errors["track"] < 0.002
+
+
+def test_bad_sizes():
+    with pytest.raises(ConfigError, match="odd, 3 to 13"):
+        StcConfig(4, 1)
+    with pytest.raises(ConfigError, match="NETWORK.STC.CONTEXT"):
+        StcConfig(4, 7, "movie")
+    with pytest.raises(ConfigError, match="NETWORK.STC.CONTEXT is 'movie'; allowed: window, track"):
+        StcNetworkConfig(CONTEXT="movie")
