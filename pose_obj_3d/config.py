@@ -107,7 +107,7 @@ class StcNetworkConfig:
 class NetworkConfig:
     """Model choice and size."""
 
-    TYPE: str = "residual"
+    TYPE: str = "STC"
     TEMPORAL_LENGTH: int = 7  # frames of a window, odd
     DROPOUT: float = 0.1
     STC: StcNetworkConfig = StcNetworkConfig()

@@ -133,7 +133,7 @@ def test_training_ends_with_a_table_and_resumes(archive, tmp_path, script, confi
     command = [sys.executable, script, "--cfg", path, "--log", tmp_path / "out"]
     said = run(*command, cwd=STAGE2)
     for line in (
-        "model: residual",
+        "model: STC",
         "linear triangulation (DLT)",
         "maximum likelihood",
         "7-frame",
