@@ -30,7 +30,7 @@ from pose_obj_3d.exceptions import CheckpointError, ConfigError, DataError, Pose
 from pose_obj_3d.formal import FormalData, read_formal
 from pose_obj_3d.logs import RunLog
 from pose_obj_3d.models import build_model
-from pose_obj_3d.models.residual import Residual
+from pose_obj_3d.models.blocks import Model
 from pose_obj_3d.trainer import Run, fit
 from pose_obj_3d.windows import Rig, Tracks, gather_for
 
@@ -96,7 +96,7 @@ class Session:
         cpu = rig.to(torch.device("cpu"))
         return load_tracks(self.data, cpu, tasks, split, self.ids, data.OCCLUSION, with_truth).to(self.device)
 
-    def model(self, rig: Rig) -> nn.Module:
+    def model(self, rig: Rig) -> Model:
         """Build the model of the config."""
         return build_model(self.config.NETWORK, len(self.ids), rig).to(self.device)
 
@@ -194,8 +194,7 @@ def train_command(session: Session) -> None:
     train = session.tracks("train", rig, with_truth=not session.unsupervised)
     val = session.tracks("val", rig, with_truth=not session.unsupervised)
     model = session.model(rig)
-    if isinstance(model, Residual):
-        model.set_normalisation(train.xyz[train.is_real])
+    model.set_normalisation(train.xyz[train.is_real])
     name = resumed.parent.name if resumed else checkpoints.new_run(session.log_root, session.checkpoint_root, args.cfg)
     folder = session.log_root / name
     run_state = Run(

@@ -1,7 +1,8 @@
 """Training config: strict YAML -> frozen dataclasses. Owns every key, its default and its check.
 
 Field names are the YAML keys of the original, so that older files load. A field marked `unused()` is
-accepted and has no effect on the models of this version; the loader names those that a file sets.
+accepted and has no effect on any model; one marked `only_for()` concerns one model. The loader names the
+keys without effect that a file sets.
 """
 
 import dataclasses
@@ -20,6 +21,7 @@ from pose_obj_3d.formal import ARCHIVE_NAME, tasks_in
 logger = logging.getLogger(__name__)
 LEGACY_SECTIONS = ("H36M_DATA", "TOTALCAP_DATA", "KTH_DATA", "VIS", "DATA")
 NETWORK_TYPES = ("STC", "residual", "triangulation", "MHT")
+CONFIDENCE_METHODS = ("modulate", "concat", "no")  # how weights enter the embedding of MHT
 KEYPOINT_GROUPS = ("waypoints", "objects", "boxes", "robot")
 METRICS = ("mpjpe", "p_mpjpe", "n_mpjpe", "velocity")
 PACKAGE_DIR = Path(__file__).resolve().parent
@@ -33,6 +35,11 @@ def unused(default: Any) -> Any:
     return field(default=default, metadata={"unused": True})
 
 
+def only_for(network_type: str, default: Any) -> Any:
+    """Return a field that has an effect on the model NETWORK.TYPE `network_type` alone."""
+    return field(default=default, metadata={"only_for": network_type})
+
+
 def _require(ok: bool, key: str, value: object, allowed: str) -> None:
     if not ok:
         raise ConfigError(f"{key} is {value!r}; allowed: {allowed}")
@@ -42,40 +49,57 @@ def _require(ok: bool, key: str, value: object, allowed: str) -> None:
 class TFormerConfig:
     """Temporal transformer of `MHT`."""
 
-    NUM_CHANNELS: int = unused(256)
-    NUM_LAYERS: int = unused(4)
-    NUM_HEADS: int = unused(8)
+    NUM_CHANNELS: int = only_for("MHT", 256)  # also of each hypothesis; a multiple of 8
+    NUM_LAYERS: int = only_for("MHT", 4)  # each gives one hypothesis; one less is kept
+    NUM_HEADS: int = only_for("MHT", 8)
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        _require(self.NUM_LAYERS >= 3, "NETWORK.T_FORMER.NUM_LAYERS", self.NUM_LAYERS, ">= 3")
+        divides = self.NUM_HEADS > 0 and self.NUM_CHANNELS > 0 and self.NUM_CHANNELS % self.NUM_HEADS == 0
+        _require(divides, "NETWORK.T_FORMER.NUM_HEADS", self.NUM_HEADS, f"divisors of NUM_CHANNELS {self.NUM_CHANNELS}")
 
 
 @dataclass(frozen=True)
 class RotModelConfig:
-    """View transform of `MHT`."""
+    """View transform of `MHT`: the network that reads the relative pose of two cameras."""
 
-    NUM_LAYERS: int = unused(2)
-    NUM_CHANNELS: int = unused(256)
+    NUM_LAYERS: int = only_for("MHT", 2)
+    NUM_CHANNELS: int = only_for("MHT", 256)
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        _require(self.NUM_LAYERS >= 0, "NETWORK.ROT_MODEL.NUM_LAYERS", self.NUM_LAYERS, ">= 0")
+        _require(self.NUM_CHANNELS > 0, "NETWORK.ROT_MODEL.NUM_CHANNELS", self.NUM_CHANNELS, "> 0")
 
 
 @dataclass(frozen=True)
 class MFormerConfig:
-    """View fusion of `MHT`."""
+    """View fusion of `MHT`; the relative pose is always that of the calibration, rotation and translation."""
 
     MODE: str = unused("mtf")
-    NUM_RELATION_LAYERS: int = unused(2)
+    NUM_RELATION_LAYERS: int = only_for("MHT", 2)  # blocks of the multi-view transformer
     GT_TRANSFORM_RES: bool = unused(False)
     USE_MEAN_TRANSFORM: bool = unused(False)
-    MASK_SELF: bool = unused(False)
+    MASK_SELF: bool = only_for("MHT", False)  # a view listens to the other views only
     GT_TRANSFORM_MODE: str = unused("rt")
     USE_POSE2D: bool = unused(False)
-    DROPOUT: float = unused(0.1)
+    DROPOUT: float = only_for("MHT", 0.1)
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        layers = self.NUM_RELATION_LAYERS
+        _require(layers > 0, "NETWORK.M_FORMER.NUM_RELATION_LAYERS", layers, "> 0")
+        _require(0 <= self.DROPOUT < 1, "NETWORK.M_FORMER.DROPOUT", self.DROPOUT, "0 <= x < 1")
 
 
 @dataclass(frozen=True)
 class ResidualNetworkConfig:
     """Size of the `residual` model."""
 
-    WIDTH: int = 64
-    NUM_LAYERS: int = 2  # attention layers across keypoints
-    NUM_HEADS: int = 4
+    WIDTH: int = only_for("residual", 64)
+    NUM_LAYERS: int = only_for("residual", 2)  # attention layers across keypoints
+    NUM_HEADS: int = only_for("residual", 4)
 
     def __post_init__(self) -> None:
         """Check ranges."""
@@ -89,10 +113,10 @@ class ResidualNetworkConfig:
 class StcNetworkConfig:
     """Context and size of the `STC` model."""
 
-    CONTEXT: str = "window"  # window: TEMPORAL_LENGTH frames; track: the whole example
-    WIDTH: int = 64
-    NUM_LAYERS: int = 2  # attention layers across keypoints
-    NUM_HEADS: int = 4
+    CONTEXT: str = only_for("STC", "window")  # window: TEMPORAL_LENGTH frames; track: the whole example
+    WIDTH: int = only_for("STC", 64)
+    NUM_LAYERS: int = only_for("STC", 2)  # attention layers across keypoints
+    NUM_HEADS: int = only_for("STC", 4)
 
     def __post_init__(self) -> None:
         """Check ranges."""
@@ -112,13 +136,13 @@ class NetworkConfig:
     DROPOUT: float = 0.1
     STC: StcNetworkConfig = StcNetworkConfig()
     RESIDUAL: ResidualNetworkConfig = ResidualNetworkConfig()
-    TRANSFORM_DIM: int = unused(4)
+    TRANSFORM_DIM: int = only_for("MHT", 4)  # size of the matrices that carry features between cameras
     DIM_JOINT: int = unused(2)
     USE_GT_TRANSFORM: bool = unused(False)
-    NUM_CHANNELS: int = unused(256)
-    AFTER_MHF_DIM: int = unused(512)
-    MASK_RATE: float = unused(0.0)
-    CONFIDENCE_METHOD: str = unused("modulate")
+    NUM_CHANNELS: int = only_for("MHT", 256)  # of the pre-embedding
+    AFTER_MHF_DIM: int = only_for("MHT", 512)  # of a view's token in the view fusion; a multiple of 8 * TRANSFORM_DIM
+    MASK_RATE: float = only_for("MHT", 0.0)  # share of views left out in training
+    CONFIDENCE_METHOD: str = only_for("MHT", "modulate")
     T_FORMER: TFormerConfig = TFormerConfig()
     ROT_MODEL: RotModelConfig = RotModelConfig()
     M_FORMER: MFormerConfig = MFormerConfig()
@@ -130,6 +154,12 @@ class NetworkConfig:
         length = self.TEMPORAL_LENGTH
         _require(length % 2 == 1 and 1 <= length <= 13, "NETWORK.TEMPORAL_LENGTH", length, "odd, 1 to 13")
         _require(0 <= self.DROPOUT < 1, "NETWORK.DROPOUT", self.DROPOUT, "0 <= x < 1")
+        _require(self.TRANSFORM_DIM > 0, "NETWORK.TRANSFORM_DIM", self.TRANSFORM_DIM, "> 0")
+        _require(self.NUM_CHANNELS > 0, "NETWORK.NUM_CHANNELS", self.NUM_CHANNELS, "> 0")
+        _require(self.AFTER_MHF_DIM > 0, "NETWORK.AFTER_MHF_DIM", self.AFTER_MHF_DIM, "> 0")
+        _require(0 <= self.MASK_RATE < 1, "NETWORK.MASK_RATE", self.MASK_RATE, "0 <= x < 1")
+        method = self.CONFIDENCE_METHOD
+        _require(method in CONFIDENCE_METHODS, "NETWORK.CONFIDENCE_METHOD", method, ", ".join(CONFIDENCE_METHODS))
 
 
 @dataclass(frozen=True)
@@ -157,9 +187,10 @@ class TrainConfig:
     BATCH_SIZE: int = 720
     LEARNING_RATE: float = 0.001
     LR_DECAY: float = 0.99
-    USE_INTER_LOSS: bool = True  # also train the prediction that has not seen the scored frame
-    INTER_LOSS_WEIGHT: tuple[float, ...] = (0.1, 0.4)  # the first weighs that; the second is MHT's
-    CONSIS_LOSS_WEIGHT: float = unused(0.01)
+    USE_INTER_LOSS: bool = True  # also train blind and intermediate predictions
+    # residual: the first weighs the prediction blind for the scored frame; MHT: hypotheses, unfused views.
+    INTER_LOSS_WEIGHT: tuple[float, ...] = (0.1, 0.4)
+    CONSIS_LOSS_WEIGHT: float = only_for("MHT", 0.01)  # unsupervised: agreement of view subsets
     SEED: int = 0
 
     def __post_init__(self) -> None:
@@ -170,6 +201,7 @@ class TrainConfig:
         _require(0 < self.LR_DECAY <= 1, "TRAIN.LR_DECAY", self.LR_DECAY, "0 < x <= 1")
         ok = len(self.INTER_LOSS_WEIGHT) > 0 and min(self.INTER_LOSS_WEIGHT) >= 0
         _require(ok, "TRAIN.INTER_LOSS_WEIGHT", self.INTER_LOSS_WEIGHT, "at least one number >= 0")
+        _require(self.CONSIS_LOSS_WEIGHT >= 0, "TRAIN.CONSIS_LOSS_WEIGHT", self.CONSIS_LOSS_WEIGHT, ">= 0")
         _require(self.SEED >= 0, "TRAIN.SEED", self.SEED, ">= 0")
 
 
@@ -236,13 +268,14 @@ def load_config(path: str | Path) -> Config:
     legacy = [key for key in LEGACY_SECTIONS if key in raw]
     if legacy:
         logger.info("%s: sections %s of the original are ignored", path, ", ".join(legacy))
-    ignored: list[str] = []
+    limited: list[tuple[str, str]] = []
     try:
-        config = _build(Config, {k: v for k, v in raw.items() if k not in legacy}, "", ignored)
+        config = _build(Config, {k: v for k, v in raw.items() if k not in legacy}, "", limited)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
+    ignored = [key for key, network_type in limited if network_type != config.NETWORK.TYPE]
     if ignored:
-        logger.info("%s: accepted without effect on this version's models: %s", path, ", ".join(ignored))
+        logger.info("%s: accepted, without effect on NETWORK.TYPE %s: %s", path, config.NETWORK.TYPE, ", ".join(ignored))
     return config
 
 
@@ -256,8 +289,11 @@ def _near(name: object, allowed: typing.Sequence[str]) -> str:
     return f"did you mean {lower[match[0]]}?" if match else f"allowed: {', '.join(allowed)}"
 
 
-def _build(cls: type[T], raw: dict[str, Any], prefix: str, ignored: list[str]) -> T:
-    """Fill the dataclass `cls` from a mapping, recursively; collects unused keys in `ignored`."""
+def _build(cls: type[T], raw: dict[str, Any], prefix: str, limited: list[tuple[str, str]]) -> T:
+    """Fill the dataclass `cls` from a mapping, recursively.
+
+    Collects in `limited` the keys that concern one model alone, with its name ("" = none).
+    """
     hints = typing.get_type_hints(cls)
     fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
     values: dict[str, Any] = {}
@@ -269,11 +305,12 @@ def _build(cls: type[T], raw: dict[str, Any], prefix: str, ignored: list[str]) -
         if dataclasses.is_dataclass(hint):
             if not isinstance(value, dict):
                 raise ConfigError(f"{full} must be a section with keys {', '.join(_names(typing.cast(type, hint)))}")
-            values[key] = _build(typing.cast("type[Any]", hint), value, f"{full}.", ignored)
+            values[key] = _build(typing.cast("type[Any]", hint), value, f"{full}.", limited)
         else:
             values[key] = _convert(hint, value, full)
-            if fields[key].metadata.get("unused"):
-                ignored.append(full)
+            metadata = fields[key].metadata
+            if metadata:
+                limited.append((full, metadata.get("only_for", "")))
     return cls(**values)
 
 

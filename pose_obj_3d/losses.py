@@ -1,4 +1,7 @@
-"""Training losses. Supervised: 3D error. Unsupervised: likelihood of measurements held out of the input."""
+"""Training losses. Supervised: 3D error. Unsupervised: likelihood of measurements held out of the input.
+
+Models without a blind prediction train unsupervised on the plain reprojection error.
+"""
 
 import math
 
@@ -8,6 +11,7 @@ from torch import Tensor
 from pose_obj_3d import geometry
 
 OUTLIER_RATE = 0.02  # share of gross errors that the likelihood allows for
+ROBUST_SIGMAS = 3.0  # residual, in noise standard deviations, where the reprojection loss turns linear
 OUTLIER_SCALE = 20.0  # their standard deviation, in regular standard deviations
 
 
@@ -25,6 +29,32 @@ def mpjpe_loss(xyz_world: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
     # The epsilon (1e-3 mm) keeps the gradient of the norm finite at zero error.
     distance = ((xyz_world - truth).square().sum(-1) + 1e-12).sqrt()
     return (distance * mask).sum() / mask.sum().clamp_min(1)
+
+
+def reprojection_loss(
+    xyz_world: Tensor, uv: Tensor, weights: Tensor, cameras: tuple[Tensor, Tensor], sigma_px: float
+) -> Tensor:
+    """Average the distance between a reprojected prediction and the 2D seen, in every usable view.
+
+    The Charbonnier loss c^2 (sqrt(1 + r^2 / c^2) - 1) of the residual r in standard deviations of the
+    noise: quadratic for small residuals, linear beyond c. Its optimum is a triangulation of the frame:
+    noise that the prediction has seen is fitted too (`blind_reprojection_nll` cannot be cheated so).
+
+    Args:
+        xyz_world: (B, K, 3) predicted [m].
+        uv: (B, V, K, 2) seen [px].
+        weights: (B, V, K), 0 = unused.
+        cameras: intrinsics (V, 3, 3) [px], extrinsics (V, 3, 4) world to camera [m].
+        sigma_px: Noise per coordinate [px].
+
+    Returns:
+        Scalar, in variances of the noise; 0 where nothing is usable.
+    """
+    predicted, _ = geometry.project(xyz_world, *cameras)  # (B, K, V, 2)
+    residual = (predicted.transpose(1, 2) - uv) / sigma_px
+    c2 = ROBUST_SIGMAS**2
+    loss = c2 * ((1 + residual.square().sum(-1) / c2).sqrt() - 1)
+    return (loss * weights).sum() / weights.sum().clamp_min(1)
 
 
 def blind_reprojection_nll(

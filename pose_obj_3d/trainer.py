@@ -1,12 +1,14 @@
 """Training loop: epochs, validation, model choice, checkpoints. Resuming equals an unbroken run.
 
 Supervised runs choose the epoch by the validation MPJPE. Unsupervised runs read no 3D truth: their
-training and validation tracks carry none, and the epoch is chosen by the likelihood of validation
-measurements that the prediction has not seen.
+training and validation tracks carry none, and the epoch is chosen by validation measurements that the
+prediction has not seen: their likelihood, or, for models without a blind prediction, the reprojection
+error in a view held out of the input.
 """
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,10 +20,12 @@ from pose_obj_3d import checkpoints, geometry, losses
 from pose_obj_3d.config import Config, to_dict
 from pose_obj_3d.logs import RunLog
 from pose_obj_3d.models.blocks import Prediction
-from pose_obj_3d.windows import Rig, Tracks, Windows, gather_for
+from pose_obj_3d.windows import Rig, Tracks, Windows, gather_for, mask_views, take
 
 logger = logging.getLogger(__name__)
 MAX_GRAD_NORM = 10.0
+HELD_OUT = "val/held_out_px"
+CONSISTENCY_SHARE = 4  # one window in so many is also predicted from a subset of its views
 LOG_EVERY_S = 5.0  # seconds between lines on the terminal
 
 
@@ -31,7 +35,7 @@ class Run:
 
     Attributes:
         config: The resolved config.
-        unsupervised: Whether the loss is the blind-spot likelihood.
+        unsupervised: Whether the loss is the blind-spot likelihood or the reprojection error.
         model: The network.
         train: Training tracks, on the device.
         val: Validation tracks, on the device.
@@ -71,7 +75,9 @@ class Run:
     @property
     def criterion(self) -> str:
         """Name of the value that chooses the epoch."""
-        return "val/blind_nll_nats" if self.unsupervised else "val/mpjpe_mm"
+        if not self.unsupervised:
+            return "val/mpjpe_mm"
+        return HELD_OUT if self.history and HELD_OUT in self.history[-1] else "val/blind_nll_nats"
 
     def state(self) -> dict[str, Any]:
         """Return everything a checkpoint holds, as tensors and plain values."""
@@ -103,18 +109,54 @@ class Run:
 
 
 def loss_of(run: Run, windows: Windows, prediction: Prediction) -> Tensor:
-    """Return the scalar training loss: mm when supervised, nats for a keypoint when not."""
-    is_real = windows.keypoint >= 0
-    if run.unsupervised:
+    """Return the scalar training loss.
+
+    Supervised: mm. Unsupervised: nats for a keypoint, or, without a blind prediction, variances of the
+    detections' noise.
+    """
+    if run.unsupervised and prediction.blind_xyz is not None:
         nll, count = _blind_nll(run, windows, prediction)
         return nll.sum() / (count > 0).sum().clamp_min(1)
-    assert windows.truth is not None
-    loss = losses.mpjpe_loss(prediction.xyz, windows.truth, is_real)
-    train = run.config.TRAIN
-    if train.USE_INTER_LOSS and prediction.blind_xyz is not None:
-        blind = losses.mpjpe_loss(prediction.blind_xyz, windows.truth, is_real)
-        loss = loss + train.INTER_LOSS_WEIGHT[0] * blind
-    return 1000 * loss
+    if run.unsupervised:
+        reprojection = _with_stages(run, prediction, lambda xyz: _reprojection(run, windows, xyz))
+        return reprojection + run.config.TRAIN.CONSIS_LOSS_WEIGHT * _inconsistency(run, windows, prediction)
+    truth, is_real = windows.truth, windows.keypoint >= 0
+    assert truth is not None
+    return 1000 * _with_stages(run, prediction, lambda xyz: losses.mpjpe_loss(xyz, truth, is_real))
+
+
+def _with_stages(run: Run, prediction: Prediction, loss: Callable[[Tensor], Tensor]) -> Tensor:
+    """Add to the loss of a prediction those of its stages, weighted stage by stage."""
+    total, train = loss(prediction.xyz), run.config.TRAIN
+    if not train.USE_INTER_LOSS:
+        return total
+    stages = list(prediction.intermediate)
+    if prediction.blind_xyz is not None:
+        stages.insert(0, prediction.blind_xyz[None])
+    for weight, stage in zip(train.INTER_LOSS_WEIGHT, stages, strict=False):
+        total = total + weight * torch.stack([loss(xyz) for xyz in stage]).mean()
+    return total
+
+
+def _reprojection(run: Run, windows: Windows, xyz: Tensor) -> Tensor:
+    c = windows.centre
+    cameras = (run.rig32.intrinsics, run.rig32.extrinsics)
+    return losses.reprojection_loss(xyz, windows.uv[:, c], windows.weights[:, c], cameras, run.rig.sigma_px)
+
+
+def _inconsistency(run: Run, windows: Windows, prediction: Prediction) -> Tensor:
+    """Measure how far a prediction from a random subset of the views is from that of all views [mm].
+
+    The prediction of all views is the target: it knows more.
+    """
+    if run.config.TRAIN.CONSIS_LOSS_WEIGHT == 0:
+        return torch.zeros((), device=windows.uv.device)
+    few = take(windows, slice(0, -(-len(windows.uv) // CONSISTENCY_SHARE)))
+    B, _, V, _ = few.weights.shape
+    draw = torch.rand(B, V, device=few.uv.device)
+    keep = (draw > 1 / 2) | (draw == draw.amax(1, keepdim=True))
+    subset = run.model(mask_views(few, keep), run.rig32).xyz
+    return 1000 * losses.mpjpe_loss(subset, prediction.xyz[:B].detach(), few.keypoint >= 0)
 
 
 def _blind_nll(run: Run, windows: Windows, prediction: Prediction) -> tuple[Tensor, Tensor]:
@@ -173,6 +215,9 @@ def validate(run: Run) -> dict[str, float]:
         residual = (predicted.transpose(1, 2) - windows.uv[:, c]).norm(dim=-1)
         add("val/reprojection_px", residual, windows.weights[:, c] > 0)
         well = well_all[centres] & (windows.keypoint >= 0)
+        if run.unsupervised and prediction.blind_xyz is None:
+            add(HELD_OUT, *_held_out(run, windows, centres))
+            continue
         if run.unsupervised:
             nll, count = _blind_nll(run, windows, prediction)
             add("val/blind_nll_nats", nll, count > 0)
@@ -184,6 +229,20 @@ def validate(run: Run) -> dict[str, float]:
             of_task = (run.val.source[centres, 0] == int(task[1:]))[:, None]
             add(f"val/mpjpe_mm/{task}", error, well & of_task)
     return {name: float(both[0] / both[1].clamp_min(1)) for name, both in sums.items()}
+
+
+def _held_out(run: Run, windows: Windows, centres: Tensor) -> tuple[Tensor, Tensor]:
+    """Predict from all views but one, each view in turn, frame by frame.
+
+    Returns:
+        Reprojection error (B, V, K) [px], and which count: those of the view held out.
+    """
+    V = windows.uv.shape[2]
+    is_held = centres[:, None] % V == torch.arange(V, device=centres.device)  # (B, V)
+    xyz = run.model(mask_views(windows, ~is_held), run.rig32).xyz
+    predicted, _ = geometry.project(xyz, run.rig32.intrinsics, run.rig32.extrinsics)
+    error = (predicted.transpose(1, 2) - windows.uv[:, windows.centre]).norm(dim=-1)
+    return error, is_held.unsqueeze(-1) & (windows.weights[:, windows.centre] > 0)
 
 
 def fit(run: Run, log: RunLog) -> None:

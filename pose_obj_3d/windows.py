@@ -1,7 +1,7 @@
 """The tensors that data, models and training share: cameras, tracks, windows. Owns the window rule."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -133,6 +133,22 @@ class Windows:
     def centre(self) -> int:
         """Index of the predicted frame."""
         return int(self.xyz.shape[1]) // 2
+
+
+def take(windows: Windows, rows: slice) -> Windows:
+    """Return some of the windows."""
+    values: dict[str, Any] = {f.name: getattr(windows, f.name) for f in fields(windows)}
+    taken: dict[str, Any] = {k: v[rows] if isinstance(v, Tensor) else None for k, v in values.items()}
+    return Windows(**taken)
+
+
+def mask_views(windows: Windows, keep: Tensor) -> Windows:
+    """Set the weights of views to 0 where keep (B, V) is False.
+
+    For models that read `uv` and `weights`: the triangulation of the frames still knows all views.
+    """
+    kept = keep[:, None, :, None]
+    return replace(windows, weights=windows.weights * kept, robust=windows.robust * kept)
 
 
 def gather_windows(

@@ -2,17 +2,17 @@
 
 from collections.abc import Callable
 
-from torch import nn
-
-from pose_obj_3d.config import NETWORK_TYPES, NetworkConfig
+from pose_obj_3d.config import NetworkConfig
 from pose_obj_3d.exceptions import ConfigError
+from pose_obj_3d.models.blocks import Model
+from pose_obj_3d.models.mht import MHT, MHTConfig
 from pose_obj_3d.models.residual import Residual, ResidualConfig
 from pose_obj_3d.models.stc import Stc, StcConfig
 from pose_obj_3d.models.triangulation import Triangulation
 from pose_obj_3d.windows import Rig
 
 
-def _residual(network: NetworkConfig, num_keypoints: int, rig: Rig) -> nn.Module:
+def _residual(network: NetworkConfig, num_keypoints: int, rig: Rig) -> Model:
     size = network.RESIDUAL
     return Residual(
         ResidualConfig(
@@ -22,7 +22,7 @@ def _residual(network: NetworkConfig, num_keypoints: int, rig: Rig) -> nn.Module
     )
 
 
-def _stc(network: NetworkConfig, num_keypoints: int, rig: Rig) -> nn.Module:
+def _stc(network: NetworkConfig, num_keypoints: int, rig: Rig) -> Model:
     size = network.STC
     return Stc(
         StcConfig(
@@ -32,22 +32,34 @@ def _stc(network: NetworkConfig, num_keypoints: int, rig: Rig) -> nn.Module:
     )
 
 
-def _triangulation(network: NetworkConfig, num_keypoints: int, rig: Rig) -> nn.Module:
+def _triangulation(network: NetworkConfig, num_keypoints: int, rig: Rig) -> Model:
     return Triangulation()
 
 
-MODELS: dict[str, Callable[[NetworkConfig, int, Rig], nn.Module]] = {
+def _mht(network: NetworkConfig, num_keypoints: int, rig: Rig) -> Model:
+    former, fusion, relation = network.T_FORMER, network.M_FORMER, network.ROT_MODEL
+    return MHT(
+        MHTConfig(
+            num_keypoints=num_keypoints, num_frames=network.TEMPORAL_LENGTH, embedding=network.NUM_CHANNELS,
+            width=former.NUM_CHANNELS, num_hypotheses=former.NUM_LAYERS, num_heads=former.NUM_HEADS,
+            view_width=network.AFTER_MHF_DIM, view_layers=fusion.NUM_RELATION_LAYERS,
+            view_block=network.TRANSFORM_DIM, relation=(relation.NUM_LAYERS, relation.NUM_CHANNELS),
+            mask_self=fusion.MASK_SELF, mask_rate=network.MASK_RATE, confidence=network.CONFIDENCE_METHOD,
+            dropout=network.DROPOUT, view_dropout=fusion.DROPOUT,
+        )
+    )
+
+
+MODELS: dict[str, Callable[[NetworkConfig, int, Rig], Model]] = {
+    "MHT": _mht,
     "STC": _stc,
     "residual": _residual,
     "triangulation": _triangulation,
 }
 
 
-def build_model(network: NetworkConfig, num_keypoints: int, rig: Rig) -> nn.Module:
+def build_model(network: NetworkConfig, num_keypoints: int, rig: Rig) -> Model:
     """Build the model that NETWORK.TYPE names; it maps (Windows, Rig) to a `Prediction`."""
     if network.TYPE not in MODELS:
-        later = "is reserved for the original's network and not part of this version" if (
-            network.TYPE in NETWORK_TYPES
-        ) else "is unknown"
-        raise ConfigError(f"NETWORK.TYPE {network.TYPE!r} {later}; available: {', '.join(sorted(MODELS))}")
+        raise ConfigError(f"NETWORK.TYPE {network.TYPE!r} is unknown; available: {', '.join(sorted(MODELS))}")
     return MODELS[network.TYPE](network, num_keypoints, rig)

@@ -21,12 +21,43 @@ class Prediction:
         blind_xyz: (B, K, 3) prediction that has not seen the centre frame's own measurement [m], or None.
         blind_info: (B, K, 3, 3) information the model claims for it [1/m^2], or None.
         info: (B, K, 3, 3) information the model claims for `xyz` [1/m^2], or None.
+        intermediate: What the stages of a model predicted on the way, first stage first: each (n, B, K, 3) [m].
     """
 
     xyz: Tensor
     blind_xyz: Tensor | None = None
     blind_info: Tensor | None = None
     info: Tensor | None = None
+    intermediate: tuple[Tensor, ...] = ()
+
+
+class Model(nn.Module):
+    """What training and evaluation know of a model: (Windows, Rig) -> `Prediction`."""
+
+    def set_normalisation(self, xyz: Tensor) -> None:
+        """Fit the model's scale of positions, if it has one, to triangulated (not true) points (n, 3) [m]."""
+
+
+class Normalised(Model):
+    """A model with a scale of positions.
+
+    Attributes:
+        position_mean: (3,) [m].
+        position_scale: (3,) standard deviation [m].
+    """
+
+    position_mean: Tensor
+    position_scale: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("position_mean", torch.zeros(3))
+        self.register_buffer("position_scale", torch.ones(3))
+
+    def set_normalisation(self, xyz: Tensor) -> None:
+        """Fit the scale of positions to triangulated (not true) points (n, 3) [m]."""
+        self.position_mean.copy_(xyz.mean(0))
+        self.position_scale.copy_(xyz.std(0).clamp_min(0.01) if len(xyz) > 1 else torch.ones(3))
 
 
 class KeypointAttention(nn.Module):

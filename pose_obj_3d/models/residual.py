@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from pose_obj_3d import geometry
 from pose_obj_3d.exceptions import ConfigError
-from pose_obj_3d.models.blocks import KeypointAttention, Prediction, fuse
+from pose_obj_3d.models.blocks import KeypointAttention, Normalised, Prediction, fuse
 from pose_obj_3d.windows import Rig, Windows
 
 # (first offset, last offset, degree) of a local polynomial fit; offsets are cut to the window.
@@ -53,12 +53,10 @@ class ResidualConfig:
             raise ConfigError(f"NETWORK.TEMPORAL_LENGTH must be odd, 1 to 13, got {self.num_frames}")
 
 
-class Residual(nn.Module):
+class Residual(Normalised):
     """(B, T, V, K, 2) tracks -> (B, K, 3) keypoints, with a blind prediction and its information."""
 
     smoothers: Tensor
-    position_mean: Tensor
-    position_scale: Tensor
     bits: Tensor
 
     def __init__(self, config: ResidualConfig) -> None:
@@ -66,8 +64,6 @@ class Residual(nn.Module):
         self.config = config
         T, width = config.num_frames, config.width
         self.register_buffer("smoothers", smoother_table(T))  # (2^T, H, T)
-        self.register_buffer("position_mean", torch.zeros(3))
-        self.register_buffer("position_scale", torch.ones(3))
         self.register_buffer("bits", 2 ** torch.arange(T), persistent=False)
         self.identity = nn.Embedding(config.num_keypoints + 1, width)
         self.embed = nn.Linear(T * 3 + T + 4, width)
@@ -78,11 +74,6 @@ class Residual(nn.Module):
         self.head = nn.Linear(width, len(SMOOTHERS) + 3 + 1 + 3)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
-
-    def set_normalisation(self, xyz: Tensor) -> None:
-        """Fit the scale of positions to triangulated (not true) points (n, 3) [m]."""
-        self.position_mean.copy_(xyz.mean(0))
-        self.position_scale.copy_(xyz.std(0).clamp_min(0.01) if len(xyz) > 1 else torch.ones(3))
 
     def forward(self, windows: Windows, rig: Rig) -> Prediction:
         """Lift the centre frame of each window.

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from pose_obj_3d import geometry
 from pose_obj_3d.exceptions import ConfigError
-from pose_obj_3d.models.blocks import KeypointAttention, Prediction, fuse
+from pose_obj_3d.models.blocks import KeypointAttention, Model, Prediction, fuse
 from pose_obj_3d.models.residual import SMOOTHERS, smoother_table
 from pose_obj_3d.windows import Bins, Rig, Windows
 
@@ -71,7 +71,7 @@ class StcConfig:
         return [(-b, -a) for a, b in reversed(after)] + after
 
 
-class Stc(nn.Module):
+class Stc(Model):
     """(B, T, V, K, 2) tracks -> (B, K, 3) keypoints with covariance, blind prediction included."""
 
     smoothers: Tensor

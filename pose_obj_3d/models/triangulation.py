@@ -1,12 +1,10 @@
 """No learning: the robust triangulation of the centre frame."""
 
-from torch import nn
-
-from pose_obj_3d.models.blocks import Prediction
+from pose_obj_3d.models.blocks import Model, Prediction
 from pose_obj_3d.windows import Rig, Windows
 
 
-class Triangulation(nn.Module):
+class Triangulation(Model):
     """(B, T, V, K, 2) tracks -> (B, K, 3): linear triangulation refined with the Huber loss."""
 
     def forward(self, windows: Windows, rig: Rig) -> Prediction:

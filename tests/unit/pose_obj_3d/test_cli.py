@@ -143,7 +143,7 @@ def test_truncated_file(tmp_path, capsys):
 
 @pytest.mark.parametrize(("old", "new", "message"), [
     ("a.npz", "b.npz", "no such file"),
-    ("residual,", "MHT,", "available: STC, residual, triangulation"),
+    ("residual,", "MHTT,", "did you mean MHT"),
     ("[waypoints, objects, robot]", "[boxes]", "boxes"),
     ("NUM_EPOCHES", "EPOCHS", "TRAIN.EPOCHS is unknown"),
     ("[T0]", "[T0]\n  TRAIN_CAMERAS: [0, 7]", "view 7 does not exist"),

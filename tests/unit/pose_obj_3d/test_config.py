@@ -7,10 +7,7 @@ import pytest
 import yaml
 
 from pose_obj_3d.config import PACKAGE_DIR, Config, find_data, load_config, to_dict, to_yaml
-from pose_obj_3d.datasets import make_rig
 from pose_obj_3d.exceptions import ConfigError
-from pose_obj_3d.formal import read_formal
-from pose_obj_3d.models import build_model
 from tests.unit.pose_obj_3d.synthetic import write_scene
 
 
@@ -31,6 +28,9 @@ def load(tmp_path, text):
     ("TRAIN: 3", "TRAIN must be a section"),
     ("TRAIN: {LR_DECAY: 2}", "LR_DECAY is 2.0; allowed"),
     ("NETWORK: {TEMPORAL_LENGTH: 6}", "odd"),
+    ("NETWORK: {MASK_RATE: 1}", "NETWORK.MASK_RATE is 1.0; allowed: 0 <= x < 1"),
+    ("NETWORK: {T_FORMER: {NUM_LAYERS: 2}}", "NETWORK.T_FORMER.NUM_LAYERS is 2; allowed: >= 3"),
+    ("NETWORK: {CONFIDENCE_METHOD: mod}", "CONFIDENCE_METHOD is 'mod'; allowed: modulate, concat, no"),
     ("NETWORK: {TYPE: residul}", "did you mean residual"),
     ("OBJ_POSE_DATA: {SUBJECTS_TRAIN: [9]}", "T<task id>"),
     ("OBJ_POSE_DATA: {TRAIN_CAMERAS: [1]}", "two or more"),
@@ -56,11 +56,14 @@ def test_legacy_sections_and_unused_keys_are_named(tmp_path, caplog):
     assert "NETWORK.TRANSFORM_DIM" in caplog.text
 
 
-def test_mht_is_refused_with_what_there_is(tmp_path):
-    config = load(tmp_path, "NETWORK: {TYPE: MHT}")
-    rig = make_rig(read_formal(write_scene(tmp_path / "a.npz")))
-    with pytest.raises(ConfigError, match="'MHT'.*available: STC, residual, triangulation"):
-        build_model(config.NETWORK, 4, rig)
+def test_keys_of_another_model_are_named(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    sizes = "TRANSFORM_DIM: 4, RESIDUAL: {WIDTH: 32}, USE_GT_TRANSFORM: true"
+    load(tmp_path, f"NETWORK: {{TYPE: MHT, {sizes}}}\nTRAIN: {{CONSIS_LOSS_WEIGHT: 0.1}}")
+    assert caplog.text.strip().endswith("on NETWORK.TYPE MHT: NETWORK.RESIDUAL.WIDTH, NETWORK.USE_GT_TRANSFORM")
+    caplog.clear()
+    load(tmp_path, f"NETWORK: {{TYPE: residual, {sizes}}}\nTRAIN: {{CONSIS_LOSS_WEIGHT: 0.1}}")
+    assert "residual: NETWORK.TRANSFORM_DIM, NETWORK.USE_GT_TRANSFORM, TRAIN.CONSIS_LOSS_WEIGHT" in caplog.text
 
 
 def test_resolved_config_loads_to_itself(tmp_path):
