@@ -301,6 +301,8 @@ def report_test(session: Session, model: nn.Module, log: RunLog, checkpoint: str
         protocol = dataclasses.replace(base, used_frames=frames)
         predicted = evaluation.predict(model, tracks, rig, protocol)
         methods = {f"model: {label}": predicted, **evaluation.reference_predictions(tracks, rig, protocol)}
+        if frames is None:
+            methods |= evaluation.whole_track_predictions(tracks, protocol)
         result = evaluation.evaluate(methods, tracks, rig, protocol, session.ids)
         names = ", ".join(data.camera_names[v] for v in chosen)
         title = f"Test, {len(chosen)} views ({names}), {frames or length} frames"

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pose_obj_3d import geometry, metrics
+from pose_obj_3d import geometry, metrics, smoothers
 from pose_obj_3d.datasets import MOVING_M_PER_S, speeds
 from pose_obj_3d.exceptions import DataError
 from pose_obj_3d.windows import Rig, Tracks, gather_for
@@ -77,7 +77,15 @@ def reference_predictions(tracks: Tracks, rig: Rig, protocol: Protocol) -> dict[
         "maximum likelihood": ml_filled.reshape(N, K, 3).float(),
         "robust (Huber)": tracks.xyz,
         f"{frames}-frame weighted mean": mean.float(),
+        f"Savitzky-Golay, {frames} frames": smoothers.savitzky_golay(tracks, frames)[0].float(),
     }
+
+
+def whole_track_predictions(tracks: Tracks, protocol: Protocol) -> dict[str, Tensor]:
+    """Smooth whole examples without learning: name -> (N, K, 3) [m]. No window confines these."""
+    model = "constant velocity"
+    noise, smoothed = smoothers.fit_process_noise(tracks, model, protocol.frame_period_s)
+    return {f"RTS smoother, whole track ({model}, {noise:g} m^2/s^3 by likelihood)": smoothed.xyz.float()}
 
 
 def window_mean(tracks: Tracks, xyz: Tensor, info: Tensor, protocol: Protocol) -> Tensor:
