@@ -105,7 +105,7 @@ class MHT(Normalised):
         self.hypothesis_heads = nn.ModuleList(PointHead(w, c.num_keypoints) for _ in range(c.num_hypotheses))
         self.view_head = PointHead(c.view_width, c.num_keypoints)
         self.point_head = PointHead(c.view_width, c.num_keypoints)
-        self.ray_head = RayHead(c.view_width, c.num_keypoints)
+        self.ray_head = RayHead(c.view_width, c.num_keypoints, c.num_frames)
 
     def forward(self, windows: Windows, rig: Rig) -> Prediction:
         """Lift the centre frame of each window.
@@ -121,21 +121,18 @@ class MHT(Normalised):
         weights = self._usable(windows)
         is_seen = weights.transpose(1, 2).amax(-1) > 0  # (B, V, T)
         is_there = is_seen.any(-1)  # (B, V)
-        hypotheses = self._hypotheses(windows, weights, scene, is_seen)  # H x (B, V, T, D)
+        uv = torch.where(weights.unsqueeze(-1) > 0, windows.uv, 0.0)
+        hypotheses = self._hypotheses(uv, weights, windows.keypoint, scene)  # H x (B, V, T, D)
         c, slot = windows.centre, windows.keypoint
         said = [h(x[:, :, c], slot, scene, is_there)[0] for h, x in zip(self.hypothesis_heads, hypotheses, strict=True)]
         tokens = self._refined(torch.cat(hypotheses, -1), is_seen)  # (B, V, D)
         of_views, _ = self.view_head(tokens, slot, scene, is_there)
         tokens = self._fused(tokens, is_there, rig)
         points, near = self.point_head(tokens, slot, scene, is_there)
-        rays = self.ray_head(tokens, slot, scene, windows.uv[:, c], weights[:, c], near)
+        rays = self.ray_head(tokens, slot, scene, uv, weights, near)
         total = sum(said, of_views) + points + rays
-
-        def world(x: Tensor) -> Tensor:
-            return self.position_mean + scene.scale * x
-
         stages = (torch.stack([g.mean() for g in said]), of_views.mean()[None])
-        return Prediction(world(total.mean()), intermediate=tuple(world(x) for x in stages))
+        return Prediction(scene.world(total.mean()), intermediate=tuple(scene.world(x) for x in stages))
 
     def _usable(self, windows: Windows) -> Tensor:
         """Return weights (B, T, V, K) of what may be used; in training some views are masked."""
@@ -148,18 +145,16 @@ class MHT(Normalised):
             weights = weights * keep[:, None, :, None]
         return weights
 
-    def _hypotheses(self, windows: Windows, weights: Tensor, scene: Scene, is_seen: Tensor) -> list[Tensor]:
+    def _hypotheses(self, uv: Tensor, weights: Tensor, keypoint: Tensor, scene: Scene) -> list[Tensor]:
         """Embed the tracks and run the temporal transformer: one (B, V, T, D) for each block."""
         B, T, V, _ = weights.shape
-        is_used = weights.unsqueeze(-1) > 0
-        uv = torch.where(is_used, windows.uv, 0.0)
-        coarse = torch.where(is_used, scene.coarse_uv(uv), 0.0)
+        coarse = torch.where(weights.unsqueeze(-1) > 0, scene.coarse_uv(uv), 0.0)
         features = torch.cat([coarse, fine_uv(uv, weights, scene.sigma_px), weights.unsqueeze(-1)], -1)
         # Columns of the window -> one slot for each keypoint of the data.
-        slots = torch.nn.functional.one_hot(windows.keypoint + 1, self.config.num_keypoints + 1)[..., 1:]
+        slots = torch.nn.functional.one_hot(keypoint + 1, self.config.num_keypoints + 1)[..., 1:]
         features = torch.einsum("btvkc,bkn->bvtnc", features, slots.to(features.dtype))
         features = features.reshape(B * V, T, -1, 5)
-        there = is_seen.reshape(B * V, T)
+        there = (features[..., 4] > 0).any(-1)
         x = self.embed(features[..., :2], features[..., 2:4], features[..., 4], there)
         x = self.widen(x) + self.frame
         found = []

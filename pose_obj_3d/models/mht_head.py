@@ -1,10 +1,11 @@
 """Pose head of `MHT`: what each view says about a keypoint is a Gaussian; the product is the answer.
 
 A view's token says where the keypoint is in its camera's frame, and how sure it is across and along the
-line of sight. The last token also corrects the view's own detection, which ties the point to a ray. The
-precisions add up, so any number of views works, and a view that is not there has precision 0.
+line of sight. The last token also smooths and corrects the view's detections, which ties the point to a
+ray. The precisions add up, so any number of views works, and a view that is not there has precision 0.
 
-Everything is in scene units: the origin at `mean`, lengths divided by `scale` (`Scene`).
+Everything is in scene units: the origin at `mean`, lengths divided by `scale` (`Scene`). In float64: a ray
+is a thousand times more precise across than along, and float32 would lose what is known along it.
 """
 
 import math
@@ -19,12 +20,14 @@ from pose_obj_3d.windows import Rig
 PRIOR_PRECISION = 1e-3  # of the scene's centre [1 / scene units^2]: the answer when nothing is seen
 _MAX_LOG = 8.0  # range of the log precisions
 _START_LOG = -2.0  # a point's log precision before training: far below a ray's
+_CENTRE_LOGIT = 1.5  # of the centre frame's detection before training: 0.43 of the attention in a window of 7
+_MIN_SHARE = 1e-6
 _MIN_DISTANCE = 0.05  # of a point from its camera [scene units]
 
 
 @dataclass(frozen=True)
 class Scene:
-    """Cameras in scene units.
+    """Cameras in scene units, float64.
 
     Attributes:
         mean: (3,) origin [m, world].
@@ -47,15 +50,19 @@ class Scene:
     @staticmethod
     def of(rig: Rig, mean: Tensor, scale: Tensor) -> "Scene":
         """Express a rig in scene units."""
-        R, t = rig.extrinsics[:, :, :3], rig.extrinsics[:, :, 3]
-        focal = rig.intrinsics.diagonal(dim1=-2, dim2=-1)[:, :2]
-        return Scene(mean, scale, R, (R @ mean + t) / scale, focal, rig.intrinsics, rig.sigma_px)
+        mean, scale, extrinsics, K = (x.double() for x in (mean, scale, rig.extrinsics, rig.intrinsics))
+        R, t = extrinsics[:, :, :3], extrinsics[:, :, 3]
+        return Scene(mean, scale, R, (R @ mean + t) / scale, K.diagonal(dim1=-2, dim2=-1)[:, :2], K, rig.sigma_px)
+
+    def world(self, xyz: Tensor) -> Tensor:
+        """Map (*, 3) from scene units to the world [m], float32."""
+        return (self.mean + self.scale * xyz).float()
 
     def coarse_uv(self, uv: Tensor) -> Tensor:
         """Map (*, V, K, 2) [px] to lengths across the line of sight at the scene's centre: order one."""
         middle = self.centre[:, :2] / self.centre[:, 2:]
         xy = geometry.normalise_uv(uv.transpose(-2, -3), self.intrinsics) - middle
-        return (xy * self.centre[:, 2:]).transpose(-2, -3)
+        return (xy * self.centre[:, 2:]).transpose(-2, -3).float()
 
 
 @dataclass(frozen=True)
@@ -76,7 +83,7 @@ class Gaussians:
 
     def mean(self) -> Tensor:
         """Return the product's mean (*, 3), with a weak prior at the origin."""
-        total = self.precision + PRIOR_PRECISION * torch.eye(3, device=self.precision.device)
+        total = self.precision + PRIOR_PRECISION * torch.eye(3, dtype=torch.float64, device=self.precision.device)
         return (geometry.invert_3x3(total) @ self.moment.unsqueeze(-1)).squeeze(-1)
 
 
@@ -112,12 +119,21 @@ class PointHead(nn.Module):
 
 
 class RayHead(nn.Module):
-    """Token -> a corrected ray through each detection of the centre frame, and how sure it is."""
+    """Token -> a ray for each keypoint: its detections in the window, weighted and corrected.
 
-    def __init__(self, width: int, num_keypoints: int) -> None:
+    Attention picks detections of the window's frames by number; before training it favours the centre.
+    """
+
+    start: Tensor
+
+    def __init__(self, width: int, num_keypoints: int, num_frames: int) -> None:
         super().__init__()
+        self.size = num_frames + 3
+        start = torch.zeros(num_frames)
+        start[num_frames // 2] = _CENTRE_LOGIT
+        self.register_buffer("start", start, persistent=False)
         self.norm = nn.LayerNorm(width)
-        self.linear = nn.Linear(width, num_keypoints * 3)
+        self.linear = nn.Linear(width, num_keypoints * self.size)
         nn.init.zeros_(self.linear.weight)
         nn.init.zeros_(self.linear.bias)
 
@@ -128,17 +144,20 @@ class RayHead(nn.Module):
             x: (B, V, D).
             slot: (B, K).
             scene: The cameras.
-            uv: (B, V, K, 2) [px], of the centre frame.
-            weights: (B, V, K), 0 = unused.
+            uv: (B, T, V, K, 2) [px], finite.
+            weights: (B, T, V, K), 0 = unused.
             point: (B, V, K, 3) where the view believes the keypoint to be; only its distance counts.
         """
-        answer = take_slots(self.linear(self.norm(x)), slot, 3)
+        answer = take_slots(self.linear(self.norm(x)), slot, self.size)  # (B, V, K, T + 3)
+        share = (answer[..., 3:] + self.start).softmax(-1) * weights.permute(0, 2, 3, 1)  # (B, V, K, T)
+        found = share.sum(-1)  # (B, V, K) attention that met a detection
+        uv = torch.einsum("bvkt,btvkc->bvkc", share, uv.double()) / found.clamp_min(_MIN_SHARE).unsqueeze(-1)
         corrected = uv + answer[..., :2] * scene.sigma_px
         xy = geometry.normalise_uv(corrected.transpose(1, 2), scene.intrinsics).transpose(1, 2)
         sight = nn.functional.normalize(torch.cat([xy, torch.ones_like(xy[..., :1])], -1), dim=-1)
         distance = point.detach().norm(dim=-1).clamp_min(_MIN_DISTANCE)
         sigma = distance * (scene.sigma_px / scene.focal.mean(-1))[:, None]
-        across = soft_clamp(answer[..., 2]).exp() * weights / sigma.square()
+        across = soft_clamp(answer[..., 2]).exp() * found / sigma.square()
         precision = _line_precision(sight, across, torch.zeros_like(across))
         # The ray starts at the camera, which is at -centre in the camera's axes.
         moment = -(precision @ scene.centre[:, None, :, None]).squeeze(-1)
@@ -146,10 +165,10 @@ class RayHead(nn.Module):
 
 
 def take_slots(answer: Tensor, slot: Tensor, size: int) -> Tensor:
-    """Pick the keypoints of each window: (B, V, slots * size), (B, K) -> (B, V, K, size)."""
+    """Pick the keypoints of each window: (B, V, slots * size), (B, K) -> (B, V, K, size), float64."""
     B, V, _ = answer.shape
     index = slot.clamp_min(0)[:, None, :, None].expand(B, V, -1, size)
-    return answer.reshape(B, V, -1, size).gather(2, index)
+    return answer.reshape(B, V, -1, size).gather(2, index).double()
 
 
 def soft_clamp(x: Tensor) -> Tensor:
@@ -160,7 +179,7 @@ def soft_clamp(x: Tensor) -> Tensor:
 def _line_precision(sight: Tensor, across: Tensor, along: Tensor) -> Tensor:
     """Return the precision (*, 3, 3) of a point seen along the unit vector sight (*, 3)."""
     outer = sight.unsqueeze(-1) * sight.unsqueeze(-2)
-    eye = torch.eye(3, device=sight.device)
+    eye = torch.eye(3, dtype=torch.float64, device=sight.device)
     return across[..., None, None] * (eye - outer) + along[..., None, None] * outer
 
 
