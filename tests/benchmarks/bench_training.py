@@ -1,28 +1,31 @@
-"""Training speed of the learned model, with and without labels: one table.
+"""Training speed of a learned model, with and without labels: one table.
 
-Run by hand, after quickstart.sh: PYTHONPATH=. python tests/benchmarks/bench_training.py
+Run by hand, after quickstart.sh: PYTHONPATH=. python tests/benchmarks/bench_training.py [--type MHT]
 T=7, batch 256, all views, keypoint groups and tasks of the quickstart configs.
 """
 
 import argparse
 import dataclasses
+import resource
 import tempfile
 from pathlib import Path
 
 import torch
 
 from pose_obj_3d import checkpoints, cli
+from pose_obj_3d.config import NETWORK_TYPES
 from pose_obj_3d.trainer import Run, train_epoch
 
 CFG = Path(__file__).resolve().parents[2] / "pose_obj_3d" / "cfg" / "quickstart"
 
 
-def measure(config: Path, unsupervised: bool, epochs: int) -> dict[str, float]:
+def measure(config: Path, network_type: str | None, unsupervised: bool, epochs: int) -> dict[str, float]:
     """Return windows/s (best epoch), the share of loading [%], and sizes."""
     args = cli.build_parser(unsupervised).parse_args(["--cfg", str(config)])
     session = cli.open_session(args, unsupervised)
     faster = dataclasses.replace(session.config.TRAIN, BATCH_SIZE=256)
-    session = dataclasses.replace(session, config=dataclasses.replace(session.config, TRAIN=faster))
+    network = dataclasses.replace(session.config.NETWORK, TYPE=network_type or session.config.NETWORK.TYPE)
+    session.config = dataclasses.replace(session.config, TRAIN=faster, NETWORK=network)
     rig = session.rig()
     train, val = (session.tracks(s, rig, with_truth=not unsupervised) for s in ("train", "val"))
     model = session.model(rig)
@@ -32,7 +35,8 @@ def measure(config: Path, unsupervised: bool, epochs: int) -> dict[str, float]:
         run = Run(
             session.config, unsupervised, model, train, val, rig, session.ids, sha, Path(folder)
         )
-        train_epoch(run)  # the first epoch pays for allocations
+        if epochs > 1:
+            train_epoch(run)  # the first epoch pays for allocations
         scalars = [train_epoch(run) for _ in range(epochs)]
     best = max(scalars, key=lambda s: s["time/windows_per_s"])
     return {
@@ -40,21 +44,23 @@ def measure(config: Path, unsupervised: bool, epochs: int) -> dict[str, float]:
         "loading": best["time/loading_percent"],
         "windows": len(train),
         "parameters": sum(p.numel() for p in model.parameters()),
+        "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--type", choices=NETWORK_TYPES, help="NETWORK.TYPE (default: that of the configs)")
     args = parser.parse_args()
     print(f"{torch.get_num_threads()} threads, torch {torch.__version__}\n")
-    print("| training | windows/s | loading | windows an epoch | parameters |")
-    print("|---|---:|---:|---:|---:|")
+    print("| training | windows/s | loading | windows an epoch | parameters | peak MiB |")
+    print("|---|---:|---:|---:|---:|---:|")
     for name, unsupervised in (("config_quickstart", False), ("config_u_quickstart", True)):
-        result = measure(CFG / f"{name}.yaml", unsupervised, args.epochs)
+        result = measure(CFG / f"{name}.yaml", args.type, unsupervised, args.epochs)
         print(
             f"| {'without labels' if unsupervised else 'with labels'} | {result['rate']:.0f} "
-            f"| {result['loading']:.1f} % | {result['windows']} | {result['parameters']} |"
+            f"| {result['loading']:.1f} % | {result['windows']} | {result['parameters']} | {result['peak']:.0f} |"
         )
 
 

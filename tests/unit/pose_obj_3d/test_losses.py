@@ -70,6 +70,33 @@ def test_blind_likelihood_is_the_dense_normal_density():
     assert float(found[0, 0]) == pytest.approx(float(expected), rel=1e-6)
 
 
+def test_reprojection_loss_is_quadratic_then_linear():
+    K, E = (torch.tensor(x) for x in rig())
+    xyz = torch.tensor([[[0.2, 0.1, 0.8], [0.3, -0.1, 0.9]]], dtype=torch.float64)
+    uv = geometry.project(xyz, K, E)[0].transpose(1, 2)
+    weights = torch.ones(uv.shape[:-1], dtype=torch.float64)
+
+    def loss(offset_px):
+        moved = uv + torch.tensor([offset_px, 0.0], dtype=torch.float64)
+        return float(losses.reprojection_loss(xyz, moved, weights, (K, E), 1.3))
+
+    assert loss(0.0) == 0
+    assert loss(0.013) == pytest.approx(0.01**2 / 2, rel=1e-4)
+    assert loss(1300.0) - loss(1298.7) == pytest.approx(losses.ROBUST_SIGMAS, rel=1e-4)
+    weights[:, 1:] = 0
+    uv[:, 1:] = 1e4
+    assert loss(0.0) == 0
+    assert float(losses.reprojection_loss(xyz, uv, 0 * weights, (K, E), 1.3)) == 0
+
+
+def test_gradcheck_reprojection():
+    K, E = (torch.tensor(x) for x in rig())
+    xyz = torch.tensor([[[0.2, 0.1, 0.8]]], dtype=torch.float64, requires_grad=True)
+    uv = torch.full((1, 4, 1, 2), 120.0, dtype=torch.float64)
+    weights = torch.tensor([[[1.0], [1], [0], [1]]], dtype=torch.float64)
+    assert torch.autograd.gradcheck(lambda x: losses.reprojection_loss(x, uv, weights, (K, E), 1.3), xyz)
+
+
 def test_an_unused_measurement_may_hold_anything():
     blind, factor, uv, weights, _ = scene()
     info = factor @ factor.transpose(-1, -2)
