@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import logging
 import math
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -35,6 +36,8 @@ from pose_obj_3d.trainer import Run, fit
 from pose_obj_3d.windows import Rig, Tracks, gather_for
 
 logger = logging.getLogger(__name__)
+ONE_THREAD = ("STC", "residual", "triangulation")
+"""Models of small tensors: a second CPU thread gains little, and on a busy machine its barriers cost a factor of 3 to 9."""
 
 
 def build_parser(unsupervised: bool) -> argparse.ArgumentParser:
@@ -132,6 +135,8 @@ def open_session(args: argparse.Namespace, unsupervised: bool) -> Session:
     """Read config and data and check them against each other and the flags."""
     config = apply_flags(load_config(args.cfg), args)
     device = choose_device(config.GPU)
+    if config.NETWORK.TYPE in ONE_THREAD and "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(1)
     torch.manual_seed(config.TRAIN.SEED)
     section = config.OBJ_POSE_DATA
     tasks = list(dict.fromkeys([*section.train_tasks(), *section.eval_tasks()]))
