@@ -1,11 +1,10 @@
-"""Make the repository importable whichever way pytest is started."""
+"""Make the repository importable whichever way pytest is started; one thread for tiny tensors."""
 
 import sys
 from pathlib import Path
 
+import torch
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
-
-import torch  # noqa: E402
-
-# Tensors of tests are tiny: a second CPU thread only waits, on a busy machine for long.
+# A second CPU thread only waits for tensors of this size, on a busy machine for long.
 torch.set_num_threads(1)
