@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from pose_obj_3d import checkpoints, evaluation, metrics, report, visualise
+from pose_obj_3d import checkpoints, estimators, evaluation, metrics, report, visualise
 from pose_obj_3d.config import (
     METRICS,
     PACKAGE_DIR,
@@ -210,7 +210,7 @@ def train_command(session: Session) -> None:
         run_state.restore(checkpoints.load(resumed))
         logger.info("Resuming %s after epoch %d", resumed, run_state.epoch)
     if not session.unsupervised:
-        run_state.constants["val/dlt_mpjpe_mm"] = _dlt_mm(val, rig, config.NETWORK.TEMPORAL_LENGTH)
+        run_state.constants["val/dlt_mpjpe_mm"] = _dlt_mm(val, rig)
     logger.info(
         "%s training on %d windows of %s, validation %d; run folder %s",
         "Unsupervised" if session.unsupervised else "Supervised", len(train),
@@ -246,11 +246,10 @@ def _find_resumable(session: Session, sha: str) -> Path | None:
     return path
 
 
-def _dlt_mm(tracks: Tracks, rig: Rig, num_frames: int) -> float:
-    reference = evaluation.reference_predictions(tracks, rig, Protocol(num_frames))
+def _dlt_mm(tracks: Tracks, rig: Rig) -> float:
     assert tracks.truth is not None
     mask = tracks.is_real & ((tracks.weights > 0).sum(1) >= 2)
-    return 1000 * metrics.mpjpe(reference["linear triangulation (DLT)"], tracks.truth, mask).mean
+    return 1000 * metrics.mpjpe(evaluation.single_frame(estimators.dlt, tracks, rig), tracks.truth, mask).mean
 
 
 def evaluate_command(session: Session) -> None:

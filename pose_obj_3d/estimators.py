@@ -99,7 +99,7 @@ def huber(uv: Tensor, weights: Tensor, rig: Rig, sigmas: float = ROBUST_SIGMAS) 
 def consensus(uv: Tensor, weights: Tensor, rig: Rig, sigmas: float = ROBUST_SIGMAS) -> Estimate:
     """Find the largest set of views that agree, from every pair of views, and refine on it.
 
-    Each pair is triangulated; a further view joins where its residual is within what the noise and the
+    Where the maximum likelihood of all views is within `sigmas` of each, all agree. Elsewhere each pair is triangulated; a further view joins where its residual is within what the noise and the
     pair's own covariance allow; the set is refined by maximum likelihood, and scored by the residuals of
     all views, each capped at `sigmas` (the score of MSAC: Torr, Zisserman, CVIU 2000). The best
     candidate's views within `sigmas` are refined once more. All pairs are tried, so nothing is random.
@@ -115,16 +115,16 @@ def consensus(uv: Tensor, weights: Tensor, rig: Rig, sigmas: float = ROBUST_SIGM
     V = weights.shape[-1]
     shape = torch.broadcast_shapes(uv.shape[:-2], weights.shape[:-1])  # type: ignore[no-untyped-call]
     points, w = uv.expand(*shape, V, 2).reshape(-1, V, 2), weights.expand(*shape, V).reshape(-1, V)
+    agreed = maximum_likelihood(points, w, rig)
+    xyz, covariance, inliers = agreed.xyz, agreed.covariance, w.clone()
+    worst = _deviations(xyz, points, w, rig).amax(-1)
+    open_rows = ((worst >= sigmas) & (geometry.count_views(w) >= 2)).nonzero().squeeze(-1)
     pairs = view_subsets(V, 2).to(points)
-    size = max(1, _CHUNK // len(pairs))
-    found = [
-        _consensus_chunk(a, b, pairs, rig, sigmas)
-        for a, b in zip(torch.split(points, size), torch.split(w, size), strict=True)
-    ]
-    xyz = torch.cat([f.xyz for f in found]).reshape(*shape, 3)
-    covariance = torch.cat([f.covariance for f in found]).reshape(*shape, 3, 3)
-    inliers = torch.cat([f.inliers for f in found if f.inliers is not None]).reshape(*shape, V)
-    return Estimate(xyz, covariance, inliers)
+    for rows in torch.split(open_rows, max(1, _CHUNK // len(pairs))):
+        found = _consensus_chunk(points[rows], w[rows], pairs, rig, sigmas)
+        assert found.inliers is not None
+        xyz[rows], covariance[rows], inliers[rows] = found.xyz, found.covariance, found.inliers
+    return Estimate(xyz.reshape(*shape, 3), covariance.reshape(*shape, 3, 3), inliers.reshape(*shape, V))
 
 
 def _consensus_chunk(uv: Tensor, weights: Tensor, pairs: Tensor, rig: Rig, sigmas: float) -> Estimate:

@@ -12,12 +12,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pose_obj_3d import geometry, metrics, smoothers
+from pose_obj_3d import estimators, geometry, metrics, smoothers
 from pose_obj_3d.datasets import MOVING_M_PER_S, speeds
+from pose_obj_3d.estimators import Estimate
 from pose_obj_3d.exceptions import DataError
 from pose_obj_3d.windows import Rig, Tracks, gather_for
 
 BOUND_FRAME = "Cramer-Rao bound, one frame"
+DLT = "linear triangulation (DLT)"
+# What `smoothers.fit_process_noise` finds on the five studied tasks, rounded; benchmarks/bench_references.py
+RTS_MOTION, RTS_Q = "constant velocity", 1.0
+_CHUNK = 65536  # points estimated at once; bounds the memory
 COLUMNS = ("all", "moving", "still", "fewer than two views")
 PCK_M = (0.010, 0.020)
 Result = dict[str, Any]
@@ -54,51 +59,41 @@ def predict(model: nn.Module, tracks: Tracks, rig: Rig, protocol: Protocol) -> T
     return torch.cat(parts)
 
 
-def reference_predictions(tracks: Tracks, rig: Rig, protocol: Protocol) -> dict[str, Tensor]:
-    """Compute what needs no learning: name -> (N, K, 3) [m].
+def single_frame(estimator: Callable[[Tensor, Tensor, Rig], Estimate], tracks: Tracks, rig: Rig) -> Tensor:
+    """Run one of `estimators` on every frame: (N, K, 3) [m].
 
     Frames with fewer than two usable views take the nearest triangulated frame's position.
     """
-    N, V, K, _ = tracks.uv.shape
-    uv = tracks.uv.transpose(1, 2).reshape(N * K, V, 2).double()
-    w = tracks.weights.transpose(1, 2).reshape(N * K, V).double()
-    cameras = (rig.intrinsics, rig.extrinsics)
-    dlt = geometry.triangulate_dlt(uv, w, *cameras)
-    ml = geometry.refine_ml(dlt, uv, w, *cameras)
-    few = (geometry.count_views(w) < 2)[:, None]
-    filled = tracks.xyz.reshape(-1, 3).double()
-    ml_filled = torch.where(few, filled, ml)
-    info = geometry.information(ml_filled, w, *cameras, rig.sigma_px)
-    info = torch.where(few[..., None], 0.0, info).reshape(N, K, 3, 3)
-    mean = window_mean(tracks, ml_filled.reshape(N, K, 3), info, protocol)
+    is_seen = tracks.is_real & ((tracks.weights > 0).sum(1) >= 2)
+    uv, weights = tracks.uv.transpose(1, 2)[is_seen], tracks.weights.transpose(1, 2)[is_seen]
+    xyz = tracks.xyz.clone()
+    for rows, u, w in zip(*(torch.split(x, _CHUNK) for x in (is_seen.nonzero(), uv, weights)), strict=True):
+        xyz[rows[:, 0], rows[:, 1]] = estimator(u, w, rig).xyz.to(xyz.dtype)
+    return xyz
+
+
+def reference_predictions(tracks: Tracks, rig: Rig, protocol: Protocol) -> dict[str, Tensor]:
+    """Compute what needs no learning, from one frame or the window: name -> (N, K, 3) [m].
+
+    The smoothers start from the robust triangulation. Where there is nothing to triangulate or to smooth,
+    the nearest triangulated frame's position stands.
+    """
     frames = protocol.used_frames or protocol.num_frames
     return {
-        "linear triangulation (DLT)": torch.where(few, filled, dlt).reshape(N, K, 3).float(),
-        "maximum likelihood": ml_filled.reshape(N, K, 3).float(),
+        DLT: single_frame(estimators.dlt, tracks, rig),
+        "maximum likelihood": single_frame(estimators.maximum_likelihood, tracks, rig),
         "robust (Huber)": tracks.xyz,
-        f"{frames}-frame weighted mean": mean.float(),
-        f"Savitzky-Golay, {frames} frames": smoothers.savitzky_golay(tracks, frames)[0].float(),
+        "pairwise consensus": single_frame(estimators.consensus, tracks, rig),
+        f"{frames}-frame weighted mean": smoothers.window_mean(tracks, frames).filled(tracks.xyz).float(),
+        f"Savitzky-Golay ({frames} frames, degree 2)": smoothers.savitzky_golay(tracks, frames).filled(tracks.xyz).float(),
     }
 
 
 def whole_track_predictions(tracks: Tracks, protocol: Protocol) -> dict[str, Tensor]:
     """Smooth whole examples without learning: name -> (N, K, 3) [m]. No window confines these."""
-    model = "constant velocity"
-    noise, smoothed = smoothers.fit_process_noise(tracks, model, protocol.frame_period_s)
-    return {f"RTS smoother, whole track ({model}, {noise:g} m^2/s^3 by likelihood)": smoothed.xyz.float()}
-
-
-def window_mean(tracks: Tracks, xyz: Tensor, info: Tensor, protocol: Protocol) -> Tensor:
-    """Average the distinct frames of each window: xyz (N, K, 3) [m], info (N, K, 3, 3) -> (N, K, 3)."""
-    index, is_distinct = _window_index(tracks, protocol)
-    total = torch.zeros_like(info)
-    moment = torch.zeros_like(xyz)
-    for t in range(index.shape[1]):
-        part = info[index[:, t]] * is_distinct[:, t, None, None, None]
-        total += part
-        moment += (part @ xyz[index[:, t]].unsqueeze(-1)).squeeze(-1)
-    mean = (geometry.invert_3x3(total) @ moment.unsqueeze(-1)).squeeze(-1)
-    return torch.where((total.diagonal(dim1=-2, dim2=-1).sum(-1) > 0)[..., None], mean, xyz)
+    smoothed = smoothers.rts(tracks, RTS_MOTION, RTS_Q, protocol.frame_period_s)
+    name = f"RTS smoother (whole track, {RTS_MOTION}, q = {RTS_Q:g} {smoothers.Q_UNIT[RTS_MOTION]})"
+    return {name: smoothed.filled(tracks.xyz).float()}
 
 
 def cramer_rao(tracks: Tracks, rig: Rig, protocol: Protocol) -> dict[str, Tensor]:
@@ -115,7 +110,8 @@ def cramer_rao(tracks: Tracks, rig: Rig, protocol: Protocol) -> dict[str, Tensor
     info = geometry.information(tracks.truth.double(), precision, rig.intrinsics, rig.extrinsics, rig.sigma_px)
     few = geometry.count_views(w) < 2
     single = geometry.expected_error(info).masked_fill(few, torch.inf)
-    index, is_distinct = _window_index(tracks, protocol)
+    frames = protocol.used_frames or protocol.num_frames
+    index, is_distinct = smoothers.window_index(tracks, frames)
     still = speeds(tracks, protocol.frame_period_s) <= MOVING_M_PER_S
     total = torch.zeros_like(info)
     all_still = torch.ones_like(still)
@@ -123,16 +119,7 @@ def cramer_rao(tracks: Tracks, rig: Rig, protocol: Protocol) -> dict[str, Tensor
         total += info[index[:, t]] * is_distinct[:, t, None, None, None]
         all_still &= still[index[:, t]] | ~is_distinct[:, t, None]
     window = torch.where(all_still & ~few, geometry.expected_error(total), single)
-    frames = protocol.used_frames or protocol.num_frames
     return {BOUND_FRAME: single, f"Cramer-Rao bound, {frames} frames where still": window}
-
-
-def _window_index(tracks: Tracks, protocol: Protocol) -> tuple[Tensor, Tensor]:
-    half = ((protocol.used_frames or protocol.num_frames) - 1) // 2
-    offsets = torch.arange(-half, half + 1, device=tracks.uv.device)
-    wanted = torch.arange(len(tracks), device=tracks.uv.device)[:, None] + offsets
-    index = wanted.clamp(tracks.first[:, None], tracks.last[:, None])
-    return index, index == wanted
 
 
 def column_masks(tracks: Tracks, frame_period_s: float) -> dict[str, Tensor]:

@@ -1,178 +1,191 @@
-"""Smoothing without learning: Savitzky-Golay in a window, Kalman-RTS smoothers over whole examples.
+"""Smoothing of tracks without learning: window means, Savitzky-Golay, Kalman smoothers of whole examples.
 
-They start from the triangulated frames and their information (`Tracks.xyz`, `Tracks.info`); frames
-without a measurement have information 0. All in float64; a loop over time only.
+They work on the triangulated frames and their information (`Tracks.xyz`, `Tracks.info`); no estimate
+reaches beyond its example, and a frame with fewer than two usable views is a missing frame. Every
+function can leave each frame's own measurement out of its estimate (`leave_one_out`: *blind*).
 """
 
-from dataclasses import dataclass
+import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from pose_obj_3d.exceptions import DataError
+from pose_obj_3d.estimators import Estimate
+from pose_obj_3d.exceptions import ConfigError, DataError
+from pose_obj_3d.sequences import innovation_nll, local_polynomial, smooth
 from pose_obj_3d.windows import Tracks
 
-ORDERS = {"constant position": 1, "constant velocity": 2, "constant acceleration": 3}
-"""Motion model -> derivatives in its state, position included; the next one is white noise."""
-PRIOR_VARIANCE = (1e2, 1e2, 1e4)  # of position [m^2], velocity, acceleration [SI]: know nothing
-NOISE_GRID = {
-    "constant position": tuple(10.0**e for e in range(-7, 1)),  # [m^2/s]
-    "constant velocity": tuple(10.0**e for e in range(-5, 3)),  # [m^2/s^3]
-    "constant acceleration": tuple(10.0**e for e in range(-3, 5)),  # [m^2/s^5]
+Q_RANGE = {
+    "constant position": (1e-3, 10.0),  # [m/s]
+    "constant velocity": (1e-2, 100.0),  # [m/s^2]
+    "constant acceleration": (0.1, 1000.0),  # [m/s^3]
 }
-"""Process noise densities that `fit_process_noise` tries."""
-_RIDGE = 1e-9
+"""Motion -> process noise that is searched."""
+Q_UNIT = {"constant position": "m/s", "constant velocity": "m/s^2", "constant acceleration": "m/s^3"}
+_Q_PRECISION = 1.03  # the search ends when the bracket is this ratio wide
+_FRAME_CHUNK = 512
+_COLUMN_CHUNK = 256  # sequences smoothed at once; what they need then stays in the processor's cache
 
 
-@dataclass(frozen=True)
-class Smoothed:
-    """A smoothed track.
-
-    Attributes:
-        xyz: (N, K, 3) [m].
-        cov: (N, K, 3, 3) [m^2].
-        log_likelihood: Of the measurements, each predicted from those before it, in nats.
-    """
-
-    xyz: Tensor
-    cov: Tensor
-    log_likelihood: float
+def window_index(tracks: Tracks, num_frames: int) -> tuple[Tensor, Tensor]:
+    """Return the frames (N, T) of the window around every frame and which of them are in the example."""
+    if num_frames % 2 == 0 or num_frames < 1:
+        raise ConfigError(f"a window of {num_frames} frames has no centre; allowed: odd numbers")
+    half = num_frames // 2
+    device = tracks.xyz.device
+    wanted = torch.arange(len(tracks), device=device)[:, None] + torch.arange(-half, half + 1, device=device)
+    index = wanted.clamp(tracks.first[:, None], tracks.last[:, None])
+    return index, index == wanted
 
 
-def savitzky_golay(tracks: Tracks, num_frames: int = 7, degree: int = 2) -> tuple[Tensor, Tensor]:
-    """Fit a polynomial to each window, weighted by information, and read it at the centre.
+def window_mean(tracks: Tracks, num_frames: int = 7, leave_one_out: bool = False) -> Estimate:
+    """Average each window by information: (N, K, 3) [m]; the optimum for a point that does not move."""
+    return savitzky_golay(tracks, num_frames, 0, leave_one_out)
 
-    At an example's edges the window is cut, so the fit is one-sided. Too few frames lower the degree
-    smoothly: higher powers carry a tiny ridge.
+
+def savitzky_golay(
+    tracks: Tracks, num_frames: int = 7, degree: int = 2, leave_one_out: bool = False
+) -> Estimate:
+    """Fit a polynomial to each window, weighted by information, and read it at the centre frame.
+
+    At the edges of an example the window is cut, so the fit is one-sided there.
 
     Args:
         tracks: The data.
         num_frames: Window length, odd.
-        degree: Of the polynomial.
+        degree: Degree of the polynomial, lower where the window has too few measured frames.
+        leave_one_out: Fit without the centre frame.
 
     Returns:
-        xyz (N, K, 3) [m] and covariance (N, K, 3, 3) [m^2]; a window without measurements keeps `tracks.xyz`.
+        (N, K, 3) and covariance; NaN in windows without measurement.
     """
-    if num_frames % 2 == 0 or num_frames < 1 or degree < 0:
-        raise DataError(f"Savitzky-Golay needs an odd window and a degree of at least 0, got {num_frames} and {degree}")
-    half, P = num_frames // 2, degree + 1
-    N, K = tracks.xyz.shape[:2]
-    rows = torch.arange(N, device=tracks.xyz.device)
-    normal = torch.zeros(N, K, P, 3, P, 3, dtype=torch.float64, device=tracks.xyz.device)
-    moment = torch.zeros(N, K, P, 3, dtype=torch.float64, device=tracks.xyz.device)
-    for offset in range(-half, half + 1):
-        at = (rows + offset).clamp(tracks.first, tracks.last)
-        info = tracks.info[at].double() * (at == rows + offset)[:, None, None, None]
-        powers = torch.tensor([(offset / max(half, 1)) ** p for p in range(P)], dtype=torch.float64, device=at.device)
-        step = (info @ (tracks.xyz[at] - tracks.xyz).double().unsqueeze(-1)).squeeze(-1)
-        normal += torch.einsum("p,q,nkij->nkpiqj", powers, powers, info)
-        moment += torch.einsum("p,nki->nkpi", powers, step)
-    matrix = normal.reshape(N, K, 3 * P, 3 * P)
-    strength = matrix.diagonal(dim1=-2, dim2=-1)[..., :3].mean(-1)
-    is_known = strength > 0
-    ridge = torch.full((3 * P,), 1e-6, dtype=torch.float64, device=matrix.device)
-    ridge[:3] = 1e-12
-    matrix = matrix + torch.diag_embed(ridge * torch.where(is_known, strength, 1e12)[..., None])
-    inverse = torch.linalg.inv(matrix)
-    shift = (inverse[..., :3, :] @ moment.reshape(N, K, 3 * P, 1)).squeeze(-1)
-    xyz = tracks.xyz.double() + torch.where(is_known[..., None], shift, 0.0)
-    return xyz, inverse[..., :3, :3]
+    index, is_used = window_index(tracks, num_frames)
+    half = num_frames // 2
+    offsets = torch.arange(-half, half + 1, device=index.device)
+    if leave_one_out:
+        is_used = is_used & (offsets != 0)
+    parts = []
+    for rows, used in zip(torch.split(index, _FRAME_CHUNK), torch.split(is_used, _FRAME_CHUNK), strict=True):
+        info = tracks.info[rows].double() * used[..., None, None, None]
+        xyz = tracks.xyz[rows].double()
+        parts.append(local_polynomial(xyz.transpose(1, 2), info.transpose(1, 2), offsets, degree))
+    return Estimate(torch.cat([p.xyz for p in parts]), torch.cat([p.covariance for p in parts]))
 
 
-def rts(tracks: Tracks, model: str, noise: float, frame_period_s: float) -> Smoothed:
-    """Run a Kalman filter forwards and the Rauch-Tung-Striebel smoother backwards over every example.
+def rts(
+    tracks: Tracks, motion: str, q: float, frame_period_s: float, leave_one_out: bool = False
+) -> Estimate:
+    """Smooth whole examples by a Kalman smoother (Rauch, Tung, Striebel).
 
     Args:
         tracks: The data.
-        model: One of `ORDERS`.
-        noise: Spectral density of the white noise that drives the highest derivative.
+        motion: One of `sequences.MOTIONS`.
+        q: Process noise; `Q_UNIT` has its unit.
         frame_period_s: Seconds between frames.
+        leave_one_out: Leave each frame's own measurement out of its estimate.
 
     Returns:
-        Mean and covariance of the position in every frame, given all measurements of the example.
+        (N, K, 3) and covariance; NaN where an example has no (other) measurement of the keypoint.
     """
-    if model not in ORDERS:
-        raise DataError(f"smoother {model!r} is unknown; allowed: {', '.join(ORDERS)}")
-    order = ORDERS[model]
-    index, is_there = _sequences(tracks)  # (E, T)
-    E, T = index.shape
-    K = tracks.xyz.shape[1]
-    z = tracks.xyz[index].double().transpose(1, 2).reshape(E * K, T, 3)
-    info = (tracks.info[index].double() * is_there[..., None, None, None]).transpose(1, 2).reshape(E * K, T, 3, 3)
-    F, Q = _dynamics(order, noise, frame_period_s, z)
-    mean, cov, predicted, spread, likelihood = _filter(z, info, F, Q, order)
-    for t in range(T - 2, -1, -1):
-        gain = torch.linalg.solve(spread[t + 1], F @ cov[t]).transpose(-1, -2)
-        mean[t] = mean[t] + (gain @ (mean[t + 1] - predicted[t + 1]).unsqueeze(-1)).squeeze(-1)
-        cov[t] = cov[t] + gain @ (cov[t + 1] - spread[t + 1]) @ gain.transpose(-1, -2)
-    xyz = torch.stack(mean, 1)[..., :3].reshape(E, K, T, 3).transpose(1, 2)
-    out = torch.stack(cov, 1)[..., :3, :3].reshape(E, K, T, 3, 3).transpose(1, 2)
-    flat = torch.empty_like(tracks.xyz, dtype=torch.float64)
-    flat_cov = torch.empty_like(tracks.info, dtype=torch.float64)
-    flat[index[is_there]], flat_cov[index[is_there]] = xyz[is_there], out[is_there]
-    return Smoothed(flat, flat_cov, likelihood)
+    xyz = torch.full_like(tracks.xyz, torch.nan, dtype=torch.float64)
+    covariance = torch.full_like(tracks.info, torch.nan, dtype=torch.float64)
+    for rows, keypoints, is_there in _columns(tracks):
+        info = tracks.info[rows, keypoints] * is_there[..., None, None]
+        part = smooth(tracks.xyz[rows, keypoints], info, motion, q, frame_period_s, leave_one_out)
+        at = rows[is_there], keypoints.expand_as(rows)[is_there]
+        xyz[at], covariance[at] = part.xyz[is_there], part.covariance[is_there]
+    return Estimate(xyz, covariance)
 
 
-def fit_process_noise(tracks: Tracks, model: str, frame_period_s: float) -> tuple[float, Smoothed]:
-    """Choose the process noise of `NOISE_GRID` that makes the measurements most likely; needs no truth."""
-    tried = {q: rts(tracks, model, q, frame_period_s) for q in NOISE_GRID[model]}
-    best = max(tried, key=lambda q: tried[q].log_likelihood)
-    return best, tried[best]
+def fit_process_noise(
+    tracks: Tracks, motion: str, frame_period_s: float, max_examples: int = 60
+) -> float:
+    """Choose q so that the measurements are most likely, each given those before it. Reads no truth.
+
+    Args:
+        tracks: The data.
+        motion: One of `sequences.MOTIONS`.
+        frame_period_s: Seconds between frames.
+        max_examples: Examples used, evenly spread; one number needs no more.
+    """
+    columns = list(_columns(tracks, max_examples))
+
+    def mean_nll(q: float) -> float:
+        total, count = 0.0, 0
+        for rows, keypoints, is_there in columns:
+            info = tracks.info[rows, keypoints] * is_there[..., None, None]
+            nll, counts = innovation_nll(tracks.xyz[rows, keypoints], info, motion, q, frame_period_s)
+            total, count = total + float(nll.sum()), count + int(counts.sum())
+        return total / max(count, 1)
+
+    return _minimise(mean_nll, motion)
 
 
-def _sequences(tracks: Tracks) -> tuple[Tensor, Tensor]:
-    """Return frame numbers (E, T) of the examples, padded with their last frame, and which are real."""
-    first = tracks.first.unique()
+def hindsight_process_noise(tracks: Tracks, motion: str, frame_period_s: float, mask: Tensor) -> float:
+    """Choose q by the error against the truth: for benchmarks only, no method could know it.
+
+    Args:
+        tracks: The data, with truth.
+        motion: One of `sequences.MOTIONS`.
+        frame_period_s: Seconds between frames.
+        mask: (N, K) bool, the points whose mean error is minimised.
+    """
+    if tracks.truth is None:
+        raise DataError("tuning in hindsight needs the 3D truth; fit_process_noise needs none")
+    truth = tracks.truth
+
+    def mean_error(q: float) -> float:
+        xyz = rts(tracks, motion, q, frame_period_s).filled(tracks.xyz)
+        return float((xyz - truth).norm(dim=-1)[mask].mean())
+
+    return _minimise(mean_error, motion)
+
+
+def _columns(tracks: Tracks, max_examples: int | None = None) -> list[tuple[Tensor, Tensor, Tensor]]:
+    """Pad examples to batches of sequences, one for each example and keypoint that it has.
+
+    Returns:
+        Batches of frames (T, B), padded with the last one, keypoints (B,) and which frames exist (T, B).
+    """
+    first = tracks.first.unique()  # type: ignore[no-untyped-call]
+    if max_examples is not None and len(first) > max_examples:
+        chosen = torch.linspace(0, len(first) - 1, max_examples, device=first.device).round().long()
+        first = first[chosen]
     last = tracks.last[first]
-    steps = torch.arange(int((last - first).max()) + 1, device=first.device)
-    index = first[:, None] + steps
-    return torch.minimum(index, last[:, None]), index <= last[:, None]
+    order = (last - first).argsort(stable=True)  # batches of like lengths need little padding
+    example, keypoint = tracks.is_real[first[order]].nonzero(as_tuple=True)
+    batches = []
+    for some, keypoints in zip(
+        torch.split(order[example], _COLUMN_CHUNK), torch.split(keypoint, _COLUMN_CHUNK), strict=True
+    ):
+        length = int((last - first)[some].max()) + 1 if len(some) else 0
+        wanted = first[some] + torch.arange(length, device=first.device)[:, None]
+        rows = torch.minimum(wanted, last[some])
+        batches.append((rows, keypoints, rows == wanted))
+    return batches
 
 
-def _dynamics(order: int, noise: float, dt: float, like: Tensor) -> tuple[Tensor, Tensor]:
-    """Return transition and process covariance (3 order, 3 order); the state is position, velocity, ..."""
-    factorial = [1.0, 1.0, 2.0, 6.0]
-    F, Q = torch.zeros(order, order), torch.zeros(order, order)
-    for i in range(order):
-        for j in range(order):
-            if j >= i:
-                F[i, j] = dt ** (j - i) / factorial[j - i]
-            a, b = order - 1 - i, order - 1 - j
-            Q[i, j] = noise * dt ** (a + b + 1) / (factorial[a] * factorial[b] * (a + b + 1))
-    eye = torch.eye(3, dtype=like.dtype, device=like.device)
-    return torch.kron(F.to(like), eye), torch.kron(Q.to(like), eye)
-
-
-def _filter(
-    z: Tensor, info: Tensor, F: Tensor, Q: Tensor, order: int
-) -> tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor], float]:
-    """Filter S sequences: lists over time of mean, covariance, prediction, its covariance; log likelihood."""
-    S, T, _ = z.shape
-    size = 3 * order
-    eye3, eye = torch.eye(3, dtype=z.dtype, device=z.device), torch.eye(size, dtype=z.dtype, device=z.device)
-    is_measured = info.diagonal(dim1=-2, dim2=-1).sum(-1) > 0  # (S, T)
-    noise = torch.linalg.inv(torch.where(is_measured[..., None, None], info, eye3))
-    x = torch.zeros(S, size, dtype=z.dtype, device=z.device)
-    x[:, :3] = z[:, 0]
-    P = torch.diag(torch.tensor(PRIOR_VARIANCE[:order], dtype=z.dtype, device=z.device).repeat_interleave(3)).expand(S, -1, -1)
-    mean, cov, predicted, spread, likelihood = [], [], [], [], 0.0
-    for t in range(T):
-        if t:
-            x, P = x @ F.T, F @ P @ F.T + Q
-        predicted.append(x)
-        spread.append(P)
-        innovation = z[:, t] - x[:, :3]
-        total = P[:, :3, :3] + noise[:, t]
-        gain = torch.linalg.solve(total, P[:, :3]).transpose(-1, -2)  # (S, size, 3)
-        gain = gain * is_measured[:, t, None, None]
-        x = x + (gain @ innovation.unsqueeze(-1)).squeeze(-1)
-        # Joseph's form keeps the covariance symmetric and positive.
-        left = eye - torch.cat([gain, gain.new_zeros(S, size, size - 3)], -1)
-        P = left @ P @ left.transpose(-1, -2) + gain @ noise[:, t] @ gain.transpose(-1, -2)
-        if t:
-            square = (innovation.unsqueeze(-2) @ torch.linalg.solve(total, innovation.unsqueeze(-1))).flatten()
-            nll = 0.5 * (square + torch.logdet(total))
-            likelihood -= float(nll[is_measured[:, t]].sum())
-        mean.append(x)
-        cov.append(P)
-    return mean, cov, predicted, spread, likelihood
+def _minimise(function: Callable[[float], float], motion: str) -> float:
+    """Minimise over q on a logarithmic scale: a grid to bracket the minimum, then golden sections."""
+    if motion not in Q_RANGE:
+        raise ConfigError(f"motion {motion!r} is unknown; allowed: {', '.join(Q_RANGE)}")
+    low, high = (math.log(q) for q in Q_RANGE[motion])
+    steps = round((high - low) / math.log(10.0))
+    grid = [low + (high - low) * i / steps for i in range(steps + 1)]
+    values = [function(math.exp(x)) for x in grid]
+    best = min(range(len(grid)), key=values.__getitem__)
+    low, high = grid[max(best - 1, 0)], grid[min(best + 1, steps)]
+    ratio = (math.sqrt(5) - 1) / 2
+    a, b = high - ratio * (high - low), low + ratio * (high - low)
+    at_a, at_b = function(math.exp(a)), function(math.exp(b))
+    while high - low > math.log(_Q_PRECISION):
+        if at_a < at_b:
+            high, b, at_b = b, a, at_a
+            a = high - ratio * (high - low)
+            at_a = function(math.exp(a))
+        else:
+            low, a, at_a = a, b, at_b
+            b = low + ratio * (high - low)
+            at_b = function(math.exp(b))
+    return math.exp((low + high) / 2)

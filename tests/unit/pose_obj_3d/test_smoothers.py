@@ -1,14 +1,22 @@
-"""Smoothers: exact where they must be, calibrated where their model holds."""
+"""Smoothers of tracks: they keep to their example, bridge gaps, and know their noise without labels."""
+
+import dataclasses
 
 import pytest
 import torch
 
-from pose_obj_3d import geometry
-from pose_obj_3d.exceptions import DataError
-from pose_obj_3d.smoothers import NOISE_GRID, ORDERS, fit_process_noise, rts, savitzky_golay
+from pose_obj_3d import geometry, smoothers
+from pose_obj_3d.exceptions import ConfigError, DataError
+from pose_obj_3d.sequences import MOTIONS
 from pose_obj_3d.windows import Tracks
 
 DT = 0.05
+METHODS = {
+    "mean": lambda t, blind=False: smoothers.window_mean(t, 7, blind),
+    "savitzky_golay": lambda t, blind=False: smoothers.savitzky_golay(t, 7, 2, blind),
+    **{m: lambda t, blind=False, m=m: smoothers.rts(t, m, 1.0, DT, blind) for m in MOTIONS},
+}
+every = pytest.mark.parametrize("method", list(METHODS.values()), ids=list(METHODS))
 
 
 def make_tracks(truth, noise=0.004, seed=0, lengths=None):
@@ -18,13 +26,13 @@ def make_tracks(truth, noise=0.004, seed=0, lengths=None):
     a = torch.randn(N, K, 3, 3, generator=generator, dtype=torch.float64)
     cov = noise**2 * (0.3 * a @ a.transpose(-1, -2) + torch.eye(3))
     error = (torch.linalg.cholesky(cov) @ torch.randn(N, K, 3, 1, generator=generator, dtype=torch.float64)).squeeze(-1)
-    lengths = lengths or [N]
-    first = torch.cat([torch.full((n,), sum(lengths[:i])) for i, n in enumerate(lengths)])
-    last = torch.cat([torch.full((n,), sum(lengths[: i + 1]) - 1) for i, n in enumerate(lengths)])
+    counts = torch.tensor(lengths or [N])
+    end = counts.cumsum(0)
     one = torch.ones(N, 4, K)
     return Tracks(
         uv=torch.zeros(N, 4, K, 2), weights=one, robust=one, xyz=truth + error, info=torch.linalg.inv(cov),
-        truth=truth, precision=one, keypoint=torch.arange(K).expand(N, K), first=first, last=last,
+        truth=truth, precision=one, keypoint=torch.arange(K).expand(N, K),
+        first=(end - counts).repeat_interleave(counts), last=(end - 1).repeat_interleave(counts),
         source=torch.zeros(N, 3, dtype=torch.int64),
     )
 
@@ -36,74 +44,100 @@ def path(N, K, power, seed=1):
     return sum(c[p] * t**p for p in range(power + 1))
 
 
-def test_a_still_point_is_averaged_by_information():
-    tracks = make_tracks(path(30, 3, 0))
-    expected, info = geometry.weighted_mean(tracks.xyz.transpose(0, 1), tracks.info.transpose(0, 1))
-    smoothed = rts(tracks, "constant position", 0.0, DT)
-    torch.testing.assert_close(smoothed.xyz, expected.expand(30, 3, 3), rtol=0, atol=1e-8)
-    torch.testing.assert_close(smoothed.cov[7], torch.linalg.inv(info), rtol=1e-4, atol=1e-12)
-    xyz, cov = savitzky_golay(tracks, 7, 0)
-    window, window_info = geometry.weighted_mean(tracks.xyz[5:12].transpose(0, 1), tracks.info[5:12].transpose(0, 1))
-    torch.testing.assert_close(xyz[8], window, rtol=0, atol=1e-9)
-    torch.testing.assert_close(cov[8], torch.linalg.inv(window_info), rtol=1e-4, atol=1e-12)
+def cut(tracks, start):
+    """The examples from frame `start` on, by themselves."""
+    values = {f.name: getattr(tracks, f.name)[start:] for f in dataclasses.fields(tracks)}
+    return Tracks(**{k: v - start if k in ("first", "last") else v for k, v in values.items()})
 
 
-@pytest.mark.parametrize(("model", "power"), [(m, n - 1) for m, n in ORDERS.items()])
-def test_motion_of_the_model_is_reproduced(model, power):
-    truth = path(40, 2, power)
-    smoothed = rts(make_tracks(truth, noise=1e-7), model, 1e-9, DT)
-    assert (smoothed.xyz - truth).abs().max() < 1e-6
-    xyz, _ = savitzky_golay(make_tracks(truth, noise=1e-7), 7, 2)
-    assert (xyz - truth).abs().max() < 1e-5
+@every
+@pytest.mark.parametrize("blind", [False, True])
+def test_examples_do_not_mix(method, blind):
+    lengths = [20, 9, 33, 1]
+    both = make_tracks(torch.cat([path(n, 3, 1, seed=n) + n for n in lengths]), lengths=lengths)
+    both.info[25] = 0
+    found = method(both, blind)
+    for start in (20, 29, 62):
+        alone = method(cut(both, start), blind)
+        torch.testing.assert_close(found.xyz[start:], alone.xyz, rtol=0, atol=1e-9, equal_nan=True)
+        torch.testing.assert_close(found.covariance[start:], alone.covariance, rtol=1e-6, atol=1e-12, equal_nan=True)
+    assert found.xyz[62].isnan().all() == blind  # an example of one frame has nothing else
 
 
-@pytest.mark.parametrize("model", list(ORDERS))
-def test_covariance_is_calibrated_on_motion_of_the_model(model):
-    """Normalised squared errors of 3 coordinates average to 3."""
-    N, K, order, q = 120, 40, ORDERS[model], NOISE_GRID[model][4]
+@every
+def test_missing_frames_do_not_matter_and_are_bridged(method):
+    truth = path(40, 2, 0)
+    tracks = make_tracks(truth)
+    tracks.info[10:14, 0] = 0
+    found = method(tracks)
+    tracks.xyz[10:14, 0] = 77.0
+    assert torch.equal(found.xyz, method(tracks).xyz)
+    assert (found.xyz - truth).norm(dim=-1).max() < 0.05
+    spread = found.covariance.diagonal(dim1=-2, dim2=-1).sum(-1)
+    assert spread[11, 0] > spread[30, 0]
+
+
+@every
+def test_the_blind_estimate_has_not_seen_its_frame(method):
+    tracks = make_tracks(path(30, 2, 1))
+    before = method(tracks, True)
+    tracks.xyz[12] += 0.5
+    tracks.info[12] *= 3
+    after = method(tracks, True)
+    torch.testing.assert_close(after.xyz[12], before.xyz[12], rtol=0, atol=1e-9)
+    torch.testing.assert_close(after.covariance[12], before.covariance[12], rtol=1e-6, atol=1e-12)
+    assert (after.xyz[13] - before.xyz[13]).norm(dim=-1).min() > 1e-3
+
+
+def test_the_window_is_cut_at_the_edges():
+    tracks = make_tracks(path(20, 2, 0), lengths=[8, 12])
+    found = smoothers.window_mean(tracks, 5)
+    for frame, rows in ((4, slice(2, 7)), (0, slice(0, 3)), (7, slice(5, 8)), (8, slice(8, 11))):
+        mean, info = geometry.weighted_mean(tracks.xyz[rows].transpose(0, 1), tracks.info[rows].transpose(0, 1))
+        torch.testing.assert_close(found.xyz[frame], mean, rtol=0, atol=1e-9)
+        torch.testing.assert_close(found.info[frame], info, rtol=1e-6, atol=1e-3)
+    curve = path(20, 2, 2)
+    exact = smoothers.savitzky_golay(make_tracks(curve, noise=1e-9), 7, 2)
+    assert (exact.xyz - curve).abs().max() < 1e-7
+
+
+def test_absent_keypoints_keep_what_they_had():
+    tracks = make_tracks(path(12, 3, 0))
+    keypoint = tracks.keypoint.clone()
+    keypoint[:, 1] = -1
+    tracks = dataclasses.replace(tracks, keypoint=keypoint)
+    found = smoothers.rts(tracks, "constant velocity", 1.0, DT)
+    assert found.xyz[:, 1].isnan().all()
+    assert torch.equal(found.filled(tracks.xyz)[:, 1], tracks.xyz[:, 1])
+
+
+@pytest.mark.parametrize(("motion", "q"), [("constant position", 0.08), ("constant velocity", 0.6), ("constant acceleration", 9.0)])
+def test_process_noise_is_found_without_truth(motion, q):
+    E, T, K = 12, 50, 5
     generator = torch.Generator().manual_seed(5)
-    state = torch.zeros(order, K, 3, dtype=torch.float64)
-    rows, fine = [], 20
-    for _ in range(N):
-        for _ in range(fine):
-            for i in range(order - 1):
-                state[i] += state[i + 1] * DT / fine
-            kick = torch.randn(K, 3, generator=generator, dtype=torch.float64)
-            state[-1] += kick * (q * DT / fine) ** 0.5
-        rows.append(state[0].clone())
-    tracks = make_tracks(torch.stack(rows))
-    smoothed = rts(tracks, model, q, DT)
-    error = (smoothed.xyz - tracks.truth).unsqueeze(-1)
-    square = (error.transpose(-1, -2) @ torch.linalg.solve(smoothed.cov, error)).mean()
-    assert float(square) == pytest.approx(3.0, rel=0.1)
+    order = MOTIONS[motion]
+    step = torch.matrix_exp(torch.diag(torch.ones(order, dtype=torch.float64), 1) * DT)
+    state, rows = torch.zeros(E, K, 3, order, dtype=torch.float64), []
+    for _ in range(T):
+        rows.append(state[..., 0])
+        kick = torch.randn(E, K, 3, 1, generator=generator, dtype=torch.float64)
+        state = state @ step[:order, :order].T + q * kick * step[:order, order]
+    tracks = make_tracks(torch.stack(rows, 1).flatten(0, 1), lengths=[T] * E)
+    blind = dataclasses.replace(tracks, truth=None)
+    assert smoothers.fit_process_noise(blind, motion, DT) == pytest.approx(q, rel=0.1)
+    assert smoothers.fit_process_noise(blind, motion, DT, max_examples=6) == pytest.approx(q, rel=0.2)
+    assert smoothers.hindsight_process_noise(tracks, motion, DT, tracks.is_real) == pytest.approx(q, rel=0.3)
     raw = (tracks.xyz - tracks.truth).norm(dim=-1).mean()
-    assert error.squeeze(-1).norm(dim=-1).mean() < raw
-    best, found = fit_process_noise(tracks, model, DT)
-    assert best == pytest.approx(q)
-    torch.testing.assert_close(found.xyz, smoothed.xyz)
+    assert (smoothers.rts(tracks, motion, q, DT).xyz - tracks.truth).norm(dim=-1).mean() < 0.9 * raw
+    with pytest.raises(DataError, match="fit_process_noise needs none"):
+        smoothers.hindsight_process_noise(blind, motion, DT, tracks.is_real)
 
 
-def test_examples_do_not_mix_and_gaps_are_bridged():
-    truth = torch.cat([path(20, 2, 1), path(33, 2, 1, seed=3) + 1.0])
-    both = make_tracks(truth, lengths=[20, 33])
-    both.info[25:30] = 0
-    both.xyz[25:30] = 77.0  # without information it must not matter
-    alone = Tracks(**{
-        name: getattr(both, name)[20:] - (20 if name in ("first", "last") else 0)
-        for name in Tracks.__dataclass_fields__
-    })
-    for run in (lambda t: rts(t, "constant velocity", 0.1, DT).xyz, lambda t: savitzky_golay(t)[0]):
-        a, b = run(both)[20:], run(alone)
-        keep = [n for n in range(33) if not 5 <= n < 10] if run(both)[26].abs().max() > 50 else range(33)
-        torch.testing.assert_close(a[list(keep)], b[list(keep)], rtol=0, atol=1e-9)
-    bridged = rts(both, "constant velocity", 0.1, DT)
-    assert (bridged.xyz - truth).norm(dim=-1).max() < 0.02
-    assert (bridged.cov[27].diagonal(dim1=-2, dim2=-1) > bridged.cov[40].diagonal(dim1=-2, dim2=-1)).all()
-
-
-def test_bad_requests():
+def test_errors_name_what_is_allowed():
     tracks = make_tracks(path(5, 1, 0))
-    with pytest.raises(DataError, match="smoother 'jerk' is unknown; allowed: constant position"):
-        rts(tracks, "jerk", 1.0, DT)
-    with pytest.raises(DataError, match="odd window"):
-        savitzky_golay(tracks, 6)
+    with pytest.raises(ConfigError, match="a window of 6 frames has no centre; allowed: odd"):
+        smoothers.savitzky_golay(tracks, 6)
+    with pytest.raises(ConfigError, match="'jerk' is unknown; allowed: constant position"):
+        smoothers.rts(tracks, "jerk", 1.0, DT)
+    with pytest.raises(ConfigError, match="'jerk' is unknown; allowed: constant position"):
+        smoothers.fit_process_noise(tracks, "jerk", DT)
