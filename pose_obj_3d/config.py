@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 LEGACY_SECTIONS = ("H36M_DATA", "TOTALCAP_DATA", "KTH_DATA", "VIS", "DATA")
 NETWORK_TYPES = ("STC", "residual", "triangulation", "MHT")
 CONFIDENCE_METHODS = ("modulate", "concat", "no")  # how weights enter the embedding of MHT
+ESTIMATORS = ("dlt", "ml", "huber", "consensus", "mean", "savitzky_golay", "rts")  # of triangulation
 KEYPOINT_GROUPS = ("waypoints", "objects", "boxes", "robot")
 METRICS = ("mpjpe", "p_mpjpe", "n_mpjpe", "velocity")
 PACKAGE_DIR = Path(__file__).resolve().parent
@@ -134,6 +135,7 @@ class NetworkConfig:
     TYPE: str = "STC"
     TEMPORAL_LENGTH: int = 7  # frames of a window, odd
     DROPOUT: float = 0.1
+    ESTIMATOR: str = only_for("triangulation", "huber")  # the last three smooth the window
     STC: StcNetworkConfig = StcNetworkConfig()
     RESIDUAL: ResidualNetworkConfig = ResidualNetworkConfig()
     TRANSFORM_DIM: int = only_for("MHT", 4)  # size of the matrices that carry features between cameras
@@ -154,6 +156,8 @@ class NetworkConfig:
         length = self.TEMPORAL_LENGTH
         _require(length % 2 == 1 and 1 <= length <= 13, "NETWORK.TEMPORAL_LENGTH", length, "odd, 1 to 13")
         _require(0 <= self.DROPOUT < 1, "NETWORK.DROPOUT", self.DROPOUT, "0 <= x < 1")
+        if self.ESTIMATOR not in ESTIMATORS:
+            raise ConfigError(f"NETWORK.ESTIMATOR is {self.ESTIMATOR!r}; {_near(self.ESTIMATOR, ESTIMATORS)}")
         _require(self.TRANSFORM_DIM > 0, "NETWORK.TRANSFORM_DIM", self.TRANSFORM_DIM, "> 0")
         _require(self.NUM_CHANNELS > 0, "NETWORK.NUM_CHANNELS", self.NUM_CHANNELS, "> 0")
         _require(self.AFTER_MHF_DIM > 0, "NETWORK.AFTER_MHF_DIM", self.AFTER_MHF_DIM, "> 0")

@@ -33,7 +33,7 @@ def _stc(network: NetworkConfig, num_keypoints: int, rig: Rig) -> Model:
 
 
 def _triangulation(network: NetworkConfig, num_keypoints: int, rig: Rig) -> Model:
-    return Triangulation()
+    return Triangulation(network.ESTIMATOR)
 
 
 def _mht(network: NetworkConfig, num_keypoints: int, rig: Rig) -> Model:

@@ -31,6 +31,7 @@ def load(tmp_path, text):
     ("NETWORK: {MASK_RATE: 1}", "NETWORK.MASK_RATE is 1.0; allowed: 0 <= x < 1"),
     ("NETWORK: {T_FORMER: {NUM_LAYERS: 2}}", "NETWORK.T_FORMER.NUM_LAYERS is 2; allowed: >= 3"),
     ("NETWORK: {CONFIDENCE_METHOD: mod}", "CONFIDENCE_METHOD is 'mod'; allowed: modulate, concat, no"),
+    ("NETWORK: {ESTIMATOR: hubber}", "NETWORK.ESTIMATOR is 'hubber'; did you mean huber"),
     ("NETWORK: {TYPE: residul}", "did you mean residual"),
     ("OBJ_POSE_DATA: {SUBJECTS_TRAIN: [9]}", "T<task id>"),
     ("OBJ_POSE_DATA: {TRAIN_CAMERAS: [1]}", "two or more"),

@@ -1,14 +1,22 @@
 """Single-frame estimators: exactness, symmetries, efficiency, outliers, gradients."""
 
+import dataclasses
+
 import cv2
 import numpy as np
 import pytest
 import torch
 
 from pose_obj_3d import estimators, geometry
+from pose_obj_3d.config import ESTIMATORS, NetworkConfig
+from pose_obj_3d.datasets import keypoint_ids, load_tracks, make_rig
+from pose_obj_3d.evaluation import Protocol, predict, reference_predictions, whole_track_predictions
 from pose_obj_3d.exceptions import ConfigError
+from pose_obj_3d.formal import read_formal
+from pose_obj_3d.models import build_model
 from pose_obj_3d.windows import Rig
 from tests.unit.pose_obj_3d.synthetic import rig as make_cameras
+from tests.unit.pose_obj_3d.synthetic import write_scene
 
 SIGMA = 1.29
 K, E = (torch.from_numpy(x).double() for x in make_cameras())
@@ -163,6 +171,33 @@ def test_gradients_of_the_refinement():
     for estimator in (estimators.dlt, estimators.maximum_likelihood):
         assert torch.autograd.gradcheck(lambda u, w, f=estimator: f(u, w, rig).xyz, (uv, weights), atol=1e-7, rtol=1e-4)
     assert torch.autograd.gradcheck(lambda u: estimators.huber(u, torch.ones(4), rig).xyz, (uv,), atol=1e-7, rtol=1e-4)
+
+
+NAMES = {
+    "dlt": "linear triangulation (DLT)", "ml": "maximum likelihood", "huber": "robust (Huber)",
+    "consensus": "pairwise consensus", "mean": "7-frame weighted mean",
+    "savitzky_golay": "Savitzky-Golay (7 frames, degree 2)", "rts": None,
+}
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_the_model_without_learning_is_a_reference_line(name, tmp_path):
+    data = read_formal(write_scene(tmp_path / "a.npz", examples=3, outliers=0.05))
+    rig = make_rig(data)
+    tracks = load_tracks(data, rig, [0], "train", keypoint_ids(data, [0], ("waypoints", "robot")))
+    tracks.info[3, 0], tracks.weights[3, :, 0] = 0, 0
+    protocol = Protocol(7)
+    model = build_model(NetworkConfig(TYPE="triangulation", ESTIMATOR=name), 3, rig)
+    found = predict(model, tracks, rig, protocol)
+    assert found.dtype == torch.float32
+    assert found.isfinite().all()
+    if NAMES[name]:
+        expected = reference_predictions(tracks, rig, protocol)[NAMES[name]]
+    else:  # whole examples that fit into the window
+        short = dataclasses.replace(tracks, first=torch.arange(len(tracks)) // 4 * 4, last=torch.arange(len(tracks)) // 4 * 4 + 3)
+        found = predict(model, short, rig, protocol)
+        (expected,) = whole_track_predictions(short, protocol).values()
+    torch.testing.assert_close(found, expected, rtol=0, atol=2e-5)
 
 
 def test_too_small_subsets_are_refused():
