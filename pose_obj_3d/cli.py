@@ -249,7 +249,7 @@ def _find_resumable(session: Session, sha: str) -> Path | None:
 def _dlt_mm(tracks: Tracks, rig: Rig) -> float:
     assert tracks.truth is not None
     mask = tracks.is_real & ((tracks.weights > 0).sum(1) >= 2)
-    return 1000 * metrics.mpjpe(evaluation.single_frame(estimators.dlt, tracks, rig), tracks.truth, mask).mean
+    return 1000 * metrics.mpjpe(evaluation.single_frame(estimators.dlt, tracks, rig).xyz, tracks.truth, mask).mean
 
 
 def evaluate_command(session: Session) -> None:
@@ -303,7 +303,7 @@ def report_test(session: Session, model: nn.Module, log: RunLog, checkpoint: str
         rig = session.rig(chosen)
         tracks = session.tracks("test", rig, with_truth=True)
         protocol = dataclasses.replace(base, used_frames=frames)
-        predicted = evaluation.predict(model, tracks, rig, protocol)
+        predicted = evaluation.estimate(model, tracks, rig, protocol)
         methods = {f"model: {label}": predicted, **evaluation.reference_predictions(tracks, rig, protocol)}
         if frames is None:
             methods |= evaluation.whole_track_predictions(tracks, protocol)
@@ -312,9 +312,10 @@ def report_test(session: Session, model: nn.Module, log: RunLog, checkpoint: str
         title = f"Test, {len(chosen)} views ({names}), {frames or length} frames"
         results[title] = result
         print(report.text_table(result, title, config.TEST.METRIC))  # noqa: T201
+        print(report.calibration_text(result))  # noqa: T201
         if number == 0:
             _log_test(session, log, result, f"model: {label}", epoch)
-            _draw(session, log, predicted, tracks, rig, epoch)
+            _draw(session, log, predicted.xyz, tracks, rig, epoch)
     header = {
         "model": label, "checkpoint": checkpoint, "data": str(data.path), "config": to_dict(config),
         "unsupervised": session.unsupervised, "noise_sigma_px": data.sigma_px,

@@ -5,7 +5,7 @@ columns all, moving and still; the others are scored apart.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,34 +45,52 @@ class Protocol:
     frame_period_s: float = 0.05
 
 
-@torch.no_grad()
 def predict(model: nn.Module, tracks: Tracks, rig: Rig, protocol: Protocol) -> Tensor:
     """Run a model over every frame: (N, K, 3) [m]."""
+    return estimate(model, tracks, rig, protocol).xyz
+
+
+@torch.no_grad()
+def estimate(model: nn.Module, tracks: Tracks, rig: Rig, protocol: Protocol) -> Estimate:
+    """Run a model over every frame: (N, K, 3) [m] with the covariance that it claims, NaN if it claims none."""
     was_training = model.training
     model.eval()
     rig32 = Rig(rig.intrinsics.float(), rig.extrinsics.float(), rig.sigma_px, rig.view_ids)
-    parts = []
+    xyz, covariance = [], []
     for centres in torch.split(torch.arange(len(tracks), device=tracks.uv.device), protocol.batch_size):
         windows = gather_for(model, tracks, centres, protocol.num_frames, protocol.used_frames)
-        parts.append(model(windows, rig32).xyz)
+        prediction = model(windows, rig32)
+        xyz.append(prediction.xyz)
+        claimed = torch.full_like(windows.info[:, windows.centre], torch.nan)
+        covariance.append(claimed if prediction.info is None else _inverse(prediction.info))
     model.train(was_training)
-    return torch.cat(parts)
+    return Estimate(torch.cat(xyz), torch.cat(covariance))
 
 
-def single_frame(estimator: Callable[[Tensor, Tensor, Rig], Estimate], tracks: Tracks, rig: Rig) -> Tensor:
+def _inverse(info: Tensor) -> Tensor:
+    """Invert information (*, 3, 3); NaN where there is none."""
+    is_known = (info.diagonal(dim1=-2, dim2=-1).sum(-1) > 0)[..., None, None]
+    eye = torch.eye(3, dtype=torch.float64, device=info.device)
+    inverse = geometry.invert_3x3(torch.where(is_known, info.double(), eye))
+    return torch.where(is_known, inverse, torch.nan).to(info.dtype)
+
+
+def single_frame(estimator: Callable[[Tensor, Tensor, Rig], Estimate], tracks: Tracks, rig: Rig) -> Estimate:
     """Run one of `estimators` on every frame: (N, K, 3) [m].
 
-    Frames with fewer than two usable views take the nearest triangulated frame's position.
+    Frames with fewer than two usable views take the nearest triangulated frame's position, without covariance.
     """
     is_seen = tracks.is_real & ((tracks.weights > 0).sum(1) >= 2)
     uv, weights = tracks.uv.transpose(1, 2)[is_seen], tracks.weights.transpose(1, 2)[is_seen]
-    xyz = tracks.xyz.clone()
+    xyz, covariance = tracks.xyz.clone(), torch.full_like(tracks.info, torch.nan)
     for rows, u, w in zip(*(torch.split(x, _CHUNK) for x in (is_seen.nonzero(), uv, weights)), strict=True):
-        xyz[rows[:, 0], rows[:, 1]] = estimator(u, w, rig).xyz.to(xyz.dtype)
-    return xyz
+        found = estimator(u, w, rig)
+        xyz[rows[:, 0], rows[:, 1]] = found.xyz.to(xyz.dtype)
+        covariance[rows[:, 0], rows[:, 1]] = found.covariance.to(xyz.dtype)
+    return Estimate(xyz, covariance)
 
 
-def reference_predictions(tracks: Tracks, rig: Rig, protocol: Protocol) -> dict[str, Tensor]:
+def reference_predictions(tracks: Tracks, rig: Rig, protocol: Protocol) -> dict[str, Estimate]:
     """Compute what needs no learning, from one frame or the window: name -> (N, K, 3) [m].
 
     The smoothers start from the robust triangulation. Where there is nothing to triangulate or to smooth,
@@ -82,18 +100,22 @@ def reference_predictions(tracks: Tracks, rig: Rig, protocol: Protocol) -> dict[
     return {
         DLT: single_frame(estimators.dlt, tracks, rig),
         "maximum likelihood": single_frame(estimators.maximum_likelihood, tracks, rig),
-        "robust (Huber)": tracks.xyz,
+        "robust (Huber)": Estimate(tracks.xyz, _inverse(tracks.info)),
         "pairwise consensus": single_frame(estimators.consensus, tracks, rig),
-        f"{frames}-frame weighted mean": smoothers.window_mean(tracks, frames).filled(tracks.xyz).float(),
-        f"Savitzky-Golay ({frames} frames, degree 2)": smoothers.savitzky_golay(tracks, frames).filled(tracks.xyz).float(),
+        f"{frames}-frame weighted mean": _filled(smoothers.window_mean(tracks, frames), tracks),
+        f"Savitzky-Golay ({frames} frames, degree 2)": _filled(smoothers.savitzky_golay(tracks, frames), tracks),
     }
 
 
-def whole_track_predictions(tracks: Tracks, protocol: Protocol) -> dict[str, Tensor]:
+def _filled(found: Estimate, tracks: Tracks) -> Estimate:
+    return Estimate(found.filled(tracks.xyz).float(), found.covariance.float())
+
+
+def whole_track_predictions(tracks: Tracks, protocol: Protocol) -> dict[str, Estimate]:
     """Smooth whole examples without learning: name -> (N, K, 3) [m]. No window confines these."""
     smoothed = smoothers.rts(tracks, RTS_MOTION, RTS_Q, protocol.frame_period_s)
     name = f"RTS smoother (whole track, {RTS_MOTION}, q = {RTS_Q:g} {smoothers.Q_UNIT[RTS_MOTION]})"
-    return {name: smoothed.filled(tracks.xyz).float()}
+    return {name: _filled(smoothed, tracks)}
 
 
 def cramer_rao(tracks: Tracks, rig: Rig, protocol: Protocol) -> dict[str, Tensor]:
@@ -122,6 +144,32 @@ def cramer_rao(tracks: Tracks, rig: Rig, protocol: Protocol) -> dict[str, Tensor
     return {BOUND_FRAME: single, f"Cramer-Rao bound, {frames} frames where still": window}
 
 
+def whole_track_bound(tracks: Tracks, rig: Rig, protocol: Protocol) -> Tensor:
+    """Bound the expected error (N, K) [m] where the keypoint never moves in the whole example.
+
+    All frames of the example are then measurements of one point. Infinite elsewhere, and in frames where
+    fewer than two views see the point: these are scored apart.
+    """
+    if tracks.truth is None:
+        raise DataError("the Cramer-Rao bound needs the 3D truth")
+    precision = (tracks.weights.double() * tracks.precision.double()).transpose(1, 2)
+    info = geometry.information(tracks.truth.double(), precision, rig.intrinsics, rig.extrinsics, rig.sigma_px)
+    running = torch.cat([torch.zeros_like(info[:1]), info.cumsum(0)])
+    total = running[tracks.last + 1] - running[tracks.first]
+    is_bounded = never_moves(tracks, protocol.frame_period_s) & (geometry.count_views(precision) >= 2)
+    bound = torch.full(is_bounded.shape, torch.inf, dtype=torch.float64, device=info.device)
+    parts = torch.split(total[is_bounded], _CHUNK)
+    bound[is_bounded] = torch.cat([geometry.expected_error(part) for part in parts])
+    return bound
+
+
+def never_moves(tracks: Tracks, frame_period_s: float) -> Tensor:
+    """Return (N, K): the keypoint stays below `MOVING_M_PER_S` in every frame of the example."""
+    moving = (speeds(tracks, frame_period_s) > MOVING_M_PER_S).long()
+    running = torch.cat([torch.zeros_like(moving[:1]), moving.cumsum(0)])
+    return tracks.is_real & (running[tracks.last + 1] == running[tracks.first])
+
+
 def column_masks(tracks: Tracks, frame_period_s: float) -> dict[str, Tensor]:
     """Return which points belong to each of `COLUMNS`: name -> (N, K) bool."""
     well = tracks.is_real & ((tracks.weights > 0).sum(1) >= 2)
@@ -130,26 +178,33 @@ def column_masks(tracks: Tracks, frame_period_s: float) -> dict[str, Tensor]:
 
 
 def evaluate(
-    predictions: dict[str, Tensor], tracks: Tracks, rig: Rig, protocol: Protocol, ids: list[str]
+    predictions: Mapping[str, Tensor | Estimate], tracks: Tracks, rig: Rig, protocol: Protocol, ids: list[str]
 ) -> Result:
     """Score predictions and bounds on the same points.
 
     Args:
-        predictions: Method -> (N, K, 3) [m].
+        predictions: Method -> (N, K, 3) [m], with covariance where the method has one.
         tracks: Test data with truth.
         rig: The cameras.
         protocol: Window and batch.
         ids: Keypoint names `T<task>/<group>/<name>`.
 
     Returns:
-        JSON-ready: `counts`, `methods` (method -> column -> measures, units in the keys), `details`
-        (method -> per task, group, keypoint -> MPJPE).
+        JSON-ready: `counts`, `methods` (method -> column -> measures, units in the keys; of methods with a
+        covariance also `coverage_<p>_percent`, the share of truths inside the claimed region of p %, and
+        `claimed_error_mm`, what the covariance says of the MPJPE), `details` (method -> per task, group,
+        keypoint -> MPJPE).
     """
     assert tracks.truth is not None
     masks = column_masks(tracks, protocol.frame_period_s)
     result: Result = {"counts": {c: int(m.sum()) for c, m in masks.items()}, "methods": {}, "details": {}}
-    for name, xyz in predictions.items():
+    for name, predicted in predictions.items():
+        xyz = predicted.xyz if isinstance(predicted, Estimate) else predicted
         columns = {c: _measures(xyz, tracks, m, protocol.frame_period_s) for c, m in masks.items()}
+        if isinstance(predicted, Estimate) and predicted.covariance.isfinite().any():
+            claimed = claimed_error(predicted)
+            for column, mask in masks.items():
+                columns[column] |= _calibration(predicted, claimed, tracks, mask)
         result["methods"][name] = columns
         result["details"][name] = _details(metrics.distances(xyz, tracks.truth), tracks, masks["all"], ids)
     for name, bound in cramer_rao(tracks, rig, protocol).items():
@@ -175,6 +230,26 @@ def _measures(xyz: Tensor, tracks: Tracks, mask: Tensor, frame_period_s: float) 
     }
     for threshold in PCK_M:
         measures[f"pck_{threshold * 1000:.0f}mm"] = _number(metrics.pck(xyz, truth, mask, threshold).mean)
+    return measures
+
+
+def claimed_error(predicted: Estimate) -> Tensor:
+    """Return the error (N, K) [m] that a covariance announces, E|e| for e ~ N(0, C); NaN without a covariance."""
+    is_known = predicted.covariance.isfinite().all(-1).all(-1)
+    info = geometry.invert_3x3(predicted.covariance[is_known].double())
+    claimed = torch.full(is_known.shape, torch.nan, dtype=torch.float64, device=info.device)
+    claimed[is_known] = torch.cat([geometry.expected_error(part) for part in torch.split(info, _CHUNK)])
+    return claimed
+
+
+def _calibration(predicted: Estimate, claimed: Tensor, tracks: Tracks, mask: Tensor) -> Result:
+    """Compare what a method claims with what happened, on the points where it claims something."""
+    assert tracks.truth is not None
+    known = mask & claimed.isfinite()
+    measures: Result = {"claimed_count": int(known.sum()), "claimed_error_mm": _mm(metrics.summed(claimed, known).mean)}
+    for percent in metrics.COVERAGE:
+        share = metrics.coverage(predicted.xyz, tracks.truth, predicted.covariance, known, percent).mean
+        measures[f"coverage_{percent}_percent"] = _number(100 * share)
     return measures
 
 

@@ -5,7 +5,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pose_obj_3d.geometry import check_shape
+from pose_obj_3d.geometry import check_shape, invert_3x3
+
+COVERAGE = {68: 3.505882, 95: 7.814728}
+"""Percent -> squared Mahalanobis distance within which that share of 3D Gaussian errors lies (chi-squared,
+3 degrees of freedom)."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,40 @@ def mpjpe(predicted: Tensor, truth: Tensor, mask: Tensor) -> ErrorSum:
 def pck(predicted: Tensor, truth: Tensor, mask: Tensor, threshold_m: float) -> ErrorSum:
     """Count correct keypoints: those nearer to the truth than a threshold [m]."""
     return summed((distances(predicted, truth) < threshold_m).double(), mask)
+
+
+def mahalanobis2(predicted: Tensor, truth: Tensor, covariance: Tensor) -> Tensor:
+    """Return the squared length of the errors in their claimed standard deviations, in float64.
+
+    Args:
+        predicted: (*, 3) [m].
+        truth: (*, 3) [m].
+        covariance: (*, 3, 3) [m^2]; NaN gives NaN.
+
+    Returns:
+        (*), chi-squared with 3 degrees of freedom where the claim is true.
+    """
+    check_shape(covariance, "* 3 3", "covariance")
+    error = (predicted.double() - truth.double()).unsqueeze(-1)
+    square: Tensor = (error.transpose(-1, -2) @ invert_3x3(covariance.double()) @ error).squeeze(-1).squeeze(-1)
+    return square
+
+
+def coverage(predicted: Tensor, truth: Tensor, covariance: Tensor, mask: Tensor, percent: int) -> ErrorSum:
+    """Count the truths inside the claimed region of a probability, one of `COVERAGE`.
+
+    Args:
+        predicted: (*, 3) [m].
+        truth: (*, 3) [m].
+        covariance: (*, 3, 3) [m^2].
+        mask: (*) bool; points without a claim (NaN) are left out.
+        percent: Probability of the region [%].
+    """
+    mask = mask & covariance.isfinite().all(-1).all(-1)
+    square = mahalanobis2(predicted[mask], truth[mask], covariance[mask])
+    # A covariance that is none can give a negative square: it covers nothing.
+    inside = (square >= 0) & (square <= COVERAGE[percent])
+    return ErrorSum(float(inside.sum()), int(mask.sum()))
 
 
 def p_mpjpe(predicted: Tensor, truth: Tensor, mask: Tensor) -> ErrorSum:

@@ -19,6 +19,12 @@ NOTE = (
     "column holds the others. A Cramer-Rao bound is the least expected error of an unbiased estimator of a "
     "free point from those measurements; rigid structure and learned priors may go below it."
 )
+CLAIMS_NOTE = (
+    "Claimed uncertainty: the share of true points inside the regions of 68 % and 95 % probability that a "
+    "method's covariance draws (chi-squared, 3 degrees of freedom), and the mean error that it announces beside "
+    "the true one. An honest method has 68, 95 and equal errors; smoothers that assume no motion are not honest "
+    "where there is some."
+)
 
 
 def table_rows(result: dict[str, Any], metric: str = "mpjpe") -> list[list[str]]:
@@ -35,13 +41,39 @@ def table_rows(result: dict[str, Any], metric: str = "mpjpe") -> list[list[str]]
 
 def text_table(result: dict[str, Any], title: str, metric: str = "mpjpe") -> str:
     """Return the table for a terminal."""
-    rows = table_rows(result, metric)
+    return _aligned(table_rows(result, metric), title)
+
+
+def calibration_rows(result: dict[str, Any]) -> list[list[str]]:
+    """Return header and one row for each method with a covariance: coverage and claimed against true error."""
+    columns = COLUMNS[:3]
+    kinds = {"within 68 % [%]": "coverage_68_percent", "within 95 % [%]": "coverage_95_percent"}
+    kinds |= {"claimed [mm]": "claimed_error_mm", "true [mm]": "mpjpe_mm"}
+    rows = [["claimed uncertainty", *(f"{title.replace(' [', f', {c} [')}" for title in kinds for c in columns)]]
+    for name, measures in result["methods"].items():
+        if measures[columns[0]].get("claimed_error_mm") is not None:
+            values = [measures[c][key] for key in kinds.values() for c in columns]
+            rows.append([name, *("-" if v is None else f"{v:.1f}" for v in values)])
+    return rows
+
+
+def calibration_text(result: dict[str, Any]) -> str:
+    """Return the table of the claims for a terminal, in the order 68 %, 95 %, claimed, true error."""
+    rows = [[r[0], *(" / ".join(r[i : i + 3]) for i in range(1, len(r), 3))] for r in calibration_rows(result)[1:]]
+    head = ["claimed uncertainty: all / moving / still", "within 68 % [%]", "within 95 % [%]", "claimed [mm]", "true [mm]"]
+    return _aligned([head, *rows])
+
+
+def _aligned(rows: list[list[str]], title: str = "") -> str:
+    """Return rows as columns of text; the last row is set off when there is a title."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = [
         "  ".join(cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True)))
         for row in rows
     ]
     rule = "-" * len(lines[0])
+    if not title:
+        return "\n".join([lines[0], rule, *lines[1:], rule])
     return "\n".join([title, rule, lines[0], rule, *lines[1:-1], rule, lines[-1], rule])
 
 
@@ -49,9 +81,8 @@ def markdown(results: dict[str, Any], metric: str = "mpjpe") -> str:
     """Return all evaluations as Markdown, with the split by task, group and keypoint."""
     parts = ["# Results\n"]
     for title, result in results.items():
-        rows = table_rows(result, metric)
         parts.append(f"## {title}\n")
-        parts.append("\n".join(_row(r) for r in [rows[0], ["---", *["---:"] * len(COLUMNS)], *rows[1:]]) + "\n")
+        parts += [_table(table_rows(result, metric)), _table(calibration_rows(result))]
         methods = list(result["details"])
         for kind in ("task", "group", "keypoint"):
             head = [f"MPJPE [mm] by {kind}", *methods, "points"]
@@ -59,12 +90,14 @@ def markdown(results: dict[str, Any], metric: str = "mpjpe") -> str:
                 [name, *(f"{result['details'][m][kind][name]['mpjpe_mm']:.3f}" for m in methods), str(entry["count"])]
                 for name, entry in result["details"][methods[0]][kind].items()
             ]
-            parts.append("\n".join(_row(r) for r in [head, ["---", *["---:"] * (len(head) - 1)], *body]) + "\n")
-    return "\n".join([*parts, NOTE, ""])
+            parts.append(_table([head, *body]))
+    return "\n".join([*parts, NOTE, CLAIMS_NOTE, ""])
 
 
-def _row(cells: list[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
+def _table(rows: list[list[str]]) -> str:
+    """Return rows, the first of which is the header, as a Markdown table."""
+    ruled = [rows[0], ["---", *["---:"] * (len(rows[0]) - 1)], *rows[1:]]
+    return "\n".join("| " + " | ".join(row) + " |" for row in ruled) + "\n"
 
 
 def write_atomic(path: Path, text: str) -> None:
