@@ -122,6 +122,23 @@ def fit_process_noise(
     return _minimise(mean_nll, motion)
 
 
+def fit_motion(tracks: Tracks, frame_period_s: float, max_examples: int = 60) -> tuple[str, float]:
+    """Choose motion and q so that the measurements are most likely, each given those before it. Reads no truth.
+
+    The motions are compared on the measurements that all of them predict: those with three others before.
+    """
+    fitted = {motion: fit_process_noise(tracks, motion, frame_period_s, max_examples) for motion in Q_RANGE}
+    totals = dict.fromkeys(fitted, 0.0)
+    for rows, keypoints, is_there in _columns(tracks, max_examples):
+        info = tracks.info[rows, keypoints] * is_there[..., None, None]
+        scores = {m: innovation_nll(tracks.xyz[rows, keypoints], info, m, q, frame_period_s) for m, q in fitted.items()}
+        counted = torch.stack([counts for _, counts in scores.values()]).all(0)
+        for motion, (nll, _) in scores.items():
+            totals[motion] += float(nll[counted].sum())
+    best = min(totals, key=totals.__getitem__)
+    return best, fitted[best]
+
+
 def hindsight_process_noise(tracks: Tracks, motion: str, frame_period_s: float, mask: Tensor) -> float:
     """Choose q by the error against the truth: for benchmarks only, no method could know it.
 

@@ -126,6 +126,7 @@ def test_process_noise_is_found_without_truth(motion, q):
     blind = dataclasses.replace(tracks, truth=None)
     assert smoothers.fit_process_noise(blind, motion, DT) == pytest.approx(q, rel=0.1)
     assert smoothers.fit_process_noise(blind, motion, DT, max_examples=6) == pytest.approx(q, rel=0.2)
+    assert smoothers.fit_motion(blind, DT) == (motion, smoothers.fit_process_noise(blind, motion, DT))
     assert smoothers.hindsight_process_noise(tracks, motion, DT, tracks.is_real) == pytest.approx(q, rel=0.3)
     raw = (tracks.xyz - tracks.truth).norm(dim=-1).mean()
     assert (smoothers.rts(tracks, motion, q, DT).xyz - tracks.truth).norm(dim=-1).mean() < 0.9 * raw
