@@ -1,0 +1,319 @@
+"""Cells of the accuracy benchmark: one method on one task under one condition, cached as JSON.
+
+A cell's file name holds a hash of all that decides its numbers: settings, data, and the sources of what
+computes them. What is there is not computed again, so an interrupted benchmark goes on where it stopped.
+"""
+
+import dataclasses
+import hashlib
+import json
+import logging
+import time
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from torch import Tensor, nn
+
+from pose_obj_3d import checkpoints, evaluation, metrics, report, smoothers
+from pose_obj_3d.config import PACKAGE_DIR, Config, TrainConfig, load_config
+from pose_obj_3d.datasets import keypoint_ids, load_tracks, make_rig
+from pose_obj_3d.estimators import Estimate
+from pose_obj_3d.evaluation import Protocol
+from pose_obj_3d.formal import FormalData
+from pose_obj_3d.intervals import sum_by_example
+from pose_obj_3d.logs import RunLog
+from pose_obj_3d.models import build_model
+from pose_obj_3d.trainer import Run, fit
+from pose_obj_3d.windows import Rig, Tracks
+from tests.benchmarks.accuracy_data import Condition, under
+
+logger = logging.getLogger("accuracy")
+VERSION = 1  # of the cells' contents
+GROUPS = ("waypoints", "objects", "robot")
+COLUMNS = ("all", "moving", "still", "never")
+FRAMES = 7
+REFERENCES = {
+    "dlt": evaluation.DLT,
+    "ml": "maximum likelihood",
+    "huber": "robust (Huber)",
+    "consensus": "pairwise consensus",
+    "mean7": f"{FRAMES}-frame weighted mean",
+    "savgol7": f"Savitzky-Golay ({FRAMES} frames, degree 2)",
+}
+TRACK_REFERENCES = {
+    "rts": "RTS smoother, fitted without truth",
+    "hindsight": "H: best RTS smoother in hindsight",
+}
+BOUNDS = {
+    "bound_frame": evaluation.BOUND_FRAME,
+    "bound_window": f"Cramer-Rao bound, {FRAMES} frames where still",
+    "bound_track": "Cramer-Rao bound, whole track where never moving",
+}
+LEARNED = {
+    "stc_window": "STC window, unsupervised",
+    "stc_track": "STC track, unsupervised",
+    "stc_window_sup": "STC window, supervised",
+    "stc_track_sup": "STC track, supervised",
+    "mht": "MHT, unsupervised",
+    "mht_sup": "MHT, supervised",
+}
+METHODS = {**REFERENCES, **TRACK_REFERENCES, **LEARNED, **BOUNDS}
+_BASE = ("geometry", "estimators", "smoothers", "sequences", "datasets", "windows")
+_LINES = ("evaluation", "metrics")
+_MODEL = ("losses", "trainer", "models/blocks", "models/residual")
+_KINDS = {"stc": ("models/stc",), "mht": ("models/mht", "models/mht_parts", "models/mht_head")}
+
+
+def kind_of(method: str) -> str:
+    """Return `stc` or `mht`."""
+    return method.partition("_")[0]
+
+
+def sources_sha256(method: str) -> str:
+    """Return the hash of the modules that decide a method's numbers."""
+    names = _BASE + (_MODEL + _KINDS[kind_of(method)] if method in LEARNED else _LINES)
+    digest = hashlib.sha256()
+    for name in names:
+        digest.update((PACKAGE_DIR / f"{name}.py").read_bytes())
+    return digest.hexdigest()
+
+
+class Case:
+    """One task under one condition; what is loaded or computed is loaded or computed once.
+
+    Attributes:
+        data: The task's detections under the condition.
+        ids: Keypoint names.
+        rig: The cameras.
+        protocol: Windows of `FRAMES` frames.
+    """
+
+    def __init__(self, archive: FormalData, name: str, condition: Condition, task: int, seed: int) -> None:
+        self.name, self.condition, self.task, self.seed = name, condition, task, seed
+        self._archive = archive
+        self.ids = keypoint_ids(archive, [task], GROUPS)
+        self.protocol = Protocol(FRAMES, frame_period_s=archive.frame_period_s)
+
+    @cached_property
+    def data(self) -> FormalData:
+        return under(self._archive, self.condition, self.task, self.seed)
+
+    @cached_property
+    def rig(self) -> Rig:
+        return make_rig(self.data, self.condition.views)
+
+    def tracks(self, split: str, with_truth: bool, ids: list[str] | None = None) -> Tracks:
+        return load_tracks(self.data, self.rig, [self.task], split, ids or self.ids, with_truth=with_truth)
+
+    @cached_property
+    def test(self) -> Tracks:
+        return self.tracks("test", with_truth=True)
+
+    @cached_property
+    def references(self) -> dict[str, Estimate]:
+        return evaluation.reference_predictions(self.test, self.rig, self.protocol)
+
+
+class Cells:
+    """The cache, and how each method is computed.
+
+    Args:
+        folder: Where cells and trainings are kept.
+        data_sha256: Hash of the archive.
+        epochs: Epochs of STC and of MHT (0: MHT is not trained).
+        mht_checkpoints: Folders or files of trained MHT.
+    """
+
+    def __init__(self, folder: Path, data_sha256: str, epochs: dict[str, int], mht_checkpoints: list[Path]) -> None:
+        self.folder, self.data_sha256, self.epochs = folder, data_sha256, epochs
+        self.mht_checkpoints = [p / checkpoints.BEST if p.is_dir() else p for p in mht_checkpoints]
+
+    def get(self, case: Case, train_case: Case, method: str) -> dict[str, Any] | None:
+        """Return a cell, from the cache if it is there; None where the method is not run."""
+        given = self._given(method) if method.startswith("mht") else None
+        if method.startswith("mht") and (case.task != 9 or (given is None and not self.epochs["mht"])):
+            return None
+        if (method.startswith("mht") or method.endswith("_sup")) and case.name != "clean":
+            return None
+        key = self._key(case, train_case, method)
+        if given:
+            key["checkpoint"] = checkpoints.file_sha256(given)
+        path = self.folder / "cells" / f"T{case.task}_{case.name}_{method}_{_digest(key)}.json"
+        if path.is_file():
+            cell: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            return cell
+        start = time.perf_counter()
+        cell = self._compute(case, train_case, method, given)
+        cell |= {"key": key, "seconds": round(time.perf_counter() - start, 2)}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        report.write_atomic(path, json.dumps(cell) + "\n")
+        error = cell["sums"]["all"]["all"] if "all" in cell["sums"] and "all" in cell["sums"]["all"] else None
+        shown = f"{sum(error['total']) / sum(error['count']):.3f} mm" if error else "done"
+        logger.info("T%d %s, %s: %s (%.0f s)", case.task, case.name, METHODS[method], shown, cell["seconds"])
+        return cell
+
+    def _key(self, case: Case, train_case: Case, method: str) -> dict[str, Any]:
+        key: dict[str, Any] = {
+            "version": VERSION, "data": self.data_sha256, "task": case.task, "seed": case.seed, "method": method,
+            "condition": dataclasses.asdict(case.condition), "sources": sources_sha256(method),
+        }  # fmt: skip
+        if method in LEARNED:
+            key |= {"train": dataclasses.asdict(train_case.condition), "epochs": self.epochs[kind_of(method)]}
+        return key
+
+    def _compute(self, case: Case, train_case: Case, method: str, given: Path | None) -> dict[str, Any]:
+        if method in BOUNDS:
+            return {"sums": bound_sums(case, method), "info": {}}
+        if given:
+            return self._checkpointed(case, given)
+        info: dict[str, Any] = {}
+        if method in REFERENCES:
+            found = case.references[REFERENCES[method]]
+        elif method in TRACK_REFERENCES:
+            found, info = _smoothed(case, method)
+        else:
+            model, info = self._trained(train_case, method)
+            found = evaluation.estimate(model, case.test, case.rig, case.protocol)
+        return {"sums": sums(found, case.test, case.ids, case), "info": info}
+
+    def _trained(self, case: Case, method: str) -> tuple[nn.Module, dict[str, Any]]:
+        """Train, or go on training, or load what was trained."""
+        kind, unsupervised = kind_of(method), not method.endswith("_sup")
+        config = training_config(case.task, method, self.epochs[kind])
+        key = {**self._key(case, case, method), "config": checkpoints.identity(config)}
+        folder = self.folder / "training" / f"T{case.task}_{case.name}_{method}_{_digest(key)}"
+        torch.manual_seed(config.TRAIN.SEED)
+        train, val = (case.tracks(s, with_truth=not unsupervised) for s in ("train", "val"))
+        model = build_model(config.NETWORK, len(case.ids), case.rig)
+        model.set_normalisation(train.xyz[train.is_real])
+        run = Run(config, unsupervised, model, train, val, case.rig, case.ids, self.data_sha256, folder)
+        if (folder / checkpoints.LAST).is_file():
+            run.restore(checkpoints.load(folder / checkpoints.LAST))
+        log = RunLog(folder, yaml.safe_dump(checkpoints.identity(config)))
+        fit(run, log)
+        log.close()
+        model.load_state_dict(checkpoints.load(folder / checkpoints.BEST)["model"])
+        rates = [h["time/windows_per_s"] for h in run.history]
+        return model, {"best_epoch": run.best_epoch, "epochs": run.epoch, "windows_per_s": round(max(rates))}
+
+    def _given(self, method: str) -> Path | None:
+        """Return the checkpoint, of those given, that is of a method's kind."""
+        for path in self.mht_checkpoints:
+            if checkpoints.load(path)["unsupervised"] != method.endswith("_sup"):
+                return path
+        return None
+
+    def _checkpointed(self, case: Case, path: Path) -> dict[str, Any]:
+        """Evaluate a checkpoint made elsewhere, on its own keypoints."""
+        state = checkpoints.load(path)
+        ids = [i for i in state["keypoint_ids"] if i in case.ids]
+        resolved = self.folder / "resolved.yaml"
+        report.write_atomic(resolved, yaml.safe_dump(state["config"]))
+        model = build_model(load_config(resolved).NETWORK, len(state["keypoint_ids"]), case.rig)
+        model.load_state_dict(state["model"])
+        tracks = case.tracks("test", with_truth=True, ids=state["keypoint_ids"])
+        found = evaluation.estimate(model, tracks, case.rig, case.protocol)
+        return {"sums": sums(found, tracks, ids, case), "info": {"best_epoch": state["epoch"]}}
+
+
+def training_config(task: int, method: str, epochs: int) -> Config:
+    """Return the config of a training: that of the task configs, for all keypoint groups of one task."""
+    prefix = "config" if method.endswith("_sup") else "config_u"
+    config = load_config(PACKAGE_DIR / "cfg" / "submit" / f"{prefix}_waypoints_task_9.yaml")
+    stc = dataclasses.replace(config.NETWORK.STC, CONTEXT="track" if "track" in method else "window")
+    kind = kind_of(method).upper()
+    # STC as the task configs train it; MHT as the original does.
+    train = config.TRAIN if kind == "STC" else dataclasses.replace(TrainConfig(), BATCH_SIZE=config.TRAIN.BATCH_SIZE)
+    return dataclasses.replace(
+        config,
+        NETWORK=dataclasses.replace(config.NETWORK, TYPE=kind, STC=stc, DROPOUT=0.0 if kind == "STC" else 0.1),
+        TRAIN=dataclasses.replace(train, NUM_EPOCHES=epochs),
+        OBJ_POSE_DATA=dataclasses.replace(config.OBJ_POSE_DATA, SUBJECTS_TRAIN=(f"T{task}",), SUBJECTS_TEST=(), KEYPOINTS=GROUPS),
+    )
+
+
+def _smoothed(case: Case, method: str) -> tuple[Estimate, dict[str, Any]]:
+    """Smooth whole tracks: with what training tracks say without truth, or the best for the test's truth."""
+    dt, test = case.protocol.frame_period_s, case.test
+    if method == "rts":
+        motion, q = smoothers.fit_motion(case.tracks("train", with_truth=False), dt)
+        return _at(test, motion, q, dt), {"motion": motion, "q": q}
+    moving = evaluation.column_masks(test, dt)["moving"]
+    assert test.truth is not None
+    found = []
+    for motion in smoothers.Q_RANGE:
+        q = smoothers.hindsight_process_noise(test, motion, dt, moving)
+        smoothed = _at(test, motion, q, dt)
+        found.append((metrics.mpjpe(smoothed.xyz, test.truth, moving).mean, motion, q, smoothed))
+    _, motion, q, best = min(found, key=lambda x: x[0])
+    return best, {"motion": motion, "q": q}
+
+
+def _at(tracks: Tracks, motion: str, q: float, dt: float) -> Estimate:
+    smoothed = smoothers.rts(tracks, motion, q, dt)
+    return Estimate(smoothed.filled(tracks.xyz).float(), smoothed.covariance.float())
+
+
+def masks(tracks: Tracks, dt: float) -> dict[str, Tensor]:
+    """Return the points (N, K) of each of `COLUMNS`."""
+    found = evaluation.column_masks(tracks, dt)
+    return {**{c: found[c] for c in COLUMNS[:3]}, "never": found["all"] & evaluation.never_moves(tracks, dt)}
+
+
+def group_masks(tracks: Tracks, ids: list[str], case: Case) -> dict[str, Tensor]:
+    """Return the points (N, K) of each keypoint group, and of all; groups that `ids` lacks are left out."""
+    found = {"all": tracks.is_real} if set(ids) == set(case.ids) else {}
+    for group in GROUPS:
+        if any(i.split("/")[1] == group for i in ids):
+            numbers = torch.tensor([n for n, i in enumerate(ids) if i.split("/")[1] == group])
+            found[group] = torch.isin(tracks.keypoint, numbers)
+    return found
+
+
+def sums(found: Estimate, tracks: Tracks, ids: list[str], case: Case) -> dict[str, Any]:
+    """Sum a method's errors [mm] by group, column and example; for all groups together also its claims."""
+    assert tracks.truth is not None
+    error = 1000 * metrics.distances(found.xyz, tracks.truth).double()
+    result = _by_example(error, tracks, ids, case)
+    if "all" not in result or not found.covariance.isfinite().any():
+        return result
+    claimed = 1000 * evaluation.claimed_error(found)
+    square = metrics.mahalanobis2(found.xyz, tracks.truth, found.covariance)
+    known = claimed.isfinite()
+    values = {"claimed": claimed, **{f"inside_{p}": ((square >= 0) & (square <= q)).double() for p, q in metrics.COVERAGE.items()}}
+    for name, value in values.items():
+        for column, mask in masks(tracks, case.protocol.frame_period_s).items():
+            result["all"][column][name] = _plain(value, mask & known, tracks)
+    return result
+
+
+def bound_sums(case: Case, method: str) -> dict[str, Any]:
+    """Sum a bound [mm] like a method's errors; the whole-track bound where keypoints never move."""
+    if method == "bound_track":
+        bound = evaluation.whole_track_bound(case.test, case.rig, case.protocol)
+        found = _by_example(1000 * bound, case.test, case.ids, case)
+        return {group: {"never": columns["never"]} for group, columns in found.items()}
+    bound = evaluation.cramer_rao(case.test, case.rig, case.protocol)[BOUNDS[method]]
+    return _by_example(1000 * bound.double(), case.test, case.ids, case)
+
+
+def _by_example(error: Tensor, tracks: Tracks, ids: list[str], case: Case) -> dict[str, Any]:
+    columns = masks(tracks, case.protocol.frame_period_s)
+    return {
+        group: {c: _plain(error, of_group & mask, tracks) for c, mask in columns.items()}
+        for group, of_group in group_masks(tracks, ids, case).items()
+    }
+
+
+def _plain(values: Tensor, mask: Tensor, tracks: Tracks) -> dict[str, list[float]]:
+    found = sum_by_example(values, mask, tracks.first)
+    return {"total": [round(x, 6) for x in found.total.tolist()], "count": [int(n) for n in found.count.tolist()]}
+
+
+def _digest(key: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
+
+

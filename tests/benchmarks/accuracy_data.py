@@ -1,0 +1,79 @@
+"""Conditions of the accuracy benchmark: the shipped detections, and harder ones made from the exact 2D.
+
+Everything is a function of the archive and a seed: the detector is that of the data generation
+(`keypoint_tracks.detect`), with a generator of its own for each (seed, task, example, view).
+"""
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+
+from data_generation.RLBench.keypoint_tracks import RANGES, DetectorNoise, detect
+from pose_obj_3d.formal import UV_DETECTED, UV_EXACT, VISIBILITY, FormalData
+
+
+@dataclass(frozen=True)
+class Condition:
+    """How the detections of a condition differ from the shipped ones.
+
+    Attributes:
+        title: For tables.
+        noise_scale: Multiple of the archive's standard deviation.
+        outlier_rate: Share of gross errors.
+        drop_rate: Share of detections that are missing, each on its own.
+        seed: Of the detector, or None for the shipped detections. That of the archive repeats its noise,
+            apart from ties of the 1/16 px grid, and adds outliers or gaps to it.
+        views: View numbers to use; all when empty.
+        trained_on: Condition whose models are evaluated here, or "" for models of its own.
+    """
+
+    title: str
+    noise_scale: float = 1.0
+    outlier_rate: float = 0.0
+    drop_rate: float = 0.0
+    seed: int | None = None
+    views: tuple[int, ...] = ()
+    trained_on: str = ""
+
+
+CONDITIONS = {
+    "clean": Condition("noise 1x, 4 views"),
+    "noise2": Condition("noise 2x", noise_scale=2.0, seed=1),
+    "noise3": Condition("noise 3x", noise_scale=3.0, seed=1),
+    "drop20": Condition("20 % dropped", drop_rate=0.2, seed=0),
+    "outlier5": Condition("5 % outliers", outlier_rate=0.05, seed=0),
+    "views2": Condition("2 views", views=(0, 1), trained_on="clean"),
+    "views3": Condition("3 views", views=(0, 1, 2), trained_on="clean"),
+}
+"""Name -> condition. The views of a subset are the first ones, as `--eval_n_views` takes them."""
+
+
+def under(data: FormalData, condition: Condition, task: int, seed: int = 0) -> FormalData:
+    """Return one task of the data with the detections of a condition, and the noise it states.
+
+    Args:
+        data: The archive; it is not changed.
+        condition: What to do.
+        task: Task id.
+        seed: Added to the condition's seed: other numbers, other noise.
+    """
+    tracks = data.tracks[task]
+    if condition.seed is None:
+        return dataclasses.replace(data, tracks={task: tracks})
+    detector = DetectorNoise(
+        noise_scale=condition.noise_scale, outlier_rate=condition.outlier_rate, drop_rate=condition.drop_rate,
+        noise_seed=condition.seed + seed,
+    )  # fmt: skip
+    width, V = data.image_size[0], len(data.camera_names)
+    changed = []
+    for n, x in enumerate(tracks):
+        found = detect(x[..., UV_EXACT].astype(np.float64), x[..., VISIBILITY], width, task, n, detector)
+        changed.append(x.copy())
+        changed[-1][..., UV_DETECTED] = found
+    sigma = detector.sigma_px(width, V)
+    noise = {
+        "sigma_px": float(np.sqrt((sigma**2).mean())), "sigma_px_per_view": sigma.tolist(), "seed": detector.noise_seed,
+        **{name: detector.of_views(name, V).tolist() for name in RANGES},
+    }  # fmt: skip
+    return dataclasses.replace(data, tracks={task: changed}, meta={**data.meta, "noise": noise})

@@ -1,0 +1,156 @@
+"""What the project is judged by, from the cells of the accuracy benchmark: ratios with confidence intervals."""
+
+import math
+from collections.abc import Callable, Mapping
+from itertools import product
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pose_obj_3d import intervals
+from pose_obj_3d.intervals import ExampleSums, Interval
+from tests.benchmarks.accuracy_cells import COLUMNS
+from tests.benchmarks.accuracy_data import CONDITIONS
+
+SIMPLE = ("ml", "mean7", "savgol7")
+"""R, the simple method to beat, is the best of these: for each task, condition and column, in hindsight."""
+TOGETHER = "together"
+Results = Mapping[tuple[int, str, str], dict[str, Any]]
+
+
+class Table:
+    """Cells as sums by example, of one task or of all tasks together.
+
+    Args:
+        results: (task, condition, method) -> cell.
+        tasks: Which tasks.
+        resamples: Of the bootstrap.
+        seed: Of its draws.
+    """
+
+    def __init__(self, results: Results, tasks: list[int], resamples: int = 1000, seed: int = 0) -> None:
+        self.results, self.tasks = results, tasks
+        generator = torch.Generator().manual_seed(seed)
+        sizes = {t: self._number_of_examples(t) for t in tasks}
+        self._draws = {t: intervals.resample([n], resamples, generator) for t, n in sizes.items()}
+
+    def _number_of_examples(self, task: int) -> int:
+        for (t, _, _), cell in self.results.items():
+            if t == task:
+                return len(next(iter(next(iter(cell["sums"].values())).values()))["count"])
+        return 1
+
+    def draws(self, tasks: list[int]) -> Tensor:
+        return torch.cat([self._draws[t] for t in tasks], 1)
+
+    def sums(
+        self, tasks: list[int], condition: str, method: str, column: str, group: str = "all", kind: str = ""
+    ) -> ExampleSums | None:
+        """Join the tasks' sums; `R` is the best simple method of each. None where a cell is missing."""
+        parts = [self._of_task(t, condition, method, column, group, kind) for t in tasks]
+        known = [p for p in parts if p is not None]
+        if len(known) < len(tasks) or not known:
+            return None
+        total, count = (torch.cat([getattr(p, name) for p in known]) for name in ("total", "count"))
+        return ExampleSums(total, count) if float(count.sum()) > 0 else None
+
+    def _of_task(
+        self, task: int, condition: str, method: str, column: str, group: str, kind: str
+    ) -> ExampleSums | None:
+        if method == "R":
+            found = [self._of_task(task, condition, m, column, group, kind) for m in SIMPLE]
+            known = [x for x in found if x is not None and float(x.count.sum()) > 0]
+            return min(known, key=lambda x: x.mean) if len(known) == len(SIMPLE) else None
+        entry = self.results.get((task, condition, method), {}).get("sums", {}).get(group, {}).get(column)
+        if entry is not None and kind:
+            entry = entry.get(kind)
+        if entry is None:
+            return None
+        return ExampleSums(*(torch.tensor(entry[name], dtype=torch.float64) for name in ("total", "count")))
+
+    def mean(
+        self, tasks: list[int], condition: str, method: str, column: str, group: str = "all", kind: str = ""
+    ) -> Interval | None:
+        """Return a mean [mm], or for `inside_*` a share, with its interval."""
+        found = self.sums(tasks, condition, method, column, group, kind)
+        return None if found is None else intervals.mean_interval(found, self.draws(tasks))
+
+    def product(self, tasks: list[int], *factors: tuple[str, str, str, int]) -> Interval | None:
+        """Return a product of powers: (condition, method, column, exponent) each."""
+        found = [(self.sums(tasks, c, m, column), power) for c, m, column, power in factors]
+        known = [(s, power) for s, power in found if s is not None]
+        if len(known) < len(found):
+            return None
+        return intervals.product_interval(known, self.draws(tasks))
+
+
+Quantity = Callable[[Table, list[int]], Interval | None]
+
+
+def quantities(conditions: list[str]) -> dict[str, Quantity]:
+    """Name every derived quantity: how it is computed from a table for some tasks."""
+    found: dict[str, Quantity] = {}
+    for c in conditions:
+        found |= _of_condition(c)
+    if "drop20" in conditions:
+        for method, bound, column in (("stc_window", "bound_window", "still"), ("stc_track", "bound_track", "never")):
+            found[f"{_short(method)}, 20 % dropped / (clean x bound ratio), {column}"] = _product(
+                ("drop20", method, column, 1), ("clean", method, column, -1),
+                ("drop20", bound, column, -1), ("clean", bound, column, 1),
+            )  # fmt: skip
+    if "outlier5" in conditions:
+        for method in ("stc_window", "stc_track", "huber", "ml"):
+            found[f"{_short(method)}, 5 % outliers / clean, all"] = _product(
+                ("outlier5", method, "all", 1), ("clean", method, "all", -1)
+            )
+    for method, column in product(("stc_window", "stc_track"), COLUMNS[:3]):
+        found[f"{_short(method)}, unsupervised / supervised, {column}"] = _ratio("clean", method, f"{method}_sup", column)
+    for c, method, percent, column in product(conditions, ("stc_window", "stc_track"), (68, 95), COLUMNS[:3]):
+        name = f"{_short(method)}, {percent} % region holds [%], {column}, {CONDITIONS[c].title}"
+        found[name] = _inside(c, method, column, percent)
+    return found
+
+
+def _of_condition(c: str) -> dict[str, Quantity]:
+    title = CONDITIONS[c].title
+    return {
+        f"STC window / R, moving, {title}": _ratio(c, "stc_window", "R", "moving"),
+        f"STC window / R, still, {title}": _ratio(c, "stc_window", "R", "still"),
+        f"STC window / window bound, still, {title}": _ratio(c, "stc_window", "bound_window", "still"),
+        f"STC track / H, moving, {title}": _ratio(c, "stc_track", "hindsight", "moving"),
+        f"STC track / RTS fitted without truth, moving, {title}": _ratio(c, "stc_track", "rts", "moving"),
+        f"STC track / whole-track bound, never moving, {title}": _ratio(c, "stc_track", "bound_track", "never"),
+    }
+
+
+def _product(*factors: tuple[str, str, str, int]) -> Quantity:
+    return lambda table, tasks: table.product(tasks, *factors)
+
+
+def _ratio(condition: str, a: str, b: str, column: str) -> Quantity:
+    return _product((condition, a, column, 1), (condition, b, column, -1))
+
+
+def _inside(condition: str, method: str, column: str, percent: int) -> Quantity:
+    def share(table: Table, tasks: list[int]) -> Interval | None:
+        found = table.mean(tasks, condition, method, column, kind=f"inside_{percent}")
+        return found and Interval(100 * found.value, 100 * found.low, 100 * found.high)
+
+    return share
+
+
+def _short(method: str) -> str:
+    return method.replace("stc_", "STC ")
+
+
+def derive(table: Table, conditions: list[str]) -> dict[str, dict[str, Interval]]:
+    """Compute every quantity for each task and for all together; what is missing is left out."""
+    scopes = {f"T{t}": [t] for t in table.tasks} | ({TOGETHER: table.tasks} if len(table.tasks) > 1 else {})
+    result = {}
+    for name, compute in quantities(conditions).items():
+        found = {scope: compute(table, tasks) for scope, tasks in scopes.items()}
+        kept = {scope: x for scope, x in found.items() if x is not None and math.isfinite(x.value)}
+        if kept:
+            result[name] = kept
+    return result

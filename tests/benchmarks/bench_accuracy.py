@@ -1,0 +1,111 @@
+"""Accuracy of all methods on the shipped data, under several conditions: tables, derived ratios, figures.
+
+Run by hand from the repository's root; the second run of the same command reads its cells only:
+
+    PYTHONPATH=. OMP_NUM_THREADS=1 python tests/benchmarks/bench_accuracy.py [--tasks 9 12] [--methods references bounds]
+
+Methods that learn are trained for every task and condition (a subset of the views uses the models of all
+views). Several processes with different `--tasks` may share one `--out`.
+"""
+
+import argparse
+import logging
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pose_obj_3d import checkpoints
+from pose_obj_3d.config import PACKAGE_DIR
+from pose_obj_3d.exceptions import PoseObj3DError
+from pose_obj_3d.formal import ARCHIVE_NAME, read_formal
+from tests.benchmarks import accuracy_report
+from tests.benchmarks.accuracy_cells import (
+    BOUNDS,
+    LEARNED,
+    METHODS,
+    REFERENCES,
+    TRACK_REFERENCES,
+    Case,
+    Cells,
+)
+from tests.benchmarks.accuracy_data import CONDITIONS
+from tests.benchmarks.accuracy_derived import Table
+
+ARCHIVE = PACKAGE_DIR / "data" / "RLBench_pose_est_data" / ARCHIVE_NAME
+SETS = {
+    "references": [*REFERENCES, *TRACK_REFERENCES], "bounds": [*BOUNDS], "learned": [*LEARNED],
+    "stc": [m for m in LEARNED if m.startswith("stc")], "mht": [m for m in LEARNED if m.startswith("mht")],
+}  # fmt: skip
+"""Names of several methods."""
+logger = logging.getLogger("accuracy")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--data", type=Path, default=ARCHIVE, help="archive (default: the shipped one)")
+    add("--out", type=Path, default=PACKAGE_DIR / "log" / "accuracy", help="cells, trainings, report (default: %(default)s)")
+    add("--tasks", type=int, nargs="+", help="task ids (default: all of the archive)")
+    add("--conditions", nargs="+", choices=CONDITIONS, default=list(CONDITIONS))
+    add("--methods", nargs="+", choices=[*SETS, *METHODS], default=["references", "learned", "bounds"])
+    add("--epochs", type=int, default=12, help="of STC (default: %(default)s)")
+    add("--mht_epochs", type=int, default=0, help="of MHT, task 9 only; 0 (default): it is not trained")
+    add("--mht_checkpoints", type=Path, nargs="+", default=[], help="folders of trained MHT of task 9, to report instead")
+    add("--seed", type=int, default=0, help="of the conditions' noise and of the intervals (default: %(default)s)")
+    add("--resamples", type=int, default=1000, help="of the bootstrap (default: %(default)s)")
+    add("--quick", action="store_true", help="task 9, clean and 20 %% dropped, one epoch")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run what is asked for; 0 on success, 2 on a user's error."""
+    args = build_parser().parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", force=True)
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)
+    if args.quick:
+        args.tasks, args.conditions, args.epochs = args.tasks or [9], ["clean", "drop20"], 1
+    try:
+        run(args)
+    except (PoseObj3DError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def run(args: argparse.Namespace) -> None:
+    """Compute or read all cells, then write the report."""
+    archive, sha = read_formal(args.data), checkpoints.file_sha256(args.data)
+    tasks = args.tasks or sorted(archive.tracks)
+    archive.require_tasks(tasks)
+    asked = {m for name in args.methods for m in SETS.get(name, [name])}
+    methods = [m for m in METHODS if m in asked]
+    cells = Cells(args.out, sha, {"stc": args.epochs, "mht": args.mht_epochs}, args.mht_checkpoints)
+    results: dict[tuple[int, str, str], dict[str, Any]] = {}
+    begin = time.monotonic()
+    for task in tasks:
+        for name in args.conditions:
+            condition = CONDITIONS[name]
+            case = Case(archive, name, condition, task, args.seed)
+            origin = condition.trained_on
+            train_case = Case(archive, origin, CONDITIONS[origin], task, args.seed) if origin else case
+            for method in methods:
+                cell = cells.get(case, train_case, method)
+                if cell is not None:
+                    results[task, name, method] = cell
+        logger.info("T%d: %d cells so far, %.0f s", task, len(results), time.monotonic() - begin)
+    header = {
+        "data": f"{args.data.name} (sha256 {sha[:12]})", "tasks": ", ".join(f"T{t}" for t in tasks),
+        "epochs": args.epochs, "seed": args.seed, "resamples": args.resamples, "torch": torch.__version__,
+    }  # fmt: skip
+    table = Table(results, tasks, args.resamples, args.seed)
+    done = [m for m in methods if any(key[2] == m for key in results)]
+    accuracy_report.write(args.out, table, args.conditions, done, header)
+    print(f"Report: {args.out / 'accuracy.md'}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
