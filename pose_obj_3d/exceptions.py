@@ -19,3 +19,7 @@ class CheckpointError(PoseObj3DError):
 
 class DataError(PoseObj3DError):
     """Data that is well formed but cannot be learned from, such as fewer than two views."""
+
+
+class TrainingError(PoseObj3DError):
+    """Training cannot go on."""

@@ -7,8 +7,9 @@ error in a view held out of the input.
 """
 
 import logging
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 
 from pose_obj_3d import checkpoints, geometry, losses
 from pose_obj_3d.config import Config, to_dict
+from pose_obj_3d.exceptions import TrainingError
 from pose_obj_3d.logs import RunLog
 from pose_obj_3d.models.blocks import Prediction
 from pose_obj_3d.windows import Rig, Tracks, Windows, gather_for, mask_views, take
@@ -26,6 +28,9 @@ logger = logging.getLogger(__name__)
 MAX_GRAD_NORM = 10.0
 HELD_OUT = "val/held_out_px"
 CONSISTENCY_SHARE = 4  # one window in so many is also predicted from a subset of its views
+CHECK_EVERY = {"cpu": 1}  # batches between looks at the loss; other devices would wait for each look
+CHECK_EVERY_ELSE = 50
+SHOWN = 3  # examples that an error names
 LOG_EVERY_S = 5.0  # seconds between lines on the terminal
 
 
@@ -171,29 +176,95 @@ def _blind_nll(run: Run, windows: Windows, prediction: Prediction) -> tuple[Tens
 
 
 def train_epoch(run: Run) -> dict[str, float]:
-    """Run one epoch; scalars with units in their names."""
+    """Run one epoch; scalars with units in their names.
+
+    Raises:
+        TrainingError: The loss of a batch is not finite.
+    """
     run.model.train()
-    start, total = time.perf_counter(), torch.zeros((), device=run.train.uv.device)
+    start, device = time.perf_counter(), run.train.uv.device
+    seen: list[Tensor] = []  # losses of the batches
     length = run.config.NETWORK.TEMPORAL_LENGTH
     order = torch.randperm(len(run.train), generator=run.shuffle).to(run.train.uv.device)
-    loading = 0.0
-    for centres in torch.split(order, run.config.TRAIN.BATCH_SIZE):
+    batches = torch.split(order, run.config.TRAIN.BATCH_SIZE)
+    loading, every = 0.0, CHECK_EVERY.get(device.type, CHECK_EVERY_ELSE)
+    for n, centres in enumerate(batches, 1):
         begin = time.perf_counter()
         windows = gather_for(run.model, run.train, centres, length)
         loading += time.perf_counter() - begin
         loss = loss_of(run, windows, run.model(windows, run.rig32))
+        seen.append(loss.detach())
+        if n % every == 0 or n == len(batches):
+            _check_losses(run, seen[-every:], batches, n)
         run.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(run.model.parameters(), MAX_GRAD_NORM)
         run.optimiser.step()
-        total += loss.detach() * len(centres)
+    sizes = torch.tensor([len(centres) for centres in batches], device=device)
+    total = float((torch.stack(seen) * sizes).sum())
     seconds = time.perf_counter() - start
     return {
-        "train/loss": float(total) / len(run.train),
+        "train/loss": total / len(run.train),
         "lr": run.optimiser.param_groups[0]["lr"],
         "time/windows_per_s": len(run.train) / seconds,
         "time/loading_percent": 100 * loading / seconds,
     }
+
+
+def _check_losses(run: Run, seen: list[Tensor], batches: Sequence[Tensor], n: int) -> None:
+    """Stop where one of the last losses, up to batch n, is not finite."""
+    bad = (~torch.stack(seen).isfinite()).nonzero().flatten().tolist()
+    if not bad:
+        return
+    number = n - len(seen) + bad[0] + 1
+    value = float(seen[bad[0]])
+    raise TrainingError(
+        f"epoch {run.epoch + 1}, batch {number} of {len(batches)}: the training loss is {value}; "
+        f"{_suspects(run, run.train, batches[number - 1])}; {_kept(run, run.epoch)}; lower TRAIN.LEARNING_RATE or repair the data"
+    )
+
+
+def _check_validation(run: Run, value: float) -> None:
+    """Stop, before anything is saved, where the value that chooses the epoch is not finite."""
+    if math.isfinite(value):
+        return
+    rows = torch.arange(len(run.val), device=run.val.uv.device)
+    raise TrainingError(
+        f"epoch {run.epoch}: the validation value {run.criterion} is {value}; {_suspects(run, run.val, rows)}; "
+        f"{_kept(run, run.epoch - 1)}; lower TRAIN.LEARNING_RATE or repair the data"
+    )
+
+
+def _suspects(run: Run, tracks: Tracks, centres: Tensor) -> str:
+    """Say what is not finite, and where: the data, else the weights, else the loss of single windows."""
+    inputs = [tracks.uv, tracks.weights, tracks.robust, tracks.xyz, tracks.info]
+    inputs += [] if tracks.truth is None else [tracks.truth]
+    # All frames: a window of the track context averages more than its own.
+    is_bad = torch.stack([~x.isfinite().flatten(1).all(1) for x in inputs]).any(0)
+    if is_bad.any():
+        return f"the data are not finite in {_named(tracks.source[is_bad])}"
+    if not all(p.isfinite().all() for p in run.model.parameters()):
+        return "the weights are not finite, the step before has diverged"
+    with torch.no_grad():
+        parts = [gather_for(run.model, tracks, c, run.config.NETWORK.TEMPORAL_LENGTH) for c in centres.split(1)]
+        alone = torch.stack([loss_of(run, x, run.model(x, run.rig32)) for x in parts])
+    if alone.isfinite().all():
+        return "each of its windows alone has a finite loss"
+    return f"the loss is not finite in the windows around {_named(tracks.source[centres[~alone.isfinite()]])}"
+
+
+def _named(source: Tensor) -> str:
+    """Name some frames (n, 3) by task, example and frame."""
+    found = [f"T{task} example {example} frame {frame}" for task, example, frame in sorted(source.tolist())]
+    return ", ".join(found[:SHOWN]) + (f" and {len(found) - SHOWN} more" if len(found) > SHOWN else "")
+
+
+def _kept(run: Run, epoch: int) -> str:
+    """Say which checkpoints hold the run as it was after `epoch`."""
+    last = run.checkpoint_dir / checkpoints.LAST
+    if epoch == 0:
+        return "no epoch was finished, so there is no checkpoint"
+    return f"kept: {last} (epoch {epoch}) and {checkpoints.BEST} (epoch {run.best_epoch})"
 
 
 @torch.no_grad()
@@ -255,6 +326,7 @@ def fit(run: Run, log: RunLog) -> None:
             group["lr"] *= run.config.TRAIN.LR_DECAY
         run.history.append(scalars)
         value = scalars[run.criterion]
+        _check_validation(run, value)
         is_best = value < run.best
         if is_best:
             run.best, run.best_epoch = value, run.epoch

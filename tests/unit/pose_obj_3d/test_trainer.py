@@ -1,4 +1,6 @@
-"""Training: no 3D label reaches unsupervised weights; resuming equals an unbroken run."""
+"""Training: no 3D label reaches unsupervised weights; resuming equals an unbroken run; NaN stops it."""
+
+import dataclasses
 
 import numpy as np
 import pytest
@@ -8,23 +10,37 @@ from pose_obj_3d import checkpoints, cli, trainer
 from tests.unit.pose_obj_3d.synthetic import write_scene
 
 CONFIG = """
-NETWORK: {{TYPE: residual, DROPOUT: 0.2, RESIDUAL: {{WIDTH: 16, NUM_LAYERS: 1, NUM_HEADS: 2}}}}
-TRAIN: {{NUM_EPOCHES: {epochs}, BATCH_SIZE: 64, LEARNING_RATE: 0.003}}
+NETWORK: {{DROPOUT: 0.2, {network}}}
+TRAIN: {{NUM_EPOCHES: {epochs}, BATCH_SIZE: {batch}, LEARNING_RATE: {rate}}}
 OBJ_POSE_DATA:
   ROOT_DIR: ./a.npz
   KEYPOINTS: [waypoints, objects, robot]
 """
+NETWORKS = {
+    "residual": "TYPE: residual, RESIDUAL: {WIDTH: 16, NUM_LAYERS: 1, NUM_HEADS: 2}",
+    "STC window": "TYPE: STC, STC: {CONTEXT: window, WIDTH: 16, NUM_LAYERS: 1, NUM_HEADS: 2}",
+    "STC track": "TYPE: STC, STC: {CONTEXT: track, WIDTH: 16, NUM_LAYERS: 1, NUM_HEADS: 2}",
+    "MHT": "TYPE: MHT, NUM_CHANNELS: 16, AFTER_MHF_DIM: 32, MASK_RATE: 0.3, ROT_MODEL: {NUM_CHANNELS: 16}, "
+    "T_FORMER: {NUM_CHANNELS: 16, NUM_LAYERS: 3, NUM_HEADS: 2}",
+}
+every_network = pytest.mark.parametrize("network", NETWORKS)
 both = pytest.mark.parametrize("unsupervised", [False, True], ids=["supervised", "unsupervised"])
 
 
-def train(folder, unsupervised, epochs=4, resume=None):
-    """Train in a folder and return the newest run's last and best checkpoints."""
+def command(folder, unsupervised, epochs=4, resume=None, network="residual", rate=0.003, batch=64):
+    """Train in a folder by the command line; returns its exit code."""
     folder.mkdir(exist_ok=True)
     if not (folder / "a.npz").exists():
         write_scene(folder / "a.npz")
-    (folder / "c.yaml").write_text(CONFIG.format(epochs=epochs), encoding="utf-8")
+    text = CONFIG.format(epochs=epochs, network=NETWORKS[network], rate=rate, batch=batch)
+    (folder / "c.yaml").write_text(text, encoding="utf-8")
     flags = ["--resume_checkpoint", str(resume)] if resume else []
-    assert cli.main(["--cfg", str(folder / "c.yaml"), "--log", str(folder), *flags], unsupervised) == 0
+    return cli.main(["--cfg", str(folder / "c.yaml"), "--log", str(folder), *flags], unsupervised)
+
+
+def train(folder, unsupervised, epochs=4, resume=None, network="residual"):
+    """Train in a folder and return the newest run's last and best checkpoints."""
+    assert command(folder, unsupervised, epochs, resume, network) == 0
     (run,) = (folder / "checkpoint" / "submit").iterdir()
     return tuple(checkpoints.load(run / name) for name in (checkpoints.LAST, checkpoints.BEST))
 
@@ -48,16 +64,25 @@ def scramble_truth(path, seed=0):
     np.savez_compressed(path, **members)
 
 
-def scrambled_and_plain(tmp_path, unsupervised):
+def scrambled_and_plain(tmp_path, unsupervised, network="residual"):
     (tmp_path / "scrambled").mkdir()
     scramble_truth(write_scene(tmp_path / "scrambled" / "a.npz"))
-    return train(tmp_path / "plain", unsupervised), train(tmp_path / "scrambled", unsupervised)
+    folders = tmp_path / "plain", tmp_path / "scrambled"
+    return [train(folder, unsupervised, epochs=2, network=network) for folder in folders]
 
 
-def test_no_label_reaches_unsupervised_weights(tmp_path):
-    plain, scrambled = scrambled_and_plain(tmp_path, unsupervised=True)
+@every_network
+def test_no_label_reaches_unsupervised_weights(tmp_path, network):
+    """Weights with their normalisation, best epoch, generators, optimiser and history are the same bit for bit."""
+    plain, scrambled = scrambled_and_plain(tmp_path, True, network)
     for a, b in zip(plain, scrambled, strict=True):
         assert_same_weights(a, b)
+        assert (a["best"], a["best_epoch"]) == (b["best"], b["best_epoch"])
+        assert a["data_sha256"] != b["data_sha256"]
+        for name in ("rng_torch", "rng_shuffle"):
+            assert torch.equal(a[name], b[name]), name
+        for x, y in zip(a["optimiser"]["state"].values(), b["optimiser"]["state"].values(), strict=True):
+            assert all(torch.equal(x[name], y[name]) for name in x)
     timeless = [[{k: v for k, v in h.items() if not k.startswith("time/")} for h in s[0]["history"]]
                 for s in (plain, scrambled)]
     assert timeless[0] == timeless[1]
@@ -112,3 +137,84 @@ def test_unsupervised_tracks_carry_no_truth(tmp_path, monkeypatch):
     train(tmp_path / "run", True, epochs=1)
     assert runs[0].train.truth is None
     assert runs[0].val.truth is None
+
+
+def poison(run, split, example, frame):
+    """Make one frame's data of a split not a number; returns how an error names it."""
+    tracks = getattr(run, split)
+    row = int(tracks.first.unique()[example]) + frame
+    uv, xyz = tracks.uv.clone(), tracks.xyz.clone()
+    uv[row], xyz[row] = torch.nan, torch.nan
+    setattr(run, split, dataclasses.replace(tracks, uv=uv, xyz=xyz))
+    task, number, frame = tracks.source[row].tolist()
+    return f"T{task} example {number} frame {frame}"
+
+
+def poisoned(monkeypatch, split, when=0):
+    """Poison the data of the next training after some epochs; returns the list that gets the names."""
+    names, original = [], trainer.train_epoch
+
+    def epoch(run):
+        if run.epoch == when:
+            names.append(poison(run, split, example=0, frame=7))
+        return original(run)
+
+    monkeypatch.setattr(trainer, "train_epoch", epoch)
+    return names
+
+
+def the_error(capsys):
+    (line,) = [x for x in capsys.readouterr().err.splitlines() if x.startswith("error:")]
+    return line
+
+
+@both
+@every_network
+def test_a_loss_that_is_not_finite_stops_at_once(tmp_path, monkeypatch, capsys, network, unsupervised):
+    names = poisoned(monkeypatch, "train", when=1)
+    assert command(tmp_path / "run", unsupervised, network=network) == 2
+    line = the_error(capsys)
+    assert "epoch 2, batch" in line
+    assert "the training loss is nan" in line
+    assert names[0] in line
+    assert "last.pt (epoch 1) and best.pt (epoch 1)" in line
+    for path in (tmp_path / "run" / "checkpoint" / "submit").glob("*/*.pt"):
+        state = checkpoints.load(path)
+        assert state["epoch"] == 1
+        assert all(x.isfinite().all() for x in state["model"].values())
+    monkeypatch.undo()
+    train(tmp_path / "run", unsupervised, resume="auto", network=network)  # and it can go on
+
+
+@both
+def test_a_validation_value_that_is_not_finite_stops(tmp_path, monkeypatch, capsys, unsupervised):
+    names = poisoned(monkeypatch, "val", when=2)
+    assert command(tmp_path / "run", unsupervised) == 2
+    line = the_error(capsys)
+    assert f"epoch 3: the validation value val/{'blind_nll_nats' if unsupervised else 'mpjpe_mm'} is nan" in line
+    assert names[0] in line
+    assert "last.pt (epoch 2)" in line
+    (last,) = (tmp_path / "run" / "checkpoint" / "submit").glob("*/last.pt")
+    assert checkpoints.load(last)["epoch"] == 2
+
+
+@pytest.mark.parametrize("network", ["STC window", "STC track", "MHT"])  # the gates of `residual` endure it
+def test_a_huge_learning_rate_stops_in_one_line(tmp_path, capsys, network):
+    assert command(tmp_path / "run", False, network=network, rate=1e36) == 2
+    line = the_error(capsys)
+    assert "epoch 1" in line
+    assert "there is no checkpoint; lower TRAIN.LEARNING_RATE" in line
+    assert not list((tmp_path / "run" / "checkpoint").rglob("*.pt"))
+
+
+@pytest.mark.parametrize("every", [2, 3, 50])
+def test_losses_looked_at_now_and_then_name_the_same_batch(tmp_path, monkeypatch, capsys, every):
+    """As on a GPU, where a look at each loss would wait for it."""
+    lines = []
+    for number in (1, every):
+        monkeypatch.setitem(trainer.CHECK_EVERY, "cpu", number)
+        with monkeypatch.context() as patch:
+            poisoned(patch, "train")
+            assert command(tmp_path / str(number), True, batch=16) == 2
+        lines.append(the_error(capsys))
+    assert lines[0] == lines[1]
