@@ -65,7 +65,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run what is asked for; 0 on success, 2 on a user's error."""
     args = build_parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s", force=True)
-    logging.getLogger("matplotlib").setLevel(logging.WARNING)
+    for noisy in ("matplotlib", "pose_obj_3d.config"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
     if args.quick:
         args.tasks, args.conditions, args.epochs = args.tasks or [9], ["clean", "drop20"], 1
     try:
