@@ -1,0 +1,140 @@
+"""Estimate the detectors' noise from the detections alone: how far the views of a point disagree.
+
+The residuals of a triangulation are smaller than the errors, since the point follows them, and a view
+that pulls the point harder shows less of its own error. With the stacked Jacobian J, the views'
+precisions P and the hat matrix H = J (J^T P J)^-1 J^T P, the expected squared residual of view v is
+sigma_v^2 / c_v times its redundancy number r_v, the trace of its block of I - H; the numbers of a point's
+views add up to 2 V - 3. Iterating sigma_v^2 <- sum c_v |residual_v|^2 / sum r_v is the restricted maximum
+likelihood of the variances (Foerstner, Zeitschrift fuer Vermessungswesen 104, 1979; Koch, Parameter
+Estimation and Hypothesis Testing in Linear Models, 3.6). It knows no truth. What is wrong with the
+calibration counts as noise, too.
+
+Outliers: views that disagree with the consensus of the others are left out, then points whose residuals
+together are beyond a quantile of their chi-squared law; what that law itself loses there is made up for.
+"""
+
+import logging
+
+import torch
+from torch import Tensor
+
+from pose_obj_3d import estimators, geometry
+from pose_obj_3d.datasets import GRID_PX
+from pose_obj_3d.exceptions import DataError
+from pose_obj_3d.windows import Rig
+
+logger = logging.getLogger(__name__)
+MAX_POINTS = 8000  # used points, evenly spread: about 1 % precision for each of four views
+MIN_REDUNDANCY = 100.0  # sum of a view's redundancy numbers below which it has no noise of its own
+_ROUNDS, _STEPS = 4, 4  # choices of inliers; updates of the variances in each
+_REFINEMENTS = 3  # Gauss-Newton steps from the consensus
+_OUTLIER_SIGMAS = 4.0  # a view beyond this is left out; the noise itself is there once in 3000 times
+_START_QUANTILE = 0.1  # of the residuals: of points without outliers, if these are a fifth of all
+_POINT_QUANTILE = 0.99
+
+
+def estimate_sigma(uv: Tensor, weights: Tensor, rig: Rig) -> Tensor:
+    """Estimate each view's noise.
+
+    Args:
+        uv: (N, V, K, 2) detected [px].
+        weights: (N, V, K) how precise a detection is beside others of its view (a confidence); 0 = missing.
+        rig: The cameras; its `sigma_px` is not used.
+
+    Returns:
+        (V,) standard deviation of a coordinate of a detection of weight 1 [px], float64. With two views it
+        is the same for both: who errs is not to be seen from the residuals of a pair.
+
+    Raises:
+        DataError: No point is seen by two views.
+    """
+    points, w = _points(uv, weights)
+    V = w.shape[1]
+    sigma = torch.full((V,), _start(points, w, rig), dtype=torch.float64)
+    for _ in range(_ROUNDS):
+        reference = float(sigma.median())
+        scaled = Rig(rig.intrinsics, rig.extrinsics, reference, rig.view_ids)
+        found = estimators.consensus(points, w * (reference / sigma).square(), scaled, _OUTLIER_SIGMAS)
+        assert found.inliers is not None
+        inliers = torch.where(found.inliers > 0, w, 0.0)
+        for _ in range(_STEPS):
+            sigma = _update(found.xyz, points, inliers, rig, sigma).clamp_min(GRID_PX)
+    return sigma
+
+
+def _points(uv: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Choose points seen by two or more views, those of more views first: (n, V, 2) and (n, V), float64."""
+    w = weights.transpose(1, 2).flatten(0, 1).double()  # (N * K, V)
+    count = geometry.count_views(w)
+    if not (count >= 2).any():
+        raise DataError(
+            "no keypoint is seen by two views in any frame, so neither noise nor 3D can be found; "
+            "check the views' points and confidence"
+        )
+    several = count >= 3
+    rows = (several if int(several.sum()) >= MAX_POINTS // 4 else count >= 2).nonzero().squeeze(-1)
+    if len(rows) > MAX_POINTS:
+        rows = rows[torch.linspace(0, len(rows) - 1, MAX_POINTS, dtype=torch.float64).round().long()]
+    return uv.transpose(1, 2).flatten(0, 1)[rows].double(), w[rows]
+
+
+def _start(points: Tensor, weights: Tensor, rig: Rig) -> float:
+    """Guess a noise common to all views [px] from the smallest residuals."""
+    unit = Rig(rig.intrinsics, rig.extrinsics, 1.0, rig.view_ids)
+    xyz = estimators.maximum_likelihood(points, weights, unit).xyz
+    residual, _ = _residuals(xyz, points, weights, unit)
+    square = (residual.square().sum(-1) * weights).sum(-1)
+    freedom = (2 * geometry.count_views(weights) - 3).double()
+    ratio = square / _chi2_quantile(freedom, _START_QUANTILE)
+    return max(float(ratio[ratio.isfinite()].quantile(_START_QUANTILE)) ** 0.5, GRID_PX)
+
+
+def _update(start: Tensor, points: Tensor, weights: Tensor, rig: Rig, sigma: Tensor) -> Tensor:
+    """Do one step of the estimation of variance components: sigma (V,) -> (V,) [px].
+
+    `start` (n, 3) are points near those of maximum likelihood.
+    """
+    precision = weights / sigma.square()
+    cameras = rig.intrinsics.double(), rig.extrinsics.double()
+    xyz = geometry.refine_ml(start, points, precision, *cameras, iterations=_REFINEMENTS)
+    residual, J = _residuals(xyz, points, precision, rig)
+    square = residual.square().sum(-1) * precision  # (n, V)
+    covariance = geometry.invert_3x3(torch.einsum("nvri,nv,nvrj->nij", J, precision, J))
+    leverage = torch.einsum("nvri,nij,nvrj->nv", J, covariance, J) * precision
+    redundancy = (2.0 - leverage).clamp_min(0.0) * (weights > 0)
+    freedom = (2 * geometry.count_views(weights) - 3).double()
+    limit = _chi2_quantile(freedom, _POINT_QUANTILE)
+    is_used = (square.sum(-1) <= limit) & (freedom > 0) & redundancy.isfinite().all(-1)
+    # E[x | x < q] / E[x] of a chi-squared x with k degrees of freedom is F_(k+2)(q) / F_k(q).
+    kept = (_chi2_cdf(freedom + 2, limit) / _chi2_cdf(freedom, limit))[is_used]
+    expected = redundancy[is_used] * kept[:, None]
+    factor = square[is_used].sum(0) / expected.sum(0).clamp_min(1e-9)
+    if not is_used.any():
+        return sigma
+    common = (square[is_used].sum() / expected.sum().clamp_min(1e-9)).clamp_min(1e-12)
+    several = is_used & (freedom > 1)  # who errs shows with three views only
+    is_own = (redundancy * several[:, None]).sum(0) >= MIN_REDUNDANCY
+    return sigma * torch.where(is_own, factor.clamp_min(1e-12), common).sqrt()
+
+
+def _residuals(xyz: Tensor, points: Tensor, weights: Tensor, rig: Rig) -> tuple[Tensor, Tensor]:
+    """Return residuals (n, V, 2) [px], 0 where unused, and Jacobians (n, V, 2, 3) [px/m]."""
+    cameras = rig.intrinsics.double(), rig.extrinsics.double()
+    predicted, J = geometry.projection_jacobian(xyz, *cameras)
+    return torch.where((weights > 0)[..., None], points - predicted, 0.0), J
+
+
+def _chi2_cdf(freedom: Tensor, x: Tensor) -> Tensor:
+    return torch.special.gammainc(freedom / 2, x / 2)
+
+
+def _chi2_quantile(freedom: Tensor, probability: float) -> Tensor:
+    """Invert the chi-squared distribution by bisection; infinite without freedom."""
+    kinds = freedom.unique()  # type: ignore[no-untyped-call]
+    low, high = torch.zeros_like(kinds), kinds.clamp_min(1.0) * 20 + 50
+    for _ in range(60):
+        middle = (low + high) / 2
+        is_below = _chi2_cdf(kinds.clamp_min(1.0), middle) < probability
+        low, high = torch.where(is_below, middle, low), torch.where(is_below, high, middle)
+    quantiles = torch.where(kinds > 0, high, torch.inf)
+    return quantiles[torch.searchsorted(kinds, freedom)]

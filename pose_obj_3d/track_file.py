@@ -1,0 +1,353 @@
+"""Read and check a user's own tracks: `tracks.npz`. `LIFT.md` has the schema; this file enforces it.
+
+Everything is converted on the way in: metres, pixels without distortion, NaN where nothing was seen.
+"""
+
+import difflib
+import logging
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from pose_obj_3d.exceptions import ConfigError, DataError
+
+logger = logging.getLogger(__name__)
+REQUIRED = ("points", "intrinsics", "extrinsics")
+OPTIONAL = (
+    "confidence", "distortion", "units", "camera_names", "keypoint_names", "image_size", "sequence_starts", "fps", "truth",
+)  # fmt: skip
+METRES = {"m": 1.0, "mm": 0.001}
+DISTORTION_COUNTS = (4, 5, 8, 12, 14)  # OpenCV: k1 k2 p1 p2 [k3 [k4 k5 k6 [s1 s2 s3 s4 [tx ty]]]]
+DEFAULT_FPS = 20.0
+ROUND_TRIP_PX = 0.1  # distorting an undistorted point must give it back this well
+MAX_LOST = 0.05  # share of a camera's points that may fail that
+_ROTATION_TOLERANCE = 1e-3
+_NEWTON_STEPS, _NEWTON_STEP_PX, _ROUND_OFF_PX = 8, 1e-3, 1e-9
+
+Array = npt.NDArray[Any]
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class TrackFile:
+    """Validated tracks of V cameras, T frames, K keypoints.
+
+    Attributes:
+        path: The file.
+        points: (V, T, K, 2) [px] of a camera without distortion; NaN = missing.
+        measured: (V, T, K, 2) as the file has them, with distortion [px].
+        confidence: (V, T, K) in 0..1; 0 where missing.
+        intrinsics: (V, 3, 3) [px].
+        extrinsics: (V, 3, 4) world to camera, OpenCV axes [m].
+        distortion: (V, 14) OpenCV's coefficients, filled up with 0.
+        unit: `m` or `mm`, of the file's extrinsics and truth, and of what is written.
+        camera_names: V names.
+        keypoint_names: K names.
+        image_size: (V, 2) width and height [px], or None.
+        sequence_starts: First frame of each sequence, ascending from 0.
+        fps: Frames a second.
+        truth: (T, K, 3) [m], NaN where unknown, or None; for reports alone.
+    """
+
+    path: Path
+    points: Floats
+    measured: Floats
+    confidence: Floats
+    intrinsics: Floats
+    extrinsics: Floats
+    distortion: Floats
+    unit: str
+    camera_names: list[str]
+    keypoint_names: list[str]
+    image_size: Floats | None
+    sequence_starts: list[int]
+    fps: float
+    truth: Floats | None
+
+
+def read_tracks(path: str | Path, units: str | None = None, views: Sequence[str] = ()) -> TrackFile:
+    """Read and validate a file; every fault is one DataError that names file and key.
+
+    Args:
+        path: The npz.
+        units: Unit of the extrinsics where the file does not say it; contradicting it is a ConfigError.
+        views: Names or numbers of the cameras to use; all when empty.
+    """
+    path = Path(path)
+    members = _load(path)
+    points = _floats(path, members, "points", ("views", "frames", "keypoints", 2), (-1, -1, -1, 2))
+    V, T, K, _ = points.shape
+    if min(V, T, K) < 1:
+        raise DataError(f"{path}: points is empty, {points.shape}; at least one view, frame and keypoint are needed")
+    if np.isinf(points).any():
+        raise DataError(f"{path}: points has infinite values; mark missing points by NaN")
+    confidence = _confidence(path, members, points)
+    unit = _unit(path, members, units)
+    names = _names(path, members, "camera_names", V, "camera")
+    chosen = _chosen(path, names, views)
+    intrinsics, extrinsics = _intrinsics(path, members, V, names), _extrinsics(path, members, V, names)
+    extrinsics[:, :, 3] *= METRES[unit]
+    distortion = _distortion(path, members, V)[chosen]
+    measured = np.where((confidence > 0)[..., None], points, np.nan)[chosen]
+    names = [names[v] for v in chosen]
+    undistorted = undistort(path, measured, intrinsics[chosen], distortion, names)
+    confidence = np.where(np.isnan(undistorted[..., 0]), 0.0, confidence[chosen])
+    return TrackFile(
+        path=path, points=undistorted, measured=measured, confidence=confidence,
+        intrinsics=intrinsics[chosen], extrinsics=extrinsics[chosen], distortion=distortion, unit=unit,
+        camera_names=names, keypoint_names=_names(path, members, "keypoint_names", K, "keypoint"),
+        image_size=_image_size(path, members, V, chosen), sequence_starts=_starts(path, members, T),
+        fps=_fps(path, members), truth=_truth(path, members, T, K, METRES[unit]),
+    )  # fmt: skip
+
+
+def _load(path: Path) -> dict[str, Array]:
+    """Return the members; unknown and absent ones are errors."""
+    if not path.is_file():
+        raise DataError(f"{path}: no such file; write it with np.savez_compressed, LIFT.md has the keys")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            if not hasattr(archive, "files"):
+                raise DataError(f"{path}: one array, not an npz archive; write it with np.savez_compressed(path, points=...)")
+            names = list(archive.files)
+            unknown = [name for name in names if name not in (*REQUIRED, *OPTIONAL)]
+            if unknown:
+                raise DataError(f"{path}: key {unknown[0]!r} is unknown; {_near(unknown[0])}")
+            absent = [name for name in REQUIRED if name not in names]
+            if absent:
+                raise DataError(f"{path}: key {absent[0]!r} is missing; required are {', '.join(REQUIRED)}")
+            return {name: archive[name] for name in names}
+    except ValueError as error:
+        if "Object arrays" in str(error) or "pickle" in str(error):
+            raise DataError(
+                f"{path}: holds a pickled object array; save plain arrays, names as np.array([...], dtype=str), "
+                "and missing points as NaN"
+            ) from error
+        raise DataError(f"{path}: not a readable npz archive ({error}); write it again") from error
+    except (OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path}: not a readable npz archive ({error}); write it again") from error
+
+
+def _near(name: str) -> str:
+    allowed = (*REQUIRED, *OPTIONAL)
+    match = difflib.get_close_matches(name.lower(), allowed, 1, 0.6)
+    return f"did you mean {match[0]}?" if match else f"allowed: {', '.join(allowed)}"
+
+
+def _floats(path: Path, members: Mapping[str, Array], key: str, axes: tuple[Any, ...], shape: tuple[int, ...]) -> Floats:
+    """Return a numeric member as float64 of a shape (-1 = any length)."""
+    x = members[key]
+    fits = x.ndim == len(shape) and all(n in (-1, m) for n, m in zip(shape, x.shape, strict=True))
+    if not fits or not (np.issubdtype(x.dtype, np.floating) or np.issubdtype(x.dtype, np.integer)):
+        raise DataError(
+            f"{path}: {key} must hold numbers of shape ({', '.join(str(a) for a in axes)}), found {x.dtype} {x.shape}; "
+            "LIFT.md has the schema"
+        )
+    return x.astype(np.float64)
+
+
+def _confidence(path: Path, members: Mapping[str, Array], points: Floats) -> Floats:
+    seen = ~np.isnan(points).any(-1)
+    if "confidence" not in members:
+        return seen.astype(np.float64)
+    V, T, K = seen.shape
+    axes = (f"{V} views", f"{T} frames", f"{K} keypoints")
+    confidence = np.nan_to_num(_floats(path, members, "confidence", axes, (V, T, K)))
+    low, high = float(confidence.min()), float(confidence.max())
+    if low < 0 or high > 1:
+        raise DataError(f"{path}: confidence must lie in 0..1, found {low:g} to {high:g}; rescale it (0 = missing)")
+    return confidence * seen
+
+
+def _unit(path: Path, members: Mapping[str, Array], given: str | None) -> str:
+    if "units" not in members:
+        return given or "m"
+    unit = str(members["units"])
+    if unit not in METRES:
+        raise DataError(f"{path}: units is {unit!r}; allowed: {', '.join(METRES)}; convert extrinsics and truth to one of them")
+    if given not in (None, unit):
+        raise ConfigError(f"--units {given}, but {path} says {unit!r}; leave the flag out or correct the file")
+    return unit
+
+
+def _names(path: Path, members: Mapping[str, Array], key: str, count: int, default: str) -> list[str]:
+    if key not in members:
+        return [f"{default}{i}" for i in range(count)]
+    x = members[key]
+    names = [str(name) for name in x.ravel()]
+    if x.ndim != 1 or len(names) != count or len(set(names)) != count or not all(names):
+        raise DataError(f"{path}: {key} must be {count} different names, found {len(names)}: {', '.join(names)[:200]}")
+    return names
+
+
+def _chosen(path: Path, names: list[str], views: Sequence[str]) -> list[int]:
+    chosen = []
+    for view in views or [str(i) for i in range(len(names))]:
+        if view in names:
+            chosen.append(names.index(view))
+        elif view.isdigit() and int(view) < len(names):
+            chosen.append(int(view))
+        else:
+            listed = ", ".join(f"{i} {name}" for i, name in enumerate(names))
+            raise ConfigError(f"--views: {view!r} is not in {path}; allowed: {listed}")
+    if len(set(chosen)) != len(chosen):
+        raise ConfigError(f"--views {' '.join(views)}: a view is named twice; name each once")
+    return chosen
+
+
+def _intrinsics(path: Path, members: Mapping[str, Array], V: int, names: list[str]) -> Floats:
+    K = _floats(path, members, "intrinsics", (f"{V} views", 3, 3), (V, 3, 3))
+    bottom = np.abs(K[:, 2] - [0, 0, 1]).max(-1) > 1e-9
+    focal = (K[:, 0, 0] <= 0) | (K[:, 1, 1] <= 0)
+    skewed = np.abs(K[:, [0, 1], [1, 0]]).max(-1) > 1e-6 * np.abs(K[:, 0, 0])
+    for faults, what in (
+        (~np.isfinite(K).all((1, 2)), "is not finite"),
+        (bottom, "must be [[fx, 0, cx], [0, fy, cy], [0, 0, 1]] [px]; is it transposed?"),
+        (focal, "has a focal length <= 0; OpenCV's are positive: the axes are x right, y down, z forward"),
+        (skewed, "has a skew, which is not supported; calibrate without it, as OpenCV does"),
+    ):
+        if faults.any():
+            v = int(np.argmax(faults))
+            raise DataError(f"{path}: intrinsics of {names[v]} {what}; found {K[v].tolist()}")
+    return K
+
+
+def _extrinsics(path: Path, members: Mapping[str, Array], V: int, names: list[str]) -> Floats:
+    rows = 4 if members["extrinsics"].ndim == 3 and members["extrinsics"].shape[1] == 4 else 3
+    E = _floats(path, members, "extrinsics", (f"{V} views", "3 or 4", 4), (V, rows, 4))
+    R = E[:, :3, :3]
+    error = np.abs(R @ R.transpose(0, 2, 1) - np.eye(3)).max((1, 2))
+    last = np.zeros(V, bool) if rows == 3 else np.abs(E[:, 3] - [0, 0, 0, 1]).max(-1) > 1e-9
+    for faults, what in (
+        (~np.isfinite(E).all((1, 2)), "are not finite"),
+        (last, "must end with the row [0, 0, 0, 1]; are they transposed?"),
+        (~(error <= _ROTATION_TOLERANCE), "have no rotation in the left 3 x 3 (R R^T is not 1); do not scale it"),
+        (np.linalg.det(np.nan_to_num(R)) < 0, "mirror the world (determinant -1); OpenCV's axes are x right, y down, z forward"),
+    ):
+        if faults.any():
+            v = int(np.argmax(faults))
+            raise DataError(f"{path}: extrinsics of {names[v]} {what}; needed is [R | t], world to camera; found {E[v].tolist()}")
+    return E[:, :3].copy()
+
+
+def _distortion(path: Path, members: Mapping[str, Array], V: int) -> Floats:
+    filled = np.zeros((V, max(DISTORTION_COUNTS)))
+    if "distortion" not in members:
+        return filled
+    x = members["distortion"]
+    count = x.shape[1] if x.ndim == 2 and x.shape[1] in DISTORTION_COUNTS else -2
+    axes = (f"{V} views", " or ".join(str(n) for n in DISTORTION_COUNTS))
+    x = _floats(path, members, "distortion", axes, (V, count))
+    if not np.isfinite(x).all():
+        raise DataError(f"{path}: distortion is not finite; 0 means none")
+    filled[:, : x.shape[1]] = x
+    return filled
+
+
+def _image_size(path: Path, members: Mapping[str, Array], V: int, chosen: list[int]) -> Floats | None:
+    if "image_size" not in members:
+        return None
+    shape = (2,) if members["image_size"].ndim == 1 else (V, 2)
+    size = _floats(path, members, "image_size", (f"{V} views, or none", "width, height"), shape)
+    if not np.isfinite(size).all() or size.min() <= 0:
+        raise DataError(f"{path}: image_size must be positive [px], found {size.tolist()}")
+    return np.broadcast_to(size, (V, 2))[chosen].copy()
+
+
+def _starts(path: Path, members: Mapping[str, Array], T: int) -> list[int]:
+    if "sequence_starts" not in members:
+        return [0]
+    x = members["sequence_starts"]
+    starts = x.astype(np.int64).ravel().tolist() if np.issubdtype(x.dtype, np.integer) else []
+    if x.ndim != 1 or starts[:1] != [0] or sorted(set(starts)) != starts or starts[-1] >= T:
+        raise DataError(
+            f"{path}: sequence_starts must be ascending whole numbers from 0 below {T} frames, found {x.ravel()[:10].tolist()}"
+        )
+    return starts
+
+
+def _fps(path: Path, members: Mapping[str, Array]) -> float:
+    if "fps" not in members:
+        logger.info("%s has no fps: %g frames a second are assumed", path, DEFAULT_FPS)
+        return DEFAULT_FPS
+    fps = float(_floats(path, members, "fps", (), ()))
+    if not 0 < fps < 1e5:
+        raise DataError(f"{path}: fps must be above 0 and below 100000, found {fps:g}")
+    return fps
+
+
+def _truth(path: Path, members: Mapping[str, Array], T: int, K: int, metres: float) -> Floats | None:
+    if "truth" not in members:
+        return None
+    return metres * _floats(path, members, "truth", (f"{T} frames", f"{K} keypoints", 3), (T, K, 3))
+
+
+def undistort(path: Path, points: Floats, intrinsics: Floats, distortion: Floats, names: list[str]) -> Floats:
+    """Convert pixels of real cameras to those of cameras without distortion and the same intrinsics.
+
+    The inverse is iterative and exists only near the image; it is checked by distorting again.
+
+    Args:
+        path: Names the file in messages.
+        points: (V, T, K, 2) [px], NaN = missing.
+        intrinsics: (V, 3, 3) [px].
+        distortion: (V, 14).
+        names: V camera names.
+
+    Returns:
+        (V, T, K, 2) [px]; NaN also where the distortion cannot be inverted.
+
+    Raises:
+        DataError: It cannot be for more than `MAX_LOST` of a camera's points.
+    """
+    result = points.copy()
+    for v in np.flatnonzero(np.abs(distortion).max(-1) > 0):
+        seen = ~np.isnan(points[v]).any(-1)
+        if not seen.any():
+            continue
+        K, D = intrinsics[v], distortion[v]
+        ideal = _inverted(points[v][seen], K, D)
+        off = np.abs(distort(ideal, K, D) - points[v][seen]).max(-1)
+        lost = ~(off < ROUND_TRIP_PX)
+        if lost.mean() > MAX_LOST:
+            raise DataError(
+                f"{path}: distortion of {names[v]} cannot be inverted for {lost.sum()} of {len(lost)} points (off by "
+                f"{np.nanmedian(off[lost]):.3g} px); check the order k1 k2 p1 p2 k3 ... and that points and intrinsics are in px"
+            )
+        if lost.any():
+            logger.warning("%s: distortion of %s cannot be inverted at %d points; they count as missing", path, names[v], lost.sum())
+        result[v][seen] = np.where(lost[:, None], np.nan, ideal)
+    return result
+
+
+def _inverted(measured: Floats, intrinsics: Floats, distortion: Floats) -> Floats:
+    """Undistort (n, 2) [px]: OpenCV's five fixed-point steps, then Newton's, which converge near the edges too."""
+    ideal = cv2.undistortPoints(measured.reshape(-1, 1, 2), intrinsics, distortion, P=intrinsics).reshape(-1, 2).astype(np.float64)
+    step = np.eye(2) * _NEWTON_STEP_PX
+    for _ in range(_NEWTON_STEPS):
+        at = distort(ideal, intrinsics, distortion)
+        a, b = ((distort(ideal + s, intrinsics, distortion) - at) / _NEWTON_STEP_PX for s in step)
+        r = measured - at
+        if np.nanmax(np.abs(r)) < _ROUND_OFF_PX:
+            break
+        determinant = a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            solved = np.stack([b[:, 1] * r[:, 0] - b[:, 0] * r[:, 1], a[:, 0] * r[:, 1] - a[:, 1] * r[:, 0]], -1)
+            solved = solved / determinant[:, None]
+        ideal = ideal + np.where(np.isfinite(solved), solved, 0.0)
+    return ideal
+
+
+def distort(points: Floats, intrinsics: Floats, distortion: Floats) -> Floats:
+    """Convert pixels (n, 2) of a camera without distortion to those of the real one (`cv2.projectPoints`)."""
+    if len(points) == 0 or not distortion.any():
+        return points
+    rays = np.concatenate([points, np.ones((len(points), 1))], -1) @ np.linalg.inv(intrinsics).T
+    uv, _ = cv2.projectPoints(rays.reshape(-1, 1, 3), np.zeros(3), np.zeros(3), intrinsics, distortion)
+    return np.asarray(uv, np.float64).reshape(-1, 2)
