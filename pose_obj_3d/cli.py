@@ -32,11 +32,12 @@ from pose_obj_3d.formal import FormalData, read_formal
 from pose_obj_3d.logs import RunLog
 from pose_obj_3d.models import build_model
 from pose_obj_3d.models.blocks import Model
+from pose_obj_3d.sanity import check_geometry
 from pose_obj_3d.trainer import Run, fit
 from pose_obj_3d.windows import Rig, Tracks, gather_for
 
 logger = logging.getLogger(__name__)
-ONE_THREAD = ("STC", "residual", "triangulation")
+ONE_THREAD = ("STC", "triangulation")
 """Models of small tensors: a second CPU thread gains little, and on a busy machine its barriers cost a factor of 3 to 9."""
 
 
@@ -197,6 +198,8 @@ def train_command(session: Session) -> None:
     resumed = _find_resumable(session, sha)
     rig = session.rig(config.OBJ_POSE_DATA.TRAIN_CAMERAS)
     train = session.tracks("train", rig, with_truth=not session.unsupervised)
+    for warning in check_geometry(train.uv, train.weights, rig, [session.data.camera_names[v] for v in rig.view_ids]):
+        logger.warning("%s: %s", session.data.path, warning)
     val = session.tracks("val", rig, with_truth=not session.unsupervised)
     model = session.model(rig)
     model.set_normalisation(train.xyz[train.is_real])
