@@ -283,6 +283,11 @@ def load_config(path: str | Path) -> Config:
     return config
 
 
+def from_dict(raw: dict[str, Any]) -> Config:
+    """Build a config from what `to_dict` returned, such as a checkpoint's; keys that it lacks have their defaults."""
+    return _build(Config, raw, "", [])
+
+
 def _names(cls: type[Any]) -> list[str]:
     return [f.name for f in dataclasses.fields(cls)]
 

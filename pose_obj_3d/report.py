@@ -2,8 +2,9 @@
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from pose_obj_3d.evaluation import COLUMNS
 
@@ -41,7 +42,7 @@ def table_rows(result: dict[str, Any], metric: str = "mpjpe") -> list[list[str]]
 
 def text_table(result: dict[str, Any], title: str, metric: str = "mpjpe") -> str:
     """Return the table for a terminal."""
-    return _aligned(table_rows(result, metric), title)
+    return aligned(table_rows(result, metric), title)
 
 
 def calibration_rows(result: dict[str, Any]) -> list[list[str]]:
@@ -61,10 +62,10 @@ def calibration_text(result: dict[str, Any]) -> str:
     """Return the table of the claims for a terminal, in the order 68 %, 95 %, claimed, true error."""
     rows = [[r[0], *(" / ".join(r[i : i + 3]) for i in range(1, len(r), 3))] for r in calibration_rows(result)[1:]]
     head = ["claimed uncertainty: all / moving / still", "within 68 % [%]", "within 95 % [%]", "claimed [mm]", "true [mm]"]
-    return _aligned([head, *rows])
+    return aligned([head, *rows])
 
 
-def _aligned(rows: list[list[str]], title: str = "") -> str:
+def aligned(rows: list[list[str]], title: str = "") -> str:
     """Return rows as columns of text; the last row is set off when there is a title."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = [
@@ -82,7 +83,7 @@ def markdown(results: dict[str, Any], metric: str = "mpjpe") -> str:
     parts = ["# Results\n"]
     for title, result in results.items():
         parts.append(f"## {title}\n")
-        parts += [_table(table_rows(result, metric)), _table(calibration_rows(result))]
+        parts += [markdown_table(table_rows(result, metric)), markdown_table(calibration_rows(result))]
         methods = list(result["details"])
         for kind in ("task", "group", "keypoint"):
             head = [f"MPJPE [mm] by {kind}", *methods, "points"]
@@ -90,11 +91,11 @@ def markdown(results: dict[str, Any], metric: str = "mpjpe") -> str:
                 [name, *(f"{result['details'][m][kind][name]['mpjpe_mm']:.3f}" for m in methods), str(entry["count"])]
                 for name, entry in result["details"][methods[0]][kind].items()
             ]
-            parts.append(_table([head, *body]))
+            parts.append(markdown_table([head, *body]))
     return "\n".join([*parts, NOTE, CLAIMS_NOTE, ""])
 
 
-def _table(rows: list[list[str]]) -> str:
+def markdown_table(rows: list[list[str]]) -> str:
     """Return rows, the first of which is the header, as a Markdown table."""
     ruled = [rows[0], ["---", *["---:"] * (len(rows[0]) - 1)], *rows[1:]]
     return "\n".join("| " + " | ".join(row) + " |" for row in ruled) + "\n"
@@ -102,9 +103,18 @@ def _table(rows: list[list[str]]) -> str:
 
 def write_atomic(path: Path, text: str) -> None:
     """Write text under a temporary name, then rename."""
+    write_bytes_atomic(path, lambda file: file.write(text.encode()))
+
+
+def write_bytes_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Let `write` fill a file under a temporary name, then rename it."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    try:
+        with temporary.open("wb") as file:
+            write(file)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def write_results(folder: Path, results: dict[str, Any], header: dict[str, Any], metric: str = "mpjpe") -> None:

@@ -11,7 +11,7 @@ from pose_obj_3d import geometry
 from pose_obj_3d.formal import FormalData
 from pose_obj_3d.windows import Rig, Tracks
 
-_COLOURS = ("#1b6ca8", "#d1495b", "#2e8b57", "#e08e00", "#7b4fa3", "#00838f", "#8d5524", "#5f6b6d")
+COLOURS = ("#1b6ca8", "#d1495b", "#2e8b57", "#e08e00", "#7b4fa3", "#00838f", "#8d5524", "#5f6b6d")
 _LABELLED = 12  # keypoints named in a legend
 
 
@@ -37,7 +37,7 @@ def track_figure(predicted: Tensor, tracks: Tracks, rows: Tensor, ids: list[str]
     for k, index in enumerate(keypoints):
         if index < 0:
             continue
-        colour = _COLOURS[k % len(_COLOURS)]
+        colour = COLOURS[k % len(COLOURS)]
         xyz = predicted[rows, k].cpu().numpy()
         label = ids[index].split("/", 1)[1] if k < _LABELLED else None
         axes.plot(*xyz.T, color=colour, lw=1.2, marker=".", ms=3, label=label)
@@ -93,7 +93,7 @@ def reprojection_figure(
         for k, index in enumerate(tracks.keypoint[row].tolist()):
             if index < 0:
                 continue
-            colour = _COLOURS[k % len(_COLOURS)]
+            colour = COLOURS[k % len(COLOURS)]
             if tracks.weights[row, v, k] > 0:
                 axes.plot(*tracks.uv[row, v, k].cpu().numpy(), "o", mfc="none", mec=colour, ms=9, mew=1.5)
             label = ids[index].split("/", 1)[1] if v == 0 and k < _LABELLED else None
@@ -110,7 +110,7 @@ def curve_figure(history: list[dict[str, float]], criterion: str, best_epoch: in
     epochs = range(1, len(history) + 1)
     for i, name in enumerate(("train/loss", criterion)):
         axes = figure.add_subplot(1, 2, i + 1)
-        axes.plot(epochs, [h[name] for h in history], color=_COLOURS[i])
+        axes.plot(epochs, [h[name] for h in history], color=COLOURS[i])
         axes.set(xlabel="epoch", title=name)
         axes.grid(alpha=0.3)
         if name == criterion and best_epoch:

@@ -1,0 +1,200 @@
+"""Pictures of lifted tracks: in 3D, against time with their uncertainty, and reprojected into the cameras."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import matplotlib.image as mpl_image
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from pose_obj_3d import geometry
+from pose_obj_3d.estimators import Estimate
+from pose_obj_3d.exceptions import ConfigError
+from pose_obj_3d.own_data import OUTLIER_SIGMAS, OwnData, deviations
+from pose_obj_3d.report import write_bytes_atomic
+from pose_obj_3d.track_file import METRES, TrackFile, distort
+from pose_obj_3d.visualise import COLOURS
+from pose_obj_3d.windows import Tracks
+
+logger = logging.getLogger(__name__)
+SHOWN_KEYPOINTS = 5  # in the picture of coordinates: those that move most
+SHOWN_FRAMES = 3  # in the picture of reprojections
+MAX_DRAWN = 1500  # frames of a sequence in one picture
+_DPI = 110
+
+
+def draw(
+    out: Path, file: TrackFile, data: OwnData, kept: Tracks, estimate: Estimate, images: str | None
+) -> list[Path]:
+    """Save `tracks_3d.png`, `coordinates.png` and `reprojection.png` of the longest sequence.
+
+    Args:
+        out: Folder.
+        file: What was read.
+        data: The tracks with all detections.
+        kept: The tracks without outliers.
+        estimate: (N, K, 3) [m] about `data.origin`.
+        images: Pattern of the frames' pictures with {view} and {frame}, or None.
+    """
+    lengths = np.diff([*file.sequence_starts, len(data.tracks)])
+    start = file.sequence_starts[int(lengths.argmax())]
+    rows = np.arange(start, start + min(int(lengths.max()), MAX_DRAWN))
+    scale = METRES[file.unit]
+    xyz = ((estimate.xyz + data.origin) / scale).numpy()[rows]
+    deviation = (estimate.covariance.diagonal(dim1=-2, dim2=-1).clamp_min(0).sqrt() / scale).numpy()[rows]
+    single = ((kept.xyz.double() + data.origin) / scale).numpy()[rows]
+    single[~((kept.weights > 0).sum(1) >= 2).numpy()[rows]] = np.nan
+    figures = {
+        "tracks_3d": _tracks(file, xyz, single),
+        "coordinates": _coordinates(file, xyz, deviation, single, rows),
+        "reprojection": _reprojections(file, data, estimate, rows, images),
+    }
+    return [_save(out / f"{name}.png", figure) for name, figure in figures.items()]
+
+
+def _save(path: Path, figure: Figure) -> Path:
+    write_bytes_atomic(path, lambda target: figure.savefig(target, dpi=_DPI, format="png"))
+    return path
+
+
+def _colour(k: int) -> str:
+    return COLOURS[k % len(COLOURS)]
+
+
+def _tracks(file: TrackFile, xyz: np.ndarray, single: np.ndarray) -> Figure:
+    """Draw the lifted tracks as lines over the triangulations of single frames."""
+    figure = Figure(figsize=(9.5, 7), layout="constrained")
+    axes: Any = figure.add_subplot(projection="3d")
+    for k, name in enumerate(file.keypoint_names):
+        axes.plot(*single[:, k].T, ".", color=_colour(k), ms=2, alpha=0.25)
+        axes.plot(*xyz[:, k].T, color=_colour(k), lw=1.8, label=name)
+        seen = np.flatnonzero(np.isfinite(xyz[:, k]).all(-1))
+        if len(seen):
+            axes.plot(*xyz[seen[-1:], k].T, "o", color=_colour(k), ms=6, mec="black", mew=0.8)
+    low, high = _limits(xyz)
+    unit = file.unit
+    axes.set(xlabel=f"x [{unit}]", ylabel=f"y [{unit}]", zlabel=f"z [{unit}]", xlim=(low[0], high[0]), ylim=(low[1], high[1]), zlim=(low[2], high[2]))
+    axes.set_box_aspect(high - low)
+    axes.set_title("lifted tracks (lines, end marked), triangulation of single frames (dots)", fontsize=11)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize=8)
+    return figure
+
+
+def _limits(xyz: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the box of the points, a margin around it and no side shorter than a fifth of the longest."""
+    points = xyz[np.isfinite(xyz).all(-1)]
+    if len(points) == 0:
+        return np.zeros(3), np.ones(3)
+    low, high = points.min(0), points.max(0)
+    half = np.maximum(high - low, max(float((high - low).max()) / 5, 1e-6)) * 0.55
+    return (low + high) / 2 - half, (low + high) / 2 + half
+
+
+def _coordinates(file: TrackFile, xyz: np.ndarray, deviation: np.ndarray, single: np.ndarray, rows: np.ndarray) -> Figure:
+    """Draw x, y, z against time with a band of two standard deviations."""
+    known = np.isfinite(xyz).all(-1).any(0)
+    extent = np.where(known, np.nan_to_num(np.nanmax(np.where(known[:, None], xyz, 0), 0) - np.nanmin(np.where(known[:, None], xyz, 0), 0)).max(-1), -1)
+    chosen = sorted(np.argsort(-extent, kind="stable")[: min(SHOWN_KEYPOINTS, int(known.sum()))])
+    count = max(len(chosen), 1)
+    figure = Figure(figsize=(12, 1.0 + 1.9 * count), layout="constrained")
+    grid = figure.subplots(count, 3, sharex=True, squeeze=False)
+    time = (rows - rows[0]) / file.fps
+    for row, k in enumerate(chosen):
+        for c, axes in enumerate(grid[row]):
+            centre, spread = xyz[:, k, c], 2 * deviation[:, k, c]
+            axes.plot(time, single[:, k, c], ".", color="0.55", ms=2.5)
+            axes.fill_between(time, centre - spread, centre + spread, color=_colour(k), alpha=0.3, lw=0)
+            axes.plot(time, centre, color=_colour(k), lw=1.3)
+            low, high = np.nanmin(centre - spread), np.nanmax(centre + spread)
+            if np.isfinite([low, high]).all() and high > low:
+                axes.set_ylim(low - 0.35 * (high - low), high + 0.35 * (high - low))
+            axes.grid(alpha=0.25)
+            axes.tick_params(labelsize=8)
+            if c == 0:
+                axes.set_ylabel(f"{file.keypoint_names[k]}\n[{file.unit}]", fontsize=9)
+            if row == 0:
+                axes.set_title("xyz"[c])
+            if row == count - 1:
+                axes.set_xlabel("time [s]")
+    marks = [
+        Line2D([], [], color="0.2", lw=1.3, label="lifted, band: +-2 standard deviations"),
+        Line2D([], [], color="0.55", marker=".", ls="", label="triangulation of single frames (some may lie outside the picture)"),
+    ]
+    figure.legend(handles=marks, loc="outside upper center", ncols=2, fontsize=9)
+    return figure
+
+
+def _reprojections(file: TrackFile, data: OwnData, estimate: Estimate, rows: np.ndarray, images: str | None) -> Figure:
+    """Draw some frames (rows) in every camera (columns)."""
+    V = len(file.camera_names)
+    frames = rows[np.unique(np.linspace(0, len(rows) - 1, SHOWN_FRAMES + 2).round().astype(int)[1:-1])]
+    figure = Figure(figsize=(min(3.2 * V, 24) + 0.3, 3.3 * len(frames) + 0.8), layout="constrained")
+    grid = figure.subplots(len(frames), V, squeeze=False)
+    uv, _ = geometry.project(estimate.xyz[frames], data.rig.intrinsics, data.rig.extrinsics)  # (n, K, V, 2)
+    at = torch.as_tensor(frames)
+    off = deviations(Estimate(estimate.xyz[at], estimate.covariance[at]), _rows(data.tracks, at), data.rig).numpy()
+    for i, frame in enumerate(frames):
+        for v, name in enumerate(file.camera_names):
+            axes = grid[i, v]
+            width, height = _background(axes, file, v, int(frame), images)
+            drawn = distort(uv[i, :, v].numpy(), file.intrinsics[v], file.distortion[v])
+            _overlay(axes, file.measured[v, frame], drawn, off[i, v])
+            axes.set(xlim=(0, width), ylim=(height, 0), xticks=[], yticks=[], aspect="equal")
+            if i == 0:
+                axes.set_title(name, fontsize=10)
+            if v == 0:
+                axes.set_ylabel(f"frame {frame}", fontsize=9)
+    marks = [
+        Line2D([], [], color="0.2", marker="o", mfc="none", ms=8, ls="", label="detected"),
+        Line2D([], [], color="0.2", marker="x", ms=6, ls="", label="lifted and reprojected"),
+        Line2D([], [], color="red", marker="s", mfc="none", ms=10, ls="", label=f"outlier (> {OUTLIER_SIGMAS:g} standard deviations)"),
+    ]
+    names = [Line2D([], [], color=_colour(k), lw=3, label=name) for k, name in enumerate(file.keypoint_names[:12])]
+    figure.legend(handles=[*marks, *names], loc="outside lower center", ncols=6, fontsize=8)
+    return figure
+
+
+def _rows(tracks: Tracks, at: torch.Tensor) -> Tracks:
+    return Tracks(
+        uv=tracks.uv[at], weights=tracks.weights[at], robust=tracks.robust[at], xyz=tracks.xyz[at], info=tracks.info[at],
+        truth=None, precision=tracks.precision[at], keypoint=tracks.keypoint[at], first=tracks.first[at],
+        last=tracks.last[at], source=tracks.source[at],
+    )  # fmt: skip
+
+
+def _overlay(axes: Axes, measured: np.ndarray, drawn: np.ndarray, off: np.ndarray) -> None:
+    """Draw the K keypoints of a frame and camera: detections, reprojections, outliers."""
+    for k in range(len(measured)):
+        axes.plot(*measured[k], "o", mfc="none", mec=_colour(k), ms=8, mew=1.4)
+        axes.plot(*drawn[k], "x", color=_colour(k), ms=5, mew=1.4)
+        if off[k] > OUTLIER_SIGMAS:
+            axes.plot(*measured[k], "s", mfc="none", mec="red", ms=13, mew=1.2)
+
+
+def _background(axes: Axes, file: TrackFile, view: int, frame: int, images: str | None) -> tuple[float, float]:
+    """Show the frame's picture, or white; returns width and height [px]."""
+    path = image_path(images, file.camera_names[view], frame) if images else None
+    if path is not None and path.is_file():
+        picture = mpl_image.imread(path)
+        height, width = picture.shape[:2]
+        axes.imshow(picture, extent=(0, width, height, 0))
+        return float(width), float(height)
+    if path is not None:
+        logger.warning("--images: %s does not exist; drawn on white", path)
+    if file.image_size is not None:
+        return float(file.image_size[view, 0]), float(file.image_size[view, 1])
+    seen = file.measured[view][np.isfinite(file.measured[view]).all(-1)]
+    reach = np.concatenate([2 * file.intrinsics[view, :2, 2][None], seen]).max(0)
+    return float(reach[0]), float(reach[1])
+
+
+def image_path(pattern: str, view: str, frame: int) -> Path:
+    """Fill `{view}` and `{frame}` of a pattern in."""
+    try:
+        return Path(pattern.format(view=view, frame=frame))
+    except (KeyError, IndexError, ValueError) as error:
+        raise ConfigError(f"--images {pattern!r}: {error!r}; allowed are {{view}} and {{frame}}, such as 'frames/{{view}}_{{frame:06d}}.png'") from error

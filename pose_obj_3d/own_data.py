@@ -1,0 +1,245 @@
+"""From a user's track file to `Tracks`: rig, weights, names, gaps, outliers, and the parts to learn from.
+
+The truth of a file is never read here: what these tensors teach is unsupervised.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pose_obj_3d import geometry, noise, smoothers
+from pose_obj_3d.datasets import ROBUST_SIGMAS, estimate_frames
+from pose_obj_3d.estimators import Estimate
+from pose_obj_3d.exceptions import ConfigError, DataError
+from pose_obj_3d.track_file import TrackFile
+from pose_obj_3d.windows import Rig, Tracks
+
+OUTLIER_SIGMAS = 5.0  # beyond this from where the keypoint is: an honest detection in 270,000 is
+VAL_SHARE = 0.1
+MIN_TRAIN_FRAMES, MIN_VAL_FRAMES = 50, 10
+_GATE_ROUNDS = 3
+_FIT_FRAMES = 200  # the motion is chosen on pieces of so many frames
+
+
+@dataclass(frozen=True)
+class OwnData:
+    """Tracks of a file with what belongs to them.
+
+    Attributes:
+        tracks: The data, without truth.
+        rig: The cameras in float64, moved so that the origin lies between them: float32 then suffices.
+        origin: (3,) what was subtracted from the world's coordinates [m].
+        sigma_px: (V,) noise of each camera [px].
+        ids: Keypoint ids, `own/points/<name>`.
+        sha256: Hash of what learning reads.
+    """
+
+    tracks: Tracks
+    rig: Rig
+    origin: Tensor
+    sigma_px: Tensor
+    ids: list[str]
+    sha256: str
+
+
+def keypoint_id(name: str) -> str:
+    """Return `own/points/<name>`, `own/<group>/<name>`, or a full id `<set>/<group>/<name>` as it is.
+
+    Full ids let a model trained on an archive lift the same keypoints (`T9/waypoints/waypoint0`).
+    """
+    parts = name.split("/")
+    return {1: f"own/points/{name}", 2: f"own/{name}"}.get(len(parts), name)
+
+
+def make_rig(file: TrackFile) -> tuple[Rig, Tensor]:
+    """Return the cameras about their middle, with sigma_px 1, and that middle (3,) [m]."""
+    E = torch.from_numpy(file.extrinsics).clone()
+    R = E[:, :, :3]
+    origin = -(R.transpose(1, 2) @ E[:, :, 3:]).squeeze(-1).mean(0)
+    E[:, :, 3] += (R @ origin.unsqueeze(-1)).squeeze(-1)
+    return Rig(torch.from_numpy(file.intrinsics), E, 1.0, tuple(range(len(E)))), origin
+
+
+def points_of(file: TrackFile) -> tuple[Tensor, Tensor]:
+    """Return uv (N, V, K, 2) [px], 0 where missing, and confidence (N, V, K), float64."""
+    uv = torch.from_numpy(np.nan_to_num(file.points)).transpose(0, 1)
+    return uv, torch.from_numpy(file.confidence).transpose(0, 1)
+
+
+def sequences_of(file: TrackFile) -> tuple[Tensor, Tensor]:
+    """Return the first and the last frame of each frame's sequence, (N,) each."""
+    N = file.points.shape[1]
+    starts = torch.tensor(file.sequence_starts)
+    ends = torch.tensor([*file.sequence_starts[1:], N])
+    lengths = ends - starts
+    return starts.repeat_interleave(lengths), (ends - 1).repeat_interleave(lengths)
+
+
+def load_own(file: TrackFile, sigma_px: Sequence[float] = (), trained_ids: Sequence[str] | None = None) -> OwnData:
+    """Weigh and triangulate a file's points.
+
+    Args:
+        file: The tracks.
+        sigma_px: Noise of the detections [px], one number or one for each camera; estimated when empty.
+        trained_ids: Keypoint ids that a model knows; ours by default.
+    """
+    rig, origin = make_rig(file)
+    uv, confidence = points_of(file)
+    V = uv.shape[1]
+    if len(sigma_px) not in (0, 1, V) or any(not s > 0 for s in sigma_px):
+        raise ConfigError(f"--sigma_px {' '.join(map(str, sigma_px))}: allowed: one number > 0, or one for each of {V} cameras")
+    sigma = torch.tensor(sigma_px, dtype=torch.float64).expand(V) if sigma_px else noise.estimate_sigma(uv, confidence, rig)
+    rig = replace(rig, sigma_px=float(sigma.median()))
+    weights = confidence * (rig.sigma_px / sigma).square()[:, None]
+    ids = [keypoint_id(name) for name in file.keypoint_names]
+    index = torch.tensor([(ids if trained_ids is None else list(trained_ids)).index(name) for name in ids])
+    first, last = sequences_of(file)
+    frame = torch.arange(len(uv))
+    number = (frame == first).cumsum(0) - 1
+    source = torch.stack([torch.zeros_like(frame), number, frame - first], -1)
+    keypoint = torch.where(_is_seen(weights, number), index, -1)
+    tracks = triangulated(uv.float(), weights.float(), rig, keypoint, first, last, source)
+    digest = hashlib.sha256()
+    for x in (uv, weights, rig.intrinsics, rig.extrinsics, keypoint, first):
+        digest.update(x.contiguous().numpy().tobytes())
+    return OwnData(tracks, rig, origin, sigma, ids if trained_ids is None else list(trained_ids), digest.hexdigest())
+
+
+def _is_seen(weights: Tensor, number: Tensor) -> Tensor:
+    """Return (N, K): the keypoint is seen by two views in some frame of the sequence with this number (N,)."""
+    pairs = ((weights > 0).sum(1) >= 2).long()
+    count = torch.zeros(int(number[-1]) + 1, pairs.shape[1], dtype=torch.int64).index_add_(0, number, pairs)
+    return count[number] > 0
+
+
+def triangulated(
+    uv: Tensor, weights: Tensor, rig: Rig, keypoint: Tensor, first: Tensor, last: Tensor, source: Tensor
+) -> Tracks:
+    """Triangulate every frame and bridge gaps by the nearest triangulated frame; shapes as in `Tracks`."""
+    weights = weights * (keypoint >= 0).float()[:, None]
+    xyz, info, robust = estimate_frames(uv, weights, rig)
+    is_known = info.diagonal(dim1=-2, dim2=-1).sum(-1) > 0
+    if not is_known.any():
+        raise DataError("no keypoint is seen by two views in any frame; nothing can be triangulated")
+    xyz = _nearest(xyz, is_known, first)
+    return Tracks(
+        uv=uv, weights=weights, robust=robust, xyz=xyz, info=info, truth=None, precision=torch.ones_like(weights),
+        keypoint=keypoint, first=first, last=last, source=source,
+    )  # fmt: skip
+
+
+def _nearest(xyz: Tensor, is_known: Tensor, first: Tensor) -> Tensor:
+    """Fill (N, K, 3) where unknown with the nearest known frame of the sequence, else with the mean of all."""
+    N = len(xyz)
+    frame = torch.arange(N)[:, None]
+    before = torch.where(is_known, frame, -1).cummax(0).values
+    after = torch.where(is_known, frame, N).flip(0).cummin(0).values.flip(0)
+    has_before = (before >= 0) & (first[before.clamp_min(0)] == first[:, None])
+    has_after = (after < N) & (first[after.clamp_max(N - 1)] == first[:, None])
+    take_after = has_after & (~has_before | (after - frame < frame - before))
+    chosen = torch.where(take_after, after, before).clamp(0, N - 1)
+    filled = xyz.gather(0, chosen[..., None].expand_as(xyz))
+    return torch.where((has_before | has_after)[..., None], filled, xyz[is_known].mean(0))
+
+
+def with_weights(tracks: Tracks, weights: Tensor, rig: Rig) -> Tracks:
+    """Triangulate the tracks again with other weights (N, V, K)."""
+    keypoint = torch.where(_is_seen(weights, tracks.source[:, 1]), tracks.keypoint, -1)
+    return triangulated(tracks.uv, weights, rig, keypoint, tracks.first, tracks.last, tracks.source)
+
+
+def without_view(tracks: Tracks, view: int, rig: Rig) -> Tracks:
+    """Leave a view out."""
+    weights = tracks.weights.clone()
+    weights[:, view] = 0
+    return with_weights(tracks, weights, rig)
+
+
+def part(tracks: Tracks, start: int, stop: int) -> Tracks:
+    """Cut frames start..stop-1; a sequence that reaches beyond is cut, too."""
+    rows = slice(start, stop)
+    return Tracks(
+        uv=tracks.uv[rows], weights=tracks.weights[rows], robust=tracks.robust[rows], xyz=tracks.xyz[rows],
+        info=tracks.info[rows], truth=None, precision=tracks.precision[rows], keypoint=tracks.keypoint[rows],
+        first=tracks.first[rows].clamp_min(start) - start, last=tracks.last[rows].clamp_max(stop - 1) - start,
+        source=tracks.source[rows],
+    )  # fmt: skip
+
+
+def split(tracks: Tracks) -> tuple[Tracks, Tracks]:
+    """Hold out the last tenth for validation: whole sequences where there are five or more, else frames.
+
+    Raises:
+        DataError: Too few frames to learn from.
+    """
+    N = len(tracks)
+    starts = tracks.first.unique().tolist()  # type: ignore[no-untyped-call]
+    cut = N - max(MIN_VAL_FRAMES, round(VAL_SHARE * N))
+    if len(starts) >= 5:
+        cut = min(starts[1:], key=lambda start: abs(start - cut))
+    if cut < MIN_TRAIN_FRAMES or N - cut < MIN_VAL_FRAMES:
+        raise DataError(
+            f"--train: {N} frames are too few to learn from; {MIN_TRAIN_FRAMES + MIN_VAL_FRAMES} are the least, a thousand "
+            "are better: leave --train out, smoothing needs no learning"
+        )
+    return part(tracks, 0, cut), part(tracks, cut, N)
+
+
+def choose_motion(tracks: Tracks, frame_period_s: float) -> tuple[str, float]:
+    """Choose a motion and its process noise by likelihood, on pieces of long sequences."""
+    frame = torch.arange(len(tracks))
+    offset = (frame - tracks.first) // _FIT_FRAMES * _FIT_FRAMES
+    first = tracks.first + offset
+    pieces = replace(tracks, first=first, last=torch.minimum(first + _FIT_FRAMES - 1, tracks.last))
+    return smoothers.fit_motion(pieces, frame_period_s)
+
+
+def reject_outliers(tracks: Tracks, rig: Rig, frame_period_s: float) -> tuple[Tracks, str, float]:
+    """Drop detections that contradict what all other frames say of the keypoint.
+
+    A detection goes when it is `OUTLIER_SIGMAS` off the blind smoother's prediction, in standard deviations
+    of both together, unless three or more views of the frame agree on where the keypoint is: then it has moved.
+
+    Returns:
+        The tracks with the weight of these detections 0, and the motion and process noise that fit the rest.
+    """
+    kept = tracks
+    sound = _views_agree(tracks, rig)
+    motion, q = choose_motion(tracks, frame_period_s)
+    for _ in range(_GATE_ROUNDS):
+        blind = smoothers.rts(kept, motion, q, frame_period_s, leave_one_out=True)
+        far = deviations(blind, tracks, rig) > OUTLIER_SIGMAS
+        weights = torch.where(far & ~sound[:, None], 0.0, tracks.weights)
+        is_same = bool((weights == kept.weights).all())
+        kept = with_weights(tracks, weights, rig)
+        motion, q = choose_motion(kept, frame_period_s)
+        if is_same:
+            break
+    return kept, motion, q
+
+
+def _views_agree(tracks: Tracks, rig: Rig) -> Tensor:
+    """Return (N, K): three or more views are usable and none is far from their triangulation."""
+    predicted, _ = geometry.project(tracks.xyz.double(), rig.intrinsics, rig.extrinsics)
+    off = (tracks.uv - predicted.transpose(1, 2)).norm(dim=-1) * tracks.weights.sqrt() / rig.sigma_px
+    return ((tracks.weights > 0).sum(1) >= 3) & (off.amax(1) < ROBUST_SIGMAS)
+
+
+def deviations(estimate: Estimate, tracks: Tracks, rig: Rig) -> Tensor:
+    """Return how far detections are from an estimate that has not seen them (N, V, K), in standard deviations.
+
+    0 where there is no detection or no estimate. Its square is chi-squared with two degrees of freedom.
+    """
+    predicted, J = geometry.projection_jacobian(estimate.xyz.double(), rig.intrinsics, rig.extrinsics)  # (N, K, V, 2, 3)
+    r = tracks.uv.transpose(1, 2) - predicted
+    w = tracks.weights.transpose(1, 2).double()
+    spread = torch.einsum("nkvri,nkij,nkvsj->nkvrs", J, estimate.covariance.double(), J)
+    spread = spread + torch.eye(2).to(spread) * (rig.sigma_px**2 / w.clamp_min(1e-12))[..., None, None]
+    (a, b), (c, d) = (row.unbind(-1) for row in spread.unbind(-2))
+    square = (d * r[..., 0] ** 2 - (b + c) * r[..., 0] * r[..., 1] + a * r[..., 1] ** 2) / (a * d - b * c)
+    is_known = (w > 0) & square.isfinite()
+    return torch.where(is_known, square, 0.0).sqrt().transpose(1, 2)
