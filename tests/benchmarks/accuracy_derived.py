@@ -11,7 +11,6 @@ from torch import Tensor
 from pose_obj_3d import intervals
 from pose_obj_3d.intervals import ExampleSums, Interval
 from tests.benchmarks.accuracy_cells import COLUMNS
-from tests.benchmarks.accuracy_data import CONDITIONS
 
 SIMPLE = ("ml", "mean7", "savgol7")
 """R, the simple method to beat, is the best of these: for each task, condition and column, in hindsight."""
@@ -88,40 +87,40 @@ class Table:
 Quantity = Callable[[Table, list[int]], Interval | None]
 
 
-def quantities(conditions: list[str]) -> dict[str, Quantity]:
-    """Name every derived quantity: how it is computed from a table for some tasks."""
-    found: dict[str, Quantity] = {}
-    for c in conditions:
-        found |= _of_condition(c)
-    if "drop20" in conditions:
-        for method, bound, column in (("stc_window", "bound_window", "still"), ("stc_track", "bound_track", "never")):
-            found[f"{_short(method)}, 20 % dropped / (clean x bound ratio), {column}"] = _product(
-                ("drop20", method, column, 1), ("clean", method, column, -1),
-                ("drop20", bound, column, -1), ("clean", bound, column, 1),
-            )  # fmt: skip
-    if "outlier5" in conditions:
-        for method in ("stc_window", "stc_track", "huber", "ml"):
-            found[f"{_short(method)}, 5 % outliers / clean, all"] = _product(
-                ("outlier5", method, "all", 1), ("clean", method, "all", -1)
-            )
+ACROSS = "across conditions"
+
+
+def quantities(condition: str) -> dict[str, Quantity]:
+    """Name the quantities of one condition: how each is computed from a table for some tasks."""
+    c = condition
+    found = {
+        "STC window / R, moving": _ratio(c, "stc_window", "R", "moving"),
+        "STC window / R, still": _ratio(c, "stc_window", "R", "still"),
+        "STC window / window bound, still": _ratio(c, "stc_window", "bound_window", "still"),
+        "STC track / H, moving": _ratio(c, "stc_track", "hindsight", "moving"),
+        "STC track / RTS fitted without truth, moving": _ratio(c, "stc_track", "rts", "moving"),
+        "STC track / whole-track bound, never moving": _ratio(c, "stc_track", "bound_track", "never"),
+    }
     for method, column in product(("stc_window", "stc_track"), COLUMNS[:3]):
-        found[f"{_short(method)}, unsupervised / supervised, {column}"] = _ratio("clean", method, f"{method}_sup", column)
-    for c, method, percent, column in product(conditions, ("stc_window", "stc_track"), (68, 95), COLUMNS[:3]):
-        name = f"{_short(method)}, {percent} % region holds [%], {column}, {CONDITIONS[c].title}"
-        found[name] = _inside(c, method, column, percent)
+        name = f"{_short(method)}, unsupervised / supervised, {column}"
+        found[name] = _ratio(c, method, f"{method}_sup", column)
+    for method, percent, column in product(("stc_window", "stc_track"), (68, 95), COLUMNS[:3]):
+        found[f"{_short(method)}, {percent} % region holds [%], {column}"] = _inside(c, method, column, percent)
     return found
 
 
-def _of_condition(c: str) -> dict[str, Quantity]:
-    title = CONDITIONS[c].title
-    return {
-        f"STC window / R, moving, {title}": _ratio(c, "stc_window", "R", "moving"),
-        f"STC window / R, still, {title}": _ratio(c, "stc_window", "R", "still"),
-        f"STC window / window bound, still, {title}": _ratio(c, "stc_window", "bound_window", "still"),
-        f"STC track / H, moving, {title}": _ratio(c, "stc_track", "hindsight", "moving"),
-        f"STC track / RTS fitted without truth, moving, {title}": _ratio(c, "stc_track", "rts", "moving"),
-        f"STC track / whole-track bound, never moving, {title}": _ratio(c, "stc_track", "bound_track", "never"),
-    }
+def quantities_across() -> dict[str, Quantity]:
+    """Name the quantities that compare a condition with the clean one."""
+    found: dict[str, Quantity] = {}
+    for method, bound, column in (("stc_window", "bound_window", "still"), ("stc_track", "bound_track", "never")):
+        found[f"{_short(method)}, 20 % dropped / (clean x bound with / without mask), {column}"] = _product(
+            ("drop20", method, column, 1), ("clean", method, column, -1),
+            ("drop20", bound, column, -1), ("clean", bound, column, 1),
+        )  # fmt: skip
+    for method, column in product(("stc_window", "stc_track", "huber", "consensus", "ml"), COLUMNS[:3]):
+        name = f"{_short(method)}, 5 % outliers / clean, {column}"
+        found[name] = _product(("outlier5", method, column, 1), ("clean", method, column, -1))
+    return found
 
 
 def _product(*factors: tuple[str, str, str, int]) -> Quantity:
@@ -141,16 +140,21 @@ def _inside(condition: str, method: str, column: str, percent: int) -> Quantity:
 
 
 def _short(method: str) -> str:
-    return method.replace("stc_", "STC ")
+    return {"huber": "Huber", "ml": "maximum likelihood"}.get(method, method.replace("stc_", "STC "))
 
 
-def derive(table: Table, conditions: list[str]) -> dict[str, dict[str, Interval]]:
-    """Compute every quantity for each task and for all together; what is missing is left out."""
-    scopes = {f"T{t}": [t] for t in table.tasks} | ({TOGETHER: table.tasks} if len(table.tasks) > 1 else {})
-    result = {}
-    for name, compute in quantities(conditions).items():
-        found = {scope: compute(table, tasks) for scope, tasks in scopes.items()}
-        kept = {scope: x for scope, x in found.items() if x is not None and math.isfinite(x.value)}
-        if kept:
-            result[name] = kept
+def scopes(table: Table) -> dict[str, list[int]]:
+    """Return the tasks of each column of a report: every task, then all together."""
+    return {f"T{t}": [t] for t in table.tasks} | ({TOGETHER: table.tasks} if len(table.tasks) > 1 else {})
+
+
+def derive(table: Table, conditions: list[str]) -> dict[str, dict[str, dict[str, Interval]]]:
+    """Compute condition (or `ACROSS`) -> quantity -> scope -> interval; what is missing is left out."""
+    result: dict[str, dict[str, dict[str, Interval]]] = {}
+    for place, found in {**{c: quantities(c) for c in conditions}, ACROSS: quantities_across()}.items():
+        for name, compute in found.items():
+            values = {scope: compute(table, tasks) for scope, tasks in scopes(table).items()}
+            kept = {scope: x for scope, x in values.items() if x is not None and math.isfinite(x.value)}
+            if kept:
+                result.setdefault(place, {})[name] = kept
     return result

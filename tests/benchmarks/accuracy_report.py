@@ -16,7 +16,7 @@ from pose_obj_3d.intervals import Interval
 from pose_obj_3d.report import write_atomic
 from tests.benchmarks.accuracy_cells import COLUMNS, GROUPS, METHODS
 from tests.benchmarks.accuracy_data import CONDITIONS
-from tests.benchmarks.accuracy_derived import TOGETHER, Table, derive
+from tests.benchmarks.accuracy_derived import ACROSS, Table, derive, scopes
 
 STYLES = {
     "ml": ("#7f7f7f", "maximum likelihood, one frame"),
@@ -37,48 +37,70 @@ def write(folder: Path, table: Table, conditions: list[str], methods: list[str],
     derived = derive(table, conditions)
     figures = _figures(folder, table, conditions)
     write_atomic(folder / "accuracy.md", markdown(table, conditions, methods, derived, header, figures))
-    plain = {name: {s: vars(x) for s, x in scopes.items()} for name, scopes in derived.items()}
+    plain = {
+        place: {name: {s: vars(x) for s, x in of_scopes.items()} for name, of_scopes in found.items()}
+        for place, found in derived.items()
+    }
     content = {**header, "means_mm": _all_means(table, conditions, methods), "derived": plain, "info": _info(table)}
     write_atomic(folder / "accuracy.json", json.dumps(content, indent=1) + "\n")
 
 
+Derived = dict[str, dict[str, dict[str, Interval]]]
+
+
 def markdown(
-    table: Table, conditions: list[str], methods: list[str], derived: dict[str, dict[str, Interval]],
-    header: dict[str, Any], figures: list[str],
-) -> str:  # fmt: skip
+    table: Table, conditions: list[str], methods: list[str], derived: Derived, header: dict[str, Any], figures: list[str]
+) -> str:
     """Return the report."""
-    scopes = _scopes(table)
     parts = ["# Accuracy\n", "\n".join(f"- {k}: {v}" for k, v in header.items()) + "\n"]
-    parts.append("MPJPE [mm] with 95 % confidence intervals over test examples; points with two usable views or more.\n")
+    parts.append(
+        "MPJPE [mm] with 95 % confidence intervals over test examples; points with two usable views or more. Never: "
+        "points of keypoints that stay below 5 mm/s in the whole example. R: the best of maximum likelihood, 7-frame "
+        "mean and Savitzky-Golay, for each task and column.\n"
+    )
+    parts += ["## Derived quantities\n", *_derived_tables(table, conditions, derived)]
     parts += [f"![{name}]({name})\n" for name in figures]
-    last = list(scopes.values())[-1]
-    for column in COLUMNS:
-        head = [f"{column}, {CONDITIONS[conditions[0]].title}", *scopes]
-        rows = [[METHODS[m], *(_shown(table.mean(t, conditions[0], m, column)) for t in scopes.values())] for m in methods]
-        parts += [f"## {column.capitalize()} points by task\n", _table(head, rows)]
-    for column in COLUMNS:
-        head = [f"{column}, {list(scopes)[-1]}", *(CONDITIONS[c].title for c in conditions)]
-        rows = [[METHODS[m], *(_shown(table.mean(last, c, m, column)) for c in conditions)] for m in methods]
-        parts += [f"## {column.capitalize()} points by condition\n", _table(head, rows)]
-    for group in GROUPS:
-        head = [f"{group}, {CONDITIONS[conditions[0]].title}", *(f"{s} {c}" for s in scopes for c in ("moving", "still"))]
-        rows = [
-            [METHODS[m], *(_shown(table.mean(t, conditions[0], m, c, group), False) for t in scopes.values() for c in ("moving", "still"))]
-            for m in methods
-        ]
-        parts += [f"## Group {group}\n", _table(head, rows)]
-    head = [f"claims, {list(scopes)[-1]}, {CONDITIONS[conditions[0]].title}"]
-    head += [f"{k}, {c}" for k in ("68 % region [%]", "95 % region [%]", "claimed [mm]") for c in COLUMNS]
-    rows = [[METHODS[m], *_claims(table, last, conditions[0], m)] for m in methods]
-    parts += ["## Claimed uncertainty\n", _table(head, rows)]
-    rows = [[name, *(_shown(found.get(s)) for s in scopes)] for name, found in derived.items()]
-    parts += ["## Derived quantities\n", _table(["quantity", *scopes], rows)]
+    parts += _error_tables(table, conditions, methods)
     return "\n".join(parts)
 
 
-def _scopes(table: Table) -> dict[str, list[int]]:
-    found = {f"T{t}": [t] for t in table.tasks}
-    return found | ({TOGETHER: table.tasks} if len(table.tasks) > 1 else {})
+def _derived_tables(table: Table, conditions: list[str], derived: Derived) -> list[str]:
+    """Return derived quantities by task in the first condition, by condition, and across conditions."""
+    titles, last = list(scopes(table)), list(scopes(table))[-1]
+    first = conditions[0]
+    parts = []
+    for place in (first, ACROSS):
+        head = [CONDITIONS[place].title if place in CONDITIONS else place, *titles]
+        rows = [[name, *(_shown(x.get(s)) for s in titles)] for name, x in derived.get(place, {}).items()]
+        parts += [_table(head, rows)] if rows else []
+    if len(conditions) > 1:
+        names = list(dict.fromkeys(name for c in conditions for name in derived.get(c, {})))
+        rows = [[name, *(_shown(derived.get(c, {}).get(name, {}).get(last)) for c in conditions)] for name in names]
+        parts.append(_table([last, *(CONDITIONS[c].title for c in conditions)], rows))
+    return parts
+
+
+def _error_tables(table: Table, conditions: list[str], methods: list[str]) -> list[str]:
+    """Return errors by task, by condition and by keypoint group, and the claims."""
+    places, first = scopes(table), conditions[0]
+    title, (last, together) = CONDITIONS[first].title, list(places.items())[-1]
+    parts = []
+    for column in COLUMNS:
+        head = [f"{column}, {title}", *places]
+        rows = [[METHODS[m], *(_shown(table.mean(t, first, m, column)) for t in places.values())] for m in methods]
+        parts += [f"## {column.capitalize()} points by task\n", _table(head, rows)]
+    for column in COLUMNS if len(conditions) > 1 else ():
+        head = [f"{column}, {last}", *(CONDITIONS[c].title for c in conditions)]
+        rows = [[METHODS[m], *(_shown(table.mean(together, c, m, column)) for c in conditions)] for m in methods]
+        parts += [f"## {column.capitalize()} points by condition\n", _table(head, rows)]
+    pairs = [(s, c) for s in places for c in ("moving", "still")]
+    for group in GROUPS:
+        head = [f"{group}, {title}", *(f"{s} {c}" for s, c in pairs)]
+        rows = [[METHODS[m], *(_shown(table.mean(places[s], first, m, c, group), False) for s, c in pairs)] for m in methods]
+        parts += [f"## Group {group}\n", _table(head, rows)]
+    head = [f"{last}, {title}", *(f"{k}, {c}" for k in ("68 % region [%]", "95 % region [%]", "claimed [mm]") for c in COLUMNS)]
+    rows = [[METHODS[m], *_claims(table, together, first, m)] for m in methods]
+    return [*parts, "## Claimed uncertainty\n", _table(head, rows)]
 
 
 def _claims(table: Table, tasks: list[int], condition: str, method: str) -> list[str]:
@@ -105,7 +127,7 @@ def _table(head: list[str], rows: list[list[str]]) -> str:
 def _all_means(table: Table, conditions: list[str], methods: list[str]) -> dict[str, Any]:
     """Return scope -> condition -> method -> group -> column -> value and interval."""
     result: dict[str, Any] = {}
-    for scope, tasks in _scopes(table).items():
+    for scope, tasks in scopes(table).items():
         for c in conditions:
             for m in methods:
                 for group in ("all", *GROUPS):
@@ -126,48 +148,52 @@ def _figures(folder: Path, table: Table, conditions: list[str]) -> list[str]:
     names = []
     if "clean" in conditions:
         names.append(_error_against_bound(folder / "error_against_bound.png", table))
-    last = list(_scopes(table).values())[-1]
+    last = list(scopes(table).values())[-1]
     noise = {c: CONDITIONS[c].noise_scale for c in ("clean", "noise2", "noise3") if c in conditions}
     if len(noise) > 1:
         title = "noise of the detections, multiple of 1.29 px"
         names.append(_error_by(folder / "error_by_noise.png", table, last, noise, title))
     views = {c: float(len(CONDITIONS[c].views) or 4) for c in ("views2", "views3", "clean") if c in conditions}
     if len(views) > 1:
-        title = "number of views (models trained with four)"
+        title = "number of views, the first ones (models trained with four)"
         names.append(_error_by(folder / "error_by_views.png", table, last, views, title))
     return names
 
 
 def _error_against_bound(path: Path, table: Table) -> str:
-    """Draw each task's keypoint groups: error of a method over the bound, moving and still points apart."""
-    figure, axes = plt.subplots(1, 2, figsize=(13, 6.2), layout="constrained")
+    """Draw each task's keypoint groups: error of a method over the bound of the kind of points."""
+    figure, axes = plt.subplots(1, 3, figsize=(17, 6.4), layout="constrained")
     panels = {
-        "moving": ("bound_frame", "moving points: one-frame Cramer-Rao bound [mm]"),
-        "still": ("bound_window", "still points: 7-frame Cramer-Rao bound where still [mm]"),
+        "moving": ("bound_frame", "moving points", "one frame"),
+        "still": ("bound_window", "still points", "7 frames where still"),
+        "never": ("bound_track", "points of keypoints that never move", "whole track"),
     }
-    for ax, (column, (bound, label)) in zip(axes, panels.items(), strict=True):
-        ends: list[float] = []
-        for method, (colour, _) in STYLES.items():
-            for group, marker in MARKERS.items():
-                for task in table.tasks:
-                    x = table.sums([task], "clean", bound, column, group)
-                    y = table.sums([task], "clean", method, column, group)
-                    if x is not None and y is not None:
-                        ax.plot(x.mean, y.mean, marker, color=colour, ms=7, alpha=0.75, mec="white", mew=0.5)
-                        ends += [x.mean, y.mean]
-        if ends:
-            span = [0.85 * min(ends), 1.15 * max(ends)]
-            ax.plot(span, span, "k-", lw=1)
-            ax.annotate("error = bound", (span[1], span[1]), xytext=(-8, -4), textcoords="offset points", rotation=45, rotation_mode="anchor", ha="right", va="top", fontsize=9)
+    for ax, (column, (bound, title, of)) in zip(axes, panels.items(), strict=True):
+        marks = [
+            (x.mean, y.mean, colour, marker)
+            for method, (colour, _) in STYLES.items()
+            for group, marker in MARKERS.items()
+            for task in table.tasks
+            if (x := table.sums([task], "clean", bound, column, group)) is not None
+            and (y := table.sums([task], "clean", method, column, group)) is not None
+        ]
+        for x, y, colour, marker in marks:
+            ax.plot(x, y, marker, color=colour, ms=7.5, alpha=0.8, mec="white", mew=0.6)
         _log_axes(ax)
-        ax.set_xlabel(label)
+        if marks:
+            bounds, errors = [m[0] for m in marks], [m[1] for m in marks]
+            ax.set_xlim(0.88 * min(bounds), 1.14 * max(bounds))
+            ax.set_ylim(0.85 * min(errors + bounds), 1.2 * max(errors + bounds))
+            ax.plot([0.01, 1000], [0.01, 1000], "k-", lw=1, zorder=1)
+        ax.set_xlabel(f"Cramer-Rao bound, {of} [mm]")
         ax.set_ylabel("MPJPE [mm]")
-        ax.set_title(f"{column} points")
+        ax.set_title(title)
     drawn = [m for m in STYLES if any((t, "clean", m) in table.results for t in table.tasks)]
     handles = [Line2D([], [], color=STYLES[m][0], marker="o", ls="", label=STYLES[m][1]) for m in drawn]
     handles += [Line2D([], [], color="k", marker=k, ls="", mfc="none", label=g) for g, k in MARKERS.items()]
-    figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=9, frameon=False)
-    figure.suptitle("Error against bound: a mark is one keypoint group of one task")
+    handles.append(Line2D([], [], color="k", lw=1, label="error = bound"))
+    figure.legend(handles=handles, loc="outside lower center", ncols=6, fontsize=10, frameon=False)
+    figure.suptitle("Error against bound: a mark is one keypoint group of one task; below the line lies what motion or other keypoints tell")
     return _saved(figure, path)
 
 
@@ -207,7 +233,7 @@ def _log_axes(ax: Axes) -> None:
 
 def _plain_ticks(axis: Any) -> None:
     """Label a logarithmic axis of millimetres by plain numbers."""
-    axis.set_major_locator(mpl.ticker.LogLocator(subs=(1, 2, 5)))
+    axis.set_major_locator(mpl.ticker.LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
     axis.set_major_formatter(mpl.ticker.FuncFormatter(lambda x, _: f"{x:g}"))
     axis.set_minor_formatter(mpl.ticker.NullFormatter())
 
