@@ -1,0 +1,158 @@
+"""The accuracy benchmark: conditions are functions of a seed, cells are computed once, ratios are right."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from pose_obj_3d.formal import UV_DETECTED, UV_EXACT, XYZ_WORLD, read_formal
+from tests.benchmarks import bench_accuracy
+from tests.benchmarks.accuracy_cells import METHODS, Case, Cells, masks, sources_sha256
+from tests.benchmarks.accuracy_data import CONDITIONS, under
+from tests.benchmarks.accuracy_derived import ACROSS, Table, derive
+from tests.unit.pose_obj_3d.synthetic import SIGMA_PX, write_scene
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory):
+    return write_scene(tmp_path_factory.mktemp("accuracy") / "a.npz", tasks=(0, 9), examples=12, frames=30)
+
+
+@pytest.fixture(scope="module")
+def data(archive):
+    return read_formal(archive)
+
+
+def errors(data, task=0):
+    return np.concatenate([(x[..., UV_DETECTED] - x[..., UV_EXACT]).reshape(-1, 2) for x in data.tracks[task]])
+
+
+def test_clean_is_what_ships(data):
+    found = under(data, CONDITIONS["clean"], 9)
+    assert list(found.tracks) == [9]
+    assert all(a is b for a, b in zip(found.tracks[9], data.tracks[9], strict=True))
+    assert found.meta == data.meta
+
+
+@pytest.mark.parametrize("name", ["noise2", "noise3", "drop20", "outlier5"])
+def test_conditions_are_functions_of_the_seed(data, name):
+    before = [x.copy() for x in data.tracks[0]]
+    one, again, other = (under(data, CONDITIONS[name], 0, seed) for seed in (0, 0, 1))
+    for a, b, c, source, kept in zip(*(d.tracks[0] for d in (one, again, other, data)), before, strict=True):
+        np.testing.assert_array_equal(a, b)
+        assert not np.array_equal(a, c, equal_nan=True)
+        np.testing.assert_array_equal(a[..., XYZ_WORLD], source[..., XYZ_WORLD])
+        np.testing.assert_array_equal(source, kept)  # the archive in memory is left alone
+        detected = a[..., UV_DETECTED]
+        np.testing.assert_array_equal(np.nan_to_num(detected * 16), np.nan_to_num(np.rint(detected * 16)))
+
+
+def test_conditions_do_what_they_say(data):
+    for name, scale in (("noise2", 2), ("noise3", 3)):
+        found = under(data, CONDITIONS[name], 0)
+        assert errors(found).std() == pytest.approx(scale * SIGMA_PX, rel=0.03)
+        assert found.sigma_px == pytest.approx(scale * SIGMA_PX)
+    dropped = under(data, CONDITIONS["drop20"], 0)
+    assert np.isnan(errors(dropped)).mean() == pytest.approx(0.2, abs=0.02)
+    assert np.nanstd(errors(dropped)) == pytest.approx(SIGMA_PX, rel=0.03)
+    wild = under(data, CONDITIONS["outlier5"], 0)
+    assert (np.abs(errors(wild)).max(-1) > 6).mean() == pytest.approx(0.05 * 0.945, abs=0.012)
+    assert np.abs(errors(wild)).max() <= 25.7
+    assert wild.meta["noise"]["outlier_rate"] == [0.05] * 4
+
+
+def test_a_subset_of_views_loads_those_views(data):
+    case = Case(data, "views3", CONDITIONS["views3"], 0, 0)
+    assert case.rig.view_ids == (0, 1, 2)
+    assert case.test.uv.shape[1] == 3
+    found = masks(case.test, 0.05)
+    assert not (found["moving"] & found["still"]).any()
+    assert torch.equal(found["moving"] | found["still"], found["all"])
+    assert torch.equal(found["never"] & found["still"], found["never"])
+
+
+def call(archive, out, *flags):
+    common = ["--data", str(archive), "--out", str(out), "--epochs", "1", "--resamples", "100"]
+    return bench_accuracy.main([*common, *flags])
+
+
+def test_cells_are_computed_once_and_the_report_is_written(archive, tmp_path, monkeypatch):
+    methods = ["--methods", "ml", "mean7", "savgol7", "stc_window", "bounds"]
+    flags = ["--tasks", "0", "9", "--conditions", "clean", "drop20", "views3", *methods]
+    assert call(archive, tmp_path, *flags) == 0
+    first = (tmp_path / "accuracy.json").read_text()
+    found = json.loads(first)
+    assert {"T0", "T9", "together"} == set(found["means_mm"])
+    ratio = found["derived"]["clean"]["STC window / R, still"]["together"]
+    assert ratio["low"] <= ratio["value"] <= ratio["high"]
+    assert any("bound with / without mask" in name for name in found["derived"][ACROSS])
+    means = found["means_mm"]["T0"]["clean"]
+    assert 0.8 < means["ml"]["all"]["all"]["value"] / means["bound_frame"]["all"]["all"]["value"] < 1.1
+    assert means["bound_track"]["all"]["never"]["value"] < means["bound_window"]["all"]["never"]["value"]
+    assert "all" not in means["bound_track"]["all"]
+    for name in ("accuracy.md", "error_against_bound.png", "error_by_views.png"):
+        assert (tmp_path / name).stat().st_size > 1000
+    assert len(list((tmp_path / "training").iterdir())) == 4  # the views' subset uses the models of all views
+
+    monkeypatch.setattr(Cells, "_compute", lambda *_: pytest.fail("a cell was computed again"))
+    assert call(archive, tmp_path, *flags) == 0
+    assert (tmp_path / "accuracy.json").read_text() == first
+
+
+def test_an_interrupted_benchmark_goes_on(archive, tmp_path, monkeypatch):
+    computed, original = [], Cells._compute
+
+    def interrupted(self, case, train_case, method, given):
+        if len(computed) == 2:
+            raise KeyboardInterrupt
+        computed.append(method)
+        return original(self, case, train_case, method, given)
+
+    flags = ["--tasks", "0", "--conditions", "clean", "--methods", "dlt", "ml", "mean7"]
+    monkeypatch.setattr(Cells, "_compute", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        call(archive, tmp_path, *flags)
+    monkeypatch.setattr(Cells, "_compute", lambda *a: computed.append(a[3]) or original(*a))
+    assert call(archive, tmp_path, *flags) == 0
+    assert computed == ["dlt", "ml", "mean7"]
+
+
+def test_a_checkpoint_of_mht_is_reported(archive, tmp_path):
+    out = tmp_path / "out"
+    assert call(archive, out, "--tasks", "9", "--conditions", "clean", "--methods", "stc_window") == 0
+    (folder,) = (out / "training").iterdir()  # any checkpoint of task 9 can be read
+    flags = ["--tasks", "9", "--conditions", "clean", "--methods", "mht", "stc_window", "--mht_checkpoints", str(folder)]
+    assert call(archive, out, *flags) == 0
+    means = json.loads((out / "accuracy.json").read_text())["means_mm"]["T9"]["clean"]
+    assert means["mht"] == means["stc_window"]
+
+
+def test_a_missing_task_is_one_line(archive, tmp_path, capsys):
+    assert call(archive, tmp_path, "--tasks", "8") == 2
+    assert "task T8 is missing" in capsys.readouterr().err
+
+
+def test_the_key_of_a_learned_cell_has_the_model_in_it():
+    assert len({sources_sha256(m) for m in ("ml", "stc_window", "mht")}) == 3
+    assert sources_sha256("stc_window") == sources_sha256("stc_track_sup")
+
+
+def cell(totals, count=10):
+    column = {"total": [float(x) for x in totals], "count": [count] * len(totals)}
+    return {"sums": {"all": dict.fromkeys(("all", "moving", "still", "never"), column)}, "info": {}, "seconds": 0}
+
+
+def test_derived_quantities_by_hand():
+    results = {(t, c, m): cell([60, 60, 60]) for t in (1, 2) for c in CONDITIONS for m in METHODS}
+    results |= {(t, "clean", "stc_window"): cell([30, 30, 30]) for t in (1, 2)}
+    results[2, "clean", "savgol7"] = cell([40, 40, 40])
+    results |= {(t, "drop20", "bound_window"): cell([90, 90, 90]) for t in (1, 2)}
+    found = derive(Table(results, [1, 2], resamples=50), list(CONDITIONS))
+    best = found["clean"]["STC window / R, moving"]
+    assert {s: x.value for s, x in best.items()} == pytest.approx({"T1": 0.5, "T2": 0.75, "together": 0.6})
+    name = "STC window, 20 % dropped / (clean x bound with / without mask), still"
+    assert found[ACROSS][name]["T1"].value == pytest.approx(6 / 3 * 6 / 9)
+    assert best["T1"].low == best["T1"].high == pytest.approx(0.5)
