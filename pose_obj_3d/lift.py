@@ -40,6 +40,7 @@ from pose_obj_3d.own_data import (
     make_rig,
     points_of,
     reject_outliers,
+    smooth_tracks,
     split,
 )
 from pose_obj_3d.sanity import check_geometry
@@ -53,6 +54,7 @@ LEARNING_RATE = 0.002
 FINAL_LEARNING_RATE = 0.05  # of the first, after the last epoch
 TRAINING_STEPS = 600  # what --epochs is chosen for
 EPOCH_RANGE = (10, 100)
+RTS = "RTS smoother, robust"
 Method = Callable[[Tracks], Estimate]
 
 
@@ -109,12 +111,10 @@ def run(args: argparse.Namespace) -> None:
         check_ids(args.checkpoint, state["keypoint_ids"], file)
     data = load_own(file, args.sigma_px or (), state["keypoint_ids"] if state else None)
     logger.info("Noise [px]: %s", ", ".join(f"{n} {s:.2f}" for n, s in zip(file.camera_names, data.sigma_px.tolist(), strict=True)))
-    kept, motion, q = reject_outliers(data.tracks, data.rig, 1 / file.fps)
-    logger.info("Motion: %s, process noise %.3g %s", motion, q, smoothers.Q_UNIT[motion])
+    kept, motions = reject_outliers(data.tracks, data.rig, 1 / file.fps)
     out = args.out or args.points2d.with_name(f"{args.points2d.stem}_3d")
     out.mkdir(parents=True, exist_ok=True)
-    smoothed = lambda tracks: smoothers.rts(tracks, motion, q, 1 / file.fps)  # noqa: E731
-    methods: dict[str, Method] = {f"RTS smoother ({motion}, q = {q:.3g} {smoothers.Q_UNIT[motion]})": smoothed}
+    methods: dict[str, Method] = {RTS: lambda tracks: smooth_tracks(tracks, motions, 1 / file.fps)}
     if args.train:
         methods = {"STC, learned from these tracks": learn(args, data, kept, out), **methods}
     elif state:
@@ -123,6 +123,8 @@ def run(args: argparse.Namespace) -> None:
     main_name = next(iter(methods))
     report = lift_report.measure(file, data, kept, results, methods[main_name])
     report["warnings"] = warnings
+    for keypoint, (motion, q) in zip(report["keypoints"], motions, strict=True):
+        keypoint["motion"] = f"{motion}, {q:.2g} {smoothers.Q_UNIT[motion]}"
     estimate = results[main_name]
     lift_report.save_points(out / "points3d.npz", file, data, kept, estimate, main_name)
     lift_report.write_report(out, report)

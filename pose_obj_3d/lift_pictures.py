@@ -7,6 +7,7 @@ from typing import Any
 import matplotlib.image as mpl_image
 import numpy as np
 import torch
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -21,7 +22,7 @@ from pose_obj_3d.visualise import COLOURS
 from pose_obj_3d.windows import Tracks
 
 logger = logging.getLogger(__name__)
-SHOWN_KEYPOINTS = 5  # in the picture of coordinates: those that move most
+SHOWN_MOVING, SHOWN_STILL = 3, 2  # keypoints in the picture of coordinates: those that move most, and least
 SHOWN_FRAMES = 3  # in the picture of reprojections
 MAX_DRAWN = 1500  # frames of a sequence in one picture
 _DPI = 110
@@ -61,8 +62,9 @@ def _save(path: Path, figure: Figure) -> Path:
     return path
 
 
-def _colour(k: int) -> str:
-    return COLOURS[k % len(COLOURS)]
+def _colour(k: int) -> Any:
+    """Return a colour; 28 are different."""
+    return COLOURS[k] if k < len(COLOURS) else colormaps["tab20b"](7 * (k - len(COLOURS)) % 20)
 
 
 def _tracks(file: TrackFile, xyz: np.ndarray, single: np.ndarray) -> Figure:
@@ -78,27 +80,28 @@ def _tracks(file: TrackFile, xyz: np.ndarray, single: np.ndarray) -> Figure:
     low, high = _limits(xyz)
     unit = file.unit
     axes.set(xlabel=f"x [{unit}]", ylabel=f"y [{unit}]", zlabel=f"z [{unit}]", xlim=(low[0], high[0]), ylim=(low[1], high[1]), zlim=(low[2], high[2]))
-    axes.set_box_aspect(high - low)
+    axes.set_box_aspect(high - low, zoom=0.95)
     axes.set_title("lifted tracks (lines, end marked), triangulation of single frames (dots)", fontsize=11)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize=8)
     return figure
 
 
 def _limits(xyz: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the box of the points, a margin around it and no side shorter than a fifth of the longest."""
+    """Return the box of the points, with a margin; no side is much shorter than the longest."""
     points = xyz[np.isfinite(xyz).all(-1)]
     if len(points) == 0:
         return np.zeros(3), np.ones(3)
     low, high = points.min(0), points.max(0)
-    half = np.maximum(high - low, max(float((high - low).max()) / 5, 1e-6)) * 0.55
+    half = np.maximum(high - low, max(float((high - low).max()) * 0.6, 1e-6)) * 0.55
     return (low + high) / 2 - half, (low + high) / 2 + half
 
 
 def _coordinates(file: TrackFile, xyz: np.ndarray, deviation: np.ndarray, single: np.ndarray, rows: np.ndarray) -> Figure:
     """Draw x, y, z against time with a band of two standard deviations."""
-    known = np.isfinite(xyz).all(-1).any(0)
-    extent = np.where(known, np.nan_to_num(np.nanmax(np.where(known[:, None], xyz, 0), 0) - np.nanmin(np.where(known[:, None], xyz, 0), 0)).max(-1), -1)
-    chosen = sorted(np.argsort(-extent, kind="stable")[: min(SHOWN_KEYPOINTS, int(known.sum()))])
+    known = np.flatnonzero(np.isfinite(xyz).all(-1).any(0))
+    extent = (np.nanmax(xyz[:, known], 0) - np.nanmin(xyz[:, known], 0)).max(-1)
+    order = known[np.argsort(-extent, kind="stable")]
+    chosen = [*order[:SHOWN_MOVING], *order[SHOWN_MOVING:][-SHOWN_STILL:]]
     count = max(len(chosen), 1)
     figure = Figure(figsize=(12, 1.0 + 1.9 * count), layout="constrained")
     grid = figure.subplots(count, 3, sharex=True, squeeze=False)
@@ -111,7 +114,7 @@ def _coordinates(file: TrackFile, xyz: np.ndarray, deviation: np.ndarray, single
             axes.plot(time, centre, color=_colour(k), lw=1.3)
             low, high = np.nanmin(centre - spread), np.nanmax(centre + spread)
             if np.isfinite([low, high]).all() and high > low:
-                axes.set_ylim(low - 0.35 * (high - low), high + 0.35 * (high - low))
+                axes.set_ylim(low - 0.2 * (high - low), high + 0.2 * (high - low))
             axes.grid(alpha=0.25)
             axes.tick_params(labelsize=8)
             if c == 0:
@@ -143,7 +146,10 @@ def _reprojections(file: TrackFile, data: OwnData, estimate: Estimate, rows: np.
             width, height = _background(axes, file, v, int(frame), images)
             drawn = distort(uv[i, :, v].numpy(), file.intrinsics[v], file.distortion[v])
             _overlay(axes, file.measured[v, frame], drawn, off[i, v])
-            axes.set(xlim=(0, width), ylim=(height, 0), xticks=[], yticks=[], aspect="equal")
+            axes.set(xlim=(0, width), ylim=(height, 0), aspect="equal")
+            axes.tick_params(labelsize=7)
+            if not axes.images:
+                _crop(axes, np.concatenate([file.measured[v, frames].reshape(-1, 2), uv[:, :, v].reshape(-1, 2).numpy()]))
             if i == 0:
                 axes.set_title(name, fontsize=10)
             if v == 0:
@@ -156,6 +162,15 @@ def _reprojections(file: TrackFile, data: OwnData, estimate: Estimate, rows: np.
     names = [Line2D([], [], color=_colour(k), lw=3, label=name) for k, name in enumerate(file.keypoint_names[:12])]
     figure.legend(handles=[*marks, *names], loc="outside lower center", ncols=6, fontsize=8)
     return figure
+
+
+def _crop(axes: Axes, points: np.ndarray) -> None:
+    """Show the square around the points (n, 2) [px]; NaN are left out."""
+    points = points[np.isfinite(points).all(-1)]
+    if len(points):
+        low, high = points.min(0), points.max(0)
+        centre, half = (low + high) / 2, 0.6 * max(float((high - low).max()), 20.0)
+        axes.set(xlim=(centre[0] - half, centre[0] + half), ylim=(centre[1] + half, centre[1] - half))
 
 
 def _rows(tracks: Tracks, at: torch.Tensor) -> Tracks:

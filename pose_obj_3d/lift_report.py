@@ -217,10 +217,10 @@ def jitter_rows(report: Report) -> list[list[str]]:
 def keypoint_rows(report: Report) -> list[list[str]]:
     """Return header and one row for each keypoint: counts by camera."""
     names = [camera["name"] for camera in report["cameras"]]
-    rows = [["keypoint", "frames measured", "frames lifted", *(f"missing, outliers: {name}" for name in names)]]
+    rows = [["keypoint", "frames measured", "frames lifted", "motion", *(f"missing, outliers: {name}" for name in names)]]
     for keypoint in report["keypoints"]:
         counts = [f"{m}, {o}" for m, o in zip(keypoint["missing"], keypoint["outliers"], strict=True)]
-        rows.append([keypoint["name"], str(keypoint["frames_measured"]), str(keypoint["frames_lifted"]), *counts])
+        rows.append([keypoint["name"], str(keypoint["frames_measured"]), str(keypoint["frames_lifted"]), keypoint["motion"], *counts])
     return rows
 
 

@@ -4,6 +4,7 @@ The truth of a file is never read here: what these tensors teach is unsupervised
 """
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -15,6 +16,7 @@ from pose_obj_3d import geometry, noise, smoothers
 from pose_obj_3d.datasets import ROBUST_SIGMAS, estimate_frames
 from pose_obj_3d.estimators import Estimate
 from pose_obj_3d.exceptions import ConfigError, DataError
+from pose_obj_3d.sequences import MOTIONS, innovation_nll
 from pose_obj_3d.track_file import TrackFile
 from pose_obj_3d.windows import Rig, Tracks
 
@@ -22,7 +24,11 @@ OUTLIER_SIGMAS = 5.0  # beyond this from where the keypoint is: an honest detect
 VAL_SHARE = 0.1
 MIN_TRAIN_FRAMES, MIN_VAL_FRAMES = 50, 10
 _GATE_ROUNDS = 3
-_FIT_FRAMES = 200  # the motion is chosen on pieces of so many frames
+_PIECE_FRAMES, _MAX_PIECES = 200, 60  # the motion is chosen on pieces of sequences
+_Q_STEPS = 13  # three candidates a decade
+_MIN_SCORED = 30  # measurements from which a keypoint chooses its own motion
+Motion = tuple[str, float]
+"""One of `sequences.MOTIONS` and its process noise."""
 
 
 @dataclass(frozen=True)
@@ -189,37 +195,78 @@ def split(tracks: Tracks) -> tuple[Tracks, Tracks]:
     return part(tracks, 0, cut), part(tracks, cut, N)
 
 
-def choose_motion(tracks: Tracks, frame_period_s: float) -> tuple[str, float]:
-    """Choose a motion and its process noise by likelihood, on pieces of long sequences."""
+def choose_motions(tracks: Tracks, frame_period_s: float) -> list[Motion]:
+    """Choose for each of the K keypoints the motion and process noise that make its measurements most likely.
+
+    Each measurement is predicted from those before it, in pieces of sequences, so no truth is needed. All
+    candidates are compared on the same measurements; a keypoint with few takes what suits all together.
+    """
+    K = tracks.keypoint.shape[1]
+    xyz, info = _pieces(tracks)
+    candidates: list[Motion] = []
+    scores: list[Tensor] = []
+    counted = None
+    for motion in sorted(smoothers.Q_RANGE, key=MOTIONS.__getitem__, reverse=True):  # the most demanding first
+        low, high = (math.log(q) for q in smoothers.Q_RANGE[motion])
+        for q in np.exp(np.linspace(low, high, _Q_STEPS)).tolist():
+            nll, is_scored = innovation_nll(xyz, info, motion, q, frame_period_s)
+            counted = is_scored if counted is None else counted
+            scores.append((nll * counted).sum(0).reshape(-1, K).sum(0))
+            candidates.append((motion, q))
+    assert counted is not None
+    table, count = torch.stack(scores), counted.sum(0).reshape(-1, K).sum(0)
+    common = table.sum(1).argmin()
+    best = torch.where(count >= _MIN_SCORED, table.argmin(0), common)
+    return [candidates[i] for i in best.tolist()]
+
+
+def _pieces(tracks: Tracks) -> tuple[Tensor, Tensor]:
+    """Cut sequences into pieces, evenly chosen: xyz (L, P * K, 3) and info (L, P * K, 3, 3)."""
     frame = torch.arange(len(tracks))
-    offset = (frame - tracks.first) // _FIT_FRAMES * _FIT_FRAMES
-    first = tracks.first + offset
-    pieces = replace(tracks, first=first, last=torch.minimum(first + _FIT_FRAMES - 1, tracks.last))
-    return smoothers.fit_motion(pieces, frame_period_s)
+    first = tracks.first + (frame - tracks.first) // _PIECE_FRAMES * _PIECE_FRAMES
+    starts = first.unique()  # type: ignore[no-untyped-call]
+    if len(starts) > _MAX_PIECES:
+        starts = starts[torch.linspace(0, len(starts) - 1, _MAX_PIECES).round().long()]
+    last = torch.minimum(starts + _PIECE_FRAMES - 1, tracks.last[starts])
+    wanted = starts + torch.arange(int((last - starts).max()) + 1)[:, None]
+    rows = torch.minimum(wanted, last)
+    is_there = (rows == wanted)[..., None] & tracks.is_real[rows]
+    return tracks.xyz[rows].flatten(1, 2), (tracks.info[rows] * is_there[..., None, None]).flatten(1, 2)
 
 
-def reject_outliers(tracks: Tracks, rig: Rig, frame_period_s: float) -> tuple[Tracks, str, float]:
+def smooth_tracks(tracks: Tracks, motions: Sequence[Motion], frame_period_s: float, blind: bool = False) -> Estimate:
+    """Smooth each keypoint of whole sequences by its own motion: (N, K, 3), NaN where it is never seen."""
+    xyz = torch.full_like(tracks.xyz, torch.nan, dtype=torch.float64)
+    covariance = torch.full_like(tracks.info, torch.nan, dtype=torch.float64)
+    for motion, q in dict.fromkeys(motions):
+        is_own = torch.tensor([m == (motion, q) for m in motions])
+        own = replace(tracks, keypoint=torch.where(is_own, tracks.keypoint, -1))
+        found = smoothers.rts(own, motion, q, frame_period_s, blind)
+        xyz[:, is_own], covariance[:, is_own] = found.xyz[:, is_own], found.covariance[:, is_own]
+    return Estimate(xyz, covariance)
+
+
+def reject_outliers(tracks: Tracks, rig: Rig, frame_period_s: float) -> tuple[Tracks, list[Motion]]:
     """Drop detections that contradict what all other frames say of the keypoint.
 
     A detection goes when it is `OUTLIER_SIGMAS` off the blind smoother's prediction, in standard deviations
     of both together, unless three or more views of the frame agree on where the keypoint is: then it has moved.
 
     Returns:
-        The tracks with the weight of these detections 0, and the motion and process noise that fit the rest.
+        The tracks with the weight of these detections 0, and the motions that fit the rest.
     """
     kept = tracks
     sound = _views_agree(tracks, rig)
-    motion, q = choose_motion(tracks, frame_period_s)
+    motions = choose_motions(tracks, frame_period_s)
     for _ in range(_GATE_ROUNDS):
-        blind = smoothers.rts(kept, motion, q, frame_period_s, leave_one_out=True)
+        blind = smooth_tracks(kept, motions, frame_period_s, blind=True)
         far = deviations(blind, tracks, rig) > OUTLIER_SIGMAS
         weights = torch.where(far & ~sound[:, None], 0.0, tracks.weights)
-        is_same = bool((weights == kept.weights).all())
-        kept = with_weights(tracks, weights, rig)
-        motion, q = choose_motion(kept, frame_period_s)
-        if is_same:
+        if bool((weights == kept.weights).all()):
             break
-    return kept, motion, q
+        kept = with_weights(tracks, weights, rig)
+        motions = choose_motions(kept, frame_period_s)
+    return kept, motions
 
 
 def _views_agree(tracks: Tracks, rig: Rig) -> Tensor:
