@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 
 from pose_obj_3d.intervals import Interval
 from pose_obj_3d.report import write_atomic
-from tests.benchmarks.accuracy_cells import COLUMNS, GROUPS, METHODS
+from tests.benchmarks.accuracy_cells import COLUMNS, GROUPS, LEARNED, METHODS
 from tests.benchmarks.accuracy_data import CONDITIONS
 from tests.benchmarks.accuracy_derived import ACROSS, Table, derive, scopes
 
@@ -201,6 +201,7 @@ def _error_by(path: Path, table: Table, tasks: list[int], places: dict[str, floa
     """Draw errors over what a set of conditions varies, with intervals; bounds dashed."""
     figure, axes = plt.subplots(1, 2, figsize=(13, 6), layout="constrained")
     bounds = {"moving": ("bound_frame", "bound, one frame"), "still": ("bound_window", "bound, 7 frames where still")}
+    labels: dict[str, tuple[str, dict[str, Any]]] = {}
     for ax, (column, (bound, title)) in zip(axes, bounds.items(), strict=True):
         for method, (colour, name) in {**STYLES, bound: ("k", title)}.items():
             found = {x: table.mean(tasks, c, method, column) for c, x in places.items()}
@@ -209,8 +210,14 @@ def _error_by(path: Path, table: Table, tasks: list[int], places: dict[str, floa
                 continue
             values = [y.value for y in kept.values()]
             spread = [[y.value - y.low for y in kept.values()], [y.high - y.value for y in kept.values()]]
-            style = "--" if method == bound else "-"
-            ax.errorbar(list(kept), values, yerr=spread, color=colour, ls=style, marker="o", ms=5, lw=1.8, capsize=3, label=name)
+            # Broad pale lines for references, thin ones for what is learned: both are seen where they coincide.
+            learned = method in LEARNED
+            style = {"ls": "--" if method == bound else "-", "lw": 1.6 if learned else 3.4, "ms": 4 if learned else 7}
+            ax.errorbar(
+                list(kept), values, yerr=spread, color=colour, marker="o", capsize=3, elinewidth=1.3, label=name,
+                alpha=1.0 if learned else 0.6, zorder=3 if learned else 2, **style,
+            )  # fmt: skip
+            labels[name] = colour, style
         ax.set_yscale("log")
         _plain_ticks(ax.yaxis)
         ax.set_xticks(list(places.values()))
@@ -218,7 +225,8 @@ def _error_by(path: Path, table: Table, tasks: list[int], places: dict[str, floa
         ax.set_ylabel("MPJPE [mm]")
         ax.set_title(f"{column} points")
         ax.grid(True, which="both", alpha=0.25)
-        ax.legend(fontsize=9, frameon=False)
+    handles = [Line2D([], [], color=colour, marker="o", label=name, **style) for name, (colour, style) in labels.items()]
+    figure.legend(handles=handles, loc="outside lower center", ncols=5, fontsize=9, frameon=False, handlelength=3.5)
     figure.suptitle(", ".join(f"T{t}" for t in tasks) + ": test examples, 95 % confidence intervals")
     return _saved(figure, path)
 
