@@ -33,7 +33,7 @@ from pose_obj_3d.logs import RunLog
 from pose_obj_3d.models import build_model
 from pose_obj_3d.models.blocks import Model
 from pose_obj_3d.sanity import check_geometry
-from pose_obj_3d.trainer import Run, fit
+from pose_obj_3d.trainer import Run, calibrate_best, fit
 from pose_obj_3d.windows import Rig, Tracks, gather_for
 
 logger = logging.getLogger(__name__)
@@ -224,7 +224,7 @@ def train_command(session: Session) -> None:
     best = run_state.checkpoint_dir / checkpoints.BEST
     if not best.is_file():
         raise CheckpointError(f"{best}: no epoch had a finite validation value; lower TRAIN.LEARNING_RATE")
-    model.load_state_dict(checkpoints.load(best)["model"])
+    calibrate_best(run_state)
     log.figure("training_curve", visualise.curve_figure(run_state.history, run_state.criterion, run_state.best_epoch), run_state.epoch)
     report_test(session, model, log, str(best), run_state.epoch)
     log.close()

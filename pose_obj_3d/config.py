@@ -20,7 +20,7 @@ from pose_obj_3d.formal import ARCHIVE_NAME, tasks_in
 
 logger = logging.getLogger(__name__)
 LEGACY_SECTIONS = ("H36M_DATA", "TOTALCAP_DATA", "KTH_DATA", "VIS", "DATA")
-NETWORK_TYPES = ("STC", "residual", "triangulation", "MHT")
+NETWORK_TYPES = ("STC", "MHT", "triangulation")
 CONFIDENCE_METHODS = ("modulate", "concat", "no")  # how weights enter the embedding of MHT
 ESTIMATORS = ("dlt", "ml", "huber", "consensus", "mean", "savitzky_golay", "rts")  # of triangulation
 KEYPOINT_GROUPS = ("waypoints", "objects", "boxes", "robot")
@@ -95,22 +95,6 @@ class MFormerConfig:
 
 
 @dataclass(frozen=True)
-class ResidualNetworkConfig:
-    """Size of the `residual` model."""
-
-    WIDTH: int = only_for("residual", 64)
-    NUM_LAYERS: int = only_for("residual", 2)  # attention layers across keypoints
-    NUM_HEADS: int = only_for("residual", 4)
-
-    def __post_init__(self) -> None:
-        """Check ranges."""
-        _require(self.WIDTH >= 8, "NETWORK.RESIDUAL.WIDTH", self.WIDTH, ">= 8")
-        _require(self.NUM_LAYERS >= 0, "NETWORK.RESIDUAL.NUM_LAYERS", self.NUM_LAYERS, ">= 0")
-        divides = self.NUM_HEADS > 0 and self.WIDTH % self.NUM_HEADS == 0
-        _require(divides, "NETWORK.RESIDUAL.NUM_HEADS", self.NUM_HEADS, f"divisors of WIDTH {self.WIDTH}")
-
-
-@dataclass(frozen=True)
 class StcNetworkConfig:
     """Context and size of the `STC` model."""
 
@@ -118,6 +102,7 @@ class StcNetworkConfig:
     WIDTH: int = only_for("STC", 64)
     NUM_LAYERS: int = only_for("STC", 2)  # attention layers across keypoints
     NUM_HEADS: int = only_for("STC", 4)
+    NUM_MIXES: int = only_for("STC", 4)  # mixes of filters from long to short
 
     def __post_init__(self) -> None:
         """Check ranges."""
@@ -126,6 +111,7 @@ class StcNetworkConfig:
         _require(self.NUM_LAYERS >= 0, "NETWORK.STC.NUM_LAYERS", self.NUM_LAYERS, ">= 0")
         divides = self.NUM_HEADS > 0 and self.WIDTH % self.NUM_HEADS == 0
         _require(divides, "NETWORK.STC.NUM_HEADS", self.NUM_HEADS, f"divisors of WIDTH {self.WIDTH}")
+        _require(2 <= self.NUM_MIXES <= 8, "NETWORK.STC.NUM_MIXES", self.NUM_MIXES, "2 to 8")
 
 
 @dataclass(frozen=True)
@@ -137,7 +123,6 @@ class NetworkConfig:
     DROPOUT: float = 0.1
     ESTIMATOR: str = only_for("triangulation", "huber")  # the last three smooth the window
     STC: StcNetworkConfig = StcNetworkConfig()
-    RESIDUAL: ResidualNetworkConfig = ResidualNetworkConfig()
     TRANSFORM_DIM: int = only_for("MHT", 4)  # size of the matrices that carry features between cameras
     DIM_JOINT: int = unused(2)
     USE_GT_TRANSFORM: bool = unused(False)
@@ -192,7 +177,7 @@ class TrainConfig:
     LEARNING_RATE: float = 0.001
     LR_DECAY: float = 0.99
     USE_INTER_LOSS: bool = True  # also train blind and intermediate predictions
-    # residual: the first weighs the prediction blind for the scored frame; MHT: hypotheses, unfused views.
+    # STC: the first weighs the prediction blind for the scored frame; MHT: hypotheses, unfused views.
     INTER_LOSS_WEIGHT: tuple[float, ...] = (0.1, 0.4)
     CONSIS_LOSS_WEIGHT: float = only_for("MHT", 0.01)  # unsupervised: agreement of view subsets
     SEED: int = 0

@@ -151,8 +151,8 @@ def estimate_frames(uv: Tensor, weights: Tensor, rig: Rig) -> tuple[Tensor, Tens
         rig: The cameras.
 
     Returns:
-        xyz (N, K, 3) [m], NaN with fewer than two views; info (N, K, 3, 3) [1/m^2], 0 there; robust
-        weights (N, V, K).
+        xyz (N, K, 3) [m], such that averages weighted by info have no bias, NaN with fewer than two
+        views; info (N, K, 3, 3) [1/m^2], 0 there; robust weights (N, V, K).
     """
     N, V, K, _ = uv.shape
     points = uv.transpose(1, 2).reshape(N * K, V, 2).double()
@@ -168,7 +168,7 @@ def estimate_frames(uv: Tensor, weights: Tensor, rig: Rig) -> tuple[Tensor, Tens
         # Two views cannot tell which one errs, so the Huber weight is meaningless for them.
         r = w_part * torch.where((geometry.count_views(w_part) > 2)[:, None], irls, 1.0)
         i = geometry.information(x, r, *cameras, rig.sigma_px)
-        xyz.append(x)
+        xyz.append(x - geometry.averaging_bias(x, r, *cameras, rig.sigma_px))
         robust.append(r)
         info.append(torch.where((geometry.count_views(w_part) >= 2)[:, None, None], i, 0.0))
     return (

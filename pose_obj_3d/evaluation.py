@@ -100,7 +100,7 @@ def reference_predictions(tracks: Tracks, rig: Rig, protocol: Protocol) -> dict[
     return {
         DLT: single_frame(estimators.dlt, tracks, rig),
         "maximum likelihood": single_frame(estimators.maximum_likelihood, tracks, rig),
-        "robust (Huber)": Estimate(tracks.xyz, _inverse(tracks.info)),
+        "robust (Huber)": single_frame(estimators.huber, tracks, rig),
         "pairwise consensus": single_frame(estimators.consensus, tracks, rig),
         f"{frames}-frame weighted mean": _filled(smoothers.window_mean(tracks, frames), tracks),
         f"Savitzky-Golay ({frames} frames, degree 2)": _filled(smoothers.savitzky_golay(tracks, frames), tracks),

@@ -197,6 +197,52 @@ def information(
     return info
 
 
+def averaging_bias(
+    xyz_world: Tensor, weights: Tensor, intrinsics: Tensor, extrinsics: Tensor, sigma_px: float
+) -> Tensor:
+    """Compute what to subtract from triangulated points before averaging them by their information.
+
+    A point triangulated nearer to the cameras than it is also claims more information, so the weighted
+    mean of many frames of a still point does not converge to it. To second order in the noise, with the
+    Jacobian row J and the Hessian H of each coordinate, W = weight / sigma^2 and C = (sum W J^T J)^-1,
+    the moment I x of a maximum likelihood estimate is off by E[(dI) e] + I b, with e its error and
+    b = -C sum W J tr(H C) / 2 its bias (Box 1971):
+
+        sum W (H C J^T + J^T tr(H C) / 2)
+
+    Args:
+        xyz_world: (*, 3) triangulated [m].
+        weights: (*, V), 0 = unused, 1 = noise of sigma_px.
+        intrinsics: (V, 3, 3) [px].
+        extrinsics: (V, 3, 4) world to camera [m].
+        sigma_px: Noise per coordinate [px].
+
+    Returns:
+        (*, 3) [m]: C times that; 0 with fewer than two views.
+    """
+    R, t = extrinsics[:, :, :3], extrinsics[:, :, 3]
+    camera = torch.einsum("vij,...j->...vi", R, xyz_world) + t  # (*, V, 3)
+    x, y, z = camera.unbind(-1)
+    focal = torch.stack([intrinsics[:, 0, 0], intrinsics[:, 1, 1]], -1)  # (V, 2)
+    _, J = projection_jacobian(xyz_world, intrinsics, extrinsics)  # (*, V, 2, 3)
+    H_camera = torch.zeros(*x.shape, 2, 3, 3, dtype=xyz_world.dtype, device=xyz_world.device)
+    for row, a in enumerate((x, y)):
+        across = -focal[:, row] / z.square()
+        H_camera[..., row, row, 2] = H_camera[..., row, 2, row] = across
+        H_camera[..., row, 2, 2] = -2 * across * a / z
+    H = torch.einsum("via,...vrij,vjb->...vrab", R, H_camera, R)
+    W = weights / sigma_px**2
+    info = torch.einsum("...vri,...vrj->...ij", J * W[..., None, None], J)
+    few = (count_views(weights) < 2)[..., None, None]
+    eye = torch.eye(3, dtype=info.dtype, device=info.device)
+    C = invert_3x3(torch.where(few, eye, info))
+    HC = H @ C[..., None, None, :, :]
+    trace = HC.diagonal(dim1=-2, dim2=-1).sum(-1)  # (*, V, 2)
+    moment = (HC @ J.unsqueeze(-1)).squeeze(-1) + J * trace.unsqueeze(-1) / 2
+    bias = (C @ (moment * W[..., None, None]).sum((-3, -2)).unsqueeze(-1)).squeeze(-1)
+    return torch.where(few.squeeze(-1), 0.0, bias)
+
+
 def weighted_mean(xyz_world: Tensor, info: Tensor) -> tuple[Tensor, Tensor]:
     """Average frames by their information matrices: the optimum for a point that does not move.
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from pose_obj_3d.estimators import Estimate
 from pose_obj_3d.exceptions import ConfigError, DataError
+from pose_obj_3d.filters import Smoothers
 from pose_obj_3d.sequences import innovation_nll, local_polynomial, smooth
 from pose_obj_3d.windows import Tracks
 
@@ -96,6 +97,39 @@ def rts(
         at = rows[is_there], keypoints.expand_as(rows)[is_there]
         xyz[at], covariance[at] = part.xyz[is_there], part.covariance[is_there]
     return Estimate(xyz, covariance)
+
+
+def filter_bank(tracks: Tracks, smoothers: Smoothers) -> tuple[Tensor, Tensor]:
+    """Smooth whole examples by each of some smoothers; computed once for the tracks.
+
+    Args:
+        tracks: The data.
+        smoothers: H pairs of a motion and its tracking index.
+
+    Returns:
+        Full and blind (without the frame's own measurement), each (N, H, K, 3) [m]; where an example has
+        no (other) measurement the tracks' own positions stand.
+    """
+    name = f"bank {smoothers}"
+    if name not in tracks.cache:
+        unit = measurement_noise(tracks)
+        kinds = [
+            torch.stack([rts(tracks, m, i * unit, 1.0, blind).filled(tracks.xyz).float() for m, i in smoothers], 1)
+            for blind in (False, True)
+        ]
+        tracks.cache[name] = (kinds[0], kinds[1])
+    found: tuple[Tensor, Tensor] = tracks.cache[name]
+    return found
+
+
+def measurement_noise(tracks: Tracks) -> float:
+    """Return the typical standard deviation [m] of a frame's position, by its median information.
+
+    It is rounded to quarter octaves, so that no single measurement has a say in it.
+    """
+    trace = tracks.info.diagonal(dim1=-2, dim2=-1).sum(-1)
+    typical = float(trace[trace > 0].median())
+    return float(2 ** (round(4 * math.log2(math.sqrt(3 / typical))) / 4))
 
 
 def fit_process_noise(

@@ -21,7 +21,7 @@ from pose_obj_3d import checkpoints, geometry, losses
 from pose_obj_3d.config import Config, to_dict
 from pose_obj_3d.exceptions import TrainingError
 from pose_obj_3d.logs import RunLog
-from pose_obj_3d.models.blocks import Prediction
+from pose_obj_3d.models.blocks import Model, Prediction
 from pose_obj_3d.windows import Rig, Tracks, Windows, gather_for, mask_views, take
 
 logger = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ class Run:
 
     config: Config
     unsupervised: bool
-    model: nn.Module
+    model: Model
     train: Tracks
     val: Tracks
     rig: Rig
@@ -342,3 +342,15 @@ def fit(run: Run, log: RunLog) -> None:
                 run.epoch, epochs, scalars["train/loss"], run.criterion, value, run.best, run.best_epoch,
                 scalars["time/windows_per_s"],
             )  # fmt: skip
+
+
+def calibrate_best(run: Run) -> None:
+    """Take the best epoch's weights and fit their claims of certainty to the validation measurements.
+
+    Training examples would claim too much: their noise is known to the weights. No truth is read.
+    """
+    path = run.checkpoint_dir / checkpoints.BEST
+    state = checkpoints.load(path)
+    run.model.load_state_dict(state["model"])
+    run.model.calibrate(run.val, run.rig32, run.config.TEST.BATCH_SIZE)
+    checkpoints.save(path, {**state, "model": run.model.state_dict()})

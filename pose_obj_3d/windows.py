@@ -1,7 +1,7 @@
 """The tensors that data, models and training share: cameras, tracks, windows. Owns the window rule."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -40,8 +40,8 @@ class Tracks:
         uv: (N, V, K, 2) detected [px].
         weights: (N, V, K) 1 = usable, 0 = not.
         robust: (N, V, K) weights times the Huber weight of the frame's own triangulation.
-        xyz: (N, K, 3) robust triangulation of the single frame [m]; filled in from other frames where
-            fewer than two views are usable.
+        xyz: (N, K, 3) robust triangulation of the single frame, less its `geometry.averaging_bias` [m];
+            filled in from other frames where fewer than two views are usable.
         info: (N, K, 3, 3) its information [1/m^2]; 0 where filled in.
         truth: (N, K, 3) true position [m], or None when no 3D may be used.
         precision: (N, V, K) true precision of the detections in units of 1 / rig.sigma_px^2, as the
@@ -50,6 +50,7 @@ class Tracks:
         first: (N,) first frame of the example.
         last: (N,) last frame of the example.
         source: (N, 3) task, example, frame.
+        cache: What was computed once from the above, by name.
     """
 
     uv: Tensor
@@ -63,6 +64,7 @@ class Tracks:
     first: Tensor
     last: Tensor
     source: Tensor
+    cache: dict[str, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     def __len__(self) -> int:
         """Return the number of frames, each the centre of one window."""
@@ -83,7 +85,7 @@ class Tracks:
 
     def to(self, device: torch.device) -> "Tracks":
         """Return the tracks on a device."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.init}
         moved: dict[str, Any] = {k: None if v is None else v.to(device) for k, v in values.items()}
         return Tracks(**moved)
 
@@ -104,6 +106,19 @@ class Bins:
 
 
 @dataclass(frozen=True)
+class Bank:
+    """What H smoothers of whole examples say about each centre frame.
+
+    Attributes:
+        full: (B, H, K, 3) from all frames [m].
+        blind: (B, H, K, 3) from all frames but the centre [m].
+    """
+
+    full: Tensor
+    blind: Tensor
+
+
+@dataclass(frozen=True)
 class Windows:
     """B windows of T frames; the centre frame is predicted. Units and meaning as in `Tracks`.
 
@@ -116,7 +131,8 @@ class Windows:
         is_distinct: (B, T) False for frames that only repeat the edge of the example.
         keypoint: (B, K).
         truth: (B, K, 3) of the centre frame, or None.
-        bins: What lies around the centre, for models that ask for it by `bin_ranges`.
+        bins: What lies around the centre, for models that ask for it.
+        bank: What smoothers of the whole example say, for models that ask for it.
     """
 
     uv: Tensor
@@ -128,6 +144,7 @@ class Windows:
     keypoint: Tensor
     truth: Tensor | None
     bins: Bins | None = None
+    bank: Bank | None = None
 
     @property
     def centre(self) -> int:
@@ -152,11 +169,7 @@ def mask_views(windows: Windows, keep: Tensor) -> Windows:
 
 
 def gather_windows(
-    tracks: Tracks,
-    centres: Tensor,
-    num_frames: int,
-    used_frames: int | None = None,
-    bin_ranges: Sequence[tuple[int, int]] = (),
+    tracks: Tracks, centres: Tensor, num_frames: int, used_frames: int | None = None
 ) -> Windows:
     """Cut windows by index: frames outside the example repeat its edge.
 
@@ -165,7 +178,6 @@ def gather_windows(
         centres: (B,) int64 numbers of the centre frames.
         num_frames: T, odd.
         used_frames: Odd; frames further from the centre count as not there (default: all are used).
-        bin_ranges: (first, last) offsets of the stretches that `Windows.bins` averages; none by default.
     """
     pad = (num_frames - 1) // 2
     offsets = torch.arange(-pad, pad + 1, device=centres.device)
@@ -183,16 +195,16 @@ def gather_windows(
         is_distinct=is_distinct,
         keypoint=tracks.keypoint[centres],
         truth=None if tracks.truth is None else tracks.truth[centres],
-        bins=gather_bins(tracks, centres, bin_ranges, used_frames) if bin_ranges else None,
     )
 
 
 def gather_for(
     model: nn.Module, tracks: Tracks, centres: Tensor, num_frames: int, used_frames: int | None = None
 ) -> Windows:
-    """Cut windows with the bins that a model asks for by its `bin_ranges`, if any; else as `gather_windows`."""
-    ranges: Sequence[tuple[int, int]] = getattr(model, "bin_ranges", ())
-    return gather_windows(tracks, centres, num_frames, used_frames, ranges)
+    """Cut windows with all that a model asks for by its method `gather`, if any; else as `gather_windows`."""
+    gather = getattr(model, "gather", gather_windows)
+    windows: Windows = gather(tracks, centres, num_frames, used_frames)
+    return windows
 
 
 def gather_bins(

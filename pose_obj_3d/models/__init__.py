@@ -6,20 +6,9 @@ from pose_obj_3d.config import NetworkConfig
 from pose_obj_3d.exceptions import ConfigError
 from pose_obj_3d.models.blocks import Model
 from pose_obj_3d.models.mht import MHT, MHTConfig
-from pose_obj_3d.models.residual import Residual, ResidualConfig
 from pose_obj_3d.models.stc import Stc, StcConfig
 from pose_obj_3d.models.triangulation import Triangulation
 from pose_obj_3d.windows import Rig
-
-
-def _residual(network: NetworkConfig, num_keypoints: int, rig: Rig) -> Model:
-    size = network.RESIDUAL
-    return Residual(
-        ResidualConfig(
-            num_keypoints=num_keypoints, num_frames=network.TEMPORAL_LENGTH, width=size.WIDTH,
-            num_layers=size.NUM_LAYERS, num_heads=size.NUM_HEADS, dropout=network.DROPOUT,
-        )
-    )
 
 
 def _stc(network: NetworkConfig, num_keypoints: int, rig: Rig) -> Model:
@@ -27,7 +16,8 @@ def _stc(network: NetworkConfig, num_keypoints: int, rig: Rig) -> Model:
     return Stc(
         StcConfig(
             num_keypoints=num_keypoints, num_frames=network.TEMPORAL_LENGTH, context=size.CONTEXT, width=size.WIDTH,
-            num_layers=size.NUM_LAYERS, num_heads=size.NUM_HEADS, dropout=network.DROPOUT,
+            num_layers=size.NUM_LAYERS, num_heads=size.NUM_HEADS, num_mixes=size.NUM_MIXES,
+            dropout=network.DROPOUT,
         )
     )
 
@@ -53,7 +43,6 @@ def _mht(network: NetworkConfig, num_keypoints: int, rig: Rig) -> Model:
 MODELS: dict[str, Callable[[NetworkConfig, int, Rig], Model]] = {
     "MHT": _mht,
     "STC": _stc,
-    "residual": _residual,
     "triangulation": _triangulation,
 }
 

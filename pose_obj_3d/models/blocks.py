@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from pose_obj_3d import geometry
-from pose_obj_3d.windows import Rig
+from pose_obj_3d.windows import Rig, Tracks, Windows, gather_windows
 
 FUSION_GATE = 3.0  # innovation, in its own standard deviations, beyond which a view loses weight
 
@@ -36,6 +36,15 @@ class Model(nn.Module):
 
     def set_normalisation(self, xyz: Tensor) -> None:
         """Fit the model's scale of positions, if it has one, to triangulated (not true) points (n, 3) [m]."""
+
+    def gather(
+        self, tracks: Tracks, centres: Tensor, num_frames: int, used_frames: int | None = None
+    ) -> Windows:
+        """Cut the windows around some frames; arguments as in `gather_windows`."""
+        return gather_windows(tracks, centres, num_frames, used_frames)
+
+    def calibrate(self, tracks: Tracks, rig: Rig, batch_size: int) -> None:
+        """Fit the model's claims of certainty, if it makes any, to measurements (never to truth)."""
 
 
 class Normalised(Model):

@@ -1,35 +1,46 @@
 """Spatio-temporal consensus: what a keypoint's other frames, and the other keypoints, say about it.
 
 MODELS.md has the equations. Every frame is triangulated robustly, with its covariance, by the data set.
-Stretches of frames around the centre ("bins") are averaged by their information. A network that sees
-only quantities that no rotation or translation of the world changes says how to combine them: a bank of
-local polynomial fits, and a mean of all bins that agree with each other. Then the other keypoints of
-the centre frame correct the result by what the same prediction missed of them. So far the keypoint's
-own measurement in the centre frame has not been used: this *blind* prediction can be scored against it
+Linear filters of the frames around the centre, from long to short, and a mean of all stretches of frames
+that agree ("bins") are there for every keypoint. A network that sees only quantities that no rotation or
+translation of the world changes says how to mix them. A long mix has little noise but lags behind a
+motion; how far, the shorter mixes of the other keypoints on the same body tell. So far the keypoint's own
+measurement in the centre frame has not been used: this *blind* prediction can be scored against it
 without a 3D label. The last step fuses the two.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
-from pose_obj_3d import geometry
+from pose_obj_3d import filters, geometry
 from pose_obj_3d.exceptions import ConfigError
 from pose_obj_3d.models.blocks import KeypointAttention, Model, Prediction, fuse
-from pose_obj_3d.models.residual import SMOOTHERS, smoother_table
-from pose_obj_3d.windows import Bins, Rig, Windows
+from pose_obj_3d.models.calibration import fit_scales, scales, whitened
+from pose_obj_3d.models.rigid import rigid_displacement
+from pose_obj_3d.models.stc_context import Context, feature_count
+from pose_obj_3d.smoothers import filter_bank
+from pose_obj_3d.windows import Bank, Rig, Tracks, Windows, gather_bins, gather_windows
 
 CONTEXTS = ("window", "track")
 FAR_EDGES = (4, 6, 9, 13, 19, 28, 41, 61)  # first offsets of the bins beyond the window, in track context
 WHOLE = 1_000_000  # [frames] beyond every example
+POLYNOMIALS = {
+    "window": (filters.CENTRE, *filters.SYMMETRIC, *filters.ONE_SIDED),
+    "track": (filters.CENTRE, *filters.ONE_SIDED),
+}
+SMOOTHERS: dict[str, filters.Smoothers] = {"window": (), "track": filters.SMOOTHERS}
+NOISE_OF_MIXES = (0.35, 0.6, 0.75, 0.9)  # before training, from long to short, in deviations of a frame
 _GATE_START, _GATE_SLOPE = 4.0, 1.5  # a bin's gate before training: open, shut where it disagrees
-_MAX_DISAGREEMENT = 1e3
-_CORRECTION_GATE = 9.0  # squared innovation, per coordinate in variances, at which trust has halved
+_LAG_GATE = 9.0  # squared lag, per coordinate in variances, at which trust in a keypoint has halved
 _NO_INFO = 1.0  # [1/m^2] of a keypoint that was measured nowhere: know nothing
-_OUTPUTS = 4  # log scales of the covariance's parts
+_LAG_STARTS = (3.5, 2.0, 3.0)  # minus log of the lag's deviation: unit, acceleration, velocity
+_LAG_OUTPUTS = 5  # those three, trust in the others, log of the turn
+_TURN_INFO = 1e4  # [1/rad^2] before training
+_SUMMARY = 3  # numbers about the covariance that the calibration sees
 
 
 @dataclass(frozen=True)
@@ -39,10 +50,12 @@ class StcConfig:
     Attributes:
         num_keypoints: Number of different keypoints in the data.
         num_frames: Window length T, odd; its frames are bins of their own.
-        context: `window`: nothing else; `track`: the rest of the example in bins of growing length.
+        context: `window`: nothing else; `track`: the rest of the example too, by bins of growing length and
+            by smoothers.
         width: Channels of a keypoint's token.
         num_layers: Attention layers across keypoints.
         num_heads: Attention heads.
+        num_mixes: Mixes of filters from long to short; each but the first corrects the one before.
         dropout: Rate inside the layers.
     """
 
@@ -52,6 +65,7 @@ class StcConfig:
     width: int = 64
     num_layers: int = 2
     num_heads: int = 4
+    num_mixes: int = 4
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
@@ -74,183 +88,218 @@ class StcConfig:
 class Stc(Model):
     """(B, T, V, K, 2) tracks -> (B, K, 3) keypoints with covariance, blind prediction included."""
 
-    smoothers: Tensor
+    tables: Tensor
+    noise: Tensor
     bits: Tensor
-    upper: Tensor
+    calibration: Tensor
 
     def __init__(self, config: StcConfig) -> None:
         super().__init__()
         self.config = config
         self.bin_ranges = config.bin_ranges()
-        T, R, width = config.num_frames, len(self.bin_ranges), config.width
-        pairs = torch.triu_indices(T - 1, T - 1)
+        self.smoothers, polynomials = SMOOTHERS[config.context], POLYNOMIALS[config.context]
+        T, R, width, M = config.num_frames, len(self.bin_ranges), config.width, config.num_mixes
         self.near = slice(R // 2 - T // 2, R // 2 + T // 2)  # bins of single frames
-        self.register_buffer("smoothers", smoother_table(T))  # (2^T, H, T)
-        self.register_buffer("bits", 2 ** torch.cat([torch.arange(T // 2), torch.arange(T // 2 + 1, T)]), persistent=False)
-        self.register_buffer("upper", pairs, persistent=False)
+        self.num_filters = H = len(polynomials) + len(self.smoothers)
+        tables = [filters.polynomial_table(polynomials, T, blind) for blind in (False, True)]
+        self.register_buffer("tables", torch.stack(tables), persistent=False)  # (2, 2^T, H', T)
+        kernels = [
+            torch.cat([filters.polynomial_kernels(polynomials, T, blind), filters.smoother_kernels(self.smoothers, blind)])
+            for blind in (False, True)
+        ]
+        self.register_buffer("noise", torch.stack([k @ k.T for k in kernels]).float(), persistent=False)  # (2, H, H)
+        self.register_buffer("bits", 2 ** torch.arange(T), persistent=False)
         self.identity = nn.Embedding(config.num_keypoints + 1, width)
-        self.embed = nn.Linear(pairs.shape[1] + 4 * R + 1, width)
+        self.embed = nn.Linear(feature_count(T - 1, R, H), width)
         self.mlp = nn.Sequential(nn.GELU(), nn.Linear(width, width), nn.GELU(), nn.Linear(width, width))
         layers = [KeypointAttention(width, config.num_heads, config.dropout) for _ in range(config.num_layers)]
         self.layers = nn.ModuleList(layers)
         self.norm = nn.LayerNorm(width)
-        self.head = nn.Linear(width, len(SMOOTHERS) + 1 + R + _OUTPUTS)
-        self.query = nn.Linear(width, width)
-        self.key = nn.Linear(width + 4, width)
-        self.heads = nn.Parameter(torch.zeros(config.num_heads))
-        self.rescale = nn.Sequential(nn.Linear(width + 3, width), nn.GELU(), nn.Linear(width, 1))
-        for layer in (self.head, self.rescale[-1]):
+        self.mixes = nn.Linear(width, M * (H + 1))
+        self.gates = nn.Linear(width, R)
+        self.lags = nn.Linear(width, (M - 1) * _LAG_OUTPUTS)
+        self.query = nn.Linear(width, (M - 1) * width // 2)
+        self.key = nn.Linear(width, (M - 1) * width // 2)
+        self.pair = nn.Sequential(nn.Linear(6, width // 2), nn.GELU(), nn.Linear(width // 2, M - 1))
+        self.register_buffer("calibration", torch.zeros(2, width + 1 + _SUMMARY, dtype=torch.float64))
+        for layer in (self.mixes, self.gates, self.lags, self.pair[-1]):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
+        with torch.no_grad():
+            self.mixes.bias.copy_(self._mixes_before_training(kernels[0]).flatten())
+
+    def _mixes_before_training(self, kernels: Tensor) -> Tensor:
+        """Return logits (M, H + 1): filters with the noise that each mix wants, one-sided ones less."""
+        noise = kernels.square().sum(-1).sqrt()
+        centre = kernels.shape[1] // 2
+        is_one_sided = (kernels[:, :centre].abs().sum(-1) < 1e-6) != (kernels[:, centre + 1 :].abs().sum(-1) < 1e-6)
+        wanted = torch.linspace(0, len(NOISE_OF_MIXES) - 1, self.config.num_mixes).round().long()
+        targets = torch.tensor(NOISE_OF_MIXES, dtype=noise.dtype)[wanted]
+        logits = -3 * (noise.log() - targets.log()[:, None]).abs() - 2.0 * is_one_sided
+        of_mean = torch.full_like(targets, -4.0).index_fill(0, torch.tensor([0]), 0.0)
+        return torch.cat([logits, of_mean[:, None]], 1).float()
+
+    def gather(
+        self, tracks: Tracks, centres: Tensor, num_frames: int, used_frames: int | None = None
+    ) -> Windows:
+        """Cut windows with their bins and, in track context, the smoothers of the whole example."""
+        windows = gather_windows(tracks, centres, num_frames, used_frames)
+        bank = None
+        if self.smoothers:
+            if used_frames is not None:
+                raise ConfigError("NETWORK.STC.CONTEXT track uses whole examples: leave out TEST.NUM_FRAMES and --eval_n_frames")
+            full, blind = filter_bank(tracks, self.smoothers)
+            bank = Bank(full[centres], blind[centres])
+        return replace(windows, bins=gather_bins(tracks, centres, self.bin_ranges, used_frames), bank=bank)
 
     def forward(self, windows: Windows, rig: Rig) -> Prediction:
         """Lift the centre frame of each window.
 
         Args:
-            windows: B windows with bins of `bin_ranges`; measurements of weight 0 do not influence the result.
+            windows: B windows from `gather`; measurements of weight 0 do not influence the result.
             rig: The cameras, float32.
 
         Returns:
             xyz (B, K, 3) [m] with its information, and the blind prediction with its own.
         """
-        assert windows.bins is not None
-        c = windows.centre
-        is_real = windows.keypoint >= 0
-        context = _Context(windows.bins, windows.xyz[:, c], self.near)
-        token = self._tokens(context, windows.keypoint, is_real)
-        blind, cov = self._combine(context, token)
-        blind, cov = self._correct(blind, cov, token, windows.xyz[:, c], windows.info[:, c], is_real)
-        nothing = ~context.is_used.any(-1)[..., None]
+        x = Context(windows, self.near)
+        blind, cov, token = self._predict(windows, x)
+        cov = self._calibrated(cov, token, x)
         eye = torch.eye(3, device=cov.device)
-        info = torch.where(nothing[..., None], _NO_INFO * eye, geometry.invert_3x3(cov))
+        inverse = geometry.invert_3x3(cov.double()).float()  # float32 fails where a keypoint is fast
+        info = torch.where(x.is_used.any(-1)[..., None, None], inverse, _NO_INFO * eye)
+        c = windows.centre
         xyz, fused_info = fuse(blind, info, windows.uv[:, c], windows.robust[:, c], rig)
         return Prediction(xyz, blind, info, fused_info)
 
-    def _tokens(self, x: "_Context", keypoint: Tensor, is_real: Tensor) -> Tensor:
+    def _calibrated(self, cov: Tensor, token: Tensor, x: Context) -> Tensor:
+        """Scale the covariance (B, K, 3, 3), and make it rounder, as `calibrate` has found."""
+        factor, share = (y.float()[..., None, None] for y in scales(_summary(token, cov), self.calibration))
+        size = (cov * x.unit).sum((-1, -2))[..., None, None] / 3
+        return factor * (cov + share * (size * geometry.invert_3x3(x.unit) - cov))
+
+    def _predict(self, windows: Windows, x: Context) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the blind prediction (B, K, 3) [m], covariance (B, K, 3, 3) [m^2] and tokens (B, K, D)."""
+        is_real = windows.keypoint >= 0
+        full, blind = self._filters(windows, x)
+        token = self._tokens(x, blind, windows.keypoint, is_real)
+        mean, full_mean, spread = self._means(windows, x, token, full[:, :, 0])
+        full, blind = (torch.cat([bank, m.unsqueeze(2)], 2) for bank, m in ((full, full_mean), (blind, mean)))
+        mixes = self.mixes(token).unflatten(-1, (self.config.num_mixes, -1)).softmax(-1)  # (B, K, M, H + 1)
+        unit = geometry.invert_3x3(x.unit)
+        first = mixes[:, :, 0]
+        noise = torch.einsum("bkg,gh,bkh->bk", first[..., :-1], self.noise[1], first[..., :-1])
+        # A minimum variance mean has its own variance as covariance with any other unbiased mean.
+        rest = 1 - first[..., -1]
+        cov = unit * noise[..., None, None] + spread * (1 - rest.square())[..., None, None]
+        xyz = x.reference + torch.einsum("bkh,bkhi->bki", first, blind)
+        for shift, spread in self._lags(windows, x, token, mixes, full, blind, unit):
+            xyz, cov = xyz + shift, cov + spread
+        return xyz, cov, token
+
+    def _filters(self, windows: Windows, x: Context) -> tuple[Tensor, Tensor]:
+        """Return the full and the blind filters from the reference: (B, K, H, 3) [m]; the first is the frame itself."""
+        has_info = windows.info.diagonal(dim1=-2, dim2=-1).sum(-1) > 0  # (B, T, K)
+        is_used = (has_info & windows.is_distinct[..., None]).transpose(1, 2)
+        offset = torch.where(is_used[..., None], windows.xyz.transpose(1, 2) - x.reference.unsqueeze(2), 0.0)
+        is_other = torch.arange(self.config.num_frames, device=offset.device) != windows.centre
+        found = []
+        for kind, used in enumerate((is_used, is_used & is_other)):
+            bank = self.tables[kind][(used * self.bits).sum(-1)] @ offset  # (B, K, H', 3)
+            if windows.bank is not None:
+                whole = (windows.bank.full, windows.bank.blind)[kind].transpose(1, 2)
+                bank = torch.cat([bank, whole - x.reference.unsqueeze(2)], 2)
+            found.append(bank)
+        return found[0], found[1]
+
+    def _tokens(self, x: Context, blind: Tensor, keypoint: Tensor, is_real: Tensor) -> Tensor:
         """Describe each keypoint by invariants and let the keypoints of a frame exchange them: (B, K, D)."""
-        near = x.offset[:, :, self.near]
-        gram = torch.einsum("bkri,bkij,bksj->bkrs", near, x.unit, near)[:, :, self.upper[0], self.upper[1]]
-        own = torch.einsum("bkri,bkrij,bkrj->bkr", x.offset, x.info, x.offset)
-        along = [torch.einsum("bkri,bkij,bkj->bkr", x.offset, x.unit, v) for v in (x.velocity, x.acceleration)]
-        scale = x.unit.diagonal(dim1=-2, dim2=-1).mean(-1, keepdim=True).log() / 2 - 6.0  # about 0 at 2 mm
-        squares = torch.cat([gram, own, *along], -1)
-        features = torch.cat([torch.asinh(squares / 2), x.is_used.float(), scale], -1)
-        token: Tensor = self.embed(features) + self.identity(keypoint + 1)
+        token: Tensor = self.embed(x.features(blind)) + self.identity(keypoint + 1)
         token = token + self.mlp(token)
         for layer in self.layers:
             token = layer(token, is_real)
         normed: Tensor = self.norm(token)
         return normed
 
-    def _combine(self, x: "_Context", token: Tensor) -> tuple[Tensor, Tensor]:
-        """Predict from the bins: (B, K, 3) [m] and covariance (B, K, 3, 3) [m^2]."""
-        R, H = len(self.bin_ranges), len(SMOOTHERS)
-        choice, gate, scales = torch.split(self.head(token), [H + 1, R, _OUTPUTS], -1)
-        share = choice.softmax(-1)
-        pattern = (x.is_used[..., self.near] * self.bits).sum(-1)
-        T = self.config.num_frames
-        bank = self.smoothers[pattern][..., [t for t in range(T) if t != T // 2]]  # (B, K, H, T - 1)
-        coefficients = torch.einsum("bkh,bkhr->bkr", share[..., :H], bank)
-        local = torch.einsum("bkr,bkri->bki", coefficients, x.offset[:, :, self.near])
-        trust = torch.sigmoid(gate + _GATE_START - _GATE_SLOPE * x.disagreement()) * x.is_used
+    def _means(self, windows: Windows, x: Context, token: Tensor, own: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Average the bins that agree: without the centre frame, with it (B, K, 3) [m], covariance of the former."""
+        trust = torch.sigmoid(self.gates(token) + _GATE_START - _GATE_SLOPE * x.disagreement()) * x.is_used
         weighted = trust[..., None, None] * x.info
-        spread = geometry.invert_3x3(weighted.sum(2) + torch.eye(3, device=token.device))
+        total = weighted.sum(2) + torch.eye(3, device=token.device)
         moment = torch.einsum("bkrij,bkrj->bki", weighted, x.offset)
-        mean = (spread @ moment.unsqueeze(-1)).squeeze(-1)
-        unit = geometry.invert_3x3(x.unit)
-        cov = coefficients.square().sum(-1)[..., None, None] * unit + share[..., H:, None] * spread
-        cov = cov * scales[..., :1, None].clamp(-3, 6).exp()
-        cov = cov + unit * (2 * (scales[..., 1:2, None] - 4.0)).clamp(-12, 8).exp()
-        for i, (v, start) in enumerate(((x.velocity, 3.0), (x.acceleration, 4.0))):
-            outer = v.unsqueeze(-1) * v.unsqueeze(-2)
-            cov = cov + outer * (2 * (scales[..., 2 + i, None, None] - start)).clamp(-10, 4).exp()
-        return x.reference + local + share[..., H:] * mean, cov
+        spread = geometry.invert_3x3(total)
+        info = windows.info[:, windows.centre]
+        full = geometry.invert_3x3(total + info) @ (moment.unsqueeze(-1) + info @ own.unsqueeze(-1))
+        return (spread @ moment.unsqueeze(-1)).squeeze(-1), full.squeeze(-1), spread
 
-    def _correct(
-        self, blind: Tensor, cov: Tensor, token: Tensor, measured: Tensor, info: Tensor, is_real: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Move each keypoint by what the prediction missed of the others in the centre frame.
+    def _lags(
+        self, windows: Windows, x: Context, token: Tensor, mixes: Tensor, full: Tensor, blind: Tensor, unit: Tensor
+    ) -> list[tuple[Tensor, Tensor]]:
+        """Estimate how far each mix lags behind the next shorter one, from all keypoints that move alike.
 
         Args:
-            blind: (B, K, 3) prediction [m].
-            cov: (B, K, 3, 3) its covariance [m^2].
+            windows: The input.
+            x: Its bins.
             token: (B, K, D).
-            measured: (B, K, 3) triangulation of the centre frame [m].
-            info: (B, K, 3, 3) its information [1/m^2]; 0 without a measurement.
-            is_real: (B, K).
+            mixes: (B, K, M, H + 1).
+            full: (B, K, H + 1, 3) filters that have seen the centre frame: of the other keypoints [m].
+            blind: (B, K, H + 1, 3) those that have not: of the keypoint itself [m].
+            unit: (B, K, 3, 3) covariance of a single frame [m^2].
 
         Returns:
-            The corrected prediction and covariance. A keypoint's own measurement has no part in its own.
+            M - 1 displacements (B, K, 3) [m] with covariance (B, K, 3, 3) [m^2].
         """
-        B, K, D = token.shape
-        eye = torch.eye(3, device=cov.device)
-        is_measured = (info.diagonal(dim1=-2, dim2=-1).sum(-1) > 0) & is_real
-        noise = geometry.invert_3x3(info + eye)
-        innovation = torch.where(is_measured[..., None], measured - blind, 0.0)
-        square = (innovation.unsqueeze(-2) @ geometry.invert_3x3(cov + noise) @ innovation.unsqueeze(-1)).squeeze(-1) / 3
-        square = square.clamp(0, 1e4)  # (B, K, 1)
-        sizes = [_log_size(cov), _log_size(noise), square.log1p(), is_measured[..., None].float()]
-        facts = torch.cat(sizes, -1).clamp(-6, 6)
-        heads = len(self.heads)
-        q = self.query(token).reshape(B, K, heads, -1).transpose(1, 2)
-        k = self.key(torch.cat([token, facts], -1)).reshape(B, K, heads, -1).transpose(1, 2)
-        weight = 2 * torch.tanh(q @ k.transpose(-1, -2) / (2 * math.sqrt(D // heads)))  # (B, heads, K, K)
-        others = (1 - torch.eye(K, device=cov.device)) * is_measured[:, None]
-        weight = torch.einsum("h,bhkj->bkj", self.heads, weight) * others
-        blind = blind + weight @ (innovation / (1 + square / _CORRECTION_GATE))
-        used = [weight.abs().sum(-1, keepdim=True), weight.square().sum(-1, keepdim=True), facts[..., :1]]
-        factor = (2 * self.rescale(torch.cat([token, *used], -1))).clamp(-4, 4).exp()
-        return blind, cov * factor.unsqueeze(-1)
+        n, K = self.config.num_mixes - 1, token.shape[1]
+        itself = torch.eye(K, dtype=torch.bool, device=token.device)
+        own_info = windows.info[:, windows.centre]
+        is_measured = (own_info.diagonal(dim1=-2, dim2=-1).sum(-1) > 0) & (windows.keypoint >= 0)
+        counts = is_measured.unsqueeze(1) | (itself & x.is_used.any(-1).unsqueeze(1))
+        pairs = x.pair_features()
+        q, k = (layer(token).unflatten(-1, (n, -1)) for layer in (self.query, self.key))
+        alike = torch.einsum("bknd,bjnd->bkjn", q, k) / math.sqrt(q.shape[-1])
+        alike = torch.sigmoid(alike + self.pair(pairs) + 1 - pairs[..., :1] / 2) * counts.unsqueeze(-1)
+        found = []
+        for i, outputs in enumerate(self.lags(token).split(_LAG_OUTPUTS, -1)):
+            size, bend, pace, trust, turn = outputs.unbind(-1)
+            prior = unit * (2 * (size - _LAG_STARTS[0])).clamp(-10, 8).exp()[..., None, None]
+            for v, s, start in ((x.acceleration, bend, _LAG_STARTS[1]), (x.velocity, pace, _LAG_STARTS[2])):
+                prior = prior + _outer(v) * (2 * (s - start)).clamp(-12, 4).exp()[..., None, None]
+            change = mixes[:, :, i + 1] - mixes[:, :, i]
+            delta = torch.einsum("bkh,bjhi->bkji", change, full)
+            delta = torch.where(itself[..., None], torch.einsum("bkh,bkhi->bki", change, blind).unsqueeze(2), delta)
+            c = change[..., :-1]
+            noise = torch.einsum("bkg,gh,bkh->bk", c, self.noise[0], c) + 1e-2  # in variances of a frame
+            plausible = noise + 4 * (prior * x.unit).sum((-1, -2)) / 3
+            square = torch.einsum("bkji,bjil,bkjl->bkj", delta, x.unit, delta) / 3 / plausible.unsqueeze(-1)
+            weight = alike[..., i] / (1 + square / _LAG_GATE) * (trust.exp().clamp(0.05, 20) / noise).unsqueeze(-1)
+            turn_info = _TURN_INFO * (2 * turn).clamp(-8, 8).exp()
+            prior_info = geometry.invert_3x3(prior.double())
+            found.append(rigid_displacement(delta, x.unit, weight, x.reference, prior_info, turn_info))
+        return found
+
+    @torch.no_grad()
+    def calibrate(self, tracks: Tracks, rig: Rig, batch_size: int) -> None:
+        """Fit the scale of the blind covariance to how far the measurements are from the predictions."""
+        self.eval()
+        parts: list[tuple[Tensor, Tensor, Tensor]] = []
+        for centres in torch.split(torch.arange(len(tracks), device=tracks.uv.device), batch_size):
+            windows = self.gather(tracks, centres, self.config.num_frames)
+            x, c = Context(windows, self.near), windows.centre
+            xyz, cov, token = self._predict(windows, x)
+            info, difference = windows.info[:, c], windows.xyz[:, c] - xyz
+            scored = (info.diagonal(dim1=-2, dim2=-1).sum(-1) > 0) & (windows.keypoint >= 0) & x.is_used.any(-1)
+            parts.append((_summary(token, cov)[scored], *whitened(cov[scored], info[scored], difference[scored])))
+        features, variances, deviations = (torch.cat(x) for x in zip(*parts, strict=True))
+        with torch.enable_grad():
+            self.calibration.copy_(fit_scales(features, variances, deviations))
 
 
-class _Context:
-    """Bins of every keypoint about a reference point, with the vectors that span its motion.
-
-    Attributes:
-        info: (B, K, R, 3, 3) [1/m^2].
-        is_used: (B, K, R).
-        reference: (B, K, 3) [m].
-        offset: (B, K, R, 3) from the reference; 0 where unused [m].
-        unit: (B, K, 3, 3) information of a typical single frame [1/m^2].
-        velocity: (B, K, 3) half the difference of the mean after and before [m].
-        acceleration: (B, K, 3) outermost against innermost frames [m].
-    """
-
-    def __init__(self, bins: Bins, fallback: Tensor, near: slice) -> None:
-        xyz, self.info = bins.xyz.transpose(1, 2), bins.info.transpose(1, 2)
-        self.is_used = self.info.diagonal(dim1=-2, dim2=-1).sum(-1) > 0
-        eye = torch.eye(3, device=xyz.device)
-        self._near_count = self.is_used[..., near].sum(-1)
-        total = self.info.sum(2)
-        far = (geometry.invert_3x3(total + eye) @ (self.info @ xyz.unsqueeze(-1)).sum(2)).squeeze(-1)
-        close = (xyz[:, :, near] * self.is_used[..., near, None]).sum(2) / self._near_count.clamp_min(1)[..., None]
-        self.reference = torch.where((self._near_count > 0)[..., None], close, far)
-        self.reference = torch.where(self.is_used.any(-1, keepdim=True), self.reference, fallback)
-        self.offset = torch.where(self.is_used[..., None], xyz - self.reference.unsqueeze(2), 0.0)
-        frames = (bins.frames[:, None] * self.is_used).sum(-1).clamp_min(1)
-        unit = total / frames[..., None, None]
-        self.unit = unit + eye * (1e-3 * unit.diagonal(dim1=-2, dim2=-1).sum(-1)[..., None, None] + 1.0)
-        o = self.offset[:, :, near]
-        half = o.shape[2] // 2
-        self.velocity = (o[:, :, half:].mean(2) - o[:, :, :half].mean(2)) / 3
-        self.acceleration = o[:, :, 0] + o[:, :, -1] - o[:, :, half - 1] - o[:, :, half]
-
-    def disagreement(self) -> Tensor:
-        """Return (B, K, R): squared distance to the reference in variances, per coordinate.
-
-        What lies beyond a bin that disagrees is not trusted either: the keypoint has moved.
-        """
-        eye = torch.eye(3, device=self.unit.device)
-        near = geometry.invert_3x3(self.unit) / self._near_count.clamp_min(1)[..., None, None]
-        own = geometry.invert_3x3(self.info + eye * torch.where(self.is_used, 1e-2, 1.0)[..., None, None])
-        whitened = geometry.invert_3x3(own + near.unsqueeze(2)) @ self.offset.unsqueeze(-1)
-        square = (self.offset.unsqueeze(-2) @ whitened).squeeze(-1).squeeze(-1) / 3
-        square = square.clamp(0, _MAX_DISAGREEMENT) * self.is_used
-        half = square.shape[-1] // 2
-        before = square[..., :half].flip(-1).cummax(-1).values.flip(-1)
-        return torch.cat([before, square[..., half:].cummax(-1).values], -1)
+def _summary(token: Tensor, cov: Tensor) -> Tensor:
+    """Return (B, K, F): what the calibration may depend on; nothing from the centre frame's measurement."""
+    size = cov.diagonal(dim1=-2, dim2=-1).mean(-1, keepdim=True).detach().clamp_min(1e-12).log() / 2 + 7.0
+    constant = torch.ones_like(size)
+    return torch.cat([token.detach(), constant, size, size.square(), size.relu()], -1).double()
 
 
-def _log_size(cov: Tensor) -> Tensor:
-    """Return (*, 1): log of the typical standard deviation, about 0 at 2.5 mm."""
-    return cov.diagonal(dim1=-2, dim2=-1).mean(-1, keepdim=True).clamp_min(1e-12).log() / 2 + 6.0
+def _outer(v: Tensor) -> Tensor:
+    return v.unsqueeze(-1) * v.unsqueeze(-2)

@@ -17,7 +17,8 @@ from pose_obj_3d.windows import Rig, Windows
 RTS_Q_PER_FRAME = 0.0025  # [m/frame^2]: 1 m/s^2 at 20 frames a second
 DEGREES = {"mean": 0, "savitzky_golay": 2}
 SINGLE_FRAME: dict[str, Callable[..., Estimate]] = {
-    "dlt": estimators.dlt, "ml": estimators.maximum_likelihood, "consensus": estimators.consensus
+    "dlt": estimators.dlt, "ml": estimators.maximum_likelihood, "huber": estimators.huber,
+    "consensus": estimators.consensus,
 }  # fmt: skip
 
 
@@ -25,7 +26,7 @@ class Triangulation(Model):
     """(B, T, V, K, 2) tracks -> (B, K, 3) by geometry alone.
 
     Args:
-        estimator: One of `config.ESTIMATORS`. `huber`, the default, was done by the data set; `mean`,
+        estimator: One of `config.ESTIMATORS`. `mean`,
             `savitzky_golay` and `rts` (constant velocity) smooth the window's robust triangulations.
     """
 
@@ -36,8 +37,6 @@ class Triangulation(Model):
     def forward(self, windows: Windows, rig: Rig) -> Prediction:
         """Estimate the centre frame; without measurements it is the nearest triangulated neighbour."""
         centre = windows.xyz[:, windows.centre]
-        if self.estimator == "huber":
-            return Prediction(centre)
         if self.estimator in SINGLE_FRAME:
             uv, weights = (x[:, windows.centre].transpose(1, 2) for x in (windows.uv, windows.weights))
             found = SINGLE_FRAME[self.estimator](uv, weights, rig)

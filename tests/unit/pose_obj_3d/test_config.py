@@ -19,7 +19,7 @@ def load(tmp_path, text):
 
 @pytest.mark.parametrize(("text", "message"), [
     ("TRAIN: {NUM_EPOCHS: 3}", "c.yaml: TRAIN.NUM_EPOCHS is unknown; did you mean NUM_EPOCHES"),
-    ("NETWORK: {RESIDUAL: {WITH: 3}}", "NETWORK.RESIDUAL.WITH is unknown; did you mean WIDTH"),
+    ("NETWORK: {STC: {WITH: 3}}", "NETWORK.STC.WITH is unknown; did you mean WIDTH"),
     ("TRIAN: {}", "did you mean TRAIN"),
     ("TRAIN: {BATCH_SIZE: many}", "TRAIN.BATCH_SIZE must be int, found 'many'"),
     ("TRAIN: {BATCH_SIZE: true}", "must be int"),
@@ -32,7 +32,7 @@ def load(tmp_path, text):
     ("NETWORK: {T_FORMER: {NUM_LAYERS: 2}}", "NETWORK.T_FORMER.NUM_LAYERS is 2; allowed: >= 3"),
     ("NETWORK: {CONFIDENCE_METHOD: mod}", "CONFIDENCE_METHOD is 'mod'; allowed: modulate, concat, no"),
     ("NETWORK: {ESTIMATOR: hubber}", "NETWORK.ESTIMATOR is 'hubber'; did you mean huber"),
-    ("NETWORK: {TYPE: residul}", "did you mean residual"),
+    ("NETWORK: {TYPE: triangulate}", "did you mean triangulation"),
     ("OBJ_POSE_DATA: {SUBJECTS_TRAIN: [9]}", "T<task id>"),
     ("OBJ_POSE_DATA: {TRAIN_CAMERAS: [1]}", "two or more"),
     ("- 1", "mapping"),
@@ -59,12 +59,12 @@ def test_legacy_sections_and_unused_keys_are_named(tmp_path, caplog):
 
 def test_keys_of_another_model_are_named(tmp_path, caplog):
     caplog.set_level(logging.INFO)
-    sizes = "TRANSFORM_DIM: 4, RESIDUAL: {WIDTH: 32}, USE_GT_TRANSFORM: true"
+    sizes = "TRANSFORM_DIM: 4, STC: {WIDTH: 32}, USE_GT_TRANSFORM: true"
     load(tmp_path, f"NETWORK: {{TYPE: MHT, {sizes}}}\nTRAIN: {{CONSIS_LOSS_WEIGHT: 0.1}}")
-    assert caplog.text.strip().endswith("on NETWORK.TYPE MHT: NETWORK.RESIDUAL.WIDTH, NETWORK.USE_GT_TRANSFORM")
+    assert caplog.text.strip().endswith("on NETWORK.TYPE MHT: NETWORK.STC.WIDTH, NETWORK.USE_GT_TRANSFORM")
     caplog.clear()
-    load(tmp_path, f"NETWORK: {{TYPE: residual, {sizes}}}\nTRAIN: {{CONSIS_LOSS_WEIGHT: 0.1}}")
-    assert "residual: NETWORK.TRANSFORM_DIM, NETWORK.USE_GT_TRANSFORM, TRAIN.CONSIS_LOSS_WEIGHT" in caplog.text
+    load(tmp_path, f"NETWORK: {{TYPE: STC, {sizes}}}\nTRAIN: {{CONSIS_LOSS_WEIGHT: 0.1}}")
+    assert "STC: NETWORK.TRANSFORM_DIM, NETWORK.USE_GT_TRANSFORM, TRAIN.CONSIS_LOSS_WEIGHT" in caplog.text
 
 
 def test_resolved_config_loads_to_itself(tmp_path):

@@ -99,6 +99,28 @@ def test_weighted_mean_ignores_frames_without_information():
     torch.testing.assert_close(total, 4 * torch.eye(3).double())
 
 
+@pytest.mark.parametrize("views", [[0, 1], [0, 2]])
+def test_the_mean_of_a_still_point_has_no_bias(views):
+    """Two cameras side by side see depth badly: averaging as is misses the point by its noise's square."""
+    xyz = torch.tensor([0.3, 0.1, 0.9]).double()
+    K2, E2, n = K[views], E[views], 40000
+    uv, _ = geometry.project(xyz, K2, E2)
+    noise = torch.randn(n, len(views), 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    uv, weights = uv + SIGMA * noise, torch.ones(n, len(views)).double()
+    found = geometry.refine_ml(geometry.triangulate_dlt(uv, weights, K2, E2), uv, weights, K2, E2)
+    info = geometry.information(found, weights, K2, E2, SIGMA)
+    plain, total = geometry.weighted_mean(found, info)
+    corrected, _ = geometry.weighted_mean(found - geometry.averaging_bias(found, weights, K2, E2, SIGMA), info)
+    chance = float(geometry.expected_error(total))
+    assert error(plain, xyz) > 5 * chance
+    assert error(corrected, xyz) < 2.5 * chance
+
+
+def test_no_bias_is_claimed_where_nothing_is_triangulated():
+    weights = torch.tensor([[1.0, 0, 0, 0], [0, 0, 0, 0]]).double()
+    assert (geometry.averaging_bias(points(2), weights, K, E, SIGMA) == 0).all()
+
+
 def test_wrong_shape_is_one_clear_error():
     with pytest.raises(PoseObj3DError, match="xyz_world must have shape"):
         geometry.project(torch.zeros(5, 2), K, E)

@@ -46,7 +46,7 @@ def path(N, K, power, seed=1):
 
 def cut(tracks, start):
     """The examples from frame `start` on, by themselves."""
-    values = {f.name: getattr(tracks, f.name)[start:] for f in dataclasses.fields(tracks)}
+    values = {f.name: getattr(tracks, f.name)[start:] for f in dataclasses.fields(tracks) if f.init}
     return Tracks(**{k: v - start if k in ("first", "last") else v for k, v in values.items()})
 
 

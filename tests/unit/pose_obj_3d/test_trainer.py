@@ -17,7 +17,6 @@ OBJ_POSE_DATA:
   KEYPOINTS: [waypoints, objects, robot]
 """
 NETWORKS = {
-    "residual": "TYPE: residual, RESIDUAL: {WIDTH: 16, NUM_LAYERS: 1, NUM_HEADS: 2}",
     "STC window": "TYPE: STC, STC: {CONTEXT: window, WIDTH: 16, NUM_LAYERS: 1, NUM_HEADS: 2}",
     "STC track": "TYPE: STC, STC: {CONTEXT: track, WIDTH: 16, NUM_LAYERS: 1, NUM_HEADS: 2}",
     "MHT": "TYPE: MHT, NUM_CHANNELS: 16, AFTER_MHF_DIM: 32, MASK_RATE: 0.3, ROT_MODEL: {NUM_CHANNELS: 16}, "
@@ -27,7 +26,7 @@ every_network = pytest.mark.parametrize("network", NETWORKS)
 both = pytest.mark.parametrize("unsupervised", [False, True], ids=["supervised", "unsupervised"])
 
 
-def command(folder, unsupervised, epochs=4, resume=None, network="residual", rate=0.003, batch=64):
+def command(folder, unsupervised, epochs=4, resume=None, network="STC window", rate=0.003, batch=64):
     """Train in a folder by the command line; returns its exit code."""
     folder.mkdir(exist_ok=True)
     if not (folder / "a.npz").exists():
@@ -38,7 +37,7 @@ def command(folder, unsupervised, epochs=4, resume=None, network="residual", rat
     return cli.main(["--cfg", str(folder / "c.yaml"), "--log", str(folder), *flags], unsupervised)
 
 
-def train(folder, unsupervised, epochs=4, resume=None, network="residual"):
+def train(folder, unsupervised, epochs=4, resume=None, network="STC window"):
     """Train in a folder and return the newest run's last and best checkpoints."""
     assert command(folder, unsupervised, epochs, resume, network) == 0
     (run,) = (folder / "checkpoint" / "submit").iterdir()
@@ -64,7 +63,7 @@ def scramble_truth(path, seed=0):
     np.savez_compressed(path, **members)
 
 
-def scrambled_and_plain(tmp_path, unsupervised, network="residual"):
+def scrambled_and_plain(tmp_path, unsupervised, network="STC window"):
     (tmp_path / "scrambled").mkdir()
     scramble_truth(write_scene(tmp_path / "scrambled" / "a.npz"))
     folders = tmp_path / "plain", tmp_path / "scrambled"
@@ -198,7 +197,7 @@ def test_a_validation_value_that_is_not_finite_stops(tmp_path, monkeypatch, caps
     assert checkpoints.load(last)["epoch"] == 2
 
 
-@pytest.mark.parametrize("network", ["STC window", "STC track", "MHT"])  # the gates of `residual` endure it
+@every_network
 def test_a_huge_learning_rate_stops_in_one_line(tmp_path, capsys, network):
     assert command(tmp_path / "run", False, network=network, rate=1e36) == 2
     line = the_error(capsys)

@@ -1,0 +1,64 @@
+"""The displacement of a body, from those of its keypoints."""
+
+import torch
+
+from pose_obj_3d.models.rigid import rigid_displacement
+
+B, K = 3, 6
+
+
+def scene(seed=0, shift=0.0):
+    """Six keypoints, what they claim, and a small rigid motion of all."""
+    g = torch.Generator().manual_seed(seed)
+
+    def draw(*shape):
+        return torch.randn(*shape, generator=g, dtype=torch.float64)
+
+    r = 0.1 * draw(B, K, 3) + shift
+    root = draw(B, K, 3, 3)
+    info = 1e5 * (root @ root.transpose(-1, -2) + torch.eye(3))
+    v, omega = 0.01 * draw(B, 1, 3), 0.05 * draw(B, 1, 3)
+    motion = v + torch.linalg.cross(omega.expand(B, K, 3), r)
+    return r, info, motion, draw
+
+
+def test_a_rigid_motion_is_read_at_every_keypoint_from_the_others():
+    r, info, motion, _ = scene()
+    weight = (1 - torch.eye(K)).expand(B, K, K)
+    delta = motion.unsqueeze(1).expand(B, K, K, 3)
+    nothing = 1e-3 * torch.eye(3).expand(B, K, 3, 3)
+    found, _ = rigid_displacement(delta, info, weight, r, nothing, torch.full((B, K), 1e-6))
+    torch.testing.assert_close(found.double(), motion, rtol=1e-4, atol=1e-7)
+
+
+def test_it_is_the_regularised_least_squares_solution():
+    """Against six unknowns solved at once, keypoint by keypoint."""
+    r, info, motion, draw = scene(1)
+    delta = motion.unsqueeze(1) + 0.003 * draw(B, K, K, 3)
+    weight, turn = draw(B, K, K).sigmoid(), 1e3 * draw(B, K).exp()
+    prior = 1e4 * torch.eye(3).double() + info / 7
+    found, covariance = rigid_displacement(delta, info, weight, r, prior, turn)
+    for b in range(B):
+        for k in range(K):
+            normal = torch.zeros(6, 6).double()
+            normal[:3, :3], normal[3:, 3:] = prior[b, k], torch.eye(3) * turn[b, k]
+            right = torch.zeros(6).double()
+            for j in range(K):
+                arm = r[b, j] - r[b, k]
+                cross = torch.linalg.cross(torch.eye(3).double(), arm.expand(3, 3)).T  # omega -> omega x arm
+                A = torch.cat([torch.eye(3).double(), cross], 1)
+                normal += weight[b, k, j] * A.T @ info[b, j] @ A
+                right += weight[b, k, j] * A.T @ info[b, j] @ delta[b, k, j]
+            inverse = torch.linalg.inv(normal)
+            torch.testing.assert_close(found[b, k].double(), (inverse @ right)[:3], rtol=1e-4, atol=1e-7)
+            torch.testing.assert_close(covariance[b, k].double(), inverse[:3, :3], rtol=1e-4, atol=1e-10)
+
+
+def test_where_the_origin_is_does_not_matter():
+    found = []
+    for shift in (0.0, 3.0):
+        r, info, _, draw = scene(2)
+        delta, weight = 0.01 * draw(B, K, K, 3), draw(B, K, K).sigmoid()
+        prior = 1e4 * torch.eye(3).expand(B, K, 3, 3)
+        found.append(rigid_displacement(delta, info, weight, r + shift, prior, torch.full((B, K), 1e4)))
+    torch.testing.assert_close(found[0], found[1], rtol=1e-5, atol=1e-9)
