@@ -12,6 +12,6 @@ say "Types of the strict modules"
     RLBench/rlbench/cameras.py RLBench/rlbench/sim/base.py \
     data_generation/RLBench/raw_store.py data_generation/RLBench/keypoint_tracks.py \
     pose_obj_3d/formal.py pose_obj_3d/config.py pose_obj_3d/geometry.py \
-    pose_obj_3d/losses.py pose_obj_3d/metrics.py
+    pose_obj_3d/losses.py pose_obj_3d/metrics.py pose_obj_3d/intervals.py
 say "Tests"
 exec "$PYTHON" -m pytest "$@"
