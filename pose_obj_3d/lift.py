@@ -52,8 +52,8 @@ logger = logging.getLogger(__name__)
 BATCH_SIZE = 256
 LEARNING_RATE = 0.002
 FINAL_LEARNING_RATE = 0.05  # of the first, after the last epoch
-TRAINING_STEPS = 600  # what --epochs is chosen for
-EPOCH_RANGE = (10, 100)
+EPOCHS = 30
+STEP_RANGE = (300, 3000)  # of a training; short recordings have more epochs, long ones fewer
 RTS = "RTS smoother, robust"
 Method = Callable[[Tracks], Estimate]
 
@@ -73,9 +73,10 @@ def build_parser() -> argparse.ArgumentParser:
     add("--sigma_px", type=float, nargs="+", help="noise of the 2D points [px], one or one for each camera (estimated)")
     add("--views", nargs="+", default=[], help="cameras to use, by name or number (all)")
     add("--context", choices=("window", "track"), help="--train: use 7 frames, or the whole recording (track)")
-    add("--epochs", type=int, help=f"--train: epochs (as many as make {TRAINING_STEPS} steps)")
+    add("--epochs", type=int, help=f"--train: epochs ({EPOCHS}, within {STEP_RANGE[0]} to {STEP_RANGE[1]} steps)")
     add("--seed", type=int, default=0, help="--train: seed of the weights and the order")
     add("--images", help="where the frames are, for the pictures: 'folder/{view}_{frame:06d}.png'")
+    add("--no_pictures", action="store_true", help="write numbers only")
     add("--gpu", default="0", help="CUDA device number; the CPU where there is none")
     add("--debug", action="store_true", help="tracebacks for errors")
     return parser
@@ -104,6 +105,8 @@ def run(args: argparse.Namespace) -> None:
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1)
     torch.manual_seed(args.seed)
+    if args.images:
+        lift_pictures.image_path(args.images, "camera", 0)  # a bad pattern shows before the work
     file = read_tracks(args.points2d, args.units, args.views)
     warnings = check_file(file)
     state = checkpoints.load(args.checkpoint) if args.checkpoint else None
@@ -116,9 +119,10 @@ def run(args: argparse.Namespace) -> None:
     out.mkdir(parents=True, exist_ok=True)
     methods: dict[str, Method] = {RTS: lambda tracks: smooth_tracks(tracks, motions, 1 / file.fps)}
     if args.train:
-        methods = {"STC, learned from these tracks": learn(args, data, kept, out), **methods}
+        methods = {"STC, learned from these tracks": bridged(learn(args, data, kept, out), methods[RTS]), **methods}
     elif state:
-        methods = {f"{state['config']['NETWORK']['TYPE']} of {args.checkpoint}": _restored(args, state, data), **methods}
+        name = f"{state['config']['NETWORK']['TYPE']} of {args.checkpoint}"
+        methods = {name: bridged(_restored(args, state, data), methods[RTS]), **methods}
     results = {name: known(method(kept), kept) for name, method in methods.items()}
     main_name = next(iter(methods))
     report = lift_report.measure(file, data, kept, results, methods[main_name])
@@ -128,7 +132,7 @@ def run(args: argparse.Namespace) -> None:
     estimate = results[main_name]
     lift_report.save_points(out / "points3d.npz", file, data, kept, estimate, main_name)
     lift_report.write_report(out, report)
-    pictures = lift_pictures.draw(out, file, data, kept, estimate, args.images)
+    pictures = [] if args.no_pictures else lift_pictures.draw(out, file, data, kept, estimate, args.images)
     print(lift_report.summary(report))  # noqa: T201
     print(f"Results: {out / 'points3d.npz'} {out / 'report.md'} {' '.join(p.name for p in pictures)}")  # noqa: T201
 
@@ -165,6 +169,20 @@ def known(estimate: Estimate, tracks: Tracks) -> Estimate:
     return Estimate(xyz.masked_fill(lost, torch.nan), covariance.masked_fill(lost[..., None], torch.nan))
 
 
+def bridged(method: Method, smoother: Method) -> Method:
+    """Let the smoother speak where fewer than two cameras see a keypoint: a model is not trained on gaps."""
+
+    def both(tracks: Tracks) -> Estimate:
+        ours, other = known(method(tracks), tracks), known(smoother(tracks), tracks)
+        is_measured = ((tracks.weights > 0).sum(1) >= 2)[..., None]
+        return Estimate(
+            torch.where(is_measured, ours.xyz, other.xyz),
+            torch.where(is_measured[..., None], ours.covariance, other.covariance),
+        )  # fmt: skip
+
+    return both
+
+
 def model_method(model: Model, config: Config, data: OwnData, device: torch.device) -> Method:
     """Return what runs a model over tracks."""
     protocol = Protocol(config.NETWORK.TEMPORAL_LENGTH, None, config.TEST.BATCH_SIZE)
@@ -176,7 +194,8 @@ def training_config(args: argparse.Namespace, frames: int) -> Config:
     steps = math.ceil(frames / BATCH_SIZE)
     epochs = args.epochs
     if epochs is None:
-        epochs = min(max(math.ceil(TRAINING_STEPS / steps), EPOCH_RANGE[0]), EPOCH_RANGE[1])
+        least, most = (math.ceil(total / steps) for total in STEP_RANGE)
+        epochs = min(max(EPOCHS, least), most)
     network = NetworkConfig(TYPE="STC", DROPOUT=0.0, STC=StcNetworkConfig(CONTEXT=args.context or "track"))
     train = TrainConfig(
         NUM_EPOCHES=epochs, BATCH_SIZE=BATCH_SIZE, LEARNING_RATE=LEARNING_RATE,

@@ -26,6 +26,7 @@ MIN_TRAIN_FRAMES, MIN_VAL_FRAMES = 50, 10
 _GATE_ROUNDS = 3
 _PIECE_FRAMES, _MAX_PIECES = 200, 60  # the motion is chosen on pieces of sequences
 _Q_STEPS = 13  # three candidates a decade
+_MAX_COLUMNS = 1500  # sequences filtered at once; bounds the memory
 _MIN_SCORED = 30  # measurements from which a keypoint chooses its own motion
 Motion = tuple[str, float]
 """One of `sequences.MOTIONS` and its process noise."""
@@ -203,16 +204,21 @@ def choose_motions(tracks: Tracks, frame_period_s: float) -> list[Motion]:
     """
     K = tracks.keypoint.shape[1]
     xyz, info = _pieces(tracks)
+    B = xyz.shape[1]
+    at_once = max(1, _MAX_COLUMNS // B)
     candidates: list[Motion] = []
     scores: list[Tensor] = []
     counted = None
     for motion in sorted(smoothers.Q_RANGE, key=MOTIONS.__getitem__, reverse=True):  # the most demanding first
         low, high = (math.log(q) for q in smoothers.Q_RANGE[motion])
-        for q in np.exp(np.linspace(low, high, _Q_STEPS)).tolist():
-            nll, is_scored = innovation_nll(xyz, info, motion, q, frame_period_s)
-            counted = is_scored if counted is None else counted
-            scores.append((nll * counted).sum(0).reshape(-1, K).sum(0))
-            candidates.append((motion, q))
+        for qs in torch.split(torch.linspace(low, high, _Q_STEPS, dtype=torch.float64).exp(), at_once):
+            n = len(qs)
+            nll, is_scored = innovation_nll(
+                xyz.repeat(1, n, 1), info.repeat(1, n, 1, 1), motion, qs.repeat_interleave(B), frame_period_s
+            )  # fmt: skip
+            counted = is_scored[:, :B] if counted is None else counted
+            scores += (nll.unflatten(1, (n, B)) * counted[:, None]).sum(0).reshape(n, -1, K).sum(1)
+            candidates += [(motion, q) for q in qs.tolist()]
     assert counted is not None
     table, count = torch.stack(scores), counted.sum(0).reshape(-1, K).sum(0)
     common = table.sum(1).argmin()

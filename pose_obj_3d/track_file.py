@@ -112,9 +112,10 @@ def _load(path: Path) -> dict[str, Array]:
     if not path.is_file():
         raise DataError(f"{path}: no such file; write it with np.savez_compressed, LIFT.md has the keys")
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not hasattr(archive, "files"):
-                raise DataError(f"{path}: one array, not an npz archive; write it with np.savez_compressed(path, points=...)")
+        opened = np.load(path, allow_pickle=False)
+        if isinstance(opened, np.ndarray):
+            raise DataError(f"{path}: one array, not an npz archive; write it with np.savez_compressed(path, points=...)")
+        with opened as archive:
             names = list(archive.files)
             unknown = [name for name in names if name not in (*REQUIRED, *OPTIONAL)]
             if unknown:
