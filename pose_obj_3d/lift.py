@@ -45,7 +45,7 @@ from pose_obj_3d.own_data import (
 )
 from pose_obj_3d.sanity import check_geometry
 from pose_obj_3d.track_file import METRES, TrackFile, read_tracks
-from pose_obj_3d.trainer import Run, fit
+from pose_obj_3d.trainer import Run, calibrate_best, fit
 from pose_obj_3d.windows import Tracks
 
 logger = logging.getLogger(__name__)
@@ -220,7 +220,7 @@ def learn(args: argparse.Namespace, data: OwnData, tracks: Tracks, out: Path) ->
     best = out / checkpoints.BEST
     if state.best_epoch == 0:
         raise CheckpointError(f"{best}: no epoch had a finite validation value; the tracks are too noisy to learn from")
-    model.load_state_dict(checkpoints.load(best)["model"])
+    calibrate_best(state)
     log.figure("training_curve", visualise.curve_figure(state.history, state.criterion, state.best_epoch), state.epoch)
     log.close()
     return model_method(model, config, data, device)
