@@ -12,14 +12,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pose_obj_3d import formal, geometry
+from pose_obj_3d import estimators, formal, geometry
 from pose_obj_3d.exceptions import DataError
 from pose_obj_3d.formal import FormalData
 from pose_obj_3d.windows import Rig, Tracks
 
 logger = logging.getLogger(__name__)
 MOVING_M_PER_S = 0.005  # a keypoint above this speed is moving
-ROBUST_SIGMAS = 3.5  # residual, in noise standard deviations, where the Huber loss turns linear
+ROBUST_SIGMAS = 3.5  # residual, in noise standard deviations, of a gross error
+STRAY_SIGMAS = 5.0  # distance from every prediction of the neighbours, in standard deviations, of a stray frame
 GRID_PX = 1 / 16  # detections are rounded to this grid, so even exact data is no better
 _CHUNK = 65536  # points triangulated at once; bounds the memory
 
@@ -83,8 +84,7 @@ def load_tracks(
     visibility = joined["vis"]
     weights = (visibility > 0 if occlusion == "keep" else visibility == 1).float()
     weights = weights * (joined["key"] >= 0).float()[:, None]
-    xyz, info, robust = estimate_frames(joined["uv"], weights, rig)
-    xyz = _fill_gaps(xyz, info, joined["key"], joined["first"])
+    xyz, info, robust = triangulate_tracks(joined["uv"], weights, rig, joined["key"], joined["first"], joined["last"])
     return Tracks(
         uv=joined["uv"], weights=weights, robust=robust, xyz=xyz, info=info, truth=joined.get("truth"),
         precision=_true_precision(data, rig, visibility), keypoint=joined["key"], first=joined["first"], last=joined["last"], source=joined["source"],
@@ -151,7 +151,7 @@ def estimate_frames(uv: Tensor, weights: Tensor, rig: Rig) -> tuple[Tensor, Tens
         rig: The cameras.
 
     Returns:
-        xyz (N, K, 3) [m], such that averages weighted by info have no bias, NaN with fewer than two
+        xyz (N, K, 3) [m], the consensus of the views, such that averages weighted by info have no bias, NaN with fewer than two
         views; info (N, K, 3, 3) [1/m^2], 0 there; robust weights (N, V, K).
     """
     N, V, K, _ = uv.shape
@@ -160,13 +160,13 @@ def estimate_frames(uv: Tensor, weights: Tensor, rig: Rig) -> tuple[Tensor, Tens
     cameras = (rig.intrinsics, rig.extrinsics)
     xyz, info, robust = [], [], []
     for uv_part, w_part in zip(torch.split(points, _CHUNK), torch.split(w, _CHUNK), strict=True):
-        huber_px = ROBUST_SIGMAS * rig.sigma_px
-        x = geometry.triangulate_dlt(uv_part, w_part, *cameras)
-        x = geometry.refine_ml(x, uv_part, w_part, *cameras, huber_px=huber_px)
-        residual = uv_part - geometry.project(x, *cameras)[0]
-        irls = geometry.huber_weights(residual, huber_px).nan_to_num(1.0)
-        # Two views cannot tell which one errs, so the Huber weight is meaningless for them.
-        r = w_part * torch.where((geometry.count_views(w_part) > 2)[:, None], irls, 1.0)
+        found = estimators.consensus(uv_part, w_part, rig, ROBUST_SIGMAS)
+        x, used = found.xyz, found.inliers
+        assert used is not None
+        # Two views that disagree remain a pair: which one errs is not known, so both count less.
+        deviation = (uv_part - geometry.project(x, *cameras)[0]).norm(dim=-1) * w_part.sqrt() / rig.sigma_px
+        worst = torch.where(used > 0, deviation, 0.0).amax(-1, keepdim=True).nan_to_num(0.0)
+        r = used * (ROBUST_SIGMAS / worst.clamp_min(ROBUST_SIGMAS)).square()
         i = geometry.information(x, r, *cameras, rig.sigma_px)
         xyz.append(x - geometry.averaging_bias(x, r, *cameras, rig.sigma_px))
         robust.append(r)
@@ -176,6 +176,53 @@ def estimate_frames(uv: Tensor, weights: Tensor, rig: Rig) -> tuple[Tensor, Tens
         torch.cat(info).reshape(N, K, 3, 3).float(),
         torch.cat(robust).reshape(N, K, V).transpose(1, 2).float(),
     )
+
+
+def triangulate_tracks(
+    uv: Tensor, weights: Tensor, rig: Rig, keypoint: Tensor, first: Tensor, last: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Triangulate every frame, drop strays, and fill what is missing from the nearest frame.
+
+    Arguments and results as in `Tracks` and `estimate_frames`.
+    """
+    xyz, info, robust = estimate_frames(uv, weights, rig)
+    info = torch.where(find_strays(xyz, info, first, last)[..., None, None], 0.0, info)
+    return _fill_gaps(xyz, info, keypoint, first), info, robust
+
+
+def find_strays(xyz: Tensor, info: Tensor, first: Tensor, last: Tensor) -> Tensor:
+    """Find frames that are far from whatever their neighbours predict: gross errors that no view told.
+
+    The predictions are the neighbour before, the one after, their mean, and the straight lines through
+    two frames before and after. A frame is a stray only if all of them are far, so a neighbour's error
+    makes no stray, and a stray makes none of its neighbours.
+
+    Args:
+        xyz: (N, K, 3) [m].
+        info: (N, K, 3, 3) [1/m^2]; 0 = not measured.
+        first: (N,) first frame of the example.
+        last: (N,) last frame of the example.
+
+    Returns:
+        (N, K) bool; never where fewer than two predictions are there.
+    """
+    rows = torch.arange(len(xyz), device=xyz.device)
+    is_known = info.diagonal(dim1=-2, dim2=-1).sum(-1) > 0
+
+    eye = torch.eye(3, dtype=torch.float64, device=xyz.device)
+    covariance = geometry.invert_3x3(torch.where(is_known[..., None, None], info.double(), eye))
+    distance = torch.full(is_known.shape, torch.inf, dtype=torch.float64, device=xyz.device)
+    others = torch.zeros_like(is_known, dtype=torch.long)
+    for terms in (((-1, 1.0),), ((1, 1.0),), ((-1, 0.5), (1, 0.5)), ((-1, 2.0), (-2, -1.0)), ((1, 2.0), (2, -1.0))):
+        off, spread, is_there = xyz.double(), covariance, is_known
+        for offset, factor in terms:
+            row = (rows + offset).clamp(first, last)
+            off, spread = off - factor * xyz[row], spread + factor**2 * covariance[row]
+            is_there = is_there & is_known[row] & (row == rows + offset)[:, None]
+        square = ((geometry.invert_3x3(spread) @ off.unsqueeze(-1)).squeeze(-1) * off).sum(-1)
+        distance = torch.minimum(distance, torch.where(is_there, square, torch.inf))
+        others = others + is_there
+    return (distance > STRAY_SIGMAS**2) & (others >= 2)
 
 
 def _fill_gaps(xyz: Tensor, info: Tensor, keypoint: Tensor, first: Tensor) -> Tensor:

@@ -9,7 +9,8 @@ thousand frames do. Training by gradient steps sees the former, this fit the lat
 import torch
 from torch import Tensor
 
-PRIOR_WEIGHTS = (50.0, 5.0)  # of the claimed size and shape, in squared units of f . w: rule without evidence
+PRIOR_STD = (0.4, 3.0)  # of the log factor and the logit of the share: the claims stand where nothing speaks against them
+FRAMES_A_WORD = 2.0  # so many frames in a row have much the same error of prediction
 OUTLIER_SIGMAS = 5.0  # measurements further off than this are gross errors and say nothing
 _ROUND_START = -3.0  # logit of the share of the round part before the fit
 _STEPS = 60
@@ -49,7 +50,8 @@ def fit_scales(features: Tensor, variances: Tensor, deviations: Tensor) -> Tenso
     plausible = (z2 / (1 + c)).sum(-1) < OUTLIER_SIGMAS**2
     x, c, z2 = x[plausible], c[plausible], z2[plausible]
     w = torch.zeros(2, x.shape[1], dtype=torch.float64, device=x.device, requires_grad=True)
-    spread = torch.tensor(PRIOR_WEIGHTS).to(x)[:, None] * x.square().mean(0)
+    # With F such terms, f . w has the variance PRIOR_STD^2 before the fit, for a typical f.
+    prior = x.shape[1] * x.square().mean(0) / torch.tensor(PRIOR_STD).to(x).square()[:, None]
     round_c = c.mean(-1, keepdim=True)
     optimiser = torch.optim.LBFGS([w], max_iter=_STEPS, line_search_fn="strong_wolfe")
 
@@ -57,7 +59,7 @@ def fit_scales(features: Tensor, variances: Tensor, deviations: Tensor) -> Tenso
         optimiser.zero_grad()
         factor, share = (y.unsqueeze(-1) for y in scales(x, w))
         variance = 1 + factor * (c + share * (round_c - c))
-        loss = ((variance.log() + z2 / variance).sum() + (spread * w.square()).sum()) / 2
+        loss = (variance.log() + z2 / variance).sum() / FRAMES_A_WORD / 2 + (prior * w.square()).sum() / 2
         loss.backward()  # type: ignore[no-untyped-call]
         return loss
 

@@ -52,11 +52,11 @@ class Context:
 
         What lies beyond a bin that disagrees is not trusted either: the keypoint has moved.
         """
-        eye = torch.eye(3, device=self.unit.device)
-        near = geometry.invert_3x3(self.unit) / self._near_count.clamp_min(1)[..., None, None]
-        own = geometry.invert_3x3(self.info + eye * torch.where(self.is_used, 1e-2, 1.0)[..., None, None])
-        whitened = geometry.invert_3x3(own + near.unsqueeze(2)) @ self.offset.unsqueeze(-1)
-        square = (self.offset.unsqueeze(-2) @ whitened).squeeze(-1).squeeze(-1) / 3
+        # With the information I of the bin and N of the reference, (I^-1 + N^-1)^-1 = I (I + N)^-1 N.
+        near = self.unit * self._near_count.clamp_min(1)[..., None, None]
+        offset = self.offset.unsqueeze(-1)
+        joint = geometry.invert_3x3(self.info + near.unsqueeze(2)) @ (near.unsqueeze(2) @ offset)
+        square = ((self.info @ offset) * joint).sum((-2, -1)) / 3
         square = square.clamp(0, MAX_DISAGREEMENT) * self.is_used
         half = square.shape[-1] // 2
         before = square[..., :half].flip(-1).cummax(-1).values.flip(-1)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from pose_obj_3d.datasets import keypoint_ids, load_tracks, make_rig, speeds
+from pose_obj_3d.datasets import find_strays, keypoint_ids, load_tracks, make_rig, speeds
 from pose_obj_3d.exceptions import DataError
 from pose_obj_3d.formal import read_formal
 from pose_obj_3d.windows import gather_windows
@@ -134,3 +134,33 @@ def test_speed_tells_still_from_moving(data):
     speed = speeds(load(data), 0.05)
     assert speed[:, 1].max() < 1e-6
     assert speed[:, 3].max() > 0.1
+
+
+def a_track(frames=30):
+    """(N, 2, 3): a still keypoint and a fast one that starts and stops at once, 3 mm of noise."""
+    path = torch.zeros(frames, 2, 3).double()
+    path[10:20, 1, 0] = torch.arange(1, 11) * 0.04
+    path[20:, 1, 0] = 0.4
+    noise = 0.003 * torch.randn(path.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    info = (torch.eye(3).double() / 0.003**2).expand(frames, 2, 3, 3).clone()
+    return path + noise, info, torch.zeros(frames, dtype=torch.long), torch.full((frames,), frames - 1)
+
+
+def test_only_gross_errors_are_strays():
+    xyz, info, first, last = a_track()
+    assert not find_strays(xyz, info, first, last).any()
+    wrong = torch.zeros(30, 2, dtype=torch.bool)
+    for frame, keypoint in ((0, 0), (5, 1), (15, 1), (16, 0), (17, 0), (29, 1)):
+        wrong[frame, keypoint] = True
+        xyz[frame, keypoint] += torch.tensor([0.05, -0.1 if frame % 2 else 0.12, 0.1])
+    found = find_strays(xyz, info, first, last)
+    assert torch.equal(found, wrong)
+    info[5, 1] *= 1e-4  # it had said that it knows next to nothing
+    assert not find_strays(xyz, info, first, last)[5, 1]
+
+
+def test_strays_are_looked_for_within_examples():
+    xyz, info, _, _ = a_track()
+    xyz[15:] += 1.0
+    first, last = (torch.tensor(x).repeat_interleave(15) for x in ((0, 15), (14, 29)))
+    assert not find_strays(xyz, info, first, last).any()
