@@ -193,7 +193,10 @@ def information(
         (*, 3, 3) [1/m^2]; its inverse is the Cramer-Rao bound on the covariance.
     """
     _, J = projection_jacobian(xyz_world, intrinsics, extrinsics)
-    info: Tensor = torch.einsum("...vri,...vrj->...ij", J * weights[..., None, None], J) / sigma_px**2
+    _, depth = project(xyz_world, intrinsics, extrinsics)
+    # Behind a camera the clamped depth would make J huge: one gross error would claim to know a point to nanometres.
+    seen = (weights * (depth > MIN_DEPTH_M))[..., None, None]
+    info: Tensor = torch.einsum("...vri,...vrj->...ij", J * seen, J) / sigma_px**2
     return info
 
 

@@ -124,3 +124,16 @@ def test_no_bias_is_claimed_where_nothing_is_triangulated():
 def test_wrong_shape_is_one_clear_error():
     with pytest.raises(PoseObj3DError, match="xyz_world must have shape"):
         geometry.project(torch.zeros(5, 2), K, E)
+
+
+def test_a_camera_knows_nothing_of_what_is_behind_it():
+    behind = torch.tensor([[-1.03, -0.69, 5.21]], dtype=torch.float64)  # of three of the four
+    _, depth = geometry.project(behind, K, E)
+    assert (depth[0, :3] < 0).all()
+    for views, known in (([0, 1, 2], 0.0), ([0, 3], 1.0)):
+        weights = torch.zeros(1, 4, dtype=torch.float64)
+        weights[0, views] = 1
+        info = geometry.information(behind, weights, K, E, 1.29)
+        assert info.isfinite().all()
+        assert (info.abs().max() > 0) == (known > 0)
+        assert info.abs().max() < 1e7
