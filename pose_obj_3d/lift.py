@@ -40,10 +40,11 @@ from pose_obj_3d.own_data import (
     make_rig,
     points_of,
     reject_outliers,
+    sequences_of,
     smooth_tracks,
     split,
 )
-from pose_obj_3d.sanity import check_geometry
+from pose_obj_3d.sanity import check_geometry, check_synchronisation
 from pose_obj_3d.track_file import METRES, TrackFile, read_tracks
 from pose_obj_3d.trainer import Run, calibrate_best, fit
 from pose_obj_3d.windows import Tracks
@@ -142,6 +143,7 @@ def check_file(file: TrackFile) -> list[str]:
     rig, _ = make_rig(file)
     uv, confidence = points_of(file)
     warnings = check_geometry(uv, confidence, rig, file.camera_names, file.keypoint_names)
+    warnings += check_synchronisation(uv, confidence, rig, file.camera_names, sequences_of(file)[0])
     zeros = (file.measured == 0).all(-1).mean()
     if zeros > 0.005:
         warnings.append(

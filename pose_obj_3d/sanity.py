@@ -21,6 +21,9 @@ DISTANCE_RANGE_M = (0.01, 100.0)  # between cameras
 SUSPECT = 0.01  # residual in focal lengths (0.6 degrees) above which views disagree
 FACTOR = 4.0  # a cure must lower the residual this many times
 BEHIND = 0.02  # share of a camera's points behind it that is worth a line
+MAX_SHIFT = 8  # frames that a camera is tried to be early or late
+MIN_MOVING, MAX_MOVING = 50, 800  # points that this is tried on
+SYNCHRONISED = 1.25  # the residual must fall by this factor
 _BEHIND_PX = 1e5  # counts as residual of a point behind a camera that sees it
 
 
@@ -223,3 +226,61 @@ def _check_single(points: Tensor, w: Tensor, rig: Rig, names: list[str]) -> list
         f"camera {names[best]} is {off:.1f} px off what the others predict, which agree within {others[best]:.1f} px "
         f"without it: check its calibration and synchronisation (median px with each camera left out: {listed})"
     ]
+
+
+def check_synchronisation(uv: Tensor, weights: Tensor, rig: Rig, names: Sequence[str], first: Tensor) -> list[str]:
+    """Look for a camera whose frames come earlier or later than the others'.
+
+    Each camera in turn is shifted by some frames; the points that move most in the images say whether the
+    views then agree better.
+
+    Args:
+        uv: (N, V, K, 2) [px].
+        weights: (N, V, K), 0 = missing.
+        rig: The cameras.
+        names: V names.
+        first: (N,) first frame of each frame's sequence.
+
+    Returns:
+        At most one warning.
+    """
+    frame, keypoint = _moving(uv, weights, first)
+    if len(frame) < MIN_MOVING:
+        return []
+    points, w = uv[frame, :, keypoint].double(), (weights[frame, :, keypoint] > 0).double()
+    before = _disagreement(points, w, rig)
+    best: tuple[float, int, int] = (before, 0, 0)
+    for v in range(len(names)):
+        for shift in [*range(-MAX_SHIFT, 0), *range(1, MAX_SHIFT + 1)]:
+            shifted, seen = points.clone(), w.clone()
+            shifted[:, v] = uv[frame + shift, v, keypoint].double()
+            seen[:, v] = (weights[frame + shift, v, keypoint] > 0).double()
+            best = min(best, (_disagreement(shifted, seen, rig), v, shift))
+    after, v, shift = best
+    if after * SYNCHRONISED >= before:
+        return []
+    side = "late" if shift > 0 else "early"
+    other = "" if len(names) > 2 else " (or the other one the other way)"
+    return [
+        f"camera {names[v]} seems {abs(shift)} frame(s) {side}{other}: with its frames shifted, moving points agree within "
+        f"{after:.1f} px instead of {before:.1f}; synchronise the recordings"
+    ]
+
+
+def _moving(uv: Tensor, weights: Tensor, first: Tensor) -> tuple[Tensor, Tensor]:
+    """Return frames and keypoints (n,) of what moves most, seen by two views, with room to shift them in time."""
+    N = len(uv)
+    frame = torch.arange(N, device=uv.device)
+    before, after = (frame - MAX_SHIFT).clamp_min(0), (frame + MAX_SHIFT).clamp_max(N - 1)
+    has_room = (after - before == 2 * MAX_SHIFT) & (first[before] == first[after])
+    a, b = (frame - 2).clamp_min(0), (frame + 2).clamp_max(N - 1)
+    is_there = (weights[a] > 0) & (weights[b] > 0) & (weights > 0) & has_room[:, None, None]
+    speed = torch.where(is_there, (uv[b] - uv[a]).norm(dim=-1), torch.nan).nanmedian(1).values  # (N, K)
+    usable = speed.isfinite() & ((weights > 0).sum(1) >= 2)
+    if not usable.any():
+        return frame[:0], frame[:0]
+    some = speed[usable]
+    fast = some[:: max(1, len(some) // 100_000)].quantile(0.7)
+    rows = (usable & (speed >= fast)).nonzero()
+    step = max(1, len(rows) // MAX_MOVING)
+    return rows[::step, 0], rows[::step, 1]

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from pose_obj_3d.exceptions import DataError
-from pose_obj_3d.sanity import check_geometry
+from pose_obj_3d.sanity import check_geometry, check_synchronisation
 from pose_obj_3d.windows import Rig
 from tests.unit.pose_obj_3d.synthetic import NAMES, SIGMA_PX, motion, project, rig
 
@@ -130,3 +130,24 @@ def test_what_is_never_seen():
         found(*s)
     with pytest.raises(DataError, match="only one view: left_shoulder"):
         found(*scene(1))
+
+
+@pytest.mark.parametrize("V", [2, 3, 4])
+@pytest.mark.parametrize("shift", [0, 2, -3])
+def test_a_camera_that_is_late(V, shift):
+    rng = np.random.default_rng(3)
+    K, E = rig()
+    xyz = np.concatenate([motion(rng, 60, [True, False, True]) for _ in range(3)])
+    uv = project(xyz, K, E) + rng.normal(size=(4, 180, 3, 2)) * SIGMA_PX
+    uv[1] = np.roll(uv[1], shift, axis=0)
+    cameras = Rig(torch.tensor(K[:V]), torch.tensor(E[:V]), 1.0, tuple(range(V)))
+    tensor = torch.tensor(uv).transpose(0, 1)[:, :V]
+    first = torch.arange(3).repeat_interleave(60) * 60
+    lines = check_synchronisation(tensor, torch.ones(tensor.shape[:-1]), cameras, NAMES[:V], first)
+    if shift == 0:
+        assert lines == []
+        return
+    (line,) = lines
+    assert f"{abs(shift)} frame(s)" in line
+    if V > 2:
+        assert line.startswith(f"camera right_shoulder seems {abs(shift)} frame(s) {'late' if shift > 0 else 'early'}:")
