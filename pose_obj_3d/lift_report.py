@@ -101,7 +101,8 @@ def measure(
 def _residuals(estimate: Estimate, tracks: Tracks, rig: Rig) -> Tensor:
     """Return the reprojection error (N, V, K) [px], NaN where the point is unknown."""
     predicted, _ = geometry.project(estimate.xyz.double(), rig.intrinsics, rig.extrinsics)
-    return (tracks.uv - predicted.transpose(1, 2)).norm(dim=-1)
+    residual: Tensor = (tracks.uv - predicted.transpose(1, 2)).norm(dim=-1)
+    return residual
 
 
 def _left_out(tracks: Tracks, kept: Tracks, rig: Rig, method: Callable[[Tracks], Estimate]) -> dict[str, list[Tensor]]:
@@ -153,7 +154,7 @@ def _errors(estimate: Estimate, truth: Tensor, several: Tensor) -> Report:
 def save_points(path: Path, file: TrackFile, data: OwnData, kept: Tracks, estimate: Estimate, method: str) -> None:
     """Write `points3d.npz` atomically, in the file's unit and world."""
     scale = METRES[file.unit]
-    members = {
+    members: dict[str, Any] = {
         "points": ((estimate.xyz + data.origin) / scale).numpy(),
         "covariance": (estimate.covariance / scale**2).numpy(),
         "is_measured": ((kept.weights > 0).sum(1) >= 2).numpy(),

@@ -9,6 +9,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -52,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def make(args: argparse.Namespace) -> dict[str, np.ndarray]:
+def make(args: argparse.Namespace) -> dict[str, Any]:
     """Return the members of the file; LIFT.md has the schema."""
     if not (0 <= args.outliers < 1 and 0 <= args.missing < 1):
         raise ConfigError(f"--outliers {args.outliers} --missing {args.missing}: both are shares, 0 <= x < 1")

@@ -13,7 +13,7 @@ Outliers: views that disagree with the consensus of the others are left out, the
 together are beyond a quantile of their chi-squared law; what that law itself loses there is made up for.
 """
 
-import logging
+import math
 
 import torch
 from torch import Tensor
@@ -23,7 +23,6 @@ from pose_obj_3d.datasets import GRID_PX
 from pose_obj_3d.exceptions import DataError
 from pose_obj_3d.windows import Rig
 
-logger = logging.getLogger(__name__)
 MAX_POINTS = 8000  # used points, evenly spread: about 1 % precision for each of four views
 MIN_REDUNDANCY = 100.0  # sum of a view's redundancy numbers below which it has no noise of its own
 _ROUNDS, _STEPS = 4, 4  # choices of inliers; updates of the variances in each
@@ -86,7 +85,7 @@ def _start(points: Tensor, weights: Tensor, rig: Rig) -> float:
     square = (residual.square().sum(-1) * weights).sum(-1)
     freedom = (2 * geometry.count_views(weights) - 3).double()
     ratio = square / _chi2_quantile(freedom, _START_QUANTILE)
-    return max(float(ratio[ratio.isfinite()].quantile(_START_QUANTILE)) ** 0.5, GRID_PX)
+    return max(math.sqrt(float(ratio[ratio.isfinite()].quantile(_START_QUANTILE))), GRID_PX)
 
 
 def _update(start: Tensor, points: Tensor, weights: Tensor, rig: Rig, sigma: Tensor) -> Tensor:
@@ -125,7 +124,8 @@ def _residuals(xyz: Tensor, points: Tensor, weights: Tensor, rig: Rig) -> tuple[
 
 
 def _chi2_cdf(freedom: Tensor, x: Tensor) -> Tensor:
-    return torch.special.gammainc(freedom / 2, x / 2)
+    share: Tensor = torch.special.gammainc(freedom / 2, x / 2)
+    return share
 
 
 def _chi2_quantile(freedom: Tensor, probability: float) -> Tensor:

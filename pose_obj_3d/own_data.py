@@ -217,7 +217,7 @@ def choose_motions(tracks: Tracks, frame_period_s: float) -> list[Motion]:
                 xyz.repeat(1, n, 1), info.repeat(1, n, 1, 1), motion, qs.repeat_interleave(B), frame_period_s
             )  # fmt: skip
             counted = is_scored[:, :B] if counted is None else counted
-            scores += (nll.unflatten(1, (n, B)) * counted[:, None]).sum(0).reshape(n, -1, K).sum(1)
+            scores += (nll.reshape(len(nll), n, B) * counted[:, None]).sum(0).reshape(n, -1, K).sum(1)
             candidates += [(motion, q) for q in qs.tolist()]
     assert counted is not None
     table, count = torch.stack(scores), counted.sum(0).reshape(-1, K).sum(0)
@@ -295,4 +295,5 @@ def deviations(estimate: Estimate, tracks: Tracks, rig: Rig) -> Tensor:
     (a, b), (c, d) = (row.unbind(-1) for row in spread.unbind(-2))
     square = (d * r[..., 0] ** 2 - (b + c) * r[..., 0] * r[..., 1] + a * r[..., 1] ** 2) / (a * d - b * c)
     is_known = (w > 0) & square.isfinite()
-    return torch.where(is_known, square, 0.0).sqrt().transpose(1, 2)
+    distance: Tensor = torch.where(is_known, square, 0.0).sqrt().transpose(1, 2)
+    return distance

@@ -163,7 +163,7 @@ def _confidence(path: Path, members: Mapping[str, Array], points: Floats) -> Flo
     low, high = float(confidence.min()), float(confidence.max())
     if low < 0 or high > 1:
         raise DataError(f"{path}: confidence must lie in 0..1, found {low:g} to {high:g}; rescale it (0 = missing)")
-    return confidence * seen
+    return np.where(seen, confidence, 0.0)
 
 
 def _unit(path: Path, members: Mapping[str, Array], given: str | None) -> str:
