@@ -1,6 +1,7 @@
 """Pictures of lifted tracks: in 3D, against time with their uncertainty, and reprojected into the cameras."""
 
 import logging
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -112,13 +113,16 @@ def _coordinates(file: TrackFile, xyz: np.ndarray, deviation: np.ndarray, single
             axes.plot(time, single[:, k, c], ".", color="0.55", ms=2.5)
             axes.fill_between(time, centre - spread, centre + spread, color=_colour(k), alpha=0.3, lw=0)
             axes.plot(time, centre, color=_colour(k), lw=1.3)
-            low, high = np.nanmin(centre - spread), np.nanmax(centre + spread)
+            dots = single[np.isfinite(single[:, k, c]), k, c]
+            usual = np.percentile(dots, [3, 97]) if len(dots) else []
+            low, high = np.nanmin([*(centre - spread), *usual]), np.nanmax([*(centre + spread), *usual])
             if np.isfinite([low, high]).all() and high > low:
-                axes.set_ylim(low - 0.2 * (high - low), high + 0.2 * (high - low))
+                axes.set_ylim(low - 0.1 * (high - low), high + 0.1 * (high - low))
             axes.grid(alpha=0.25)
             axes.tick_params(labelsize=8)
             if c == 0:
-                axes.set_ylabel(f"{file.keypoint_names[k]}\n[{file.unit}]", fontsize=9)
+                lines = textwrap.wrap(file.keypoint_names[k].split("/")[-1], 24)
+                axes.set_ylabel("\n".join([*lines, f"[{file.unit}]"]), fontsize=8)
             if row == 0:
                 axes.set_title("xyz"[c])
             if row == count - 1:

@@ -279,7 +279,8 @@ def _views_agree(tracks: Tracks, rig: Rig) -> Tensor:
     """Return (N, K): three or more views are usable and none is far from their triangulation."""
     predicted, _ = geometry.project(tracks.xyz.double(), rig.intrinsics, rig.extrinsics)
     off = (tracks.uv - predicted.transpose(1, 2)).norm(dim=-1) * tracks.weights.sqrt() / rig.sigma_px
-    return ((tracks.weights > 0).sum(1) >= 3) & (off.amax(1) < ROBUST_SIGMAS)
+    agree: Tensor = ((tracks.weights > 0).sum(1) >= 3) & (off.amax(1) < ROBUST_SIGMAS)
+    return agree
 
 
 def deviations(estimate: Estimate, tracks: Tracks, rig: Rig) -> Tensor:

@@ -154,7 +154,7 @@ def _floats(path: Path, members: Mapping[str, Array], key: str, axes: tuple[Any,
 
 
 def _confidence(path: Path, members: Mapping[str, Array], points: Floats) -> Floats:
-    seen = ~np.isnan(points).any(-1)
+    seen = np.asarray(~np.isnan(points).any(-1))
     if "confidence" not in members:
         return seen.astype(np.float64)
     V, T, K = seen.shape
