@@ -7,7 +7,7 @@ import pytest
 import torch
 from matplotlib.image import imsave
 
-from pose_obj_3d import lift, make_example_tracks, track_file
+from pose_obj_3d import cli, lift, make_example_tracks, track_file
 from pose_obj_3d.exceptions import DataError
 from pose_obj_3d.track_file import distort, read_tracks
 from tests.unit.pose_obj_3d.synthetic import IMAGE, NAMES, motion, project, rig, write_scene
@@ -360,3 +360,21 @@ def test_the_example_is_a_track_file(tmp_path, capsys):
     assert call(path) == 0
     assert make_example_tracks.main([str(path), *flags, "--examples", "9"]) == 2
     assert_one_line(capsys, "--examples 9", "has 2")
+
+
+def test_a_checkpoint_of_an_archive(tmp_path):
+    archive = write_scene(tmp_path / "a.npz", examples=6)
+    config = "NETWORK: {TYPE: STC}\nTRAIN: {NUM_EPOCHES: 1}\nOBJ_POSE_DATA: {ROOT_DIR: ./a.npz, KEYPOINTS: [waypoints, objects, robot]}\n"
+    (tmp_path / "c.yaml").write_text(config, encoding="utf-8")
+    assert cli.main(["--cfg", str(tmp_path / "c.yaml"), "--log", str(tmp_path)], unsupervised=True) == 0
+    (best,) = tmp_path.glob("checkpoint/*/*/best.pt")
+    path = tmp_path / "tracks.npz"
+    assert make_example_tracks.main([str(path), "--archive", str(archive), "--task", "0", "--examples", "1"]) == 0
+    with np.load(path) as example:
+        m = {name: example[name] for name in example.files}
+    m["keypoint_names"] = np.array([f"T0/{name}" for name in m["keypoint_names"]])
+    assert call(write(path, **m), "--checkpoint", str(best)) == 0
+    _, report = results(tmp_path / "tracks_3d")
+    errors = [found["measured"]["mean"] for found in report["error_mm"].values()]
+    assert report["method"].startswith("STC of")
+    assert errors[0] < 0.8 * errors[-1]
