@@ -84,7 +84,7 @@ def load_tracks(
     visibility = joined["vis"]
     weights = (visibility > 0 if occlusion == "keep" else visibility == 1).float()
     weights = weights * (joined["key"] >= 0).float()[:, None]
-    xyz, info, robust = triangulate_tracks(joined["uv"], weights, rig, joined["key"], joined["first"], joined["last"])
+    xyz, info, robust = triangulate_tracks(joined["uv"], weights, rig, joined["first"], joined["last"])
     return Tracks(
         uv=joined["uv"], weights=weights, robust=robust, xyz=xyz, info=info, truth=joined.get("truth"),
         precision=_true_precision(data, rig, visibility), keypoint=joined["key"], first=joined["first"], last=joined["last"], source=joined["source"],
@@ -179,7 +179,7 @@ def estimate_frames(uv: Tensor, weights: Tensor, rig: Rig) -> tuple[Tensor, Tens
 
 
 def triangulate_tracks(
-    uv: Tensor, weights: Tensor, rig: Rig, keypoint: Tensor, first: Tensor, last: Tensor
+    uv: Tensor, weights: Tensor, rig: Rig, first: Tensor, last: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Triangulate every frame, drop strays, and fill what is missing from the nearest frame.
 
@@ -187,7 +187,7 @@ def triangulate_tracks(
     """
     xyz, info, robust = estimate_frames(uv, weights, rig)
     info = torch.where(find_strays(xyz, info, first, last)[..., None, None], 0.0, info)
-    return _fill_gaps(xyz, info, keypoint, first), info, robust
+    return _fill_gaps(xyz, info, first), info, robust
 
 
 def find_strays(xyz: Tensor, info: Tensor, first: Tensor, last: Tensor) -> Tensor:
@@ -225,20 +225,21 @@ def find_strays(xyz: Tensor, info: Tensor, first: Tensor, last: Tensor) -> Tenso
     return (distance > STRAY_SIGMAS**2) & (others >= 2)
 
 
-def _fill_gaps(xyz: Tensor, info: Tensor, keypoint: Tensor, first: Tensor) -> Tensor:
-    """Replace NaN by the nearest triangulated frame of the example, else by the mean of all points."""
+def _fill_gaps(xyz: Tensor, info: Tensor, first: Tensor) -> Tensor:
+    """Replace what is not triangulated by the nearest triangulated frame of the example, else by the mean of all."""
     is_known = info.diagonal(dim1=-2, dim2=-1).sum(-1) > 0  # (N, K)
     if not is_known.any():
         raise DataError("no keypoint is seen by two views in any frame; nothing can be triangulated")
-    filled = torch.where(is_known[..., None], xyz, xyz[is_known].mean(0))
-    for n0 in set(first[(~is_known & (keypoint >= 0)).any(-1)].tolist()):
-        rows = (first == n0).nonzero().squeeze(-1)
-        for k in range(xyz.shape[1]):
-            good = rows[is_known[rows, k]]
-            if 0 < len(good) < len(rows):
-                nearest = good[(rows[:, None] - good[None]).abs().argmin(-1)]
-                filled[rows, k] = xyz[nearest, k]
-    return filled
+    N = len(xyz)
+    frame = torch.arange(N, device=xyz.device)[:, None]
+    before = torch.where(is_known, frame, -1).cummax(0).values
+    after = torch.where(is_known, frame, N).flip(0).cummin(0).values.flip(0)
+    has_before = (before >= 0) & (first[before.clamp_min(0)] == first[:, None])
+    has_after = (after < N) & (first[after.clamp_max(N - 1)] == first[:, None])
+    take_after = has_after & (~has_before | (after - frame < frame - before))
+    chosen = torch.where(take_after, after, before).clamp(0, N - 1)
+    filled = xyz.gather(0, chosen[..., None].expand_as(xyz))
+    return torch.where((has_before | has_after)[..., None], filled, xyz[is_known].mean(0))
 
 
 def speeds(tracks: Tracks, frame_period_s: float) -> Tensor:

@@ -159,3 +159,18 @@ def test_debug_shows_the_traceback(tmp_path):
     write(tmp_path, CONFIG.replace("T0", "T8"))
     with pytest.raises(Exception, match="T8"):
         call(tmp_path, "c.yaml", "--debug")
+
+
+@pytest.mark.parametrize("context", ["window", "track"])
+def test_cameras_not_seen_in_training(tmp_path, context):
+    """Train on three cameras, lift with another set, one of which was never seen."""
+    write_scene(tmp_path / "a.npz", examples=10, frames=30)
+    config = CONFIG.replace("{WIDTH: 16", f"{{CONTEXT: {context}, WIDTH: 16") + "  TRAIN_CAMERAS: [0, 1, 3]\n"
+    (tmp_path / "c.yaml").write_text(config.replace("NUM_EPOCHES: 2", "NUM_EPOCHES: 8"), encoding="utf-8")
+    assert call(tmp_path, "c.yaml", unsupervised=True) == 0
+    (best,) = (tmp_path / "checkpoint" / "submit").glob("*/best.pt")
+    assert call(tmp_path, "c.yaml", "--eval", "--checkpoint", str(best), "--eval_view_list", "0", "2", "3", unsupervised=True) == 0
+    (result,) = results(tmp_path)["results"].values()
+    errors = {name: m["all"]["mpjpe_mm"] for name, m in result["methods"].items()}
+    ours = errors["model: STC (unsupervised)"]
+    assert ours < 0.8 * errors["maximum likelihood"]
