@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from pose_obj_3d import geometry, noise, smoothers
-from pose_obj_3d.datasets import ROBUST_SIGMAS, estimate_frames
+from pose_obj_3d.datasets import ROBUST_SIGMAS, triangulate_tracks
 from pose_obj_3d.estimators import Estimate
 from pose_obj_3d.exceptions import ConfigError, DataError
 from pose_obj_3d.sequences import MOTIONS, innovation_nll
@@ -128,29 +128,11 @@ def triangulated(
 ) -> Tracks:
     """Triangulate every frame and bridge gaps by the nearest triangulated frame; shapes as in `Tracks`."""
     weights = weights * (keypoint >= 0).float()[:, None]
-    xyz, info, robust = estimate_frames(uv, weights, rig)
-    is_known = info.diagonal(dim1=-2, dim2=-1).sum(-1) > 0
-    if not is_known.any():
-        raise DataError("no keypoint is seen by two views in any frame; nothing can be triangulated")
-    xyz = _nearest(xyz, is_known, first)
+    xyz, info, robust = triangulate_tracks(uv, weights, rig, first, last)
     return Tracks(
         uv=uv, weights=weights, robust=robust, xyz=xyz, info=info, truth=None, precision=torch.ones_like(weights),
         keypoint=keypoint, first=first, last=last, source=source,
     )  # fmt: skip
-
-
-def _nearest(xyz: Tensor, is_known: Tensor, first: Tensor) -> Tensor:
-    """Fill (N, K, 3) where unknown with the nearest known frame of the sequence, else with the mean of all."""
-    N = len(xyz)
-    frame = torch.arange(N)[:, None]
-    before = torch.where(is_known, frame, -1).cummax(0).values
-    after = torch.where(is_known, frame, N).flip(0).cummin(0).values.flip(0)
-    has_before = (before >= 0) & (first[before.clamp_min(0)] == first[:, None])
-    has_after = (after < N) & (first[after.clamp_max(N - 1)] == first[:, None])
-    take_after = has_after & (~has_before | (after - frame < frame - before))
-    chosen = torch.where(take_after, after, before).clamp(0, N - 1)
-    filled = xyz.gather(0, chosen[..., None].expand_as(xyz))
-    return torch.where((has_before | has_after)[..., None], filled, xyz[is_known].mean(0))
 
 
 def with_weights(tracks: Tracks, weights: Tensor, rig: Rig) -> Tracks:
