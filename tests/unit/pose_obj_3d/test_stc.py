@@ -78,14 +78,15 @@ def test_bins_are_the_weighted_means_they_claim(data):
     assert (narrow.frames[:, 1] == bins.frames[:, 1]).all()
 
 
+@pytest.mark.parametrize("views, error", [([1], 9.0), ([0, 1, 2, 3], 60.0)], ids=["one view", "a stray frame"])
 @pytest.mark.parametrize("context", CONTEXTS)
-def test_the_blind_prediction_has_not_seen_its_own_measurement(data, context):
+def test_the_blind_prediction_has_not_seen_its_own_measurement(data, context, views, error):
     """Change keypoint 1 of frame 20: its own blind prediction stays, the others' and the final one may change."""
     array, kept = data.tracks[0][0], data.tracks[0][0].copy()
     network, found = model(context), []
     try:
-        for shift in (0.0, 9.0):
-            array[1, 20, 1, formal.UV_DETECTED] += shift
+        for shift in (0.0, error):
+            array[views, 20, 1, formal.UV_DETECTED] += shift
             found.append(lift(network, *load(data), torch.tensor([20, 22])))
     finally:
         array[:] = kept
