@@ -20,6 +20,7 @@ from pose_obj_3d.windows import Rig, Tracks
 logger = logging.getLogger(__name__)
 MOVING_M_PER_S = 0.005  # a keypoint above this speed is moving
 ROBUST_SIGMAS = 3.5  # residual, in noise standard deviations, of a gross error
+VAGUE_FACTOR = 20.0  # standard deviation along the worst direction, in those of the keypoint's median frame
 STRAY_SIGMAS = 5.0  # distance from every prediction of the neighbours, in standard deviations, of a stray frame
 GRID_PX = 1 / 16  # detections are rounded to this grid, so even exact data is no better
 _CHUNK = 65536  # points triangulated at once; bounds the memory
@@ -84,7 +85,7 @@ def load_tracks(
     visibility = joined["vis"]
     weights = (visibility > 0 if occlusion == "keep" else visibility == 1).float()
     weights = weights * (joined["key"] >= 0).float()[:, None]
-    xyz, info, robust = triangulate_tracks(joined["uv"], weights, rig, joined["first"], joined["last"])
+    xyz, info, robust = triangulate_tracks(joined["uv"], weights, rig, joined["key"], joined["first"], joined["last"])
     return Tracks(
         uv=joined["uv"], weights=weights, robust=robust, xyz=xyz, info=info, truth=joined.get("truth"),
         precision=_true_precision(data, rig, visibility), keypoint=joined["key"], first=joined["first"], last=joined["last"], source=joined["source"],
@@ -179,15 +180,39 @@ def estimate_frames(uv: Tensor, weights: Tensor, rig: Rig) -> tuple[Tensor, Tens
 
 
 def triangulate_tracks(
-    uv: Tensor, weights: Tensor, rig: Rig, first: Tensor, last: Tensor
+    uv: Tensor, weights: Tensor, rig: Rig, keypoint: Tensor, first: Tensor, last: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Triangulate every frame, drop strays, and fill what is missing from the nearest frame.
+    """Triangulate every frame, drop vague and stray ones, and fill what is missing from the nearest frame.
 
     Arguments and results as in `Tracks` and `estimate_frames`.
     """
     xyz, info, robust = estimate_frames(uv, weights, rig)
-    info = torch.where(find_strays(xyz, info, first, last)[..., None, None], 0.0, info)
+    lost = find_vague(info, keypoint) | find_strays(xyz, info, first, last)
+    info = torch.where(lost[..., None, None], 0.0, info)
     return _fill_gaps(xyz, info, first), info, robust
+
+
+def find_vague(info: Tensor, keypoint: Tensor) -> Tensor:
+    """Find frames that know a direction far worse than the keypoint's frames usually do.
+
+    Such as two views whose rays, one of them in error, are nearly parallel: the point may be anywhere.
+
+    Args:
+        info: (N, K, 3, 3) [1/m^2]; 0 = not measured.
+        keypoint: (N, K) index, -1 = none.
+
+    Returns:
+        (N, K) bool.
+    """
+    is_known = info.diagonal(dim1=-2, dim2=-1).sum(-1) > 0
+    eye = torch.eye(3, dtype=torch.float64, device=info.device)
+    covariance = geometry.invert_3x3(torch.where(is_known[..., None, None], info.double(), eye))
+    worst = covariance.diagonal(dim1=-2, dim2=-1).amax(-1)
+    usual = torch.ones_like(worst)
+    for index in keypoint[is_known].unique().tolist():  # type: ignore[no-untyped-call]
+        same = is_known & (keypoint == index)
+        usual = torch.where(same, worst[same].median(), usual)
+    return is_known & ~((worst > 0) & (worst < VAGUE_FACTOR**2 * usual))
 
 
 def find_strays(xyz: Tensor, info: Tensor, first: Tensor, last: Tensor) -> Tensor:

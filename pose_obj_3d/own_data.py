@@ -128,7 +128,7 @@ def triangulated(
 ) -> Tracks:
     """Triangulate every frame and bridge gaps by the nearest triangulated frame; shapes as in `Tracks`."""
     weights = weights * (keypoint >= 0).float()[:, None]
-    xyz, info, robust = triangulate_tracks(uv, weights, rig, first, last)
+    xyz, info, robust = triangulate_tracks(uv, weights, rig, keypoint, first, last)
     return Tracks(
         uv=uv, weights=weights, robust=robust, xyz=xyz, info=info, truth=None, precision=torch.ones_like(weights),
         keypoint=keypoint, first=first, last=last, source=source,

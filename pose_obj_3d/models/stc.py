@@ -199,8 +199,7 @@ class Stc(Model):
 
     def _filters(self, windows: Windows, x: Context) -> tuple[Tensor, Tensor]:
         """Return the full and the blind filters from the reference: (B, K, H, 3) [m]; the first is the frame itself."""
-        has_info = windows.info.diagonal(dim1=-2, dim2=-1).sum(-1) > 0  # (B, T, K)
-        is_used = (has_info & windows.is_distinct[..., None]).transpose(1, 2)
+        is_used = x.is_telling(windows.info.transpose(1, 2)) & windows.is_distinct[:, None]  # (B, K, T)
         offset = torch.where(is_used[..., None], windows.xyz.transpose(1, 2) - x.reference.unsqueeze(2), 0.0)
         is_other = torch.arange(self.config.num_frames, device=offset.device) != windows.centre
         found = []

@@ -7,6 +7,7 @@ from pose_obj_3d import geometry
 from pose_obj_3d.windows import Windows
 
 MAX_DISAGREEMENT = 1e3
+TELLING = 0.1  # least share of a typical frame's information
 
 
 class Context:
@@ -31,21 +32,31 @@ class Context:
         xyz, self.info = bins.xyz.transpose(1, 2), bins.info.transpose(1, 2)
         self.is_used = self.info.diagonal(dim1=-2, dim2=-1).sum(-1) > 0
         eye = torch.eye(3, device=xyz.device)
-        self._near_count = self.is_used[..., near].sum(-1)
         total = self.info.sum(2)
+        frames = (bins.frames[:, None] * self.is_used).sum(-1).clamp_min(1)
+        unit = total / frames[..., None, None]
+        self.unit = unit + eye * (1e-3 * unit.diagonal(dim1=-2, dim2=-1).sum(-1)[..., None, None] + 1.0)
+        self.is_used[..., near] &= self.is_telling(self.info[:, :, near])
+        self._near_count = self.is_used[..., near].sum(-1)
         far = (geometry.invert_3x3(total + eye) @ (self.info @ xyz.unsqueeze(-1)).sum(2)).squeeze(-1)
         close = (xyz[:, :, near] * self.is_used[..., near, None]).sum(2) / self._near_count.clamp_min(1)[..., None]
         self.reference = torch.where((self._near_count > 0)[..., None], close, far)
         fallback = windows.xyz[:, windows.centre]  # measured nowhere else
         self.reference = torch.where(self.is_used.any(-1, keepdim=True), self.reference, fallback)
         self.offset = torch.where(self.is_used[..., None], xyz - self.reference.unsqueeze(2), 0.0)
-        frames = (bins.frames[:, None] * self.is_used).sum(-1).clamp_min(1)
-        unit = total / frames[..., None, None]
-        self.unit = unit + eye * (1e-3 * unit.diagonal(dim1=-2, dim2=-1).sum(-1)[..., None, None] + 1.0)
         o = self.offset[:, :, near]
         half = o.shape[2] // 2
         self.velocity = (o[:, :, half:].mean(2) - o[:, :, :half].mean(2)) / (half + 1)
         self.acceleration = o[:, :, 0] + o[:, :, -1] - o[:, :, half - 1] - o[:, :, half]
+
+    def is_telling(self, info: Tensor) -> Tensor:
+        """Return which frames' information (B, K, n, 3, 3) is comparable with that of a typical one: (B, K, n).
+
+        Means and fits that count every frame alike must not count one that hardly knows anything, such as
+        a pair of views that disagree.
+        """
+        trace = info.diagonal(dim1=-2, dim2=-1).sum(-1)
+        return trace > TELLING * self.unit.diagonal(dim1=-2, dim2=-1).sum(-1, keepdim=True)
 
     def disagreement(self) -> Tensor:
         """Return (B, K, R): squared distance to the reference in variances, per coordinate.

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from pose_obj_3d.datasets import find_strays, keypoint_ids, load_tracks, make_rig, speeds
+from pose_obj_3d.datasets import (
+    find_strays,
+    find_vague,
+    keypoint_ids,
+    load_tracks,
+    make_rig,
+    speeds,
+)
 from pose_obj_3d.exceptions import DataError
 from pose_obj_3d.formal import read_formal
 from pose_obj_3d.windows import gather_windows
@@ -164,3 +171,13 @@ def test_strays_are_looked_for_within_examples():
     xyz[15:] += 1.0
     first, last = (torch.tensor(x).repeat_interleave(15) for x in ((0, 15), (14, 29)))
     assert not find_strays(xyz, info, first, last).any()
+
+
+def test_frames_that_know_a_direction_far_worse_than_usual_are_vague():
+    _, info, _, _ = a_track()
+    keypoint = torch.tensor([3, 5]).expand(30, 2)
+    info[:, 1] *= 1e-3  # always bad: no frame of it is vague
+    assert not find_vague(info, keypoint).any()
+    info[7, 0] @= torch.diag(torch.tensor([1.0, 1.0, 1e-4]).double())
+    info[9, 0] = 0
+    assert find_vague(info, keypoint).nonzero().tolist() == [[7, 0]]

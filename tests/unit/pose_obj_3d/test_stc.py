@@ -78,7 +78,7 @@ def test_bins_are_the_weighted_means_they_claim(data):
     assert (narrow.frames[:, 1] == bins.frames[:, 1]).all()
 
 
-@pytest.mark.parametrize("views, error", [([1], 9.0), ([0, 1, 2, 3], 60.0)], ids=["one view", "a stray frame"])
+@pytest.mark.parametrize(("views", "error"), [([1], 9.0), ([0, 1, 2, 3], 60.0)], ids=["one view", "a stray frame"])
 @pytest.mark.parametrize("context", CONTEXTS)
 def test_the_blind_prediction_has_not_seen_its_own_measurement(data, context, views, error):
     """Change keypoint 1 of frame 20: its own blind prediction stays, the others' and the final one may change."""
@@ -181,3 +181,17 @@ def test_bad_sizes():
         StcConfig(4, 7, "movie")
     with pytest.raises(ConfigError, match="NETWORK.STC.CONTEXT is 'movie'; allowed: window, track"):
         StcNetworkConfig(CONTEXT="movie")
+
+
+@pytest.mark.parametrize("context", CONTEXTS)
+def test_a_frame_that_knows_next_to_nothing_shifts_nothing(data, context):
+    """A point metres away that claims little, as of two views that disagree: means and fits leave it out."""
+    tracks, rig = load(data)
+    network, found = model(context), []
+    for metres in (0.0, 12.0):
+        xyz, info = tracks.xyz.clone(), tracks.info.clone()
+        xyz[20, 1] += metres
+        info[20, 1] *= 1e-4
+        found.append(lift(network, dataclasses.replace(tracks, xyz=xyz, info=info), rig, torch.tensor([19, 22, 30])))
+    shift = (found[0].blind_xyz - found[1].blind_xyz)[:, 1].norm(dim=-1)
+    assert shift.max() < (0.002 if context == "window" else 0.02)
