@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from pose_obj_3d.config import PACKAGE_DIR, Config, to_dict
+from pose_obj_3d.config import PACKAGE_DIR, Config, network_of, to_dict
 from pose_obj_3d.exceptions import CheckpointError
 
 CHECKPOINT_VERSION = 1
@@ -107,7 +107,7 @@ def differences(a: State, b: State, prefix: str = "") -> list[str]:
 
 def check_model(path: Path, state: State, config: Config, ids: list[str]) -> None:
     """Refuse a checkpoint whose network or keypoints differ from the config's."""
-    faults = differences(state["config"]["NETWORK"], to_dict(config)["NETWORK"], "NETWORK.")
+    faults = differences(network_of(state["config"]["NETWORK"]), network_of(to_dict(config)["NETWORK"]), "NETWORK.")
     if state["keypoint_ids"] != ids:
         faults.append(f"keypoints: {state['keypoint_ids']} there, {ids} here")
     if faults:

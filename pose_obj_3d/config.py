@@ -273,6 +273,22 @@ def from_dict(raw: dict[str, Any]) -> Config:
     return _build(Config, raw, "", [])
 
 
+def network_of(raw: dict[str, Any]) -> dict[str, Any]:
+    """Return what has an effect on the network from a NETWORK section of `to_dict`, also an older one's."""
+    return {"TYPE": raw["TYPE"], **_effective(NetworkConfig, raw, raw["TYPE"])}
+
+
+def _effective(cls: type[Any], raw: dict[str, Any], kind: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for f in dataclasses.fields(cls):
+        if dataclasses.is_dataclass(f.default):
+            part = _effective(type(f.default), raw.get(f.name, {}), kind)
+            found.update({f"{f.name}.{name}": value for name, value in part.items()})
+        elif not f.metadata.get("unused") and f.metadata.get("only_for", kind) == kind:
+            found[f.name] = raw.get(f.name, f.default)
+    return found
+
+
 def _names(cls: type[Any]) -> list[str]:
     return [f.name for f in dataclasses.fields(cls)]
 

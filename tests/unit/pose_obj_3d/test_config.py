@@ -6,7 +6,16 @@ import logging
 import pytest
 import yaml
 
-from pose_obj_3d.config import PACKAGE_DIR, Config, find_data, load_config, to_dict, to_yaml
+from pose_obj_3d.config import (
+    PACKAGE_DIR,
+    Config,
+    NetworkConfig,
+    find_data,
+    load_config,
+    network_of,
+    to_dict,
+    to_yaml,
+)
 from pose_obj_3d.exceptions import ConfigError
 from tests.unit.pose_obj_3d.synthetic import write_scene
 
@@ -93,3 +102,14 @@ def test_a_folder_of_archives_gives_the_first_that_holds_the_tasks(tmp_path):
     assert find_data(str(folder / "more.npz"), tmp_path / "c.yaml", [12]).name == "more.npz"
     with pytest.raises(ConfigError, match="no such file"):
         find_data(str(tmp_path / "nowhere"), tmp_path / "c.yaml", [0])
+
+
+def test_only_what_has_an_effect_on_the_network_tells_networks_apart():
+    """A checkpoint stays usable when another model gains a key, or this one gains one with a default."""
+    raw = to_dict(Config(NETWORK=NetworkConfig(TYPE="STC")))["NETWORK"]
+    older = {k: v for k, v in raw.items() if k not in ("ESTIMATOR", "NUM_CHANNELS")} | {"RESIDUAL": {"WIDTH": 3}}
+    older["STC"] = {k: v for k, v in raw["STC"].items() if k != "NUM_MIXES"}
+    assert network_of(older) == network_of(raw)
+    assert network_of(raw | {"NUM_CHANNELS": 64}) == network_of(raw)
+    assert network_of(raw | {"STC": raw["STC"] | {"WIDTH": 32}}) != network_of(raw)
+    assert network_of(raw | {"TYPE": "MHT"}) != network_of(raw)
