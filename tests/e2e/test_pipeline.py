@@ -152,6 +152,13 @@ def test_training_ends_with_a_table_and_resumes(archive, tmp_path, script, confi
     assert list((tmp_path / "out").rglob("events.out.tfevents*"))
 
 
+def has_episode(folder):
+    try:
+        return bool(list(folder.rglob("*episode.json")))
+    except FileNotFoundError:  # the staging folder was renamed while it was looked through
+        return False
+
+
 def test_a_killed_generation_continues_to_the_same_bytes(tmp_path):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     for folder in (whole, broken):
@@ -175,7 +182,7 @@ def test_a_killed_generation_continues_to_the_same_bytes(tmp_path):
         start_new_session=True,
     )
     deadline = time.monotonic() + 60
-    while not list((broken / "data").rglob("*episode.json")) and time.monotonic() < deadline:
+    while not has_episode(broken / "data") and time.monotonic() < deadline:
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
