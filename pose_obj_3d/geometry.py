@@ -84,6 +84,12 @@ def projection_jacobian(xyz_world: Tensor, intrinsics: Tensor, extrinsics: Tenso
     return uv, rows / depth.clamp_min(MIN_DEPTH_M)[..., None, None]
 
 
+def is_in_front(xyz_world: Tensor, extrinsics: Tensor) -> Tensor:
+    """Return which views have a point before them: (*, 3) [m], (V, 3, 4) -> (*, V) bool."""
+    depth = torch.einsum("vj,...j->...v", extrinsics[:, 2, :3], xyz_world) + extrinsics[:, 2, 3]
+    return depth > MIN_DEPTH_M
+
+
 def count_views(weights: Tensor) -> Tensor:
     """Count usable views: weights (*, V) -> (*) int64."""
     count: Tensor = (weights > 0).sum(-1)

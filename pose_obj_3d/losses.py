@@ -12,6 +12,7 @@ from pose_obj_3d import geometry
 
 OUTLIER_RATE = 0.02  # share of gross errors that the likelihood allows for
 ROBUST_SIGMAS = 3.0  # residual, in noise standard deviations, where the reprojection loss turns linear
+BEHIND_SIGMAS = 300.0  # residual of a prediction behind the camera, in noise standard deviations
 OUTLIER_SCALE = 20.0  # their standard deviation, in regular standard deviations
 
 
@@ -90,13 +91,17 @@ def blind_reprojection_nll(
     """
     predicted, J = geometry.projection_jacobian(blind_xyz, *cameras)  # (B, K, V, 2, 3)
     w = weights.transpose(1, 2)
-    r = (uv.transpose(1, 2) - predicted) / sigma_px
+    is_ahead = geometry.is_in_front(blind_xyz, cameras[1])[..., None]
+    # A prediction behind a camera that sees the keypoint is as wrong as can be; no gradient leads out of there.
+    J = torch.where(is_ahead[..., None], J, 0.0)
+    r = torch.where(is_ahead, (uv.transpose(1, 2) - predicted) / sigma_px, BEHIND_SIGMAS)
     JtW = J * (w / sigma_px)[..., None, None]
     M = torch.einsum("bkvri,bkvrj->bkij", JtW, J) / sigma_px
     b = torch.einsum("bkvri,bkvr->bki", JtW, r)
     total = blind_info + M
     explained = (b * (geometry.invert_3x3(total) @ b.unsqueeze(-1)).squeeze(-1)).sum(-1)
-    distance = (r.square().sum(-1) * w).sum(-1) - explained
+    # float32 cancels where residuals are huge, and a squared distance is not negative.
+    distance = ((r.square().sum(-1) * w).sum(-1) - explained).clamp_min(0)
     count = 2 * (w > 0).sum(-1)
     inlier = math.log(1 - OUTLIER_RATE) - distance / 2
     outlier = math.log(OUTLIER_RATE) - distance / (2 * OUTLIER_SCALE**2) - count * math.log(OUTLIER_SCALE)

@@ -24,6 +24,8 @@ Q_RANGE = {
 }
 """Motion -> process noise that is searched."""
 Q_UNIT = {"constant position": "m/s", "constant velocity": "m/s^2", "constant acceleration": "m/s^3"}
+CAUTIOUS = ("constant position", 0.4)  # motion and tracking index of what stands in for a smoother that runs away
+RUNAWAY = 30.0  # standard deviation of a smoothed position, in those of a frame, that says nothing
 _Q_PRECISION = 1.03  # the search ends when the bracket is this ratio wide
 _FRAME_CHUNK = 512
 _COLUMN_CHUNK = 256  # sequences smoothed at once; what they need then stays in the processor's cache
@@ -113,10 +115,17 @@ def filter_bank(tracks: Tracks, smoothers: Smoothers) -> tuple[Tensor, Tensor]:
     name = f"bank {smoothers}"
     if name not in tracks.cache:
         unit = measurement_noise(tracks)
-        kinds = [
-            torch.stack([rts(tracks, m, i * unit, 1.0, blind).filled(tracks.xyz).float() for m, i in smoothers], 1)
-            for blind in (False, True)
-        ]
+        kinds = []
+        for blind in (False, True):
+            # Velocities run away over a long gap; a position does not.
+            cautious = rts(tracks, CAUTIOUS[0], CAUTIOUS[1] * unit, 1.0, blind).filled(tracks.xyz) if smoothers else tracks.xyz
+            found = []
+            for motion, index in smoothers:
+                smoothed = rts(tracks, motion, index * unit, 1.0, blind)
+                variance = smoothed.covariance.diagonal(dim1=-2, dim2=-1).amax(-1, keepdim=True)
+                is_known = variance < (RUNAWAY * unit) ** 2  # False where NaN
+                found.append(torch.where(is_known, smoothed.filled(tracks.xyz), cautious).float())
+            kinds.append(torch.stack(found, 1))
         tracks.cache[name] = (kinds[0], kinds[1])
     found: tuple[Tensor, Tensor] = tracks.cache[name]
     return found

@@ -118,7 +118,7 @@ def fuse(xyz_world: Tensor, info: Tensor, uv: Tensor, weights: Tensor, rig: Rig)
     r = uv.transpose(1, 2) - predicted  # (B, K, V, 2)
     spread = torch.einsum("bkvri,bkij,bkvrj->bkv", J, geometry.invert_3x3(info), J) / 2
     gate = geometry.huber_weights(r / (rig.sigma_px**2 + spread).sqrt().unsqueeze(-1), FUSION_GATE)
-    w = weights.transpose(1, 2) * gate / rig.sigma_px**2
+    w = weights.transpose(1, 2) * gate * geometry.is_in_front(xyz_world, rig.extrinsics) / rig.sigma_px**2
     JtW = J * w[..., None, None]
     total = info + torch.einsum("bkvri,bkvrj->bkij", JtW, J)
     moment = torch.einsum("bkvri,bkvr->bki", JtW, r)

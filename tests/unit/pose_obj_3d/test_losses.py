@@ -103,3 +103,19 @@ def test_an_unused_measurement_may_hold_anything():
     other = torch.where(weights[..., None] > 0, uv, 1e4)
     a, b = (losses.blind_reprojection_nll(blind, info, x, weights, (K, E), 1.29)[0] for x in (uv, other))
     torch.testing.assert_close(a, b, rtol=0, atol=0)
+
+
+def test_a_prediction_behind_the_cameras_costs_what_an_outlier_costs():
+    """And no cancellation of huge residuals makes it look good."""
+    cameras = K.float(), E.float()
+    truth = torch.tensor([[[0.3, 0.0, 0.9]]])
+    uv = geometry.project(truth, *cameras)[0].transpose(1, 2)
+    weights, know_little = torch.ones(1, 4, 1), 2.0 * torch.eye(3).expand(1, 1, 3, 3)
+    good, _ = losses.blind_reprojection_nll(truth, 1e6 * know_little, uv, weights, cameras, 1.29)
+    for x in ([-1.24, -0.32, 2.296], [0.0, 0.0, 5.0], [-0.17, 0.0, 2.43], [-0.16, 0.01, 2.428]):
+        wrong = torch.tensor([[x]], requires_grad=True)
+        nll, _ = losses.blind_reprojection_nll(wrong, know_little, uv, weights, cameras, 1.29)
+        nll.sum().backward()
+        assert nll.isfinite().all()
+        assert float(nll.detach()) > float(good) + 20
+        assert wrong.grad.isfinite().all()
