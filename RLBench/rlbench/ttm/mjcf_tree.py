@@ -1,0 +1,151 @@
+"""Which bodies a scene becomes: the physical tree of MuJoCo and the logical one of the scene.
+
+MuJoCo nests what is fixed together and what hangs on a hinge or slide; a free body is a child of
+the world, and its place in the scene's tree is kept beside (`logical_parent`).
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from rlbench.ttm.model import Floats, ForceSensor, Joint, Scene, SceneObject, Shape
+
+
+@dataclass
+class JointPlan:
+    """A hinge or slide of the body it stands in.
+
+    Attributes:
+        source: the joint of the scene.
+        anchor: (3,) in the body's frame [m].
+        axis: (3,) unit, in the body's frame.
+        is_driven: physics moves it; else it stays where it is put.
+    """
+
+    source: Joint
+    anchor: Floats
+    axis: Floats
+    is_driven: bool
+
+
+@dataclass
+class BodyPlan:
+    """A body to write.
+
+    Attributes:
+        name: of the object, or of the joint that has no shape of its own.
+        source: the object; None for the carrier of a joint without a shape.
+        pose: (4, 4) in the frame of the physical parent with every joint at zero.
+        logical_parent: name of the parent in the scene where it is not the physical parent.
+        is_free: gets a free joint.
+        joint: hinge or slide to the physical parent.
+        children: nested bodies.
+    """
+
+    name: str
+    source: SceneObject | None
+    pose: Floats
+    logical_parent: str | None = None
+    is_free: bool = False
+    joint: JointPlan | None = None
+    children: list["BodyPlan"] = field(default_factory=list)
+
+    def walk(self) -> "list[BodyPlan]":
+        """Return this body and all below it, parents first."""
+        return [self, *(b for child in self.children for b in child.walk())]
+
+
+def is_free(scene: Scene, shape: SceneObject) -> bool:
+    """Tell whether physics moves an object freely: dynamic, and held by no joint or force sensor.
+
+    A joint holds only if a shape is above it, and so does a force sensor.
+    """
+    if not isinstance(shape, Shape) or not shape.is_dynamic:
+        return False
+    if shape.parent is None:
+        return True
+    parent = scene.by_handle[shape.parent]
+    if not isinstance(parent, Joint | ForceSensor) or parent.parent is None:
+        return True
+    return not isinstance(scene.by_handle[parent.parent], Shape)
+
+
+def _link(scene: Scene, joint: Joint) -> Shape | None:
+    """Return the shape whose body carries a joint: the first dynamic child, else the first."""
+    shapes = [o for o in scene.children(joint) if isinstance(o, Shape) and not is_free(scene, o)]
+    return next((s for s in shapes if s.is_dynamic), shapes[0] if shapes else None)
+
+
+class TreeBuilder:
+    """Turns a scene's objects into bodies. `roots` are the children of MuJoCo's world."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.scene = scene
+        self.roots: list[BodyPlan] = []
+        self._world = scene.world_poses()
+
+    def build(self) -> list[BodyPlan]:
+        """Return the children of the world, in file order."""
+        for top in self.scene.children(None):
+            self._add(top, None, np.eye(4), None)
+        return self.roots
+
+    def _add(
+        self,
+        obj: SceneObject,
+        parent: BodyPlan | None,
+        T_parent: Floats,
+        logical: str | None,
+    ) -> None:
+        """Place `obj` below a body.
+
+        Args:
+            obj: to place.
+            parent: physical parent, None for the world.
+            T_parent: (4, 4) frame in which `obj.pose` is given, in the physical parent's frame.
+            logical: name of the parent where that is not `parent`.
+        """
+        if is_free(self.scene, obj):
+            above = logical or (parent.name if parent else None)
+            body = BodyPlan(obj.name, obj, self._world[obj.handle], above, is_free=True)
+            self.roots.append(body)
+            self._add_children(obj, body, np.eye(4))
+        elif isinstance(obj, Joint) and obj.kind != "spherical":
+            self._add_joint(obj, parent, T_parent @ obj.pose, logical)
+        else:
+            # A ball joint does not turn here: RLBench's scenes have none that matters.
+            body = BodyPlan(obj.name, obj, T_parent @ obj.pose, logical)
+            self._attach(body, parent)
+            motion = obj.motion if isinstance(obj, Joint) else np.eye(4)
+            self._add_children(obj, body, motion)
+
+    def _attach(self, body: BodyPlan, parent: BodyPlan | None) -> None:
+        (self.roots if parent is None else parent.children).append(body)
+
+    def _add_children(self, obj: SceneObject, body: BodyPlan, T: Floats) -> None:
+        for child in self.scene.children(obj):
+            self._add(child, body, T, None)
+
+    def _add_joint(
+        self, joint: Joint, parent: BodyPlan | None, T_joint: Floats, logical: str | None
+    ) -> None:
+        link = _link(self.scene, joint)
+        if link is None:
+            body = BodyPlan(joint.name, None, T_joint, logical)
+            T_body_joint = np.eye(4)
+        else:
+            body = BodyPlan(link.name, link, T_joint @ link.pose, logical)
+            T_body_joint = np.linalg.inv(link.pose)
+        driven = (
+            link is not None
+            and link.is_dynamic
+            and (joint.mode == "dynamic" or joint.is_hybrid)
+            and parent is not None
+        )
+        body.joint = JointPlan(joint, T_body_joint[:3, 3], T_body_joint[:3, 2], driven)
+        self._attach(body, parent)
+        if link is not None:
+            self._add_children(link, body, np.eye(4))
+        for child in self.scene.children(joint):
+            if child is not link:
+                self._add(child, body, T_body_joint, None)
