@@ -1,6 +1,6 @@
 """The collision world of motion planning: a private copy of model and data."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import mujoco
 import numpy as np
@@ -13,15 +13,15 @@ from rlbench.transforms import Floats
 class CollisionWorld:
     """Answers "is the arm free at q?" on a private copy of the model and data."""
 
-    def __init__(self, engine: MujocoEngine, joints: Sequence[str], tip: str) -> None:
+    def __init__(self, engine: MujocoEngine) -> None:
         self._engine = engine
         self._model = mujoco.MjModel.__copy__(engine.model)
         self._data = mujoco.MjData(self._model)
-        self._qpos = np.array([engine.model.joint(j).qposadr[0] for j in joints])
+        self._qpos = np.array([engine.model.joint(j).qposadr[0] for j in engine.robot.joints])
         model = engine.model
         self._solid = (model.geom_contype | model.geom_conaffinity) != 0
         self._robot = np.isin(model.geom_bodyid, list(engine.robot_bodies))
-        self._holder = model.body("Panda_gripper").id
+        self._holder = model.body(engine.robot.hand).id
         collidable = np.zeros(model.ngeom, bool)
         for shape in engine.shapes():
             collidable[shape.solid_geoms] = shape.is_collidable()

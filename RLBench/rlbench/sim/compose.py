@@ -7,10 +7,10 @@ import mujoco
 
 from rlbench.backend.exceptions import SceneError
 from rlbench.cameras import CAMERAS, mujoco_camera
+from rlbench.sim.robot_model import PANDA, RobotModel
 
 PACKAGE = Path(__file__).resolve().parent.parent
 TIMESTEP = 0.002
-ATTACH_BODY = "Panda_gripper"
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class Annotations:
     flags: dict[str, frozenset[str]] = field(default_factory=dict)
     joint_values: dict[str, float] = field(default_factory=dict)
     paths: dict[str, str] = field(default_factory=dict)
+    kinds: dict[str, str] = field(default_factory=dict)
 
 
 def task_scene_path(task_name: str) -> Path:
@@ -46,22 +47,25 @@ def _parse_texts(spec: mujoco.MjSpec) -> Annotations:
             out.joint_values[name] = float(text.data)
         elif kind == "path":
             out.paths[name] = text.data
+        elif kind == "kind":
+            out.kinds[name] = text.data
         else:
             raise SceneError(
                 f"custom text {text.name!r} is unknown; allowed are parent:, ext:, sensor:, "
-                "flags:, qpos: and path: followed by an object's name"
+                "flags:, qpos:, path: and kind: followed by an object's name"
             )
     return out
 
 
-def compose(scene: Path) -> tuple[mujoco.MjModel, Annotations]:
-    """Compile base scene + Panda + task scene.
+def compose(scene: Path, robot: RobotModel = PANDA) -> tuple[mujoco.MjModel, Annotations]:
+    """Compile base scene + robot + task scene.
 
     Every free body gets an inactive weld to the gripper (grasps switch it on), and every
     camera of the table becomes a MuJoCo camera of the same name.
 
     Args:
         scene: the task's MJCF file.
+        robot: the arm and gripper.
 
     Returns:
         The compiled model and the annotations of all objects.
@@ -74,13 +78,13 @@ def compose(scene: Path) -> tuple[mujoco.MjModel, Annotations]:
     # <include> keeps every file loadable alone, and needs no name prefix (MjSpec.attach does).
     wrapper = "".join(
         f'<include file="{path.as_posix()}"/>'
-        for path in (PACKAGE / "base_scene.xml", PACKAGE / "robot_mjcf" / "panda.xml", scene)
+        for path in (PACKAGE / "base_scene.xml", robot.mjcf, scene)
     )
     try:
         spec = mujoco.MjSpec.from_string(f"<mujoco model='{scene.stem}'>{wrapper}</mujoco>")
         _set_options(spec)
-        _add_cameras(spec)
-        _add_welds(spec)
+        _add_cameras(spec, robot)
+        _add_welds(spec, robot)
         model = spec.compile()
     except ValueError as error:
         reason = " ".join(str(error).split())
@@ -100,21 +104,23 @@ def _set_options(spec: mujoco.MjSpec) -> None:
     spec.stat.extent = 1.0
 
 
-def _add_cameras(spec: mujoco.MjSpec) -> None:
+def _add_cameras(spec: mujoco.MjSpec, robot: RobotModel) -> None:
     for camera in CAMERAS.values():
-        parent = spec.worldbody if camera.parent is None else spec.body(camera.parent)
+        # The table names the Panda's hand; on another robot its hand carries the camera.
+        name = robot.hand if camera.parent == PANDA.hand else camera.parent
+        parent = spec.worldbody if name is None else spec.body(name)
         position, quat_wxyz = mujoco_camera(camera.T_world_cam())
         parent.add_camera(name=camera.name, pos=position, quat=quat_wxyz, fovy=camera.fov_deg)
 
 
-def _add_welds(spec: mujoco.MjSpec) -> None:
+def _add_welds(spec: mujoco.MjSpec, robot: RobotModel) -> None:
     for body in spec.worldbody.bodies:
         if any(joint.type == mujoco.mjtJoint.mjJNT_FREE for joint in body.joints):
             weld = spec.add_equality(
                 name=f"grasp:{body.name}",
                 type=mujoco.mjtEq.mjEQ_WELD,
                 objtype=mujoco.mjtObj.mjOBJ_BODY,
-                name1=ATTACH_BODY,
+                name1=robot.hand,
                 name2=body.name,
                 active=False,
             )

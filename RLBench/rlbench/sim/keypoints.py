@@ -9,14 +9,19 @@ import numpy.typing as npt
 from rlbench import transforms as tf
 from rlbench.sim.mujoco_engine import MujocoEngine
 from rlbench.sim.mujoco_objects import MujocoObject, MujocoShape
+from rlbench.sim.robot_model import RobotModel
 from rlbench.transforms import Floats
 
-ROBOT_POINTS = (
-    ("tip", "Panda_tip"),
-    ("left_finger", "Panda_leftfinger"),
-    ("right_finger", "Panda_rightfinger"),
-    ("wrist", "Panda_gripper"),
-)
+
+def robot_points(robot: RobotModel) -> tuple[tuple[str, str], ...]:
+    """Return (keypoint, body) of the group `robot`."""
+    left, right = robot.fingers
+    return (
+        ("tip", robot.tip),
+        ("left_finger", left),
+        ("right_finger", right),
+        ("wrist", robot.hand),
+    )
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,10 @@ def make_keypoints(
         if group == "waypoints":
             rows += [(f"{group}/{w}", engine.dummy(w).body, np.zeros(3)) for w in waypoints]
         elif group == "robot":
-            rows += [(f"{group}/{n}", *_robot_point(engine, body)) for n, body in ROBOT_POINTS]
+            rows += [
+                (f"{group}/{n}", *_robot_point(engine, body))
+                for n, body in robot_points(engine.robot)
+            ]
         else:
             for shape in movable_shapes(engine):
                 corners = shape.box_corners(world=False)
@@ -94,9 +102,9 @@ def make_keypoints(
 def _robot_point(engine: MujocoEngine, name: str) -> tuple[int, Floats]:
     """Return body and offset; a fingertip is the end of the finger along the hand's z."""
     obj: MujocoObject = engine.object(name)
-    if "finger" not in name or not isinstance(obj, MujocoShape):
+    if name not in engine.robot.fingers or not isinstance(obj, MujocoShape):
         return obj.body, np.zeros(3)
-    T = tf.invert(obj.transform()) @ engine.object("Panda_tip").transform()
+    T = tf.invert(obj.transform()) @ engine.object(engine.robot.tip).transform()
     along = T[:3, 2]
     corners = obj.box_corners(world=False)
     reach = (corners @ along).max()

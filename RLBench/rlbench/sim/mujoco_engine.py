@@ -24,6 +24,7 @@ from rlbench.sim.mujoco_objects import (
     MujocoProximitySensor,
     MujocoShape,
 )
+from rlbench.sim.robot_model import PANDA, RobotModel
 from rlbench.transforms import Floats
 
 # Model fields that an episode may change; restored on reset and kept in saved states.
@@ -56,12 +57,13 @@ class MujocoEngine:
     name = "mujoco"
     version = mujoco.__version__
 
-    def __init__(self, scene: Path, robot_root: str = "Panda") -> None:
+    def __init__(self, scene: Path, robot: RobotModel = PANDA) -> None:
         self.scene = scene
-        self.model, self.notes = compose(scene)
+        self.robot = robot
+        self.model, self.notes = compose(scene, robot)
         self.data = mujoco.MjData(self.model)
         self.substeps = round(DEMO_DT / self.model.opt.timestep)
-        self.robot_bodies = frozenset(self._physical_tree(self.model.body(robot_root).id))
+        self.robot_bodies = frozenset(self._physical_tree(self.model.body(robot.root).id))
         self._set_collision_bits()
         self._pristine = {name: getattr(self.model, name).copy() for name in _MUTABLE}
         self._scene_parents = self._read_parents()

@@ -1,4 +1,4 @@
-"""The Panda on MuJoCo: arm and gripper."""
+"""Arm and gripper on MuJoCo."""
 
 from collections.abc import Sequence
 
@@ -14,12 +14,6 @@ from rlbench.sim.mujoco_objects import MujocoObject, MujocoShape
 from rlbench.sim.planning import time_parametrise
 from rlbench.transforms import Floats
 
-HOME = (0.0, 0.1745, 0.0, -0.8029, 0.0, 1.2217, 0.7854)
-"""Saved pose of RLBench's Panda [rad], in Franka's zero of joint 4."""
-MAX_VELOCITY = np.array([2.175] * 4 + [2.61] * 3)
-MAX_ACCELERATION = np.array([7.5, 3.75, 5.0, 6.25, 7.5, 10.0, 10.0])
-"""Half of Franka's limits [rad/s^2]: servos of finite stiffness follow it within 1 mm."""
-FINGER_RANGE = 0.04
 FINGER_TOLERANCE = 5e-4
 STALL = 1e-4
 STALL_STEPS = 3
@@ -27,24 +21,22 @@ STALL_STEPS = 3
 
 
 class Arm:
-    """Seven joints driven by position servos with velocity feed-forward."""
-
-    JOINTS = tuple(f"Panda_joint{i}" for i in range(1, 8))
+    """Hinges driven by position servos with velocity feed-forward."""
 
     def __init__(self, engine: MujocoEngine) -> None:
-        model = engine.model
+        model, robot = engine.model, engine.robot
         self._engine = engine
-        self.qpos_ids = np.array([model.joint(j).qposadr[0] for j in self.JOINTS])
-        self.dof_ids = np.array([model.joint(j).dofadr[0] for j in self.JOINTS])
-        self.actuators = np.array([model.actuator(j).id for j in self.JOINTS])
+        self.qpos_ids = np.array([model.joint(j).qposadr[0] for j in robot.joints])
+        self.dof_ids = np.array([model.joint(j).dofadr[0] for j in robot.joints])
+        self.actuators = np.array([model.actuator(j).id for j in robot.joints])
         kp = model.actuator_gainprm[self.actuators, 0]
         kv = -model.actuator_biasprm[self.actuators, 2]
         self._lead = kv / kp
-        self.kinematics = Kinematics(model, list(self.JOINTS), "Panda_tip")
-        self.world = CollisionWorld(engine, self.JOINTS, "Panda_tip")
-        self.tip = engine.dummy("Panda_tip")
-        self.max_velocity = MAX_VELOCITY
-        self.max_acceleration = MAX_ACCELERATION
+        self.kinematics = Kinematics(model, list(robot.joints), robot.tip)
+        self.world = CollisionWorld(engine)
+        self.tip = engine.dummy(robot.tip)
+        self.max_velocity = np.array(robot.max_velocity)
+        self.max_acceleration = np.array(robot.max_acceleration)
 
     def get_tip(self) -> MujocoObject:
         """Return the frame that reaches waypoints."""
@@ -72,7 +64,7 @@ class Arm:
 
     def home(self) -> None:
         """Put the arm at its saved pose."""
-        self.set_joint_positions(HOME)
+        self.set_joint_positions(self._engine.robot.home)
 
     def command(self, q: Floats, qd: Floats) -> None:
         """Write set points for the next step: (n, 7) q [rad], qd [rad/s], n <= substeps.
@@ -144,16 +136,15 @@ class Arm:
 class Gripper:
     """Two fingers; what they hold is welded to the hand."""
 
-    JOINTS = ("Panda_gripper_joint1", "Panda_gripper_joint2")
-
     def __init__(self, engine: MujocoEngine) -> None:
-        model = engine.model
+        model, robot = engine.model, engine.robot
         self._engine = engine
-        self.qpos_ids = np.array([model.joint(j).qposadr[0] for j in self.JOINTS])
-        self.actuators = np.array([model.actuator(j).id for j in self.JOINTS])
-        self.body = model.body("Panda_gripper").id
-        self.sensor = engine.sensor("Panda_gripper_attachProxSensor")
-        self.fingers = [model.body(f"Panda_{side}finger").id for side in ("left", "right")]
+        self._range = robot.finger_range
+        self.qpos_ids = np.array([model.joint(j).qposadr[0] for j in robot.finger_joints])
+        self.actuators = np.array([model.actuator(j).id for j in robot.finger_joints])
+        self.body = model.body(robot.hand).id
+        self.sensor = engine.sensor(robot.sensor)
+        self.fingers = [model.body(name).id for name in robot.fingers]
         self._grasped: list[MujocoShape] = []
         self._last: Floats | None = None
         self._stalled = 0
@@ -161,8 +152,8 @@ class Gripper:
     def reset(self) -> None:
         """Open fully and forget what was held."""
         data = self._engine.data
-        data.qpos[self.qpos_ids] = FINGER_RANGE
-        data.ctrl[self.actuators] = FINGER_RANGE
+        data.qpos[self.qpos_ids] = self._range
+        data.ctrl[self.actuators] = self._range
         self._grasped = []
         self._last, self._stalled = None, 0
         self._engine.refresh()
@@ -173,7 +164,7 @@ class Gripper:
 
     def get_open_amount(self) -> Floats:
         """Return (2,) openings in [0, 1]."""
-        return np.clip(self.get_joint_positions() / FINGER_RANGE, 0.0, 1.0)
+        return np.clip(self.get_joint_positions() / self._range, 0.0, 1.0)
 
     def get_touch_sensor_forces(self) -> Floats:
         """Return (6,) contact force on each finger, world frame [N]."""
@@ -194,8 +185,8 @@ class Gripper:
         """Move one observation step towards an opening in [0, 1]; True when done or stalled."""
         engine = self._engine
         here = self.get_joint_positions()
-        if np.abs(here - amount * FINGER_RANGE).max() < FINGER_TOLERANCE:
-            self.set_target(np.full(2, amount * FINGER_RANGE))
+        if np.abs(here - amount * self._range).max() < FINGER_TOLERANCE:
+            self.set_target(np.full(2, amount * self._range))
             self._last = None
             return True
         if self._last is not None and np.abs(here - self._last).max() < STALL:
@@ -208,7 +199,7 @@ class Gripper:
         self._last = here
         start = self.get_target()
         travel = velocity * engine.model.opt.timestep * np.arange(1, engine.substeps + 1)
-        goal = np.full(2, amount * FINGER_RANGE)
+        goal = np.full(2, amount * self._range)
         rows = start + np.clip(goal - start, -travel[:, None], travel[:, None])
         engine.control_rows()[:, self.actuators] = rows
         return False

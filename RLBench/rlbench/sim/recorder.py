@@ -63,7 +63,7 @@ class Recorder:
         tree = base.get_objects_in_tree()
         self._shapes = [obj for obj in tree if isinstance(obj, MujocoShape)]
         self._movable = np.array([s.body for s in movable_shapes(engine)], int)
-        self._joints = [j for j in engine.joints() if not j.get_name().startswith("Panda_")]
+        self._joints = [j for j in engine.joints() if j.body not in engine.robot_bodies]
 
     @property
     def track_cams(self) -> tuple[str, ...]:

@@ -1,0 +1,61 @@
+"""What the engine must know of a robot beside its MJCF: names, home pose, speed limits."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+_MJCF = Path(__file__).resolve().parent.parent / "robot_mjcf"
+
+
+@dataclass(frozen=True)
+class RobotModel:
+    """An arm with a two-finger gripper.
+
+    Attributes:
+        name: of the robot; all its objects start with it or with the gripper's name.
+        mjcf: scene file.
+        root: body that everything of the robot hangs on.
+        joints: of the arm, from the base; each has a position actuator of its name.
+        tip: frame that reaches waypoints.
+        hand: body that held objects are welded to.
+        sensor: proximity sensor that says what can be held.
+        fingers: left and right finger bodies.
+        finger_joints: slides of the fingers; each has a position actuator of its name.
+        finger_range: travel of a finger from closed to open [m].
+        home: saved pose [rad].
+        max_velocity: of each joint [rad/s].
+        max_acceleration: of each joint [rad/s^2].
+    """
+
+    name: str
+    mjcf: Path
+    root: str
+    joints: tuple[str, ...]
+    tip: str
+    hand: str
+    sensor: str
+    fingers: tuple[str, str]
+    finger_joints: tuple[str, str]
+    finger_range: float
+    home: tuple[float, ...]
+    max_velocity: tuple[float, ...]
+    max_acceleration: tuple[float, ...]
+
+
+PANDA = RobotModel(
+    name="Panda",
+    mjcf=_MJCF / "panda.xml",
+    root="Panda",
+    joints=tuple(f"Panda_joint{i}" for i in range(1, 8)),
+    tip="Panda_tip",
+    hand="Panda_gripper",
+    sensor="Panda_gripper_attachProxSensor",
+    fingers=("Panda_leftfinger", "Panda_rightfinger"),
+    finger_joints=("Panda_gripper_joint1", "Panda_gripper_joint2"),
+    finger_range=0.04,
+    # The saved pose of RLBench's Panda, in Franka's zero of joint 4.
+    home=(0.0, 0.1745, 0.0, -0.8029, 0.0, 1.2217, 0.7854),
+    max_velocity=(2.175,) * 4 + (2.61,) * 3,
+    # Half of Franka's limits: servos of finite stiffness follow it within 1 mm.
+    max_acceleration=(7.5, 3.75, 5.0, 6.25, 7.5, 10.0, 10.0),
+)
+"""Our own Panda, made of primitives."""
