@@ -82,7 +82,7 @@ class TaskEnvironment:
 
     def object_name(self, handle: int) -> str:
         """Return the name of the object that segmentation images show as `handle`."""
-        return self._scene.engine.object_of_body(handle).get_name()
+        return self._scene.engine.object_of_handle(handle).get_name()
 
     @property
     def track_cams(self) -> tuple[str, ...]:

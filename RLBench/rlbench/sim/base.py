@@ -10,6 +10,9 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from rlbench.backend.observation import CameraImages
+from rlbench.sim.robot_model import RobotModel
+
 Floats = npt.NDArray[np.float64]
 
 
@@ -223,12 +226,60 @@ class Gripper(Protocol):
         """Let everything go."""
 
 
+class Observer(Protocol):
+    """What recordings need of an engine: poses of many objects, and what cameras see."""
+
+    def frames(self, handles: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
+        """Return (N, 3) positions [m] and (N, 3, 3) rotations, object to world."""
+
+    def poses(self, handles: npt.NDArray[np.int64]) -> Floats:
+        """Return (N, 7) positions [m] and quaternions xyzw, world."""
+
+    def visibility(
+        self,
+        xyz: Floats,
+        owners: npt.NDArray[np.int64],
+        camera_positions: Floats,
+        uv: Floats,
+        depth: Floats,
+        image_size: tuple[int, int],
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]:
+        """Tell how each camera sees each keypoint.
+
+        Args:
+            xyz: (K, 3) keypoints [m], world.
+            owners: (K,) handle of the object that each hangs on.
+            camera_positions: (V, 3) camera centres [m], world.
+            uv: (V, K, 2) projections [px].
+            depth: (V, K) distances along the cameras' z axes [m].
+            image_size: (height, width) [px].
+
+        Returns:
+            (V, K) 1 seen, 0.5 inside the image but hidden, 0 outside or behind the camera;
+            (V, K) handle of the object that hides the keypoint, -1 where none does.
+        """
+
+    def images(
+        self,
+        camera: str,
+        image_size: tuple[int, int],
+        rgb: bool = True,
+        depth: bool = True,
+        mask: bool = True,
+    ) -> CameraImages:
+        """Return what a camera of the table sees, (height, width) px; no point cloud."""
+
+    def close(self) -> None:
+        """Free what images need."""
+
+
 @runtime_checkable
 class Engine(Protocol):
     """A loaded simulation with the robot and one task's scene."""
 
     name: str
     version: str
+    robot: RobotModel
 
     def reset(self) -> None:
         """Bring the scene back to how it was loaded."""
@@ -250,6 +301,27 @@ class Engine(Protocol):
 
     def sensor(self, name: str) -> ProximitySensor:
         """Look a proximity sensor up by name."""
+
+    def object(self, name: str) -> SceneObject:
+        """Look any object but a joint up by name."""
+
+    def object_of_handle(self, handle: int) -> SceneObject:
+        """Return the object that segmentation images show as `handle`."""
+
+    def object_names(self) -> list[str]:
+        """Return the names of all objects but joints."""
+
+    def shapes(self) -> list[Shape]:
+        """Return all shapes that are not part of the robot."""
+
+    def task_joints(self) -> list[Joint]:
+        """Return the joints that are not part of the robot."""
+
+    def observer(self, shadows: bool = False) -> Observer:
+        """Return what records this scene; `shadows` are cast in images."""
+
+    def open_viewer(self) -> Any:
+        """Return a window on the running simulation, with `sync()` and `close()`."""
 
     def path_points(self, name: str) -> list[Floats]:
         """Return the (4, 4) world poses of a Cartesian path; empty when `name` is none."""

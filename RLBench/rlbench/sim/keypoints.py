@@ -1,4 +1,4 @@
-"""Keypoints of a MuJoCo scene: points fixed to bodies, in named groups."""
+"""Keypoints of a scene: points fixed to objects, in named groups."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,8 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rlbench import transforms as tf
-from rlbench.sim.mujoco_engine import MujocoEngine
-from rlbench.sim.mujoco_objects import MujocoObject, MujocoShape
+from rlbench.sim.base import Engine, Observer, SceneObject, Shape
 from rlbench.sim.robot_model import RobotModel
 from rlbench.transforms import Floats
 
@@ -26,44 +25,48 @@ def robot_points(robot: RobotModel) -> tuple[tuple[str, str], ...]:
 
 @dataclass(frozen=True)
 class Keypoints:
-    """K points fixed to bodies.
+    """K points fixed to objects.
 
     Attributes:
         names: `<group>/<name>`.
-        bodies: (K,) body ids.
-        offsets: (K, 3) in the body's frame [m].
-        owners: (K,) body id of the object whose own geometry does not hide the point.
+        handles: (K,) handles of the objects.
+        offsets: (K, 3) in the object's frame [m].
+        owners: (K,) handle of the object whose own geometry does not hide the point.
     """
 
     names: list[str]
-    bodies: npt.NDArray[np.int64]
+    handles: npt.NDArray[np.int64]
     offsets: Floats
     owners: npt.NDArray[np.int64]
 
-    def positions(self, engine: MujocoEngine) -> Floats:
+    def positions(self, observer: Observer) -> Floats:
         """Return (K, 3) world positions [m]."""
-        R = engine.data.xmat[self.bodies].reshape(-1, 3, 3)
-        return engine.data.xpos[self.bodies] + np.einsum("kij,kj->ki", R, self.offsets)
+        positions, R = observer.frames(self.handles)
+        return positions + np.einsum("kij,kj->ki", R, self.offsets)
 
 
-def _owner(engine: MujocoEngine, body: int) -> int:
-    """Return the nearest shape at or above a body in the scene graph, or the body itself."""
-    current = body
-    while current != 0:
-        if isinstance(engine.object_of_body(current), MujocoShape):
-            return current
-        current = engine.parent_of(current)
-    return body
+def box_corners(box: Floats) -> Floats:
+    """Return the (8, 3) corners of a (6,) box xmin xmax ymin ymax zmin zmax [m]."""
+    bits = (np.arange(8)[:, None] >> np.arange(3)) & 1
+    return np.where(bits == 1, box[1::2], box[::2])
 
 
-def movable_shapes(engine: MujocoEngine) -> list[MujocoShape]:
+def _owner(engine: Engine, handle: int) -> int:
+    """Return the nearest shape at or above an object in the scene graph, or the object itself."""
+    current: SceneObject | None = engine.object_of_handle(handle)
+    while current is not None:
+        if isinstance(current, Shape):
+            return current.get_handle()
+        current = current.get_parent()
+    return handle
+
+
+def movable_shapes(engine: Engine) -> list[Shape]:
     """Return free and hinged shapes of the scene, in scene order."""
     return [shape for shape in engine.shapes() if shape.is_dynamic()]
 
 
-def make_keypoints(
-    engine: MujocoEngine, groups: Sequence[str], waypoints: Sequence[str]
-) -> Keypoints:
+def make_keypoints(engine: Engine, groups: Sequence[str], waypoints: Sequence[str]) -> Keypoints:
     """Resolve keypoint groups once per scene.
 
     Args:
@@ -74,39 +77,41 @@ def make_keypoints(
     rows: list[tuple[str, int, Floats]] = []
     for group in groups:
         if group == "waypoints":
-            rows += [(f"{group}/{w}", engine.dummy(w).body, np.zeros(3)) for w in waypoints]
+            rows += [(f"{group}/{w}", engine.dummy(w).get_handle(), np.zeros(3)) for w in waypoints]
         elif group == "robot":
             rows += [
-                (f"{group}/{n}", *_robot_point(engine, body))
-                for n, body in robot_points(engine.robot)
+                (f"{group}/{n}", *_robot_point(engine, name))
+                for n, name in robot_points(engine.robot)
             ]
         else:
             for shape in movable_shapes(engine):
-                corners = shape.box_corners(world=False)
+                corners = box_corners(shape.get_bounding_box())
                 if group == "objects":
-                    rows.append((f"{group}/{shape.get_name()}", shape.body, corners.mean(0)))
+                    rows.append(
+                        (f"{group}/{shape.get_name()}", shape.get_handle(), corners.mean(0))
+                    )
                 else:
                     rows += [
-                        (f"{group}/{shape.get_name()}/{i}", shape.body, corner)
+                        (f"{group}/{shape.get_name()}/{i}", shape.get_handle(), corner)
                         for i, corner in enumerate(corners)
                     ]
-    bodies = np.array([body for _, body, _ in rows], np.int64)
+    handles = np.array([handle for _, handle, _ in rows], np.int64)
     return Keypoints(
         names=[name for name, _, _ in rows],
-        bodies=bodies,
+        handles=handles,
         offsets=np.array([offset for _, _, offset in rows]).reshape(-1, 3),
-        owners=np.array([_owner(engine, int(b)) for b in bodies], np.int64),
+        owners=np.array([_owner(engine, int(h)) for h in handles], np.int64),
     )
 
 
-def _robot_point(engine: MujocoEngine, name: str) -> tuple[int, Floats]:
-    """Return body and offset; a fingertip is the end of the finger along the hand's z."""
-    obj: MujocoObject = engine.object(name)
-    if name not in engine.robot.fingers or not isinstance(obj, MujocoShape):
-        return obj.body, np.zeros(3)
-    T = tf.invert(obj.transform()) @ engine.object(engine.robot.tip).transform()
+def _robot_point(engine: Engine, name: str) -> tuple[int, Floats]:
+    """Return handle and offset; a fingertip is the end of the finger along the hand's z."""
+    obj = engine.object(name)
+    if name not in engine.robot.fingers or not isinstance(obj, Shape):
+        return obj.get_handle(), np.zeros(3)
+    T = tf.invert(obj.get_matrix()) @ engine.object(engine.robot.tip).get_matrix()
     along = T[:3, 2]
-    corners = obj.box_corners(world=False)
+    corners = box_corners(obj.get_bounding_box())
     reach = (corners @ along).max()
     centre = corners.mean(0)
-    return obj.body, centre + along * (reach - centre @ along)
+    return obj.get_handle(), centre + along * (reach - centre @ along)

@@ -4,7 +4,6 @@ The engine owns the scene graph. MuJoCo nests bodies physically; free bodies mus
 the world, so their place in RLBench's tree comes from the scene's annotations.
 """
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from rlbench.sim.mujoco_objects import (
     MujocoProximitySensor,
     MujocoShape,
 )
+from rlbench.sim.mujoco_observer import MujocoObserver, open_viewer
 from rlbench.sim.robot_model import PANDA, RobotModel
 from rlbench.transforms import Floats
 
@@ -163,6 +163,10 @@ class MujocoEngine:
         """Return all hinges and slides, the robot's too."""
         return list(self._joints.values())
 
+    def task_joints(self) -> list[MujocoJoint]:
+        """Return the hinges and slides that are not part of the robot."""
+        return [j for j in self._joints.values() if j.body not in self.robot_bodies]
+
     def object_names(self) -> list[str]:
         """Return the names of all body-like objects, in the model's order."""
         return list(self._objects)
@@ -198,6 +202,12 @@ class MujocoEngine:
     def object_of_body(self, body: int) -> MujocoObject:
         """Return the object of a body id."""
         return self._objects[self.model.body(body).name]
+
+    object_of_handle = object_of_body
+
+    def observer(self, shadows: bool = False) -> MujocoObserver:
+        """Return what records this scene."""
+        return MujocoObserver(self.model, self.data, shadows)
 
     def shapes(self) -> list[MujocoShape]:
         """Return all shapes that are not part of the robot."""
@@ -345,13 +355,7 @@ class MujocoEngine:
         Raises:
             SceneError: there is no display.
         """
-        if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-            raise SceneError(
-                "headless is False but there is no display; set headless_generation to true"
-            )
-        import mujoco.viewer  # noqa: PLC0415 - needs a window system
-
-        return mujoco.viewer.launch_passive(self.model, self.data)
+        return open_viewer(self.model, self.data)
 
     # ---- grasp --------------------------------------------------------------------------
 

@@ -1,9 +1,11 @@
-"""Turn moments of a MuJoCo scene into observations."""
+"""Turn moments of a scene into observations."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from rlbench import cameras
 from rlbench.backend.exceptions import SceneError
@@ -11,11 +13,9 @@ from rlbench.backend.observation import CameraImages, Observation
 from rlbench.backend.robot import Robot
 from rlbench.backend.task import Task
 from rlbench.observation_config import ObservationConfig
+from rlbench.sim.base import Engine, SceneObject, Shape
 from rlbench.sim.keypoints import Keypoints, make_keypoints, movable_shapes
-from rlbench.sim.mujoco_engine import MujocoEngine
-from rlbench.sim.mujoco_objects import MujocoShape
-from rlbench.sim.visibility import keypoint_visibility
-from rlbench.transforms import Floats, wxyz_to_xyzw
+from rlbench.transforms import Floats
 
 _OPEN = 0.9
 
@@ -43,12 +43,15 @@ def _camera(name: str) -> cameras.CameraSpec:
     return cameras.CAMERAS[name]
 
 
+def _handles(objects: Sequence[SceneObject]) -> npt.NDArray[np.int64]:
+    return np.array([obj.get_handle() for obj in objects], np.int64)
+
+
 class Recorder:
     """Observes one scene; resolves ids, cameras and keypoints once."""
 
-    def __init__(
-        self, engine: MujocoEngine, robot: Robot, task: Task, config: ObservationConfig
-    ) -> None:
+    def __init__(self, engine: Engine, robot: Robot, task: Task, config: ObservationConfig) -> None:
+        self._observer = engine.observer(config.shadows)
         self._engine, self._robot, self._task, self._config = engine, robot, task, config
         self.waypoints = task.waypoint_names()
         self.keypoints: Keypoints = make_keypoints(engine, config.keypoints, self.waypoints)
@@ -56,14 +59,15 @@ class Recorder:
         self._centres = np.array(
             [cameras.CAMERAS[name].position for name in config.track_cams]
         ).reshape(-1, 3)
-        self._renderers: dict[tuple[int, int], Any] = {}
         for name in config.cameras:
             _camera(name)
         base = task.get_base()
         tree = base.get_objects_in_tree()
-        self._shapes = [obj for obj in tree if isinstance(obj, MujocoShape)]
-        self._movable = np.array([s.body for s in movable_shapes(engine)], int)
-        self._joints = [j for j in engine.joints() if j.body not in engine.robot_bodies]
+        self._shapes = [obj for obj in tree if isinstance(obj, Shape)]
+        self._movable = _handles(movable_shapes(engine))
+        self._drawn = _handles(self._shapes)
+        self._marks = _handles([engine.dummy(name) for name in self.waypoints])
+        self._joints = engine.task_joints()
 
     @property
     def track_cams(self) -> tuple[str, ...]:
@@ -71,19 +75,15 @@ class Recorder:
         return self._config.track_cams
 
     def close(self) -> None:
-        """Free the OpenGL contexts."""
-        for renderer in self._renderers.values():
-            renderer.close()
-        self._renderers = {}
+        """Free what images need."""
+        self._observer.close()
 
     def observe(self) -> Observation:
         """Return the present moment."""
-        robot, data = self._robot, self._engine.data
-        xyz = self.keypoints.positions(self._engine)
+        robot = self._robot
+        xyz = self.keypoints.positions(self._observer)
         uv, depth = cameras.project_views(xyz[None], self._K, self._E)
-        visibility, hiders = keypoint_visibility(
-            self._engine.model,
-            data,
+        visibility, hiders = self._observer.visibility(
             xyz,
             self.keypoints.owners,
             self._centres,
@@ -111,32 +111,30 @@ class Recorder:
         )
 
     def _low_dim_state(self) -> Floats:
-        data = self._engine.data
-        poses = [data.xpos[self._movable], wxyz_to_xyzw(data.xquat[self._movable])]
         values = [joint.get_joint_position() for joint in self._joints]
-        return np.concatenate([np.hstack(poses).ravel(), values])
+        return np.concatenate([self._observer.poses(self._movable).ravel(), values])
 
     def _annotations(self) -> dict[str, Any]:
         """Return objects, waypoints and joints as plain lists and numbers."""
-        data = self._engine.data
         objects = []
-        for shape in self._shapes:
-            box = shape.get_bounding_box() + np.repeat(data.xpos[shape.body], 2)
+        for shape, pose in zip(self._shapes, self._observer.poses(self._drawn), strict=True):
+            box = shape.get_bounding_box() + np.repeat(pose[:3], 2)
             objects.append(
                 {
                     "name": re.sub(r"\d+", "", shape.get_name()),
                     "id": shape.get_handle(),
                     "bbox": box.tolist(),
-                    "quat": np.roll(data.xquat[shape.body], -1).tolist(),
+                    "quat": pose[3:].tolist(),
                 }
             )
         waypoints = {}
-        for name in self.waypoints:
+        poses = self._observer.poses(self._marks)
+        for name, pose in zip(self.waypoints, poses, strict=True):
             dummy = self._engine.dummy(name)
             parent = dummy.get_parent()
             waypoints[name] = {
-                "pos": data.xpos[dummy.body].tolist(),
-                "quat": np.roll(data.xquat[dummy.body], -1).tolist(),
+                "pos": pose[:3].tolist(),
+                "quat": pose[3:].tolist(),
                 "ext_string": dummy.get_extension_string(),
                 "parent_class": None if parent is None else re.sub(r"\d+", "", parent.get_name()),
                 "parent_id": None if parent is None else parent.get_handle(),
@@ -159,19 +157,14 @@ class Recorder:
     def _T_world_cam(self, spec: cameras.CameraSpec) -> Floats:
         if spec.parent is None:
             return spec.T_world_cam()
-        return self._engine.object(spec.parent).transform() @ spec.T_world_cam()
+        return self._engine.object(spec.parent).get_matrix() @ spec.T_world_cam()
 
     def _images(self) -> dict[str, CameraImages]:
         out: dict[str, CameraImages] = {}
         for name, wanted in self._config.cameras.items():
-            renderer = self._renderer(wanted.image_size)
             needs_depth = wanted.depth or wanted.point_cloud
-            images = renderer.render(
-                self._engine.data,
-                name,
-                rgb=wanted.rgb,
-                depth=needs_depth,
-                segmentation=wanted.mask,
+            images = self._observer.images(
+                name, wanted.image_size, rgb=wanted.rgb, depth=needs_depth, mask=wanted.mask
             )
             cloud = None
             if wanted.point_cloud:
@@ -185,18 +178,7 @@ class Recorder:
             out[name] = CameraImages(
                 rgb=images.rgb if wanted.rgb else None,
                 depth=images.depth if wanted.depth else None,
-                mask=images.segmentation if wanted.mask else None,
+                mask=images.mask if wanted.mask else None,
                 point_cloud=cloud,
             )
         return out
-
-    def _renderer(self, size: tuple[int, int]) -> Any:
-        if size not in self._renderers:
-            # Imported late: `cams: []` must work where there is no OpenGL.
-            from rlbench.sim.rendering import Renderer  # noqa: PLC0415
-
-            height, width = size
-            self._renderers[size] = Renderer(
-                self._engine.model, width, height, shadows=self._config.shadows
-            )
-        return self._renderers[size]

@@ -1,0 +1,88 @@
+"""What recordings need of a MuJoCo scene: poses, visibility and images."""
+
+import os
+from typing import Any
+
+import mujoco
+import numpy as np
+import numpy.typing as npt
+
+from rlbench.backend.exceptions import SceneError
+from rlbench.backend.observation import CameraImages
+from rlbench.sim.visibility import keypoint_visibility
+from rlbench.transforms import Floats, wxyz_to_xyzw
+
+
+class MujocoObserver:
+    """Reads one model's state; makes one renderer for each image size. See `base.Observer`."""
+
+    def __init__(self, model: mujoco.MjModel, data: mujoco.MjData, shadows: bool) -> None:
+        self._model, self._data, self._shadows = model, data, shadows
+        self._renderers: dict[tuple[int, int], Any] = {}
+
+    def frames(self, handles: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
+        """Return (N, 3) positions [m] and (N, 3, 3) rotations of bodies."""
+        return self._data.xpos[handles], self._data.xmat[handles].reshape(-1, 3, 3)
+
+    def poses(self, handles: npt.NDArray[np.int64]) -> Floats:
+        """Return (N, 7) positions [m] and quaternions xyzw of bodies."""
+        data = self._data
+        return np.hstack([data.xpos[handles], wxyz_to_xyzw(data.xquat[handles])])
+
+    def visibility(
+        self,
+        xyz: Floats,
+        owners: npt.NDArray[np.int64],
+        camera_positions: Floats,
+        uv: Floats,
+        depth: Floats,
+        image_size: tuple[int, int],
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]:
+        """Tell how each camera sees each keypoint, by rays against drawn geometry."""
+        return keypoint_visibility(
+            self._model, self._data, xyz, owners, camera_positions, uv, depth, image_size
+        )
+
+    def images(
+        self,
+        camera: str,
+        image_size: tuple[int, int],
+        rgb: bool = True,
+        depth: bool = True,
+        mask: bool = True,
+    ) -> CameraImages:
+        """Return what a camera sees, (height, width) px."""
+        seen = self._renderer(image_size).render(
+            self._data, camera, rgb=rgb, depth=depth, segmentation=mask
+        )
+        return CameraImages(rgb=seen.rgb, depth=seen.depth, mask=seen.segmentation)
+
+    def _renderer(self, size: tuple[int, int]) -> Any:
+        if size not in self._renderers:
+            # Imported late: `cams: []` must work where there is no OpenGL.
+            from rlbench.sim.rendering import Renderer  # noqa: PLC0415
+
+            height, width = size
+            self._renderers[size] = Renderer(self._model, width, height, shadows=self._shadows)
+        return self._renderers[size]
+
+    def close(self) -> None:
+        """Free the OpenGL contexts."""
+        for renderer in self._renderers.values():
+            renderer.close()
+        self._renderers = {}
+
+
+def open_viewer(model: mujoco.MjModel, data: mujoco.MjData) -> Any:
+    """Open MuJoCo's own viewer.
+
+    Raises:
+        SceneError: there is no display.
+    """
+    if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        raise SceneError(
+            "headless is False but there is no display; set headless_generation to true"
+        )
+    import mujoco.viewer  # noqa: PLC0415 - needs a window system
+
+    return mujoco.viewer.launch_passive(model, data)
