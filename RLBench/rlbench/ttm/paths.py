@@ -1,0 +1,142 @@
+"""Cartesian paths: from control points to the poses along them.
+
+A curve through an inner control point M between A and B is a quadratic one from S, between the
+middle of A M and M, to E, between M and the middle of M B.
+"""
+
+import numpy as np
+
+from rlbench.transforms import (
+    matrix_to_quat_wxyz,
+    pose_to_transform,
+    wxyz_to_xyzw,
+)
+from rlbench.ttm.model import ControlPoint, Floats, Path
+
+_SAME_PLACE = 5e-5
+"""Steps shorter than this [m] count by their angle."""
+_IN_LINE = 1e-4
+"""Angle [rad] below which directions count as one."""
+
+
+def fine_points(path: Path) -> Floats:
+    """Return the points of a path, through which it runs in straight lines.
+
+    Returns:
+        (N, 7) position [m] and quaternion xyzw in the path's frame. A closed path ends where it
+        starts.
+    """
+    points = [_Pose.of(point.pose) for point in path.points]
+    count = len(points)
+    if count < 3:
+        out = points + points[:1] * (path.is_closed and count == 2)
+        return _rows(out)
+    fine: list[_Pose] = [] if path.is_closed else [points[0]]
+    for i in range(count) if path.is_closed else range(1, count - 1):
+        around = points[i - 1], points[i], points[(i + 1) % count]
+        fine += _rounded(*around, path.points[i])
+    fine.append(fine[0] if path.is_closed else points[-1])
+    return _rows(fine)
+
+
+def pose_at(path: Path, fraction: float) -> Floats:
+    """Return the (4, 4) pose at a fraction, 0 to 1, of a path's length, in the path's frame.
+
+    Raises:
+        ValueError: the path has no points.
+    """
+    rows = fine_points(path)
+    if len(rows) == 0:
+        raise ValueError(f"the path {path.name!r} has no points")
+    along = lengths(rows, path.angle_factor)
+    target = float(np.clip(fraction, 0.0, 1.0)) * along[-1]
+    i = int(np.clip(np.searchsorted(along, target, side="right") - 1, 0, max(len(rows) - 2, 0)))
+    if len(rows) == 1 or along[i + 1] == along[i]:
+        return pose_to_transform(rows[i])
+    first, second = (_Pose.of(pose_to_transform(row)) for row in rows[i : i + 2])
+    t = (target - along[i]) / (along[i + 1] - along[i])
+    return pose_to_transform(first.towards(second, t).row())
+
+
+def lengths(rows: Floats, angle_factor: float = 0.0) -> Floats:
+    """Return (N,) how far each of (N, 7) points lies along the path.
+
+    A step counts by its distance [m]; one without, by its angle [rad] times `angle_factor`, or by
+    the angle itself where that factor is 0.
+    """
+    distance = np.linalg.norm(np.diff(rows[:, :3], axis=0), axis=1)
+    cosine = np.abs(np.sum(rows[1:, 3:] * rows[:-1, 3:], axis=1))
+    angle = 2.0 * np.arccos(np.clip(cosine, 0.0, 1.0))
+    step = np.where(distance < _SAME_PLACE, angle * (angle_factor or 1.0), distance)
+    return np.concatenate([[0.0], np.cumsum(step)])
+
+
+class _Pose:
+    """A position (3,) and a unit quaternion wxyz (4,)."""
+
+    def __init__(self, position: Floats, quat: Floats) -> None:
+        self.position = position
+        self.quat = quat
+
+    @classmethod
+    def of(cls, T: Floats) -> "_Pose":
+        return cls(T[:3, 3], matrix_to_quat_wxyz(T[:3, :3]))
+
+    def row(self) -> Floats:
+        return np.concatenate([self.position, wxyz_to_xyzw(self.quat)])
+
+    def towards(self, other: "_Pose", t: float) -> "_Pose":
+        """Return the pose a fraction of the way to another, along the shorter turn."""
+        cosine = float(self.quat @ other.quat)
+        end = -other.quat if cosine < 0 else other.quat
+        angle = np.arccos(np.clip(abs(cosine), 0.0, 1.0))
+        if angle < 1e-7:
+            quat = (1 - t) * self.quat + t * end
+        else:
+            quat = np.sin((1 - t) * angle) * self.quat + np.sin(t * angle) * end
+        position = (1 - t) * self.position + t * other.position
+        return _Pose(position, quat / np.linalg.norm(quat))
+
+
+def _rows(poses: list[_Pose]) -> Floats:
+    return np.array([pose.row() for pose in poses]).reshape(-1, 7)
+
+
+def _rounded(before: _Pose, middle: _Pose, after: _Pose, point: ControlPoint) -> list[_Pose]:
+    """Return the fine points that stand for an inner control point."""
+    if point.count <= 1 or _is_straight(before, middle, after):
+        return [middle]
+    start = before.towards(middle, 0.5).towards(middle, 1.0 - point.before)
+    end = after.towards(middle, 0.5).towards(middle, 1.0 - point.after)
+    out = []
+    for t in np.linspace(0.0, 1.0, point.count).tolist():
+        first, second = start.towards(middle, t), middle.towards(end, t)
+        out.append(first.towards(second, t))
+    return out
+
+
+def _is_straight(before: _Pose, middle: _Pose, after: _Pose) -> bool:
+    """Tell whether three poses lie in line and turn about one axis."""
+    arriving, leaving = middle.position - before.position, after.position - middle.position
+    if not _parallel(arriving, leaving, _SAME_PLACE):
+        return False
+    return _parallel(_turn(before, middle), _turn(middle, after), _IN_LINE)
+
+
+def _turn(first: _Pose, second: _Pose) -> Floats:
+    """Return (3,) axis times angle [rad] of the turn from one pose to another."""
+    R = pose_to_transform(second.row())[:3, :3] @ pose_to_transform(first.row())[:3, :3].T
+    quat = matrix_to_quat_wxyz(R)
+    size = np.linalg.norm(quat[1:])
+    if size < 1e-12:
+        return np.zeros(3)
+    out: Floats = quat[1:] / size * 2.0 * np.arctan2(size, quat[0])
+    return out
+
+
+def _parallel(a: Floats, b: Floats, nothing: float) -> bool:
+    """Tell whether two vectors point the same way, or one is shorter than `nothing`."""
+    sizes = np.linalg.norm(a), np.linalg.norm(b)
+    if min(sizes) < nothing:
+        return True
+    return bool(a @ b > 0 and np.linalg.norm(np.cross(a, b)) < _IN_LINE * sizes[0] * sizes[1])
