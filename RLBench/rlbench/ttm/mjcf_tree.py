@@ -13,7 +13,7 @@ from rlbench.ttm.model import Floats, ForceSensor, Joint, Scene, SceneObject, Sh
 
 @dataclass
 class JointPlan:
-    """A hinge or slide of the body it stands in.
+    """A hinge, slide or ball of the body it stands in.
 
     Attributes:
         source: the joint of the scene.
@@ -110,14 +110,14 @@ class TreeBuilder:
             body = BodyPlan(obj.name, obj, self._world[obj.handle], above, is_free=True)
             self.roots.append(body)
             self._add_children(obj, body, np.eye(4))
-        elif isinstance(obj, Joint) and obj.kind != "spherical":
-            self._add_joint(obj, parent, T_parent @ obj.pose, logical)
+        elif isinstance(obj, Joint):
+            # A ball's zero is where it was saved.
+            T = obj.pose @ obj.motion if obj.kind == "spherical" else obj.pose
+            self._add_joint(obj, parent, T_parent @ T, logical)
         else:
-            # A ball joint does not turn here: RLBench's scenes have none that matters.
             body = BodyPlan(obj.name, obj, T_parent @ obj.pose, logical)
             self._attach(body, parent)
-            motion = obj.motion if isinstance(obj, Joint) else np.eye(4)
-            self._add_children(obj, body, motion)
+            self._add_children(obj, body, np.eye(4))
 
     def _attach(self, body: BodyPlan, parent: BodyPlan | None) -> None:
         (self.roots if parent is None else parent.children).append(body)

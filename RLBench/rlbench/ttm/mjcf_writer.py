@@ -1,0 +1,322 @@
+"""A decoded scene as MJCF, under the conventions of the built-in scenes.
+
+Objects become bodies of their names; what MJCF cannot say stands in `<custom>` texts (see
+`rlbench.sim.compose`). Geom groups: 1 drawn, 3 solid but not drawn, 4 neither.
+"""
+
+import re
+from xml.etree.ElementTree import Element, SubElement, indent, tostring
+
+import numpy as np
+
+from rlbench.ttm.collision import Solid, solids
+from rlbench.ttm.mjcf_assets import Assets
+from rlbench.ttm.mjcf_contacts import Overlap, joined_pairs, masked_pairs, overlaps
+from rlbench.ttm.mjcf_format import numbers, pose_attributes
+from rlbench.ttm.mjcf_joints import add_coupling, add_joint, add_motor
+from rlbench.ttm.mjcf_tree import BodyPlan, TreeBuilder
+from rlbench.ttm.model import (
+    COLLIDABLE,
+    DETECTABLE,
+    MEASURABLE,
+    RENDERABLE,
+    Camera,
+    Floats,
+    ForceSensor,
+    Joint,
+    Light,
+    Part,
+    Path,
+    ProximitySensor,
+    Scene,
+    SceneObject,
+    Shape,
+    VisionSensor,
+)
+from rlbench.ttm.paths import fine_points
+
+DRAWN, SOLID, UNSEEN = "1", "3", "4"
+MIN_MASS = 1e-3
+MIN_GYRATION = 5e-3
+"""Radius of gyration [m] below which inertia is raised: tiny bodies make solvers stiff."""
+FRICTION = (0.3, 1.0)
+"""Sliding friction is kept within; the engine takes the larger of two geoms."""
+_KINDS = {
+    ForceSensor: "force_sensor",
+    VisionSensor: "vision_sensor",
+    Camera: "camera",
+    Light: "light",
+    Path: "path",
+    Joint: "joint",
+}
+
+
+def write_scene(scene: Scene, name: str) -> tuple[str, dict[str, bytes], list[Overlap]]:
+    """Write a scene so that nothing overlaps at its start.
+
+    Args:
+        scene: as read.
+        name: of the model; names of meshes and materials start with it.
+
+    Returns:
+        The XML, files by path relative to it, and overlaps of free bodies that were left.
+
+    Raises:
+        ValueError: MuJoCo refuses the scene.
+    """
+    writer = Writer(scene, name)
+    xml = writer.write()
+    found, free = overlaps(xml, writer.files)
+    # Parts of one mechanism are held by their joints; loose things must still rest on something.
+    apart = {(o.first, o.second) for o in found if not {o.first, o.second} & free}
+    left = [o for o in found if (o.first, o.second) not in apart]
+    return writer.write_without(apart), writer.files, sorted(left, key=lambda o: -o.depth)
+
+
+class Writer:
+    """Writes one scene. After `write`, `files` holds everything but the XML."""
+
+    def __init__(self, scene: Scene, name: str) -> None:
+        self._scene = scene
+        self._name = name
+        self._assets = Assets(scene, re.sub(r"[^\w.-]", "_", name))
+        self._root = Element("mujoco", model=name)
+        self._custom = Element("custom")
+        self._contact = Element("contact")
+        self._equality = Element("equality")
+        self._actuator = Element("actuator")
+        self._overrides = self._inherited_overrides()
+
+    @property
+    def files(self) -> dict[str, bytes]:
+        """Meshes and textures by path relative to the XML."""
+        return self._assets.files
+
+    def _inherited_overrides(self) -> dict[int, int]:
+        """Return for each handle what the model bases above it switch off."""
+        out: dict[int, int] = {}
+        for start in self._scene.objects:
+            bits, current = 0, start
+            while True:
+                bits |= current.overrides if current.is_model_base else 0
+                if current.parent is None:
+                    break
+                current = self._scene.by_handle[current.parent]
+            out[start.handle] = bits
+        return out
+
+    def write(self) -> str:
+        """Return the XML."""
+        SubElement(self._root, "compiler", angle="radian", autolimits="true")
+        self._root.append(self._assets.element())
+        world = SubElement(self._root, "worldbody")
+        bodies = TreeBuilder(self._scene).build()
+        plans = [plan for body in bodies for plan in body.walk()]
+        for body in bodies:
+            self._add_body(world, body)
+        written = {plan.joint.source.name for plan in plans if plan.joint}
+        for plan in plans:
+            if plan.joint is not None:
+                add_motor(self._actuator, plan.joint)
+                add_coupling(self._equality, plan.joint.source, self._scene, written)
+        solid = {o.name for o in self._scene.objects if isinstance(o, Shape) and self._is_solid(o)}
+        for pair in sorted(joined_pairs(bodies) | masked_pairs(self._scene)):
+            if solid.issuperset(pair):
+                self._exclude(pair)
+        for element in (self._contact, self._equality, self._actuator, self._custom):
+            if len(element):
+                self._root.append(element)
+        return self._text()
+
+    def write_without(self, pairs: set[tuple[str, str]]) -> str:
+        """Return the XML again, with pairs of bodies that shall not collide."""
+        for pair in sorted(pairs):
+            self._exclude(pair)
+        if len(self._contact) and self._contact not in list(self._root):
+            self._root.append(self._contact)
+        return self._text()
+
+    def _text(self) -> str:
+        indent(self._root)
+        return tostring(self._root, encoding="unicode") + "\n"
+
+    def _exclude(self, pair: tuple[str, str]) -> None:
+        SubElement(self._contact, "exclude", body1=pair[0], body2=pair[1])
+
+    def _note(self, kind: str, name: str, text: str) -> None:
+        SubElement(self._custom, "text", name=f"{kind}:{name}", data=text)
+
+    # ---- bodies -------------------------------------------------------------------------
+
+    def _add_body(self, parent: Element, plan: BodyPlan) -> None:
+        body = SubElement(parent, "body", name=plan.name, **pose_attributes(plan.pose))
+        if plan.is_free:
+            SubElement(body, "freejoint")
+        if plan.joint is not None:
+            add_joint(body, plan.joint)
+        if plan.joint is not None and plan.joint.source.kind != "spherical":
+            self._note("qpos", plan.joint.source.name, f"{plan.joint.source.value:.9g}")
+        if plan.logical_parent is not None:
+            self._note("parent", plan.name, plan.logical_parent)
+        source = plan.source
+        if isinstance(source, Shape):
+            if plan.is_free or plan.joint is not None or source.is_dynamic:
+                self._add_inertia(body, source)
+            self._add_geoms(body, source)
+            self._note("flags", plan.name, self._flags(source))
+        else:
+            if plan.joint is not None:
+                SubElement(body, "inertial", pos="0 0 0", mass="0.01", diaginertia="1e-5 1e-5 1e-5")
+            SubElement(body, "site", name=f"{plan.name}_site", group="4", size="0.005")
+        if source is not None:
+            self._annotate(source)
+        for child in plan.children:
+            self._add_body(body, child)
+
+    def _annotate(self, obj: SceneObject) -> None:
+        if obj.extension:
+            self._note("ext", obj.name, obj.extension)
+        if isinstance(obj, ProximitySensor):
+            sizes = " ".join(f"{key}={value:.9g}" for key, value in obj.volume.items())
+            self._note("sensor", obj.name, f"{obj.kind} {sizes}")
+        elif isinstance(obj, Path):
+            rows = [numbers(row) for row in fine_points(obj)]
+            self._note("path", obj.name, "; ".join(rows))
+        kind = _KINDS.get(type(obj))
+        if kind is not None:
+            self._note("kind", obj.name, kind)
+
+    def _flags(self, shape: Shape) -> str:
+        overrides = self._overrides[shape.handle]
+        words = []
+        if shape.special & COLLIDABLE and not overrides & 1:
+            words.append("collidable")
+        if shape.special & MEASURABLE:
+            words.append("measurable")
+        if shape.special & DETECTABLE and not overrides & 8:
+            words.append("detectable")
+        if self._is_drawn(shape):
+            words.append("renderable")
+        if self._is_solid(shape):
+            words.append("respondable")
+        return " ".join(words) or "none"
+
+    def _is_drawn(self, shape: Shape) -> bool:
+        hidden = self._overrides[shape.handle] & (4 | 256)
+        return bool(shape.special & RENDERABLE) and shape.is_visible and not hidden
+
+    def _is_solid(self, shape: Shape) -> bool:
+        return shape.is_respondable and not self._overrides[shape.handle] & 64
+
+    # ---- mass ---------------------------------------------------------------------------
+
+    def _add_inertia(self, body: Element, shape: Shape) -> None:
+        mass = max(shape.mass, MIN_MASS)
+        moments = np.maximum(shape.principal_moments * (mass / max(shape.mass, 1e-12)), 0)
+        low, middle, high = np.sort(moments)
+        if not np.isfinite(moments).all() or low + middle < high * (1 + 1e-9):
+            # Older files hold x*y/6 for cuboids, which no body has.
+            box = shape.bounding_box
+            x, y, z = (box[1::2] - box[::2]) ** 2
+            moments = mass / 12 * np.array([y + z, x + z, x + y])
+            pose = np.eye(4)
+            pose[:3, 3] = shape.inertia_pose[:3, 3]
+        else:
+            pose = shape.inertia_pose
+        moments = np.maximum(moments, mass * MIN_GYRATION**2)
+        SubElement(
+            body,
+            "inertial",
+            {
+                "pos": "0 0 0",
+                **pose_attributes(pose),
+                "mass": f"{mass:.9g}",
+                "diaginertia": numbers(moments),
+            },
+        )
+
+    # ---- geoms --------------------------------------------------------------------------
+
+    def _add_geoms(self, body: Element, shape: Shape) -> None:
+        drawn, solid = self._is_drawn(shape), self._is_solid(shape)
+        for part in shape.parts:
+            pieces = solids(part) if solid else []
+            # One geom serves both where the drawn form is the solid one.
+            shared = drawn and len(pieces) == 1 and self._draws_itself(pieces[0], part)
+            for piece in pieces:
+                color = self._paint(part) if shared else {"rgba": "0.85 0.85 1 0.5"}
+                group = DRAWN if shared else SOLID
+                self._add_solid(body, piece, {"group": group, **self._contact_of(shape), **color})
+            if not shared and (drawn or not solid):
+                self._add_surface(body, part, drawn)
+
+    def _draws_itself(self, piece: Solid, part: Part) -> bool:
+        return (
+            piece.kind != "mesh"
+            and part.texture is None
+            and part.primitive is not None
+            and (part.primitive.kind not in ("plane", "disc"))
+        )
+
+    def _paint(self, part: Part) -> dict[str, str]:
+        rgba = [*np.clip(part.color.rgb, 0, 1), np.clip(part.color.opacity, 0, 1)]
+        if part.texture is not None and part.texture.mode == "decal":
+            rgba[:3] = [1.0, 1.0, 1.0]
+        # MuJoCo takes exactly this grey for "no colour given".
+        if rgba == [0.5, 0.5, 0.5, 1.0]:
+            rgba[0] = 0.501
+        return {"rgba": numbers(np.round(rgba, 4)), "material": self._assets.material(part)}
+
+    def _contact_of(self, shape: Shape) -> dict[str, str]:
+        material = shape.material
+        given = None if material is None else material.bullet_friction
+        value = 0.5 if given is None else given
+        out = {
+            "contype": "1",
+            "conaffinity": "1",
+            "mass": "0",
+            "condim": "4",
+            "friction": numbers([float(np.clip(value, *FRICTION)), 0.01, 0.0001]),
+        }
+        if value < FRICTION[0]:
+            # The slippery side decides.
+            out["friction"] = numbers([max(value, 1e-3), 0.001, 0.0001])
+            out["priority"] = "1"
+        return out
+
+    def _add_solid(self, body: Element, piece: Solid, attributes: dict[str, str]) -> None:
+        geom = {"type": piece.kind, **pose_attributes(piece.pose), **attributes}
+        if piece.vertices is not None:
+            geom["mesh"] = self._assets.hull(piece.vertices)
+        else:
+            geom["size"] = numbers(piece.size)
+        SubElement(body, "geom", geom)
+
+    def _add_surface(self, body: Element, part: Part, drawn: bool) -> None:
+        """Add what is drawn, or sensed, without being touched."""
+        base = {"group": DRAWN if drawn else UNSEEN, "contype": "0", "conaffinity": "0"}
+        base["mass"] = "0"
+        base |= self._paint(part)
+        form = part.primitive
+        if form is not None and form.hollow == 0 and part.texture is None:
+            attributes = _pure_attributes(form.kind, form.size, drawn)
+            if attributes is not None:
+                SubElement(body, "geom", {**attributes, **pose_attributes(part.pose), **base})
+                return
+        mesh = self._assets.drawn_mesh(part)
+        if mesh is not None:
+            SubElement(body, "geom", {"type": "mesh", "mesh": mesh, **base})
+
+
+def _pure_attributes(kind: str, size: Floats, drawn: bool) -> dict[str, str] | None:
+    """Return type and size of a geom for a pure form, None where only a mesh will do."""
+    x, y, z = (float(v) / 2 for v in size)
+    if kind == "cuboid" and min(x, y, z) > 0:
+        return {"type": "box", "size": numbers([x, y, z])}
+    if kind == "spheroid" and min(x, y, z) > 0:
+        return {"type": "ellipsoid", "size": numbers([x, y, z])}
+    if kind == "cylinder" and abs(x - y) < 1e-6 and min(x, z) > 0:
+        return {"type": "cylinder", "size": numbers([x, z])}
+    if kind == "plane" and not drawn and min(x, y) > 0:
+        return {"type": "box", "size": numbers([x, y, 5e-5])}
+    return None

@@ -1,0 +1,90 @@
+"""Convert a V-REP / CoppeliaSim scene or model to MJCF.
+
+python -m rlbench.ttm.to_mjcf scene.ttm -o folder/
+
+The folder then holds `scene.xml`, which MuJoCo's own viewer opens, and `files/` with meshes and
+textures.
+"""
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+from rlbench.backend.exceptions import RLBenchError, SceneError
+from rlbench.ttm.mjcf_contacts import Overlap
+from rlbench.ttm.mjcf_writer import write_scene
+from rlbench.ttm.reader import read_scene
+
+SCENE_FILE = "scene.xml"
+WORST = 1e-3
+"""Free bodies that overlap by more [m] as saved are worth a line."""
+
+
+def convert(source: Path, folder: Path) -> list[Overlap]:
+    """Convert `source` into `folder`, which appears whole or not at all.
+
+    Args:
+        source: `.ttm` or `.ttt` file.
+        folder: is replaced if it exists.
+
+    Returns:
+        Overlaps of free bodies as saved, deepest first.
+
+    Raises:
+        TtmError: the file cannot be read.
+        SceneError: MuJoCo refuses what it holds.
+    """
+    scene = read_scene(source)
+    try:
+        xml, files, left = write_scene(scene, source.stem)
+    except ValueError as error:
+        reason = " ".join(str(error).split())
+        raise SceneError(f"{source}: cannot be converted: {reason}") from error
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as name:
+        made = Path(name) / "made"
+        made.mkdir()
+        (made / SCENE_FILE).write_text(xml, encoding="utf-8")
+        for path, content in files.items():
+            (made / path).parent.mkdir(exist_ok=True)
+            (made / path).write_bytes(content)
+        if folder.exists():
+            folder.rename(Path(name) / "old")
+        try:
+            made.rename(folder)
+        except OSError:
+            # Another process was faster: what it made is the same.
+            if not (folder / SCENE_FILE).is_file():
+                raise
+    return left
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; return the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("source", type=Path, help=".ttm or .ttt file")
+    parser.add_argument("-o", "--out", type=Path, required=True, help="folder to write")
+    parser.add_argument("--force", action="store_true", help="replace the folder if it exists")
+    args = parser.parse_args(arguments)
+    is_empty = args.out.is_dir() and not any(args.out.iterdir())
+    if args.out.exists() and not is_empty and not args.force:
+        print(f"{args.out} exists already; give --force to replace it", file=sys.stderr)
+        return 2
+    try:
+        left = convert(args.source, args.out)
+    except (RLBenchError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    for overlap in left:
+        if overlap.depth > WORST:
+            print(
+                f"{overlap.first} and {overlap.second} overlap by {overlap.depth * 1e3:.1f} mm "
+                "as saved"
+            )
+    print(args.out / SCENE_FILE)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,124 @@
+"""Every scene of a checkout of RLBench: converted, compiled, settled, and drawn on one sheet.
+
+Run by hand from the repository's root:
+
+    PYTHONPATH=. python tests/benchmarks/bench_rlbench_scenes.py --rlbench_root ~/RLBench --out /tmp/scenes
+
+Prints a line per scene: seconds of conversion, geoms, what overlaps as saved, and what moves by more
+than 5 mm within two seconds; writes `scenes.json` and, with --sheet, pictures and `sheet_<n>.png`.
+"""
+
+import argparse
+import json
+import os
+import time
+from pathlib import Path
+
+import cv2
+import mujoco
+import numpy as np
+
+from rlbench.backend.exceptions import RLBenchError
+from rlbench.sim.mujoco_engine import MujocoEngine
+from rlbench.sim.mujoco_robot import Arm, Gripper
+from rlbench.sim.rendering import Renderer
+from rlbench.ttm.to_mjcf import SCENE_FILE, convert
+
+SETTLE_STEPS = 40
+MOVED = 5e-3
+COLUMNS = 6
+
+
+def free_positions(engine):
+    model, data = engine.model, engine.data
+    bodies = [
+        int(model.jnt_bodyid[j])
+        for j in range(model.njnt)
+        if int(model.jnt_bodyid[j]) not in engine.robot_bodies
+    ]
+    return {model.body(b).name: data.xipos[b].copy() for b in bodies}
+
+
+def check(source, folder, size):
+    row = {"scene": source.stem}
+    began = time.perf_counter()
+    left = convert(source, folder)
+    row["seconds"] = round(time.perf_counter() - began, 2)
+    row["overlaps"] = {
+        f"{o.first}+{o.second}": round(o.depth * 1e3, 2) for o in left if o.depth > 1e-3
+    }
+    engine = MujocoEngine(folder / SCENE_FILE)
+    row["geoms"] = int(engine.model.ngeom)
+    row["compile"] = round(time.perf_counter() - began - row["seconds"], 2)
+    gripper, arm = Gripper(engine), Arm(engine)
+    gripper.reset()
+    arm.home()
+    image = picture(engine, size) if size else None
+    before = free_positions(engine)
+    began = time.perf_counter()
+    for _ in range(SETTLE_STEPS):
+        engine.step()
+    row["slowdown"] = round((time.perf_counter() - began) / (SETTLE_STEPS * 0.05), 2)
+    after = free_positions(engine)
+    moved = {name: float(np.linalg.norm(after[name] - before[name])) for name in before}
+    row["moved"] = {name: round(d * 1e3, 1) for name, d in moved.items() if not d <= MOVED}
+    row["warnings"] = int(sum(w.number for w in engine.data.warning))
+    return row, image
+
+
+def picture(engine, size):
+    mujoco.mj_forward(engine.model, engine.data)
+    with Renderer(engine.model, size, size, multisample=4) as renderer:
+        images = [
+            renderer.render(engine.data, camera, depth=False, segmentation=False).rgb
+            for camera in ("front", "left_shoulder")
+        ]
+    return np.concatenate(images, axis=1)
+
+
+def sheet(pictures, path):
+    tiles = []
+    for name, image in pictures:
+        tile = np.ascontiguousarray(image[..., ::-1])
+        cv2.putText(tile, name[:34], (4, 14), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 255), 1)
+        tiles.append(tile)
+    while len(tiles) % (COLUMNS // 2):
+        tiles.append(np.zeros_like(tiles[0]))
+    rows = [
+        np.concatenate(tiles[i : i + COLUMNS // 2], axis=1)
+        for i in range(0, len(tiles), COLUMNS // 2)
+    ]
+    cv2.imwrite(str(path), np.concatenate(rows, axis=0))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--rlbench_root", type=Path, default=os.environ.get("RLBENCH_ROOT"))
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--sheet", type=int, default=0, help="size of a picture [px], 0 for none")
+    parser.add_argument("scenes", nargs="*", help="names (default: all of the checkout)")
+    args = parser.parse_args()
+    files = sorted((Path(args.rlbench_root) / "rlbench" / "task_ttms").glob("*.ttm"))
+    args.out.mkdir(parents=True, exist_ok=True)
+    rows, pictures = [], []
+    for source in files:
+        if args.scenes and source.stem not in args.scenes:
+            continue
+        try:
+            row, image = check(source, args.out / source.stem, args.sheet)
+        except RLBenchError as error:
+            row, image = {"scene": source.stem, "error": str(error)}, None
+        rows.append(row)
+        print(json.dumps(row), flush=True)
+        if image is not None:
+            pictures.append((source.stem, image))
+    (args.out / "scenes.json").write_text(json.dumps(rows, indent=1))
+    per_sheet = 4 * COLUMNS // 2
+    for i in range(0, len(pictures), per_sheet):
+        sheet(pictures[i : i + per_sheet], args.out / f"sheet_{i // per_sheet}.png")
+    bad = [r for r in rows if r.get("error") or r["moved"] or r["overlaps"]]
+    print(f"{len(rows) - len(bad)} of {len(rows)} scenes are sound")
+
+
+if __name__ == "__main__":
+    main()

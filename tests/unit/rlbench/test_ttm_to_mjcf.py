@@ -1,0 +1,275 @@
+"""Decoded scenes become MJCF: bodies, joints, masses, contacts, annotations."""
+
+import mujoco
+import numpy as np
+import pytest
+
+from rlbench.ttm import model as ttm
+from rlbench.ttm.mjcf_writer import write_scene
+
+HEADER = ttm.Header(22, 18, True, 0, 40000, 0, True)
+GREY = ttm.Color((0.2, 0.4, 0.6), (0.1, 0.1, 0.1), (0, 0, 0), 12, 1.0, "")
+CORNERS = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], float) / 2
+QUADS = [[0, 1, 3, 2], [4, 6, 7, 5], [0, 4, 5, 1], [2, 3, 7, 6], [0, 2, 6, 4], [1, 5, 7, 3]]
+FACES = np.array([[q[0], q[i], q[i + 1]] for q in QUADS for i in (1, 2)], np.int32)
+
+
+def at(x=0.0, y=0.0, z=0.0):
+    T = np.eye(4)
+    T[:3, 3] = x, y, z
+    return T
+
+
+def box(name, handle, parent=None, pose=None, size=(0.1, 0.1, 0.1), dynamic=False, **extra):
+    size = np.array(size, float)
+    form = ttm.Primitive("cuboid", size, 0.0)
+    part = ttm.Part(
+        name, CORNERS * size, FACES, np.zeros((12, 3, 3)), np.eye(4), form, GREY, None,
+        False, True, False, 0.5,
+    )  # fmt: skip
+    x, y, z = size**2
+    defaults = {
+        "parts": [part],
+        "is_compound": False,
+        "is_convex": True,
+        "mass": 0.5,
+        "inertia_pose": np.eye(4),
+        "principal_moments": 0.5 / 12 * np.array([y + z, x + z, x + y]),
+        "is_dynamic": dynamic,
+        "is_respondable": True,
+        "special": ttm.COLLIDABLE | ttm.MEASURABLE | ttm.DETECTABLE | ttm.RENDERABLE,
+        "layers": 1,
+    }
+    pose = np.eye(4) if pose is None else pose
+    return ttm.Shape(name=name, handle=handle, parent=parent, pose=pose, **{**defaults, **extra})
+
+
+def joint(name, handle, parent, pose=None, kind="revolute", **extra):
+    defaults = {
+        "value": 0.0, "lower": -1.0, "upper": 1.0, "is_cyclic": False, "mode": "dynamic",
+        "motor_on": False, "position_loop": False, "spring_loop": False, "is_hybrid": False,
+        "locks_at_zero": False, "target_velocity": 0.0, "max_force": 1.0, "target_position": 0.0,
+        "pid": np.zeros(3), "spring": np.array([1.0, 0.1]), "velocity_limit": 1.0,
+    }  # fmt: skip
+    pose = np.eye(4) if pose is None else pose
+    return ttm.Joint(
+        name=name, handle=handle, parent=parent, pose=pose, kind=kind, **{**defaults, **extra}
+    )
+
+
+def dummy(name, handle, parent=None, pose=None, **extra):
+    pose = np.eye(4) if pose is None else pose
+    return ttm.Dummy(name=name, handle=handle, parent=parent, pose=pose, size=0.01, **extra)
+
+
+def scene_of(*objects):
+    return ttm.Scene("test.ttm", HEADER, list(objects), {})
+
+
+def compiled(*objects):
+    xml, files, left = write_scene(scene_of(*objects), "test")
+    spec = mujoco.MjSpec.from_string(xml, assets=files)
+    texts = {text.name: text.data for text in spec.texts}
+    return spec.compile(), texts, left
+
+
+def world_of(model, name, **values):
+    data = mujoco.MjData(model)
+    for key, value in values.items():
+        data.qpos[model.joint(key).qposadr[0]] = value
+    mujoco.mj_kinematics(model, data)
+    body = model.body(name).id
+    return data.xpos[body], data.xmat[body].reshape(3, 3)
+
+
+def test_static_shapes_nest_and_dynamic_ones_are_free():
+    model, texts, _ = compiled(
+        dummy("root", 1, pose=at(0.25, 0, 0.75)),
+        box("table", 2, 1, at(0.1, 0, 0)),
+        box("cube", 3, 2, at(0, 0, 0.2), dynamic=True),
+        dummy("waypoint0", 4, 3, at(0, 0, 0.05), extension="close_gripper()"),
+    )
+    assert model.body("table").parentid == model.body("root").id
+    assert model.body("cube").parentid == 0
+    assert model.njnt == 1
+    assert texts["parent:cube"] == "table"
+    assert texts["ext:waypoint0"] == "close_gripper()"
+    assert np.allclose(world_of(model, "waypoint0")[0], [0.35, 0, 1.0], atol=1e-9)
+
+
+def test_a_hinge_turns_about_its_own_axis_from_zero():
+    turn = np.array([[1, 0, 0, 0.3], [0, 0, -1, 0], [0, 1, 0, 0.1], [0, 0, 0, 1.0]])
+    objects = [
+        box("base", 1, pose=at(0, 0, 1)),
+        joint("hinge", 2, 1, turn, value=0.7, lower=-0.2, upper=0.9),
+        box("lid", 3, 2, at(0.05, 0.02, 0), dynamic=True),
+    ]
+    scene = scene_of(*objects)
+    model, texts, _ = compiled(*objects)
+    assert np.allclose(model.joint("hinge").range, [-0.2, 0.9])
+    assert float(texts["qpos:hinge"]) == pytest.approx(0.7)
+    expected = scene.world_poses()[3]
+    position, rotation = world_of(model, "lid", hinge=0.7)
+    assert np.allclose(position, expected[:3, 3], atol=1e-8)
+    assert np.allclose(rotation, expected[:3, :3], atol=1e-8)
+
+
+def test_all_children_of_a_joint_follow_it():
+    objects = [
+        box("base", 1),
+        joint("slide", 2, 1, at(0.2), kind="prismatic", upper=0.4, lower=0.0, value=0.3),
+        dummy("waypoint1", 3, 2, at(0, 0.1)),
+        box("drawer", 4, 2, at(0, 0, 0.2), dynamic=True),
+        box("handle", 5, 2, at(0, 0.3, 0.2), is_respondable=False),
+    ]
+    scene = scene_of(*objects)
+    model, _, _ = compiled(*objects)
+    for handle, name in ((3, "waypoint1"), (4, "drawer"), (5, "handle")):
+        position, _ = world_of(model, name, slide=0.3)
+        assert np.allclose(position, scene.world_poses()[handle][:3, 3], atol=1e-9), name
+
+
+def test_a_joint_without_a_shape_gets_a_body_and_stays_put():
+    model, _, _ = compiled(
+        box("base", 1), joint("dial", 2, 1, at(0.2)), dummy("mark", 3, 2, at(0.1))
+    )
+    assert model.dof_frictionloss[model.joint("dial").dofadr[0]] >= 100
+    assert np.allclose(world_of(model, "mark", dial=np.pi / 2)[0], [0.2, 0.1, 0], atol=1e-9)
+
+
+def test_a_dynamic_shape_whose_joint_hangs_on_a_dummy_is_free():
+    model, _, _ = compiled(dummy("root", 1), joint("j", 2, 1), box("b", 3, 2, dynamic=True))
+    assert model.body("b").jntnum == 1
+    assert model.jnt_type[model.body("b").jntadr[0]] == mujoco.mjtJoint.mjJNT_FREE
+
+
+@pytest.mark.parametrize(
+    ("extra", "expected"),
+    [
+        ({}, {"frictionloss": 0.0, "actuators": 0}),
+        ({"motor_on": True, "max_force": 2.5}, {"frictionloss": 2.5, "actuators": 0}),
+        (
+            {"motor_on": True, "position_loop": True, "target_position": 0.3},
+            {"frictionloss": 0.0, "actuators": 1},
+        ),
+        ({"motor_on": True, "target_velocity": 0.5}, {"frictionloss": 0.0, "actuators": 1}),
+        ({"mode": "passive"}, {"frictionloss": 1000.0, "actuators": 0}),
+        ({"mode": "passive", "is_hybrid": True}, {"frictionloss": 0.0, "actuators": 0}),
+    ],
+)
+def test_motors(extra, expected):
+    model, _, _ = compiled(
+        box("base", 1), joint("j", 2, 1, at(0.2), **extra), box("b", 3, 2, dynamic=True)
+    )
+    assert model.dof_frictionloss[0] == expected["frictionloss"]
+    assert model.nu == expected["actuators"]
+
+
+def test_a_position_motor_goes_to_its_target_and_a_spring_pulls():
+    for extra in (
+        {"position_loop": True, "max_force": 50.0},
+        {"position_loop": True, "spring_loop": True, "spring": np.array([20.0, 1.0])},
+    ):
+        hinge = joint("j", 2, 1, motor_on=True, target_position=0.4, **extra)
+        model, _, _ = compiled(box("base", 1), hinge, box("b", 3, 2, dynamic=True))
+        model.opt.gravity[:] = 0
+        data = mujoco.MjData(model)
+        for _ in range(2000):
+            mujoco.mj_step(model, data)
+        assert data.qpos[0] == pytest.approx(0.4, abs=0.02)
+
+
+def test_a_dependent_joint_follows_its_master():
+    model, _, _ = compiled(
+        box("base", 1),
+        joint("master", 2, 1, at(0.5)),
+        box("a", 3, 2, dynamic=True),
+        joint("slave", 4, 1, at(-0.5), mode="dependent", master=(2, -2.0, 0.1)),
+        box("b", 5, 4, dynamic=True),
+    )
+    assert model.neq == 1
+    assert np.allclose(model.eq_data[0, :3], [0.1, -2.0, 0])
+
+
+def test_impossible_inertia_is_made_possible_and_small_masses_grow():
+    wrong = 0.5 * np.array([0.005, 0.00667, 0.02])
+    model, _, _ = compiled(
+        box("plate", 1, size=(0.4, 0.3, 0.1), dynamic=True, principal_moments=wrong),
+        box("crumb", 2, pose=at(1), dynamic=True, mass=1e-7, principal_moments=np.full(3, 1e-15)),
+    )
+    expected = 0.5 / 12 * np.array([0.3**2 + 0.1**2, 0.4**2 + 0.1**2, 0.4**2 + 0.3**2])
+    assert np.allclose(np.sort(model.body("plate").inertia), np.sort(expected))
+    assert model.body("crumb").mass[0] >= 1e-3
+
+
+def test_what_joints_hold_does_not_collide_and_what_overlaps_is_told():
+    model, _, left = compiled(
+        box("base", 1),
+        joint("hinge", 2, 1),
+        box("door", 3, 2, at(0.05), dynamic=True),
+        box("cube", 4, pose=at(0, 0, 0.097), dynamic=True),
+    )
+    data = mujoco.MjData(model)
+    mujoco.mj_forward(model, data)
+    pairs = {
+        tuple(sorted(model.body(model.geom_bodyid[g]).name for g in contact.geom))
+        for contact in data.contact
+    }
+    assert pairs == {("base", "cube"), ("cube", "door")}
+    assert {(o.first, o.second) for o in left} == {("base", "cube"), ("cube", "door")}
+    assert left[0].depth == pytest.approx(0.003, abs=2e-4)
+
+
+def test_masks_keep_shapes_apart():
+    model, _, _ = compiled(
+        box("a", 1, respondable_mask=0x0FFF),
+        box("b", 2, pose=at(0.05), dynamic=True, respondable_mask=0xF0FF),
+    )
+    data = mujoco.MjData(model)
+    mujoco.mj_forward(model, data)
+    assert data.ncon == 0
+
+
+def test_flags_follow_property_bits_layers_and_model_overrides():
+    _, texts, _ = compiled(
+        box("seen", 1, special=ttm.RENDERABLE, is_respondable=False),
+        box("ghost", 2, layers=256, special=ttm.COLLIDABLE),
+        dummy("model", 3, is_model_base=True, overrides=1 | 4 | 8 | 64),
+        box("silenced", 4, 3, at(1)),
+    )
+    assert texts["flags:seen"] == "renderable"
+    assert texts["flags:ghost"] == "collidable respondable"
+    assert texts["flags:silenced"] == "measurable"
+
+
+def test_a_textured_part_is_drawn_the_right_way_up():
+    image = np.zeros((4, 4, 3), np.uint8)
+    image[0] = 255  # row 0 is v = 0
+    uv = np.tile(np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0]]), (12, 1, 1))
+    shape = box("poster", 1, is_respondable=False)
+    part = shape.parts[0]
+    use = ttm.TextureUse(7, None, uv, True, True, True, "modulate")
+    shape.parts = [ttm.Part(**{**part.__dict__, "texture": use, "primitive": None})]
+    scene = scene_of(shape)
+    scene.textures[7] = ttm.Texture(7, "poster", image)
+    xml, files, _ = write_scene(scene, "test")
+    model = mujoco.MjSpec.from_string(xml, assets=files).compile()
+    rows = model.tex_data.reshape(4, 4, -1)[..., 0]
+    # Texture coordinate v = 0 must find the white row.
+    v = model.mesh_texcoord[:, 1]
+    white = int(np.flatnonzero(rows.mean(axis=1) > 128)[0])
+    assert set(np.unique(v)) == {0.0, 1.0}
+    stored_v_of_white = (white + 0.5) / 4
+    corner = model.mesh_texcoord[np.isclose(v, 1.0)][0]
+    assert abs(corner[1] - stored_v_of_white) < 0.2
+
+
+def test_a_sheet_can_be_drawn():
+    shape = box("sheet", 1, is_respondable=False)
+    part = shape.parts[0]
+    flat = CORNERS * [1, 1, 0]
+    shape.parts = [
+        ttm.Part(**{**part.__dict__, "vertices": flat, "faces": FACES[8:], "primitive": None})
+    ]
+    model, _, _ = compiled(shape)
+    assert model.ngeom == 1
