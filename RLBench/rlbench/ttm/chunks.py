@@ -17,6 +17,8 @@ from rlbench.ttm.poses import pose_from_quaternion
 
 _HEAD = 7
 """Bytes of a tag and a size."""
+MAX_CHUNKS = 1_000_000
+"""Of one file; RLBench's largest holds some ten thousand."""
 
 
 @dataclass
@@ -27,11 +29,13 @@ class Origin:
         source: file name.
         name: of the object that is being read, empty outside of objects.
         skipped: chunks that nobody knows, `<container>/<tag>` -> how many.
+        count: of chunks so far.
     """
 
     source: str
     name: str = ""
     skipped: Counter[str] = field(default_factory=Counter)
+    count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +175,9 @@ class Chunk:
             found.setdefault(tag, []).append(chunk)
             if tag not in known:
                 self.origin.skipped[chunk.path] += 1
+            self.origin.count += 1
+            if self.origin.count > MAX_CHUNKS:
+                raise chunk.error(f"is one of more than {MAX_CHUNKS} chunks")
             start = stop
 
     def _at(self, start: int) -> int:

@@ -48,7 +48,7 @@ def pose_at(path: Path, fraction: float) -> Floats:
     rows = fine_points(path)
     if len(rows) == 0:
         raise ValueError(f"the path {path.name!r} has no points")
-    along = lengths(rows, path.angle_factor)
+    along = lengths(rows, path.angle_factor, path.length_method)
     target = float(np.clip(fraction, 0.0, 1.0)) * along[-1]
     i = int(np.clip(np.searchsorted(along, target, side="right") - 1, 0, max(len(rows) - 2, 0)))
     if len(rows) == 1 or along[i + 1] == along[i]:
@@ -58,17 +58,35 @@ def pose_at(path: Path, fraction: float) -> Floats:
     return pose_to_transform(first.towards(second, t).row())
 
 
-def lengths(rows: Floats, angle_factor: float = 0.0) -> Floats:
+def lengths(rows: Floats, angle_factor: float = 1.0, method: int = 5) -> Floats:
     """Return (N,) how far each of (N, 7) points lies along the path.
 
-    A step counts by its distance [m]; one without, by its angle [rad] times `angle_factor`, or by
-    the angle itself where that factor is 0.
+    Args:
+        rows: position [m] and quaternion xyzw.
+        angle_factor: what an angle [rad] counts.
+        method: how a step counts, with d its distance and a its angle times the factor: 0 d, 1 a,
+            2 the larger, 3 d + a, 4 the root of d^2 + a^2, 5 d, or a where there is no distance,
+            6 a, or d where there is no angle.
+
+    Raises:
+        ValueError: the method is none of these.
     """
-    distance = np.linalg.norm(np.diff(rows[:, :3], axis=0), axis=1)
+    d = np.linalg.norm(np.diff(rows[:, :3], axis=0), axis=1)
     cosine = np.abs(np.sum(rows[1:, 3:] * rows[:-1, 3:], axis=1))
     angle = 2.0 * np.arccos(np.clip(cosine, 0.0, 1.0))
-    step = np.where(distance < _SAME_PLACE, angle * (angle_factor or 1.0), distance)
-    return np.concatenate([[0.0], np.cumsum(step)])
+    a = angle * angle_factor
+    steps = (
+        d,
+        a,
+        np.maximum(d, a),
+        d + a,
+        np.hypot(d, a),
+        np.where(d < _SAME_PLACE, a, d),
+        np.where(angle < _IN_LINE, d, a),
+    )
+    if not 0 <= method < len(steps):
+        raise ValueError(f"length method {method} is unknown; 0 to {len(steps) - 1} are")
+    return np.concatenate([[0.0], np.cumsum(steps[method])])
 
 
 class _Pose:

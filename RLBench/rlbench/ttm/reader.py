@@ -74,14 +74,15 @@ def decode(content: bytes, source: str = "scene") -> Scene:
     library = _library(top)
     objects = [read_object(chunk, library) for chunk in top.all(*OBJECT_TAGS)]
     _check_tree(objects, source)
-    scripts = [c.fields(_SCRIPT_TAGS).need("Si2").unpack("2i")[1] for c in top.all("LST")]
+    handles = {obj.handle for obj in objects}
+    scripted = {c.fields(_SCRIPT_TAGS).need("Si2").unpack("2i")[1] for c in top.all("LST")}
     return Scene(
         source=source,
         header=header,
         objects=objects,
         textures=library.textures,
         skipped=dict(origin.skipped),
-        scripts=sorted(set(scripts)),
+        scripts=sorted(scripted & handles),  # a scene's main script belongs to no object
     )
 
 
@@ -97,7 +98,7 @@ def _header(content: bytes, source: str) -> Header:
     _, version, oldest, packing, size, _, application, _, revision, kind = values
     if version > NEWEST:
         raise TtmError(
-            f"{source}: was saved by CoppeliaSim {_application(application)}, which is newer than "
+            f"{source}: was saved by CoppeliaSim {application_name(application)}, which is newer than "
             f"this reader: serialisation {version}, {OLDEST} to {NEWEST} are read; save it with "
             "CoppeliaSim 4.1"
         )
@@ -113,7 +114,7 @@ def _header(content: bytes, source: str) -> Header:
     return Header(version, oldest, packing == 1, size, application, revision, is_model)
 
 
-def _application(number: int) -> str:
+def application_name(number: int) -> str:
     """Return a version such as 4.1.0."""
     return f"{number // 10000}.{number // 100 % 100}.{number % 100}"
 

@@ -1,6 +1,6 @@
 """Shapes: one mesh, or meshes grouped to any depth."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,8 +20,9 @@ _LEAF_TAGS = frozenset(
 # By number; meshes and height fields are no pure forms.
 _PRIMITIVES = (None, "plane", "disc", "cuboid", "spheroid", "cylinder", "cone", None, "capsule")
 MAX_DEPTH = 32
-MAX_TRIANGLES = 4_000_000
-"""Of one file: many parts may name the same buffer, so a small file could fill the memory."""
+MAX_ELEMENTS = 3_000_000
+"""Vertices and triangles of one file: many parts may name the same buffer, so a small file could
+fill the memory."""
 
 
 @dataclass
@@ -32,13 +33,13 @@ class Library:
         buffers: of meshes.
         textures: by id.
         materials: by id.
-        triangles: how many were made so far.
+        elements: how many vertices and triangles were made so far.
     """
 
     buffers: MeshBuffers
     textures: dict[int, Texture]
     materials: dict[int, Material]
-    triangles: int = field(default=0)
+    elements: int = 0
 
 
 @dataclass(frozen=True)
@@ -122,9 +123,9 @@ def _add_leaf(chunk: Chunk, library: Library, parts: list[Part], *, is_single: b
     placed = fields.get("Ppf")
     pose = placed.pose(position_first=True, lenient=True) if placed else np.eye(4)
     points, faces = _read_mesh(fields, library)
-    library.triangles += len(faces)
-    if library.triangles > MAX_TRIANGLES:
-        raise chunk.error(f"goes beyond {MAX_TRIANGLES} triangles in one file")
+    library.elements += len(points) + len(faces)
+    if library.elements > MAX_ELEMENTS:
+        raise chunk.error(f"goes beyond {MAX_ELEMENTS} vertices and triangles in one file")
     vertices = apply(pose, points)
     corners = vertices[faces]
     worn = fields.get("Toj")

@@ -103,7 +103,8 @@ def read_texture(chunk: Chunk) -> Texture:
         raise image.error(
             f"holds {len(image.data)} bytes; {width} x {height} x {channels} are needed"
         )
-    pixels = np.frombuffer(image.data, np.uint8).reshape(height, width, channels)
+    # A copy does not keep the whole file in memory.
+    pixels = np.frombuffer(image.data, np.uint8).reshape(height, width, channels).copy()
     return Texture(number, fields.text("Gon"), pixels)
 
 
