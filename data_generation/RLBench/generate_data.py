@@ -40,7 +40,7 @@ from data_generation.RLBench.raw_store import MODES, RawStore
 
 logger = logging.getLogger("generate_data")
 
-ENGINES = {"mujoco": "data_generation.RLBench.simulator"}  # module with `open_source`
+SIMULATOR = "data_generation.RLBench.simulator"  # module with `open_source`
 # One thread a worker: Mesa's and NumPy's own threads would fight over the cores of the pool.
 WORKER_ENVIRONMENT = {"LP_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 LOG_PERIOD = 10.0  # [s]
@@ -48,15 +48,27 @@ LOG_PERIOD = 10.0  # [s]
 
 def open_mujoco(config: DatasetConfig, seed: int) -> DemoSource:
     """Open the MuJoCo simulator; imported here so that only workers load it."""
+    return _open(config, seed, "mujoco")
+
+
+def open_coppeliasim(config: DatasetConfig, seed: int) -> DemoSource:
+    """Open CoppeliaSim through PyRep, one in each worker."""
+    return _open(config, seed, "coppeliasim")
+
+
+def _open(config: DatasetConfig, seed: int, engine: str) -> DemoSource:
     try:
-        module = importlib.import_module(ENGINES["mujoco"])
+        module = importlib.import_module(SIMULATOR)
     except ModuleNotFoundError as error:
         if error.name not in ("rlbench", "mujoco", "ompl"):
             raise
         raise DataGenerationError(
             f"package {error.name} is not installed; pip install -r RLBench/requirements.txt ./RLBench"
         ) from None
-    return module.open_source(config, seed)
+    return module.open_source(config, seed, engine)
+
+
+ENGINES: dict[str, OpenSource] = {"mujoco": open_mujoco, "coppeliasim": open_coppeliasim}
 
 
 def build_parser() -> command_line.Parser:
@@ -79,8 +91,8 @@ def build_parser() -> command_line.Parser:
     return parser
 
 
-def main(argv: Sequence[str] | None = None, open_source: OpenSource = open_mujoco) -> int:
-    """Run the command; `open_source` is another simulator for tests."""
+def main(argv: Sequence[str] | None = None, open_source: OpenSource | None = None) -> int:
+    """Run the command; `open_source` is another simulator than `--engine`, for tests."""
     args = build_parser().parse_args(argv)
     command_line.log_to_stderr()
     try:
@@ -90,7 +102,7 @@ def main(argv: Sequence[str] | None = None, open_source: OpenSource = open_mujoc
         if config.is_headless() and not config.headless_generation:
             logger.warning("headless_generation is false, but there is no display: no viewer opens")
         settings = worker.WorkerSettings(
-            open_source, config, RawStore(store.root, args.mode), args.seed,
+            open_source or ENGINES[args.engine], config, RawStore(store.root, args.mode), args.seed,
             args.max_traj_trials_bef_skip,
         )  # fmt: skip
         with _pool(args.n_processes, settings) as pool:

@@ -1,4 +1,4 @@
-"""RLBench on MuJoCo as a source of demos. The only file here that loads the simulator."""
+"""RLBench as a source of demos. The only file here that loads the simulator."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,9 +24,9 @@ from rlbench.tasks import AVAILABLE, FS95_V1, get_task_class
 SENSOR_TO_CV = np.diag([-1.0, -1.0, 1.0, 1.0])  # upstream's misc holds sensor axes
 
 
-def open_source(config: DatasetConfig, seed: int) -> "RLBenchSource":
-    """Open the simulator for a dataset config."""
-    return RLBenchSource(config, seed)
+def open_source(config: DatasetConfig, seed: int, engine: str = "mujoco") -> "RLBenchSource":
+    """Open a simulator, one of `rlbench.environment.ENGINES`, for a dataset config."""
+    return RLBenchSource(config, seed, engine)
 
 
 @contextmanager
@@ -41,7 +41,7 @@ def _one_line() -> Iterator[None]:
 class RLBenchSource:
     """One environment, reused for every episode; a task is loaded when it changes."""
 
-    def __init__(self, config: DatasetConfig, seed: int) -> None:
+    def __init__(self, config: DatasetConfig, seed: int, engine: str = "mujoco") -> None:
         _check_cameras(config)
         self.all_tasks = tuple(FS95_V1)
         self.available = {i: name for i, name in enumerate(FS95_V1) if name in AVAILABLE}
@@ -51,7 +51,9 @@ class RLBenchSource:
         self._task: Any = None
         with _one_line():
             self._env = Environment(
-                obs_config=_observation_config(config), headless=config.is_headless()
+                obs_config=_observation_config(config),
+                headless=config.is_headless(),
+                engine=engine,
             )
             self._env.launch()
         intrinsics, extrinsics = self._env.track_calibration()

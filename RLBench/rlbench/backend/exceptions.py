@@ -54,3 +54,7 @@ class ConfigurationPathError(RLBenchError):
 
 class IKError(RLBenchError):
     """No arm configuration reaches a pose."""
+
+
+class EngineError(RLBenchError):
+    """A simulator is not installed, or cannot be started here."""

@@ -18,7 +18,7 @@ import numpy as np
 from rlbench.backend.exceptions import DemoError, RLBenchError, SceneError
 from rlbench.const import DEMO_DT
 from rlbench.demo import Demo
-from rlbench.environment import Environment
+from rlbench.environment import ENGINES, Environment
 from rlbench.observation_config import KEYPOINT_GROUPS, ObservationConfig
 from rlbench.sim.visibility import HIDDEN, SEEN
 from rlbench.task_environment import TaskEnvironment
@@ -132,6 +132,7 @@ def validate(
     seed: int = 0,
     attempts: int = 3,
     groups: Sequence[str] = ("waypoints", "objects", "robot"),
+    engine: str = "mujoco",
 ) -> TaskReport:
     """Run episodes of a task, cycling through all its variations.
 
@@ -141,17 +142,21 @@ def validate(
         seed: of all episodes.
         attempts: granted to an episode.
         groups: keypoint groups to watch.
+        engine: simulator; whether a seed repeats itself is checked on MuJoCo only.
 
     Raises:
+        EngineError: the simulator is not there.
         TaskNotAvailableError: there is no such task.
         SceneError: its scene is not valid: an object is missing, a waypoint number is left out.
     """
-    env = Environment(obs_config=ObservationConfig(keypoints=tuple(groups)))
+    env = Environment(obs_config=ObservationConfig(keypoints=tuple(groups)), engine=engine)
     env.launch()
     try:
         task = env.get_task(get_task_class(name))
         check_waypoints(task)
-        return _Trial(task, attempts, seed).run(max(episodes, task.variation_count()))
+        # PyRep's planner cannot be seeded.
+        trial = _Trial(task, attempts, seed, repeats=engine == "mujoco")
+        return trial.run(max(episodes, task.variation_count()))
     finally:
         env.shutdown()
 
@@ -175,7 +180,10 @@ def check_waypoints(task: TaskEnvironment) -> None:
 class _Trial:
     """One validation of one task."""
 
-    def __init__(self, task: TaskEnvironment, attempts: int, seed: int) -> None:
+    def __init__(
+        self, task: TaskEnvironment, attempts: int, seed: int, repeats: bool = True
+    ) -> None:
+        self._repeats = repeats
         self._task, self._attempts, self._seed = task, attempts, seed
         self._failures: collections.Counter[str] = collections.Counter()
         self._refusals: collections.Counter[str] = collections.Counter()
@@ -199,7 +207,7 @@ class _Trial:
         report.failures, report.refusals = dict(self._failures), dict(self._refusals)
         report.placements_per_attempt = self._placements / self._tries
         if first is not None:
-            report.is_repeatable = self._is_repeatable(first)
+            report.is_repeatable = not self._repeats or self._is_repeatable(first)
             report.frames_per_demo = float(np.mean(self._frames))
             report.seconds_per_demo = float(np.mean(self._seconds))
             report.keypoints = self._keypoints(first.keypoint_names)
@@ -341,6 +349,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--keypoints", nargs="+", choices=KEYPOINT_GROUPS, default=["waypoints", "objects", "robot"]
     )
     add("--min_success", type=float, default=MIN_SUCCESS, help="share of first attempts (0.95)")
+    add("--engine", choices=ENGINES, default="mujoco", help="simulator (mujoco)")
     add("--json", type=Path, help="also write everything as JSON")
     return parser
 
@@ -356,7 +365,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     reports = []
     try:
         for name in resolve(args.tasks):
-            reports.append(validate(name, args.episodes, args.seed, args.attempts, args.keypoints))
+            options = (args.episodes, args.seed, args.attempts, args.keypoints, args.engine)
+            reports.append(validate(name, *options))
             print(keypoint_table(reports[-1]), end="\n\n", flush=True)
     except RLBenchError as error:
         return _refuse(str(error))

@@ -1,0 +1,270 @@
+"""The Panda on CoppeliaSim: PyRep's planners and its gripper."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rlbench import transforms as tf
+from rlbench.backend.exceptions import ConfigurationPathError
+from rlbench.sim.coppelia_objects import CoppeliaDummy, CoppeliaObject, CoppeliaShape
+from rlbench.transforms import Floats
+
+if TYPE_CHECKING:
+    from rlbench.sim.coppelia_engine import CoppeliaEngine
+
+# What RLBench asks of PyRep's planner.
+_IK_TRIALS = 100
+_IK_SOLUTIONS = 10
+_PLANS_PER_SOLUTION = 10
+_SHORTEST = 1e-4
+"""Paths below this length in joint space [rad] would make PyRep divide by zero."""
+_AT_REST = 1e-3
+
+
+class CoppeliaPath:
+    """One of PyRep's paths, played one observation step at a time."""
+
+    def __init__(self, native: Any, joints: int) -> None:
+        points = np.asarray(native._path_points, float).reshape(-1, joints)
+        self._native = native
+        self._is_done = bool(np.abs(np.diff(points, axis=0)).sum() < _SHORTEST)
+
+    def step(self) -> bool:
+        """Command the next observation step; True when the way is done."""
+        if self._is_done:
+            return True
+        # PyRep says that it is done with the last command, which must still be stepped.
+        self._is_done = bool(self._native.step())
+        return False
+
+
+class CoppeliaArm:
+    """Seven position-controlled joints.
+
+    PyRep's planner draws from a generator of CoppeliaSim that cannot be seeded: two
+    demonstrations of one seed have the same scene, not the same path.
+    """
+
+    def __init__(self, engine: "CoppeliaEngine", native: Any, home: Sequence[float]) -> None:
+        self._engine = engine
+        self._native = native
+        self._home = [float(q) for q in home]
+        self._api = engine.api
+
+    def get_tip(self) -> CoppeliaDummy:
+        """Return the frame that reaches waypoints."""
+        return self._engine.dummy(self._engine.robot.tip)
+
+    def get_joint_positions(self) -> Floats:
+        """Return (7,) [rad]."""
+        return np.asarray(self._native.get_joint_positions(), float)
+
+    def get_joint_velocities(self) -> Floats:
+        """Return (7,) [rad/s]."""
+        return np.asarray(self._native.get_joint_velocities(), float)
+
+    def get_joint_forces(self) -> Floats:
+        """Return (7,) [N m]; CoppeliaSim's sign follows the target velocity, as in RLBench."""
+        forces = np.asarray(self._native.get_joint_forces(), float)
+        targets = np.asarray(self._native.get_joint_target_velocities(), float)
+        return np.where(targets < 0, -forces, forces)
+
+    def set_joint_positions(self, q: Sequence[float]) -> None:
+        """Put the arm at (7,) [rad], at rest; two steps of 50 ms pass meanwhile."""
+        values = [float(v) for v in q]
+        self._native.set_joint_positions(values, disable_dynamics=True)
+        self._native.set_joint_target_velocities([0.0] * len(values))
+
+    def home(self) -> None:
+        """Put the arm at its saved pose; nothing is done where it is there already."""
+        if np.abs(self.get_joint_positions() - self._home).max() > _AT_REST:
+            self.set_joint_positions(self._home)
+
+    def servo_to(self, q: Sequence[float]) -> None:
+        """Set the joints' targets to (7,) [rad], within their limits."""
+        cyclic, intervals = self._native.get_joint_intervals()
+        low = np.array([interval[0] for interval in intervals])
+        high = low + [interval[1] for interval in intervals]
+        goal = np.where(cyclic, q, np.clip(q, low, high))
+        self._native.set_joint_target_positions([float(v) for v in goal])
+
+    def touched_shapes(self) -> list[str]:
+        """Return the names of collidable shapes that the arm touches where it is."""
+        return sorted(shape.get_name() for shape in self._touched())
+
+    def _touched(self) -> list[CoppeliaShape]:
+        if not self._native.check_arm_collision():
+            return []
+        held = {o.get_handle() for o in self._engine.simulator.gripper.get_grasped_objects()}
+        return [
+            shape
+            for shape in self._engine.shapes()
+            if shape.get_handle() not in held
+            and shape.is_collidable()
+            and self._native.check_arm_collision(shape.native)
+        ]
+
+    def can_reach(self, T_world_goal: Floats, rng: np.random.Generator) -> bool:
+        """Tell whether some joint values put the tip at a (4, 4) pose (collisions ignored)."""
+        pose = tf.transform_to_pose(T_world_goal)
+        try:
+            self._native.solve_ik_via_sampling(
+                pose[:3].tolist(),
+                quaternion=pose[3:].tolist(),
+                ignore_collisions=True,
+                trials=_IK_TRIALS,
+                max_configs=1,
+            )
+        except self._api.errors.ConfigurationError:
+            return False
+        return True
+
+    def plan(
+        self,
+        T_world_goal: Floats,
+        rng: np.random.Generator,
+        ignore_collisions: bool = False,
+        linear_only: bool = False,
+        following: Sequence[Floats] = (),
+    ) -> CoppeliaPath:
+        """Find a way of the tip to a (4, 4) pose: straight if it is free, else planned.
+
+        PyRep plans one way at a time: `following` and `rng` have no effect.
+
+        Raises:
+            ConfigurationPathError: there is none.
+        """
+        pose = tf.transform_to_pose(T_world_goal)
+        goal: dict[str, Any] = {
+            "position": pose[:3].tolist(),
+            "quaternion": pose[3:].tolist(),
+            "ignore_collisions": ignore_collisions,
+        }
+        # What touches the arm now (a door being pushed) must not forbid leaving it.
+        touched = [] if ignore_collisions else self._touched()
+        for shape in touched:
+            shape.native.set_collidable(False)
+        try:
+            native = self._find(goal, linear_only)
+        finally:
+            for shape in touched:
+                shape.native.set_collidable(True)
+        return self._playable(native)
+
+    def _find(self, goal: dict[str, Any], linear_only: bool) -> Any:
+        try:
+            if linear_only:
+                return self._native.get_linear_path(**goal)
+            return self._native.get_path(
+                **goal,
+                trials=_IK_TRIALS,
+                max_configs=_IK_SOLUTIONS,
+                trials_per_goal=_PLANS_PER_SOLUTION,
+                algorithm=self._api.const.ConfigurationPathAlgorithms.RRTConnect,
+            )
+        except self._api.errors.ConfigurationPathError as error:
+            what = "straight line of the tip" if linear_only else "path"
+            raise ConfigurationPathError(f"PyRep finds no {what}: {error}") from error
+
+    def plan_along(self, poses: Sequence[Floats]) -> CoppeliaPath:
+        """Follow (4, 4) tip poses; collisions ignored.
+
+        Poses from `CoppeliaEngine.path_points` are followed by PyRep's planner of Cartesian
+        paths, others in straight lines.
+
+        Raises:
+            ConfigurationPathError: the arm cannot.
+        """
+        path = getattr(poses, "native", None)
+        if path is None:
+            return self._playable(self._straight_lines(poses))
+        try:
+            return self._playable(self._native.get_path_from_cartesian_path(path))
+        except self._api.errors.ConfigurationPathError as error:
+            raise ConfigurationPathError(
+                f"PyRep cannot follow the path {path.get_name()}: {error}"
+            ) from error
+
+    def _straight_lines(self, poses: Sequence[Floats]) -> Any:
+        start = list(self._native.get_joint_positions())
+        parts = []
+        try:
+            for number, T in enumerate(poses):
+                pose = tf.transform_to_pose(T)
+                try:
+                    line = self._native.get_linear_path(
+                        position=pose[:3].tolist(),
+                        quaternion=pose[3:].tolist(),
+                        ignore_collisions=True,
+                    )
+                except self._api.errors.ConfigurationPathError as error:
+                    raise ConfigurationPathError(
+                        f"point {number} of the path is out of reach: {error}"
+                    ) from error
+                parts.append(np.asarray(line._path_points, float))
+                line.set_to_end()
+        finally:
+            # Twice, as RLBench does: once can leave the arm beside its joints' values.
+            self._native.set_joint_positions(start)
+            self._native.set_joint_positions(start)
+        return self._api.paths.ArmConfigurationPath(self._native, np.concatenate(parts))
+
+    def _playable(self, native: Any) -> CoppeliaPath:
+        return CoppeliaPath(native, len(self._home))
+
+
+class CoppeliaGripper:
+    """Two fingers; what they hold becomes a child of the hand."""
+
+    def __init__(self, engine: "CoppeliaEngine", native: Any, opened: Sequence[float]) -> None:
+        self._engine = engine
+        self._native = native
+        self._opened = [float(q) for q in opened]
+        sensors = [engine.wrap(sensor) for sensor in native._touch_sensors]
+        # Left before right, as the fingers are everywhere in this package.
+        self._touch_sensors = sorted(sensors, key=lambda s: "left" not in _parent_name(s))
+
+    def reset(self) -> None:
+        """Open fully and hold nothing."""
+        self.release()
+        if np.abs(self.get_joint_positions() - self._opened).max() > _AT_REST:
+            self._native.set_joint_positions(self._opened, disable_dynamics=True)
+        self._native.set_joint_target_velocities([0.0] * len(self._opened))
+
+    def actuate(self, amount: float, velocity: float) -> bool:
+        """Move one observation step towards an opening in [0, 1]; True when done or stalled."""
+        return bool(self._native.actuate(amount, velocity))
+
+    def get_open_amount(self) -> Floats:
+        """Return (2,) openings in [0, 1]."""
+        return np.asarray(self._native.get_open_amount(), float)
+
+    def get_joint_positions(self) -> Floats:
+        """Return (2,) finger travel [m]."""
+        return np.asarray(self._native.get_joint_positions(), float)
+
+    def get_touch_sensor_forces(self) -> Floats:
+        """Return (6,) contact force on each finger, world frame [N]."""
+        return np.concatenate(
+            [s.get_matrix()[:3, :3] @ np.asarray(s.native.read()[0]) for s in self._touch_sensors]
+        )
+
+    def get_grasped_objects(self) -> list[CoppeliaObject]:
+        """Return the shapes that are held."""
+        return [self._engine.wrap(obj) for obj in self._native.get_grasped_objects()]
+
+    def grasp(self, shape: CoppeliaShape) -> bool:
+        """Hold `shape` if the hand's sensor detects it; tell whether it is held."""
+        if any(o.get_handle() == shape.get_handle() for o in self.get_grasped_objects()):
+            return True
+        return bool(self._native.grasp(shape.native))
+
+    def release(self) -> None:
+        """Let everything go."""
+        self._native.release()
+
+
+def _parent_name(obj: CoppeliaObject) -> str:
+    parent = obj.get_parent()
+    return "" if parent is None else parent.get_name()
