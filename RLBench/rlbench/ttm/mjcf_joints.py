@@ -9,6 +9,8 @@ from rlbench.ttm.mjcf_tree import JointPlan
 from rlbench.ttm.model import Joint, Scene
 
 _MUJOCO_KINDS = {"revolute": "hinge", "prismatic": "slide", "spherical": "ball"}
+DRY_FRICTION = {"hinge": 2e-3, "slide": 5e-2, "ball": 0.0}
+"""Of a joint without a motor: axes are level to 0.3 mrad only, and nothing shall creep."""
 HELD = 1000.0
 """Dry friction [N m or N] of joints that physics does not move."""
 ARMATURE = {"hinge": 1e-4, "slide": 1e-2, "ball": 1e-5}
@@ -49,6 +51,8 @@ def add_joint(body: Element, plan: JointPlan) -> None:
     elif joint.motor_on:
         # A constant force that damping balances at the velocity wanted.
         attributes["damping"] = f"{joint.max_force / abs(joint.target_velocity):.6g}"
+    elif DRY_FRICTION[kind] > 0:
+        attributes["frictionloss"] = f"{DRY_FRICTION[kind]:g}"
     SubElement(body, "joint", attributes)
 
 

@@ -13,6 +13,7 @@ from rlbench.ttm.collision import Solid, solids
 from rlbench.ttm.mjcf_assets import Assets
 from rlbench.ttm.mjcf_contacts import Overlap, joined_pairs, masked_pairs, overlaps
 from rlbench.ttm.mjcf_format import numbers, pose_attributes
+from rlbench.ttm.mjcf_inertia import sound_inertia
 from rlbench.ttm.mjcf_joints import add_coupling, add_joint, add_motor
 from rlbench.ttm.mjcf_tree import BodyPlan, TreeBuilder
 from rlbench.ttm.model import (
@@ -36,9 +37,6 @@ from rlbench.ttm.model import (
 from rlbench.ttm.paths import fine_points
 
 DRAWN, SOLID, UNSEEN = "1", "3", "4"
-MIN_MASS = 1e-3
-MIN_GYRATION = 5e-3
-"""Radius of gyration [m] below which inertia is raised: tiny bodies make solvers stiff."""
 FRICTION = (0.3, 1.0)
 """Sliding friction is kept within; the engine takes the larger of two geoms."""
 _KINDS = {
@@ -211,29 +209,10 @@ class Writer:
     # ---- mass ---------------------------------------------------------------------------
 
     def _add_inertia(self, body: Element, shape: Shape) -> None:
-        mass = max(shape.mass, MIN_MASS)
-        moments = np.maximum(shape.principal_moments * (mass / max(shape.mass, 1e-12)), 0)
-        low, middle, high = np.sort(moments)
-        if not np.isfinite(moments).all() or low + middle < high * (1 + 1e-9):
-            # Older files hold x*y/6 for cuboids, which no body has.
-            box = shape.bounding_box
-            x, y, z = (box[1::2] - box[::2]) ** 2
-            moments = mass / 12 * np.array([y + z, x + z, x + y])
-            pose = np.eye(4)
-            pose[:3, 3] = shape.inertia_pose[:3, 3]
-        else:
-            pose = shape.inertia_pose
-        moments = np.maximum(moments, mass * MIN_GYRATION**2)
-        SubElement(
-            body,
-            "inertial",
-            {
-                "pos": "0 0 0",
-                **pose_attributes(pose),
-                "mass": f"{mass:.9g}",
-                "diaginertia": numbers(moments),
-            },
-        )
+        mass, pose, moments = sound_inertia(shape)
+        attributes = {"pos": "0 0 0", **pose_attributes(pose)}
+        attributes |= {"mass": f"{mass:.9g}", "diaginertia": numbers(moments)}
+        SubElement(body, "inertial", attributes)
 
     # ---- geoms --------------------------------------------------------------------------
 

@@ -146,7 +146,7 @@ def test_a_dynamic_shape_whose_joint_hangs_on_a_dummy_is_free():
 @pytest.mark.parametrize(
     ("extra", "expected"),
     [
-        ({}, {"frictionloss": 0.0, "actuators": 0}),
+        ({}, {"frictionloss": 0.002, "actuators": 0}),
         ({"motor_on": True, "max_force": 2.5}, {"frictionloss": 2.5, "actuators": 0}),
         (
             {"motor_on": True, "position_loop": True, "target_position": 0.3},
@@ -154,7 +154,7 @@ def test_a_dynamic_shape_whose_joint_hangs_on_a_dummy_is_free():
         ),
         ({"motor_on": True, "target_velocity": 0.5}, {"frictionloss": 0.0, "actuators": 1}),
         ({"mode": "passive"}, {"frictionloss": 1000.0, "actuators": 0}),
-        ({"mode": "passive", "is_hybrid": True}, {"frictionloss": 0.0, "actuators": 0}),
+        ({"mode": "passive", "is_hybrid": True}, {"frictionloss": 0.002, "actuators": 0}),
     ],
 )
 def test_motors(extra, expected):
@@ -197,7 +197,7 @@ def test_impossible_inertia_is_made_possible_and_small_masses_grow():
         box("plate", 1, size=(0.4, 0.3, 0.1), dynamic=True, principal_moments=wrong),
         box("crumb", 2, pose=at(1), dynamic=True, mass=1e-7, principal_moments=np.full(3, 1e-15)),
     )
-    expected = 0.5 / 12 * np.array([0.3**2 + 0.1**2, 0.4**2 + 0.1**2, 0.4**2 + 0.3**2])
+    expected = 0.8 * 0.5 / 12 * np.array([0.3**2 + 0.1**2, 0.4**2 + 0.1**2, 0.4**2 + 0.3**2])
     assert np.allclose(np.sort(model.body("plate").inertia), np.sort(expected))
     assert model.body("crumb").mass[0] >= 1e-3
 

@@ -1,0 +1,49 @@
+"""Masses and inertias as files hold them, made such that a body can have them."""
+
+import numpy as np
+
+from rlbench.ttm.model import Floats, Shape
+
+MIN_MASS = 1e-3
+MIN_GYRATION = 2e-3
+"""Radius of gyration [m] below which inertia is raised: thin bodies make solvers stiff."""
+PLAUSIBLE = (0.25, 4.0)
+"""Moments in proportion to those of the full bounding box. A hollow box has up to 1.7, but files
+hold 0.006 to 29: contacts of a body that turns too easily are soft, and it sinks into the table."""
+TYPICAL = 0.8
+
+
+def sound_inertia(shape: Shape) -> tuple[float, Floats, Floats]:
+    """Return mass [kg], (4, 4) inertia frame in the shape frame, and (3,) moments [kg m^2].
+
+    What is stored is kept where a body of the shape's size can have it; else the moments are those
+    of its bounding box, and a centre of mass outside the box moves to the box's centre.
+    """
+    mass = max(float(shape.mass), MIN_MASS) if np.isfinite(shape.mass) else MIN_MASS
+    box = shape.bounding_box
+    centre, extent = (box[1::2] + box[::2]) / 2, box[1::2] - box[::2]
+    x, y, z = extent**2
+    typical = mass / 12 * np.array([y + z, x + z, x + y])
+    stored = shape.principal_moments * (mass / max(float(shape.mass), 1e-12))
+    pose = shape.inertia_pose
+    R = pose[:3, :3]
+    if not _is_sound(stored, np.diag(R @ np.diag(stored) @ R.T), typical):
+        pose = np.eye(4)
+        inside = np.abs(shape.inertia_pose[:3, 3] - centre) <= extent / 2
+        pose[:3, 3] = shape.inertia_pose[:3, 3] if inside.all() else centre
+        stored = TYPICAL * typical
+    moments = np.maximum(stored, mass * MIN_GYRATION**2)
+    largest = int(moments.argmax())
+    moments[largest] = min(moments[largest], moments.sum() - moments[largest])
+    return mass, pose, moments
+
+
+def _is_sound(moments: Floats, along_axes: Floats, typical: Floats) -> bool:
+    if not np.isfinite(moments).all():
+        return False
+    low, middle, high = np.sort(moments)
+    # Older files hold x y / 6 for cuboids, which no body has.
+    if low <= 0 or low + middle < high * (1 - 1e-3):
+        return False
+    ratio = along_axes / np.maximum(typical, 1e-30)
+    return bool(ratio.min() >= PLAUSIBLE[0] and ratio.max() <= PLAUSIBLE[1])
