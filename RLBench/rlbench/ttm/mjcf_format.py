@@ -10,7 +10,8 @@ from rlbench.ttm.model import Floats
 
 def numbers(values: Iterable[float]) -> str:
     """Return numbers with nine digits, split by blanks."""
-    return " ".join(f"{v + 0.0:.9g}" for v in np.round(np.asarray(list(values), float), 12))
+    array = np.asarray(list(values), float)
+    return " ".join(f"{v:.9g}" for v in np.where(np.abs(array) < 1e-13, 0.0, array))
 
 
 def pose_attributes(T: Floats) -> dict[str, str]:

@@ -34,7 +34,8 @@ def sound_inertia(shape: Shape) -> tuple[float, Floats, Floats]:
         stored = TYPICAL * typical
     moments = np.maximum(stored, mass * MIN_GYRATION**2)
     largest = int(moments.argmax())
-    moments[largest] = min(moments[largest], moments.sum() - moments[largest])
+    # Written with nine digits: the sum of the others must stay larger.
+    moments[largest] = min(moments[largest], (moments.sum() - moments[largest]) * (1 - 1e-6))
     return mass, pose, moments
 
 
