@@ -1,0 +1,148 @@
+"""RLBench's own robots, converted from a checkout of it."""
+
+import os
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rlbench import transforms as tf
+from rlbench.sim.compose import task_scene_path
+from rlbench.sim.kinematics import Kinematics
+from rlbench.sim.mujoco_engine import MujocoEngine
+from rlbench.sim.mujoco_robot import Arm, Gripper
+from rlbench.ttm import robots
+
+SAMPLES = Path(__file__).resolve().parents[4] / "shared" / "rlbench_ttm_samples"
+needs_sample = pytest.mark.skipif(
+    not (SAMPLES / "panda.ttm").is_file(), reason="no ../shared/rlbench_ttm_samples here"
+)
+needs_checkout = pytest.mark.skipif(
+    not os.environ.get("RLBENCH_ROOT"), reason="RLBENCH_ROOT names no checkout of RLBench"
+)
+
+
+class Recorded:
+    """Stands for a class of RLBench in its recordings."""
+
+    def __init__(self, *args):
+        self.args = args
+
+
+class RecordingReader(pickle.Unpickler):
+    """Reads arrays and plain records, nothing else."""
+
+    def find_class(self, module, name):
+        if module.startswith("rlbench."):
+            return type(name, (Recorded,), {})
+        if module.split(".")[0] == "numpy" and name in (
+            "_reconstruct",
+            "ndarray",
+            "dtype",
+            "scalar",
+        ):
+            module = module.replace("numpy.core", "numpy._core")
+            return super().find_class(module, name)
+        if (module, name) in (("copy_reg", "_reconstructor"), ("builtins", "object")):
+            return super().find_class(module, name)
+        raise pickle.UnpicklingError(f"{module}.{name} has no place in a recording")
+
+
+@pytest.fixture(scope="module")
+def panda(tmp_path_factory):
+    """The sample, or the checkout's file, as a robot."""
+    cache = tmp_path_factory.mktemp("cache")
+    old = os.environ.get("RLBENCH_CACHE")
+    os.environ["RLBENCH_CACHE"] = str(cache)
+    root = os.environ.get("RLBENCH_ROOT")
+    if not root:
+        folder = cache / "root" / "rlbench"
+        folder.mkdir(parents=True)
+        (folder / "robot_ttms").symlink_to(SAMPLES)
+        root = cache / "root"
+    yield robots.converted_robot(Path(root))
+    if old is None:
+        del os.environ["RLBENCH_CACHE"]
+    else:
+        os.environ["RLBENCH_CACHE"] = old
+
+
+@pytest.fixture
+def engine(panda):
+    engine = MujocoEngine(task_scene_path("reach_target"), panda)
+    Gripper(engine).reset()
+    Arm(engine).home()
+    return engine
+
+
+@needs_sample
+def test_the_saved_pose_is_that_of_the_file(engine):
+    tip = engine.dummy("Panda_tip").get_pose()
+    assert np.allclose(tip[:3], [0.2781, -0.0082, 1.4732], atol=1e-4)
+    assert np.allclose(np.abs(tip[3:]), [0, 0.9925, 0, 0.1219], atol=1e-4)
+
+
+@needs_sample
+def test_the_arm_holds_its_pose_and_touches_nothing(engine):
+    arm = Arm(engine)
+    assert arm.touched_shapes() == []
+    for _ in range(20):
+        engine.step()
+    assert np.allclose(arm.get_joint_positions(), engine.robot.home, atol=1e-6)
+
+
+@needs_sample
+def test_the_arm_goes_where_it_is_told_as_ours_does(engine):
+    goal = tf.pose_to_transform(np.array([0.3, 0.1, 1.0, 0.0, 1.0, 0.0, 0.0]))
+    arm = Arm(engine)
+    path = arm.plan(goal, np.random.default_rng(0))
+    for _ in range(400):
+        done = path.step()
+        engine.step()
+        if done:
+            break
+    assert np.linalg.norm(arm.get_tip().get_position() - goal[:3, 3]) < 2e-3
+
+
+@needs_sample
+def test_fingers_open_and_close(engine):
+    gripper = Gripper(engine)
+    for _ in range(60):
+        if gripper.actuate(0.0, 0.2):
+            break
+        engine.step()
+    assert gripper.get_open_amount().max() < 0.05
+
+
+def recordings():
+    root = os.environ.get("RLBENCH_ROOT", "")
+    return sorted((Path(root) / "tests" / "unit" / "assets").rglob("low_dim_obs.pkl"))
+
+
+@needs_checkout
+def test_forward_kinematics_meet_recorded_gripper_poses(engine):
+    arm = Kinematics(engine.model, engine.robot.joints, engine.robot.tip)
+    files = recordings()
+    assert files
+    worst_mm = worst_deg = 0.0
+    for file in files:
+        with file.open("rb") as stream:
+            demo = RecordingReader(stream).load()
+        for moment in demo._observations:
+            position, quat = arm.fk(moment.joint_positions)
+            R = tf.quat_wxyz_to_matrix(quat)
+            R_recorded = tf.quat_wxyz_to_matrix(tf.xyzw_to_wxyz(moment.gripper_pose[3:]))
+            cosine = (np.trace(R.T @ R_recorded) - 1) / 2
+            worst_mm = max(worst_mm, 1e3 * np.linalg.norm(position - moment.gripper_pose[:3]))
+            worst_deg = max(worst_deg, np.rad2deg(np.arccos(np.clip(cosine, -1, 1))))
+    print(f"{worst_mm:.3f} mm, {worst_deg:.4f} degrees")
+    assert worst_mm < 1.0
+    assert worst_deg < 0.1
+
+
+def test_unknown_robots_and_missing_files_are_named(tmp_path):
+    with pytest.raises(robots.SceneError, match=r"robot 'hal' is unknown; available: .*panda"):
+        robots.converted_robot(tmp_path, "hal")
+    with pytest.raises(robots.SceneError, match=r"panda\.ttm not found in .*robot_ttms"):
+        robots.converted_robot(tmp_path)
