@@ -84,10 +84,11 @@ class Chunk:
         """
         if len(self.data) < start + 4 * count:
             raise self.error(f"holds {len(self.data)} bytes, needs {start + 4 * count}")
-        values = np.frombuffer(self.data, "<f4", count, start).astype(np.float64)
+        values = np.frombuffer(self.data, "<f4", count, start)
+        # Looked at before the cast, which warns of some of them.
         if not np.isfinite(values).all():
             raise self.error("holds numbers that are not finite")
-        return values
+        return values.astype(np.float64)
 
     def number(self) -> float:
         """Return the first number; see `floats`."""
@@ -164,6 +165,8 @@ class Chunk:
                 return Fields(self, found), start + 3
             if not (raw.isascii() and tag.isalnum()):
                 raise self.error(f"has the bytes {raw.hex(' ')} in place of a tag at +{start}")
+            if len(data) - start < _HEAD:
+                raise self.error(f"ends without its end tag {end}")
             size = Chunk(prefix + tag, data[start + 3 : start + 7], self._at(start), self.origin)
             count = size.integer()
             stop = start + _HEAD + count
