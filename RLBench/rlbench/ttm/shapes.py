@@ -20,6 +20,8 @@ _LEAF_TAGS = frozenset(
 # By number; meshes and height fields are no pure forms.
 _PRIMITIVES = (None, "plane", "disc", "cuboid", "spheroid", "cylinder", "cone", None, "capsule")
 MAX_DEPTH = 32
+MIN_AGREEMENT = 0.98
+"""Share of stored normals that must look out of their triangle."""
 MAX_ELEMENTS = 3_000_000
 """Vertices and triangles of one file: many parts may name the same buffer, so a small file could
 fill the memory."""
@@ -184,20 +186,27 @@ def _height_field(fields: Fields, grid: Chunk) -> tuple[Floats, Indices]:
 
 
 def _read_normals(fields: Fields, library: Library, corners: Floats, pose: Floats) -> Floats:
-    """Return (F, 3, 3) unit normals in the shape frame; of the triangles where none is stored."""
+    """Return (F, 3, 3) unit normals in the shape frame.
+
+    They are those of the triangles where none is stored, and for meshes whose stored ones look
+    behind many triangles: these were left in an older frame (2 % of the triangles of RLBench).
+    """
     flat = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     size = np.linalg.norm(flat, axis=-1, keepdims=True)
     flat = np.where(size > 0, flat / np.maximum(size, 1e-300), [0.0, 0.0, 1.0])
-    out = np.repeat(flat[:, None], 3, axis=1)
+    of_triangles = np.repeat(flat[:, None], 3, axis=1)
     number = fields.get("Nov")
     if number is None:
-        return out
+        return of_triangles
     stored = library.buffers.normals(number)
     if len(stored) != len(corners):
         raise number.error(f"names normals of {len(stored)} triangles for {len(corners)}")
     size = np.linalg.norm(stored, axis=-1, keepdims=True)
     turned = stored / np.maximum(size, 1e-12) @ pose[:3, :3].T
-    return np.where(size > 1e-12, turned, out)
+    looks_out = np.einsum("fi,fki->fk", flat, turned) >= 0
+    if looks_out.mean() < MIN_AGREEMENT:
+        return of_triangles
+    return np.where(size > 1e-12, turned, of_triangles)
 
 
 def _read_primitive(fields: Fields) -> Primitive | None:

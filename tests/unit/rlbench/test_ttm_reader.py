@@ -190,6 +190,17 @@ def test_missing_normals_are_those_of_the_triangles():
     np.testing.assert_allclose(one_part(Nov=None).normals.reshape(-1, 3), expected, atol=1e-6)
 
 
+def test_normals_of_another_frame_are_not_used():
+    other = tf.chunk("No2", tf.packed_normals(-tf.TETRA_NORMALS))
+    mesh = [
+        tf.chunk("Ver", tf.TETRA_POINTS.tobytes()),
+        tf.chunk("In2", tf.delta_coded(tf.TETRA_FACES.ravel())),
+        other,
+    ]
+    part = decode(tf.ttm(tf.buffers(*mesh), tf.shape("s", 1))).objects[0].parts[0]
+    np.testing.assert_allclose(part.normals[0], [[0, 0, -1]] * 3)
+
+
 @pytest.mark.parametrize("reach", [5, 3000, 70_000, 400_000])
 def test_corners_of_any_length(reach):
     rng = np.random.default_rng(reach)
