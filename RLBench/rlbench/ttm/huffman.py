@@ -106,12 +106,16 @@ class _Tables:
         symbols: (rows,) a row's symbols, as the bytes of one number.
         masks: (rows,) as `symbols`, 1 for each byte that is a symbol.
         bits: (rows,) bits that they take; 0 where the first code is longer than the window.
+        bits_list: the same, quick to look up one by one.
         nodes: (65536,) node reached after the window where its first code is longer.
+        has_deep: some code is longer.
+        children: as the tree's, quick to look up one by one.
     """
 
     def __init__(self, tree: Tree) -> None:
         # Codes in the tree's order follow each other, so each covers a run of windows.
         tops = tree.tops
+        self.children = tree.children.tolist()
         runs = 1 << (WINDOW - np.minimum(tops[:, 0], WINDOW))
         node = np.repeat(tops[:, 1], runs)
         self.nodes = node
@@ -286,11 +290,18 @@ class _Decoder:
         while at < end:
             window = (words[(at >> 3) - base] >> (WINDOW - (at & 7))) & (_SIZE - 1)
             taken = bits[window if at + WINDOW <= end else window + _SINGLE]
-            if taken == 0:
-                place = np.array([at])
-                self._follow(place, np.array([0]), np.array([window]))
-                taken = int(place[0]) - at
-            at += taken
+            at = at + taken if taken else self._follow_one(at + WINDOW, window)
+        return at
+
+    def _follow_one(self, at: int, window: int) -> int:
+        """Return where a code longer than a window ends; see `_follow`."""
+        children, raw = self._tables.children, self._bytes
+        node = int(self._tables.nodes[window])
+        while node >= 0:
+            # Past the end all bits are 0.
+            byte = int(raw[at >> 3]) if at >> 3 < len(raw) else 0
+            node = children[node][byte >> (7 - (at & 7)) & 1]
+            at += 1
         return at
 
 

@@ -49,6 +49,8 @@ _LIGHT_TAGS = frozenset({"Cp2", "Cp3", "Caf", "Cas", "Cl1", "Cl2"})
 _FORCE_TAGS = frozenset({"Siz", "Vab", "Tri", "Fil", "Cl1", "Cl2"})
 _PATH_TAGS = frozenset({"Var", "Pss", "Sha", "Sec", "Scl", "Ntp"})
 _TRACK_TAGS = frozenset({"Pat", "At2", "Av2", "Av3", "Av9", "Si2", "Cl0", "Jm2"})
+MAX_CURVE_POINTS = 10_000
+MAX_RESOLUTION = 16384
 _POINT_TAGS = frozenset({"At2", "At3", "At4"})
 
 _JOINT_KINDS = {10: "revolute", 11: "prismatic", 12: "spherical"}
@@ -129,6 +131,8 @@ def _joint(fields: Fields, _: Library) -> Values:
     mode = fields.get("Jmd")
     lower, span = fields.floats("Pmr", [0.0, 0.0])
     bits, more = fields.integer("Va9", 0, "B"), fields.integer("Vaa", 0, "B")
+    if span < 0 and not bits & 1:
+        raise fields.need("Pmr").error(f"has a range of {span:g}")
     velocity, force = fields.floats("Dmp", [0.0, 0.0])
     turned = fields.get("Jst") if kind == "spherical" else None
     return {
@@ -189,7 +193,10 @@ def _proximity_sensor(fields: Fields, _: Library) -> Values:
 
 def _vision_sensor(fields: Fields, _: Library) -> Values:
     ortho, angle, near, far = fields.need("Ccp").floats(4).tolist()
-    width, height = fields.need("Res").unpack("2i")
+    size = fields.need("Res")
+    width, height = size.unpack("2i")
+    if not (0 < width <= MAX_RESOLUTION and 0 < height <= MAX_RESOLUTION):
+        raise size.error(f"claims {width} x {height} pixels; 1 to {MAX_RESOLUTION} are allowed")
     return {
         "angle": angle,
         "ortho_size": ortho,
@@ -244,6 +251,8 @@ def _control_point(chunk: Chunk) -> ControlPoint:
     values = chunk.fields(_POINT_TAGS).need("At2")
     before, after = values.floats(2, 28).tolist()
     count = values.unpack("9ii")[9]
+    if not 0 <= count <= MAX_CURVE_POINTS:
+        raise values.error(f"asks for {count} points of a curve; 0 to {MAX_CURVE_POINTS} are made")
     return ControlPoint(values.pose(position_first=True), before, after, count)
 
 

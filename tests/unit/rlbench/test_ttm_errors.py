@@ -144,6 +144,12 @@ OBJECTS = [
         "SNR/Vod/Ss3 of 'thing' .* not finite",
     ),
     (tf.ttm(tf.light("thing", 1, kind=4)), "names light kind 4"),
+    (tf.ttm(tf.joint("thing", 1, limits=(0, -0.5))), "JNT/Pmr of 'thing' .* a range of -0.5"),
+    (
+        tf.ttm(tf.path("thing", 1, points=[((0, 0, 0), tf.NO_TURN, 0.5, 0.5, 10**9)])),
+        "PAT/Ntp/Pat/At2 of 'thing' .* asks for 1000000000 points",
+    ),
+    (tf.ttm(tf.vision_sensor("thing", 1, pixels=(10**6, 64))), "claims 1000000 x 64 pixels"),
 ]
 
 

@@ -1,5 +1,7 @@
 """Huffman decoding: every code and every alignment gives the bytes back."""
 
+import time
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -46,6 +48,13 @@ def test_codes_up_to_255_bits():
     assert_round_trip(rng.integers(0, 256, 20_000, np.uint8).tobytes(), tree)
     assert_round_trip(bytes([0, 255] * 20_000), tree)
     assert_round_trip(bytes(40_000) + bytes([17, 18, 255, 254, 253, 16, 15]), tree)
+
+
+def test_codes_of_255_bits_that_never_fall_into_step():
+    tree = chain_tree(list(range(256)))
+    start = time.process_time()
+    assert decoded(packed(bytes([255]) * 4000, tree), 4000) == bytes([255]) * 4000
+    assert time.process_time() - start < 2.0
 
 
 def test_codes_around_a_window():

@@ -308,10 +308,10 @@ def proximity_sensor(name, handle, parent=-1, kind=0, sizes=range(1, 10), detect
     return scene_object("SNR", name, handle, parent, own)
 
 
-def vision_sensor(name, handle, parent=-1):
+def vision_sensor(name, handle, parent=-1, pixels=(128, 64)):
     own = [
         chunk("Ccp", f32(0.01, 0.7, 0.02, 3.5)),
-        chunk("Res", i32(128, 64)),
+        chunk("Res", i32(*pixels)),
         chunk("Va3", u8(1)),
     ]
     return scene_object("RSN", name, handle, parent, own)
