@@ -34,6 +34,9 @@ class ConfigurationError(Exception): ...
 class ConfigurationPathError(Exception): ...
 
 
+class IKError(Exception): ...
+
+
 class ObjectType(enum.Enum):
     ALL = -2
     SHAPE = SHAPE

@@ -15,6 +15,7 @@ from tests.contract.fake_objects import (
     ConfigurationPathAlgorithms,
     ConfigurationPathError,
     Dummy,
+    IKError,
     Object,
     ObjectType,
     PyRepError,
@@ -59,6 +60,7 @@ def _backend() -> ModuleType:
     sim.sim_intparam_program_version = 1
     sim.sim_intparam_visible_layers = 11
     sim.sim_objintparam_visibility_layer = 10
+    sim.simGetJointMaxForce = lambda handle: 87.0
     sim.simGetInt32Parameter = lambda parameter: {1: 40100, 11: VISIBLE_LAYERS}[parameter]
     sim.simGetObjectInt32Parameter = lambda handle, parameter: {10: world().nodes[handle].layer}[
         parameter
@@ -77,7 +79,7 @@ def install(monkeypatch, tmp_path, tasks=("reach_target",)) -> World:
         "pyrep.robots.arms": {},
         "pyrep.robots.end_effectors": {},
         "pyrep.robots.configuration_paths": {},
-        "pyrep.errors": [PyRepError, ConfigurationError, ConfigurationPathError],
+        "pyrep.errors": [PyRepError, ConfigurationError, ConfigurationPathError, IKError],
         "pyrep.const": [ObjectType, RenderMode, ConfigurationPathAlgorithms],
         "pyrep.objects": [Object, *CLASSES.values()],
         "pyrep.robots.arms.panda": [Panda],

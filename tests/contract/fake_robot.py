@@ -13,6 +13,7 @@ from tests.contract.fake_objects import (
     ConfigurationPathError,
     Dummy,
     ForceSensor,
+    IKError,
     Joint,
     Object,
     ProximitySensor,
@@ -42,6 +43,12 @@ class RobotComponent(Object):
         if disable_dynamics:
             world().step()
             world().step()
+
+    def get_joint_target_positions(self):
+        return [j._node.value if j._node.target is None else j._node.target for j in self.joints]
+
+    def set_joint_forces(self, forces):
+        assert min(forces) >= 0
 
     def set_joint_target_positions(self, positions):
         for joint, position in zip(self.joints, positions, strict=True):
@@ -77,7 +84,9 @@ class Panda(RobotComponent):
 
     def check_arm_collision(self, obj=None):
         tree = world().tree(self._handle)
-        mine = [h for h in tree[1:] if world().nodes[h].kind == SHAPE]  # the base stands on the table
+        mine = [
+            h for h in tree[1:] if world().nodes[h].kind == SHAPE
+        ]  # the base stands on the table
         others = [h for h in world().nodes if h not in tree] if obj is None else [obj.get_handle()]
         return any(collide(a, b) for a in mine for b in others)
 
@@ -89,6 +98,14 @@ class Panda(RobotComponent):
         if not found:
             raise ConfigurationError("Could not find a valid joint configuration")
         return np.array(found)
+
+    def solve_ik_via_jacobian(
+        self, position, euler=None, quaternion=None, relative_to=None, locked_joints=None
+    ):
+        line = world().arm_line(self._q(), _goal(position, quaternion))
+        if line is None:
+            raise IKError("IK failed.")
+        return [v for i, v in enumerate(line[-1]) if i not in (locked_joints or [])]
 
     def get_linear_path(
         self, position, euler=None, quaternion=None, steps=50, ignore_collisions=False,

@@ -7,7 +7,8 @@ from rlbench.backend.robot import Robot
 from rlbench.const import DEMO_DT
 from rlbench.sim.coppelia_api import BASE_SCENE, TASK_MODELS, load_api, rlbench_checkout
 from rlbench.sim.coppelia_engine import CoppeliaEngine
-from rlbench.sim.coppelia_robot import CoppeliaArm, CoppeliaGripper
+from rlbench.sim.coppelia_gripper import CoppeliaGripper
+from rlbench.sim.coppelia_servo import CoppeliaServoArm
 
 
 class CoppeliaSimulator:
@@ -85,7 +86,7 @@ class CoppeliaSimulator:
         # Where RLBench puts a task before it is placed at random.
         self._root.set_position(list(self.api.objects.Shape("workspace").get_position()))
         engine = CoppeliaEngine(self, task, file.name)
-        arm = CoppeliaArm(engine, self.arm, self._home)
+        arm = CoppeliaServoArm(engine, self.arm, self._home)
         gripper = CoppeliaGripper(engine, self.gripper, self._open)
         return engine, Robot(arm, gripper)
 

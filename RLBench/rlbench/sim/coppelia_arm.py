@@ -1,13 +1,14 @@
-"""The Panda on CoppeliaSim: PyRep's planners and its gripper."""
+"""The Panda's arm on CoppeliaSim: PyRep's planners."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rlbench import transforms as tf
 from rlbench.backend.exceptions import ConfigurationPathError
-from rlbench.sim.coppelia_objects import CoppeliaDummy, CoppeliaObject, CoppeliaShape
+from rlbench.sim.coppelia_objects import CoppeliaDummy, CoppeliaShape
 from rlbench.transforms import Floats
 
 if TYPE_CHECKING:
@@ -65,8 +66,14 @@ class CoppeliaArm:
         return np.asarray(self._native.get_joint_velocities(), float)
 
     def get_joint_forces(self) -> Floats:
-        """Return (7,) [N m]; CoppeliaSim's sign follows the target velocity, as in RLBench."""
-        forces = np.asarray(self._native.get_joint_forces(), float)
+        """Return (7,) [N m]; zeros where no step was made since the scene was reset.
+
+        CoppeliaSim's sign follows the target velocity, which is undone as RLBench does.
+        """
+        try:
+            forces = np.asarray(self._native.get_joint_forces(), float)
+        except RuntimeError:  # PyRep: "No value available yet."
+            return np.zeros(len(self._home))
         targets = np.asarray(self._native.get_joint_target_velocities(), float)
         return np.where(targets < 0, -forces, forces)
 
@@ -80,14 +87,6 @@ class CoppeliaArm:
         """Put the arm at its saved pose; nothing is done where it is there already."""
         if np.abs(self.get_joint_positions() - self._home).max() > _AT_REST:
             self.set_joint_positions(self._home)
-
-    def servo_to(self, q: Sequence[float]) -> None:
-        """Set the joints' targets to (7,) [rad], within their limits."""
-        cyclic, intervals = self._native.get_joint_intervals()
-        low = np.array([interval[0] for interval in intervals])
-        high = low + [interval[1] for interval in intervals]
-        goal = np.where(cyclic, q, np.clip(q, low, high))
-        self._native.set_joint_target_positions([float(v) for v in goal])
 
     def touched_shapes(self) -> list[str]:
         """Return the names of collidable shapes that the arm touches where it is."""
@@ -141,16 +140,23 @@ class CoppeliaArm:
             "quaternion": pose[3:].tolist(),
             "ignore_collisions": ignore_collisions,
         }
-        # What touches the arm now (a door being pushed) must not forbid leaving it.
-        touched = [] if ignore_collisions else self._touched()
-        for shape in touched:
+        with self._without([] if ignore_collisions else self._touched()):
+            native = self._find(goal, linear_only)
+        return self._playable(native)
+
+    @contextmanager
+    def _without(self, shapes: Sequence[CoppeliaShape]) -> Iterator[None]:
+        """Plan without some shapes.
+
+        What touches the arm now (a door being pushed) must not forbid leaving it.
+        """
+        for shape in shapes:
             shape.native.set_collidable(False)
         try:
-            native = self._find(goal, linear_only)
+            yield
         finally:
-            for shape in touched:
+            for shape in shapes:
                 shape.native.set_collidable(True)
-        return self._playable(native)
 
     def _find(self, goal: dict[str, Any], linear_only: bool) -> Any:
         try:
@@ -205,66 +211,15 @@ class CoppeliaArm:
                 parts.append(np.asarray(line._path_points, float))
                 line.set_to_end()
         finally:
-            # Twice, as RLBench does: once can leave the arm beside its joints' values.
-            self._native.set_joint_positions(start)
-            self._native.set_joint_positions(start)
+            self._put(start)
         return self._api.paths.ArmConfigurationPath(self._native, np.concatenate(parts))
+
+    def _put(self, q: Sequence[float] | Floats) -> None:
+        """Set the joints' values without a step, to look at the arm there."""
+        values = [float(v) for v in q]
+        # Twice, as RLBench does: once can leave the arm beside its joints' values.
+        self._native.set_joint_positions(values)
+        self._native.set_joint_positions(values)
 
     def _playable(self, native: Any) -> CoppeliaPath:
         return CoppeliaPath(native, len(self._home))
-
-
-class CoppeliaGripper:
-    """Two fingers; what they hold becomes a child of the hand."""
-
-    def __init__(self, engine: "CoppeliaEngine", native: Any, opened: Sequence[float]) -> None:
-        self._engine = engine
-        self._native = native
-        self._opened = [float(q) for q in opened]
-        sensors = [engine.wrap(sensor) for sensor in native._touch_sensors]
-        # Left before right, as the fingers are everywhere in this package.
-        self._touch_sensors = sorted(sensors, key=lambda s: "left" not in _parent_name(s))
-
-    def reset(self) -> None:
-        """Open fully and hold nothing."""
-        self.release()
-        if np.abs(self.get_joint_positions() - self._opened).max() > _AT_REST:
-            self._native.set_joint_positions(self._opened, disable_dynamics=True)
-        self._native.set_joint_target_velocities([0.0] * len(self._opened))
-
-    def actuate(self, amount: float, velocity: float) -> bool:
-        """Move one observation step towards an opening in [0, 1]; True when done or stalled."""
-        return bool(self._native.actuate(amount, velocity))
-
-    def get_open_amount(self) -> Floats:
-        """Return (2,) openings in [0, 1]."""
-        return np.asarray(self._native.get_open_amount(), float)
-
-    def get_joint_positions(self) -> Floats:
-        """Return (2,) finger travel [m]."""
-        return np.asarray(self._native.get_joint_positions(), float)
-
-    def get_touch_sensor_forces(self) -> Floats:
-        """Return (6,) contact force on each finger, world frame [N]."""
-        return np.concatenate(
-            [s.get_matrix()[:3, :3] @ np.asarray(s.native.read()[0]) for s in self._touch_sensors]
-        )
-
-    def get_grasped_objects(self) -> list[CoppeliaObject]:
-        """Return the shapes that are held."""
-        return [self._engine.wrap(obj) for obj in self._native.get_grasped_objects()]
-
-    def grasp(self, shape: CoppeliaShape) -> bool:
-        """Hold `shape` if the hand's sensor detects it; tell whether it is held."""
-        if any(o.get_handle() == shape.get_handle() for o in self.get_grasped_objects()):
-            return True
-        return bool(self._native.grasp(shape.native))
-
-    def release(self) -> None:
-        """Let everything go."""
-        self._native.release()
-
-
-def _parent_name(obj: CoppeliaObject) -> str:
-    parent = obj.get_parent()
-    return "" if parent is None else parent.get_name()
