@@ -10,7 +10,7 @@ import inspect
 import numpy as np
 
 from rlbench import transforms as tf
-from rlbench.sim.mesh_rays import first_hits
+from rlbench.sim.mesh_rays import Mesh
 from tests.contract.fake_world import (
     DUMMY,
     FORCE,
@@ -378,7 +378,8 @@ class VisionSensor(Object):
         for node in list(world().nodes.values()):
             if node.kind != SHAPE or not node.flags["renderable"] or not node.layer & 255:
                 continue
-            hits = first_hits(starts, ends, node.triangles, world().pose(node.handle), nearest)
+            mesh = Mesh(node.triangles)
+            hits = mesh.first_hits(starts, ends, world().pose(node.handle), nearest)
             closer = hits < nearest
             nearest[closer], handles[closer] = hits[closer], node.handle
         return (camera["far"] * nearest).reshape(height, width), handles.reshape(height, width)

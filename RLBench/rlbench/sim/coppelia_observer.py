@@ -11,7 +11,7 @@ from rlbench.backend.exceptions import RenderingError
 from rlbench.backend.observation import CameraImages
 from rlbench.sim.coppelia_objects import CoppeliaJoint, CoppeliaObject, CoppeliaShape
 from rlbench.sim.keypoints import box_corners
-from rlbench.sim.mesh_rays import box_triangles, first_hits
+from rlbench.sim.mesh_rays import Mesh, box_triangles
 from rlbench.sim.visibility import HIDDEN, OUTSIDE, SEEN, TOLERANCE
 from rlbench.transforms import Floats
 
@@ -38,7 +38,7 @@ class CoppeliaObserver:
         self._shadows = shadows
         sim = engine.api.sim
         self._layers = int(sim.simGetInt32Parameter(sim.sim_intparam_visible_layers))
-        self._meshes: dict[int, Floats] = {}
+        self._meshes: dict[int, Mesh] = {}
         self._sensors: dict[tuple[str, bool], Any] = {}
         self._made: list[Any] = []
 
@@ -87,8 +87,8 @@ class CoppeliaObserver:
             rays = np.array([handle not in own[int(owners[k])] for k in points])
             if not rays.any():
                 continue
-            hits = first_hits(
-                starts[rays], ends[rays], self._mesh(shape), shape.get_matrix(), nearest[rays]
+            hits = self._mesh(shape).first_hits(
+                starts[rays], ends[rays], shape.get_matrix(), nearest[rays]
             )
             chosen = np.flatnonzero(rays)[np.isfinite(hits)]
             nearest[chosen] = hits[np.isfinite(hits)]
@@ -109,19 +109,20 @@ class CoppeliaObserver:
             and opacity.get(obj.get_handle(), 1.0) > 0
         ]
 
-    def _mesh(self, shape: CoppeliaShape) -> Floats:
+    def _mesh(self, shape: CoppeliaShape) -> Mesh:
         handle = shape.get_handle()
         if handle not in self._meshes:
             try:
                 vertices, triangles, _ = shape.native.get_mesh_data()
-                self._meshes[handle] = np.asarray(vertices, float)[np.asarray(triangles)]
+                self._meshes[handle] = Mesh(np.asarray(vertices, float)[np.asarray(triangles)])
             except RuntimeError as error:
                 logger.warning(
                     "%s: CoppeliaSim gives no mesh (%s); its box hides keypoints instead",
                     shape.get_name(),
                     error,
                 )
-                self._meshes[handle] = box_triangles(box_corners(shape.get_bounding_box()))
+                corners = box_corners(shape.get_bounding_box())
+                self._meshes[handle] = Mesh(box_triangles(corners))
         return self._meshes[handle]
 
     def _fixed_to(self, handle: int) -> frozenset[int]:

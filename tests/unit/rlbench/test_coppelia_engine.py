@@ -1,0 +1,429 @@
+"""How the engine drives PyRep: which calls it makes, and what it makes of the answers."""
+
+import numpy as np
+import pytest
+
+from rlbench import cameras
+from rlbench.backend.exceptions import ConfigurationPathError, IKError, RenderingError, SceneError
+from rlbench.environment import Environment
+from rlbench.observation_config import KEYPOINT_GROUPS, CameraConfig, ObservationConfig
+from rlbench.sim.base import Gripper
+from rlbench.sim.compose import task_scene_path
+from rlbench.sim.coppelia_simulator import CoppeliaSimulator
+from rlbench.sim.keypoints import make_keypoints
+from rlbench.sim.mujoco_engine import MujocoEngine
+from rlbench.sim.visibility import HIDDEN, OUTSIDE
+from rlbench.tasks import AVAILABLE, get_task_class
+from rlbench.transforms import euler_to_matrix, transform
+from tests.contract import fake_pyrep
+from tests.contract.fake_world import PATH, VISION
+
+RNG = np.random.default_rng(0)
+BLOCK = "pick_and_lift_target"
+
+
+@pytest.fixture
+def world(monkeypatch, tmp_path):
+    return fake_pyrep.install(monkeypatch, tmp_path, AVAILABLE)
+
+
+@pytest.fixture
+def simulator(world):
+    simulator = CoppeliaSimulator()
+    yield simulator
+    simulator.close()
+
+
+@pytest.fixture
+def loaded(simulator):
+    return simulator.load("pick_and_lift")
+
+
+def calls(world, name):
+    return [(args, kwargs) for called, args, kwargs in world.calls if called == name]
+
+
+def above(engine, robot, height=0.05):
+    T = robot.arm.get_tip().get_matrix()
+    T[2, 3] -= height
+    return T
+
+
+# ---- scene ------------------------------------------------------------------------------
+
+
+def test_cameras_wait_until_an_image_is_wanted(world, loaded):
+    handled = [n.camera.get("explicit") for n in world.nodes.values() if n.kind == VISION]
+    assert handled == [1] * 10
+
+
+def test_the_task_stands_where_rlbench_puts_it(world, loaded):
+    engine, _ = loaded
+    workspace = engine.shape("workspace").get_position()
+    assert np.allclose(engine.dummy("pick_and_lift").get_position(), workspace)
+
+
+def test_things_without_a_class_in_pyrep_are_no_objects(loaded):
+    engine, _ = loaded
+    with pytest.raises(SceneError, match="no object named 'DefaultLightA'"):
+        engine.object("DefaultLightA")
+    with pytest.raises(SceneError, match=r"no proximitysensor named 'waypoint0'.*_success"):
+        engine.sensor("waypoint0")
+
+
+def test_a_model_of_another_name_is_refused(simulator, world, monkeypatch):
+    load = world.load_task
+
+    def renamed(file):
+        node = load(file)
+        node.name = "something_else"
+        return node
+
+    monkeypatch.setattr(world, "load_task", renamed)
+    with pytest.raises(SceneError, match=r"reach_target\.ttm has no object named 'reach_target'"):
+        simulator.load("reach_target")
+
+
+def test_reset_undoes_flags_and_lets_go(loaded):
+    engine, robot = loaded
+    block = engine.shape(BLOCK)
+    parent = block.get_parent().get_name()
+    block.set_collidable(False)
+    block.set_renderable(False)
+    block.set_dynamic(False)
+    block.set_transparency(0.0)
+    block.set_position(robot.arm.get_tip().get_position())
+    assert robot.gripper.grasp(block)
+    assert robot.gripper.grasp(block)  # already held
+    assert block.get_parent().get_name() == "Panda_gripper_attachPoint"
+    held = engine.get_state()
+    engine.reset()
+    assert (block.is_collidable(), block.is_renderable(), block.is_dynamic()) == (True,) * 3
+    assert block.native.get_transparency() == 1.0
+    assert engine.opacity == {}
+    assert robot.gripper.get_grasped_objects() == []
+    assert block.get_parent().get_name() == parent
+    engine.set_state(held)
+    assert [o.get_name() for o in robot.gripper.get_grasped_objects()] == [BLOCK]
+    assert np.allclose(block.get_position(), robot.arm.get_tip().get_position())
+    robot.gripper.release()
+    assert block.get_parent().get_name() == parent
+
+
+def test_the_task_is_put_back_after_the_robot_has_stepped(world, loaded):
+    engine, robot = loaded
+    before = world.steps
+    engine.reset()
+    last = [name for name, _, _ in world.calls if name.startswith("PyRep.set_conf")]
+    assert len(last) == 3
+    assert world.calls[-1][0] == "PyRep.set_configuration_tree"
+    assert world.steps == before + 4
+    # The robot is home: nothing more may step while the task hangs in the air.
+    robot.gripper.reset()
+    robot.arm.home()
+    assert world.steps == before + 4
+
+
+def test_a_removed_object_is_told(loaded):
+    engine, _ = loaded
+    engine.shape("stack_blocks_distractor0").native.remove()
+    with pytest.raises(SceneError, match="was removed"):
+        engine.reset()
+
+
+# ---- arm --------------------------------------------------------------------------------
+
+
+def test_planning_asks_as_rlbench_does(world, loaded):
+    engine, robot = loaded
+    robot.arm.plan(above(engine, robot), RNG, ignore_collisions=True)
+    (_, kwargs) = calls(world, "Panda.get_path")[-1]
+    assert kwargs["ignore_collisions"]
+    assert (kwargs["trials"], kwargs["max_configs"], kwargs["trials_per_goal"]) == (100, 10, 10)
+    assert kwargs["algorithm"].value == "RRTConnect"
+    robot.arm.plan(above(engine, robot), RNG, linear_only=True)
+    assert len(calls(world, "Panda.get_linear_path")) == 1
+
+
+def test_what_touches_the_arm_does_not_forbid_leaving(world, loaded, monkeypatch):
+    engine, robot = loaded
+    block = engine.shape(BLOCK)
+    block.set_position(robot.arm.get_tip().get_position() + np.array([0, 0, 0.05]))
+    assert robot.arm.touched_shapes() == [BLOCK]
+    seen = []
+    find = robot.arm._find
+    monkeypatch.setattr(
+        robot.arm, "_find", lambda *args: seen.append(block.is_collidable()) or find(*args)
+    )
+    robot.arm.plan(above(engine, robot), RNG)
+    assert seen == [False]
+    assert block.is_collidable()
+    with pytest.raises(ConfigurationPathError, match="PyRep finds no path"):
+        robot.arm.plan(transform(np.array([9.0, 0, 0]), np.eye(3)), RNG)
+    assert block.is_collidable()
+    with pytest.raises(ConfigurationPathError, match="no straight line"):
+        robot.arm.plan(transform(np.array([9.0, 0, 0]), np.eye(3)), RNG, linear_only=True)
+
+
+def test_a_path_is_played_to_its_end(loaded):
+    engine, robot = loaded
+    goal = above(engine, robot)
+    path = robot.arm.plan(goal, RNG)
+    steps = 0
+    while not path.step():
+        engine.step()
+        steps += 1
+    assert steps > 1
+    assert path.step()
+    assert np.allclose(robot.arm.get_tip().get_matrix(), goal, atol=1e-4)
+    assert robot.arm.plan(goal, RNG).step()  # there already: nothing to play
+
+
+def test_reach_is_inverse_kinematics_without_collisions(world, loaded):
+    engine, robot = loaded
+    assert robot.arm.can_reach(above(engine, robot), RNG)
+    assert not robot.arm.can_reach(transform(np.array([9.0, 0, 0]), np.eye(3)), RNG)
+    (_, kwargs) = calls(world, "Panda.solve_ik_via_sampling")[0]
+    assert kwargs["ignore_collisions"]
+
+
+def test_a_cartesian_path_goes_to_pyreps_own_planner(world, loaded):
+    engine, robot = loaded
+    T = robot.arm.get_tip().get_matrix()
+    node = world.add("waypoint9", PATH, None, T)
+    node.path = [transform(np.array([0, 0, z]), euler_to_matrix(np.zeros(3))) for z in (0, 0.1)]
+    points = engine.path_points("waypoint9")
+    assert np.allclose(points[0], T)
+    assert np.allclose(points[-1], T @ node.path[-1])
+    assert engine.path_points("waypoint0") == engine.path_points("nothing") == []
+    assert engine.dummy("waypoint9").get_extension_string() == ""
+    path = robot.arm.plan_along(points)
+    while not path.step():
+        engine.step()
+    assert len(calls(world, "Panda.get_path_from_cartesian_path")) == 1
+    assert np.allclose(robot.arm.get_tip().get_matrix(), points[-1], atol=1e-4)
+    node.path[-1][0, 3] = 9.0
+    with pytest.raises(ConfigurationPathError, match="cannot follow the path waypoint9"):
+        robot.arm.plan_along(engine.path_points("waypoint9"))
+
+
+def test_plain_poses_are_followed_in_straight_lines(loaded):
+    engine, robot = loaded
+    start = robot.arm.get_joint_positions()
+    poses = [above(engine, robot, h) for h in (0.03, 0.06)]
+    path = robot.arm.plan_along(poses)
+    assert np.allclose(robot.arm.get_joint_positions(), start)  # planning moves nothing
+    while not path.step():
+        engine.step()
+    assert np.allclose(robot.arm.get_tip().get_matrix(), poses[-1], atol=1e-4)
+    with pytest.raises(ConfigurationPathError, match="point 1 of the path"):
+        robot.arm.plan_along([poses[0], transform(np.array([9.0, 0, 0]), np.eye(3))])
+
+
+def test_forces_take_the_sign_of_the_motion_and_may_not_be_there_yet(loaded, monkeypatch):
+    _, robot = loaded
+    native = robot.arm._native
+    native.set_joint_target_velocities([1, -1, 0, 0, 0, 0, 0])
+    assert robot.arm.get_joint_forces().tolist() == [1, -1, 1, 1, 1, 1, 1]
+
+    def nothing():
+        raise RuntimeError("No value available yet.")
+
+    monkeypatch.setattr(native, "get_joint_forces", nothing)
+    assert robot.arm.get_joint_forces().tolist() == [0] * 7
+
+
+def test_step_by_step_commands(world, loaded):
+    engine, robot = loaded
+    arm = robot.arm
+    start = arm.get_joint_positions()
+    arm.servo_to(start + 1.0)
+    engine.step()
+    reach = np.minimum(arm.max_velocity * 0.05, arm.joint_limits()[1] - start)
+    assert np.allclose(arm.get_joint_positions() - start, reach)
+    arm.set_joint_target_velocities(np.full(7, -0.1))
+    engine.step()
+    assert np.allclose(arm.get_joint_positions() - start, reach - 0.005)
+    arm.set_joint_torques(np.r_[1.0, -2.0, np.full(5, 1000.0)])
+    (args, _) = calls(world, "RobotComponent.set_joint_forces")[-1]
+    assert args[0] == [1.0, 2.0] + [87.0] * 5
+    arm.hold()
+    (args, _) = calls(world, "RobotComponent.set_control_loop_enabled")[-1]
+    assert args == (True,)
+
+
+def test_inverse_kinematics_and_ways_of_the_joints(loaded):
+    engine, robot = loaded
+    arm = robot.arm
+    start = arm.get_joint_positions()
+    goal = above(engine, robot)
+    q = arm.solve_ik(goal)
+    assert np.allclose(arm.get_joint_positions(), start)
+    path = arm.plan_to(q, ignore_collisions=False)
+    assert np.allclose(arm.get_joint_positions(), start)
+    while not path.step():
+        engine.step()
+    assert np.allclose(arm.get_tip().get_matrix(), goal, atol=1e-4)
+    assert arm.solve_ik(goal, {0: 0.3})[0] == 0.3
+    with pytest.raises(IKError, match="PyRep"):
+        arm.solve_ik(transform(np.array([9.0, 0, 0]), np.eye(3)))
+    down = start.copy()
+    down[1] = 1.7
+    with pytest.raises(ConfigurationPathError, match="not free"):
+        arm.plan_to(down, ignore_collisions=False)
+
+
+# ---- gripper ----------------------------------------------------------------------------
+
+
+def test_gripper_opens_closes_and_reads_forces_left_first(world, loaded):
+    engine, robot = loaded
+    gripper: Gripper = robot.gripper
+    while not gripper.actuate(0.0, 0.04):
+        engine.step()
+    assert gripper.get_open_amount().max() < 0.03
+    assert gripper.get_range() == pytest.approx(0.04)
+    gripper.servo_to(np.full(2, 0.04), 0.2)
+    engine.step()
+    assert gripper.get_joint_positions() == pytest.approx([0.01, 0.01], abs=2e-3)
+    gripper.set_target(np.full(2, 0.01))
+    engine.step()
+    assert gripper.get_joint_positions() == pytest.approx([0.01, 0.01], abs=2e-3)
+    left = engine.object("Panda_leftfinger_respondable").get_matrix()[:3, 2]
+    assert np.allclose(gripper.get_touch_sensor_forces()[:3], left)
+    gripper.reset()
+    assert gripper.get_open_amount().min() > 0.99
+
+
+# ---- recording --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["pick_and_lift", "close_fridge", "take_money_out_safe"])
+def test_rays_see_what_mujocos_rays_see(simulator, name):
+    engine, _ = simulator.load(name)
+    truth = MujocoEngine(task_scene_path(name))
+    engine.dummy(name).set_matrix(truth.dummy(name).get_matrix())
+    waypoints = [n for n in truth.object_names() if n.startswith("waypoint")]
+    spec = [cameras.CAMERAS[c] for c in ("left_shoulder", "right_shoulder", "overhead", "front")]
+    K = np.array([cameras.intrinsics(s.fov_deg, 256, 256) for s in spec])
+    E = np.array([cameras.extrinsics(s.T_world_cam()) for s in spec])
+    centres = np.array([s.position for s in spec])
+    results = []
+    for here in (engine, truth):
+        points = make_keypoints(here, KEYPOINT_GROUPS, waypoints)
+        observer = here.observer()
+        xyz = points.positions(observer)
+        uv, depth = cameras.project_views(xyz[None], K, E)
+        seen, hiders = observer.visibility(
+            xyz, points.owners, centres, uv[:, 0], depth[:, 0], (256, 256)
+        )
+        names = np.array(
+            [
+                here.object_of_handle(int(h)).get_name().removesuffix("_respondable")
+                if h >= 0
+                else ""
+                for h in hiders.ravel()
+            ]
+        )
+        results.append((points.names, xyz, seen, names))
+    (names, xyz, seen, hiders), (true_names, true_xyz, true_seen, true_hiders) = results
+    assert sorted(names) == sorted(true_names)
+    order = [names.index(n) for n in true_names]
+    assert np.allclose(xyz[order], true_xyz, atol=1e-9)
+    seen = seen[:, order]
+    assert np.array_equal(seen == OUTSIDE, true_seen == OUTSIDE)
+    assert 0 < (true_seen == HIDDEN).sum() < true_seen.size
+    assert (seen == true_seen).mean() > 0.97  # meshes of round shapes have facets
+    both = (seen == HIDDEN) & (true_seen == HIDDEN)
+    hiders = hiders.reshape(len(spec), -1)[:, order]
+    assert (hiders == true_hiders.reshape(hiders.shape))[both].mean() > 0.9
+
+
+def test_images_meet_the_calibration(simulator):
+    """A pixel's depth, put back into space, lies on the shape that its mask names."""
+    engine, _ = simulator.load("pick_and_lift")
+    block = engine.shape(BLOCK)
+    block.set_color([1, 0, 0])
+    observer = engine.observer()
+    height, width = 24, 32
+    images = observer.images("front", (height, width))
+    assert images.rgb.shape == (height, width, 3)
+    assert images.depth.shape == images.mask.shape == (height, width)
+    assert (images.rgb.dtype, images.depth.dtype, images.mask.dtype) == (
+        np.uint8, np.float32, np.int32,
+    )  # fmt: skip
+    spec = cameras.CAMERAS["front"]
+    K = cameras.intrinsics(spec.fov_deg, width, height)
+    cloud = cameras.unproject_depth(images.depth, K, cameras.extrinsics(spec.T_world_cam()))
+    pixels = images.mask == block.get_handle()
+    assert pixels.any()
+    assert (images.rgb[pixels] == [255, 0, 0]).all()
+    local = (cloud[pixels] - block.get_position()) @ block.get_matrix()[:3, :3]
+    assert np.abs(local).max() < 0.0251
+    assert np.abs(np.abs(local).max(axis=1) - 0.025).max() < 1e-4
+
+
+def test_a_camera_of_ones_own_is_made_and_removed(world, simulator, monkeypatch):
+    own = cameras.CameraSpec("ceiling", (0.3, 0.0, 2.6), ((0, 1, 0), (1, 0, 0), (0, 0, -1)))
+    monkeypatch.setitem(cameras.CAMERAS, "ceiling", own)
+    engine, _ = simulator.load("reach_target")
+    count = len(world.nodes)
+    observer = engine.observer(shadows=True)
+    observer.images("ceiling", (4, 6), mask=False)
+    made = list(world.nodes.values())[-1]
+    assert len(world.nodes) == count + 1
+    assert made.camera["resolution"] == (6, 4)
+    assert made.camera["mode"].name == "OPENGL3"
+    assert np.allclose(world.pose(made.handle), cameras.pyrep_extrinsics(own.T_world_cam()))
+    observer.images("wrist", (4, 4), rgb=False, depth=False)
+    wrist = world.named("cam_wrist_mask")
+    assert world.nodes[wrist.parent].name == "Panda_gripper"
+    with pytest.raises(RenderingError, match="'moon' is unknown"):
+        observer.images("moon", (4, 4))
+    observer.close()
+    assert len(world.nodes) == count
+
+
+def test_a_shape_without_a_mesh_hides_by_its_box(simulator, monkeypatch, caplog):
+    engine, _ = simulator.load("pick_and_lift")
+    shape = engine.shape(BLOCK)
+
+    def fails():
+        raise RuntimeError("-1")
+
+    monkeypatch.setattr(shape.native, "get_mesh_data", fails)
+    mesh = engine.observer()._mesh(shape)
+    assert mesh.triangles.shape == (12, 3, 3)
+    assert BLOCK in caplog.text
+
+
+def test_a_demonstration_with_images(world):
+    config = ObservationConfig(
+        keypoints=("waypoints", "robot"), cameras={"front": CameraConfig(image_size=(3, 4))}
+    )
+    env = Environment(obs_config=config, engine="coppeliasim", headless=False)
+    env.launch()
+    task = env.get_task(get_task_class("reach_target"))
+    demo = task.get_demo(3, 1)
+    xyz = np.array([obs.keypoints for obs in demo])
+    assert np.isfinite(xyz).all()
+    tip, goal = (demo.keypoint_names.index(n) for n in ("robot/tip", "waypoints/waypoint0"))
+    last = demo.waypoint_frames[-1]
+    assert np.allclose(xyz[last, tip], xyz[last, goal], atol=2e-3)
+    assert demo[0].images["front"].depth.shape == (3, 4)
+    assert demo[0].obj_annotations["waypoints"]["waypoint0"]["parent_class"] == "target"
+    assert np.isfinite(demo[0].get_low_dim_data()).all()
+    assert task.object_name(task._scene.engine.shape("target").get_handle()) == "target"
+    env.shutdown()
+
+
+def test_a_demonstration_with_a_grasp(world):
+    config = ObservationConfig(keypoints=("objects",), track_cams=("front",))
+    env = Environment(engine="coppeliasim", static_positions=True, obs_config=config)
+    env.launch()
+    task = env.get_task(get_task_class("unplug_charger"))
+    demo = task.get_demo(0, 0)
+    assert len(demo.waypoint_frames) == len(task.waypoint_names)
+    moved = np.linalg.norm(demo[-1].keypoints - demo[0].keypoints, axis=1)
+    assert moved[demo.keypoint_names.index("objects/charger")] > 0.05
+    env.shutdown()
