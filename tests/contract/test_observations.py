@@ -7,46 +7,52 @@ from rlbench import cameras
 from rlbench.backend.exceptions import RenderingError, SceneError
 from rlbench.environment import Environment
 from rlbench.observation_config import TRACK_CAMERAS, CameraConfig, ObservationConfig
-from rlbench.sim.mujoco_objects import MujocoShape
+from rlbench.sim.base import Shape
 from rlbench.sim.rendering import select_gl_backend
 from rlbench.tasks import get_task_class
 
 
 @pytest.fixture
-def needs_gl():
+def needs_gl(engine_kind):
+    if engine_kind != "mujoco":
+        return
     try:
         select_gl_backend()
     except RenderingError as error:
         pytest.skip(str(error))
 
 
-def first_observation(name, config):
-    env = Environment(obs_config=config)
-    env.launch()
-    task = env.get_task(get_task_class(name))
-    _, obs = task.reset()
-    return env, task, obs
+@pytest.fixture
+def first_observation(make_environment):
+    def first(name, config):
+        env = make_environment(obs_config=config)
+        task = env.get_task(get_task_class(name))
+        _, obs = task.reset()
+        return env, task, obs
+
+    return first
 
 
+@pytest.mark.needs_physics
 @pytest.mark.parametrize("name", ["reach_target", "pick_and_lift"])
-def test_seen_keypoints_lie_on_their_object(needs_gl, name):
+def test_seen_keypoints_lie_on_their_object(needs_gl, first_observation, name):
     """Pose, projection, visibility, segmentation and depth meet in one pixel."""
     wanted = CameraConfig(point_cloud=True)
     config = ObservationConfig(cameras=dict.fromkeys(TRACK_CAMERAS, wanted))
     env, task, obs = first_observation(name, config)
-    points = task._recorder.keypoints
+    points, engine = task._recorder.keypoints, task._scene.engine
     uv, _ = cameras.project_views(obs.keypoints[None], *env.track_calibration())
     checked = 0
     for v, camera in enumerate(TRACK_CAMERAS):
         images = obs.images[camera]
-        for k, body in enumerate(points.owners):
+        for k, handle in enumerate(points.owners):
             is_seen = obs.keypoint_visibility[v, k] == 1
-            on_shape = isinstance(task._scene.engine.object_of_body(int(body)), MujocoShape)
+            owner = engine.object_of_handle(int(handle))
+            on_shape = isinstance(owner, Shape)
             if not (is_seen and on_shape) or points.names[k].startswith("robot"):
                 continue
             column, row = np.floor(uv[v, 0, k]).astype(int)
-            engine = task._scene.engine
-            tree = set(engine._physical_tree(int(body)))
+            tree = {obj.get_handle() for obj in owner.get_objects_in_tree()}
             assert images.mask[row, column] in tree, (camera, points.names[k])
             gap = np.linalg.norm(images.point_cloud[row, column] - obs.keypoints[k])
             assert gap < 0.045, (camera, points.names[k])  # surface to centre of a 5 cm object
@@ -55,7 +61,7 @@ def test_seen_keypoints_lie_on_their_object(needs_gl, name):
     env.shutdown()
 
 
-def test_upstream_names_and_types(needs_gl):
+def test_upstream_names_and_types(needs_gl, first_observation):
     config = ObservationConfig(cameras={"wrist": CameraConfig(image_size=(48, 64))})
     env, _, obs = first_observation("pick_and_lift", config)
     assert obs.wrist_rgb.shape == (48, 64, 3)
@@ -68,7 +74,7 @@ def test_upstream_names_and_types(needs_gl):
     env.shutdown()
 
 
-def test_own_camera_is_one_entry(monkeypatch):
+def test_own_camera_is_one_entry(first_observation, monkeypatch):
     own = cameras.CameraSpec("ceiling", (0.3, 0.0, 2.6), ((0, 1, 0), (1, 0, 0), (0, 0, -1)))
     monkeypatch.setitem(cameras.CAMERAS, "ceiling", own)
     config = ObservationConfig(
@@ -98,7 +104,7 @@ def test_impossible_observations_are_refused(kwargs, message):
         Environment(obs_config=ObservationConfig(**kwargs)).launch()
 
 
-def test_keypoint_groups_name_their_points():
+def test_keypoint_groups_name_their_points(first_observation):
     config = ObservationConfig(keypoints=("boxes", "objects"))
     _, task, obs = first_observation("close_fridge", config)
     names = task.keypoint_names

@@ -12,21 +12,32 @@ from rlbench.tools.task_validator import validate
 GROUPS = ("waypoints", "objects", "boxes", "robot")
 
 
-def load(name, **kwargs):
-    env = Environment(obs_config=ObservationConfig(keypoints=GROUPS), **kwargs)
+@pytest.fixture
+def load(make_environment):
+    def load_task(name, **kwargs):
+        env = make_environment(obs_config=ObservationConfig(keypoints=GROUPS), **kwargs)
+        return env.get_task(get_task_class(name))
+
+    return load_task
+
+
+def load_mujoco(name):
+    env = Environment(obs_config=ObservationConfig(keypoints=GROUPS))
     env.launch()
     return env.get_task(get_task_class(name))
 
 
+@pytest.mark.needs_physics
 @pytest.mark.parametrize("name", AVAILABLE)
-def test_the_validator_finds_no_problem(name):
-    report = validate(name, episodes=10, seed=1000)
+def test_the_validator_finds_no_problem(name, prepare_engine):
+    report = validate(name, episodes=10, seed=1000, engine=prepare_engine)
     assert report.problems(min_success=0.85) == []
     assert min(k.inside_two for k in report.keypoints.values()) > 0.5
 
 
+@pytest.mark.needs_physics
 @pytest.mark.parametrize("name", AVAILABLE)
-def test_a_demonstration_says_where_it_comes_from(name):
+def test_a_demonstration_says_where_it_comes_from(load, name):
     task = load(name)
     demo = task.get_demos(1)[0]
     xyz = np.array([obs.keypoints for obs in demo])
@@ -36,8 +47,9 @@ def test_a_demonstration_says_where_it_comes_from(name):
     assert demo.random_seed[:4] == [0, task_id(name), demo.variation, 0]
 
 
+@pytest.mark.needs_physics
 @pytest.mark.parametrize("name", AVAILABLE)
-def test_every_variation_starts_with_descriptions(name):
+def test_every_variation_starts_with_descriptions(load, name):
     task = load(name)
     for variation in range(task.variation_count()):
         task.set_variation(variation)
@@ -49,8 +61,8 @@ def test_every_variation_starts_with_descriptions(name):
 
 @pytest.mark.parametrize("name", AVAILABLE)
 def test_same_seed_same_demo_whatever_came_before(name):
-    fresh = load(name).get_demo(seed=7, example=3)
-    used = load(name)
+    fresh = load_mujoco(name).get_demo(seed=7, example=3)
+    used = load_mujoco(name)
     for seed in (1, 2):
         try:
             used.get_demo(seed, 0)
@@ -62,7 +74,8 @@ def test_same_seed_same_demo_whatever_came_before(name):
         assert np.array_equal(a, b), field
 
 
-def test_held_block_does_not_slip():
+@pytest.mark.needs_physics
+def test_held_block_does_not_slip(load):
     task = load("pick_and_lift")
     for seed in range(5):
         demo = task.get_demo(seed, 0)
@@ -83,7 +96,8 @@ def test_held_block_does_not_slip():
         assert np.degrees(np.arccos(np.clip(cosine, -1, 1))).max() < 0.5
 
 
-def test_arm_keeps_within_velocity_limits():
+@pytest.mark.needs_physics
+def test_arm_keeps_within_velocity_limits(load):
     task = load("reach_target")
     demo = task.get_demo(0, 0)
     q = np.array([obs.joint_positions for obs in demo])
@@ -104,7 +118,7 @@ def test_static_positions_and_step():
     assert (reward, done) == (0.0, False)
 
 
-def test_annotations_name_objects_waypoints_and_joints():
+def test_annotations_name_objects_waypoints_and_joints(load):
     _, obs = load("close_fridge").reset()
     notes = obs.obj_annotations
     names = {entry["name"] for entry in notes["objects"]}
@@ -119,7 +133,7 @@ def test_task_table_and_errors():
     assert [task_id(n) for n in AVAILABLE] == [0, 8, 9, 12, 40, 41, 54, 79]
     with pytest.raises(TaskNotAvailableError, match="0 reach_target, 8 close_fridge"):
         get_task_class("open_door")
-    task = load("reach_target")
+    task = load_mujoco("reach_target")
     with pytest.raises(TaskEnvironmentError, match=r"allowed 0\.\.19"):
         task.set_variation(20)
     with pytest.raises(TaskEnvironmentError, match="reset"):

@@ -91,4 +91,4 @@ def test_formal_is_numpy_only():
 
 def test_nobody_imports_pyrep():
     files = [*PACKAGE.rglob("*.py"), *(ROOT / "data_generation").rglob("*.py")]
-    assert not bad([f for f in files if f.name != "coppelia_engine.py"], ["pyrep"])
+    assert not bad([f for f in files if f.name != "coppelia_api.py"], ["pyrep"])

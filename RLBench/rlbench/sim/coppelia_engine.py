@@ -171,7 +171,7 @@ class CoppeliaEngine:
     def object_of_handle(self, handle: int) -> CoppeliaObject:
         """Return the object that segmentation images show as `handle`."""
         found = self._wrapped.get(handle)
-        return found or self.wrap(self.api.objects.Object.get_object(handle))
+        return found or self.wrap(self.api.objects.Object.get_object(int(handle)))
 
     def object_names(self) -> list[str]:
         """Return the names of all objects but joints, those of the base scene too."""

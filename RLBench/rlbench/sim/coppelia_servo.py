@@ -27,9 +27,8 @@ class CoppeliaServoArm(CoppeliaArm):
 
     def __init__(self, engine: "CoppeliaEngine", native: Any, home: Sequence[float]) -> None:
         super().__init__(engine, native, home)
-        sim = engine.api.sim
         self.max_velocity = np.array(engine.robot.max_velocity)
-        self._torques = np.array([sim.simGetJointMaxForce(j.get_handle()) for j in native.joints])
+        self._torques: Floats | None = None
         self._is_driven = False
 
     def joint_limits(self) -> tuple[Floats, Floats]:
@@ -40,6 +39,9 @@ class CoppeliaServoArm(CoppeliaArm):
 
     def torque_limits(self) -> Floats:
         """Return (7,) the motors' greatest torques [N m]."""
+        if self._torques is None:  # read before the first command changes them
+            read = self._api.sim.simGetJointMaxForce
+            self._torques = np.array([read(j.get_handle()) for j in self._native.joints])
         return self._torques.copy()
 
     def get_joint_targets(self) -> Floats:
@@ -62,7 +64,8 @@ class CoppeliaServoArm(CoppeliaArm):
 
     def set_joint_torques(self, torques: Sequence[float]) -> None:
         """Drive the joints with (7,) [N m] until `hold`; gravity is NOT compensated here."""
-        wanted = np.clip(torques, -self._torques, self._torques)
+        limits = self.torque_limits()
+        wanted = np.clip(torques, -limits, limits)
         self._native.set_control_loop_enabled(False)
         self._native.set_joint_target_velocities([float(v) for v in np.sign(wanted) * _NO_LIMIT])
         self._native.set_joint_forces([float(v) for v in np.abs(wanted)])
@@ -74,8 +77,9 @@ class CoppeliaServoArm(CoppeliaArm):
             return
         self._is_driven = False
         self._set_targets(self.get_joint_positions())
-        self._native.set_joint_target_velocities([0.0] * len(self._torques))
-        self._native.set_joint_forces(self._torques.tolist())
+        limits = self.torque_limits()
+        self._native.set_joint_target_velocities([0.0] * len(limits))
+        self._native.set_joint_forces(limits.tolist())
         self._native.set_control_loop_enabled(True)
 
     def set_joint_positions(self, q: Sequence[float]) -> None:
