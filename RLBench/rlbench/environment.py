@@ -1,8 +1,10 @@
 """The entrance: an environment hands out tasks."""
 
+from pathlib import Path
 from typing import Any
 
 import mujoco
+import numpy as np
 
 from rlbench.action_modes import ActionMode
 from rlbench.backend.exceptions import EngineError, TaskEnvironmentError
@@ -21,6 +23,9 @@ from rlbench.transforms import Floats
 ENGINES = ("mujoco", "coppeliasim")
 """Simulators; the second needs PyRep, CoppeliaSim and a checkout of RLBench, see the README."""
 
+ROBOTS = ("panda",)
+"""Robots that `robot_setup` may name."""
+
 
 class Environment:
     """Loads tasks and keeps one scene at a time.
@@ -30,26 +35,69 @@ class Environment:
         engine_version: of the simulator, once it is launched.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - RLBench's arguments, and ours behind them
         self,
         action_mode: ActionMode | None = None,
+        dataset_root: str = "",
         obs_config: ObservationConfig | None = None,
         headless: bool = True,
         static_positions: bool = False,
+        robot_setup: str = "panda",
+        randomize_every: object = None,
+        frequency: int = 1,
+        visual_randomization_config: object = None,
+        dynamics_randomization_config: object = None,
+        attach_grasped_objects: bool = True,
+        shaped_rewards: bool = False,
+        arm_max_velocity: float | None = None,
+        arm_max_acceleration: float | None = None,
         engine: str = "mujoco",
     ) -> None:
         """Describe what is to be done; `launch` starts it.
 
         Args:
-            action_mode: how `TaskEnvironment.step` reads actions.
+            action_mode: how `TaskEnvironment.step` reads actions; default joint velocities and
+                opening or closing together, in steps of 50 ms.
+            dataset_root: folder that must exist if it is given; stored demonstrations are not
+                read from it.
             obs_config: images and keypoints to record; default keypoints without images.
-            headless: False opens the simulator's window on the running demonstration.
+            headless: False opens the simulator's window on what is going on.
             static_positions: leave every task where its scene file puts it.
+            robot_setup: the robot; one of `ROBOTS`.
+            randomize_every: must be None: there is no domain randomisation.
+            frequency: without effect, as in RLBench where nothing is randomised.
+            visual_randomization_config: must be None.
+            dynamics_randomization_config: must be None.
+            attach_grasped_objects: must be True, demonstrations hold what they grasp; actions
+                hold by friction with `Discrete(attach_grasped_objects=False)`.
+            shaped_rewards: rewards are those of `Task.reward`, not 1 for success.
+            arm_max_velocity: bound of all joints' speeds [rad/s], below the robot's own bounds.
+            arm_max_acceleration: bound of all joints' accelerations on planned ways [rad/s^2].
             engine: one of `ENGINES`.
 
         Raises:
             EngineError: there is no such engine.
+            TaskEnvironmentError: an argument asks for what there is not.
         """
+        refused = {
+            "randomize_every": randomize_every,
+            "visual_randomization_config": visual_randomization_config,
+            "dynamics_randomization_config": dynamics_randomization_config,
+            "attach_grasped_objects": None if attach_grasped_objects else False,
+        }
+        for name, value in refused.items():
+            if value is not None:
+                raise TaskEnvironmentError(
+                    f"Environment: {name}={value!r} is not supported; leave {name} out"
+                )
+        if robot_setup.lower() not in ROBOTS:
+            raise TaskEnvironmentError(
+                f"Environment: robot_setup {robot_setup!r} is unknown; there is {', '.join(ROBOTS)}"
+            )
+        if dataset_root and not Path(dataset_root).is_dir():
+            raise TaskEnvironmentError(f"Environment: dataset_root {dataset_root} is no folder")
+        self._shaped_rewards = shaped_rewards
+        self._limits = (arm_max_velocity, arm_max_acceleration)
         if engine not in ENGINES:
             raise EngineError(f"engine {engine!r} is unknown; there are {', '.join(ENGINES)}")
         self.engine_name = engine
@@ -70,6 +118,7 @@ class Environment:
             SceneError: a camera is unknown, or a track camera moves.
             RenderingError: images are asked for and no OpenGL works here.
         """
+        self._obs_config.check()
         track_calibration(self._obs_config)
         if self.engine_name == "coppeliasim":
             if self._simulator is None:
@@ -78,7 +127,7 @@ class Environment:
 
                 self._simulator = CoppeliaSimulator(self._headless)
                 self.engine_version = self._simulator.version
-        elif self._obs_config.cameras:
+        elif self._obs_config.recording().cameras:
             # Imported late: without images there need be no OpenGL.
             from rlbench.sim.rendering import select_gl_backend  # noqa: PLC0415
 
@@ -99,9 +148,36 @@ class Environment:
         engine, robot = self._load(name)
         task = task_class(engine, robot, name)
         scene = Scene(engine, robot, task, self._static_positions)
-        recorder = Recorder(engine, robot, task, self._obs_config)
-        self._task = TaskEnvironment(scene, recorder, self._action_mode, self._headless)
+        recorder = Recorder(engine, robot, task, self._obs_config.recording())
+        self._limit_speed(robot)
+        self._task = TaskEnvironment(
+            scene,
+            recorder,
+            self._action_mode,
+            self._headless,
+            self._obs_config,
+            self._shaped_rewards,
+        )
         return self._task
+
+    def _limit_speed(self, robot: Robot) -> None:
+        velocity, acceleration = self._limits
+        if velocity is None and acceleration is None:
+            return
+        if not isinstance(robot.arm, Arm):
+            raise TaskEnvironmentError(
+                f"Environment: arm_max_velocity and arm_max_acceleration do not work with the "
+                f"engine {self.engine_name}; leave them out"
+            )
+        if velocity is not None:
+            robot.arm.max_velocity = np.minimum(robot.arm.max_velocity, velocity)
+        if acceleration is not None:
+            robot.arm.max_acceleration = np.minimum(robot.arm.max_acceleration, acceleration)
+
+    @property
+    def action_shape(self) -> tuple[int, ...]:
+        """Shape of an action, before a task is loaded too."""
+        return (self._action_mode.action_shape(None),)
 
     def _load(self, name: str) -> tuple[Engine, Robot]:
         if self._simulator is not None:

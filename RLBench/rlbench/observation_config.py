@@ -1,28 +1,77 @@
 """What to observe."""
 
+import copy
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from rlbench.backend.exceptions import SceneError
+from rlbench.noise_model import Identity, NoiseModel
 
 KEYPOINT_GROUPS = ("waypoints", "objects", "boxes", "robot")
 TRACK_CAMERAS = ("left_shoulder", "right_shoulder", "overhead", "front")
+RLBENCH_CAMERAS = ("left_shoulder", "right_shoulder", "overhead", "wrist", "front")
+LOW_DIM = (
+    "joint_velocities",
+    "joint_positions",
+    "joint_forces",
+    "gripper_open",
+    "gripper_pose",
+    "gripper_matrix",
+    "gripper_joint_positions",
+    "gripper_touch_forces",
+    "task_low_dim_state",
+)
+"""Readings that can be switched off; they are None in observations then."""
+IMAGES = ("rgb", "depth", "point_cloud", "mask")
 
 
-@dataclass(frozen=True)
+@dataclass
 class CameraConfig:
-    """Which images of one camera are made."""
+    """Which images of one camera are made.
+
+    Attributes:
+        rgb: the colour image.
+        depth: the depth image.
+        point_cloud: world coordinates of every pixel.
+        mask: the image of object handles.
+        image_size: height and width [px].
+        rgb_noise: added to the colour image.
+        depth_noise: added to the depth image; the point cloud stays exact.
+        render_mode: accepted as in RLBench, without effect.
+        masks_as_one_channel: (H, W) handles; False: (H, W, 3) uint8, the handle's lowest byte
+            first.
+        depth_in_meters: metres along the camera's axis; False: 0 at the camera's near plane to
+            1 at its far plane, which `Observation.misc` names.
+    """
 
     rgb: bool = True
     depth: bool = True
     point_cloud: bool = False
     mask: bool = True
     image_size: tuple[int, int] = (256, 256)
-    """Height and width [px]."""
+    rgb_noise: NoiseModel = field(default_factory=Identity)
+    depth_noise: NoiseModel = field(default_factory=Identity)
+    render_mode: object = None
+    masks_as_one_channel: bool = True
+    depth_in_meters: bool = True
+
+    def set_all(self, value: bool) -> None:
+        """Ask for all images, or for none."""
+        self.rgb = self.depth = self.point_cloud = self.mask = value
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether any image is asked for."""
+        return any(getattr(self, image) for image in IMAGES)
 
 
-@dataclass(frozen=True)
+@dataclass
 class ObservationConfig:
-    """Which images and keypoints are recorded.
+    """Which images, readings and keypoints are recorded.
+
+    RLBench's five cameras are also attributes: `config.front_camera.rgb = True`. Images are made
+    of what is asked for only, by `cameras`, by a camera's argument, or by `set_all`; a camera
+    that was not given has RLBench's size of 128 x 128 px then.
 
     Attributes:
         cameras: camera name -> images to make; empty needs no OpenGL.
@@ -30,6 +79,13 @@ class ObservationConfig:
         track_image_size: height and width [px] of those cameras.
         keypoints: groups of `KEYPOINT_GROUPS`, in this order.
         shadows: render shadows (several times slower in software).
+        joint_velocities, joint_positions, joint_forces, gripper_open, gripper_pose,
+            gripper_matrix, gripper_joint_positions, gripper_touch_forces, task_low_dim_state:
+            False leaves the reading out: it is None.
+        wrist_camera_matrix: accepted as in RLBench; `Observation.misc` holds the calibration of
+            every camera anyway.
+        record_gripper_closing: accepted as in RLBench; every step of a demonstration is recorded.
+        joint_velocities_noise, joint_positions_noise, joint_forces_noise: added to the readings.
     """
 
     cameras: dict[str, CameraConfig] = field(default_factory=dict)
@@ -37,9 +93,67 @@ class ObservationConfig:
     track_image_size: tuple[int, int] = (256, 256)
     keypoints: tuple[str, ...] = ("waypoints", "objects", "robot")
     shadows: bool = False
+    joint_velocities: bool = True
+    joint_velocities_noise: NoiseModel = field(default_factory=Identity)
+    joint_positions: bool = True
+    joint_positions_noise: NoiseModel = field(default_factory=Identity)
+    joint_forces: bool = True
+    joint_forces_noise: NoiseModel = field(default_factory=Identity)
+    gripper_open: bool = True
+    gripper_pose: bool = True
+    gripper_matrix: bool = True
+    gripper_joint_positions: bool = True
+    gripper_touch_forces: bool = True
+    wrist_camera_matrix: bool = True
+    record_gripper_closing: bool = True
+    task_low_dim_state: bool = True
+    # Entries of `cameras` under RLBench's names, see `_camera_property`.
+    left_shoulder_camera: CameraConfig | None = field(default=None, repr=False, compare=False)
+    right_shoulder_camera: CameraConfig | None = field(default=None, repr=False, compare=False)
+    overhead_camera: CameraConfig | None = field(default=None, repr=False, compare=False)
+    wrist_camera: CameraConfig | None = field(default=None, repr=False, compare=False)
+    front_camera: CameraConfig | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Refuse what cannot be observed."""
+        self.check()
+
+    def set_all(self, value: bool) -> None:
+        """Ask for everything, or for nothing."""
+        self.set_all_high_dim(value)
+        self.set_all_low_dim(value)
+
+    def set_all_high_dim(self, value: bool) -> None:
+        """Ask for all images of RLBench's five cameras, or for no images."""
+        for name in RLBENCH_CAMERAS:
+            self.cameras.setdefault(name, _blank())
+        for camera in self.cameras.values():
+            camera.set_all(value)
+
+    def set_all_low_dim(self, value: bool) -> None:
+        """Ask for all readings, or for none."""
+        for name in LOW_DIM:
+            setattr(self, name, value)
+
+    def recording(self) -> "ObservationConfig":
+        """Return a copy that names the cameras that images are asked of, and no others."""
+        out = copy.copy(self)
+        out.cameras = {name: c for name, c in self.cameras.items() if c.is_wanted}
+        return out
+
+    def noise_models(self) -> Iterator[NoiseModel]:
+        """Return every noise model, in a fixed order."""
+        yield from (self.joint_velocities_noise, self.joint_positions_noise)
+        yield self.joint_forces_noise
+        for camera in self.cameras.values():
+            yield from (camera.rgb_noise, camera.depth_noise)
+
+    def check(self) -> None:
+        """Refuse what cannot be observed.
+
+        Raises:
+            SceneError: a keypoint group is unknown, or an image has no pixels.
+        """
         for group in self.keypoints:
             if group not in KEYPOINT_GROUPS:
                 raise SceneError(
@@ -48,3 +162,25 @@ class ObservationConfig:
         sizes = [self.track_image_size, *(c.image_size for c in self.cameras.values())]
         if min(min(size) for size in sizes) < 1:
             raise SceneError("an image size is below 1 px; give height and width of at least 1")
+
+
+def _blank() -> CameraConfig:
+    """Return a camera that makes no images, of RLBench's size."""
+    return CameraConfig(rgb=False, depth=False, mask=False, image_size=(128, 128))
+
+
+def _camera_property(name: str) -> property:
+    """Return an attribute that stands for `cameras[name]`; reading it adds a blank camera."""
+
+    def get(config: ObservationConfig) -> CameraConfig:
+        return config.cameras.setdefault(name, _blank())
+
+    def put(config: ObservationConfig, camera: CameraConfig | None) -> None:
+        if camera is not None:
+            config.cameras[name] = camera
+
+    return property(get, put, doc=f"The images of the camera `{name}`.")
+
+
+for _name in RLBENCH_CAMERAS:
+    setattr(ObservationConfig, f"{_name}_camera", _camera_property(_name))

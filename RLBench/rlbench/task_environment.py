@@ -4,35 +4,52 @@ import logging
 from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 
-from rlbench.action_modes import ActionMode, ArmActionMode
-from rlbench.backend.exceptions import DemoError, InvalidActionError, TaskEnvironmentError
+from rlbench.action_modes.action_mode import ActionMode
+from rlbench.backend.exceptions import DemoError, TaskEnvironmentError
 from rlbench.backend.observation import Observation
-from rlbench.backend.scene import GRIPPER_SPEED, Scene
-from rlbench.const import DEMO_DT
+from rlbench.backend.observation_filter import ObservationFilter
+from rlbench.backend.scene import Scene
 from rlbench.demo import Demo
+from rlbench.observation_config import ObservationConfig
 from rlbench.sim.recorder import Recorder
 from rlbench.tasks import task_id
-from rlbench.transforms import Floats
 
 logger = logging.getLogger(__name__)
+MAX_ATTEMPTS = 10
+"""Attempts at one episode or demonstration."""
 
 
 class TaskEnvironment:
     """Episodes of one task."""
 
     def __init__(
-        self, scene: Scene, recorder: Recorder, action_mode: ActionMode, headless: bool
+        self,
+        scene: Scene,
+        recorder: Recorder,
+        action_mode: ActionMode,
+        headless: bool,
+        obs_config: ObservationConfig | None = None,
+        shaped_rewards: bool = False,
     ) -> None:
         """Wrap a loaded scene; made by `Environment.get_task`."""
         self._scene = scene
         self._recorder = recorder
         self._action_mode = action_mode
+        self._filter = ObservationFilter(obs_config or ObservationConfig(), scene.task)
+        self._shaped_rewards = shaped_rewards
         self._viewer = None if headless else scene.engine.open_viewer()
         self._variation = 0
         self._seed = 0
         self._episode = 0
         self._started = False
+        scene.on_step = self._show
+        action_mode.set_control_mode(scene.robot)
+
+    def _show(self) -> None:
+        if self._viewer is not None:
+            self._viewer.sync()
 
     def get_name(self) -> str:
         """Return the task's snake_case name."""
@@ -98,17 +115,61 @@ class TaskEnvironment:
         key = (task_id(self.get_name()), self._variation, example, attempt)
         return np.random.SeedSequence(seed, spawn_key=key)
 
-    def reset(self) -> tuple[list[str], Observation]:
-        """Start the next episode; return descriptions and the first observation."""
-        sequence = self._sequence(self._seed, self._episode, 0)
-        descriptions = self._scene.init_episode(self._variation, sequence)
+    def reset(self, demo: Demo | None = None) -> tuple[list[str], Observation]:
+        """Start the next episode.
+
+        Args:
+            demo: start as this demonstration did, whatever seed and variation are chosen.
+
+        Returns:
+            Descriptions of the variation, and the first observation.
+
+        Raises:
+            DemoError: the task could not be placed.
+            TaskEnvironmentError: `demo` is of another task.
+        """
+        if demo is not None:
+            return self.reset_to_demo(demo)
+        for attempt in range(MAX_ATTEMPTS):
+            try:
+                descriptions = self._begin(self._sequence(self._seed, self._episode, attempt))
+                break
+            except DemoError as error:
+                if attempt == MAX_ATTEMPTS - 1:
+                    raise
+                logger.info("%s episode %d: %s", self.get_name(), self._episode, error)
         self._episode += 1
         self._started = True
-        return descriptions, self._recorder.observe()
+        return descriptions, self.get_observation()
+
+    def reset_to_demo(self, demo: Demo) -> tuple[list[str], Observation]:
+        """Start an episode as a demonstration of this task started, in its variation.
+
+        Raises:
+            TaskEnvironmentError: it is of another task.
+        """
+        if demo.task_name != self.get_name():
+            raise TaskEnvironmentError(
+                f"{self.get_name()}: cannot start as a demonstration of {demo.task_name} did"
+            )
+        seed, _, variation, example, attempt = demo.random_seed
+        self.set_variation(variation)
+        descriptions = self._begin(self._sequence(seed, example, attempt))
+        self._started = True
+        return descriptions, self.get_observation()
+
+    def _begin(self, sequence: np.random.SeedSequence) -> list[str]:
+        descriptions = self._scene.init_episode(self._variation, sequence)
+        self._filter.reseed(sequence)
+        return descriptions
 
     def get_observation(self) -> Observation:
         """Return the present moment."""
-        return self._recorder.observe()
+        return self._filter.apply(self._recorder.observe(), self._variation)
+
+    def render(self, camera: str, image_size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+        """Return what a camera of the table sees now, (height, width, 3), for people to look at."""
+        return self._recorder.picture(camera, image_size)
 
     def get_demo(
         self,
@@ -132,16 +193,15 @@ class TaskEnvironment:
             DemoError: it failed; `.cause` says why in one word.
         """
         sequence = self._sequence(seed, example, attempt)
-        descriptions = self._scene.init_episode(self._variation, sequence)
+        descriptions = self._begin(sequence)
         observations: list[Observation] = []
         frames: list[int] = []
 
         def record() -> None:
-            observations.append(self._recorder.observe())
+            observations.append(self.get_observation())
             if on_observation is not None:
                 on_observation(observations[-1])
-            if self._viewer is not None:
-                self._viewer.sync()
+            self._show()
 
         self._scene.demonstrate(record, lambda: frames.append(len(observations) - 1))
         self._started = False
@@ -156,23 +216,48 @@ class TaskEnvironment:
             placements=self._scene.placements,
         )
 
-    def get_demos(self, amount: int, max_attempts: int = 10) -> list[Demo]:
-        """Return `amount` demonstrations of the present variation.
+    def get_demos(
+        self,
+        amount: int,
+        live_demos: bool = True,
+        image_paths: bool = False,
+        callable_each_step: Callable[[Observation], None] | None = None,
+        max_attempts: int = MAX_ATTEMPTS,
+    ) -> list[Demo]:
+        """Return `amount` new demonstrations of the present variation.
+
+        Args:
+            amount: how many.
+            live_demos: must be True: stored demonstrations of RLBench are not read.
+            image_paths: must be False, as it concerns stored demonstrations.
+            callable_each_step: called with each observation as it is made.
+            max_attempts: granted to each demonstration.
 
         Raises:
             DemoError: one of them failed `max_attempts` times.
+            TaskEnvironmentError: stored demonstrations are asked for.
         """
+        if not live_demos or image_paths:
+            raise TaskEnvironmentError(
+                f"{self.get_name()}: stored demonstrations are not read; "
+                "use get_demos(amount, live_demos=True)"
+            )
         demos = []
         for _ in range(amount):
-            demos.append(self._attempt(self._episode, max_attempts))
+            demos.append(self._attempt(self._episode, max_attempts, callable_each_step))
             self._episode += 1
         return demos
 
-    def _attempt(self, example: int, max_attempts: int) -> Demo:
+    def _attempt(
+        self,
+        example: int,
+        max_attempts: int,
+        on_observation: Callable[[Observation], None] | None,
+    ) -> Demo:
         causes = []
         for attempt in range(max_attempts):
             try:
-                return self.get_demo(self._seed, example, attempt)
+                return self.get_demo(self._seed, example, attempt, on_observation)
             except DemoError as error:
                 logger.warning(
                     "%s example %d attempt %d: %s", self.get_name(), example, attempt, error
@@ -183,47 +268,36 @@ class TaskEnvironment:
             cause="max_attempts",
         )
 
-    def step(self, action: Floats) -> tuple[Observation, float, bool]:
-        """Apply one action for 50 ms; return (observation, reward, episode has ended).
+    def step(self, action: npt.ArrayLike) -> tuple[Observation, float, bool]:
+        """Carry one action out; how many steps of 50 ms that takes is up to the action mode.
 
         Args:
-            action: (8,) seven arm numbers as the action mode says, and the gripper's opening.
+            action: `Environment.action_shape` numbers, as the action mode says.
+
+        Returns:
+            The observation after it; the reward, 1 for success and else 0, or with shaped rewards
+            that of `Task.reward`; whether the episode has ended.
 
         Raises:
-            TaskEnvironmentError: no episode was started.
-            InvalidActionError: wrong size or not finite.
+            TaskEnvironmentError: no episode was started, or the task has no shaped reward.
+            InvalidActionError: wrong size, not finite, or not possible from here.
         """
         if not self._started:
             raise TaskEnvironmentError(f"{self.get_name()}: call reset() before step()")
-        action = np.asarray(action, float)
-        if action.shape != (self._action_mode.action_size,) or not np.isfinite(action).all():
-            raise InvalidActionError(
-                f"action {action.tolist()} must be {self._action_mode.action_size} finite numbers"
-            )
-        self._apply(action)
-        self._scene.engine.step()
-        self._scene.task.step()
+        self._action_mode.action(self._scene, np.asarray(action, float))
         success, terminate = self._scene.task.success()
-        return self._recorder.observe(), float(success), success or terminate
+        return self.get_observation(), self._reward(success), bool(success or terminate)
 
-    def _apply(self, action: Floats) -> None:
-        robot = self._scene.robot
-        q = robot.arm.get_joint_positions()
-        value, mode = action[:7], self._action_mode.arm
-        if mode is ArmActionMode.ABS_JOINT_POSITION:
-            goal = value
-        elif mode is ArmActionMode.DELTA_JOINT_POSITION:
-            goal = q + value
-        else:
-            goal = q + value * DEMO_DT
-        robot.arm.servo_to(goal)
-        opens = bool(action[7] >= 0.5)
-        if opens:
-            robot.gripper.release()
-        done = robot.gripper.actuate(1.0 if opens else 0.0, GRIPPER_SPEED)
-        if done and not opens:
-            for shape in self._scene.task.get_graspable_objects():
-                robot.gripper.grasp(shape)
+    def _reward(self, success: bool) -> float:
+        if not self._shaped_rewards:
+            return float(success)
+        reward = self._scene.task.reward()
+        if reward is None:
+            raise TaskEnvironmentError(
+                f"{self.get_name()} has no shaped reward; define {type(self._scene.task).__name__}."
+                "reward() or leave shaped_rewards out"
+            )
+        return float(reward)
 
     def close(self) -> None:
         """Free the viewer and OpenGL contexts."""

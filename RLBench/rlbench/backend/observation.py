@@ -29,9 +29,11 @@ class CameraImages:
 
 @dataclass
 class Observation:
-    """One frame of a demonstration.
+    """One moment of a demonstration or an episode.
 
-    Images are also found under upstream's names: `obs.left_shoulder_rgb`, `obs.wrist_depth`, ...
+    Readings that the `ObservationConfig` leaves out are None, and so are images that a camera
+    leaves out. Images are also found under upstream's names: `obs.left_shoulder_rgb`,
+    `obs.wrist_depth`, ...
 
     Attributes:
         images: camera name -> images.
@@ -73,12 +75,15 @@ class Observation:
         for kind in _IMAGE_FIELDS:
             if name.endswith(f"_{kind}") and name.removesuffix(f"_{kind}") in images:
                 return getattr(images[name.removesuffix(f"_{kind}")], kind)
-        raise AttributeError(f"observation has no {name!r}; its cameras are {sorted(images)}")
+        raise AttributeError(
+            f"observation has no {name!r}; its cameras are {sorted(images)}; ask for images by "
+            "ObservationConfig.set_all(True) or ObservationConfig(front_camera=CameraConfig())"
+        )
 
     def get_low_dim_data(self) -> Floats:
-        """Return all low-dimensional readings as one flat array."""
+        """Return all low-dimensional readings as one flat array; what was left out is not in it."""
         parts = [
-            [self.gripper_open],
+            self.gripper_open,
             self.joint_velocities,
             self.joint_positions,
             self.joint_forces,
@@ -87,4 +92,5 @@ class Observation:
             self.gripper_touch_forces,
             self.task_low_dim_state,
         ]
-        return np.concatenate([np.ravel(part) for part in parts])
+        there = [np.ravel(part) for part in parts if part is not None]
+        return np.concatenate(there) if there else np.zeros(0)

@@ -15,6 +15,7 @@ from rlbench.backend.spawn_boundary import SpawnBoundary
 from rlbench.backend.task import Task
 from rlbench.backend.waypoints import Waypoint
 from rlbench.sim.base import ArmPath, Engine
+from rlbench.transforms import Floats
 
 MAX_PLACEMENTS = 20
 """54 % of close_fridge placements are out of reach: five tries would lose 1 demo in 20."""
@@ -22,6 +23,8 @@ SETTLE_STEPS = 10
 EXTRA_STEPS = 10
 """Steps granted after the last waypoint for things that still move."""
 GRIPPER_SPEED = 0.04
+WORKSPACE_MARGIN, WORKSPACE_HEIGHT = 0.2, 1.0
+"""Actions may aim so far [m] beside the workspace, and so far above it."""
 MAX_GRIPPER_STEPS = 60
 MAX_REPEATS = 20
 
@@ -32,6 +35,7 @@ class Scene:
     Attributes:
         placements: how many placements the present episode took.
         refusals: why each refused one of them was refused.
+        on_step: called after every `step`.
     """
 
     def __init__(
@@ -46,6 +50,7 @@ class Scene:
         self._workspace = SpawnBoundary([engine.shape("workspace")], task.rng)
         task.init_task()
         self._plan_rng = np.random.default_rng(0)
+        self.on_step: Callable[[], None] | None = None
         self.placements = 0
         self.refusals: list[str] = []
 
@@ -118,6 +123,33 @@ class Scene:
                 waypoint.dummy.get_matrix(), self._plan_rng
             ):
                 raise WaypointError(f"{waypoint.name} of {self.task.name} is out of reach")
+
+    # ---- actions ------------------------------------------------------------------------
+
+    @property
+    def plan_rng(self) -> np.random.Generator:
+        """Source of all motion planning in this episode."""
+        return self._plan_rng
+
+    def step(self) -> None:
+        """Advance 50 ms; action modes call it as often as an action takes."""
+        self.engine.step()
+        self.task.step()
+        if self.on_step is not None:
+            self.on_step()
+
+    def workspace_bounds(self) -> tuple[Floats, Floats]:
+        """Return (3,) lowest and (3,) highest position [m], world, that actions may aim at."""
+        workspace = self.engine.shape("workspace")
+        position, (x0, x1, y0, y1, _, _) = workspace.get_position(), workspace.get_bounding_box()
+        margin = np.array([WORKSPACE_MARGIN, WORKSPACE_MARGIN, 0.0])
+        low, high = np.array([x0, y0, 0.0]), np.array([x1, y1, WORKSPACE_HEIGHT])
+        return position + low - margin, position + high + margin
+
+    def check_target_in_workspace(self, position: Floats) -> bool:
+        """Tell whether (3,) `position` [m] lies within `workspace_bounds`."""
+        low, high = self.workspace_bounds()
+        return bool(((low < position) & (position < high)).all())
 
     # ---- demonstration ------------------------------------------------------------------
 

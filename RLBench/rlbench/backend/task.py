@@ -3,12 +3,14 @@
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from rlbench.backend.conditions import Condition
 from rlbench.backend.robot import Robot
 from rlbench.backend.waypoints import Waypoint
 from rlbench.sim.base import Dummy, Engine, Joint, ProximitySensor, SceneObject, Shape
 
+Floats = npt.NDArray[np.float64]
 Triple = tuple[float, float, float]
 
 
@@ -67,6 +69,17 @@ class Task:
 
     def cleanup(self) -> None:
         """Undo what an episode changed beyond the scene's state."""
+
+    def reward(self) -> float | None:
+        """Return the shaped reward of this moment, higher is better; None where there is none."""
+        return None
+
+    def get_low_dim_state(self) -> Floats | None:
+        """Return what a policy must know of the task's state, (N,); None for poses and joints.
+
+        None stands for the poses of all movable objects and the values of all joints.
+        """
+        return None
 
     # ---- objects ------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ Positions are metres in the world frame unless `relative_to` is given; quaternio
 Tasks, conditions and placement see only these.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -198,6 +198,48 @@ class Arm(Protocol):
         """
 
 
+@runtime_checkable
+class ServoArm(Arm, Protocol):
+    """An arm whose joints take commands step by step, as action modes give them."""
+
+    max_velocity: Floats
+
+    def servo_to(self, q: Sequence[float]) -> None:
+        """Move the set points within the next step towards (7,) [rad], at most at the limits."""
+
+    def set_joint_target_velocities(self, velocities: Sequence[float]) -> None:
+        """Turn the joints at (7,) [rad/s] during the next step."""
+
+    def set_joint_torques(self, torques: Sequence[float]) -> None:
+        """Drive the joints with (7,) [N m] until `hold`, gravity compensated."""
+
+    def hold(self) -> None:
+        """Keep the last set points, or the present pose after torques."""
+
+    def get_joint_targets(self) -> Floats:
+        """Return (7,) set points [rad]."""
+
+    def joint_limits(self) -> tuple[Floats, Floats]:
+        """Return (7,) lower and (7,) upper limits [rad]."""
+
+    def torque_limits(self) -> Floats:
+        """Return (7,) the motors' greatest torques [N m]."""
+
+    def solve_ik(self, T_world_goal: Floats, locked: Mapping[int, float] | None = None) -> Floats:
+        """Return (7,) [rad] at a (4, 4) tip pose, near the present; some joints at given values.
+
+        Raises:
+            IKError: none was found.
+        """
+
+    def plan_to(self, q: Floats, ignore_collisions: bool = True) -> ArmPath:
+        """Move all joints in proportion to (7,) [rad].
+
+        Raises:
+            ConfigurationPathError: something is in the way.
+        """
+
+
 class Gripper(Protocol):
     """Two fingers and what they hold."""
 
@@ -218,6 +260,15 @@ class Gripper(Protocol):
 
     def get_grasped_objects(self) -> Sequence[Shape]:
         """Return the shapes that are held."""
+
+    def servo_to(self, travel: Floats, velocity: float) -> None:
+        """Move the fingers within the next step towards (2,) [m], at most at `velocity` [m/s]."""
+
+    def set_target(self, travel: Floats) -> None:
+        """Keep the fingers at (2,) [m]."""
+
+    def get_range(self) -> float:
+        """Return a finger's travel from closed to open [m]."""
 
     def grasp(self, shape: Shape) -> bool:
         """Hold `shape` if the hand's sensor detects it; tell whether it is held."""

@@ -1,11 +1,13 @@
 """Arm and gripper on MuJoCo."""
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Mapping, Sequence
 
 import mujoco
 import numpy as np
 
 from rlbench import transforms as tf
+from rlbench.backend.exceptions import ConfigurationPathError, IKError
 from rlbench.sim.arm_motion import Planner, TimedPath
 from rlbench.sim.collision_world import CollisionWorld
 from rlbench.sim.kinematics import Kinematics, solve_ik
@@ -18,6 +20,12 @@ FINGER_TOLERANCE = 5e-4
 STALL = 1e-4
 STALL_STEPS = 3
 """Fingers that move less than `STALL` [m] in each of so many steps are stalled."""
+MAX_LAG = 0.12
+"""Set points run ahead of a blocked joint by at most this [rad]; it is what full speed needs."""
+MAX_FINGER_LAG = 0.01
+"""The same for fingers [m]; their motors' full force is 0.01."""
+MAX_UNCHECKED = 0.02
+"""Distance between collision checks along a way of the joints [rad]."""
 
 
 class Arm:
@@ -37,6 +45,9 @@ class Arm:
         self.tip = engine.dummy(robot.tip)
         self.max_velocity = np.array(robot.max_velocity)
         self.max_acceleration = np.array(robot.max_acceleration)
+        self._step_seconds = model.opt.timestep * engine.substeps
+        self._held: Floats | None = None
+        self._servos: tuple[tuple[Floats, Floats], ...] | None = None
 
     def get_tip(self) -> MujocoObject:
         """Return the frame that reaches waypoints."""
@@ -57,6 +68,8 @@ class Arm:
     def set_joint_positions(self, q: Sequence[float]) -> None:
         """Put the arm at (7,) [rad], at rest, servos holding it."""
         data = self._engine.data
+        self.hold()
+        self._held = np.array(q, float)
         data.qpos[self.qpos_ids] = q
         data.qvel[self.dof_ids] = 0.0
         data.ctrl[self.actuators] = q
@@ -74,16 +87,99 @@ class Arm:
         rows = self._engine.control_rows()
         rows[: len(q), self.actuators] = q + self._lead * qd
         rows[len(q) :, self.actuators] = q[-1]
+        self._held = q[-1]
 
     def servo_to(self, q: Sequence[float]) -> None:
-        """Move the set points within one step to (7,) [rad], at most at the speed limits."""
-        engine = self._engine
-        start = engine.data.ctrl[self.actuators].copy()
-        reach = self.max_velocity * engine.model.opt.timestep * engine.substeps
+        """Move the set points within one step to (7,) [rad], at most at the speed limits.
+
+        They stay within the joints' limits; `hold` keeps them there after the step.
+        """
+        start = self.get_joint_targets()
+        reach = self.max_velocity * self._step_seconds
         goal = np.clip(q, self.kinematics.lower, self.kinematics.upper)
         goal = start + np.clip(goal - start, -reach, reach)
-        ramp = np.linspace(0.0, 1.0, engine.substeps + 1)[1:, None]
-        engine.control_rows()[:, self.actuators] = start + ramp * (goal - start)
+        n = self._engine.substeps
+        ramp = np.linspace(0.0, 1.0, n + 1)[1:, None]
+        qd = np.tile((goal - start) / self._step_seconds, (n, 1))
+        self.command(start + ramp * (goal - start), qd)
+        self._held = goal
+
+    def set_joint_target_velocities(self, velocities: Sequence[float]) -> None:
+        """Turn the joints at (7,) [rad/s] during the next step, at most at the speed limits."""
+        self.servo_to(self.get_joint_targets() + np.asarray(velocities) * self._step_seconds)
+
+    def set_joint_torques(self, torques: Sequence[float]) -> None:
+        """Drive the joints with (7,) [N m] until `hold`, gravity compensated, at most the motors'.
+
+        The servos are off meanwhile: without torque the arm drifts on freely.
+        """
+        model, rows = self._engine.model, self.actuators
+        if self._servos is None:
+            fields = (model.actuator_gainprm, model.actuator_biasprm, model.actuator_ctrllimited)
+            self._servos = tuple((field, field[rows].copy()) for field in fields)
+        model.actuator_gainprm[rows, 0] = 1.0
+        model.actuator_biasprm[rows] = 0.0
+        model.actuator_ctrllimited[rows] = 0
+        self._engine.control_rows()[:, rows] = torques
+        self._held = None
+
+    def hold(self) -> None:
+        """Make the servos keep the last set points, or the present pose after torques."""
+        if self._servos is not None:
+            for field, values in self._servos:
+                field[self.actuators] = values
+            self._servos = None
+        q = self.get_joint_positions()
+        held = q if self._held is None else np.clip(self._held, q - MAX_LAG, q + MAX_LAG)
+        self._engine.data.ctrl[self.actuators] = held
+
+    def get_joint_targets(self) -> Floats:
+        """Return (7,) the servos' set points [rad], as far as the arm can have followed them."""
+        q = self.get_joint_positions()
+        return np.clip(self._engine.data.ctrl[self.actuators], q - MAX_LAG, q + MAX_LAG)
+
+    def joint_limits(self) -> tuple[Floats, Floats]:
+        """Return (7,) lower and (7,) upper limits [rad]."""
+        return self.kinematics.lower.copy(), self.kinematics.upper.copy()
+
+    def torque_limits(self) -> Floats:
+        """Return (7,) the motors' greatest torques [N m]."""
+        return self._engine.model.actuator_forcerange[self.actuators, 1].copy()
+
+    def solve_ik(self, T_world_goal: Floats, locked: Mapping[int, float] | None = None) -> Floats:
+        """Return (7,) [rad] at a (4, 4) tip pose, walked to from the present configuration.
+
+        Args:
+            T_world_goal: tip to world.
+            locked: value [rad] of joints, by index, that must not move otherwise.
+
+        Raises:
+            IKError: none was found.
+        """
+        chain = copy.copy(self.kinematics)
+        chain.lower, chain.upper = self.joint_limits()
+        for joint, value in (locked or {}).items():
+            chain.lower[joint] = chain.upper[joint] = value
+        quat = tf.matrix_to_quat_wxyz(T_world_goal[:3, :3])
+        q = chain.refine(self.get_joint_positions(), T_world_goal[:3, 3], quat)
+        if q is None:
+            raise IKError("inverse kinematics from the present configuration found no solution")
+        return q
+
+    def plan_to(self, q: Floats, ignore_collisions: bool = True) -> TimedPath:
+        """Move all joints in proportion to (7,) [rad], within speed and acceleration limits.
+
+        Raises:
+            ConfigurationPathError: something is in the way.
+        """
+        start = self.get_joint_positions()
+        if not ignore_collisions:
+            self.world.sync()
+            self.world.sync(ignored=self.world.touching(start))
+            steps = max(2, int(np.ceil(np.abs(q - start).max() / MAX_UNCHECKED)) + 1)
+            if not all(self.world.is_free(point) for point in np.linspace(start, q, steps)):
+                raise ConfigurationPathError("the way there is not free of collisions")
+        return self._timed(np.stack([start, q]))
 
     def touched_shapes(self) -> list[str]:
         """Return the names of collidable shapes that the arm touches where it is."""
@@ -203,6 +299,20 @@ class Gripper:
         rows = start + np.clip(goal - start, -travel[:, None], travel[:, None])
         engine.control_rows()[:, self.actuators] = rows
         return False
+
+    def servo_to(self, travel: Floats, velocity: float) -> None:
+        """Move the fingers' set points within one step to (2,) [m], at most at `velocity` [m/s]."""
+        engine = self._engine
+        here = self.get_joint_positions()
+        start = np.clip(self.get_target(), here - MAX_FINGER_LAG, here + MAX_FINGER_LAG)
+        reach = velocity * engine.model.opt.timestep * engine.substeps
+        goal = start + np.clip(np.clip(travel, 0.0, self._range) - start, -reach, reach)
+        ramp = np.linspace(0.0, 1.0, engine.substeps + 1)[1:, None]
+        engine.control_rows()[:, self.actuators] = start + ramp * (goal - start)
+
+    def get_range(self) -> float:
+        """Return a finger's travel from closed to open [m]."""
+        return self._range
 
     def set_target(self, travel: Floats) -> None:
         """Set the fingers' servo targets [m]."""

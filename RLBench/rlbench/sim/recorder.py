@@ -78,6 +78,12 @@ class Recorder:
         """Free what images need."""
         self._observer.close()
 
+    def picture(self, camera: str, image_size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+        """Return (height, width, 3) what a camera of the table sees now."""
+        _camera(camera)
+        images = self._observer.images(camera, image_size, rgb=True, depth=False, mask=False)
+        return np.asarray(images.rgb)
+
     def observe(self) -> Observation:
         """Return the present moment."""
         robot = self._robot

@@ -1,5 +1,8 @@
 """Lift the block of the named colour. Scene: task_mjcf/pick_and_lift.xml."""
 
+import numpy as np
+import numpy.typing as npt
+
 from rlbench.backend.conditions import ConditionSet, DetectedCondition, GraspedCondition
 from rlbench.backend.spawn_boundary import SpawnBoundary
 from rlbench.backend.task import Task
@@ -15,6 +18,7 @@ class PickAndLift(Task):
     Randomised: target position; block poses, yaw only, >= 0.1 m apart; distractor colours.
     Success: the block is held and inside `pick_and_lift_success`.
     Keypoints: waypoint0-2 on the block, waypoint3 at the target.
+    Low-dimensional state: the positions of block and target volume.
     """
 
     def init_task(self) -> None:
@@ -43,6 +47,9 @@ class PickAndLift(Task):
             f"lift the {name} block up to the target",
             f"grasp the {name} block to the target",
         ]
+
+    def get_low_dim_state(self) -> npt.NDArray[np.float64]:
+        return np.concatenate([self.block.get_position(), self.goal.get_position()])
 
     def variation_count(self) -> int:
         return len(colors)

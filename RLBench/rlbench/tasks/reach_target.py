@@ -1,5 +1,8 @@
 """Touch the sphere of the named colour. Scene: task_mjcf/reach_target.xml."""
 
+import numpy as np
+import numpy.typing as npt
+
 from rlbench.backend.conditions import DetectedCondition
 from rlbench.backend.spawn_boundary import SpawnBoundary
 from rlbench.backend.task import Task
@@ -15,6 +18,7 @@ class ReachTarget(Task):
     Randomised: positions of target and distractors, >= 0.2 m apart; distractor colours.
     Success: the tip is inside `success`.
     Keypoints: waypoint0, the target's centre.
+    Low-dimensional state: the target's position. Shaped reward: minus the tip's distance from it.
     """
 
     def init_task(self) -> None:
@@ -39,6 +43,13 @@ class ReachTarget(Task):
             f"touch the {name} ball with the panda gripper",
             f"reach the {name} sphere",
         ]
+
+    def reward(self) -> float:
+        tip = self.robot.arm.get_tip().get_position()
+        return -float(np.linalg.norm(self.target.get_position() - tip))
+
+    def get_low_dim_state(self) -> npt.NDArray[np.float64]:
+        return self.target.get_position()
 
     def variation_count(self) -> int:
         return len(colors)
