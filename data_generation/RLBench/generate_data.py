@@ -172,7 +172,8 @@ def plan_episodes(
 def run(pool: ProcessPoolExecutor, store: RawStore, plan: dict[int, list[EpisodeKey]],
         args: argparse.Namespace, config: DatasetConfig) -> Report:  # fmt: skip
     """Make what is missing of `plan` and write `report.json`."""
-    store.create(args.seed, config.fingerprint(), overwrite=args.overwrite)
+    engine = {} if args.engine == "mujoco" else {"engine": args.engine}
+    store.create(args.seed, {**config.fingerprint(), **engine}, overwrite=args.overwrite)
     try:
         for key in store.clean():
             logger.info("removed what an interrupted run left of %s", key)

@@ -148,13 +148,13 @@ class RawStore:
             raise StoreError(f"{self.root}: another generation is writing here; wait for it") from None
 
     def _compare(self, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-        before = {"seed": found.get("seed"), **found.get("settings", {})}
-        now = {"seed": wanted["seed"], **wanted["settings"]}
+        before = {"engine": "mujoco", "seed": found.get("seed"), **found.get("settings", {})}
+        now = {"engine": "mujoco", "seed": wanted["seed"], **wanted["settings"]}  # the default
         for name, value in now.items():
             if before.get(name) != value:
                 raise StoreError(
-                    f"{self.root} was made with {name} {before.get(name)}, now it is {value}; "
-                    f"name another --path_dataset, or make all anew with --overwrite"
+                    f"{self.root} was made with {name} {before.get(name)}, now it is {value}; name "
+                    "another --path_dataset, or make all anew with --overwrite"
                 )
 
     def task_dir(self, task_id: int) -> Path:

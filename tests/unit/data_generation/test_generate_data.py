@@ -54,6 +54,18 @@ def test_generate_and_resume(tmp_path, write_config, capsys):
     assert "8 of 8 episodes" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("engines", [("mujoco", "coppeliasim"), ("coppeliasim", "mujoco")])
+def test_engines_are_not_mixed(tmp_path, write_config, capsys, engines):
+    data, config = tmp_path / "d", write_config(train_task_ids=[0])
+    first, second = (("--engine", engine) for engine in engines)
+    assert generate(data, config, *first) == 0
+    assert generate(data, config, *first) == 0
+    before = digests(data)
+    assert generate(data, config, *second) == 2
+    assert f"made with engine {engines[0]}, now it is {engines[1]}" in capsys.readouterr().err
+    assert digests(data) == before
+
+
 def test_result_does_not_depend_on_the_number_of_workers(tmp_path, write_config):
     config = write_config(train_task_ids=[0, 1])
     for n in (1, 3):
