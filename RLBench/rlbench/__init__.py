@@ -1,3 +1,36 @@
-"""RLBench-style robot learning tasks on an embedded simulator (MuJoCo)."""
+"""RLBench-style robot learning tasks on an embedded simulator (MuJoCo).
+
+RLBench's names are here too, loaded when first used: `from rlbench import Environment`.
+Where gymnasium was imported before, its environments `rlbench/<task>-<state|vision>-v0` are
+registered; `import rlbench.gym` registers them in any case.
+"""
+
+import sys
+from importlib import import_module
+from typing import Any
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "ActionMode": "rlbench.action_modes.action_mode",
+    "ArmActionMode": "rlbench.action_modes.arm_action_modes",
+    "CameraConfig": "rlbench.observation_config",
+    "Environment": "rlbench.environment",
+    "GripperActionMode": "rlbench.action_modes.gripper_action_modes",
+    "ObservationConfig": "rlbench.observation_config",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from where it lives."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'rlbench' has no {name!r}; it has {', '.join(_HOMES)}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])
+
+
+if "gymnasium" in sys.modules:
+    import_module("rlbench.registration").register_tasks()

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rlbench.action_modes.action_mode import ActionMode
+from rlbench.action_modes.arm_base import servo_arm
 from rlbench.backend.exceptions import DemoError, TaskEnvironmentError
 from rlbench.backend.observation import Observation
 from rlbench.backend.observation_filter import ObservationFilter
@@ -15,6 +16,7 @@ from rlbench.demo import Demo
 from rlbench.observation_config import ObservationConfig
 from rlbench.sim.recorder import Recorder
 from rlbench.tasks import task_id
+from rlbench.transforms import Floats
 
 logger = logging.getLogger(__name__)
 MAX_ATTEMPTS = 10
@@ -22,7 +24,11 @@ MAX_ATTEMPTS = 10
 
 
 class TaskEnvironment:
-    """Episodes of one task."""
+    """Episodes of one task.
+
+    Attributes:
+        is_success: whether the task was fulfilled after the last step.
+    """
 
     def __init__(
         self,
@@ -44,6 +50,7 @@ class TaskEnvironment:
         self._seed = 0
         self._episode = 0
         self._started = False
+        self.is_success = False
         scene.on_step = self._show
         action_mode.set_control_mode(scene.robot)
 
@@ -161,11 +168,16 @@ class TaskEnvironment:
     def _begin(self, sequence: np.random.SeedSequence) -> list[str]:
         descriptions = self._scene.init_episode(self._variation, sequence)
         self._filter.reseed(sequence)
+        self.is_success = False
         return descriptions
 
     def get_observation(self) -> Observation:
         """Return the present moment."""
         return self._filter.apply(self._recorder.observe(), self._variation)
+
+    def joint_limits(self) -> tuple[Floats, Floats]:
+        """Return the lower and the upper ends of the arm's joints [rad]."""
+        return servo_arm(self._scene.robot, "joint_limits").joint_limits()
 
     def render(self, camera: str, image_size: tuple[int, int]) -> npt.NDArray[np.uint8]:
         """Return what a camera of the table sees now, (height, width, 3), for people to look at."""
@@ -286,6 +298,7 @@ class TaskEnvironment:
             raise TaskEnvironmentError(f"{self.get_name()}: call reset() before step()")
         self._action_mode.action(self._scene, np.asarray(action, float))
         success, terminate = self._scene.task.success()
+        self.is_success = bool(success)
         return self.get_observation(), self._reward(success), bool(success or terminate)
 
     def _reward(self, success: bool) -> float:

@@ -146,3 +146,12 @@ def get_task_class(name: str) -> type[Task]:
         )
     cls: type[Task] = getattr(import_module(f"rlbench.tasks.{name}"), class_name(name))
     return cls
+
+
+def __getattr__(name: str) -> type[Task]:
+    """Load the class of an available task: `from rlbench.tasks import ReachTarget`."""
+    for task in AVAILABLE:
+        if class_name(task) == name:
+            return get_task_class(task)
+    known = ", ".join(class_name(task) for task in AVAILABLE)
+    raise AttributeError(f"module 'rlbench.tasks' has no {name!r}; its task classes are {known}")
