@@ -1,8 +1,13 @@
 """How the engine drives PyRep's scene and cameras: which calls it makes, and what becomes of them."""
 
+import json
+
 import numpy as np
 import pytest
 
+from data_generation.RLBench import generate_data
+from data_generation.RLBench.dataset_config import load_config
+from data_generation.RLBench.episode import EpisodeKey
 from rlbench import cameras
 from rlbench.backend.exceptions import RenderingError, SceneError
 from rlbench.environment import Environment
@@ -250,3 +255,23 @@ def test_a_demonstration_with_a_grasp(world):
     moved = np.linalg.norm(demo[-1].keypoints - demo[0].keypoints, axis=1)
     assert moved[demo.keypoint_names.index("objects/charger")] > 0.05
     env.shutdown()
+
+
+def test_generation_makes_an_episode(world, tmp_path):
+    keys = {
+        "obs_dim": [3, 4, 3],
+        "cams": ["front", "wrist"],
+        "train_task_ids": [0],
+        "get_point_clouds": True,
+    }
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps(keys), encoding="utf-8")
+    source = generate_data.open_coppeliasim(load_config(config), 3)
+    assert source.n_variations(0) == 20
+    episode = source.attempt(EpisodeKey(0, 0, 2), 1, 0)
+    source.close()
+    assert (episode.info["engine"], episode.info["engine_version"][:5]) == ("coppeliasim", "4.1.0")
+    assert episode.visibility.shape[0] == len(episode.track_cams)
+    assert {*episode.track_cams, "wrist"} == set(episode.cameras)
+    assert {len(film) for film in episode.films.values()} == {episode.n_frames}
+    assert episode.cameras["wrist"].extrinsics.shape == (episode.n_frames, 3, 4)
