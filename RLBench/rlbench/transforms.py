@@ -72,6 +72,22 @@ def transform(position: Floats, R: Floats) -> Floats:
     return T
 
 
+def interpolate(T: Floats, T_end: Floats, share: float) -> Floats:
+    """Return the (4, 4) pose a share, 0 to 1, of the straight way to another, turning evenly."""
+    quat, end = matrix_to_quat_wxyz(T[:3, :3]), matrix_to_quat_wxyz(T_end[:3, :3])
+    cosine = float(quat @ end)
+    end = -end if cosine < 0 else end
+    angle = np.arccos(np.clip(abs(cosine), 0.0, 1.0))
+    weights = (
+        (1 - share, share) if angle < 1e-7 else (np.sin((1 - share) * angle), np.sin(share * angle))
+    )
+    mixed = weights[0] * quat + weights[1] * end
+    return transform(
+        (1 - share) * T[:3, 3] + share * T_end[:3, 3],
+        quat_wxyz_to_matrix(mixed / np.linalg.norm(mixed)),
+    )
+
+
 def invert(T: Floats) -> Floats:
     """Invert a (4, 4) rigid transform."""
     R_t = T[:3, :3].T

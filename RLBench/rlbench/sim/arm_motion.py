@@ -1,6 +1,7 @@
 """Ways of the arm: finding them, and playing them in time."""
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,11 +17,43 @@ if TYPE_CHECKING:
     from rlbench.sim.mujoco_robot import Arm
 
 
+PATH_SAMPLES = 20
+PATH_SPARE = 0.05
+
+
+def path_fractions(poses: Sequence[Floats]) -> Floats:
+    """Return (N,) where (4, 4) poses lie on the way through them, 0 to 1.
+
+    Where a path turns on the spot a radian counts as 0.1 m.
+    """
+    steps = [
+        max(
+            float(np.linalg.norm(b[:3, 3] - a[:3, 3])),
+            0.1 * float(np.arccos(np.clip((np.trace(a[:3, :3].T @ b[:3, :3]) - 1) / 2, -1, 1))),
+        )
+        for a, b in pairwise(poses)
+    ]
+    lengths = np.concatenate([[0.0], np.cumsum(steps)])
+    total = float(lengths[-1])
+    return lengths / total if total > 0 else np.linspace(0.0, 1.0, len(poses))
+
+
+def pose_along(poses: Sequence[Floats], fraction: float) -> Floats:
+    """Return the (4, 4) pose at a fraction of the way through poses."""
+    at = path_fractions(poses)
+    i = int(np.clip(np.searchsorted(at, fraction, side="right") - 1, 0, max(len(poses) - 2, 0)))
+    if len(poses) == 1 or at[i + 1] == at[i]:
+        return poses[i]
+    share = (fraction - at[i]) / (at[i + 1] - at[i])
+    return tf.interpolate(poses[i], poses[i + 1], float(np.clip(share, 0.0, 1.0)))
+
+
 class Planner:
     """Finds joint paths (N, 7) to a tip pose, looking ahead to the straight lines after it."""
 
     MAX_CANDIDATES = 8
     MAX_PLANS = 3
+    MORE_CANDIDATES, MORE_RESTARTS = 24, 120
 
     def __init__(
         self, arm: "Arm", rng: np.random.Generator, is_free: Callable[[Floats], bool] | None
@@ -48,6 +81,19 @@ class Planner:
             max_solutions=self.MAX_CANDIDATES,
         )
         good = [q for q in goals if self._continues(q, following)]
+        if not good and len(following) > 2:
+            # The elbow turns freely about the wrist: look at more of its poses.
+            goals += solve_ik(
+                self._kin,
+                T_goal[:3, 3],
+                tf.matrix_to_quat_wxyz(T_goal[:3, :3]),
+                q_start,
+                self._rng,
+                is_free=self._is_free,
+                max_solutions=self.MORE_CANDIDATES,
+                max_restarts=self.MORE_RESTARTS,
+            )
+            good = [q for q in goals if self._continues(q, following)]
         if line is not None and not good:
             return line  # nothing continues better: the next plan will decide
         for goal in (good or goals)[: self.MAX_PLANS]:
@@ -64,14 +110,32 @@ class Planner:
         raise ConfigurationPathError(reason)
 
     def follow(self, q_start: Floats, poses: Sequence[Floats]) -> Floats:
-        """Return a path (N, 7) [rad] through all (4, 4) poses, straight between them."""
+        """Return a path (N, 7) [rad] through (4, 4) poses, straight between them.
+
+        The last `PATH_SPARE` of the way may be missing: scenes draw their paths a little beyond
+        what is needed.
+        """
         parts = [q_start[None]]
-        for number, T in enumerate(poses):
-            line = self._line(parts[-1][-1], T, None)
+        along = np.linspace(0.0, 1.0, PATH_SAMPLES + 1)
+        fractions = np.union1d(along, path_fractions(poses))
+        for fraction in fractions:
+            line = self._line(parts[-1][-1], pose_along(poses, fraction), None)
             if line is None:
-                raise ConfigurationPathError(f"point {number} of the path is out of reach")
+                if fraction > 1.0 - PATH_SPARE + 1e-9:
+                    break
+                raise ConfigurationPathError(
+                    f"the path is out of reach after {100 * fraction:.0f} % of its length"
+                )
             parts.append(line[1:])
         return np.concatenate(parts)
+
+    def leads(self, q_start: Floats, poses: Sequence[Floats]) -> bool:
+        """Tell whether the way through (4, 4) poses can be followed from a configuration."""
+        try:
+            self.follow(q_start, poses)
+        except ConfigurationPathError:
+            return False
+        return True
 
     def _line(
         self, q_start: Floats, T: Floats, is_free: Callable[[Floats], bool] | None

@@ -176,6 +176,12 @@ class Arm(Protocol):
     def can_reach(self, T_world_goal: Floats, rng: np.random.Generator) -> bool:
         """Tell whether some joint values put the tip at a (4, 4) pose (collisions ignored)."""
 
+    def can_follow(self, poses: Sequence[Floats], rng: np.random.Generator) -> bool:
+        """Tell whether some arm pose at the first of (4, 4) tip poses leads through all others."""
+
+    def preview(self, poses: Sequence[Floats]) -> list[Floats]:
+        """Return a few (4, 4) poses of a path, for the `following` of plans that lead to it."""
+
     def plan(
         self,
         T_world_goal: Floats,

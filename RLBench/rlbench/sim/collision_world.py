@@ -25,6 +25,8 @@ class CollisionWorld:
         collidable = np.zeros(model.ngeom, bool)
         for shape in engine.shapes():
             collidable[shape.solid_geoms] = shape.is_collidable()
+        # A hinged or free body can be pushed; the robot itself is what moves.
+        self._moves = (model.body_weldid[model.geom_bodyid] != 0) & ~self._robot
         self._obstacle = self._solid & collidable & ~self._robot
 
     def sync(self, ignored: Iterable[int] = ()) -> None:
@@ -41,6 +43,7 @@ class CollisionWorld:
         skip = np.isin(source.model.geom_bodyid, list(ignored))
         # Bits: robot 1, obstacles 2. Robot and held objects meet obstacles, the robot meets
         # itself, obstacles do not meet each other, held objects do not meet the robot.
+        self._is_held = held
         contype = np.zeros(len(held), int)
         conaffinity = np.zeros(len(held), int)
         robot = self._robot & self._solid
@@ -69,10 +72,27 @@ class CollisionWorld:
         mujoco.mj_comPos(self._model, self._data)
         mujoco.mj_collision(self._model, self._data)
 
-    def is_free(self, q: Floats) -> bool:
-        """Tell whether (7,) joint values [rad] touch nothing."""
+    def is_free(
+        self, q: Floats, depth: float = 0.0, counts_held: bool = True, only_fixed: bool = False
+    ) -> bool:
+        """Tell whether (7,) joint values [rad] touch nothing.
+
+        Args:
+            q: joint values.
+            depth: overlaps up to this [m] do not count.
+            counts_held: what the gripper holds must be free too.
+            only_fixed: only what can never move is in the way.
+        """
         self._update(q)
-        return self._data.ncon == 0 or not bool(np.any(self._data.contact.dist < 0))
+        if self._data.ncon == 0:
+            return True
+        contact = self._data.contact
+        touches = contact.dist < -depth
+        if not counts_held:
+            touches &= ~self._is_held[contact.geom].any(axis=1)
+        if only_fixed:
+            touches &= ~self._moves[contact.geom].any(axis=1)
+        return not bool(touches.any())
 
     def touching(self, q: Floats) -> set[int]:
         """Return the obstacle bodies that the arm, or what it holds, touches at q."""

@@ -104,6 +104,14 @@ class CoppeliaArm:
             and self._native.check_arm_collision(shape.native)
         ]
 
+    def can_follow(self, poses: Sequence[Floats], rng: np.random.Generator) -> bool:
+        """Tell whether the arm reaches both ends of a path; PyRep checks the rest on the way."""
+        return self.can_reach(poses[0], rng) and self.can_reach(poses[-1], rng)
+
+    def preview(self, poses: Sequence[Floats]) -> list[Floats]:
+        """Return nothing: PyRep's plans do not look ahead."""
+        return []
+
     def can_reach(self, T_world_goal: Floats, rng: np.random.Generator) -> bool:
         """Tell whether some joint values put the tip at a (4, 4) pose (collisions ignored)."""
         pose = tf.transform_to_pose(T_world_goal)

@@ -1,14 +1,15 @@
 """Arm and gripper on MuJoCo."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import mujoco
 import numpy as np
 
 from rlbench import transforms as tf
 from rlbench.backend.exceptions import ConfigurationPathError, IKError
-from rlbench.sim.arm_motion import Planner, TimedPath
+from rlbench.sim.arm_motion import PATH_SPARE, Planner, TimedPath, pose_along
 from rlbench.sim.collision_world import CollisionWorld
 from rlbench.sim.kinematics import Kinematics, solve_ik
 from rlbench.sim.mujoco_engine import MujocoEngine
@@ -16,6 +17,10 @@ from rlbench.sim.mujoco_objects import MujocoObject, MujocoShape
 from rlbench.sim.planning import time_parametrise
 from rlbench.transforms import Floats
 
+PREVIEW = 12
+"""Points of a path at which a plan to its start looks."""
+CLOSE, TIGHT = 2e-3, 8e-3
+"""Overlaps [m] that a plan may have where there is none without."""
 FINGER_TOLERANCE = 5e-4
 STALL = 1e-4
 STALL_STEPS = 3
@@ -209,13 +214,60 @@ class Arm:
         following: Sequence[Floats] = (),
     ) -> TimedPath:
         """Find a way of the tip to a (4, 4) pose: straight if it is free, else planned."""
-        planner = Planner(self, rng, None if ignore_collisions else self.world.is_free)
         self.world.sync()
+        q_start = self.get_joint_positions()
         # What touches the arm now (a door being pushed) must not forbid leaving it.
-        self.world.sync(ignored=self.world.touching(self.get_joint_positions()))
-        return self._timed(
-            planner.find(self.get_joint_positions(), T_world_goal, linear_only, following)
+        self.world.sync(ignored=self.world.touching(q_start))
+        tests = self._blocking_tests() if ignore_collisions else self._collision_tests()
+        failures = []
+        for is_free in tests:
+            planner = Planner(self, rng, is_free)
+            try:
+                path = planner.find(q_start, T_world_goal, linear_only, following)
+            except ConfigurationPathError as error:
+                failures.append(error)
+            else:
+                return self._timed(path)
+        raise failures[0]
+
+    def _blocking_tests(self) -> list[Callable[[Floats], bool] | None]:
+        """Return what counts as free where collisions are allowed, the strictest first.
+
+        Even then the arm cannot pass through a wall: it would get stuck and drop what it holds.
+        """
+        blocks = partial(self.world.is_free, depth=TIGHT, counts_held=False, only_fixed=True)
+        return [blocks, None]
+
+    def _collision_tests(self) -> list[Callable[[Floats], bool]]:
+        """Return what may count as free, the strictest first.
+
+        Scenes ask for poses at which a held thing stands 2 mm deep in its shelf, or the fingers
+        in what they are to grasp.
+        """
+        world = self.world
+        return [
+            world.is_free,
+            partial(world.is_free, depth=CLOSE, counts_held=False),
+            partial(world.is_free, depth=TIGHT, counts_held=False),
+        ]
+
+    def preview(self, poses: Sequence[Floats]) -> list[Floats]:
+        """Return a few (4, 4) poses of a path, for plans that lead to its start."""
+        return [pose_along(poses, f) for f in np.linspace(0.0, 1.0 - PATH_SPARE, PREVIEW)]
+
+    def can_follow(self, poses: Sequence[Floats], rng: np.random.Generator) -> bool:
+        """Tell whether some arm pose at the first of (4, 4) tip poses leads through all others."""
+        planner = Planner(self, rng, None)
+        starts = solve_ik(
+            self.kinematics,
+            poses[0][:3, 3],
+            tf.matrix_to_quat_wxyz(poses[0][:3, :3]),
+            self.get_joint_positions(),
+            rng,
+            max_solutions=planner.MORE_CANDIDATES,
+            max_restarts=planner.MORE_RESTARTS,
         )
+        return any(planner.leads(q, poses) for q in starts)
 
     def plan_along(self, poses: Sequence[Floats]) -> TimedPath:
         """Follow (4, 4) tip poses one after the other in straight lines; collisions ignored."""
