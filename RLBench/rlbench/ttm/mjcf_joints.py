@@ -38,6 +38,7 @@ def add_joint(body: Element, plan: JointPlan) -> None:
         attributes["limited"] = "false"
     else:
         attributes["range"] = numbers([joint.lower, joint.upper])
+        attributes |= {"solreflimit": "0.006 1", "solimplimit": "0.95 0.995 0.0005"}
     if not plan.is_driven:
         attributes["frictionloss"] = f"{HELD:g}"
     elif joint.motor_on and not joint.position_loop and joint.target_velocity == 0:

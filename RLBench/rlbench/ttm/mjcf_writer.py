@@ -255,6 +255,9 @@ class Writer:
             "conaffinity": "1",
             "mass": "0",
             "condim": "4",
+            # Stiff: what is held, welded stiffly to the hand, must not be pressed into a wall.
+            "solref": "0.006 1",
+            "solimp": "0.95 0.995 0.0005",
             "friction": numbers([float(np.clip(value, *FRICTION)), 0.01, 0.0001]),
         }
         if value < FRICTION[0]:
