@@ -186,6 +186,9 @@ class Object:
     ):
         return in_tree(self._handle, object_type, exclude_base)
 
+    def is_model(self):
+        return False
+
     def get_bounding_box(self):
         return self._node.box.tolist()
 

@@ -78,7 +78,7 @@ class SpawnBoundary:
         obj.set_matrix(T)
         # The object's box, in the boundary's frame and about the object's origin.
         R = obj.get_matrix(boundary)[:3, :3]
-        box = obj.get_bounding_box()
+        box = obj.placing_box()
         bits = (np.arange(8)[:, None] >> np.arange(3)) & 1
         corners = np.where(bits == 1, box[1::2], box[::2]) @ R.T
         extent = boundary.get_bounding_box()

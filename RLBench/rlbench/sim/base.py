@@ -71,6 +71,16 @@ class SceneObject(Protocol):
         A dummy's box is that of all shapes in its tree.
         """
 
+    def is_model(self) -> bool:
+        """Tell whether the object is marked as the root of a model."""
+
+    def placing_box(self) -> Floats:
+        """Return (6,) the box that must fit where the object is placed, in its own frame [m].
+
+        A model's is that of its whole tree; a dummy's that of its tree or, in scenes that mark
+        their models, its origin alone.
+        """
+
     def get_pose(self, relative_to: "SceneObject | None" = None) -> Floats:
         """Return (7,) position and quaternion xyzw."""
 

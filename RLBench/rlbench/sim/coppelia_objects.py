@@ -153,6 +153,16 @@ class CoppeliaObject:
         points = np.concatenate(corners) if corners else np.zeros((1, 3))
         return np.stack([points.min(0), points.max(0)], axis=1).reshape(6)
 
+    def is_model(self) -> bool:
+        """Tell whether the object is the root of a model."""
+        return bool(self.native.is_model())
+
+    def placing_box(self) -> Floats:
+        """Return (6,) the box that must fit where the object is placed [m]."""
+        if self.is_model():
+            return np.asarray(self.native.get_model_bounding_box(), float)
+        return self.get_bounding_box()
+
 
 def _list(values: Sequence[float]) -> list[float]:
     return [float(v) for v in values]

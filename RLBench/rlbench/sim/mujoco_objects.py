@@ -149,6 +149,19 @@ class MujocoObject:
         """Return (6,) xmin xmax ymin ymax zmin zmax in the object's frame [m]."""
         return self.tree_bounding_box()
 
+    def _flag(self, flag: str) -> bool:
+        return flag in self._engine.notes.flags.get(self._name, ())
+
+    def is_model(self) -> bool:
+        """Tell whether the object is marked as the root of a model."""
+        return self._flag("model")
+
+    def placing_box(self) -> Floats:
+        """Return (6,) the box that must fit where the object is placed [m]."""
+        if self.is_model():
+            return self.tree_bounding_box()
+        return np.zeros(6) if self._flag("point") else self.get_bounding_box()
+
 
 class MujocoDummy(MujocoObject):
     """A named frame."""

@@ -22,6 +22,7 @@ from rlbench.ttm.model import (
     MEASURABLE,
     RENDERABLE,
     Camera,
+    Dummy,
     Floats,
     ForceSensor,
     Joint,
@@ -174,6 +175,8 @@ class Writer:
     def _annotate(self, obj: SceneObject) -> None:
         if obj.extension:
             self._note("ext", obj.name, obj.extension)
+        if isinstance(obj, Dummy):
+            self._note("flags", obj.name, "model" if obj.is_model_base else "point")
         if isinstance(obj, ProximitySensor):
             sizes = " ".join(f"{key}={value:.9g}" for key, value in obj.volume.items())
             self._note("sensor", obj.name, f"{obj.kind} {sizes}")
@@ -197,6 +200,8 @@ class Writer:
             words.append("renderable")
         if self._is_solid(shape):
             words.append("respondable")
+        if shape.is_model_base:
+            words.append("model")
         return " ".join(words) or "none"
 
     def _is_drawn(self, shape: Shape) -> bool:
