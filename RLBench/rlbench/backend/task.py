@@ -28,13 +28,14 @@ class Task:
         self.engine = engine
         self.robot = robot
         self.name = name
+        # Names of RLBench: its task files call their own methods `_repeat` and the like.
         # One generator for ever, re-seeded in place each episode: boundaries may keep it.
         self.rng = np.random.default_rng(0)
-        self._graspable: list[Shape] = []
-        self._success: list[Condition] = []
-        self._abilities: dict[tuple[int, str], Callable[[Waypoint], None]] = {}
-        self._repeat: Callable[[], bool] | None = None
-        self._stop_at: int | None = None
+        self._graspable_objects: list[Shape] = []
+        self._success_conditions: list[Condition] = []
+        self._waypoint_abilities: dict[tuple[int, str], Callable[[Waypoint], None]] = {}
+        self._waypoints_should_repeat: Callable[[], bool] | None = None
+        self._stop_at_waypoint_index: int | None = None
 
     # ---- the four verbs -----------------------------------------------------------------
 
@@ -107,50 +108,50 @@ class Task:
 
     def register_graspable_objects(self, objects: Sequence[Shape]) -> None:
         """Say which shapes a closing gripper may hold."""
-        self._graspable = list(objects)
+        self._graspable_objects = list(objects)
 
     def register_success_conditions(self, conditions: Sequence[Condition]) -> None:
         """Say what must hold for success, all at once."""
-        self._success = list(conditions)
+        self._success_conditions = list(conditions)
 
     def register_waypoint_ability_start(
         self, index: int, function: Callable[[Waypoint], None]
     ) -> None:
         """Call `function` before the way to waypoint `index` is planned."""
-        self._abilities[index, "start"] = function
+        self._waypoint_abilities[index, "start"] = function
 
     def register_waypoint_ability_end(
         self, index: int, function: Callable[[Waypoint], None]
     ) -> None:
         """Call `function` when waypoint `index` is reached."""
-        self._abilities[index, "end"] = function
+        self._waypoint_abilities[index, "end"] = function
 
     def register_waypoints_should_repeat(self, function: Callable[[], bool]) -> None:
         """Go through all waypoints again as long as `function` says so."""
-        self._repeat = function
+        self._waypoints_should_repeat = function
 
     def register_stop_at_waypoint(self, index: int) -> None:
         """End the demonstration after waypoint `index`."""
-        self._stop_at = index
+        self._stop_at_waypoint_index = index
 
     # ---- used by the scene --------------------------------------------------------------
 
     def get_graspable_objects(self) -> list[Shape]:
         """Return the registered graspable shapes."""
-        return list(self._graspable)
+        return list(self._graspable_objects)
 
     def should_repeat_waypoints(self) -> bool:
         """Tell whether the waypoints are to be gone through again."""
-        return self._repeat is not None and self._repeat()
+        return self._waypoints_should_repeat is not None and self._waypoints_should_repeat()
 
     def reset_conditions(self) -> None:
         """Tell all conditions that an episode starts now."""
-        for condition in self._success:
+        for condition in self._success_conditions:
             condition.reset()
 
     def success(self) -> tuple[bool, bool]:
         """Return (all conditions are met, the episode must end)."""
-        results = [condition.condition_met() for condition in self._success]
+        results = [condition.condition_met() for condition in self._success_conditions]
         return all(met for met, _ in results), any(met and ends for met, ends in results)
 
     def waypoint_names(self) -> list[str]:
@@ -163,13 +164,13 @@ class Task:
     def get_waypoints(self) -> list[Waypoint]:
         """Return the waypoints in number order, with abilities, up to the registered stop."""
         names = self.waypoint_names()
-        if self._stop_at is not None:
-            names = names[: self._stop_at + 1]
+        if self._stop_at_waypoint_index is not None:
+            names = names[: self._stop_at_waypoint_index + 1]
         return [
             Waypoint(
                 self.engine.dummy(name),
-                self._abilities.get((i, "start")),
-                self._abilities.get((i, "end")),
+                self._waypoint_abilities.get((i, "start")),
+                self._waypoint_abilities.get((i, "end")),
                 self.engine.path_points(name),
             )
             for i, name in enumerate(names)
