@@ -8,6 +8,7 @@ import numpy as np
 from rlbench.action_modes.validation import checked
 from rlbench.backend.robot import Robot
 from rlbench.backend.scene import GRIPPER_SPEED, MAX_GRIPPER_STEPS, Scene
+from rlbench.const import DEMO_DT
 from rlbench.sim.robot_model import PANDA
 from rlbench.transforms import Floats
 
@@ -127,7 +128,7 @@ class Discrete(GripperActionMode):
 
 
 class GripperJointPosition(GripperActionMode):
-    """Travel of both fingers [m] for one step: 0 closed, 0.04 open (Panda)."""
+    """Travel of both fingers [m]: 0 closed, 0.04 open (Panda); at most 0.01 m in one step."""
 
     def __init__(
         self,
@@ -140,7 +141,7 @@ class GripperJointPosition(GripperActionMode):
         Args:
             attach_grasped_objects: hold what the fingers have stalled on as if glued to the hand.
             detach_before_open: accepted as in RLBench; opening always lets go first.
-            absolute_mode: False adds actions to the present travel.
+            absolute_mode: False adds actions to the present set points.
         """
         self._attach = attach_grasped_objects
         self._absolute_mode = absolute_mode
@@ -163,8 +164,10 @@ class GripperJointPosition(GripperActionMode):
         gripper = scene.robot.gripper
         value = checked(action, self.action_shape(scene), type(self).__name__)
         self._start = gripper.get_joint_positions()
-        wanted = np.repeat(value, 2) if self._absolute_mode else self._start + value
-        self._goal = np.clip(wanted, 0.0, self._range)
+        reach = FINGER_SPEED * DEMO_DT
+        here = np.clip(gripper.get_target(), self._start - reach, self._start + reach)
+        wanted = np.repeat(value, 2) if self._absolute_mode else here + value
+        self._goal = here + np.clip(np.clip(wanted, 0.0, self._range) - here, -reach, reach)
         if (self._goal > self._start + STALLED).all():
             gripper.release()
         if gripper.get_grasped_objects():
@@ -172,8 +175,9 @@ class GripperJointPosition(GripperActionMode):
         gripper.servo_to(self._goal, FINGER_SPEED)
 
     def action_post_step(self, scene: Scene, action: Floats) -> None:
-        """Hold what the fingers have closed on."""
+        """Stop the fingers; hold what they have closed on."""
         gripper = scene.robot.gripper
+        gripper.set_target(self._goal)
         travel = gripper.get_joint_positions()
         is_stalled = (travel - self._goal > STALLED) & (np.abs(travel - self._start) < STALLED)
         if self._attach and is_stalled.all():

@@ -283,6 +283,9 @@ class Gripper(Protocol):
     def set_target(self, travel: Floats) -> None:
         """Keep the fingers at (2,) [m]."""
 
+    def get_target(self) -> Floats:
+        """Return (2,) where the fingers are kept [m]."""
+
     def get_range(self) -> float:
         """Return a finger's travel from closed to open [m]."""
 

@@ -47,6 +47,10 @@ class CoppeliaGripper:
         """Keep the fingers where they are; `travel` (2,) [m] is reached before by `servo_to`."""
         self._native.set_joint_target_velocities([0.0] * len(self._opened))
 
+    def get_target(self) -> Floats:
+        """Return (2,) where the fingers are kept [m]: where they are."""
+        return self.get_joint_positions()
+
     def get_range(self) -> float:
         """Return a finger's travel from closed to open [m]."""
         _, intervals = self._native.get_joint_intervals()

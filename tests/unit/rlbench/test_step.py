@@ -1,0 +1,247 @@
+"""Episodes by hand: RLBench's arguments, rewards, observations, and a scripted grasp."""
+
+import numpy as np
+import pytest
+
+import rlbench
+from rlbench import CameraConfig, Environment, ObservationConfig
+from rlbench.action_modes.action_mode import JointPositionActionMode, MoveArmThenGripper
+from rlbench.action_modes.arm_action_modes import EndEffectorPoseViaPlanning, JointVelocity
+from rlbench.action_modes.gripper_action_modes import Discrete, GripperJointPosition
+from rlbench.backend.exceptions import RenderingError, SceneError, TaskEnvironmentError
+from rlbench.noise_model import GaussianNoise
+from rlbench.observation_config import LOW_DIM, RLBENCH_CAMERAS
+from rlbench.sim.rendering import select_gl_backend
+from rlbench.tasks import CloseFridge, PickAndLift, ReachTarget
+
+
+@pytest.fixture
+def needs_gl():
+    try:
+        select_gl_backend()
+    except RenderingError as error:
+        pytest.skip(str(error))
+
+
+def bare(**kwargs):
+    return ObservationConfig(track_cams=(), keypoints=(), **kwargs)
+
+
+def load(task=ReachTarget, mode=None, **kwargs):
+    env = Environment(mode, **{"obs_config": bare(), **kwargs})
+    env.launch()
+    return env, env.get_task(task)
+
+
+def test_rlbench_arguments_and_script():
+    env = Environment(
+        action_mode=MoveArmThenGripper(
+            arm_action_mode=JointVelocity(), gripper_action_mode=Discrete()
+        ),
+        dataset_root="",
+        obs_config=bare(),
+        headless=True,
+        static_positions=False,
+        robot_setup="panda",
+        shaped_rewards=False,
+        attach_grasped_objects=True,
+        arm_max_velocity=1.0,
+        arm_max_acceleration=4.0,
+    )
+    env.launch()
+    assert env.action_shape == (8,)
+    task = env.get_task(ReachTarget)
+    assert 0 <= task.sample_variation() < task.variation_count()
+    descriptions, obs = task.reset()
+    assert "reach" in descriptions[0]
+    obs, reward, terminate = task.step(np.append(np.full(7, 0.1), 1.0))
+    assert (reward, terminate) == (0.0, False)
+    # 1 + 7 + 7 + 7 + 7 + 2 + 6 and the target's position
+    assert obs.get_low_dim_data().shape == (40,)
+    demos = task.get_demos(2, live_demos=True)
+    assert len(demos) == 2
+    speeds = np.abs(np.diff([o.joint_positions for o in demos[0]], axis=0)) / 0.05
+    assert speeds.max() < 1.02
+    env.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"robot_setup": "sawyer"}, "robot_setup 'sawyer' is unknown; there is panda"),
+        ({"randomize_every": "episode"}, "randomize_every='episode' is not supported"),
+        ({"attach_grasped_objects": False}, "attach_grasped_objects=False is not supported"),
+        ({"dataset_root": "no/such/folder"}, "no/such/folder is no folder"),
+    ],
+)
+def test_what_there_is_not_is_refused(kwargs, message):
+    with pytest.raises(TaskEnvironmentError, match=message):
+        Environment(**kwargs)
+
+
+def test_stored_demonstrations_are_refused():
+    _, task = load()
+    with pytest.raises(TaskEnvironmentError, match="use get_demos\\(amount, live_demos=True\\)"):
+        task.get_demos(1, live_demos=False)
+
+
+def test_public_names():
+    assert rlbench.Environment is Environment
+    assert set(dir(rlbench)) >= {"ActionMode", "CameraConfig", "ObservationConfig"}
+    with pytest.raises(ImportError):
+        from rlbench import Simulator  # noqa: F401, PLC0415
+    with pytest.raises(ImportError):
+        from rlbench.tasks import StackTheMoon  # noqa: F401, PLC0415
+
+
+def test_shaped_reward_is_minus_the_distance():
+    _, task = load(shaped_rewards=True)
+    task.reset()
+    obs, reward, _ = task.step(np.append(np.zeros(7), 1.0))
+    assert reward == -np.linalg.norm(obs.gripper_pose[:3] - obs.task_low_dim_state)
+    _, task = load(CloseFridge, shaped_rewards=True)
+    task.reset()
+    with pytest.raises(TaskEnvironmentError, match="close_fridge has no shaped reward; define"):
+        task.step(np.append(np.zeros(7), 1.0))
+
+
+def pose(task, name):
+    return task._scene.engine.dummy(name).get_pose()
+
+
+@pytest.mark.parametrize("gripper", [Discrete(), Discrete(detach_before_open=False)])
+def test_scripted_grasp_lifts_the_block(gripper):
+    _, task = load(PickAndLift, MoveArmThenGripper(EndEffectorPoseViaPlanning(), gripper))
+    for seed in range(2):
+        task.seed(seed)
+        task.set_variation(seed)
+        task.reset()
+        above, at = pose(task, "waypoint0"), pose(task, "waypoint1")
+        rewards = []
+        for goal, opening in ((above, 1), (at, 1), (at, 0), (pose(task, "waypoint3"), 0)):
+            obs, reward, terminate = task.step([*goal, opening])
+            rewards.append(reward)
+        assert rewards == [0.0, 0.0, 0.0, 1.0]
+        assert terminate
+        assert task.is_success
+        held = task._scene.robot.gripper.get_grasped_objects()
+        assert [shape.get_name() for shape in held] == ["pick_and_lift_target"]
+        height = obs.task_low_dim_state[2]
+        obs, _, _ = task.step([*obs.gripper_pose, 1.0])
+        assert not task._scene.robot.gripper.get_grasped_objects()
+        assert obs.task_low_dim_state[2] < height - 0.05
+
+
+def test_fingers_commanded_by_position_hold_what_they_close_on():
+    mode = MoveArmThenGripper(EndEffectorPoseViaPlanning(), GripperJointPosition())
+    _, task = load(PickAndLift, mode)
+    task.reset()
+    at = pose(task, "waypoint1")
+    for goal, travel in ((pose(task, "waypoint0"), 0.04), (at, 0.04), *[(at, 0.0)] * 8):
+        task.step([*goal, travel])
+    _, reward, _ = task.step([*pose(task, "waypoint3"), 0.0])
+    assert reward == 1.0
+    task.step([*pose(task, "waypoint3"), 0.04])
+    assert not task._scene.robot.gripper.get_grasped_objects()
+
+
+def test_same_seed_and_actions_give_the_same_observations():
+    def run():
+        _, task = load(PickAndLift, JointPositionActionMode())
+        task.seed(3)
+        _, obs = task.reset()
+        rng = np.random.default_rng(0)
+        out = [obs.get_low_dim_data()]
+        for _ in range(20):
+            obs, _, _ = task.step(rng.uniform([-0.1] * 7 + [0.0], [0.1] * 7 + [0.04]))
+            out.append(obs.get_low_dim_data())
+        return np.array(out)
+
+    assert np.array_equal(run(), run())
+
+
+def test_planned_actions_repeat_too():
+    def run():
+        mode = EndEffectorPoseViaPlanning(collision_checking=True)
+        _, task = load(PickAndLift, MoveArmThenGripper(mode, Discrete()))
+        _, obs = task.reset()
+        for goal in ("waypoint3", "waypoint0"):
+            obs, _, _ = task.step([*pose(task, goal), 1.0])
+        return obs.get_low_dim_data()
+
+    assert np.array_equal(run(), run())
+
+
+def test_episode_starts_as_a_demonstration_did():
+    _, task = load(PickAndLift)
+    task.set_variation(4)
+    demo = task.get_demos(1)[0]
+    task.set_variation(0)
+    task.reset()
+    descriptions, obs = task.reset_to_demo(demo)
+    assert descriptions == demo.descriptions
+    assert np.array_equal(obs.get_low_dim_data(), demo[0].get_low_dim_data())
+    assert obs.misc["variation_index"] == 4
+    _, other = load(ReachTarget)
+    with pytest.raises(TaskEnvironmentError, match="as a demonstration of pick_and_lift did"):
+        other.reset(demo)
+
+
+def test_readings_can_be_left_out():
+    config = bare()
+    config.set_all_low_dim(False)
+    config.gripper_open = True
+    _, task = load(obs_config=config)
+    _, obs = task.reset()
+    assert obs.gripper_open == 1.0
+    assert all(getattr(obs, name) is None for name in LOW_DIM if name != "gripper_open")
+    assert obs.get_low_dim_data().tolist() == [1.0]
+
+
+def test_images_of_rlbenchs_cameras(needs_gl):
+    config = bare(front_camera=CameraConfig(image_size=(48, 64), depth_in_meters=False))
+    config.wrist_camera.set_all(True)
+    config.wrist_camera.image_size = (32, 32)
+    config.wrist_camera.masks_as_one_channel = False
+    assert not config.overhead_camera.is_wanted
+    env, task = load(obs_config=config)
+    _, obs = task.reset()
+    assert obs.front_rgb.shape == (48, 64, 3)
+    assert 0.0 <= obs.front_depth.min() < obs.front_depth.max() <= 1.0
+    assert obs.wrist_point_cloud.shape == obs.wrist_mask.shape == (32, 32, 3)
+    assert obs.overhead_rgb is None
+    assert obs.misc["front_camera_far"] > obs.misc["front_camera_near"]
+    with pytest.raises(AttributeError, match="ask for images by"):
+        _ = obs.left_shoulder_rgb
+    env.shutdown()
+
+
+def test_camera_configs_in_bulk():
+    config = bare()
+    config.set_all(True)
+    assert set(config.cameras) == set(RLBENCH_CAMERAS)
+    assert all(c.image_size == (128, 128) and c.point_cloud for c in config.cameras.values())
+    config.set_all_high_dim(False)
+    assert not config.recording().cameras
+    config.front_camera = CameraConfig(image_size=(0, 3))
+    with pytest.raises(SceneError, match="below 1 px"):
+        Environment(obs_config=config).launch()
+
+
+def test_noise_repeats_with_the_seed():
+    def first(seed):
+        _, task = load(obs_config=bare(joint_positions_noise=GaussianNoise(0.01)))
+        task.seed(seed)
+        _, obs = task.reset()
+        return obs.joint_positions
+
+    _, task = load()
+    _, exact = task.reset()
+    assert np.array_equal(first(0), first(0))
+    assert not np.array_equal(first(0), first(1))
+    assert 0 < np.abs(first(0) - exact.joint_positions).max() < 0.05
+    image = np.full((4, 4, 3), 254, np.uint8)
+    noisy = GaussianNoise(5.0).apply(image)
+    assert noisy.dtype == np.uint8
+    assert noisy.max() == 255
+    assert GaussianNoise(1.0, (0.0, 0.5)).apply(np.zeros(100)).min() == 0.0
