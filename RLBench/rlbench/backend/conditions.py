@@ -16,7 +16,13 @@ class Holder(Protocol):
 
 
 class Condition:
-    """One fact about the scene."""
+    """One fact about the scene.
+
+    Attributes:
+        remembers: what is met depends on the past too; it is asked after every step.
+    """
+
+    remembers = False
 
     def condition_met(self) -> tuple[bool, bool]:
         """Return (is met, ends the episode)."""
@@ -27,17 +33,13 @@ class Condition:
 
 
 class JointCondition(Condition):
-    """A joint has moved by more than an amount from where it was at the episode's start."""
+    """A joint has moved by more than an amount from where the scene has it, as in RLBench."""
 
     def __init__(self, joint: Joint, position: float) -> None:
-        """Watch `joint`; `position` is the movement needed [rad or m]."""
+        """Watch `joint`; `position` is the movement needed from its present value [rad or m]."""
         self._joint = joint
         self._position = position
-        self.reset()
-
-    def reset(self) -> None:
-        """Take the present value as the start."""
-        self._start = self._joint.get_joint_position()
+        self._start = joint.get_joint_position()
 
     def condition_met(self) -> tuple[bool, bool]:
         """Return (moved far enough, False)."""
@@ -114,6 +116,7 @@ class OrConditions(Condition):
     def __init__(self, conditions: Sequence[Condition]) -> None:
         """Watch `conditions`."""
         self._conditions = conditions
+        self.remembers = any(condition.remembers for condition in conditions)
 
     def reset(self) -> None:
         """Reset all of them."""
@@ -139,12 +142,14 @@ class ConditionSet(Condition):
 
         Args:
             conditions: what must hold.
-            order_matters: a condition counts only after all before it.
+            order_matters: a condition counts only after all before it were met; they need not
+                hold any longer, as in RLBench.
             simultaneously_met: all must hold at one moment; False remembers those met earlier.
         """
         self._conditions = list(conditions)
         self._ordered = order_matters
-        self._together = simultaneously_met
+        self._together = simultaneously_met and not order_matters
+        self.remembers = not self._together or any(c.remembers for c in self._conditions)
         self._met = np.zeros(len(self._conditions), bool)
 
     def reset(self) -> None:

@@ -172,6 +172,8 @@ class Scene:
         def step() -> None:
             self.engine.step()
             self.task.step()
+            if self.task.watches():
+                self.task.success()
             record()
 
         for _ in range(MAX_REPEATS):
@@ -184,7 +186,7 @@ class Scene:
                 waypoint.end_of_path()
                 reached()
                 self._act(waypoint, step)
-            if not self.task.should_repeat_waypoints():
+            if not self.task.should_repeat_waypoints() or self.task.success()[0]:
                 break
         self._await_success(step)
 

@@ -28,9 +28,9 @@ class Task:
         self.engine = engine
         self.robot = robot
         self.name = name
-        # Names of RLBench: its task files call their own methods `_repeat` and the like.
         # One generator for ever, re-seeded in place each episode: boundaries may keep it.
         self.rng = np.random.default_rng(0)
+        # Names of RLBench: its task files call their own methods `_repeat` and the like.
         self._graspable_objects: list[Shape] = []
         self._success_conditions: list[Condition] = []
         self._waypoint_abilities: dict[tuple[int, str], Callable[[Waypoint], None]] = {}
@@ -148,6 +148,10 @@ class Task:
         """Tell all conditions that an episode starts now."""
         for condition in self._success_conditions:
             condition.reset()
+
+    def watches(self) -> bool:
+        """Tell whether a condition remembers the past, and so must see every step."""
+        return any(condition.remembers for condition in self._success_conditions)
 
     def success(self) -> tuple[bool, bool]:
         """Return (all conditions are met, the episode must end)."""

@@ -62,10 +62,11 @@ class Fake:
         return id(self)
 
 
-def test_joint_condition_counts_from_the_episode_start():
+def test_joint_condition_counts_from_where_the_scene_has_the_joint():
     joint = Fake()
-    condition = JointCondition(joint, 0.5)
     joint.value = 2.0
+    condition = JointCondition(joint, 0.5)
+    joint.value = 1.6
     condition.reset()
     assert not condition.condition_met()[0]
     joint.value = 1.4
@@ -100,6 +101,11 @@ def test_condition_sets_remember_and_keep_order():
     assert not ordered.condition_met()[0]
     second.clear()
     assert ordered.condition_met()[0]
+    first.append(1)
+    assert ordered.condition_met()[0]
+    assert ordered.remembers and OrConditions([ordered]).remembers
+    assert not ConditionSet(both).remembers
+    first.clear()
     remembering.reset()
     first.append(1)
     assert not remembering.condition_met()[0]
