@@ -1,0 +1,120 @@
+"""The table of all tasks, from what the validator wrote.
+
+python -m rlbench.tools.task_validator all --rlbench_root ~/RLBench --attempts 10 --json tasks.json
+python -m rlbench.tools.task_table tasks.json --out TASKS.md
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rlbench.tasks import FS95_V1
+
+WANTED = 0.9
+"""Share of episodes that succeed, from which a task counts as done."""
+
+Report = Mapping[str, Any]
+
+
+def read_reports(paths: Sequence[Path]) -> dict[str, Report]:
+    """Return the validator's reports by task; a later file replaces an earlier one's.
+
+    Raises:
+        ValueError: a file is not the validator's.
+    """
+    found: dict[str, Report] = {}
+    for path in paths:
+        try:
+            rows = json.loads(path.read_text(encoding="utf-8"))
+            found |= {row["task"]: row for row in rows}
+        except (ValueError, TypeError, KeyError) as error:
+            raise ValueError(
+                f"{path} is not what `task_validator --json` writes ({error}); make it anew"
+            ) from error
+    return found
+
+
+def is_done(report: Report) -> bool:
+    """Tell whether enough episodes succeed."""
+    return bool(report["episodes"]) and report["succeeded"] >= WANTED * report["episodes"]
+
+
+def _causes(report: Report) -> str:
+    if report.get("error"):
+        return str(report["error"])
+    causes = sorted(report["failures"].items(), key=lambda item: -item[1])
+    return ", ".join(f"{n} x {cause.replace('_', ' ')}" for cause, n in causes[:3]) or "-"
+
+
+def _picture(name: str, folder: Path | None, out: Path) -> str:
+    if folder is None or not (folder / f"{name}.png").is_file():
+        return ""
+    return f"![{name}]({(folder / f'{name}.png').resolve().relative_to(out.resolve().parent)})"
+
+
+def table(reports: Mapping[str, Report], out: Path, pictures: Path | None = None) -> str:
+    """Return the Markdown page.
+
+    Args:
+        reports: by task name.
+        out: file that the page goes to; pictures are named relative to it.
+        pictures: folder of `<task>.png`, None for no pictures.
+    """
+    others = sorted(set(reports) - set(FS95_V1))
+    rows = [(str(i), name) for i, name in enumerate(FS95_V1)] + [("-", name) for name in others]
+    there = [reports[name] for _, name in rows if name in reports]
+    done = sum(is_done(report) for report in there)
+    at_once = sum(r["first_attempt"] >= WANTED * r["episodes"] > 0 for r in there)
+    lines = [
+        "# Tasks",
+        "",
+        f"{done} of {len(there)} tasks succeed in {WANTED:.0%} of their episodes or more, "
+        f"{at_once} at the first attempt. An episode is granted several attempts, as in RLBench; "
+        "attempts that fail are thrown away, never recorded.",
+        "",
+        "| id | task | from | first attempt | succeeded | s per demo | keypoints | failed attempts |"
+        + (" picture |" if pictures else ""),
+        "|---:|---|---|---:|---:|---:|---:|---|" + ("---|" if pictures else ""),
+    ]
+    for number, name in rows:
+        report = reports.get(name)
+        if report is None:
+            cells = ["not tried: no scene", "", "", "", "", ""]
+        else:
+            n = report["episodes"]
+            cells = [
+                report.get("source", "built-in"),
+                f"{report['first_attempt']}/{n}",
+                f"{report['succeeded']}/{n}",
+                f"{report['seconds_per_demo']:.1f}",
+                str(len(report["keypoints"])),
+                _causes(report),
+            ]
+        if pictures:
+            cells.append(_picture(name, pictures, out))
+        lines.append(f"| {number} | {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit status."""
+    parser = argparse.ArgumentParser(prog="task_table", description=__doc__.split("\n")[0])
+    add = parser.add_argument
+    add("reports", nargs="+", type=Path, help="what `task_validator --json` wrote")
+    add("--out", type=Path, required=True, help="Markdown file to write")
+    add("--pictures", type=Path, help="folder with <task>.png")
+    args = parser.parse_args(argv)
+    try:
+        reports = read_reports(args.reports)
+    except (ValueError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    args.out.write_text(table(reports, args.out, args.pictures), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
