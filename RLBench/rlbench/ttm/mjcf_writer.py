@@ -15,6 +15,7 @@ from rlbench.ttm.mjcf_contacts import Overlap, joined_pairs, masked_pairs, overl
 from rlbench.ttm.mjcf_format import numbers, pose_attributes
 from rlbench.ttm.mjcf_inertia import sound_inertia
 from rlbench.ttm.mjcf_joints import add_coupling, add_joint, add_motor
+from rlbench.ttm.mjcf_optics import add_optics
 from rlbench.ttm.mjcf_tree import BodyPlan, TreeBuilder
 from rlbench.ttm.model import (
     COLLIDABLE,
@@ -169,6 +170,7 @@ class Writer:
             SubElement(body, "site", name=f"{plan.name}_site", group="4", size="0.005")
         if source is not None:
             self._annotate(source)
+            add_optics(body, source)
         for child in plan.children:
             self._add_body(body, child)
 
