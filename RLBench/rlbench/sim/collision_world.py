@@ -15,11 +15,17 @@ class CollisionWorld:
 
     def __init__(self, engine: MujocoEngine) -> None:
         self._engine = engine
+        self._read()
+
+    def _read(self) -> None:
+        """Take over the engine's model, shapes and flags."""
+        engine = self._engine
+        self._version = engine.scene_version
         self._model = mujoco.MjModel.__copy__(engine.model)
         self._data = mujoco.MjData(self._model)
         self._qpos = np.array([engine.model.joint(j).qposadr[0] for j in engine.robot.joints])
         model = engine.model
-        self._solid = (model.geom_contype | model.geom_conaffinity) != 0
+        self._solid = engine.solid.copy()
         self._robot = np.isin(model.geom_bodyid, list(engine.robot_bodies))
         self._holder = model.body(engine.robot.hand).id
         collidable = np.zeros(model.ngeom, bool)
@@ -36,6 +42,8 @@ class CollisionWorld:
             ignored: bodies that do not count as obstacles for this plan.
         """
         source = self._engine
+        if self._version != source.scene_version:
+            self._read()
         for name in ("body_pos", "body_quat"):
             getattr(self._model, name)[:] = getattr(source.model, name)
         self._data.qpos[:] = source.data.qpos

@@ -58,7 +58,21 @@ def _parse_texts(spec: mujoco.MjSpec) -> Annotations:
 
 
 def compose(scene: Path, robot: RobotModel = PANDA) -> tuple[mujoco.MjModel, Annotations]:
-    """Compile base scene + robot + task scene.
+    """Compile base scene + robot + task scene; see `compose_spec`."""
+    spec, notes = compose_spec(scene, robot)
+    return _compiled(spec, scene), notes
+
+
+def _compiled(spec: mujoco.MjSpec, scene: Path) -> mujoco.MjModel:
+    try:
+        return spec.compile()
+    except ValueError as error:
+        reason = " ".join(str(error).split())
+        raise SceneError(f"scene file {scene}: MuJoCo refuses it: {reason}") from error
+
+
+def compose_spec(scene: Path, robot: RobotModel = PANDA) -> tuple[mujoco.MjSpec, Annotations]:
+    """Put base scene + robot + task scene together.
 
     Every free body gets an inactive weld to the gripper (grasps switch it on), and every
     camera of the table becomes a MuJoCo camera of the same name.
@@ -68,7 +82,7 @@ def compose(scene: Path, robot: RobotModel = PANDA) -> tuple[mujoco.MjModel, Ann
         robot: the arm and gripper.
 
     Returns:
-        The compiled model and the annotations of all objects.
+        The description, ready to be compiled, and the annotations of all objects.
 
     Raises:
         SceneError: the file is missing or is not valid MJCF.
@@ -84,12 +98,13 @@ def compose(scene: Path, robot: RobotModel = PANDA) -> tuple[mujoco.MjModel, Ann
         spec = mujoco.MjSpec.from_string(f"<mujoco model='{scene.stem}'>{wrapper}</mujoco>")
         _set_options(spec)
         _add_cameras(spec, robot)
-        _add_welds(spec, robot)
-        model = spec.compile()
+        for body in spec.worldbody.bodies:
+            if any(joint.type == mujoco.mjtJoint.mjJNT_FREE for joint in body.joints):
+                add_weld(spec, robot, body.name)
     except ValueError as error:
         reason = " ".join(str(error).split())
         raise SceneError(f"scene file {scene}: MuJoCo refuses it: {reason}") from error
-    return model, _parse_texts(spec)
+    return spec, _parse_texts(spec)
 
 
 def _set_options(spec: mujoco.MjSpec) -> None:
@@ -113,17 +128,16 @@ def _add_cameras(spec: mujoco.MjSpec, robot: RobotModel) -> None:
         parent.add_camera(name=camera.name, pos=position, quat=quat_wxyz, fovy=camera.fov_deg)
 
 
-def _add_welds(spec: mujoco.MjSpec, robot: RobotModel) -> None:
-    for body in spec.worldbody.bodies:
-        if any(joint.type == mujoco.mjtJoint.mjJNT_FREE for joint in body.joints):
-            weld = spec.add_equality(
-                name=f"grasp:{body.name}",
-                type=mujoco.mjtEq.mjEQ_WELD,
-                objtype=mujoco.mjtObj.mjOBJ_BODY,
-                name1=robot.hand,
-                name2=body.name,
-                active=False,
-            )
-            # Stiff: a held object must not slip by more than 0.5 mm during a demo.
-            weld.solref = [0.004, 1.0]
-            weld.solimp = [0.99, 0.999, 0.0001, 0.5, 2.0]
+def add_weld(spec: mujoco.MjSpec, robot: RobotModel, body: str) -> None:
+    """Add the inactive weld by which the hand holds a free body."""
+    weld = spec.add_equality(
+        name=f"grasp:{body}",
+        type=mujoco.mjtEq.mjEQ_WELD,
+        objtype=mujoco.mjtObj.mjOBJ_BODY,
+        name1=robot.hand,
+        name2=body,
+        active=False,
+    )
+    # Stiff: a held object must not slip by more than 0.5 mm during a demo.
+    weld.solref = [0.004, 1.0]
+    weld.solimp = [0.99, 0.999, 0.0001, 0.5, 2.0]

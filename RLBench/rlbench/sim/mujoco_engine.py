@@ -4,7 +4,7 @@ The engine owns the scene graph. MuJoCo nests bodies physically; free bodies mus
 the world, so their place in RLBench's tree comes from the scene's annotations.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,14 +16,20 @@ from rlbench import transforms as tf
 from rlbench.backend.exceptions import SceneError
 from rlbench.const import DEMO_DT
 from rlbench.sim.compose import compose
+from rlbench.sim.mujoco_alterations import Alterations
+from rlbench.sim.mujoco_edit import Compiled, Editor, Snapshot
+from rlbench.sim.mujoco_grasp import ROBOT_TYPE, WORLD_TYPE
 from rlbench.sim.mujoco_objects import (
     MujocoDummy,
+    MujocoForceSensor,
     MujocoJoint,
     MujocoObject,
+    MujocoPath,
     MujocoProximitySensor,
     MujocoShape,
 )
 from rlbench.sim.mujoco_observer import MujocoObserver, open_viewer
+from rlbench.sim.mujoco_properties import Changes
 from rlbench.sim.robot_model import PANDA, RobotModel
 from rlbench.transforms import Floats
 
@@ -35,10 +41,34 @@ _MUTABLE = (
     "geom_matid",
     "geom_contype",
     "geom_conaffinity",
+    "geom_group",
     "eq_data",
+    "eq_obj1id",
+    "body_mass",
+    "body_inertia",
+    "body_invweight0",
+    "dof_invweight0",
+    "dof_frictionloss",
+    "dof_solimp",
 )
-_ROBOT_TYPE, _WORLD_TYPE = 2, 1
+# Arrays of the state that go over to another model of the same scene.
+_CARRIED = (
+    "qpos",
+    "qvel",
+    "act",
+    "ctrl",
+    "qfrc_applied",
+    "xfrc_applied",
+    "qacc_warmstart",
+    "eq_active",
+)
+_FRAMES = {"force_sensor": MujocoForceSensor, "path": MujocoPath}
 Kind = TypeVar("Kind", bound=MujocoObject)
+
+
+def _carry(source: np.ndarray, target: np.ndarray) -> None:
+    n = min(len(source), len(target))
+    target[:n] = source[:n]
 
 
 @dataclass(frozen=True)
@@ -48,11 +78,21 @@ class State:
     physics: Floats
     model: dict[str, np.ndarray]
     parents: dict[int, int]
+    followers: dict[int, Floats]
     held: dict[int, Floats]
+    held_from: dict[int, int]
+    solid: np.ndarray
+    changes: Changes
+    made: Snapshot
 
 
-class MujocoEngine:
-    """Base scene, robot and one task, simulated by MuJoCo."""
+class MujocoEngine(Alterations):
+    """Base scene, robot and one task, simulated by MuJoCo.
+
+    Attributes:
+        changes: what the episode changed that is no field of the model.
+        editor: makes shapes.
+    """
 
     name = "mujoco"
     version = mujoco.__version__
@@ -64,49 +104,63 @@ class MujocoEngine:
         self.data = mujoco.MjData(self.model)
         self.substeps = round(DEMO_DT / self.model.opt.timestep)
         self.robot_bodies = frozenset(self._physical_tree(self.model.body(robot.root).id))
-        self._set_collision_bits()
-        self._pristine = {name: getattr(self.model, name).copy() for name in _MUTABLE}
         self._scene_parents = self._read_parents()
         self._parents = dict(self._scene_parents)
-        self._free_qpos = {
-            int(self.model.jnt_bodyid[j]): int(self.model.jnt_qposadr[j])
-            for j in range(self.model.njnt)
-            if self.model.jnt_type[j] == mujoco.mjtJoint.mjJNT_FREE
-        }
-        self._welds = {
-            int(self.model.eq_obj2id[e]): e
-            for e in range(self.model.neq)
-            if self.model.equality(e).name.startswith("grasp:")
-        }
-        self.held: dict[int, Floats] = {}
+        self._followers: dict[int, Floats] = {}
+        self.changes = Changes()
+        self.held, self._held_from = {}, {}
+        self._start: State | None = None
+        self._use(self.prepare(self.model))
         self._objects = self._make_objects()
+        self._by_body = {obj.body: obj for obj in self._objects.values()}
+        free = set(np.flatnonzero(self.model.jnt_type == mujoco.mjtJoint.mjJNT_FREE))
         self._joints = {
             self.model.joint(j).name: MujocoJoint(self, self.model.joint(j).name, j)
             for j in range(self.model.njnt)
-            if j not in self._free_joints()
+            if j not in free
         }
+        self.editor = Editor(self)
         self.reset()
 
     # ---- construction -------------------------------------------------------------------
 
-    def _free_joints(self) -> set[int]:
-        kinds = self.model.jnt_type
-        return {j for j in range(self.model.njnt) if kinds[j] == mujoco.mjtJoint.mjJNT_FREE}
-
-    def _physical_tree(self, root: int) -> list[int]:
-        out = [root]
-        for body in range(root + 1, self.model.nbody):
-            if self.model.body_parentid[body] in out:
-                out.append(body)
-        return out
-
-    def _set_collision_bits(self) -> None:
-        """Give the robot a bit of its own, so that a held object can spare the fingers."""
-        model = self.model
+    def prepare(self, model: mujoco.MjModel) -> Compiled:
+        """Set a new model's collision bits and index it."""
         solid = (model.geom_contype | model.geom_conaffinity) != 0
+        # The robot has a bit of its own, so that a held object can spare the fingers.
         robot = np.isin(model.geom_bodyid, list(self.robot_bodies))
-        model.geom_contype[solid] = np.where(robot[solid], _ROBOT_TYPE, _WORLD_TYPE)
-        model.geom_conaffinity[solid] = _ROBOT_TYPE | _WORLD_TYPE
+        model.geom_contype[solid] = np.where(robot[solid], ROBOT_TYPE, WORLD_TYPE)
+        model.geom_conaffinity[solid] = ROBOT_TYPE | WORLD_TYPE
+        free = np.flatnonzero(model.jnt_type == mujoco.mjtJoint.mjJNT_FREE)
+        names = [model.equality(e).name for e in range(model.neq)]
+        return Compiled(
+            model,
+            {name: getattr(model, name).copy() for name in _MUTABLE},
+            solid,
+            {int(model.jnt_bodyid[j]): int(model.jnt_qposadr[j]) for j in free},
+            {int(model.eq_obj2id[e]): e for e, n in enumerate(names) if n.startswith("grasp:")},
+        )
+
+    def _use(self, compiled: Compiled) -> None:
+        self.model, self.compiled = compiled.model, compiled
+        self.solid = compiled.solid.copy()
+        self._free_qpos, self._welds = compiled.free_qpos, compiled.welds
+        for name, value in compiled.pristine.items():
+            getattr(self.model, name)[:] = value
+
+    def adopt(self, compiled: Compiled) -> None:
+        """Go on with a model that has more, or fewer, bodies at its end."""
+        before, data, solid = self.model, self.data, self.solid
+        fields = {name: getattr(before, name).copy() for name in _MUTABLE}
+        self._use(compiled)
+        self.data = mujoco.MjData(self.model)
+        for name, value in fields.items():
+            _carry(value, getattr(self.model, name))
+        _carry(solid, self.solid)
+        for name in _CARRIED:
+            _carry(getattr(data, name), getattr(self.data, name))
+        self.data.time = data.time
+        mujoco.mj_forward(self.model, self.data)
 
     def _read_parents(self) -> dict[int, int]:
         parents = {b: int(self.model.body_parentid[b]) for b in range(1, self.model.nbody)}
@@ -130,16 +184,17 @@ class MujocoEngine:
             elif self.model.body_geomnum[body] > 0:
                 objects[name] = MujocoShape(self, name, body)
             else:
-                objects[name] = MujocoDummy(self, name, body)
+                kind = _FRAMES.get(self.notes.kinds.get(name, ""), MujocoDummy)
+                objects[name] = kind(self, name, body)
         return objects
 
     # ---- look-up ------------------------------------------------------------------------
 
     def _find(self, name: str, kind: type[Kind], pool: Mapping[str, MujocoObject]) -> Kind:
         found = pool.get(name)
-        if isinstance(found, kind):
+        if isinstance(found, kind) and found.still_exists():
             return found
-        there = sorted(n for n, o in pool.items() if isinstance(o, kind))
+        there = sorted(n for n, o in pool.items() if isinstance(o, kind) and o.still_exists())
         what = kind.__name__.removeprefix("Mujoco").lower()
         raise SceneError(f"{self.scene.name} has no {what} named {name!r}; it has {there}")
 
@@ -169,11 +224,11 @@ class MujocoEngine:
 
     def object_names(self) -> list[str]:
         """Return the names of all body-like objects, in the model's order."""
-        return list(self._objects)
+        return [name for name, obj in self._objects.items() if obj.still_exists()]
 
     def has(self, name: str) -> bool:
         """Tell whether an object of that name exists."""
-        return name in self._objects
+        return name in self._objects and self._objects[name].still_exists()
 
     def object(self, name: str) -> MujocoObject:
         """Look any body-like object up by name."""
@@ -201,91 +256,30 @@ class MujocoEngine:
 
     def object_of_body(self, body: int) -> MujocoObject:
         """Return the object of a body id."""
-        return self._objects[self.model.body(body).name]
+        return self._by_body[body]
 
     object_of_handle = object_of_body
 
     def observer(self, shadows: bool = False) -> MujocoObserver:
         """Return what records this scene."""
-        return MujocoObserver(self.model, self.data, shadows)
+        return MujocoObserver(self, shadows)
 
     def shapes(self) -> list[MujocoShape]:
         """Return all shapes that are not part of the robot."""
+        self.editor.build_all()
         return [
             o
             for o in self._objects.values()
-            if isinstance(o, MujocoShape) and o.body not in self.robot_bodies
+            if isinstance(o, MujocoShape) and o.still_exists() and o.body not in self.robot_bodies
         ]
 
-    # ---- scene graph --------------------------------------------------------------------
-
-    def parent_of(self, body: int) -> int:
-        """Return the logical parent's body id, 0 at the top."""
-        return self._parents[body]
-
-    def tree(self, body: int) -> list[int]:
-        """Return a body and its logical descendants, parents first."""
-        out = [body]
-        for current in out:
-            out.extend(b for b, parent in self._parents.items() if parent == current)
-        return out
-
-    def reparent(self, body: int, parent: int) -> None:
-        """Change a logical parent.
-
-        Raises:
-            SceneError: a fixed object would have to follow a moving one, which a compiled
-                model cannot do, or the graph would become a cycle.
-        """
-        name = self.model.body(body).name
-        if parent in self.tree(body):
-            raise SceneError(f"{name} cannot become a child of its own descendant")
-        moves = parent != 0 and self.model.body_weldid[parent] != 0
-        if moves and body not in self._free_qpos and self.model.body_parentid[body] != parent:
-            raise SceneError(
-                f"{name} is fixed in {self.scene.name}: it cannot follow the moving "
-                f"{self.model.body(parent).name}; nest it there in the MJCF"
-            )
-        self._parents[body] = parent
-
-    def world_transform(self, body: int) -> Floats:
-        """Return (4, 4) body to world."""
-        return tf.transform(self.data.xpos[body], self.data.xmat[body].reshape(3, 3))
-
-    def move(self, body: int, T_new: Floats) -> None:
-        """Place a body at (4, 4) world pose; logical descendants keep their relative pose."""
-        before = self.world_transform(body)
-        followers = [(b, self.world_transform(b)) for b in self.tree(body)[1:]]
-        self._place(body, T_new)
-        delta = T_new @ tf.invert(before)
-        for follower, T_old in followers:
-            goal = delta @ T_old
-            now = self.world_transform(follower)
-            if not np.allclose(now, goal, rtol=0, atol=1e-12):
-                self._place(follower, goal)
-
-    def _place(self, body: int, T: Floats) -> None:
-        quat = tf.matrix_to_quat_wxyz(T[:3, :3])
-        if body in self._free_qpos:
-            start = self._free_qpos[body]
-            self.data.qpos[start : start + 7] = np.concatenate([T[:3, 3], quat])
-            dof = self.model.body_dofadr[body]
-            self.data.qvel[dof : dof + 6] = 0.0
-        else:
-            # xpos = parent * (body_pos, body_quat) * joint motion; keep the joint's value.
-            T_parent = self.world_transform(int(self.model.body_parentid[body]))
-            local = tf.transform(
-                self.model.body_pos[body], tf.quat_wxyz_to_matrix(self.model.body_quat[body])
-            )
-            motion = tf.invert(T_parent @ local) @ self.world_transform(body)
-            goal = tf.invert(T_parent) @ T @ tf.invert(motion)
-            self.model.body_pos[body] = goal[:3, 3]
-            self.model.body_quat[body] = tf.matrix_to_quat_wxyz(goal[:3, :3])
-        self.refresh()
-
-    def refresh(self) -> None:
-        """Recompute all world poses from positions."""
-        mujoco.mj_kinematics(self.model, self.data)
+    @property
+    def scene_version(self) -> Hashable:
+        """Another value whenever there are other shapes, or other flags."""
+        self.editor.build_all()
+        changes = self.changes
+        flags = frozenset(changes.flags.items()), frozenset(changes.removed)
+        return id(self.model), self.solid.tobytes(), flags, self.editor.bodies()
 
     def shapes_touch(self, a: MujocoShape, b: MujocoShape) -> bool:
         """Tell whether two shapes intersect (all their geoms, whatever their flags)."""
@@ -302,16 +296,24 @@ class MujocoEngine:
     # ---- time ---------------------------------------------------------------------------
 
     def reset(self) -> None:
-        """Bring the scene back to how it was compiled, at its saved joint values."""
-        for name, value in self._pristine.items():
-            getattr(self.model, name)[:] = value
-        self._parents = dict(self._scene_parents)
-        self.held = {}
+        """Bring the scene back to how it was compiled, or to where `remember_start` was called."""
         self._controls: Floats | None = None
+        if self._start is not None:
+            self.set_state(self._start)
+            return
+        self.held, self._held_from, self._followers = {}, {}, {}
+        self.editor.clear()
+        self._use(self.compiled)
+        self._parents = dict(self._scene_parents)
+        self.changes = Changes()
         mujoco.mj_resetData(self.model, self.data)
         for name, value in self.notes.joint_values.items():
             self.data.qpos[self.model.joint(name).qposadr[0]] = value
         mujoco.mj_forward(self.model, self.data)
+
+    def remember_start(self) -> None:
+        """Make this moment the one that `reset` brings back."""
+        self._start = self.get_state()
 
     def control_rows(self) -> Floats:
         """Return the (substeps, actuators) controls of the next step, for writing."""
@@ -321,28 +323,51 @@ class MujocoEngine:
 
     def step(self) -> None:
         """Advance 50 ms under the controls written for this step; others hold."""
+        self.editor.build_all()
         controls, self._controls = self._controls, None
+        drives = [(self.joint(name), drive) for name, drive in self.changes.drives.items()]
         for i in range(self.substeps):
             if controls is not None:
                 self.data.ctrl[:] = controls[i]
+            for joint, drive in drives:
+                joint.push(drive)
             mujoco.mj_step(self.model, self.data)
+        for body, T in self.changes.parked.items():
+            if self.is_free(body):
+                self._place(body, T)
         # Positions moved last: make world poses and contacts those of the new moment.
         mujoco.mj_kinematics(self.model, self.data)
+        self.follow()
         mujoco.mj_comPos(self.model, self.data)
 
     def get_state(self) -> State:
         """Return everything `set_state` needs."""
+        made = self.editor.snapshot()
         spec = mujoco.mjtState.mjSTATE_INTEGRATION
         physics = np.empty(mujoco.mj_stateSize(self.model, spec))
         mujoco.mj_getState(self.model, self.data, physics, spec)
-        fields = {name: getattr(self.model, name).copy() for name in _MUTABLE}
-        return State(physics, fields, dict(self._parents), dict(self.held))
+        return State(
+            physics,
+            {name: getattr(self.model, name).copy() for name in _MUTABLE},
+            dict(self._parents),
+            dict(self._followers),
+            dict(self.held),
+            dict(self._held_from),
+            self.solid.copy(),
+            self.changes.copy(),
+            made,
+        )
 
     def set_state(self, state: State) -> None:
         """Restore a state saved by `get_state`."""
+        self.held = {}
+        self.editor.restore(state.made)
         for name, value in state.model.items():
             getattr(self.model, name)[:] = value
-        self._parents, self.held = dict(state.parents), dict(state.held)
+        self._parents, self._followers = dict(state.parents), dict(state.followers)
+        self.held, self._held_from = dict(state.held), dict(state.held_from)
+        self.solid[:] = state.solid
+        self.changes = state.changes.copy()
         mujoco.mj_resetData(self.model, self.data)
         mujoco.mj_setState(
             self.model, self.data, state.physics, mujoco.mjtState.mjSTATE_INTEGRATION
@@ -355,44 +380,4 @@ class MujocoEngine:
         Raises:
             SceneError: there is no display.
         """
-        return open_viewer(self.model, self.data)
-
-    # ---- grasp --------------------------------------------------------------------------
-
-    def attach(self, body: int, holder: int) -> None:
-        """Weld a free body to `holder` where it is; fingers no longer collide with it."""
-        if body not in self._welds:
-            raise SceneError(f"{self.model.body(body).name} is not free: it cannot be grasped")
-        weld = self._welds[body]
-        relative = tf.invert(self.world_transform(holder)) @ self.world_transform(body)
-        self.model.eq_data[weld, 0:3] = 0.0
-        self.model.eq_data[weld, 3:6] = relative[:3, 3]
-        self.model.eq_data[weld, 6:10] = tf.matrix_to_quat_wxyz(relative[:3, :3])
-        self.data.eq_active[weld] = 1
-        solid = self._solid_tree_geoms(body)
-        self.model.geom_contype[solid] = 0
-        self.model.geom_conaffinity[solid] = _WORLD_TYPE
-        self.held[body] = relative
-        self._parents[body] = holder
-
-    def detach(self, body: int) -> None:
-        """Let a held body go."""
-        self.data.eq_active[self._welds[body]] = 0
-        solid = self._solid_tree_geoms(body)
-        self.model.geom_contype[solid] = _WORLD_TYPE
-        self.model.geom_conaffinity[solid] = _ROBOT_TYPE | _WORLD_TYPE
-        del self.held[body]
-        self._parents[body] = self._scene_parents[body]
-
-    def _solid_tree_geoms(self, body: int) -> np.ndarray:
-        bodies = self._physical_tree(body)
-        geoms = np.flatnonzero(np.isin(self.model.geom_bodyid, bodies))
-        solid = self._pristine["geom_contype"] | self._pristine["geom_conaffinity"]
-        return geoms[solid[geoms] != 0]
-
-    def contacts(self, bodies: Sequence[int]) -> set[int]:
-        """Return the bodies in contact with any of `bodies` at this moment."""
-        mine = set(bodies)
-        pairs = self.model.geom_bodyid[self.data.contact.geom]
-        touching = {int(b) for a, b in pairs if a in mine} | {int(a) for a, b in pairs if b in mine}
-        return touching - mine
+        return open_viewer(self)

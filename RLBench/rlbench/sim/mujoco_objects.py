@@ -7,15 +7,19 @@ import numpy as np
 
 from rlbench import transforms as tf
 from rlbench.sim.detection import geom_triangles, parse_volume, surface_in_volume
+from rlbench.sim.mujoco_motors import JointProperties, frame_force
+from rlbench.sim.mujoco_properties import ObjectProperties, ShapeProperties
+from rlbench.sim.object_types import ObjectType
 from rlbench.transforms import Floats
 
 if TYPE_CHECKING:
     from rlbench.sim.mujoco_engine import MujocoEngine
 
-ALL_FLAGS = frozenset({"collidable", "measurable", "detectable", "renderable"})
+NEAREST = 5e-4
+"""Precision of a proximity sensor's distance [m]."""
 
 
-class MujocoObject:
+class MujocoObject(ObjectProperties):
     """A body of the model, seen as an object of the scene graph."""
 
     def __init__(self, engine: "MujocoEngine", name: str, body: int) -> None:
@@ -149,18 +153,11 @@ class MujocoObject:
         """Return (6,) xmin xmax ymin ymax zmin zmax in the object's frame [m]."""
         return self.tree_bounding_box()
 
-    def _flag(self, flag: str) -> bool:
-        return flag in self._engine.notes.flags.get(self._name, ())
-
-    def is_model(self) -> bool:
-        """Tell whether the object is marked as the root of a model."""
-        return self._flag("model")
-
     def placing_box(self) -> Floats:
         """Return (6,) the box that must fit where the object is placed [m]."""
         if self.is_model():
-            return self.tree_bounding_box()
-        return np.zeros(6) if self._flag("point") else self.get_bounding_box()
+            return self.get_model_bounding_box()
+        return np.zeros(6) if "point" in self.flags() else self.get_bounding_box()
 
 
 class MujocoDummy(MujocoObject):
@@ -171,20 +168,45 @@ class MujocoDummy(MujocoObject):
         return self._engine.notes.extensions.get(self._name, "")
 
 
-class MujocoShape(MujocoObject):
+class MujocoForceSensor(MujocoDummy):
+    """A rigid joint that tells what it carries."""
+
+    def read(self) -> tuple[list[float], list[float]]:
+        """Return (3,) force [N] and (3,) torque [N m] on what it carries, in its frame."""
+        return frame_force(self._engine, self.body)
+
+
+class MujocoPath(MujocoDummy):
+    """A Cartesian path."""
+
+    def get_pose_on_path(self, relative_distance: float) -> tuple[list[float], list[float]]:
+        """Return position [m] and Euler angles [rad] at a fraction of the length, world."""
+        # Imported late: the arm's modules need this one.
+        from rlbench.sim.arm_motion import pose_along  # noqa: PLC0415
+
+        T = pose_along(self._engine.path_points(self._name), relative_distance)
+        return list(T[:3, 3]), list(tf.matrix_to_euler(T[:3, :3]))
+
+
+class MujocoShape(ShapeProperties, MujocoObject):
     """A body with geoms."""
 
     def __init__(self, engine: "MujocoEngine", name: str, body: int) -> None:
         super().__init__(engine, name, body)
-        model = engine.model
-        start = model.body_geomadr[body]
-        self.geoms = np.arange(start, start + model.body_geomnum[body])
+        self._read_geometry()
+
+    def _read_geometry(self) -> None:
+        model = self._engine.model
+        start = model.body_geomadr[self.body]
+        self.geoms = np.arange(start, start + model.body_geomnum[self.body])
         self.triangles = np.concatenate([geom_triangles(model, g) for g in self.geoms])
         low, high = self.triangles.min((0, 1)), self.triangles.max((0, 1))
         self._box = np.stack([low, high], axis=1).reshape(6)
-        self._flags = engine.notes.flags.get(name, ALL_FLAGS)
-        solid = (model.geom_contype[self.geoms] | model.geom_conaffinity[self.geoms]) != 0
-        self.solid_geoms = self.geoms[solid]
+
+    @property
+    def solid_geoms(self) -> np.ndarray:
+        """Ids of the geoms that collide."""
+        return self.geoms[self._engine.solid[self.geoms]]
 
     def get_extension_string(self) -> str:
         """Return the command string, empty when there is none."""
@@ -204,36 +226,6 @@ class MujocoShape(MujocoObject):
         T = self.transform()
         return local @ T[:3, :3].T + T[:3, 3]
 
-    def set_color(self, color: Sequence[float]) -> None:
-        """Paint the shape's own drawn geoms (rgb in [0, 1])."""
-        model = self._engine.model
-        model.geom_matid[self.geoms] = -1
-        model.geom_rgba[self.geoms, :3] = color
-
-    def get_color(self) -> Floats:
-        """Return (3,) rgb of the first geom."""
-        return self._engine.model.geom_rgba[self.geoms[0], :3].astype(float)
-
-    def set_transparency(self, value: float) -> None:
-        """Set opacity (1 = opaque), PyRep's sense."""
-        self._engine.model.geom_rgba[self.geoms, 3] = value
-
-    def is_collidable(self) -> bool:
-        """Tell whether motion planning must avoid the shape."""
-        return "collidable" in self._flags and len(self.solid_geoms) > 0
-
-    def is_detectable(self) -> bool:
-        """Tell whether proximity sensors react to the shape."""
-        return "detectable" in self._flags
-
-    def is_respondable(self) -> bool:
-        """Tell whether other bodies collide with the shape."""
-        return len(self.solid_geoms) > 0
-
-    def is_dynamic(self) -> bool:
-        """Tell whether the shape moves freely or on a joint."""
-        return bool(self._engine.model.body_dofnum[self.body] > 0)
-
     def check_collision(self, obj: "MujocoObject | None" = None) -> bool:
         """Tell whether the shape touches `obj`'s tree, or any collidable shape."""
         others = self._engine.shapes() if obj is None else obj.get_objects_in_tree()
@@ -247,7 +239,7 @@ class MujocoShape(MujocoObject):
         )
 
 
-class MujocoJoint(MujocoObject):
+class MujocoJoint(JointProperties, MujocoObject):
     """A hinge or slide; its frame is the joint's anchor with z along the axis."""
 
     def __init__(self, engine: "MujocoEngine", name: str, joint: int) -> None:
@@ -290,9 +282,34 @@ class MujocoProximitySensor(MujocoObject):
         super().__init__(engine, name, body)
         self._volume = parse_volume(name, engine.notes.sensors[name])
 
+    def get_type(self) -> ObjectType:
+        """Return `ObjectType.PROXIMITY_SENSOR`."""
+        return ObjectType.PROXIMITY_SENSOR
+
     def is_detected(self, obj: MujocoObject) -> bool:
         """Tell whether a surface point of a shape, or a dummy's origin, is in the volume."""
         T = obj.get_matrix(self)
         if isinstance(obj, MujocoShape):
             return surface_in_volume(obj.triangles @ T[:3, :3].T + T[:3, 3], self._volume)
         return bool(self._volume(T[None, :3, 3])[0] <= 0)
+
+    def read(self) -> float:
+        """Return the distance of the nearest detectable surface in the volume [m], else -1."""
+        found = [shape for shape in self._engine.shapes() if shape.is_detectable()]
+        nearest = min((self._distance(shape) for shape in found), default=np.inf)
+        return -1.0 if np.isinf(nearest) else float(nearest)
+
+    def _distance(self, shape: MujocoShape) -> float:
+        T = shape.get_matrix(self)
+        triangles = shape.triangles @ T[:3, :3].T + T[:3, 3]
+        if not surface_in_volume(triangles, self._volume):
+            return float("inf")
+        near, far = 0.0, float(np.linalg.norm(triangles, axis=2).max())
+        while far - near > NEAREST:
+            middle = (near + far) / 2
+
+            def within(p: Floats, limit: float = middle) -> Floats:
+                return np.maximum(self._volume(p), np.linalg.norm(p, axis=1) - limit)
+
+            near, far = (near, middle) if surface_in_volume(triangles, within) else (middle, far)
+        return far

@@ -1,7 +1,7 @@
 """What recordings need of a MuJoCo scene: poses, visibility and images."""
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import mujoco
 import numpy as np
@@ -12,13 +12,25 @@ from rlbench.backend.observation import CameraImages
 from rlbench.sim.visibility import keypoint_visibility
 from rlbench.transforms import Floats, wxyz_to_xyzw
 
+if TYPE_CHECKING:
+    from rlbench.sim.mujoco_engine import MujocoEngine
+
 
 class MujocoObserver:
-    """Reads one model's state; makes one renderer for each image size. See `base.Observer`."""
+    """Reads an engine's state; makes one renderer for each image size. See `base.Observer`."""
 
-    def __init__(self, model: mujoco.MjModel, data: mujoco.MjData, shadows: bool) -> None:
-        self._model, self._data, self._shadows = model, data, shadows
+    def __init__(self, engine: "MujocoEngine", shadows: bool) -> None:
+        self._engine, self._shadows = engine, shadows
         self._renderers: dict[tuple[int, int], Any] = {}
+        self._drawn: mujoco.MjModel | None = None
+
+    @property
+    def _model(self) -> mujoco.MjModel:
+        return self._engine.model
+
+    @property
+    def _data(self) -> mujoco.MjData:
+        return self._engine.data
 
     def frames(self, handles: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
         """Return (N, 3) positions [m] and (N, 3, 3) rotations of bodies."""
@@ -58,6 +70,10 @@ class MujocoObserver:
         return CameraImages(rgb=seen.rgb, depth=seen.depth, mask=seen.segmentation)
 
     def _renderer(self, size: tuple[int, int]) -> Any:
+        if self._drawn is not self._model:
+            # Shapes were made: another model is in use.
+            self.close()
+            self._drawn = self._model
         if size not in self._renderers:
             # Imported late: `cams: []` must work where there is no OpenGL.
             from rlbench.sim.rendering import Renderer  # noqa: PLC0415
@@ -73,7 +89,32 @@ class MujocoObserver:
         self._renderers = {}
 
 
-def open_viewer(model: mujoco.MjModel, data: mujoco.MjData) -> Any:
+class _Viewer:
+    """MuJoCo's viewer, opened again when the engine goes on with another model."""
+
+    def __init__(self, engine: "MujocoEngine") -> None:
+        self._engine = engine
+        self._open()
+
+    def _open(self) -> None:
+        import mujoco.viewer  # noqa: PLC0415 - needs a window system
+
+        self._model = self._engine.model
+        self._window = mujoco.viewer.launch_passive(self._model, self._engine.data)
+
+    def sync(self) -> None:
+        """Show the present moment."""
+        if self._model is not self._engine.model:
+            self._window.close()
+            self._open()
+        self._window.sync()
+
+    def close(self) -> None:
+        """Close the window."""
+        self._window.close()
+
+
+def open_viewer(engine: "MujocoEngine") -> Any:
     """Open MuJoCo's own viewer.
 
     Raises:
@@ -83,6 +124,4 @@ def open_viewer(model: mujoco.MjModel, data: mujoco.MjData) -> Any:
         raise SceneError(
             "headless is False but there is no display; set headless_generation to true"
         )
-    import mujoco.viewer  # noqa: PLC0415 - needs a window system
-
-    return mujoco.viewer.launch_passive(model, data)
+    return _Viewer(engine)

@@ -1,0 +1,94 @@
+"""Forms of shapes that a task makes, and their bodies in a model's description."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import mujoco
+import numpy as np
+
+from rlbench.backend.exceptions import SceneError
+from rlbench.sim.object_types import PrimitiveShape
+from rlbench.transforms import Floats
+
+CONE_SIDES = 32
+DEFAULT_MASS = 1.0
+_FRICTION = (0.5, 0.01, 0.0001)
+
+
+@dataclass(frozen=True)
+class Form:
+    """What a body must be compiled for; forms that are equal can share bodies.
+
+    Attributes:
+        kind: `box`, `ellipsoid`, `cylinder` or `mesh`.
+        size: as MuJoCo's `geom_size`; for a mesh empty.
+        digest: of a mesh.
+        is_free: physics moves it.
+        mass: [kg].
+        vertices: (N, 3) of a mesh [m], in the shape's frame.
+        faces: (M, 3) of a mesh.
+    """
+
+    kind: str
+    size: tuple[float, ...]
+    digest: str
+    is_free: bool
+    mass: float
+    vertices: Floats | None = field(default=None, compare=False, repr=False)
+    faces: np.ndarray | None = field(default=None, compare=False, repr=False)
+
+
+def primitive_form(kind: PrimitiveShape, size: Sequence[float], free: bool, mass: float) -> Form:
+    """Return the form of a primitive with (3,) full side lengths [m].
+
+    Raises:
+        SceneError: the size is not three positive numbers.
+    """
+    sides = np.asarray(size, float)
+    if sides.shape != (3,) or not (np.isfinite(sides) & (sides > 0)).all():
+        raise SceneError(f"a made shape's size must be three positive lengths [m], found {size}")
+    x, y, z = (float(v) / 2 for v in sides)
+    if kind == PrimitiveShape.CUBOID:
+        return Form("box", (x, y, z), "", free, mass)
+    if kind == PrimitiveShape.SPHERE:
+        return Form("ellipsoid", (x, y, z), "", free, mass)
+    if kind == PrimitiveShape.CYLINDER:
+        return Form("cylinder", (x, z, 0.0), "", free, mass)
+    angles = np.linspace(0, 2 * np.pi, CONE_SIDES, endpoint=False)
+    ring = np.stack([x * np.cos(angles), y * np.sin(angles), np.full(CONE_SIDES, -z)], axis=1)
+    vertices = np.vstack([ring, [0, 0, z], [0, 0, -z]])
+    i = np.arange(CONE_SIDES)
+    j, top, bottom = np.roll(i, -1), np.full_like(i, CONE_SIDES), np.full_like(i, CONE_SIDES + 1)
+    faces = np.vstack([np.stack([i, j, top], 1), np.stack([j, i, bottom], 1)])
+    return mesh_form(vertices, faces, free, mass)
+
+
+def mesh_form(vertices: Floats, faces: np.ndarray, free: bool, mass: float) -> Form:
+    """Return the form of (N, 3) vertices [m] and (M, 3) triangles; it collides as its hull."""
+    vertices, faces = np.asarray(vertices, np.float64), np.asarray(faces, np.int32)
+    digest = hashlib.sha256(vertices.tobytes() + faces.tobytes()).hexdigest()[:16]
+    return Form("mesh", (), digest, free, mass, vertices, faces)
+
+
+def add_body(spec: mujoco.MjSpec, name: str, form: Form) -> None:
+    """Add the body of a form at the end of a description."""
+    body = spec.worldbody.add_body(name=name)
+    geom = {"group": 1, "friction": _FRICTION, "condim": 4, "rgba": (0.501, 0.5, 0.5, 1.0)}
+    if form.is_free:
+        body.add_freejoint()
+        geom["mass"] = form.mass if form.mass > 0 else DEFAULT_MASS
+    else:
+        geom["mass"] = 0.0
+    if form.kind == "mesh":
+        assert form.vertices is not None
+        assert form.faces is not None
+        mesh_name = f"made:{form.digest}"
+        if not any(mesh.name == mesh_name for mesh in spec.meshes):
+            mesh = spec.add_mesh(name=mesh_name)
+            mesh.uservert, mesh.userface = form.vertices.ravel(), form.faces.ravel()
+            mesh.inertia = mujoco.mjtMeshInertia.mjMESH_INERTIA_CONVEX
+        body.add_geom(type=mujoco.mjtGeom.mjGEOM_MESH, meshname=mesh_name, **geom)
+        return
+    kind = {"box": "BOX", "ellipsoid": "ELLIPSOID", "cylinder": "CYLINDER"}[form.kind]
+    body.add_geom(type=getattr(mujoco.mjtGeom, f"mjGEOM_{kind}"), size=form.size, **geom)

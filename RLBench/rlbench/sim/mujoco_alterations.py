@@ -1,0 +1,77 @@
+"""Objects that come into a scene, leave it, or change their substance."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rlbench.sim.mujoco_grasp import ROBOT_TYPE, WORLD_TYPE, Welds
+from rlbench.sim.mujoco_objects import MujocoObject, MujocoShape
+from rlbench.sim.mujoco_properties import HIDDEN_GROUP
+from rlbench.transforms import Floats
+
+if TYPE_CHECKING:
+    from rlbench.sim.mujoco_edit import Compiled, MadeShape
+
+
+class Alterations(Welds):
+    """Part of `MujocoEngine`, which fills the attributes."""
+
+    compiled: "Compiled"
+    _objects: dict[str, MujocoObject]
+    _by_body: dict[int, MujocoObject]
+
+    def register(self, shape: "MadeShape") -> None:
+        """Make a made shape an object of the scene."""
+        self._objects[shape.get_name()] = shape
+
+    def unregister(self, shape: "MadeShape") -> None:
+        """Forget a made shape."""
+        self._objects.pop(shape.get_name(), None)
+        if shape.is_built:
+            self.disown(shape)
+        shape.is_gone = True
+
+    def claim(self, shape: "MadeShape", body: int) -> None:
+        """Let a made shape have a body."""
+        self._by_body[body], self._parents[body] = shape, 0
+        self.changes.parked.pop(body, None)
+
+    def disown(self, shape: "MadeShape") -> None:
+        """Take a made shape's body away from it; what hung on it hangs on nothing."""
+        body = shape.body
+        if body in self.held:
+            self.detach(body)
+        self._by_body.pop(body, None)
+        self._parents.pop(body, None)
+        self._followers.pop(body, None)
+        for child in [b for b, parent in self._parents.items() if parent == body]:
+            self.reparent(child, 0)
+
+    def take_out(self, bodies: Sequence[int]) -> None:
+        """Take objects of the scene out of it until the next reset."""
+        for body in bodies:
+            if body in self.held:
+                self.detach(body)
+            self.changes.removed.add(self._by_body[body].get_name())
+            self.put_away(body, self.world_transform(body))
+
+    def put_away(self, body: int, T: Floats) -> None:
+        """Let a body wait at (4, 4), unseen and untouchable."""
+        geoms = np.flatnonzero(self.model.geom_bodyid == body)
+        self.model.geom_group[geoms] = HIDDEN_GROUP
+        self.model.geom_contype[geoms] = self.model.geom_conaffinity[geoms] = 0
+        self.solid[geoms] = False
+        self.changes.parked[body] = T
+        self._place(body, T)
+
+    def set_solid(self, shape: MujocoShape, value: bool) -> None:
+        """Let a shape's geoms collide, or not."""
+        geoms = shape.solid_geoms if not value or len(shape.solid_geoms) else shape.geoms
+        self.solid[geoms] = value
+        self.model.geom_contype[geoms] = WORLD_TYPE if value else 0
+        self.model.geom_conaffinity[geoms] = ROBOT_TYPE | WORLD_TYPE if value else 0
+
+    def scene_value(self, name: str) -> np.ndarray:
+        """Return a field of the model as the scene has it."""
+        return self.compiled.pristine[name]
