@@ -103,7 +103,8 @@ def test_condition_sets_remember_and_keep_order():
     assert ordered.condition_met()[0]
     first.append(1)
     assert ordered.condition_met()[0]
-    assert ordered.remembers and OrConditions([ordered]).remembers
+    assert ordered.remembers
+    assert OrConditions([ordered]).remembers
     assert not ConditionSet(both).remembers
     first.clear()
     remembering.reset()
