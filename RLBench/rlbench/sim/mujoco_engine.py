@@ -105,6 +105,10 @@ class MujocoEngine(Alterations):
         self.substeps = round(DEMO_DT / self.model.opt.timestep)
         self.robot_bodies = frozenset(self._physical_tree(self.model.body(robot.root).id))
         self._scene_parents = self._read_parents()
+        kinds = self.notes.kinds
+        self._bonds = frozenset(
+            self.model.body(name).id for name in kinds if kinds[name] == "force_sensor"
+        )
         self._parents = dict(self._scene_parents)
         self._followers: dict[int, Floats] = {}
         self.changes = Changes()
@@ -309,6 +313,10 @@ class MujocoEngine(Alterations):
         mujoco.mj_resetData(self.model, self.data)
         for name, value in self.notes.joint_values.items():
             self.data.qpos[self.model.joint(name).qposadr[0]] = value
+        self.refresh()
+        for body, parent in self._scene_parents.items():
+            if parent in self._bonds:
+                self.bond(body)
         mujoco.mj_forward(self.model, self.data)
 
     def remember_start(self) -> None:

@@ -63,6 +63,7 @@ class SceneGraph:
         self._followers.pop(body, None)
         if is_hung_anew and not is_jointed:
             self._followers[body] = self._relative(body)
+        self._hung(body)
 
     def _moves(self, body: int) -> bool:
         """Tell whether physics, or following, moves a body."""
@@ -138,6 +139,9 @@ class SceneGraph:
 
     def _placed(self, body: int) -> None:
         """Act on a body that was put elsewhere."""
+
+    def _hung(self, body: int) -> None:
+        """Act on a body that got another parent."""
 
     def refresh(self) -> None:
         """Recompute all world poses from positions."""

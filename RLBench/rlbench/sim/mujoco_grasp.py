@@ -28,6 +28,8 @@ class Welds(SceneGraph):
     solid: np.ndarray
     _welds: dict[int, int]
     _held_from: dict[int, int]
+    _bonds: frozenset[int]  # force sensors
+    _scene_parents: dict[int, int]
 
     def _weld(self, body: int, holder: int) -> Floats:
         weld = self._welds[body]
@@ -38,6 +40,19 @@ class Welds(SceneGraph):
         self.model.eq_data[weld, 6:10] = tf.matrix_to_quat_wxyz(relative[:3, :3])
         self.data.eq_active[weld] = 1
         return relative
+
+    def _hung(self, body: int) -> None:
+        self.bond(body)
+
+    def bond(self, body: int) -> None:
+        """Weld a free body to the force sensor that it hangs on, or let it go where it does not."""
+        if body not in self._welds or body in self.held or body in self.changes.pinned:
+            return
+        parent = self._parents[body]
+        if parent in self._bonds:
+            self._weld(body, parent)
+        elif self._scene_parents[body] in self._bonds:
+            self.data.eq_active[self._welds[body]] = 0
 
     def attach(self, body: int, holder: int) -> None:
         """Weld a free body to `holder` where it is; fingers no longer collide with it."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rlbench.ttm.to_mjcf import SCENE_FILE, convert
 
-CONVERTER = "5"
+CONVERTER = "6"
 """Part of every key: another number after every change of what the converter writes."""
 
 
@@ -19,16 +19,21 @@ def cache_folder() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "rlbench_mjcf"
 
 
-def converted_scene(source: Path) -> Path:
+def converted_scene(source: Path, bonds_break: bool = True) -> Path:
     """Return the MJCF of a `.ttm` or `.ttt` file, converting it if that was not done before.
+
+    Args:
+        source: the file.
+        bonds_break: see `to_mjcf.convert`.
 
     Raises:
         TtmError: the file cannot be read.
         SceneError: it cannot be converted.
     """
-    digest = hashlib.sha256(CONVERTER.encode() + source.read_bytes()).hexdigest()[:20]
+    key = f"{CONVERTER} {bonds_break:d} "
+    digest = hashlib.sha256(key.encode() + source.read_bytes()).hexdigest()[:20]
     folder = cache_folder() / f"{source.stem}-{digest}"
     scene = folder / SCENE_FILE
     if not scene.is_file():
-        convert(source, folder)
+        convert(source, folder, bonds_break)
     return scene

@@ -9,7 +9,7 @@ from rlbench.ttm.mjcf_tree import JointPlan
 from rlbench.ttm.model import Joint, Scene
 
 _MUJOCO_KINDS = {"revolute": "hinge", "prismatic": "slide", "spherical": "ball"}
-DRY_FRICTION = {"hinge": 2e-3, "slide": 5e-2, "ball": 0.0}
+DRY_FRICTION = {"hinge": 1e-2, "slide": 5e-2, "ball": 0.0}
 """Of a joint without a motor: axes are level to 0.3 mrad only, and nothing shall creep."""
 HELD = 1000.0
 """Dry friction [N m or N] of joints that physics does not move."""

@@ -55,10 +55,11 @@ class BodyPlan:
         return [self, *(b for child in self.children for b in child.walk())]
 
 
-def is_free(scene: Scene, shape: SceneObject) -> bool:
-    """Tell whether physics moves an object freely: dynamic, and held by no joint or force sensor.
+def is_free(scene: Scene, shape: SceneObject, bonds_break: bool = True) -> bool:
+    """Tell whether physics can move an object freely: dynamic, and held by no joint.
 
-    A joint holds only if a shape is above it, and so does a force sensor.
+    A joint holds only if a shape is above it. A force sensor is a bond that tasks break by hanging
+    the shape elsewhere; those of a robot (not `bonds_break`) are for ever.
     """
     if not isinstance(shape, Shape) or not shape.is_dynamic:
         return False
@@ -66,6 +67,8 @@ def is_free(scene: Scene, shape: SceneObject) -> bool:
         return True
     parent = scene.by_handle[shape.parent]
     if not isinstance(parent, Joint | ForceSensor) or parent.parent is None:
+        return True
+    if isinstance(parent, ForceSensor) and bonds_break:
         return True
     return not isinstance(scene.by_handle[parent.parent], Shape)
 
@@ -79,8 +82,9 @@ def _link(scene: Scene, joint: Joint) -> Shape | None:
 class TreeBuilder:
     """Turns a scene's objects into bodies. `roots` are the children of MuJoCo's world."""
 
-    def __init__(self, scene: Scene) -> None:
+    def __init__(self, scene: Scene, bonds_break: bool = True) -> None:
         self.scene = scene
+        self._bonds_break = bonds_break
         self.roots: list[BodyPlan] = []
         self._world = scene.world_poses()
 
@@ -105,7 +109,7 @@ class TreeBuilder:
             T_parent: (4, 4) frame in which `obj.pose` is given, in the physical parent's frame.
             logical: name of the parent where that is not `parent`.
         """
-        if is_free(self.scene, obj):
+        if is_free(self.scene, obj, self._bonds_break):
             above = logical or (parent.name if parent else None)
             body = BodyPlan(obj.name, obj, self._world[obj.handle], above, is_free=True)
             self.roots.append(body)

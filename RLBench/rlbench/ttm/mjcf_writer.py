@@ -51,12 +51,15 @@ _KINDS = {
 }
 
 
-def write_scene(scene: Scene, name: str) -> tuple[str, dict[str, bytes], list[Overlap]]:
+def write_scene(
+    scene: Scene, name: str, bonds_break: bool = True
+) -> tuple[str, dict[str, bytes], list[Overlap]]:
     """Write a scene so that nothing overlaps at its start.
 
     Args:
         scene: as read.
         name: of the model; names of meshes and materials start with it.
+        bonds_break: what hangs on a force sensor may be taken off it.
 
     Returns:
         The XML, files by path relative to it, and overlaps of free bodies that were left.
@@ -64,7 +67,7 @@ def write_scene(scene: Scene, name: str) -> tuple[str, dict[str, bytes], list[Ov
     Raises:
         ValueError: MuJoCo refuses the scene.
     """
-    writer = Writer(scene, name)
+    writer = Writer(scene, name, bonds_break)
     xml = writer.write()
     found, free = overlaps(xml, writer.files)
     # Parts of one mechanism are held by their joints; loose things must still rest on something.
@@ -76,8 +79,9 @@ def write_scene(scene: Scene, name: str) -> tuple[str, dict[str, bytes], list[Ov
 class Writer:
     """Writes one scene. After `write`, `files` holds everything but the XML."""
 
-    def __init__(self, scene: Scene, name: str) -> None:
+    def __init__(self, scene: Scene, name: str, bonds_break: bool = True) -> None:
         self._scene = scene
+        self._bonds_break = bonds_break
         self._name = name
         self._assets = Assets(scene, re.sub(r"[^\w.-]", "_", name))
         self._root = Element("mujoco", model=name)
@@ -110,7 +114,7 @@ class Writer:
         SubElement(self._root, "compiler", angle="radian", autolimits="true")
         self._root.append(self._assets.element())
         world = SubElement(self._root, "worldbody")
-        bodies = TreeBuilder(self._scene).build()
+        bodies = TreeBuilder(self._scene, self._bonds_break).build()
         plans = [plan for body in bodies for plan in body.walk()]
         for body in bodies:
             self._add_body(world, body)

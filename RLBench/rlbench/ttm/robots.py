@@ -76,7 +76,7 @@ def converted_robot(rlbench_root: Path, name: str = "panda") -> RobotModel:
     source = rlbench_root / "rlbench" / "robot_ttms" / robot.file
     if not source.is_file():
         raise SceneError(f"robot file {robot.file} not found in {source.parent}")
-    scene = converted_scene(source)
+    scene = converted_scene(source, bonds_break=False)
     out = scene.parent / ROBOT_FILE
     root = fromstring(scene.read_text(encoding="utf-8"))  # noqa: S314 - our own file
     home = _saved_values(root, robot.model.joints, source)

@@ -21,12 +21,13 @@ WORST = 1e-3
 """Free bodies that overlap by more [m] as saved are worth a line."""
 
 
-def convert(source: Path, folder: Path) -> list[Overlap]:
+def convert(source: Path, folder: Path, bonds_break: bool = True) -> list[Overlap]:
     """Convert `source` into `folder`, which appears whole or not at all.
 
     Args:
         source: `.ttm` or `.ttt` file.
         folder: is replaced if it exists.
+        bonds_break: what hangs on a force sensor may be taken off it; not so in a robot.
 
     Returns:
         Overlaps of free bodies as saved, deepest first.
@@ -37,7 +38,7 @@ def convert(source: Path, folder: Path) -> list[Overlap]:
     """
     scene = read_scene(source)
     try:
-        xml, files, left = write_scene(scene, source.stem)
+        xml, files, left = write_scene(scene, source.stem, bonds_break)
     except ValueError as error:
         reason = " ".join(str(error).split())
         raise SceneError(f"{source}: cannot be converted: {reason}") from error

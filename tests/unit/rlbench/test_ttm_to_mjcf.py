@@ -4,6 +4,7 @@ import mujoco
 import numpy as np
 import pytest
 
+from rlbench.sim.mujoco_engine import MujocoEngine
 from rlbench.ttm import model as ttm
 from rlbench.ttm.mjcf_writer import write_scene
 
@@ -146,7 +147,7 @@ def test_a_dynamic_shape_whose_joint_hangs_on_a_dummy_is_free():
 @pytest.mark.parametrize(
     ("extra", "expected"),
     [
-        ({}, {"frictionloss": 0.002, "actuators": 0}),
+        ({}, {"frictionloss": 0.01, "actuators": 0}),
         ({"motor_on": True, "max_force": 2.5}, {"frictionloss": 2.5, "actuators": 0}),
         (
             {"motor_on": True, "position_loop": True, "target_position": 0.3},
@@ -154,7 +155,7 @@ def test_a_dynamic_shape_whose_joint_hangs_on_a_dummy_is_free():
         ),
         ({"motor_on": True, "target_velocity": 0.5}, {"frictionloss": 0.0, "actuators": 1}),
         ({"mode": "passive"}, {"frictionloss": 1000.0, "actuators": 0}),
-        ({"mode": "passive", "is_hybrid": True}, {"frictionloss": 0.002, "actuators": 0}),
+        ({"mode": "passive", "is_hybrid": True}, {"frictionloss": 0.01, "actuators": 0}),
     ],
 )
 def test_motors(extra, expected):
@@ -273,3 +274,36 @@ def test_a_sheet_can_be_drawn():
     ]
     model, _, _ = compiled(shape)
     assert model.ngeom == 1
+
+
+def test_what_hangs_on_a_force_sensor_can_be_taken_off(tmp_path):
+    sensor = ttm.ForceSensor(name="sensor", handle=3, parent=2, pose=at(0, 0, 0.06))
+    objects = [
+        dummy("root", 1, pose=at(0.3, 0, 1.2)),
+        box("stand", 2, 1),
+        sensor,
+        box("cap", 4, 3, at(0, 0, 0.06), dynamic=True),
+    ]
+    assert compiled(*objects)[0].body("cap").jntnum == 1
+    rigid, _, _ = write_scene(scene_of(*objects), "test", bonds_break=False)
+    assert "freejoint" not in rigid
+    xml, files, _ = write_scene(scene_of(*objects), "test")
+    path = tmp_path / "scene.xml"
+    path.write_text(xml, encoding="utf-8")
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    engine = MujocoEngine(path)
+    cap = engine.shape("cap")
+    for _ in range(20):
+        engine.step()
+    assert cap.get_position() == pytest.approx([0.3, 0, 1.32], abs=1e-3)
+    cap.set_parent(engine.dummy("root"))
+    cap.set_position([0.5, 0, 1.32])
+    for _ in range(20):
+        engine.step()
+    assert cap.get_position()[2] < 1.0
+    engine.reset()
+    for _ in range(20):
+        engine.step()
+    assert cap.get_position() == pytest.approx([0.3, 0, 1.32], abs=1e-3)
