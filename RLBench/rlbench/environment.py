@@ -11,6 +11,10 @@ from rlbench.backend.exceptions import EngineError, TaskEnvironmentError
 from rlbench.backend.robot import Robot
 from rlbench.backend.scene import Scene
 from rlbench.backend.task import Task
+from rlbench.compat.catalogue import Catalogue
+from rlbench.compat.current import announce
+from rlbench.compat.loader import load_task
+from rlbench.compat.origin import Origin
 from rlbench.observation_config import ObservationConfig
 from rlbench.sim.base import Engine
 from rlbench.sim.compose import task_scene_path
@@ -27,12 +31,22 @@ ROBOTS = ("panda",)
 """Robots that `robot_setup` may name."""
 
 
+def _as_mjcf(scene: Path) -> Path:
+    if scene.suffix == ".xml":
+        return scene
+    # Imported late: built-in tasks need no reader of scene files.
+    from rlbench.ttm.cache import converted_scene  # noqa: PLC0415
+
+    return converted_scene(scene)
+
+
 class Environment:
     """Loads tasks and keeps one scene at a time.
 
     Attributes:
         engine_name: one of `ENGINES`.
         engine_version: of the simulator, once it is launched.
+        catalogue: the tasks that `get_task` knows by name.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - RLBench's arguments, and ours behind them
@@ -52,6 +66,8 @@ class Environment:
         arm_max_velocity: float | None = None,
         arm_max_acceleration: float | None = None,
         engine: str = "mujoco",
+        rlbench_root: str | Path | None = None,
+        tasks_from: str | None = None,
     ) -> None:
         """Describe what is to be done; `launch` starts it.
 
@@ -74,11 +90,18 @@ class Environment:
             arm_max_velocity: bound of all joints' speeds [rad/s], below the robot's own bounds.
             arm_max_acceleration: bound of all joints' accelerations on planned ways [rad/s^2].
             engine: one of `ENGINES`.
+            rlbench_root: a checkout of RLBench, whose task files and scenes run here too; by
+                default $RLBENCH_ROOT, else none.
+            tasks_from: which version of a task `get_task` takes for a name: `auto`, the
+                checkout's where it has one; `builtin`; `rlbench`. Default $RLBENCH_TASKS_FROM,
+                else `auto`.
 
         Raises:
             EngineError: there is no such engine.
             TaskEnvironmentError: an argument asks for what there is not.
+            TaskNotAvailableError: `rlbench_root` or `tasks_from` cannot be used.
         """
+        self.catalogue = Catalogue(rlbench_root, tasks_from)
         refused = {
             "randomize_every": randomize_every,
             "visual_randomization_config": visual_randomization_config,
@@ -134,18 +157,30 @@ class Environment:
             select_gl_backend()
         self._launched = True
 
-    def get_task(self, task_class: type[Task]) -> TaskEnvironment:
+    def get_task(self, task_class: type[Task] | str) -> TaskEnvironment:
         """Load a task's scene; a task loaded before is closed.
+
+        Args:
+            task_class: the task's class, or its snake_case name.
 
         Raises:
             TaskEnvironmentError: `launch` was not called.
+            TaskNotAvailableError: there is no task of that name.
+            TaskFileError: a task file of RLBench cannot be loaded, or its `init_task` fails.
             SceneError: the scene lacks an object that the task names.
         """
         if not self._launched:
             raise TaskEnvironmentError("call launch() before get_task()")
         self._close_task()
-        name = task_class.__module__.rpartition(".")[2]
-        engine, robot = self._load(name)
+        if isinstance(task_class, str):
+            task_class = self.catalogue.task_class(task_class)
+        origin: Origin | None = getattr(task_class, "origin", None)
+        if origin is not None and self._simulator is not None:
+            # CoppeliaSim's objects are PyRep's own, and so are the classes of its task files.
+            task_class = load_task(origin, with_pyrep=True)
+        name = origin.name if origin else task_class.__module__.rpartition(".")[2]
+        engine, robot = self._load(name, origin)
+        announce(engine, robot)
         task = task_class(engine, robot, name)
         scene = Scene(engine, robot, task, self._static_positions)
         recorder = Recorder(engine, robot, task, self._obs_config.recording())
@@ -179,10 +214,11 @@ class Environment:
         """Shape of an action, before a task is loaded too."""
         return (self._action_mode.action_shape(None),)
 
-    def _load(self, name: str) -> tuple[Engine, Robot]:
+    def _load(self, name: str, origin: Origin | None) -> tuple[Engine, Robot]:
         if self._simulator is not None:
             return self._simulator.load(name)
-        engine = MujocoEngine(task_scene_path(name))
+        scene = task_scene_path(name) if origin is None else _as_mjcf(origin.scene)
+        engine = MujocoEngine(scene)
         return engine, Robot(Arm(engine), Gripper(engine))
 
     def track_calibration(self) -> tuple[Floats, Floats]:

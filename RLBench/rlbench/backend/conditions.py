@@ -110,6 +110,68 @@ class EmptyCondition(Condition):
         return len(self._container) == 0, False
 
 
+class ColorCondition(Condition):
+    """A shape has a colour."""
+
+    def __init__(self, shape: Shape, success_rgb: Sequence[float]) -> None:
+        """Watch whether `shape` is painted `success_rgb`, within 1/512."""
+        self._shape, self._rgb = shape, np.asarray(success_rgb, float)
+
+    def condition_met(self) -> tuple[bool, bool]:
+        """Return (has the colour, False)."""
+        return bool(np.abs(self._shape.get_color() - self._rgb).max() < 1 / 512), False
+
+
+class FollowCondition(Condition):
+    """An object passes close by a series of points, and leaves them no more than a little."""
+
+    MAX_STRIKES = 4
+    remembers = True
+
+    def __init__(
+        self,
+        obj: SceneObject,
+        points: Sequence[Sequence[float]],
+        relative_to: SceneObject | None = None,
+        delta_limit: float = 0.01,
+        start_after_first: bool = True,
+    ) -> None:
+        """Watch `obj`.
+
+        Args:
+            obj: what moves.
+            points: (N, 3) positions [m] to pass in this order.
+            relative_to: frame of the points, None for the world.
+            delta_limit: distance [m] from the next point beyond which it is lost; a point counts
+                as passed within half of it.
+            start_after_first: being far from the first point is no fault.
+        """
+        self._obj, self._frame = obj, relative_to
+        self._points = np.asarray(points, float).reshape(-1, 3)
+        self._limit, self._may_wait = delta_limit, start_after_first
+        self.reset()
+
+    def reset(self) -> None:
+        """Start at the first point."""
+        self._next, self._strikes = 0, 0
+
+    def condition_met(self) -> tuple[bool, bool]:
+        """Return (all points are passed, the way was lost for good)."""
+        here = self._obj.get_position(self._frame)
+        advanced = False
+        while self._next < len(self._points):
+            distance = float(np.linalg.norm(here - self._points[self._next]))
+            if distance > self._limit:
+                waits = self._may_wait and self._next == 0
+                if not advanced and not waits:
+                    self._strikes += 1
+                return False, self._strikes > self.MAX_STRIKES
+            if distance > self._limit / 2:
+                return False, False
+            self._next, self._strikes, advanced = self._next + 1, 0, True
+        return True, False
+
+
 class OrConditions(Condition):
     """At least one of several conditions is met."""
 

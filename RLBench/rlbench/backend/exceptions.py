@@ -24,6 +24,10 @@ class DemoError(RLBenchError):
         return str(self.args[0])
 
 
+class NoWaypointsError(DemoError):
+    """A scene has no waypoint0."""
+
+
 class BoundaryError(RLBenchError):
     """An object could not be placed inside its boundary."""
 
@@ -37,7 +41,7 @@ class InvalidActionError(RLBenchError):
 
 
 class TaskNotAvailableError(RLBenchError):
-    """No task of this name is built in."""
+    """There is no task of this name."""
 
 
 class RenderingError(RLBenchError):
@@ -46,6 +50,18 @@ class RenderingError(RLBenchError):
 
 class SceneError(RLBenchError):
     """A scene lacks something, or says something that cannot be."""
+
+
+class WrongObjectTypeError(SceneError):
+    """An object is of another kind than was asked for."""
+
+
+class ObjectAlreadyRemovedError(SceneError):
+    """An object is no longer in the scene."""
+
+
+class TaskFileError(RLBenchError):
+    """A task file cannot be loaded, or what it does fails; the message has file and line."""
 
 
 class ConfigurationPathError(RLBenchError):

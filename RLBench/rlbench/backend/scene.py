@@ -1,5 +1,6 @@
 """One task in the world: placing it, settling it, and demonstrating it."""
 
+import random
 from collections.abc import Callable
 
 import numpy as np
@@ -8,6 +9,7 @@ from rlbench.backend.exceptions import (
     BoundaryError,
     ConfigurationPathError,
     DemoError,
+    NoWaypointsError,
     WaypointError,
 )
 from rlbench.backend.robot import Robot
@@ -48,8 +50,15 @@ class Scene:
         self.robot = robot
         self.task = task
         # Task and workspace share one generator, so one seed decides the whole placement.
-        self._workspace = SpawnBoundary([engine.shape("workspace")], task.rng)
+        self._workspace = SpawnBoundary(
+            [engine.shape("workspace")], task.rng, as_rlbench=task.is_from_rlbench
+        )
+        if task.is_from_rlbench:
+            # Where RLBench puts a task, and where every reset brings it back after `init_task`.
+            engine.object(task.name).set_position(engine.shape("workspace").get_position())
         task.init_task()
+        if task.is_from_rlbench:
+            engine.remember_start()
         self._plan_rng = np.random.default_rng(0)
         self.on_step: Callable[[], None] | None = None
         self.placements = 0
@@ -67,15 +76,17 @@ class Scene:
         place_seed, plan_seed, legacy_seed = seed.spawn(3)
         self.task.rng.bit_generator.state = np.random.default_rng(place_seed).bit_generator.state
         self._plan_rng = np.random.default_rng(plan_seed)
-        # RLBench's own task files draw from NumPy's global generator.
-        np.random.seed(int(legacy_seed.generate_state(1)[0]))  # noqa: NPY002
+        # RLBench's own task files draw from NumPy's and Python's global generators.
+        legacy = int(legacy_seed.generate_state(1)[0])
+        np.random.seed(legacy)  # noqa: NPY002
+        random.seed(legacy)
         self.refusals = []
         for self.placements in range(1, MAX_PLACEMENTS + 1):
             self._reset()
             try:
                 descriptions = self.task.init_episode(variation)
-                self._place()
-                self._check_clear()
+                if self._place():
+                    self._check_clear()
                 self._check_waypoints()
             except (BoundaryError, WaypointError) as error:
                 self.refusals.append(str(error))
@@ -97,9 +108,10 @@ class Scene:
         self.robot.gripper.reset()
         self.robot.arm.home()
 
-    def _place(self) -> None:
+    def _place(self) -> bool:
+        """Put the task somewhere in the workspace; False where it stays."""
         if self._static_positions or self.task.is_static_workspace():
-            return
+            return not self.task.is_from_rlbench
         low, high = self.task.base_rotation_bounds()
         self._workspace.clear()
         self._workspace.sample(
@@ -108,6 +120,7 @@ class Scene:
             min_rotation=low,
             max_rotation=high,
         )
+        return True
 
     def _check_clear(self) -> None:
         # A door that starts inside the hand is thrown open or shut while the scene settles.
@@ -118,7 +131,7 @@ class Scene:
     def _check_waypoints(self) -> None:
         waypoints = self.task.get_waypoints()
         if not waypoints:
-            raise DemoError(f"{self.task.name} has no object waypoint0", cause="no_waypoints")
+            raise NoWaypointsError(f"{self.task.name} has no object waypoint0", "no_waypoints")
         for waypoint in waypoints:
             if waypoint.path:
                 points = self.engine.path_points(waypoint.name)
@@ -176,10 +189,13 @@ class Scene:
                 self.task.success()
             record()
 
+        # Once: abilities may leave a waypoint out in one round and not in the next.
+        waypoints = self.task.get_waypoints()
         for _ in range(MAX_REPEATS):
-            waypoints = self.task.get_waypoints()
             for i, waypoint in enumerate(waypoints):
                 waypoint.start_of_path()
+                if waypoint.skip:
+                    continue
                 path = self._plan(waypoint, waypoints[i + 1 :])
                 while not path.step():
                     step()

@@ -1,6 +1,7 @@
 """Sample poses of objects inside boundary shapes."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -16,10 +17,25 @@ Triple = tuple[float, float, float]
 class SpawnBoundary:
     """A set of shapes in which objects may be put without touching each other."""
 
-    def __init__(self, boundaries: Sequence[Shape], rng: np.random.Generator) -> None:
-        """Use the boxes of `boundaries`; `rng` draws all samples."""
+    def __init__(
+        self,
+        boundaries: Sequence[Shape],
+        rng: np.random.Generator | None = None,
+        as_rlbench: bool | None = None,
+    ) -> None:
+        """Use the boxes of `boundaries`.
+
+        Args:
+            boundaries: shapes in which objects are put.
+            rng: draws all samples; None for NumPy's global generator, which is seeded for each
+                demonstration, as RLBench's own tasks leave it.
+            as_rlbench: objects turn about their own axes, not the world's, and those placed with
+                `ignore_collisions` are neither kept apart from others nor remembered; by default
+                so where no `rng` is given.
+        """
         self._boundaries = list(boundaries)
-        self._rng = rng
+        self._rng: Any = np.random if rng is None else rng
+        self._as_rlbench = rng is None if as_rlbench is None else as_rlbench
         self._placed: list[tuple[SceneObject, float]] = []
 
     def clear(self) -> None:
@@ -42,7 +58,7 @@ class SpawnBoundary:
         Args:
             obj: what to place, with its descendants.
             ignore_collisions: do not test against objects placed before.
-            min_rotation: lowest Euler angles [rad] about the object's world-aligned axes.
+            min_rotation: lowest Euler angles [rad] about the object's own axes, or the world's.
             max_rotation: highest Euler angles [rad].
             min_distance: smallest distance between origins of placed objects [m].
 
@@ -57,7 +73,8 @@ class SpawnBoundary:
             if self._try(obj, boundary, np.array(min_rotation), np.array(max_rotation)) and (
                 self._is_clear(obj, ignore_collisions, min_distance)
             ):
-                self._placed.append((obj, min_distance))
+                if not (self._as_rlbench and ignore_collisions):
+                    self._placed.append((obj, min_distance))
                 return
         obj.set_pose(list(saved))
         names = ", ".join(b.get_name() for b in self._boundaries)
@@ -74,7 +91,7 @@ class SpawnBoundary:
         """Draw one pose; False when the object's box does not fit inside."""
         turn = euler_to_matrix(self._rng.uniform(low, high))
         T = obj.get_matrix()
-        T[:3, :3] = turn @ T[:3, :3]
+        T[:3, :3] = T[:3, :3] @ turn if self._as_rlbench else turn @ T[:3, :3]
         obj.set_matrix(T)
         # The object's box, in the boundary's frame and about the object's origin.
         R = obj.get_matrix(boundary)[:3, :3]
@@ -93,10 +110,12 @@ class SpawnBoundary:
         return True
 
     def _is_clear(self, obj: SceneObject, ignore_collisions: bool, min_distance: float) -> bool:
+        if self._as_rlbench and ignore_collisions:
+            return True
         here = obj.get_position()
         for other, distance in self._placed:
             gap = np.linalg.norm(here - other.get_position())
-            if gap < max(min_distance, distance):
+            if gap < (min_distance if self._as_rlbench else max(min_distance, distance)):
                 return False
             if not ignore_collisions and _collide(obj, other):
                 return False

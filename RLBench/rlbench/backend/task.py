@@ -1,6 +1,8 @@
 """The base class of tasks: four verbs, registration, and the objects of the scene by name."""
 
+import re
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,22 +19,27 @@ Triple = tuple[float, float, float]
 class Task:
     """One task of the robot. Subclasses define `init_task`, `init_episode`, `variation_count`."""
 
-    def __init__(self, engine: Engine, robot: Robot, name: str) -> None:
+    # Task files of RLBench are run by its own rules, see `rlbench.compat`.
+    is_from_rlbench = False
+
+    def __init__(self, engine: Engine, robot: Robot, name: str | None = None) -> None:
         """Bind the task to a loaded scene.
 
         Args:
             engine: the simulation with the scene `<name>` in it.
             robot: the arm and the gripper.
-            name: snake_case name; also the name of the scene's root object.
+            name: snake_case name; also the name of the scene's root object. By default from the
+                name of the class.
         """
         self.engine = engine
         self.robot = robot
-        self.name = name
+        self.name = name or re.sub("(?<!^)(?=[A-Z])", "_", type(self).__name__).lower()
         # One generator for ever, re-seeded in place each episode: boundaries may keep it.
         self.rng = np.random.default_rng(0)
         # Names of RLBench: its task files call their own methods `_repeat` and the like.
         self._graspable_objects: list[Shape] = []
         self._success_conditions: list[Condition] = []
+        self._fail_conditions: list[Condition] = []
         self._waypoint_abilities: dict[tuple[int, str], Callable[[Waypoint], None]] = {}
         self._waypoints_should_repeat: Callable[[], bool] | None = None
         self._stop_at_waypoint_index: int | None = None
@@ -68,6 +75,10 @@ class Task:
     def step(self) -> None:
         """Act after every observation step."""
 
+    def decorate_observation(self, observation: Any) -> Any:
+        """Return an observation as the task wants it seen."""
+        return observation
+
     def cleanup(self) -> None:
         """Undo what an episode changed beyond the scene's state."""
 
@@ -81,6 +92,23 @@ class Task:
         None stands for the poses of all movable objects and the values of all joints.
         """
         return None
+
+    # ---- RLBench's names ----------------------------------------------------------------
+
+    @property
+    def pyrep(self) -> Any:
+        """The simulation under PyRep's names."""
+        # Imported late: built-in tasks need nothing of it.
+        from rlbench.compat.simulation import PyRep  # noqa: PLC0415
+
+        return PyRep(self.engine)
+
+    def get_name(self) -> str:
+        """Return the snake_case name."""
+        return self.name
+
+    def validate(self) -> None:
+        """Do nothing: a placement is checked by whoever places."""
 
     # ---- objects ------------------------------------------------------------------------
 
@@ -114,6 +142,10 @@ class Task:
         """Say what must hold for success, all at once."""
         self._success_conditions = list(conditions)
 
+    def register_fail_conditions(self, conditions: Sequence[Condition]) -> None:
+        """Say what, all at once, makes the episode a failure and ends it."""
+        self._fail_conditions = list(conditions)
+
     def register_waypoint_ability_start(
         self, index: int, function: Callable[[Waypoint], None]
     ) -> None:
@@ -131,7 +163,7 @@ class Task:
         self._waypoints_should_repeat = function
 
     def register_stop_at_waypoint(self, index: int) -> None:
-        """End the demonstration after waypoint `index`."""
+        """End the demonstration before waypoint `index`; -1 leaves none out."""
         self._stop_at_waypoint_index = index
 
     # ---- used by the scene --------------------------------------------------------------
@@ -146,7 +178,7 @@ class Task:
 
     def reset_conditions(self) -> None:
         """Tell all conditions that an episode starts now."""
-        for condition in self._success_conditions:
+        for condition in (*self._success_conditions, *self._fail_conditions):
             condition.reset()
 
     def watches(self) -> bool:
@@ -154,7 +186,9 @@ class Task:
         return any(condition.remembers for condition in self._success_conditions)
 
     def success(self) -> tuple[bool, bool]:
-        """Return (all conditions are met, the episode must end)."""
+        """Return (all conditions are met and it is no failure, the episode must end)."""
+        if self._fail_conditions and all(c.condition_met()[0] for c in self._fail_conditions):
+            return False, True
         results = [condition.condition_met() for condition in self._success_conditions]
         return all(met for met, _ in results), any(met and ends for met, ends in results)
 
@@ -168,8 +202,9 @@ class Task:
     def get_waypoints(self) -> list[Waypoint]:
         """Return the waypoints in number order, with abilities, up to the registered stop."""
         names = self.waypoint_names()
-        if self._stop_at_waypoint_index is not None:
-            names = names[: self._stop_at_waypoint_index + 1]
+        stop = self._stop_at_waypoint_index
+        if stop is not None and stop >= 0:
+            names = names[:stop]
         return [
             Waypoint(
                 self.engine.dummy(name),

@@ -54,12 +54,16 @@ class Waypoint:
     """A frame that the tip must reach, and what to do on the way and there.
 
     A waypoint with a `path` of (4, 4) world poses is followed through all of them instead.
+
+    Attributes:
+        skip: abilities set it to leave the waypoint out, until they set it back.
     """
 
     dummy: Dummy
     start_ability: Callable[["Waypoint"], None] | None = None
     end_ability: Callable[["Waypoint"], None] | None = None
     path: list[Floats] = field(default_factory=list)
+    skip: bool = False
     extension: str = field(init=False)
     gripper: GripperCommand | None = field(init=False)
 
@@ -83,6 +87,16 @@ class Waypoint:
         """Only a straight line will do."""
         return "linear" in self.extension
 
+    def get_waypoint_object(self) -> Dummy:
+        """Return the frame."""
+        return self.dummy
+
+    _waypoint = property(get_waypoint_object)
+
+    def get_ext(self) -> str:
+        """Return the extension string."""
+        return self.extension
+
     def start_of_path(self) -> None:
         """Run the ability registered for the start, if any."""
         if self.start_ability is not None:
@@ -92,3 +106,6 @@ class Waypoint:
         """Run the ability registered for the end, if any."""
         if self.end_ability is not None:
             self.end_ability(self)
+
+
+Point = PredefinedPath = Waypoint  # RLBench's names

@@ -354,6 +354,9 @@ class Engine(Protocol):
     def reset(self) -> None:
         """Bring the scene back to how it was loaded."""
 
+    def remember_start(self) -> None:
+        """Make this moment the one that `reset` brings back."""
+
     def has(self, name: str) -> bool:
         """Tell whether an object of that name exists."""
 

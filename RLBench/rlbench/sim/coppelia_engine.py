@@ -220,6 +220,11 @@ class CoppeliaEngine:
         self._undo = {}
         self.set_state(self._start)
 
+    def remember_start(self) -> None:
+        """Make this moment the one that `reset` brings back."""
+        self._undo = {}
+        self._start = self.get_state()
+
     def get_state(self) -> State:
         """Return what `set_state` needs."""
         arm, gripper = self.simulator.arm, self.simulator.gripper

@@ -21,13 +21,12 @@ class Form:
     """What a body must be compiled for; forms that are equal can share bodies.
 
     Attributes:
-        kind: `box`, `ellipsoid`, `cylinder` or `mesh`.
+        kind: `box`, `ellipsoid`, `cylinder`, `mesh`, or `frame` without geometry.
         size: as MuJoCo's `geom_size`; for a mesh empty.
         digest: of a mesh.
         is_free: physics moves it.
         mass: [kg].
-        vertices: (N, 3) of a mesh [m], in the shape's frame.
-        faces: (M, 3) of a mesh.
+        parts: (N, 3) vertices [m], in the shape's frame, and (M, 3) triangles of a mesh's parts.
     """
 
     kind: str
@@ -35,8 +34,7 @@ class Form:
     digest: str
     is_free: bool
     mass: float
-    vertices: Floats | None = field(default=None, compare=False, repr=False)
-    faces: np.ndarray | None = field(default=None, compare=False, repr=False)
+    parts: tuple[tuple[Floats, np.ndarray], ...] = field(default=(), compare=False, repr=False)
 
 
 def primitive_form(kind: PrimitiveShape, size: Sequence[float], free: bool, mass: float) -> Form:
@@ -61,34 +59,36 @@ def primitive_form(kind: PrimitiveShape, size: Sequence[float], free: bool, mass
     i = np.arange(CONE_SIDES)
     j, top, bottom = np.roll(i, -1), np.full_like(i, CONE_SIDES), np.full_like(i, CONE_SIDES + 1)
     faces = np.vstack([np.stack([i, j, top], 1), np.stack([j, i, bottom], 1)])
-    return mesh_form(vertices, faces, free, mass)
+    return mesh_form([(vertices, faces)], free, mass)
 
 
-def mesh_form(vertices: Floats, faces: np.ndarray, free: bool, mass: float) -> Form:
-    """Return the form of (N, 3) vertices [m] and (M, 3) triangles; it collides as its hull."""
-    vertices, faces = np.asarray(vertices, np.float64), np.asarray(faces, np.int32)
-    digest = hashlib.sha256(vertices.tobytes() + faces.tobytes()).hexdigest()[:16]
-    return Form("mesh", (), digest, free, mass, vertices, faces)
+def mesh_form(parts: Sequence[tuple[Floats, np.ndarray]], free: bool, mass: float) -> Form:
+    """Return the form of parts of (N, 3) vertices [m] and (M, 3) triangles; hulls collide."""
+    arrays = tuple((np.asarray(v, np.float64), np.asarray(f, np.int32)) for v, f in parts)
+    content = b"".join(v.tobytes() + f.tobytes() for v, f in arrays)
+    return Form("mesh", (), hashlib.sha256(content).hexdigest()[:16], free, mass, arrays)
 
 
 def add_body(spec: mujoco.MjSpec, name: str, form: Form) -> None:
     """Add the body of a form at the end of a description."""
     body = spec.worldbody.add_body(name=name)
+    if form.kind == "frame":
+        return
     geom = {"group": 1, "friction": _FRICTION, "condim": 4, "rgba": (0.501, 0.5, 0.5, 1.0)}
     if form.is_free:
         body.add_freejoint()
-        geom["mass"] = form.mass if form.mass > 0 else DEFAULT_MASS
+        mass = form.mass if form.mass > 0 else DEFAULT_MASS
+        geom["mass"] = mass / max(len(form.parts), 1)
     else:
         geom["mass"] = 0.0
-    if form.kind == "mesh":
-        assert form.vertices is not None
-        assert form.faces is not None
-        mesh_name = f"made:{form.digest}"
+    for i, (vertices, faces) in enumerate(form.parts):
+        mesh_name = f"made:{form.digest}:{i}"
         if not any(mesh.name == mesh_name for mesh in spec.meshes):
             mesh = spec.add_mesh(name=mesh_name)
-            mesh.uservert, mesh.userface = form.vertices.ravel(), form.faces.ravel()
+            mesh.uservert, mesh.userface = vertices.ravel(), faces.ravel()
             mesh.inertia = mujoco.mjtMeshInertia.mjMESH_INERTIA_CONVEX
         body.add_geom(type=mujoco.mjtGeom.mjGEOM_MESH, meshname=mesh_name, **geom)
+    if form.kind == "mesh":
         return
     kind = {"box": "BOX", "ellipsoid": "ELLIPSOID", "cylinder": "CYLINDER"}[form.kind]
     body.add_geom(type=getattr(mujoco.mjtGeom, f"mjGEOM_{kind}"), size=form.size, **geom)

@@ -11,7 +11,8 @@ from rlbench.sim.mujoco_properties import HIDDEN_GROUP
 from rlbench.transforms import Floats
 
 if TYPE_CHECKING:
-    from rlbench.sim.mujoco_edit import Compiled, MadeShape
+    from rlbench.sim.mujoco_edit import Compiled
+    from rlbench.sim.mujoco_made import Made
 
 
 class Alterations(Welds):
@@ -21,24 +22,24 @@ class Alterations(Welds):
     _objects: dict[str, MujocoObject]
     _by_body: dict[int, MujocoObject]
 
-    def register(self, shape: "MadeShape") -> None:
-        """Make a made shape an object of the scene."""
+    def register(self, shape: "Made") -> None:
+        """Make a made object an object of the scene."""
         self._objects[shape.get_name()] = shape
 
-    def unregister(self, shape: "MadeShape") -> None:
-        """Forget a made shape."""
+    def unregister(self, shape: "Made") -> None:
+        """Forget a made object."""
         self._objects.pop(shape.get_name(), None)
         if shape.is_built:
             self.disown(shape)
         shape.is_gone = True
 
-    def claim(self, shape: "MadeShape", body: int) -> None:
-        """Let a made shape have a body."""
+    def claim(self, shape: "Made", body: int) -> None:
+        """Let a made object have a body."""
         self._by_body[body], self._parents[body] = shape, 0
         self.changes.parked.pop(body, None)
 
-    def disown(self, shape: "MadeShape") -> None:
-        """Take a made shape's body away from it; what hung on it hangs on nothing."""
+    def disown(self, shape: "Made") -> None:
+        """Take a made object's body away from it; what hung on it hangs on nothing."""
         body = shape.body
         if body in self.held:
             self.detach(body)

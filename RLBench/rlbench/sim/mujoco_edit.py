@@ -7,9 +7,8 @@ model, so what a demonstration does depends on nothing that was made before it.
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import mujoco
 import numpy as np
@@ -18,8 +17,7 @@ from rlbench import transforms as tf
 from rlbench.backend.exceptions import SceneError
 from rlbench.sim.compose import add_weld, compose_spec
 from rlbench.sim.made_forms import Form, add_body
-from rlbench.sim.mujoco_objects import MujocoObject, MujocoShape
-from rlbench.sim.mujoco_properties import ALL_FLAGS
+from rlbench.sim.mujoco_made import Made, MadeFrame, MadeShape
 from rlbench.transforms import Floats
 
 if TYPE_CHECKING:
@@ -27,172 +25,6 @@ if TYPE_CHECKING:
 
 KEPT_MODELS = 16
 _PARKED = np.array([0.0, 0.0, -50.0])
-
-
-class MadeShape(MujocoShape):
-    """A shape that a task made; it becomes a body when its pose is first asked for.
-
-    Until then nothing of it is compiled, so that mass and kind can still be chosen.
-    """
-
-    def __init__(self, engine: "MujocoEngine", name: str, form: Form, T: Floats) -> None:
-        MujocoObject.__init__(self, engine, name, -1)
-        self.form = form
-        self._T = T
-        self._color: tuple[float, ...] | None = None
-        self._opacity = 1.0
-        self._parent: MujocoObject | None = None
-        self.is_gone = False
-
-    def still_exists(self) -> bool:
-        """Tell whether the shape is still in the scene."""
-        return not self.is_gone
-
-    @property
-    def body(self) -> int:  # type: ignore[override]
-        """Id of the body; asking for it makes it."""
-        if self._body < 0:
-            self._engine.editor.build(self)
-        return self._body
-
-    @body.setter
-    def body(self, value: int) -> None:
-        self._body = value
-
-    def __getattr__(self, name: str) -> Any:
-        """Make the body when its geometry is asked for."""
-        if name not in {"geoms", "triangles", "_box"} or self._body >= 0:
-            raise AttributeError(f"{type(self).__name__} has no {name!r}")
-        self._engine.editor.build(self)
-        return getattr(self, name)
-
-    @property
-    def is_built(self) -> bool:
-        """The shape has a body."""
-        return self._body >= 0
-
-    def built(self, body: int) -> None:
-        """Take over a body."""
-        self._body = body
-        self._read_geometry()
-        engine = self._engine
-        engine.claim(self, body)
-        engine.move(body, self._T)
-        if self._parent is not None:
-            engine.reparent(body, self._parent.body)
-        flags = self.flags()
-        self.set_renderable("renderable" in flags)
-        engine.set_solid(self, "respondable" in flags)
-        engine.model.geom_rgba[self.geoms, 3] = self._opacity
-        if self._color is not None:
-            super().set_color(self._color)
-
-    def _default_flags(self) -> frozenset[str]:
-        return ALL_FLAGS | {"respondable"}
-
-    # ---- before there is a body ---------------------------------------------------------
-
-    def transform(self) -> Floats:
-        """Return the (4, 4) transform shape to world."""
-        return super().transform() if self.is_built else self._T.copy()
-
-    def set_parent(self, parent: MujocoObject | None, keep_in_place: bool = True) -> None:
-        """Change the parent in the scene graph."""
-        if self.is_built or not keep_in_place:
-            super().set_parent(parent, keep_in_place)
-        else:
-            self._parent = parent
-
-    def get_parent(self) -> MujocoObject | None:
-        """Return the parent in the scene graph, None at the top."""
-        return super().get_parent() if self.is_built else self._parent
-
-    def is_dynamic(self) -> bool:
-        """Tell whether physics moves the shape."""
-        return super().is_dynamic() if self.is_built else self.form.is_free
-
-    def set_dynamic(self, value: bool) -> None:
-        """Let physics move the shape, or not."""
-        if self.is_built and self.form.is_free:
-            super().set_dynamic(value)
-        elif value != self.form.is_free:
-            self._remake(is_free=value)
-
-    def get_mass(self) -> float:
-        """Return the mass [kg]."""
-        return super().get_mass() if self.is_built and self.form.is_free else self.form.mass
-
-    def set_mass(self, mass: float) -> None:
-        """Change the mass [kg]."""
-        if self.is_built and self.form.is_free:
-            super().set_mass(mass)
-        else:
-            self._remake(mass=float(mass))
-
-    def _remake(self, **changes: float) -> None:
-        values = {"is_free": self.form.is_free, "mass": self.form.mass, **changes}
-        form = Form(
-            self.form.kind,
-            self.form.size,
-            self.form.digest,
-            bool(values["is_free"]),
-            values["mass"],
-            self.form.vertices,
-            self.form.faces,
-        )
-        if self.is_built:
-            self._T, self._parent = self.transform(), self.get_parent()
-            self._engine.editor.give_back(self)
-            self._body = -1
-        self.form = form
-
-    def set_color(self, color: Sequence[float]) -> None:
-        """Paint the shape (rgb in [0, 1])."""
-        self._color = tuple(float(v) for v in color)
-        if self.is_built:
-            super().set_color(color)
-
-    def get_color(self) -> Floats:
-        """Return (3,) rgb."""
-        return super().get_color() if self.is_built else np.array(self._color or (0.5, 0.5, 0.5))
-
-    def set_transparency(self, value: float) -> None:
-        """Set opacity (1 = opaque), PyRep's sense."""
-        self._opacity = value
-        if self.is_built:
-            super().set_transparency(value)
-
-    def set_renderable(self, value: bool) -> None:
-        """Show the shape to cameras, or hide it."""
-        if self.is_built:
-            super().set_renderable(value)
-        else:
-            self._set_flag("renderable", value)
-
-    def set_respondable(self, value: bool) -> None:
-        """Let other bodies collide with the shape, or pass through it."""
-        if self.is_built:
-            super().set_respondable(value)
-        else:
-            self._set_flag("respondable", value)
-
-    def is_respondable(self) -> bool:
-        """Tell whether other bodies collide with the shape."""
-        return "respondable" in self.flags()
-
-    def is_collidable(self) -> bool:
-        """Tell whether motion planning must avoid the shape."""
-        return {"collidable", "respondable"} <= self.flags()
-
-    def remove(self) -> None:
-        """Take the shape out.
-
-        Raises:
-            SceneError: it is gone already.
-        """
-        if not self.still_exists():
-            raise SceneError(f"{self._engine.scene.name}: {self._name} was removed already")
-        self._engine.editor.remove(self)
 
 
 @dataclass(frozen=True)
@@ -219,7 +51,7 @@ class Snapshot:
     """What a saved state needs of made shapes."""
 
     forms: tuple[Form, ...]
-    users: dict[int, MadeShape]
+    users: dict[int, Made]
 
 
 class Editor:
@@ -232,14 +64,26 @@ class Editor:
         self._n_scene_bodies = engine.model.nbody
         self._scene = engine.compiled
         self._forms: tuple[Form, ...] = ()
-        self._users: dict[int, MadeShape] = {}
+        self._users: dict[int, Made] = {}
         self._waiting: list[MadeShape] = []
+
+    def _new_name(self, stem: str) -> str:
+        name, number = stem, 0
+        while self._engine.has(name):
+            name, number = f"{stem}{number}", number + 1
+        return name
+
+    def make_frame(self, name: str, T: Floats) -> MadeFrame:
+        """Add a frame at a (4, 4) world pose; its name gets a number where it is taken."""
+        frame = MadeFrame(self._engine, self._new_name(name))
+        self._engine.register(frame)
+        frame.built(self._body_for(frame, 1))
+        frame.set_matrix(T)
+        return frame
 
     def make(self, name: str, form: Form, T: Floats) -> MadeShape:
         """Add a shape at a (4, 4) world pose; its name gets a number where it is taken."""
-        stem, number = name, 0
-        while self._engine.has(name):
-            name, number = f"{stem}{number}", number + 1
+        name = self._new_name(name)
         shape = MadeShape(self._engine, name, form, T)
         self._engine.changes.flags.pop(name, None)
         self._engine.register(shape)
@@ -260,7 +104,7 @@ class Editor:
         while self._waiting:
             self.build(self._waiting[0])
 
-    def _body_for(self, shape: MadeShape, wanted: int) -> int:
+    def _body_for(self, shape: Made, wanted: int) -> int:
         body = self._unused(shape.form)
         if body is None:
             there = self._forms.count(shape.form)
@@ -285,10 +129,10 @@ class Editor:
         self.park()
         self._waiting.append(shape)
 
-    def remove(self, shape: MadeShape) -> None:
+    def remove(self, shape: Made) -> None:
         """Take a shape out of the scene, and all made shapes below it where it is a model."""
         below = shape.get_objects_in_tree(exclude_base=True) if shape.is_model() else []
-        for each in (shape, *(s for s in below if isinstance(s, MadeShape))):
+        for each in (shape, *(s for s in below if isinstance(s, Made))):
             self._users = {b: s for b, s in self._users.items() if s is not each}
             self._waiting = [s for s in self._waiting if s is not each]
             self._engine.unregister(each)

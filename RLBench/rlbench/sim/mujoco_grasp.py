@@ -51,7 +51,7 @@ class Welds(SceneGraph):
         parent = self._parents[body]
         if parent in self._bonds:
             self._weld(body, parent)
-        elif self._scene_parents[body] in self._bonds:
+        elif self._scene_parents.get(body) in self._bonds:
             self.data.eq_active[self._welds[body]] = 0
 
     def attach(self, body: int, holder: int) -> None:

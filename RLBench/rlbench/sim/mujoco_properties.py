@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import mujoco
 import numpy as np
 
-from rlbench.backend.exceptions import SceneError
+from rlbench.backend.exceptions import ObjectAlreadyRemovedError, SceneError
+from rlbench.sim.detection import geom_triangles
+from rlbench.sim.made_forms import mesh_form
 from rlbench.sim.object_types import KINDS, ObjectType
 from rlbench.transforms import Floats
 
@@ -83,10 +85,13 @@ class ObjectProperties:
         """Take the object, and all below it where it is a model, out until the next reset.
 
         Raises:
-            SceneError: it is gone already, or part of the robot.
+            ObjectAlreadyRemovedError: it is gone already.
+            SceneError: it is part of the robot.
         """
         if not self.still_exists():
-            raise SceneError(f"{self._engine.scene.name}: {self._name} was removed already")
+            raise ObjectAlreadyRemovedError(
+                f"{self._engine.scene.name}: {self._name} was removed already"
+            )
         if self.body in self._engine.robot_bodies:
             raise SceneError(f"{self._name} is part of the robot and cannot be removed")
         bodies = self._engine.tree(self.body) if self.is_model() else [self.body]
@@ -315,6 +320,17 @@ class ShapeProperties(ObjectProperties):
             start = model.body_dofadr[self.body]
             model.dof_invweight0[start : start + 6] /= ratio
 
+    def copy(self) -> Any:
+        """Make another shape of the same form, mass and colour at the same place."""
+        engine = self._engine
+        form = mesh_form([_points(geom_triangles(engine.model, g)) for g in self.geoms],
+                         self.is_dynamic(), self.get_mass())  # fmt: skip
+        other = engine.editor.make(f"{self._name}_copy", form, engine.world_transform(self.body))
+        other.set_respondable(self.is_respondable())
+        other.set_renderable(self.is_renderable())
+        other.set_color(self.get_color())
+        return other
+
     # ---- looks --------------------------------------------------------------------------
 
     def set_color(self, color: Any) -> None:
@@ -357,3 +373,9 @@ class ShapeProperties(ObjectProperties):
         normals = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
         normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
         return triangles.reshape(-1, 3), indices, np.repeat(normals[:, None], 3, axis=1)
+
+
+def _points(triangles: Floats) -> tuple[Floats, np.ndarray]:
+    """Return (N, 3) vertices and (M, 3) indices of (M, 3, 3) triangles."""
+    points, indices = np.unique(triangles.reshape(-1, 3), axis=0, return_inverse=True)
+    return points, indices.reshape(-1, 3)

@@ -1,5 +1,7 @@
-"""The ordered task set and the tasks that are built in."""
+"""The ordered task set, the tasks that are built in, and those of a checkout of RLBench."""
 
+import zlib
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
@@ -121,37 +123,84 @@ def class_name(name: str) -> str:
     return "".join(word.capitalize() for word in name.split("_"))
 
 
+FIRST_FREE_ID = 1000
+
+
 def task_id(name: str) -> int:
-    """Return the id of a task name.
+    """Return the id of a task name: its position in `FS95_V1`.
 
-    Raises:
-        TaskNotAvailableError: the name is not in the set.
+    Names outside of the set have an id too, so that their data can be stored and seeded: 1000 plus
+    the CRC-32 of the name.
     """
-    if name not in FS95_V1:
-        raise TaskNotAvailableError(f"task {name!r} is not one of the {len(FS95_V1)} known names")
-    return FS95_V1.index(name)
+    if name in FS95_V1:
+        return FS95_V1.index(name)
+    return FIRST_FREE_ID + zlib.crc32(name.encode())
 
 
-def get_task_class(name: str) -> type[Task]:
+def builtin_file(name: str) -> Path:
+    """Return the Python file of a built-in task."""
+    return _TASKS / f"{name}.py"
+
+
+def unknown_task(name: str, there: Sequence[str], lack: str | None) -> TaskNotAvailableError:
+    """Return the error for a task that does not run here.
+
+    Args:
+        name: the task.
+        there: names of those that do.
+        lack: what of it is missing in a checkout of RLBench; None where there is no checkout.
+    """
+    here = ", ".join(f"{task_id(n)} {n}" if n in FS95_V1 else n for n in there)
+    if lack is not None:
+        return TaskNotAvailableError(f"task {name!r} is not available: {lack}; there are: {here}")
+    return TaskNotAvailableError(
+        f"task {name!r} is not built in; available on the MuJoCo engine: {here}. "
+        f"To add it, write tasks/{name}.py and task_mjcf/{name}.xml, or set RLBENCH_ROOT to a "
+        "checkout of RLBench"
+    )
+
+
+def builtin_class(name: str) -> type[Task]:
     """Return the class of a built-in task.
 
     Raises:
-        TaskNotAvailableError: the task has no implementation here.
+        TaskNotAvailableError: it is not built in.
     """
     if name not in AVAILABLE:
-        here = ", ".join(f"{FS95_V1.index(n)} {n}" for n in AVAILABLE)
-        raise TaskNotAvailableError(
-            f"task {name!r} is not built in; available on the MuJoCo engine: {here}. "
-            f"To add it, write tasks/{name}.py and task_mjcf/{name}.xml"
-        )
+        raise unknown_task(name, AVAILABLE, None)
     cls: type[Task] = getattr(import_module(f"rlbench.tasks.{name}"), class_name(name))
     return cls
 
 
+def get_task_class(
+    name: str, rlbench_root: str | Path | None = None, tasks_from: str | None = None
+) -> type[Task]:
+    """Return the class of a task.
+
+    Args:
+        name: snake_case.
+        rlbench_root: a checkout of RLBench whose tasks are available too; default $RLBENCH_ROOT.
+        tasks_from: `auto`, `builtin` or `rlbench`, see `rlbench.compat.catalogue.Catalogue`.
+
+    Raises:
+        TaskNotAvailableError: there is no such task.
+        TaskFileError: its file cannot be loaded.
+    """
+    # Imported late: without a checkout nothing of `compat` is needed.
+    from rlbench.compat.catalogue import Catalogue  # noqa: PLC0415
+
+    return Catalogue(rlbench_root, tasks_from).task_class(name)
+
+
 def __getattr__(name: str) -> type[Task]:
     """Load the class of an available task: `from rlbench.tasks import ReachTarget`."""
-    for task in AVAILABLE:
+    if name.startswith("_"):
+        raise AttributeError(name)
+    from rlbench.compat.catalogue import Catalogue  # noqa: PLC0415
+
+    catalogue = Catalogue()
+    for task in catalogue.names():
         if class_name(task) == name:
-            return get_task_class(task)
-    known = ", ".join(class_name(task) for task in AVAILABLE)
+            return catalogue.task_class(task)
+    known = ", ".join(class_name(task) for task in catalogue.names())
     raise AttributeError(f"module 'rlbench.tasks' has no {name!r}; its task classes are {known}")
