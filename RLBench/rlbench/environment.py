@@ -21,8 +21,10 @@ from rlbench.sim.compose import task_scene_path
 from rlbench.sim.mujoco_engine import MujocoEngine
 from rlbench.sim.mujoco_robot import Arm, Gripper
 from rlbench.sim.recorder import Recorder, track_calibration
+from rlbench.sim.robot_model import PANDA, RobotModel
 from rlbench.task_environment import TaskEnvironment
 from rlbench.transforms import Floats
+from rlbench.ttm.robots import converted_robot, has_robot
 
 ENGINES = ("mujoco", "coppeliasim")
 """Simulators; the second needs PyRep, CoppeliaSim and a checkout of RLBench, see the README."""
@@ -38,6 +40,13 @@ def _as_mjcf(scene: Path) -> Path:
     from rlbench.ttm.cache import converted_scene  # noqa: PLC0415
 
     return converted_scene(scene)
+
+
+def _robot(origin: Origin | None) -> RobotModel:
+    """Return RLBench's own robot for its own tasks, where the checkout has it; else ours."""
+    if origin is None or origin.root is None or not has_robot(origin.root):
+        return PANDA
+    return converted_robot(origin.root)
 
 
 class Environment:
@@ -218,7 +227,7 @@ class Environment:
         if self._simulator is not None:
             return self._simulator.load(name)
         scene = task_scene_path(name) if origin is None else _as_mjcf(origin.scene)
-        engine = MujocoEngine(scene)
+        engine = MujocoEngine(scene, _robot(origin))
         return engine, Robot(Arm(engine), Gripper(engine))
 
     def track_calibration(self) -> tuple[Floats, Floats]:

@@ -63,6 +63,11 @@ ROBOTS = {
 """Robots by the name that `robot_setup` takes."""
 
 
+def has_robot(rlbench_root: Path, name: str = "panda") -> bool:
+    """Tell whether a checkout has a robot's file."""
+    return (rlbench_root / "rlbench" / "robot_ttms" / ROBOTS[name].file).is_file()
+
+
 def converted_robot(rlbench_root: Path, name: str = "panda") -> RobotModel:
     """Return a robot of a checkout, converted if that was not done before.
 
