@@ -32,8 +32,8 @@ class DatasetConfig:
     """What to generate; field names are the keys of the JSON file."""
 
     source: str  # the file it was read from, for messages
-    train_task_ids: tuple[int, ...] | str = ()
-    test_task_ids: tuple[int, ...] | str = ()
+    train_task_ids: tuple[int | str, ...] | str = ()  # ids or names
+    test_task_ids: tuple[int | str, ...] | str = ()
     name: str = "rlbench"
     env: str = "RLBench"
     action_mode: str = "ABS_JOINT_POSITION"
@@ -69,8 +69,8 @@ class DatasetConfig:
         names = (*RANGES, "noise_seed")
         return DetectorNoise(**{name: getattr(self, name) for name in names})
 
-    def task_ids(self, mode: str) -> tuple[int, ...] | str:
-        """Give the task ids of `mode` (train or test), or "*"."""
+    def task_ids(self, mode: str) -> tuple[int | str, ...] | str:
+        """Give the task ids and names of `mode` (train or test), or "*"."""
         return self.train_task_ids if mode == "train" else self.test_task_ids
 
     def is_headless(self) -> bool:
@@ -178,6 +178,10 @@ def _is_int(value: object, low: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= low
 
 
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and value.isidentifier()
+
+
 def _checked(key: str, value: object, source: str) -> object:
     """Check one value on its own and bring lists to tuples."""
     if key in _CHECKS:
@@ -211,11 +215,12 @@ def _checked_setting(key: str, value: object, source: str) -> PerView:
     return tuple(float(n) for n in numbers) if isinstance(value, list) else float(numbers[0])
 
 
-def _checked_ids(key: str, value: object, source: str) -> tuple[int, ...] | str:
+def _checked_ids(key: str, value: object, source: str) -> tuple[int | str, ...] | str:
     if value in (ALL, [ALL]):
         return ALL
-    if not isinstance(value, list) or not all(_is_int(v, 0) for v in value):
-        raise _fail(source, key, value, 'a list of task ids such as [0, 8, 9], or ["*"] for all')
+    if not isinstance(value, list) or not all(_is_int(v, 0) or _is_name(v) for v in value):
+        allowed = 'a list of task ids such as [0, 8, 9] or names, or ["*"] for all'
+        raise _fail(source, key, value, allowed)
     if len(set(value)) != len(value):
         raise _fail(source, key, value, "a list that names each task id once")
     return tuple(value)

@@ -14,7 +14,14 @@ class DemoSource(Protocol):
     available: Mapping[int, str]  # what this engine runs: task id -> name
 
     def n_variations(self, task_id: int) -> int:
-        """Count a task's variations."""
+        """Count a task's variations.
+
+        Raises:
+            TaskBrokenError: The task cannot run.
+        """
+
+    def task_source(self, task_id: int) -> str:
+        """Say where the task comes from, for episodes of one data set not to be mixed."""
 
     def attempt(self, key: EpisodeKey, seed_example: int, attempt: int) -> Episode:
         """Make one attempt, a function of the seed and these numbers.
@@ -26,7 +33,8 @@ class DemoSource(Protocol):
 
         Raises:
             DemoFailedError: This attempt failed; another may succeed.
-            DataGenerationError: No attempt can succeed.
+            TaskBrokenError: No attempt at this task can succeed.
+            DataGenerationError: No attempt at any task can.
         """
 
     def close(self) -> None:

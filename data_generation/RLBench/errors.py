@@ -29,6 +29,10 @@ class DamagedEpisodeError(StoreError):
         self.fault = fault
 
 
+class TaskBrokenError(DataGenerationError):
+    """A task that cannot run at all; the others can."""
+
+
 class DemoFailedError(Exception):
     """One attempt at a demo did not succeed.
 

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
@@ -46,17 +47,23 @@ WORKER_ENVIRONMENT = {"LP_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_N
 LOG_PERIOD = 10.0  # [s]
 
 
-def open_mujoco(config: DatasetConfig, seed: int) -> DemoSource:
+def open_mujoco(
+    config: DatasetConfig, seed: int, rlbench_root: str | None = None, tasks_from: str | None = None
+) -> DemoSource:
     """Open the MuJoCo simulator; imported here so that only workers load it."""
-    return _open(config, seed, "mujoco")
+    return _open(config, seed, "mujoco", rlbench_root, tasks_from)
 
 
-def open_coppeliasim(config: DatasetConfig, seed: int) -> DemoSource:
+def open_coppeliasim(
+    config: DatasetConfig, seed: int, rlbench_root: str | None = None, tasks_from: str | None = None
+) -> DemoSource:
     """Open CoppeliaSim through PyRep, one in each worker."""
-    return _open(config, seed, "coppeliasim")
+    return _open(config, seed, "coppeliasim", rlbench_root, tasks_from)
 
 
-def _open(config: DatasetConfig, seed: int, engine: str) -> DemoSource:
+def _open(
+    config: DatasetConfig, seed: int, engine: str, rlbench_root: str | None, tasks_from: str | None
+) -> DemoSource:
     try:
         module = importlib.import_module(SIMULATOR)
     except ModuleNotFoundError as error:
@@ -65,10 +72,10 @@ def _open(config: DatasetConfig, seed: int, engine: str) -> DemoSource:
         raise DataGenerationError(
             f"package {error.name} is not installed; pip install -r RLBench/requirements.txt ./RLBench"
         ) from None
-    return module.open_source(config, seed, engine)
+    return module.open_source(config, seed, engine, rlbench_root, tasks_from)
 
 
-ENGINES: dict[str, OpenSource] = {"mujoco": open_mujoco, "coppeliasim": open_coppeliasim}
+ENGINES = {"mujoco": open_mujoco, "coppeliasim": open_coppeliasim}
 
 
 def build_parser() -> command_line.Parser:
@@ -88,6 +95,11 @@ def build_parser() -> command_line.Parser:
     add("--overwrite", action="store_true", help="make the requested episodes anew")
     add("--mode", choices=MODES, default="train", help="which task ids and folder (default train)")
     add("--engine", choices=sorted(ENGINES), default="mujoco", help="simulator (default mujoco)")
+    add("--rlbench_root",
+        help="checkout of RLBench whose own tasks run too (default $RLBENCH_ROOT, else none)")  # fmt: skip
+    add("--tasks_from", choices=("auto", "builtin", "rlbench"),
+        help="which version of a task: the checkout's where it has one (auto), or only one kind "
+        "(default $RLBENCH_TASKS_FROM, else auto)")  # fmt: skip
     return parser
 
 
@@ -102,12 +114,12 @@ def main(argv: Sequence[str] | None = None, open_source: OpenSource | None = Non
         if config.is_headless() and not config.headless_generation:
             logger.warning("headless_generation is false, but there is no display: no viewer opens")
         settings = worker.WorkerSettings(
-            open_source or ENGINES[args.engine], config, RawStore(store.root, args.mode), args.seed,
+            open_source or _chosen_source(args), config, RawStore(store.root, args.mode), args.seed,
             args.max_traj_trials_bef_skip,
         )  # fmt: skip
         with _pool(args.n_processes, settings) as pool:
-            plan = plan_episodes(config, args.mode, pool)
-            report = run(pool, store, plan, args, config)
+            catalogue = describe_tasks(config, args.mode, pool)
+            report = run(pool, store, catalogue, args, config)
     except DataGenerationError as error:
         return command_line.report_error("generate_data.py", error)
     except BrokenProcessPool:
@@ -119,6 +131,13 @@ def main(argv: Sequence[str] | None = None, open_source: OpenSource | None = Non
         return command_line.INTERRUPTED
     print(report.summary())
     return 0 if report.is_complete else command_line.INCOMPLETE
+
+
+def _chosen_source(args: argparse.Namespace) -> OpenSource:
+    root = args.rlbench_root
+    # Workers run in the same directory, but a path is easier to read in messages when it is whole.
+    root = None if root is None else str(Path(root).expanduser().absolute())
+    return partial(ENGINES[args.engine], rlbench_root=root, tasks_from=args.tasks_from)
 
 
 @contextmanager
@@ -133,55 +152,75 @@ def _pool(n_processes: int, settings: worker.WorkerSettings) -> Iterator[Process
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def plan_episodes(
+def describe_tasks(
     config: DatasetConfig, mode: str, pool: ProcessPoolExecutor
-) -> dict[int, list[EpisodeKey]]:
-    """List the requested episodes of each task.
+) -> worker.Catalogue:
+    """Ask for the variations of the requested tasks; those that cannot run are named.
 
     Raises:
-        ConfigError: A task id is out of range or its task cannot be run here.
+        ConfigError: A task id is out of range, or its task is not available here.
     """
-    task_ids, field = config.task_ids(mode), f"{mode}_task_ids"
-    if not task_ids:
+    tasks, field = config.task_ids(mode), f"{mode}_task_ids"
+    if not tasks:
         raise ConfigError(f"{config.source}: {field} is missing or empty; name the tasks to generate")
-    catalogue = pool.submit(worker.describe, task_ids).result()
+    catalogue = pool.submit(worker.describe, tasks).result()
     runs = ", ".join(f"{t} {name}" for t, name in sorted(catalogue.available.items()))
-    if isinstance(task_ids, str):
+    if isinstance(tasks, str):
         logger.info('%s "*": %d of %d tasks run here: %s', field, len(catalogue.available),
                     len(catalogue.all_tasks), runs)  # fmt: skip
-        task_ids = tuple(sorted(catalogue.available))
-    for task_id in task_ids:
-        if task_id >= len(catalogue.all_tasks):
-            raise ConfigError(
-                f"{config.source}: {field} holds {task_id}; ids go from 0 to "
-                f"{len(catalogue.all_tasks) - 1} (tasks_ids.txt), of which this engine runs {runs}"
-            )
-        if task_id not in catalogue.available:
-            name = catalogue.all_tasks[task_id]
-            raise ConfigError(
-                f"{config.source}: {field} holds {task_id} ({name}), which this engine cannot run; "
-                f"it runs {runs}; the files RLBench/rlbench/tasks/{name}.py and "
-                f"task_mjcf/{name}.xml would add it"
-            )
+    else:
+        resolved = [catalogue.resolve(task) for task in tasks]
+        for task, task_id in zip(tasks, resolved, strict=True):
+            if task_id not in catalogue.available:
+                raise _unavailable(f"{config.source}: {field} holds {task}", task, catalogue, runs)
+            if resolved.count(task_id) > 1:
+                raise ConfigError(f"{config.source}: {field} holds task {task_id} twice; keep one")
+    for why in catalogue.broken.values():
+        logger.warning("skipped: %s", why)
+    return catalogue
+
+
+def _unavailable(
+    place: str, task: int | str, catalogue: worker.Catalogue, runs: str
+) -> ConfigError:
+    if isinstance(task, int) and task >= len(catalogue.all_tasks):
+        return ConfigError(
+            f"{place}; ids go from 0 to {len(catalogue.all_tasks) - 1} (tasks_ids.txt), of which "
+            f"this engine runs {runs}"
+        )
+    name = task if isinstance(task, str) else catalogue.all_tasks[task]
+    named = "" if isinstance(task, str) else f" ({name})"
+    return ConfigError(
+        f"{place}{named}, which this engine cannot run; it runs {runs}; the files "
+        f"RLBench/rlbench/tasks/{name}.py and task_mjcf/{name}.xml would add it, and so would "
+        "--rlbench_root with a checkout of RLBench that has it"
+    )
+
+
+def plan_episodes(config: DatasetConfig, catalogue: worker.Catalogue) -> dict[int, list[EpisodeKey]]:
+    """List the requested episodes of each task that works."""
     return {
-        t: [EpisodeKey(t, e, v) for v, e in config.episodes(catalogue.n_variations[t])]
-        for t in task_ids
+        t: [EpisodeKey(t, e, v) for v, e in config.episodes(n)]
+        for t, n in catalogue.n_variations.items()
     }
 
 
-def run(pool: ProcessPoolExecutor, store: RawStore, plan: dict[int, list[EpisodeKey]],
+def run(pool: ProcessPoolExecutor, store: RawStore, catalogue: worker.Catalogue,
         args: argparse.Namespace, config: DatasetConfig) -> Report:  # fmt: skip
-    """Make what is missing of `plan` and write `report.json`."""
+    """Make what is missing of what is requested and write `report.json`."""
+    plan = plan_episodes(config, catalogue)
     engine = {} if args.engine == "mujoco" else {"engine": args.engine}
     store.create(args.seed, {**config.fingerprint(), **engine}, overwrite=args.overwrite)
     try:
         for key in store.clean():
             logger.info("removed what an interrupted run left of %s", key)
         report = Report(store, config.name, plan, args.seed, args.n_processes)
+        report.broken.update(catalogue.broken)
         jobs = []
         for task_id, keys in plan.items():
             store.write_variations(task_id, (k.variation for k in keys))
-            jobs += keys if args.overwrite else _missing(store, keys, report)
+            source = catalogue.sources[task_id]
+            jobs += keys if args.overwrite else _missing(store, keys, report, source)
         if args.overwrite:
             for key in jobs:
                 store.remove(key)
@@ -192,8 +231,14 @@ def run(pool: ProcessPoolExecutor, store: RawStore, plan: dict[int, list[Episode
     return report
 
 
-def _missing(store: RawStore, keys: list[EpisodeKey], report: Report) -> list[EpisodeKey]:
-    """List the episodes that do not exist; damaged ones are named and left as they are."""
+def _missing(
+    store: RawStore, keys: list[EpisodeKey], report: Report, source: str
+) -> list[EpisodeKey]:
+    """List the episodes that do not exist; damaged ones are named and left as they are.
+
+    Raises:
+        ConfigError: An episode was made from another version of the task.
+    """
     missing = []
     for key in keys:
         if not store.exists(key):
@@ -205,8 +250,18 @@ def _missing(store: RawStore, keys: list[EpisodeKey], report: Report) -> list[Ep
             logger.warning("skipped: %s", error)
             report.damaged.append(key)
         else:
+            _check_source(store, key, str(record.get("task_source", "builtin")), source)
             report.found(key, record["n_frames"])
     return missing
+
+
+def _check_source(store: RawStore, key: EpisodeKey, before: str, now: str) -> None:
+    if before != now:
+        raise ConfigError(
+            f"{store.root}: {key} was made from the {before} version of the task, now it is the {now} "
+            "one; give --rlbench_root and --tasks_from as before, name another --path_dataset, or "
+            "make all anew with --overwrite"
+        )
 
 
 def _make(
@@ -225,14 +280,23 @@ def _make(
             outcome = future.result()
             report.add(outcome)
             bar.set_postfix_str(report.rate())
-            if not outcome.is_done:
+            if outcome.broken:
+                _skip(futures, outcome.key.task_id)
+                if report.set_broken(outcome.key.task_id, outcome.broken):
+                    logger.warning("skipped: %s", outcome.broken)
+            elif not outcome.is_done:
                 _tell_failure(outcome)
                 if skip_tasks:
-                    skipped = sum(f.cancel() for f, k in futures.items() if k.task_id == outcome.key.task_id)
+                    skipped = _skip(futures, outcome.key.task_id)
                     logger.warning("task %d skipped: %d episodes", outcome.key.task_id, skipped)
             if bar.disable and time.monotonic() - last_line > LOG_PERIOD:
                 last_line = time.monotonic()
                 logger.info("%d of %d episodes, %s", len(report.outcomes), len(jobs), report.rate())
+
+
+def _skip(futures: dict[Future[worker.Outcome], EpisodeKey], task_id: int) -> int:
+    """Cancel what has not begun of a task; return how much that is."""
+    return sum(f.cancel() for f, k in futures.items() if k.task_id == task_id)
 
 
 def _tell_failure(outcome: worker.Outcome) -> None:

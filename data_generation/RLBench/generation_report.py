@@ -26,6 +26,7 @@ class Report:
         self.n_processes = n_processes
         self.outcomes: list[Outcome] = []
         self.damaged: list[EpisodeKey] = []
+        self.broken: dict[int, str] = {}
         self.frames_found: dict[EpisodeKey, int] = {}
         self._started = time.perf_counter()
 
@@ -46,7 +47,14 @@ class Report:
     @property
     def is_complete(self) -> bool:
         """Tell whether everything requested is there."""
-        return not self.missing
+        return not self.missing and not self.broken
+
+    def set_broken(self, task_id: int, why: str) -> bool:
+        """Note that a task cannot run; False where that is known already."""
+        if task_id in self.broken:
+            return False
+        self.broken[task_id] = why
+        return True
 
     def rate(self) -> str:
         """Give the frames made per second, all processes together."""
@@ -87,6 +95,7 @@ class Report:
             "peak_memory_mib": round(max((o.peak_memory_mib for o in self.outcomes), default=0.0), 1),
             "missing": [str(k) for k in self.missing],
             "damaged": [str(k) for k in self.damaged],
+            "broken": {str(t): why for t, why in self.broken.items()},
             "tasks": {str(t): self._task(t) for t in self.plan},
         }
 
@@ -111,4 +120,6 @@ class Report:
         if values["missing"]:
             line += f"; missing: {', '.join(values['missing'][:5])}"
             line += " ..." if len(values["missing"]) > 5 else ""
+        if self.broken:
+            line += f"; tasks that cannot run: {', '.join(map(str, self.broken))}"
         return line

@@ -13,20 +13,27 @@ from data_generation.RLBench.errors import (
     ConfigError,
     DataGenerationError,
     DemoFailedError,
+    TaskBrokenError,
     near_match,
 )
 from rlbench import cameras as camera_table
-from rlbench.backend.exceptions import DemoError, RLBenchError
+from rlbench.backend.exceptions import DemoError, EngineError, RLBenchError
 from rlbench.environment import Environment
 from rlbench.observation_config import CameraConfig, ObservationConfig
-from rlbench.tasks import AVAILABLE, FS95_V1, get_task_class
+from rlbench.tasks import FS95_V1
 
 SENSOR_TO_CV = np.diag([-1.0, -1.0, 1.0, 1.0])  # upstream's misc holds sensor axes
 
 
-def open_source(config: DatasetConfig, seed: int, engine: str = "mujoco") -> "RLBenchSource":
-    """Open a simulator, one of `rlbench.environment.ENGINES`, for a dataset config."""
-    return RLBenchSource(config, seed, engine)
+def open_source(
+    config: DatasetConfig,
+    seed: int,
+    engine: str = "mujoco",
+    rlbench_root: str | None = None,
+    tasks_from: str | None = None,
+) -> "RLBenchSource":
+    """Open a simulator for a dataset config; the other arguments are `Environment`'s."""
+    return RLBenchSource(config, seed, engine, rlbench_root, tasks_from)
 
 
 @contextmanager
@@ -38,13 +45,30 @@ def _one_line() -> Iterator[None]:
         raise DataGenerationError(str(error)) from None
 
 
+@contextmanager
+def _task_error(task: str) -> Iterator[None]:
+    """Turn the package's errors that concern one task into ours."""
+    try:
+        yield
+    except EngineError as error:
+        raise DataGenerationError(str(error)) from None
+    except RLBenchError as error:
+        raise TaskBrokenError(f"{task}: {error}") from None
+
+
 class RLBenchSource:
     """One environment, reused for every episode; a task is loaded when it changes."""
 
-    def __init__(self, config: DatasetConfig, seed: int, engine: str = "mujoco") -> None:
+    def __init__(
+        self,
+        config: DatasetConfig,
+        seed: int,
+        engine: str = "mujoco",
+        rlbench_root: str | None = None,
+        tasks_from: str | None = None,
+    ) -> None:
         _check_cameras(config)
         self.all_tasks = tuple(FS95_V1)
-        self.available = {i: name for i, name in enumerate(FS95_V1) if name in AVAILABLE}
         self._config = config
         self._seed = seed
         self._task_id = -1
@@ -54,8 +78,11 @@ class RLBenchSource:
                 obs_config=_observation_config(config),
                 headless=config.is_headless(),
                 engine=engine,
+                rlbench_root=rlbench_root,
+                tasks_from=tasks_from,
             )
             self._env.launch()
+            self.available = self._env.catalogue.by_id()
         intrinsics, extrinsics = self._env.track_calibration()
         self._track = {
             cam: Calibration(config.image_size, intrinsics[v], extrinsics[v])
@@ -64,12 +91,20 @@ class RLBenchSource:
 
     def n_variations(self, task_id: int) -> int:
         """Count a task's variations."""
-        with _one_line():
+        with _task_error(self._name(task_id)):
             return int(self._load(task_id).variation_count())
+
+    def task_source(self, task_id: int) -> str:
+        """Say where the task comes from."""
+        return self._env.catalogue.origin(self.available[task_id]).label
+
+    def _name(self, task_id: int) -> str:
+        return f"task {task_id} ({self.available[task_id]})"
 
     def _load(self, task_id: int) -> Any:
         if task_id != self._task_id:
-            self._task = self._env.get_task(get_task_class(self.all_tasks[task_id]))
+            self._task_id = -1  # a task that fails to load leaves none
+            self._task = self._env.get_task(self.available[task_id])
             self._task_id = task_id
         return self._task
 
@@ -84,20 +119,25 @@ class RLBenchSource:
             )
         except DemoError as error:
             raise DemoFailedError(error.cause) from None
-        except RLBenchError as error:
+        except EngineError as error:
             raise DataGenerationError(f"{key}: {error}") from None
-        return self._episode(demo, attempt, films)
+        except RLBenchError as error:
+            raise TaskBrokenError(f"{key}: {error}") from None
+        return self._episode(demo, attempt, films, self.task_source(key.task_id))
 
     def close(self) -> None:
         """Shut the simulator down."""
         self._env.shutdown()
 
-    def _episode(self, demo: Any, attempt: int, films: dict[str, CameraFilm]) -> Episode:
+    def _episode(
+        self, demo: Any, attempt: int, films: dict[str, CameraFilm], source: str
+    ) -> Episode:
         config = self._config
         cameras = {cam: _film_calibration(demo, cam, config.image_size) for cam in config.cams}
         return Episode(
             info={
                 "task_name": demo.task_name,
+                "task_source": source,
                 "seed": self._seed,
                 "attempt": attempt,
                 "engine": self._env.engine_name,

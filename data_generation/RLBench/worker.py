@@ -15,7 +15,7 @@ import cv2
 from data_generation.RLBench.dataset_config import DatasetConfig
 from data_generation.RLBench.demo_source import DemoSource, OpenSource
 from data_generation.RLBench.episode import Episode, EpisodeKey
-from data_generation.RLBench.errors import DemoFailedError
+from data_generation.RLBench.errors import DemoFailedError, TaskBrokenError
 from data_generation.RLBench.raw_store import RawStore
 
 # Test episodes have their own seeds: example e of a test set is not example e of a training set.
@@ -35,11 +35,27 @@ class WorkerSettings:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """What a source offers for the requested tasks."""
+    """What a source offers for the requested tasks.
+
+    Attributes:
+        all_tasks: names by id.
+        available: id -> name of what runs.
+        n_variations: id -> variations, of the requested tasks that work.
+        sources: id -> where the task comes from, of the same.
+        broken: id -> why the task cannot run after all.
+    """
 
     all_tasks: tuple[str, ...]
     available: dict[int, str]
     n_variations: dict[int, int]
+    sources: dict[int, str]
+    broken: dict[int, str]
+
+    def resolve(self, task: int | str) -> int:
+        """Turn a name into an id; one that is not available becomes -1."""
+        if isinstance(task, int):
+            return task
+        return next((i for i, name in self.available.items() if name == task), -1)
 
 
 @dataclass
@@ -50,6 +66,7 @@ class Outcome:
     is_done: bool = False
     attempts: int = 0
     failures: Counter[str] = field(default_factory=Counter)
+    broken: str = ""  # why no episode of the task can be made
     n_frames: int = 0
     demo_seconds: float = 0.0  # planning, stepping and rendering, failed attempts included
     write_seconds: float = 0.0
@@ -86,12 +103,20 @@ def _source() -> DemoSource:
     return _Process.source
 
 
-def describe(task_ids: tuple[int, ...] | str) -> Catalogue:
-    """List tasks and the variations of those requested ("*": all available)."""
+def describe(tasks: tuple[int | str, ...] | str) -> Catalogue:
+    """List tasks and the variations of those requested, by id or name ("*": all available)."""
     source = _source()
-    wanted = source.available if isinstance(task_ids, str) else task_ids
-    counts = {t: source.n_variations(t) for t in wanted if t in source.available}
-    return Catalogue(source.all_tasks, dict(source.available), counts)
+    catalogue = Catalogue(source.all_tasks, dict(source.available), {}, {}, {})
+    wanted = source.available if isinstance(tasks, str) else map(catalogue.resolve, tasks)
+    for task_id in wanted:
+        if task_id not in source.available:
+            continue
+        try:
+            catalogue.n_variations[task_id] = source.n_variations(task_id)
+            catalogue.sources[task_id] = source.task_source(task_id)
+        except TaskBrokenError as error:
+            catalogue.broken[task_id] = str(error)
+    return catalogue
 
 
 def make_episode(key: EpisodeKey) -> Outcome:
@@ -107,12 +132,16 @@ def make_episode(key: EpisodeKey) -> Outcome:
         except DemoFailedError as failure:
             outcome.failures[failure.cause] += 1
             continue
+        except TaskBrokenError as error:
+            outcome.broken = str(error)
+            outcome.failures["task cannot run"] += 1
+            break
         outcome.demo_seconds = time.perf_counter() - started
         settings.store.write(key, episode)
         outcome.write_seconds = time.perf_counter() - started - outcome.demo_seconds
         outcome.is_done, outcome.n_frames = True, episode.n_frames
         break
-    else:
+    if not outcome.is_done:
         outcome.demo_seconds = time.perf_counter() - started
     outcome.peak_memory_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return outcome

@@ -56,8 +56,10 @@ class Checkout:
         return self.root / _TASKS / f"{name}.py"
 
     def scene(self, name: str) -> Path:
-        """Return a task's scene, there or not."""
-        return self.root / _SCENES / f"{name}.ttm"
+        """Return a task's scene, there or not: a `.ttm`, else MJCF as this package's."""
+        mjcf = self.root / _SCENES / f"{name}.xml"
+        binary = mjcf.with_suffix(".ttm")
+        return mjcf if mjcf.is_file() and not binary.is_file() else binary
 
     def names(self) -> list[str]:
         """Return the tasks that have both files, sorted."""

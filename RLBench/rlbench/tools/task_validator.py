@@ -10,120 +10,31 @@ import json
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
-from rlbench.backend.exceptions import DemoError, RLBenchError, SceneError
+from rlbench.backend.exceptions import DemoError, EngineError, RLBenchError, SceneError
+from rlbench.compat.catalogue import Catalogue
+from rlbench.compat.origin import SOURCES
 from rlbench.const import DEMO_DT
 from rlbench.demo import Demo
 from rlbench.environment import ENGINES, Environment
 from rlbench.observation_config import KEYPOINT_GROUPS, ObservationConfig
 from rlbench.sim.visibility import HIDDEN, SEEN
 from rlbench.task_environment import TaskEnvironment
-from rlbench.tasks import AVAILABLE, FS95_V1, get_task_class, task_id
+from rlbench.tasks import FS95_V1, task_id
+from rlbench.tools.task_report import (
+    MIN_SUCCESS,
+    KeypointReport,
+    TaskReport,
+    keypoint_table,
+    table,
+)
 
-MIN_SUCCESS = 0.95
-MIN_INSIDE = 0.95
-"""Share of frames in which a keypoint should be inside at least two images."""
-MIN_SEEN = 0.80
-"""Share of frames in which a keypoint should be seen by at least two cameras."""
 MOVING_SPEED = 0.005
 """[m/s] above which a keypoint counts as moving."""
-
-
-@dataclass
-class KeypointReport:
-    """What happens to one keypoint, as shares of all frames.
-
-    Attributes:
-        moving: faster than `MOVING_SPEED`.
-        inside_two: inside at least two images.
-        seen_two: seen by at least two cameras.
-        seen: camera -> share of frames in which it sees the keypoint.
-        hidden: camera -> share of frames in which something stands before it.
-        hidden_by: what stands before it (`robot` for all parts of the arm) -> share of all pairs of
-            frame and camera.
-    """
-
-    moving: float
-    inside_two: float
-    seen_two: float
-    seen: dict[str, float]
-    hidden: dict[str, float]
-    hidden_by: dict[str, float]
-
-
-@dataclass
-class TaskReport:
-    """What a number of episodes showed about a task.
-
-    Attributes:
-        task: name.
-        task_id: id.
-        variations: how many it has.
-        episodes: how many were asked for, at least one of each variation.
-        first_attempt: how many succeeded at the first attempt.
-        succeeded: how many succeeded within `attempts`.
-        attempts: how many attempts an episode was granted.
-        failures: cause -> failed attempts.
-        failed_episodes: `variation/example` of those that never succeeded.
-        refusals: why placements were refused -> how many.
-        placements_per_attempt: placements tried, refused ones included.
-        frames_per_demo: mean.
-        seconds_per_demo: mean time of a successful attempt, without images.
-        is_repeatable: the first episode, made twice, gave the same keypoints.
-        keypoints: name -> report.
-    """
-
-    task: str
-    task_id: int
-    variations: int
-    episodes: int
-    attempts: int
-    first_attempt: int = 0
-    succeeded: int = 0
-    failures: dict[str, int] = field(default_factory=dict)
-    failed_episodes: list[str] = field(default_factory=list)
-    refusals: dict[str, int] = field(default_factory=dict)
-    placements_per_attempt: float = 0.0
-    frames_per_demo: float = 0.0
-    seconds_per_demo: float = 0.0
-    is_repeatable: bool = True
-    keypoints: dict[str, KeypointReport] = field(default_factory=dict)
-
-    def problems(self, min_success: float = MIN_SUCCESS) -> list[str]:
-        """Say what keeps the task from being fit for a data set, one line each."""
-        found = []
-        if self.first_attempt < min_success * self.episodes:
-            found.append(
-                f"{self.first_attempt} of {self.episodes} first attempts succeeded, "
-                f"{min_success:.0%} are wanted; causes: {self.failures}"
-            )
-        if self.failed_episodes:
-            found.append(
-                f"never succeeded in {self.attempts} attempts: {', '.join(self.failed_episodes)}"
-            )
-        if not self.is_repeatable:
-            found.append("the same seed gave two different demonstrations")
-        return found
-
-    def notes(self) -> list[str]:
-        """Name keypoints that cameras see too rarely, one line for each kind."""
-        kinds = (
-            ("inside two images", "inside_two", MIN_INSIDE),
-            ("seen by two cameras", "seen_two", MIN_SEEN),
-        )
-        found = []
-        for what, key, wanted in kinds:
-            weak = {
-                n: share for n, k in self.keypoints.items() if (share := getattr(k, key)) < wanted
-            }
-            if weak:
-                listed = ", ".join(f"{name} {share:.0%}" for name, share in weak.items())
-                found.append(f"{what} in less than {wanted:.0%} of the frames: {listed}")
-        return found
 
 
 def validate(
@@ -133,6 +44,8 @@ def validate(
     attempts: int = 3,
     groups: Sequence[str] = ("waypoints", "objects", "robot"),
     engine: str = "mujoco",
+    rlbench_root: str | Path | None = None,
+    tasks_from: str | None = None,
 ) -> TaskReport:
     """Run episodes of a task, cycling through all its variations.
 
@@ -143,20 +56,30 @@ def validate(
         attempts: granted to an episode.
         groups: keypoint groups to watch.
         engine: simulator; whether a seed repeats itself is checked on MuJoCo only.
+        rlbench_root: a checkout of RLBench, see `Environment`.
+        tasks_from: which version of the task, see `Environment`.
 
     Raises:
         EngineError: the simulator is not there.
         TaskNotAvailableError: there is no such task.
+        TaskFileError: a task file of RLBench fails.
         SceneError: its scene is not valid: an object is missing, a waypoint number is left out.
     """
-    env = Environment(obs_config=ObservationConfig(keypoints=tuple(groups)), engine=engine)
+    env = Environment(
+        obs_config=ObservationConfig(keypoints=tuple(groups)),
+        engine=engine,
+        rlbench_root=rlbench_root,
+        tasks_from=tasks_from,
+    )
     env.launch()
     try:
-        task = env.get_task(get_task_class(name))
+        task = env.get_task(name)
         check_waypoints(task)
         # PyRep's planner cannot be seeded.
         trial = _Trial(task, attempts, seed, repeats=engine == "mujoco")
-        return trial.run(max(episodes, task.variation_count()))
+        report = trial.run(max(episodes, task.variation_count()))
+        report.source = env.catalogue.origin(name).label
+        return report
     finally:
         env.shutdown()
 
@@ -283,55 +206,20 @@ class _Trial:
         return dict(shares.most_common())
 
 
-def table(reports: Sequence[TaskReport]) -> str:
-    """Return one Markdown row for each task."""
-    lines = [
-        "| id | task | variations | first attempt | within attempts | placements | frames | "
-        "s per demo | refused placements | failed attempts |",
-        "|---:|---|---:|---:|---:|---:|---:|---:|---|---|",
-    ]
-    for r in reports:
-        refused = "; ".join(f"{n} x {why}" for why, n in _most(r.refusals)) or "-"
-        failed = "; ".join(f"{n} x {why}" for why, n in _most(r.failures)) or "-"
-        lines.append(
-            f"| {r.task_id} | {r.task} | {r.variations} | {r.first_attempt}/{r.episodes} | "
-            f"{r.succeeded}/{r.episodes} | {r.placements_per_attempt:.2f} | {r.frames_per_demo:.1f} | "
-            f"{r.seconds_per_demo:.3f} | {refused} | {failed} |"
-        )
-    return "\n".join(lines)
-
-
-def _most(counts: dict[str, int]) -> list[tuple[str, int]]:
-    return collections.Counter(counts).most_common(3)
-
-
-def keypoint_table(report: TaskReport) -> str:
-    """Return one Markdown row for each keypoint of a task."""
-    if not report.keypoints:
-        return f"{report.task}: no demonstration succeeded, so no keypoint was watched"
-    cameras = list(next(iter(report.keypoints.values())).seen)
-    head = ["keypoint", "moving", "inside two", "seen by two", *(f"{c}: seen" for c in cameras)]
-    rows = [head, ["---", *["---:"] * (len(head) - 1)]]
-    for name, k in report.keypoints.items():
-        shares = (k.moving, k.inside_two, k.seen_two, *k.seen.values())
-        rows.append([name, *(f"{share:.0%}" for share in shares)])
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
-
-
-def resolve(given: Sequence[str]) -> list[str]:
+def resolve(given: Sequence[str], catalogue: Catalogue) -> list[str]:
     """Turn names, ids and `all` into task names.
 
     Raises:
-        TaskNotAvailableError: one of them is no built-in task.
+        TaskNotAvailableError: one of them does not run here.
     """
     if list(given) == ["all"]:
-        return list(AVAILABLE)
+        return catalogue.names()
     names = [
         FS95_V1[int(g)] if g.isdigit() and int(g) < len(FS95_V1) else g
         for g in dict.fromkeys(given)
     ]
     for name in names:
-        get_task_class(name)
+        catalogue.origin(name)
     return names
 
 
@@ -350,6 +238,12 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add("--min_success", type=float, default=MIN_SUCCESS, help="share of first attempts (0.95)")
     add("--engine", choices=ENGINES, default="mujoco", help="simulator (mujoco)")
+    add("--rlbench_root", help="checkout of RLBench whose own tasks run too ($RLBENCH_ROOT)")
+    add(
+        "--tasks_from",
+        choices=SOURCES,
+        help="which version of a task ($RLBENCH_TASKS_FROM, else auto: the checkout's if it has one)",
+    )
     add("--json", type=Path, help="also write everything as JSON")
     return parser
 
@@ -364,9 +258,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _refuse("--seed must be at least 0 and --min_success in [0, 1]")
     reports = []
     try:
-        for name in resolve(args.tasks):
-            options = (args.episodes, args.seed, args.attempts, args.keypoints, args.engine)
-            reports.append(validate(name, *options))
+        for name in resolve(args.tasks, Catalogue(args.rlbench_root, args.tasks_from)):
+            reports.append(_try_out(name, args))
             print(keypoint_table(reports[-1]), end="\n\n", flush=True)
     except RLBenchError as error:
         return _refuse(str(error))
@@ -381,6 +274,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         text = json.dumps([asdict(r) for r in reports], indent=1)
         args.json.write_text(f"{text}\n", encoding="utf-8")
     return 1 if problems else 0
+
+
+def _try_out(name: str, args: argparse.Namespace) -> TaskReport:
+    """Validate one task; what keeps it from running is in the report."""
+    options = (args.episodes, args.seed, args.attempts, args.keypoints, args.engine)
+    try:
+        return validate(name, *options, args.rlbench_root, args.tasks_from)
+    except EngineError:
+        raise  # no task can run
+    except RLBenchError as error:
+        return TaskReport(name, task_id(name), 0, 0, args.attempts, error=str(error))
 
 
 def _refuse(message: str) -> int:

@@ -76,6 +76,9 @@ class FakeSource:
     def n_variations(self, task_id):
         return 3
 
+    def task_source(self, task_id):
+        return "builtin"
+
     def attempt(self, key, seed_example, attempt):
         time.sleep(float(os.environ.get("FAKE_DELAY", "0")))
         if key.task_id == 2 or (key.task_id == 1 and key.variation == 1 and attempt == 0):

@@ -37,7 +37,7 @@ def test_shipped_configs_load(name):
         ({"obs_dim": [0, 256, 3]}, "obs_dim is .*sides of 1 to"),
         ({"obs_dim": [256, 256]}, "obs_dim"),
         ({"obs_dim": [256, 99999, 3]}, "obs_dim"),
-        ({"train_task_ids": ["a"]}, "train_task_ids is"),
+        ({"train_task_ids": ["a b"]}, "train_task_ids is"),
         ({"train_task_ids": [0, "*"]}, "train_task_ids is"),
         ({"train_task_ids": [True]}, "train_task_ids is"),
         ({"train_task_ids": [-1]}, "train_task_ids is"),
