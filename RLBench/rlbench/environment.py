@@ -33,7 +33,8 @@ ROBOTS = ("panda",)
 """Robots that `robot_setup` may name."""
 
 
-def _as_mjcf(scene: Path) -> Path:
+def as_mjcf(scene: Path) -> Path:
+    """Return the MJCF of a task's scene; a `.ttm` is converted, once."""
     if scene.suffix == ".xml":
         return scene
     # Imported late: built-in tasks need no reader of scene files.
@@ -226,7 +227,7 @@ class Environment:
     def _load(self, name: str, origin: Origin | None) -> tuple[Engine, Robot]:
         if self._simulator is not None:
             return self._simulator.load(name)
-        scene = task_scene_path(name) if origin is None else _as_mjcf(origin.scene)
+        scene = task_scene_path(name) if origin is None else as_mjcf(origin.scene)
         engine = MujocoEngine(scene, _robot(origin))
         return engine, Robot(Arm(engine), Gripper(engine))
 

@@ -42,7 +42,7 @@ def find(name_or_handle: str | int, kind: ObjectType | None) -> Any:
             instead = hook(name_or_handle, kind)
             if instead is not None:
                 return instead
-        found = _by_name(name_or_handle, kind)
+        found = by_name(name_or_handle, kind)
     if kind is not None and found.get_type() != kind:
         raise WrongObjectTypeError(
             f"object {found.get_name()!r} is a {_word(found.get_type())}, not a {_word(kind)}"
@@ -54,7 +54,12 @@ def _word(kind: ObjectType) -> str:
     return kind.name.lower().replace("_", " ")
 
 
-def _by_name(name: str, kind: ObjectType | None) -> Any:
+def by_name(name: str, kind: ObjectType | None) -> Any:
+    """Return an object of the current scene; `kind` says where to look for one that is not there.
+
+    Raises:
+        SceneError: there is none.
+    """
     engine = current_engine()
     joints = {joint.get_name() for joint in engine.task_joints()}
     if name in joints or (kind == ObjectType.JOINT and not engine.has(name)):
