@@ -14,6 +14,8 @@ from rlbench.transforms import Floats
 CONE_SIDES = 32
 DEFAULT_MASS = 1.0
 _FRICTION = (0.5, 0.01, 0.0001)
+_SOLREF, _SOLIMP = (0.006, 1.0), (0.95, 0.995, 0.0005, 0.5, 2.0)
+"""Stiff, as in converted scenes: a drop must not sink through the floor of a cup."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ def add_body(spec: mujoco.MjSpec, name: str, form: Form) -> None:
     if form.kind == "frame":
         return
     geom = {"group": 1, "friction": _FRICTION, "condim": 4, "rgba": (0.501, 0.5, 0.5, 1.0)}
+    geom |= {"solref": _SOLREF, "solimp": _SOLIMP}
     if form.is_free:
         body.add_freejoint()
         mass = form.mass if form.mass > 0 else DEFAULT_MASS

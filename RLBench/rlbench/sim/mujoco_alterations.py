@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rlbench.sim.mujoco_grasp import ROBOT_TYPE, WORLD_TYPE, Welds
+from rlbench.sim.mujoco_grasp import CRUMB_TYPE, ROBOT_TYPE, WORLD_TYPE, Welds
 from rlbench.sim.mujoco_objects import MujocoObject, MujocoShape
 from rlbench.sim.mujoco_properties import HIDDEN_GROUP
 from rlbench.transforms import Floats
@@ -70,7 +70,8 @@ class Alterations(Welds):
         """Let a shape's geoms collide, or not."""
         geoms = shape.solid_geoms if not value or len(shape.solid_geoms) else shape.geoms
         self.solid[geoms] = value
-        self.model.geom_contype[geoms] = WORLD_TYPE if value else 0
+        own = CRUMB_TYPE if shape.is_crumb else WORLD_TYPE
+        self.model.geom_contype[geoms] = own if value else 0
         self.model.geom_conaffinity[geoms] = ROBOT_TYPE | WORLD_TYPE if value else 0
 
     def scene_value(self, name: str) -> np.ndarray:

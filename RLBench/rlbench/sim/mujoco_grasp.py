@@ -10,8 +10,8 @@ from rlbench.sim.mujoco_graph import SceneGraph
 from rlbench.sim.mujoco_properties import Changes
 from rlbench.transforms import Floats
 
-ROBOT_TYPE, WORLD_TYPE = 2, 1
-"""Collision bits: a held object can spare the robot."""
+ROBOT_TYPE, WORLD_TYPE, CRUMB_TYPE = 2, 1, 4
+"""Collision bits: a held object can spare the robot, and crumbs spare each other."""
 
 
 class Welds(SceneGraph):
@@ -61,7 +61,7 @@ class Welds(SceneGraph):
         self.held[body] = self._weld(body, holder)
         solid = self._solid_tree_geoms(body)
         self.model.geom_contype[solid] = 0
-        self.model.geom_conaffinity[solid] = WORLD_TYPE
+        self.model.geom_conaffinity[solid] = WORLD_TYPE | CRUMB_TYPE
         self._held_from[body] = self._parents[body]
         self._parents[body] = holder
 

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from rlbench.sim.mujoco_engine import MujocoEngine
 
 
+CRUMB_MASS = 1e-3
+
+
 class MadeShape(MujocoShape):
     """A shape that a task made; it becomes a body when its pose is first asked for.
 
@@ -30,6 +33,11 @@ class MadeShape(MujocoShape):
         self._opacity = 1.0
         self._parent: MujocoObject | None = None
         self.is_gone = False
+
+    @property
+    def is_crumb(self) -> bool:  # type: ignore[override]
+        """Tasks make liquids of drops in one place, which would burst apart."""
+        return 0 < self.form.mass < CRUMB_MASS
 
     def still_exists(self) -> bool:
         """Tell whether the shape is still in the scene."""

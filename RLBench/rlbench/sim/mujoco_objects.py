@@ -189,7 +189,13 @@ class MujocoPath(MujocoDummy):
 
 
 class MujocoShape(ShapeProperties, MujocoObject):
-    """A body with geoms."""
+    """A body with geoms.
+
+    Attributes:
+        is_crumb: one of many small things that do not touch each other.
+    """
+
+    is_crumb = False
 
     def __init__(self, engine: "MujocoEngine", name: str, body: int) -> None:
         super().__init__(engine, name, body)
