@@ -143,7 +143,7 @@ class Editor:
         engine = self._engine
         for i in range(len(self._forms)):
             body = self._n_scene_bodies + i
-            if body not in self._users:
+            if body not in self._users and body not in engine.changes.parked:
                 engine.put_away(body, tf.transform(_PARKED - [0, 0, 0.5 * i], np.eye(3)))
 
     def clear(self) -> None:

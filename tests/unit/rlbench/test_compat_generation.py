@@ -1,0 +1,117 @@
+"""Data sets and validations from a checkout of RLBench."""
+
+import json
+
+import pytest
+
+from data_generation.RLBench import generate_data
+from rlbench.tools import task_validator
+from tests.unit.rlbench.compat_files import BY_NAME, REACH, write_checkout, write_task
+
+
+@pytest.fixture(autouse=True)
+def _own_settings(monkeypatch):
+    for name in ("RLBENCH_ROOT", "RLBENCH_TASKS_FROM"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def generate(tmp_path):
+    def run(tasks, *flags, data="d"):
+        config = tmp_path / "config.json"
+        settings = {"train_task_ids": tasks, "cams": [], "n_ex_per_task": 1}
+        config.write_text(json.dumps(settings))
+        path = tmp_path / data
+        argv = ["--path_dataset", str(path), "--path_dataset_config", str(config), *flags]
+        return generate_data.main(argv)
+
+    run.record = lambda task, data="d": json.loads(
+        (
+            tmp_path / data / "train" / str(task) / "episodes" / "0" / "0" / "episode.json"
+        ).read_text()
+    )
+    return run
+
+
+def test_episodes_say_where_their_task_comes_from(tmp_path, generate, capsys):
+    root = write_checkout(tmp_path / "root")
+    flags = ("--rlbench_root", str(root))
+    assert generate(["reach_target", 8], *flags) == 0
+    source = generate.record(0)["task_source"]
+    assert source.startswith("rlbench:")
+    assert generate.record(8)["task_source"] == "builtin"
+    assert generate([0, 8], *flags) == 0  # nothing to do
+    capsys.readouterr()
+    assert generate([0]) == 2
+    message = capsys.readouterr().err
+    assert f"was made from the {source} version of the task, now it is the builtin" in message
+    assert generate([0], *flags, "--tasks_from", "builtin") == 2
+    assert generate([8], *flags, "--tasks_from", "rlbench", data="e") == 2
+    assert "holds 8 (close_fridge), which this engine cannot run" in capsys.readouterr().err
+
+
+def test_broken_tasks_are_skipped_and_counted(tmp_path, generate, capsys, caplog):
+    root = write_checkout(tmp_path / "root", ["pick_and_lift"])
+    text = REACH.replace("colors[index]", "colors[index]['x']")
+    write_task(root, "reach_target", text, "reach_target")
+    text = REACH.replace("'target'", "'tarjet'").replace("ReachTarget", "CloseFridge")
+    write_task(root, "close_fridge", text, "close_fridge")
+    assert generate([0, 8, 9], "--rlbench_root", str(root)) == 1
+    out = capsys.readouterr()
+    assert "1 of 2 episodes" in out.out
+    assert "tasks that cannot run: 8, 0" in out.out
+    text = caplog.text + out.err
+    assert "reach_target.py:23: task reach_target, init_episode: TypeError" in text
+    assert "close_fridge.py:16: task close_fridge, init_task:" in text
+    assert generate.record(9)["task_source"].startswith("rlbench:")
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--rlbench_root", "/no/such"], "rlbench_root=/no/such is no folder"),
+        (["--tasks_from", "rlbench"], "no checkout is given"),
+    ],
+)
+def test_a_wrong_root_is_one_line(generate, capsys, flags, message):
+    assert generate([0], *flags) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_the_validator_goes_on_after_a_broken_task(tmp_path, capsys):
+    root = write_checkout(tmp_path / "root", ["pick_and_lift"])
+    text = REACH.replace("colors[index]", "colors[index]['x']")
+    write_task(root, "reach_target", text, "reach_target")
+    path = tmp_path / "r.json"
+    argv = [
+        "0",
+        "pick_and_lift",
+        "--episodes",
+        "2",
+        "--rlbench_root",
+        str(root),
+        "--json",
+        str(path),
+    ]
+    assert task_validator.main(argv) == 1
+    broken, good = json.loads(path.read_text())
+    assert "reach_target.py:23" in broken["error"]
+    assert (good["succeeded"], good["is_repeatable"], good["error"]) == (2, True, "")
+    assert good["source"].startswith("rlbench:")
+    out = capsys.readouterr().out
+    assert "problem: reach_target: cannot run: " in out
+    assert "| cannot run: " in out
+
+
+def test_the_validator_lists_what_a_checkout_has(tmp_path, capsys):
+    root = write_checkout(tmp_path / "root")
+    assert sorted(BY_NAME) == ["pick_and_lift", "reach_target"]
+    argv = ["all", "--episodes", "1", "--rlbench_root", str(root), "--tasks_from", "rlbench"]
+    task_validator.main([*argv, "--attempts", "1", "--keypoints", "robot", "--min_success", "0"])
+    out = capsys.readouterr().out
+    assert "| 0 | reach_target |" in out
+    assert "| 9 | pick_and_lift |" in out
+    assert task_validator.main(["8", *argv[1:]]) == 2
+    assert "task 'close_fridge' is not available" in capsys.readouterr().err
