@@ -117,7 +117,9 @@ class Planner:
         """
         parts = [q_start[None]]
         along = np.linspace(0.0, 1.0, PATH_SAMPLES + 1)
-        fractions = np.union1d(along, path_fractions(poses))
+        # A path of few points is followed through all of them, one of many through samples.
+        own = path_fractions(poses) if len(poses) <= PATH_SAMPLES else []
+        fractions = np.union1d(along, own)
         for fraction in fractions:
             line = self._line(parts[-1][-1], pose_along(poses, fraction), None)
             if line is None:

@@ -257,6 +257,9 @@ class Arm:
 
     def can_follow(self, poses: Sequence[Floats], rng: np.random.Generator) -> bool:
         """Tell whether some arm pose at the first of (4, 4) tip poses leads through all others."""
+        # Most placements fail here: looking at two of its poses is cheaper than following it.
+        if not all(self.can_reach(pose_along(poses, f), rng) for f in (0.5, 1.0 - PATH_SPARE)):
+            return False
         planner = Planner(self, rng, None)
         starts = solve_ik(
             self.kinematics,
