@@ -54,15 +54,25 @@ class Scene:
             [engine.shape("workspace")], task.rng, as_rlbench=task.is_from_rlbench
         )
         if task.is_from_rlbench:
-            # Where RLBench puts a task, and where every reset brings it back after `init_task`.
-            engine.object(task.name).set_position(engine.shape("workspace").get_position())
+            self._bring_into_workspace()
         task.init_task()
         if task.is_from_rlbench:
-            engine.remember_start()
+            engine.remember_start()  # RLBench's resets keep what `init_task` moved
         self._plan_rng = np.random.default_rng(0)
         self.on_step: Callable[[], None] | None = None
         self.placements = 0
         self.refusals: list[str] = []
+
+    def _bring_into_workspace(self) -> None:
+        """Put a task into the middle of the workspace, unless it is saved inside.
+
+        RLBench puts every task into the middle; its scenes are saved in the middle of the
+        workspace that they were designed for, 15 cm nearer to the arm than it is now.
+        """
+        workspace, base = self.engine.shape("workspace"), self.engine.object(self.task.name)
+        box, here = workspace.get_bounding_box(), base.get_position(workspace)
+        if np.any(here[:2] < box[[0, 2]]) or np.any(here[:2] > box[[1, 3]]):
+            base.set_position(workspace.get_position())
 
     def init_episode(self, variation: int, seed: np.random.SeedSequence) -> list[str]:
         """Reset the simulation and place the task; the result depends on the seed alone.
