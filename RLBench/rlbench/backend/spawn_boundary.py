@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from rlbench.backend.exceptions import BoundaryError
+from rlbench.compat.current import adopt
 from rlbench.sim.base import SceneObject, Shape
 from rlbench.transforms import euler_to_matrix
 
@@ -33,7 +34,7 @@ class SpawnBoundary:
                 `ignore_collisions` are neither kept apart from others nor remembered; by default
                 so where no `rng` is given.
         """
-        self._boundaries = list(boundaries)
+        self._boundaries = [adopt(boundary) for boundary in boundaries]
         self._rng: Any = np.random if rng is None else rng
         self._as_rlbench = rng is None if as_rlbench is None else as_rlbench
         self._placed: list[tuple[SceneObject, float]] = []
@@ -65,6 +66,7 @@ class SpawnBoundary:
         Raises:
             BoundaryError: no free pose in 100 samples.
         """
+        obj = adopt(obj)
         saved = obj.get_pose()
         area = np.array([self._size(b).prod() for b in self._boundaries])
         for _ in range(MAX_SAMPLES):

@@ -7,6 +7,7 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from rlbench.backend.exceptions import SceneError
 from rlbench.backend.robot import Robot
@@ -60,6 +61,13 @@ def forget(engine: Engine) -> None:
 def current_root() -> Path | None:
     """Return the checkout whose task is running now, None where there is none."""
     return _running[-1][1] if _running else None
+
+
+def adopt(obj: Any) -> Any:
+    """Return the current engine's own object for one of PyRep's, anything else as it is."""
+    wrap = getattr(_running[-1][0], "wrap", None) if _running else None
+    is_foreign = wrap is not None and hasattr(obj, "get_handle") and not hasattr(obj, "native")
+    return wrap(obj) if is_foreign and wrap is not None else obj
 
 
 @contextmanager

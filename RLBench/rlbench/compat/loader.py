@@ -18,7 +18,7 @@ from rlbench.backend.exceptions import (
     WaypointError,
 )
 from rlbench.backend.task import Task
-from rlbench.compat.current import using
+from rlbench.compat.current import adopt, using
 from rlbench.compat.origin import Origin
 from rlbench.compat.stand_in import stand_in
 
@@ -122,6 +122,8 @@ def _bind(cls: type[Task], origin: Origin, with_pyrep: bool) -> type[Task]:
     body |= {name: binder.passing(name, getattr(cls, name)) for name in _PASSING}
     for name in ("register_waypoint_ability_start", "register_waypoint_ability_end"):
         body[name] = binder.registering(getattr(cls, name))
+    body["boundary_root"] = binder.adopting(body["boundary_root"])
+    body["register_graspable_objects"] = _register_graspable(cls)
     body |= {
         "is_from_rlbench": True,
         "origin": origin,
@@ -130,6 +132,13 @@ def _bind(cls: type[Task], origin: Origin, with_pyrep: bool) -> type[Task]:
         "__doc__": cls.__doc__,
     }
     return type(cls.__name__, (cls,), body)
+
+
+def _register_graspable(cls: type[Task]) -> Callable[..., None]:
+    def register_graspable_objects(task: Task, objects: list[Any]) -> None:
+        cls.register_graspable_objects(task, [adopt(obj) for obj in objects])
+
+    return register_graspable_objects
 
 
 class _Binder:
@@ -169,6 +178,17 @@ class _Binder:
             except Exception as error:
                 cause = f"{name}_raised_{type(error).__name__}"
                 raise DemoError(str(_told(self._origin, name, error)), cause) from error
+
+        return verb
+
+    def adopting(self, inner: Callable[..., Any]) -> Callable[..., Any]:
+        """Wrap a function that returns an object."""
+
+        @functools.wraps(inner)
+        def verb(task: Task) -> Any:
+            found = inner(task)
+            with using(task.engine):
+                return adopt(found)
 
         return verb
 

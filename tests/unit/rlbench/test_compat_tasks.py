@@ -1,5 +1,6 @@
 """Task files in RLBench's style run unchanged."""
 
+import itertools
 import os
 import random
 import sys
@@ -21,6 +22,7 @@ from rlbench.compat.check_names import main as check_names
 from rlbench.compat.current import current_engine, using
 from rlbench.environment import Environment
 from rlbench.tasks import FS95_V1, get_task_class, task_id
+from tests.contract import fake_pyrep
 from tests.unit.rlbench.compat_files import LIFT, REACH, write_checkout, write_task
 
 
@@ -308,6 +310,31 @@ def test_names_are_checked_all_at_once(tmp_path, capsys):
     assert "missing shape tarjet" in line
     assert "wrong boundary (asked for as dummy, is shape)" in line
     assert check_names(["0", "--rlbench_root", str(tmp_path / "no")]) == 2
+
+
+# ---- CoppeliaSim --------------------------------------------------------------------------
+
+
+def test_on_coppeliasim_task_files_get_pyreps_own_objects(tmp_path, monkeypatch):
+    fake_pyrep.install(monkeypatch, tmp_path)
+    text = REACH
+    for module in ("shape", "proximity_sensor"):
+        text = text.replace(f"from pyrep.objects.{module} import", "from pyrep.objects import")
+    text += "\n    def boundary_root(self):\n        return self.area\n"
+    write_task(tmp_path / "upstream", "reach_target", text)
+    env = Environment(engine="coppeliasim")
+    env.launch()
+    try:
+        task = env.get_task("reach_target")
+        task.reset()
+        inner, engine = task._scene.task, task._scene.engine
+        assert type(inner.ball).__module__ == "tests.contract.fake_objects"
+        assert inner.boundary_root() is engine.shape("boundary")
+        positions = [obj.get_position() for obj in (inner.ball, *inner.others)]
+        gaps = [np.linalg.norm(a - b) for a, b in itertools.combinations(positions, 2)]
+        assert min(gaps) > 0.2
+    finally:
+        env.shutdown()
 
 
 # ---- a real checkout ----------------------------------------------------------------------
