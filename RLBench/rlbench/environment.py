@@ -14,7 +14,7 @@ from rlbench.backend.task import Task
 from rlbench.compat.catalogue import Catalogue
 from rlbench.compat.current import announce
 from rlbench.compat.loader import load_task
-from rlbench.compat.origin import Origin
+from rlbench.compat.origin import Checkout, Origin
 from rlbench.observation_config import ObservationConfig
 from rlbench.sim.base import Engine
 from rlbench.sim.compose import task_scene_path
@@ -29,8 +29,8 @@ from rlbench.ttm.robots import converted_robot, has_robot
 ENGINES = ("mujoco", "coppeliasim")
 """Simulators; the second needs PyRep, CoppeliaSim and a checkout of RLBench, see the README."""
 
-ROBOTS = ("panda",)
-"""Robots that `robot_setup` may name."""
+ROBOTS = ("panda", "sawyer")
+"""Robots that `robot_setup` may name; all but the first come from a checkout of RLBench."""
 
 
 def as_mjcf(scene: Path) -> Path:
@@ -43,8 +43,19 @@ def as_mjcf(scene: Path) -> Path:
     return converted_scene(scene)
 
 
-def _robot(origin: Origin | None) -> RobotModel:
-    """Return RLBench's own robot for its own tasks, where the checkout has it; else ours."""
+def _robot(setup: str, origin: Origin | None, checkout: Checkout | None) -> RobotModel:
+    """Return RLBench's own robot for its own tasks, where the checkout has it; else ours.
+
+    Raises:
+        TaskEnvironmentError: only a checkout has the robot, and there is none.
+    """
+    if setup != "panda":
+        if checkout is None:
+            raise TaskEnvironmentError(
+                f"Environment: robot_setup {setup!r} is RLBench's own; give rlbench_root, or set "
+                "RLBENCH_ROOT"
+            )
+        return converted_robot(checkout.root, setup)
     if origin is None or origin.root is None or not has_robot(origin.root):
         return PANDA
     return converted_robot(origin.root)
@@ -125,10 +136,11 @@ class Environment:
                 )
         if robot_setup.lower() not in ROBOTS:
             raise TaskEnvironmentError(
-                f"Environment: robot_setup {robot_setup!r} is unknown; there is {', '.join(ROBOTS)}"
+                f"Environment: robot_setup {robot_setup!r} is unknown; there are {', '.join(ROBOTS)}"
             )
         if dataset_root and not Path(dataset_root).is_dir():
             raise TaskEnvironmentError(f"Environment: dataset_root {dataset_root} is no folder")
+        self._robot_setup = robot_setup.lower()
         self._shaped_rewards = shaped_rewards
         self._limits = (arm_max_velocity, arm_max_acceleration)
         if engine not in ENGINES:
@@ -228,7 +240,7 @@ class Environment:
         if self._simulator is not None:
             return self._simulator.load(name)
         scene = task_scene_path(name) if origin is None else as_mjcf(origin.scene)
-        engine = MujocoEngine(scene, _robot(origin))
+        engine = MujocoEngine(scene, _robot(self._robot_setup, origin, self.catalogue.checkout))
         return engine, Robot(Arm(engine), Gripper(engine))
 
     def track_calibration(self) -> tuple[Floats, Floats]:

@@ -7,6 +7,7 @@ from xml.etree.ElementTree import Element, SubElement, fromstring, indent, tostr
 from rlbench.backend.exceptions import SceneError
 from rlbench.sim.robot_model import PANDA, RobotModel
 from rlbench.ttm.cache import converted_scene
+from rlbench.ttm.mjcf_joints import HELD
 
 ROBOT_FILE = "robot.xml"
 
@@ -30,12 +31,14 @@ class RobotFile:
         model: names; `mjcf`, `home` and `finger_joints`' travel are taken from the file.
         arm: servos of the arm's joints, in order.
         finger: servo of both fingers.
+        place: (3,) where the root stands in the world [m]; None leaves it as the file has it.
     """
 
     file: str
     model: RobotModel
     arm: tuple[Servo, ...]
     finger: Servo
+    place: tuple[float, float, float] | None = None
 
 
 _SHOULDER = Servo(4500.0, 87.0, 1.0, 0.1)
@@ -58,6 +61,27 @@ ROBOTS = {
         ),
         (_SHOULDER, _SHOULDER, _ELBOW, _ELBOW, _WRIST, _WRIST, _WRIST),
         _FINGER,
+    ),
+    "sawyer": RobotFile(
+        "sawyer.ttm",
+        RobotModel(
+            name="Sawyer",
+            mjcf=Path(),
+            root="Sawyer",
+            joints=tuple(f"Sawyer_joint{i}" for i in range(1, 8)),
+            tip="Sawyer_tip",
+            hand="BaxterGripper",
+            sensor="BaxterGripper_attachProxSensor",
+            fingers=("BaxterGripper_leftFinger", "BaxterGripper_rightFinger"),
+            finger_joints=("BaxterGripper_leftJoint", "BaxterGripper_rightJoint"),
+            finger_range=0.04,
+            home=(),
+            **_PACE,
+        ),
+        (_SHOULDER, _SHOULDER, _ELBOW, _ELBOW, _WRIST, _WRIST, _WRIST),
+        _FINGER,
+        # Where RLBench puts every other robot: at the origin of its Panda.
+        place=(-0.3089, 0.0, 0.82),
     ),
 }
 """Robots by the name that `robot_setup` takes."""
@@ -108,12 +132,15 @@ def _drive(root: Element, robot: RobotFile, source: Path) -> None:
     old = root.find("actuator")
     if old is not None:
         root.remove(old)
+    if robot.place is not None:
+        _place(root, model.root, robot.place)
     actuators = SubElement(root, "actuator")
     servos = dict(zip(model.joints, robot.arm, strict=True))
     servos |= dict.fromkeys(model.finger_joints, robot.finger)
     for joint in root.iter("joint"):
         servo = servos.pop(joint.get("name", ""), None)
         if servo is None:
+            joint.set("frictionloss", f"{HELD:g}")  # a head that turns, say
             continue
         for key in ("frictionloss", "stiffness", "springref"):
             joint.attrib.pop(key, None)
@@ -127,6 +154,12 @@ def _drive(root: Element, robot: RobotFile, source: Path) -> None:
     if contact is None:
         contact = SubElement(root, "contact")
     SubElement(contact, "exclude", body1=model.fingers[0], body2=model.fingers[1])
+
+
+def _place(root: Element, name: str, position: tuple[float, float, float]) -> None:
+    for body in root.findall("worldbody/body"):
+        if body.get("name") == name:
+            body.set("pos", " ".join(f"{v:g}" for v in position))
 
 
 def _make_gripping(root: Element, model: RobotModel) -> None:

@@ -68,7 +68,7 @@ def test_rlbench_arguments_and_script():
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
-        ({"robot_setup": "sawyer"}, "robot_setup 'sawyer' is unknown; there is panda"),
+        ({"robot_setup": "hal"}, "robot_setup 'hal' is unknown; there are panda, sawyer"),
         ({"randomize_every": "episode"}, "randomize_every='episode' is not supported"),
         ({"attach_grasped_objects": False}, "attach_grasped_objects=False is not supported"),
         ({"dataset_root": "no/such/folder"}, "no/such/folder is no folder"),

@@ -146,3 +146,28 @@ def test_unknown_robots_and_missing_files_are_named(tmp_path):
         robots.converted_robot(tmp_path, "hal")
     with pytest.raises(robots.SceneError, match=r"panda\.ttm not found in .*robot_ttms"):
         robots.converted_robot(tmp_path)
+
+
+@needs_checkout
+def test_sawyer_stands_where_the_panda_did_and_works(tmp_path, monkeypatch):
+    monkeypatch.setenv("RLBENCH_CACHE", str(tmp_path))
+    sawyer = robots.converted_robot(Path(os.environ["RLBENCH_ROOT"]), "sawyer")
+    engine = MujocoEngine(task_scene_path("reach_target"), sawyer)
+    gripper, arm = Gripper(engine), Arm(engine)
+    gripper.reset()
+    arm.home()
+    assert engine.object("Sawyer").get_position() == pytest.approx([-0.3089, 0, 0.82])
+    assert arm.touched_shapes() == []
+    goal = tf.pose_to_transform(np.array([0.3, 0.1, 1.0, 0.0, 1.0, 0.0, 0.0]))
+    path = arm.plan(goal, np.random.default_rng(0))
+    for _ in range(600):
+        done = path.step()
+        engine.step()
+        if done:
+            break
+    assert np.linalg.norm(arm.get_tip().get_position() - goal[:3, 3]) < 3e-3
+    for _ in range(60):
+        if gripper.actuate(0.0, 0.2):
+            break
+        engine.step()
+    assert gripper.get_open_amount().max() < 0.1
