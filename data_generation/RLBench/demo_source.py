@@ -12,6 +12,7 @@ class DemoSource(Protocol):
 
     all_tasks: tuple[str, ...]  # names by task id
     available: Mapping[int, str]  # what this engine runs: task id -> name
+    incomplete: Mapping[int, tuple[str, str]]  # what lacks a file: task id -> name, which
 
     def n_variations(self, task_id: int) -> int:
         """Count a task's variations.

@@ -171,7 +171,7 @@ def describe_tasks(
     else:
         resolved = [catalogue.resolve(task) for task in tasks]
         for task, task_id in zip(tasks, resolved, strict=True):
-            if task_id not in catalogue.available:
+            if task_id not in catalogue.available and task_id not in catalogue.incomplete:
                 raise _unavailable(f"{config.source}: {field} holds {task}", task, catalogue, runs)
             if resolved.count(task_id) > 1:
                 raise ConfigError(f"{config.source}: {field} holds task {task_id} twice; keep one")

@@ -20,7 +20,7 @@ from rlbench import cameras as camera_table
 from rlbench.backend.exceptions import DemoError, EngineError, RLBenchError
 from rlbench.environment import Environment
 from rlbench.observation_config import CameraConfig, ObservationConfig
-from rlbench.tasks import FS95_V1
+from rlbench.tasks import FS95_V1, task_id
 
 SENSOR_TO_CV = np.diag([-1.0, -1.0, 1.0, 1.0])  # upstream's misc holds sensor axes
 
@@ -82,7 +82,11 @@ class RLBenchSource:
                 tasks_from=tasks_from,
             )
             self._env.launch()
-            self.available = self._env.catalogue.by_id()
+            catalogue = self._env.catalogue
+            self.available = catalogue.by_id()
+            self.incomplete = {
+                task_id(name): (name, why) for name, why in catalogue.incomplete().items()
+            }
         intrinsics, extrinsics = self._env.track_calibration()
         self._track = {
             cam: Calibration(config.image_size, intrinsics[v], extrinsics[v])

@@ -42,7 +42,8 @@ class Catalogue:
         available: id -> name of what runs.
         n_variations: id -> variations, of the requested tasks that work.
         sources: id -> where the task comes from, of the same.
-        broken: id -> why the task cannot run after all.
+        broken: id -> why a requested task cannot run after all.
+        incomplete: id -> name of what would run if it had all its files.
     """
 
     all_tasks: tuple[str, ...]
@@ -50,12 +51,14 @@ class Catalogue:
     n_variations: dict[int, int]
     sources: dict[int, str]
     broken: dict[int, str]
+    incomplete: dict[int, str]
 
     def resolve(self, task: int | str) -> int:
         """Turn a name into an id; one that is not available becomes -1."""
         if isinstance(task, int):
             return task
-        return next((i for i, name in self.available.items() if name == task), -1)
+        known = {**self.incomplete, **self.available}
+        return next((i for i, name in known.items() if name == task), -1)
 
 
 @dataclass
@@ -106,9 +109,13 @@ def _source() -> DemoSource:
 def describe(tasks: tuple[int | str, ...] | str) -> Catalogue:
     """List tasks and the variations of those requested, by id or name ("*": all available)."""
     source = _source()
-    catalogue = Catalogue(source.all_tasks, dict(source.available), {}, {}, {})
+    incomplete = {task_id: name for task_id, (name, _) in source.incomplete.items()}
+    catalogue = Catalogue(source.all_tasks, dict(source.available), {}, {}, {}, incomplete)
     wanted = source.available if isinstance(tasks, str) else map(catalogue.resolve, tasks)
     for task_id in wanted:
+        if task_id in source.incomplete:
+            name, why = source.incomplete[task_id]
+            catalogue.broken[task_id] = f"task {task_id} ({name}): {why}"
         if task_id not in source.available:
             continue
         try:

@@ -49,6 +49,12 @@ class Catalogue:
         known = [name for name in FS95_V1 if name in there]
         return known + sorted(there - set(known))
 
+    def incomplete(self) -> dict[str, str]:
+        """Return name -> what is missing, of tasks of the checkout that cannot run for that."""
+        there = {} if self.checkout is None else self.checkout.incomplete()
+        runs = set(self.names())
+        return {name: why for name, why in there.items() if name not in runs}
+
     def by_id(self) -> dict[int, str]:
         """Return id -> name of the tasks that run."""
         return {task_id(name): name for name in self.names()}

@@ -66,6 +66,11 @@ class Checkout:
         files = (self.root / _TASKS).glob("*.py")
         return sorted(f.stem for f in files if self.scene(f.stem).is_file())
 
+    def incomplete(self) -> dict[str, str]:
+        """Return what is missing for each task that has one of its two files only."""
+        files = {f.stem for f in (self.root / _TASKS).glob("*.py")} - {"__init__"}
+        return {name: self.lack(name) for name in sorted(files - set(self.names()))}
+
     def origin(self, name: str) -> Origin | None:
         """Return a task's files, None where one is missing."""
         file, scene = self.file(name), self.scene(name)

@@ -1,5 +1,6 @@
 """The ordered task set, the tasks that are built in, and those of a checkout of RLBench."""
 
+import difflib
 import zlib
 from collections.abc import Sequence
 from importlib import import_module
@@ -124,6 +125,8 @@ def class_name(name: str) -> str:
 
 
 FIRST_FREE_ID = 1000
+LISTED = 20
+"""Errors list so many tasks at most."""
 
 
 def task_id(name: str) -> int:
@@ -152,7 +155,10 @@ def unknown_task(name: str, there: Sequence[str], lack: str | None) -> TaskNotAv
     """
     here = ", ".join(f"{task_id(n)} {n}" if n in FS95_V1 else n for n in there)
     if lack is not None:
-        return TaskNotAvailableError(f"task {name!r} is not available: {lack}; there are: {here}")
+        if len(there) > LISTED:
+            near = difflib.get_close_matches(name, there, n=3) or list(there[:3])
+            here = f"{len(there)} tasks, such as {', '.join(near)}"
+        return TaskNotAvailableError(f"task {name!r} is not available: {lack}; there are {here}")
     return TaskNotAvailableError(
         f"task {name!r} is not built in; available on the MuJoCo engine: {here}. "
         f"To add it, write tasks/{name}.py and task_mjcf/{name}.xml, or set RLBENCH_ROOT to a "

@@ -218,8 +218,10 @@ def resolve(given: Sequence[str], catalogue: Catalogue) -> list[str]:
         FS95_V1[int(g)] if g.isdigit() and int(g) < len(FS95_V1) else g
         for g in dict.fromkeys(given)
     ]
+    incomplete = catalogue.incomplete()
     for name in names:
-        catalogue.origin(name)
+        if name not in incomplete:  # those get a row in the table that says why
+            catalogue.origin(name)
     return names
 
 

@@ -66,6 +66,7 @@ class FakeSource:
 
     all_tasks = ("task_0", "task_1", "task_2", "task_3")
     available = MappingProxyType({0: "task_0", 1: "task_1", 2: "task_2"})
+    incomplete = MappingProxyType({})
 
     def __init__(self, config, seed):
         for cam in config.cams:

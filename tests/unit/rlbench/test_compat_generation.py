@@ -56,13 +56,16 @@ def test_broken_tasks_are_skipped_and_counted(tmp_path, generate, capsys, caplog
     write_task(root, "reach_target", text, "reach_target")
     text = REACH.replace("'target'", "'tarjet'").replace("ReachTarget", "CloseFridge")
     write_task(root, "close_fridge", text, "close_fridge")
-    assert generate([0, 8, 9], "--rlbench_root", str(root)) == 1
+    write_task(root, "open_box", REACH)
+    assert generate([0, 8, 9, "open_box"], "--rlbench_root", str(root)) == 1
     out = capsys.readouterr()
     assert "1 of 2 episodes" in out.out
-    assert "tasks that cannot run: 8, 0" in out.out
+    assert "tasks that cannot run: 8, 10, 0" in out.out
     text = caplog.text + out.err
     assert "reach_target.py:23: task reach_target, init_episode: TypeError" in text
     assert "close_fridge.py:16: task close_fridge, init_task:" in text
+    assert "task 10 (open_box): " in text
+    assert "open_box.ttm not found" in text
     assert generate.record(9)["task_source"].startswith("rlbench:")
 
 
