@@ -82,7 +82,7 @@ def table(reports: Mapping[str, Report], out: Path, pictures: Path | None = None
     for number, name in rows:
         report = reports.get(name)
         if report is None:
-            cells = ["not tried: no scene", "", "", "", "", ""]
+            cells = ["not tried: its files were not there", "", "", "", "", ""]
         else:
             n = report["episodes"]
             cells = [

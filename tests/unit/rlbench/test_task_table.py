@@ -36,7 +36,7 @@ def test_rows_counts_and_causes(tmp_path):
     assert "| 1 | close_box | RLBench | 10/20 | 19/20 | 0.2 | 1 | 10 x not successful |" in text
     assert "water_plants.py, line 3: boom" in text
     assert "| - | stack_chairs | RLBench |" in text
-    assert "| 2 | close_microwave | not tried: no scene |" in text
+    assert "| 2 | close_microwave | not tried: its files were not there |" in text
 
 
 def test_later_reports_replace_earlier_ones_and_pictures_are_linked(tmp_path):
