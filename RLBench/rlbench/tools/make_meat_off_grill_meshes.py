@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rlbench.png import png_bytes
 from rlbench.tools.mesh_files import (
     MESHES,
     Floats,
@@ -18,7 +19,6 @@ from rlbench.tools.mesh_files import (
     capped,
     join,
     obj_text,
-    png_bytes,
     ring_faces,
     write_files,
 )
@@ -220,7 +220,7 @@ def write(folder: Path = MESHES) -> list[Path]:
     drawn = {"lid": lid(), "bars": bars(), "drumstick": drumstick(), "bone": bone(), "steak": steak()}
     painted = {"embers": embers(), "skin": skin(), "marbled": marbled()}
     files: dict[str, str | bytes] = {f"{PREFIX}_{n}.obj": obj_text(*m) for n, m in drawn.items()}
-    files |= {f"{PREFIX}_{n}.png": png_bytes(i) for n, i in painted.items()}
+    files |= {f"{PREFIX}_{n}.png": png_bytes(i, level=0) for n, i in painted.items()}
     return write_files(folder, files)
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from rlbench.tools.mesh_files import MESHES, Image, png_bytes, write_files
+from rlbench.png import png_bytes
+from rlbench.tools.mesh_files import MESHES, Image, write_files
 
 NOTE = "take_money_out_safe_note.png"
 WIDTH, HEIGHT = 48, 112  # [px], the note's short and long side: 53 x 125 mm
@@ -36,7 +37,7 @@ def draw_note() -> Image:
 
 def write(folder: Path = MESHES) -> list[Path]:
     """Write the texture of the task and return its path."""
-    return write_files(folder, {NOTE: png_bytes(draw_note())})
+    return write_files(folder, {NOTE: png_bytes(draw_note(), level=0)})
 
 
 

@@ -3,8 +3,6 @@
 Text and bytes are the same on every machine: numbers are rounded, images are not compressed.
 """
 
-import struct
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -60,24 +58,6 @@ def obj_text(points: Floats, faces: Ints, texture: Floats | None = None) -> str:
         lines += ["vt {:.4f} {:.4f}".format(*row) for row in np.round(texture, 4) + 0.0]
         lines += ["f {0}/{0} {1}/{1} {2}/{2}".format(*row) for row in faces + 1]
     return "\n".join(lines) + "\n"
-
-
-def png_bytes(image: Image) -> bytes:
-    """Encode (H, W, 3) rgb as PNG, uncompressed: compressors differ between machines."""
-
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        check = zlib.crc32(kind + body)
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", check)
-
-    height, width, _ = image.shape
-    rows = np.concatenate([np.zeros((height, 1), np.uint8), image.reshape(height, -1)], axis=1)
-    body = rows.tobytes()
-    # One stored block, which holds at most 65535 bytes.
-    stored = b"\x78\x01\x01" + struct.pack("<HH", len(body), len(body) ^ 0xFFFF) + body
-    stored += struct.pack(">I", zlib.adler32(body))
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    parts = chunk(b"IHDR", header) + chunk(b"IDAT", stored) + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + parts
 
 
 def write_files(folder: Path, files: Mapping[str, str | bytes]) -> list[Path]:

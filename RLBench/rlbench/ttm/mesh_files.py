@@ -1,13 +1,12 @@
 """Drawn meshes and textures as files that MuJoCo loads."""
 
 import struct
-import zlib
 
 import numpy as np
 import numpy.typing as npt
 
 from rlbench.ttm.mesh_repair import DrawnFaces, weld
-from rlbench.ttm.model import Floats, Part, Texture
+from rlbench.ttm.model import Floats, Part
 
 Ints = npt.NDArray[np.int64]
 
@@ -78,18 +77,3 @@ def _image_points(part: Part) -> Floats:
             uv[..., axis] = np.clip(uv[..., axis], 0.0, 1.0)
     uv[..., 1] = 1.0 - uv[..., 1]
     return uv
-
-
-def png_bytes(texture: Texture) -> bytes:
-    """Encode a texture's rgb as PNG, top row first."""
-    image = np.ascontiguousarray(texture.pixels[::-1, :, :3])
-
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        check = zlib.crc32(kind + body)
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", check)
-
-    height, width, _ = image.shape
-    rows = np.concatenate([np.zeros((height, 1), np.uint8), image.reshape(height, -1)], axis=1)
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    parts = [(b"IHDR", header), (b"IDAT", zlib.compress(rows.tobytes(), 1)), (b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(kind, body) for kind, body in parts)

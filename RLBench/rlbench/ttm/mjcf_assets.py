@@ -4,7 +4,8 @@ from xml.etree.ElementTree import Element, SubElement
 
 import numpy as np
 
-from rlbench.ttm.mesh_files import hull_bytes, msh_bytes, png_bytes
+from rlbench.png import png_bytes
+from rlbench.ttm.mesh_files import hull_bytes, msh_bytes
 from rlbench.ttm.mesh_repair import drawn_faces
 from rlbench.ttm.model import Floats, Part, Scene
 
@@ -54,7 +55,8 @@ class Assets:
         if number not in self._textures:
             name = f"{self._prefix}:texture{len(self._textures)}"
             file = f"{FILES}/texture{len(self._textures)}.png"
-            self.files[file] = png_bytes(self._scene.textures[number])
+            pixels = self._scene.textures[number].pixels  # bottom row first
+            self.files[file] = png_bytes(pixels[::-1, :, :3], level=1)
             SubElement(self._element, "texture", name=name, type="2d", file=file)
             self._textures[number] = name
         return self._textures[number]
