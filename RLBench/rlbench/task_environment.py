@@ -183,6 +183,10 @@ class TaskEnvironment:
         """Return what a camera of the table sees now, (height, width, 3), for people to look at."""
         return self._recorder.picture(camera, image_size)
 
+    def workspace_bounds(self) -> tuple[Floats, Floats]:
+        """Return (3,) lowest and (3,) highest position [m], world, that actions may aim at."""
+        return self._scene.workspace_bounds()
+
     def get_demo(
         self,
         seed: int,

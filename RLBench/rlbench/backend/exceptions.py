@@ -74,3 +74,7 @@ class IKError(RLBenchError):
 
 class EngineError(RLBenchError):
     """A simulator is not installed, or cannot be started here."""
+
+
+class ReportError(RLBenchError):
+    """A file of reports is not what the validator wrote, or was made with other settings."""

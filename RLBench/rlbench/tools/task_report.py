@@ -1,8 +1,13 @@
 """What trying a task out showed, and tables of it."""
 
 import collections
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from rlbench.backend.exceptions import ReportError
 
 MIN_SUCCESS = 0.95
 MIN_INSIDE = 0.95
@@ -55,6 +60,7 @@ class TaskReport:
         keypoints: name -> report.
         source: which version of the task: `builtin`, or `rlbench:` and a digest of its files.
         error: why the task could not be tried at all.
+        seed: of all episodes.
     """
 
     task: str
@@ -74,6 +80,18 @@ class TaskReport:
     keypoints: dict[str, KeypointReport] = field(default_factory=dict)
     source: str = "builtin"
     error: str = ""
+    seed: int = 0
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> Self:
+        """Make a report from what `dataclasses.asdict` gave.
+
+        Raises:
+            TypeError: a field is missing or unknown.
+        """
+        report = cls(**row)
+        report.keypoints = {name: KeypointReport(**k) for name, k in row["keypoints"].items()}
+        return report
 
     def problems(self, min_success: float = MIN_SUCCESS) -> list[str]:
         """Say what keeps the task from being fit for a data set, one line each."""
@@ -108,6 +126,38 @@ class TaskReport:
                 listed = ", ".join(f"{name} {share:.0%}" for name, share in weak.items())
                 found.append(f"{what} in less than {wanted:.0%} of the frames: {listed}")
         return found
+
+
+def write_reports(reports: Sequence[TaskReport], file: Path) -> None:
+    """Write reports as JSON; a kill leaves the file as it was."""
+    text = json.dumps([asdict(report) for report in reports], indent=1)
+    partial = file.with_name(f"{file.name}.part")
+    partial.write_text(f"{text}\n", encoding="utf-8")
+    partial.replace(file)
+
+
+def read_reports(file: Path, seed: int, attempts: int) -> list[TaskReport]:
+    """Read what `write_reports` wrote, nothing when the file is not there.
+
+    Raises:
+        ReportError: it is another file, or was made with another seed or number of attempts.
+    """
+    if not file.exists():
+        return []
+    try:
+        rows = json.loads(file.read_text(encoding="utf-8"))
+        reports = [TaskReport.from_json(row) for row in rows]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise ReportError(
+            f"{file} is not what --json writes ({error}); choose another file"
+        ) from error
+    for report in reports:
+        if (report.seed, report.attempts) != (seed, attempts):
+            raise ReportError(
+                f"{file} was made with --seed {report.seed} --attempts {report.attempts}, "
+                f"not {seed} and {attempts}: go on with these, or choose another file"
+            )
+    return reports
 
 
 def table(reports: Sequence[TaskReport]) -> str:

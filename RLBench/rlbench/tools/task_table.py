@@ -1,7 +1,8 @@
-"""The table of all tasks, from what the validator wrote.
+r"""The table of all tasks, from what the validator wrote.
 
-python -m rlbench.tools.task_validator all --rlbench_root ~/RLBench --attempts 10 --json tasks.json
-python -m rlbench.tools.task_table tasks.json --out TASKS.md
+python -m rlbench.tools.task_validator all --rlbench_root ~/RLBench --attempts 10 \
+    --not_every_variation --json tasks.json --pictures pictures
+python -m rlbench.tools.task_table tasks.json --pictures pictures --out TASKS.md
 """
 
 import argparse
@@ -86,7 +87,7 @@ def table(reports: Mapping[str, Report], out: Path, pictures: Path | None = None
         else:
             n = report["episodes"]
             cells = [
-                report.get("source", "built-in"),
+                "RLBench" if report["source"].startswith("rlbench:") else "built-in",
                 f"{report['first_attempt']}/{n}",
                 f"{report['succeeded']}/{n}",
                 f"{report['seconds_per_demo']:.1f}",

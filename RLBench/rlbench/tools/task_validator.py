@@ -6,16 +6,20 @@ python -m rlbench.tools.task_validator all --json tasks.json
 
 import argparse
 import collections
-import json
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from rlbench.backend.exceptions import DemoError, EngineError, RLBenchError, SceneError
+from rlbench.backend.exceptions import (
+    DemoError,
+    EngineError,
+    RLBenchError,
+    SceneError,
+)
 from rlbench.compat.catalogue import Catalogue
 from rlbench.compat.origin import SOURCES
 from rlbench.const import DEMO_DT
@@ -25,12 +29,15 @@ from rlbench.observation_config import KEYPOINT_GROUPS, ObservationConfig
 from rlbench.sim.visibility import HIDDEN, SEEN
 from rlbench.task_environment import TaskEnvironment
 from rlbench.tasks import FS95_V1, task_id
+from rlbench.tools.task_pictures import Pictures
 from rlbench.tools.task_report import (
     MIN_SUCCESS,
     KeypointReport,
     TaskReport,
     keypoint_table,
+    read_reports,
     table,
+    write_reports,
 )
 
 MOVING_SPEED = 0.005
@@ -43,21 +50,22 @@ def validate(
     seed: int = 0,
     attempts: int = 3,
     groups: Sequence[str] = ("waypoints", "objects", "robot"),
-    engine: str = "mujoco",
-    rlbench_root: str | Path | None = None,
-    tasks_from: str | None = None,
+    every_variation: bool = True,
+    pictures: Pictures | None = None,
+    **environment: Any,
 ) -> TaskReport:
-    """Run episodes of a task, cycling through all its variations.
+    """Run episodes of a task, cycling through its variations.
 
     Args:
         name: task name.
-        episodes: how many; at least one of each variation is run whatever it says.
+        episodes: how many.
         seed: of all episodes.
         attempts: granted to an episode.
         groups: keypoint groups to watch.
-        engine: simulator; whether a seed repeats itself is checked on MuJoCo only.
-        rlbench_root: a checkout of RLBench, see `Environment`.
-        tasks_from: which version of the task, see `Environment`.
+        every_variation: run more episodes where a task has more variations.
+        pictures: where a picture of the first demonstration goes, None for none.
+        environment: `engine`, `rlbench_root`, `tasks_from` of `Environment`. Whether a seed repeats
+            itself is checked on MuJoCo only.
 
     Raises:
         EngineError: the simulator is not there.
@@ -65,19 +73,15 @@ def validate(
         TaskFileError: a task file of RLBench fails.
         SceneError: its scene is not valid: an object is missing, a waypoint number is left out.
     """
-    env = Environment(
-        obs_config=ObservationConfig(keypoints=tuple(groups)),
-        engine=engine,
-        rlbench_root=rlbench_root,
-        tasks_from=tasks_from,
-    )
+    env = Environment(obs_config=ObservationConfig(keypoints=tuple(groups)), **environment)
     env.launch()
     try:
         task = env.get_task(name)
         check_waypoints(task)
         # PyRep's planner cannot be seeded.
-        trial = _Trial(task, attempts, seed, repeats=engine == "mujoco")
-        report = trial.run(max(episodes, task.variation_count()))
+        repeats = environment.get("engine", "mujoco") == "mujoco"
+        trial = _Trial(task, attempts, seed, repeats, pictures)
+        report = trial.run(max(episodes, task.variation_count() if every_variation else 0))
         report.source = env.catalogue.origin(name).label
         return report
     finally:
@@ -104,9 +108,14 @@ class _Trial:
     """One validation of one task."""
 
     def __init__(
-        self, task: TaskEnvironment, attempts: int, seed: int, repeats: bool = True
+        self,
+        task: TaskEnvironment,
+        attempts: int,
+        seed: int,
+        repeats: bool = True,
+        pictures: Pictures | None = None,
     ) -> None:
-        self._repeats = repeats
+        self._repeats, self._pictures = repeats, pictures
         self._task, self._attempts, self._seed = task, attempts, seed
         self._failures: collections.Counter[str] = collections.Counter()
         self._refusals: collections.Counter[str] = collections.Counter()
@@ -123,10 +132,14 @@ class _Trial:
         report = TaskReport(
             task.get_name(), task_id(task.get_name()), variations, episodes, self._attempts
         )
+        report.seed = self._seed
         first: Demo | None = None
         for n in range(episodes):
             demo = self._episode(report, n % variations, n // variations)
-            first = first or demo
+            if first is None and demo is not None:
+                first = demo
+                if self._pictures is not None:
+                    self._pictures.draw(task, demo)
         report.failures, report.refusals = dict(self._failures), dict(self._refusals)
         report.placements_per_attempt = self._placements / self._tries
         if first is not None:
@@ -232,7 +245,17 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("tasks", nargs="+", metavar="task", help="names or ids, or `all`")
-    add("--episodes", type=int, default=20, help="episodes of a task, variations cycled (20)")
+    add(
+        "--episodes",
+        type=int,
+        default=20,
+        help="episodes of a task, one of each variation at least (20)",
+    )
+    add(
+        "--not_every_variation",
+        action="store_true",
+        help="no more than --episodes even where a task has more variations",
+    )
     add("--attempts", type=int, default=3, help="attempts granted to an episode (3)")
     add("--seed", type=int, default=0, help="seed of all episodes (0)")
     add(
@@ -246,22 +269,27 @@ def build_parser() -> argparse.ArgumentParser:
         choices=SOURCES,
         help="which version of a task ($RLBENCH_TASKS_FROM, else auto: the checkout's if it has one)",
     )
-    add("--json", type=Path, help="also write everything as JSON")
+    add("--json", type=Path, help="also write everything as JSON, after each task")
+    add("--resume", action="store_true", help="keep the rows that are in the JSON file already")
+    add("--pictures", type=Path, help="folder for a picture of each task's first demonstration")
+    add("--plain_pictures", action="store_true", help="draw the keypoints without the scene")
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command: 0 when all tasks are fit, 1 when one is not, 2 for a user's error."""
     args = build_parser().parse_args(argv)
-    for flag in ("episodes", "attempts"):
-        if getattr(args, flag) < 1:
-            return _refuse(f"--{flag} must be at least 1, got {getattr(args, flag)}")
-    if args.seed < 0 or not 0 <= args.min_success <= 1:
-        return _refuse("--seed must be at least 0 and --min_success in [0, 1]")
-    reports = []
+    if mistake := _mistake(args):
+        return _refuse(mistake)
     try:
+        reports = read_reports(args.json, args.seed, args.attempts) if args.resume else []
+        there = {report.task for report in reports}
         for name in resolve(args.tasks, Catalogue(args.rlbench_root, args.tasks_from)):
+            if name in there:
+                continue
             reports.append(_try_out(name, args))
+            if args.json:
+                write_reports(reports, args.json)
             print(keypoint_table(reports[-1]), end="\n\n", flush=True)
     except RLBenchError as error:
         return _refuse(str(error))
@@ -272,21 +300,45 @@ def main(argv: Sequence[str] | None = None) -> int:
     problems = [f"{r.task}: {p}" for r in reports for p in r.problems(args.min_success)]
     for problem in problems:
         print(f"problem: {problem}")
-    if args.json:
-        text = json.dumps([asdict(r) for r in reports], indent=1)
-        args.json.write_text(f"{text}\n", encoding="utf-8")
     return 1 if problems else 0
+
+
+def _mistake(args: argparse.Namespace) -> str:
+    """Say what is wrong with the flags, nothing when all is well."""
+    for flag in ("episodes", "attempts"):
+        if getattr(args, flag) < 1:
+            return f"--{flag} must be at least 1, got {getattr(args, flag)}"
+    if args.seed < 0 or not 0 <= args.min_success <= 1:
+        return "--seed must be at least 0 and --min_success in [0, 1]"
+    if args.resume and args.json is None:
+        return "--resume goes on with a file: name it with --json"
+    if args.plain_pictures and args.pictures is None:
+        return "--plain_pictures says how pictures look: also give --pictures FOLDER"
+    return ""
 
 
 def _try_out(name: str, args: argparse.Namespace) -> TaskReport:
     """Validate one task; what keeps it from running is in the report."""
-    options = (args.episodes, args.seed, args.attempts, args.keypoints, args.engine)
+    pictures = Pictures(args.pictures, args.plain_pictures) if args.pictures else None
     try:
-        return validate(name, *options, args.rlbench_root, args.tasks_from)
+        return validate(
+            name,
+            args.episodes,
+            args.seed,
+            args.attempts,
+            args.keypoints,
+            every_variation=not args.not_every_variation,
+            pictures=pictures,
+            engine=args.engine,
+            rlbench_root=args.rlbench_root,
+            tasks_from=args.tasks_from,
+        )
     except EngineError:
         raise  # no task can run
     except RLBenchError as error:
-        return TaskReport(name, task_id(name), 0, 0, args.attempts, error=str(error))
+        return TaskReport(
+            name, task_id(name), 0, 0, args.attempts, error=str(error), seed=args.seed
+        )
 
 
 def _refuse(message: str) -> int:

@@ -11,7 +11,7 @@ def report(task, first, succeeded, episodes=20, **extra):
     return {
         "task": task, "episodes": episodes, "first_attempt": first, "succeeded": succeeded,
         "failures": {"not_successful": episodes - first} if first < episodes else {},
-        "seconds_per_demo": 0.25, "keypoints": {"waypoints/waypoint0": {}}, **extra,
+        "seconds_per_demo": 0.25, "keypoints": {"waypoints/waypoint0": {}}, "source": "builtin", **extra,
     }  # fmt: skip
 
 
@@ -24,9 +24,9 @@ def test_rows_counts_and_causes(tmp_path):
     source = write(
         tmp_path / "a.json",
         report("reach_target", 20, 20),
-        report("close_box", 10, 19, source="RLBench"),
-        report("water_plants", 0, 0, source="RLBench", error="water_plants.py, line 3: boom"),
-        report("stack_chairs", 5, 10, source="RLBench"),
+        report("close_box", 10, 19, source="rlbench:1234"),
+        report("water_plants", 0, 0, source="rlbench:1234", error="water_plants.py, line 3: boom"),
+        report("stack_chairs", 5, 10, source="rlbench:1234"),
     )
     out = tmp_path / "TASKS.md"
     assert task_table.main([source, "--out", str(out)]) == 0

@@ -2,11 +2,13 @@
 
 import json
 
+import cv2
 import pytest
 
 from rlbench.backend.exceptions import DemoError, SceneError
 from rlbench.task_environment import TaskEnvironment
 from rlbench.tools import task_validator as tv
+from rlbench.tools.task_pictures import BACKGROUND, COLOURS, Pictures
 
 
 def test_a_report_covers_every_variation():
@@ -90,3 +92,60 @@ def test_waypoints_with_a_gap_are_refused(there):
 
     with pytest.raises(SceneError, match=r"fake: waypoints must be numbered .*waypoint2"):
         tv.check_waypoints(Fake())
+
+
+def test_a_run_goes_on_where_it_was_stopped(tmp_path, monkeypatch, capsys):
+    path = tmp_path / "r.json"
+    assert tv.main(["8", "--episodes", "2", "--json", str(path)]) == 0
+    tried = []
+    validate = tv.validate
+    monkeypatch.setattr(
+        tv, "validate", lambda name, *a, **k: tried.append(name) or validate(name, *a, **k)
+    )
+    arguments = ["8", "12", "--episodes", "2", "--json", str(path), "--resume"]
+    assert tv.main(arguments) == 0
+    assert tried == ["unplug_charger"]
+    assert [row["task"] for row in json.loads(path.read_text())] == [
+        "close_fridge",
+        "unplug_charger",
+    ]
+    assert "| 8 | close_fridge | 1 | 2/2 | 2/2 |" in capsys.readouterr().out
+    assert tv.main([*arguments, "--seed", "3"]) == 2
+    assert "was made with --seed 0 --attempts 3, not 3 and 3" in capsys.readouterr().err
+    path.write_text('[{"task": "x"}]')
+    assert tv.main(arguments) == 2
+    assert "r.json is not what --json writes" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--resume"], "--resume goes on with a file: name it with --json"),
+        (["--plain_pictures"], "also give --pictures FOLDER"),
+    ],
+)
+def test_flags_that_need_another(flags, message, capsys):
+    assert tv.main(["8", *flags]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_episodes_can_be_fewer_than_variations(tmp_path):
+    report = tv.validate("reach_target", episodes=2, every_variation=False)
+    assert (report.episodes, report.variations, report.succeeded) == (2, 20, 2)
+
+
+def test_pictures_show_keypoints_with_and_without_the_scene(tmp_path):
+    for is_plain in (False, True):
+        tv.validate(
+            "close_fridge", episodes=1, pictures=Pictures(tmp_path / str(is_plain), is_plain)
+        )
+    scene, plain = (
+        cv2.imread(str(tmp_path / name / "close_fridge.png"))[..., ::-1]
+        for name in ("False", "True")
+    )
+    assert scene.shape == plain.shape == (256, 256, 3)
+    for picture in (scene, plain):
+        for group in ("waypoints", "objects"):
+            assert (picture == COLOURS[group]).all(axis=-1).sum() > 10
+    assert (plain == BACKGROUND).all(axis=-1).mean() > 0.5
+    assert (scene == BACKGROUND).all(axis=-1).mean() < 0.01
