@@ -28,6 +28,8 @@ EXTRA_STEPS = 10
 GRIPPER_SPEED = 0.04
 WORKSPACE_MARGIN, WORKSPACE_HEIGHT = 0.2, 1.0
 """Actions may aim so far [m] beside the workspace, and so far above it."""
+NEAR = 0.1
+"""Between waypoints closer than this [m] only a straight line will do: a bulb is screwed in."""
 MAX_GRIPPER_STEPS = 60
 MAX_REPEATS = 20
 
@@ -207,8 +209,11 @@ class Scene:
                 if waypoint.skip:
                     continue
                 path = self._plan(waypoint, waypoints[i + 1 :])
+                is_last = i == len(waypoints) - 1 and waypoint.gripper is None
                 while not path.step():
                     step()
+                    if is_last and self._ends_early(path):
+                        break
                 waypoint.end_of_path()
                 reached()
                 self._act(waypoint, step)
@@ -216,20 +221,18 @@ class Scene:
                 break
         self._await_success(step)
 
+    def _ends_early(self, path: ArmPath) -> bool:
+        """Tell whether the last way is all but done, and the task is fulfilled."""
+        if not self.task.is_from_rlbench or self.task.should_repeat_waypoints():
+            return False
+        return path.is_ending() and self.task.success()[0]
+
     def _plan(self, waypoint: Waypoint, after: list[Waypoint]) -> ArmPath:
         if waypoint.path:
             # Its object may have moved since the list was made.
             points = self.engine.path_points(waypoint.name)
             return self._or_demo_error(waypoint, lambda: self.robot.arm.plan_along(points))
-        following = []
-        for next_one in after[:2]:
-            if next_one.path:
-                points = self.engine.path_points(next_one.name)
-                following += self.robot.arm.preview(points)
-                break
-            if not (next_one.ignores_collisions or next_one.is_linear):
-                break
-            following.append(next_one.dummy.get_matrix())
+        following = self._following(waypoint, after)
         return self._or_demo_error(
             waypoint,
             lambda: self.robot.arm.plan(
@@ -240,6 +243,22 @@ class Scene:
                 following=following,
             ),
         )
+
+    def _following(self, waypoint: Waypoint, after: list[Waypoint]) -> list[Floats]:
+        """Return the (4, 4) poses that straight lines after a waypoint lead through."""
+        following: list[Floats] = []
+        here = waypoint.dummy.get_matrix()
+        for next_one in after[:2]:
+            if next_one.path:
+                points = self.engine.path_points(next_one.name)
+                return following + self.robot.arm.preview(points)
+            there = next_one.dummy.get_matrix()
+            near = np.linalg.norm(there[:3, 3] - here[:3, 3]) < NEAR and self.task.is_from_rlbench
+            if not (near or next_one.ignores_collisions or next_one.is_linear):
+                break
+            following.append(there)
+            here = there
+        return following
 
     def _or_demo_error(self, waypoint: Waypoint, plan: Callable[[], ArmPath]) -> ArmPath:
         try:

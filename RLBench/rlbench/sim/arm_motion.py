@@ -56,45 +56,37 @@ class Planner:
     MORE_CANDIDATES, MORE_RESTARTS = 24, 120
 
     def __init__(
-        self, arm: "Arm", rng: np.random.Generator, is_free: Callable[[Floats], bool] | None
+        self,
+        arm: "Arm",
+        rng: np.random.Generator,
+        is_free: Callable[[Floats], bool] | None,
+        passes: Callable[[Floats], bool] | None = None,
     ) -> None:
+        """Plan for an arm.
+
+        Args:
+            arm: that moves.
+            rng: source of all choices.
+            is_free: tells whether joint values may be passed; None accepts all.
+            passes: the same for the straight lines afterwards, which may touch what moves.
+        """
         self._kin = arm.kinematics
         self._rng = rng
         self._is_free = is_free
+        self._passes = passes
 
     def find(
         self, q_start: Floats, T_goal: Floats, linear_only: bool, following: Sequence[Floats]
     ) -> Floats:
         """Return a path (N, 7) [rad] from `q_start` to a configuration at `T_goal`."""
         line = self._line(q_start, T_goal, self._is_free)
-        if line is not None and (linear_only or self._continues(line[-1], following)):
+        leads = line is not None and self._continues(line[-1], following)
+        if line is not None and (linear_only or (leads and self._clears(line[-1], following))):
             return line
         if linear_only:
             raise ConfigurationPathError("no straight line of the tip within the joints' limits")
-        goals = solve_ik(
-            self._kin,
-            T_goal[:3, 3],
-            tf.matrix_to_quat_wxyz(T_goal[:3, :3]),
-            q_start,
-            self._rng,
-            is_free=self._is_free,
-            max_solutions=self.MAX_CANDIDATES,
-        )
-        good = [q for q in goals if self._continues(q, following)]
-        if not good and len(following) > 2:
-            # The elbow turns freely about the wrist: look at more of its poses.
-            goals += solve_ik(
-                self._kin,
-                T_goal[:3, 3],
-                tf.matrix_to_quat_wxyz(T_goal[:3, :3]),
-                q_start,
-                self._rng,
-                is_free=self._is_free,
-                max_solutions=self.MORE_CANDIDATES,
-                max_restarts=self.MORE_RESTARTS,
-            )
-            good = [q for q in goals if self._continues(q, following)]
-        if line is not None and not good:
+        goals, good = self._goals(q_start, T_goal, following)
+        if line is not None and (not good or (leads and not self._clears(good[0], following))):
             return line  # nothing continues better: the next plan will decide
         for goal in (good or goals)[: self.MAX_PLANS]:
             path = self._joint_path(q_start, goal)
@@ -108,6 +100,25 @@ class Planner:
             else ("no arm pose there is free of collisions" if self._is_free else "out of reach")
         )
         raise ConfigurationPathError(reason)
+
+    def _goals(
+        self, q_start: Floats, T_goal: Floats, following: Sequence[Floats]
+    ) -> tuple[list[Floats], list[Floats]]:
+        """Return arm poses at the goal, and those of them from which the way leads on."""
+        quat = tf.matrix_to_quat_wxyz(T_goal[:3, :3])
+        place = self._kin, T_goal[:3, 3], quat, q_start, self._rng
+        goals = solve_ik(*place, is_free=self._is_free, max_solutions=self.MAX_CANDIDATES)
+        good = self._leading(goals, following)
+        if not good and following:
+            # The elbow turns freely about the wrist: look at more of its poses.
+            goals += solve_ik(
+                *place,
+                is_free=self._is_free,
+                max_solutions=self.MORE_CANDIDATES,
+                max_restarts=self.MORE_RESTARTS,
+            )
+            good = self._leading(goals, following)
+        return goals, good
 
     def follow(self, q_start: Floats, poses: Sequence[Floats]) -> Floats:
         """Return a path (N, 7) [rad] through (4, 4) poses, straight between them.
@@ -145,10 +156,24 @@ class Planner:
         quat = tf.matrix_to_quat_wxyz(T[:3, :3])
         return straight_line(self._kin, q_start, T[:3, 3], quat, is_free)
 
-    def _continues(self, q: Floats, following: Sequence[Floats]) -> bool:
+    def _leading(self, goals: Sequence[Floats], following: Sequence[Floats]) -> list[Floats]:
+        """Return the goals from which the way leads on, those where something blocks it last."""
+        good = [q for q in goals if self._continues(q, following)]
+        return sorted(good, key=lambda q: not self._clears(q, following))
+
+    def _clears(self, q: Floats, following: Sequence[Floats]) -> bool:
+        """Tell whether nothing blocks the straight lines that follow."""
+        return self._passes is None or self._continues(q, following, self._passes)
+
+    def _continues(
+        self,
+        q: Floats,
+        following: Sequence[Floats],
+        is_free: Callable[[Floats], bool] | None = None,
+    ) -> bool:
         """Tell whether straight lines lead on from q through all poses that follow."""
         for T in following:
-            line = self._line(q, T, None)
+            line = self._line(q, T, is_free)
             if line is None:
                 return False
             q = line[-1]
@@ -167,6 +192,9 @@ class TimedPath:
     """A time-parametrised way, played one observation step at a time."""
 
     SETTLE_STEPS = 4
+    LAG_STEPS = 2
+    """RLBench's arm lags so far, and its demonstrations end when set points arrive: a few mm short
+    of the last waypoint (a block that is pushed farther leaves its target)."""
     TOLERANCE = 2e-3
 
     def __init__(self, engine: MujocoEngine, arm: "Arm", q: Floats, qd: Floats) -> None:
@@ -174,6 +202,10 @@ class TimedPath:
         self.q, self.qd = q, qd
         self._cursor = 0
         self._settling = 0
+
+    def is_ending(self) -> bool:
+        """Tell whether a lagging arm would be no farther when its set points arrive."""
+        return len(self.q) - self._cursor <= self.LAG_STEPS * self._engine.substeps
 
     def step(self) -> bool:
         """Command the next observation step; True when the way is done."""

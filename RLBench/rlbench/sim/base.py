@@ -158,6 +158,9 @@ class ArmPath(Protocol):
     def step(self) -> bool:
         """Command the next observation step; True when the way is done."""
 
+    def is_ending(self) -> bool:
+        """Tell whether so little of the way is left that success already counts."""
+
 
 class Arm(Protocol):
     """A serial arm with a tip."""

@@ -33,7 +33,11 @@ class CollisionWorld:
             collidable[shape.solid_geoms] = shape.is_collidable()
         # A hinged or free body can be pushed; the robot itself is what moves.
         self._moves = (model.body_weldid[model.geom_bodyid] != 0) & ~self._robot
-        self._obstacle = self._solid & collidable & ~self._robot
+        solid = self._solid & ~self._robot
+        # RLBench's planner crosses what is not collidable. Where that is solid and cannot move,
+        # it stops the arm: better to go round it.
+        self._wall = solid & ~collidable & ~self._moves
+        self._obstacle = (solid & collidable) | self._wall
 
     def sync(self, ignored: Iterable[int] = ()) -> None:
         """Copy the engine's present scene.
@@ -81,7 +85,12 @@ class CollisionWorld:
         mujoco.mj_collision(self._model, self._data)
 
     def is_free(
-        self, q: Floats, depth: float = 0.0, counts_held: bool = True, only_fixed: bool = False
+        self,
+        q: Floats,
+        depth: float = 0.0,
+        counts_held: bool = True,
+        only_fixed: bool = False,
+        counts_walls: bool = True,
     ) -> bool:
         """Tell whether (7,) joint values [rad] touch nothing.
 
@@ -90,16 +99,20 @@ class CollisionWorld:
             depth: overlaps up to this [m] do not count.
             counts_held: what the gripper holds must be free too.
             only_fixed: only what can never move is in the way.
+            counts_walls: so is, for the arm, what is solid and never moves, though not collidable.
         """
         self._update(q)
         if self._data.ncon == 0:
             return True
         contact = self._data.contact
         touches = contact.dist < -depth
+        touches &= ~(self._wall[contact.geom].any(axis=1) & self._is_held[contact.geom].any(axis=1))
         if not counts_held:
             touches &= ~self._is_held[contact.geom].any(axis=1)
         if only_fixed:
             touches &= ~self._moves[contact.geom].any(axis=1)
+        if not counts_walls:
+            touches &= ~self._wall[contact.geom].any(axis=1)
         return not bool(touches.any())
 
     def touching(self, q: Floats) -> set[int]:

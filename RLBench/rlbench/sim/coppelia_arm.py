@@ -39,6 +39,10 @@ class CoppeliaPath:
         self._is_done = bool(self._native.step())
         return False
 
+    def is_ending(self) -> bool:
+        """Tell that it is not: CoppeliaSim's arm lags itself."""
+        return False
+
 
 class CoppeliaArm:
     """Seven position-controlled joints.

@@ -233,9 +233,10 @@ class MujocoShape(ShapeProperties, MujocoObject):
         return local @ T[:3, :3].T + T[:3, 3]
 
     def check_collision(self, obj: "MujocoObject | None" = None) -> bool:
-        """Tell whether the shape touches `obj`'s tree, or any solid shape; collidable ones only."""
-        if "collidable" not in self.flags():
-            return False
+        """Tell whether the shape touches `obj`'s tree, or any collidable shape.
+
+        Flags do not matter between shapes that are named, as in CoppeliaSim.
+        """
         others = self._engine.shapes() if obj is None else obj.get_objects_in_tree()
         mine = {o.body for o in self.get_objects_in_tree()}
         return any(
@@ -243,7 +244,7 @@ class MujocoShape(ShapeProperties, MujocoObject):
             for other in others
             if isinstance(other, MujocoShape)
             and other.body not in mine
-            and ("collidable" in other.flags() if obj is not None else other.is_collidable())
+            and (obj is not None or other.is_collidable())
         )
 
 

@@ -24,6 +24,8 @@ class RobotModel:
         home: saved pose [rad].
         max_velocity: of each joint [rad/s].
         max_acceleration: of each joint [rad/s^2].
+        path_limits: speed [rad/s] and acceleration [rad/s^2] along planned ways, measured in the
+            space of all joints; None leaves them to the joints' own.
     """
 
     name: str
@@ -39,6 +41,7 @@ class RobotModel:
     home: tuple[float, ...]
     max_velocity: tuple[float, ...]
     max_acceleration: tuple[float, ...]
+    path_limits: tuple[float, float] | None = None
 
 
 PANDA = RobotModel(

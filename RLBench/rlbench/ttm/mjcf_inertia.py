@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from rlbench.ttm.mjcf_tree import BodyPlan
 from rlbench.ttm.model import Floats, Shape
 
 MIN_MASS = 1e-3
@@ -37,6 +38,29 @@ def sound_inertia(shape: Shape) -> tuple[float, Floats, Floats]:
     # Written with nine digits: the sum of the others must stay larger.
     moments[largest] = min(moments[largest], (moments.sum() - moments[largest]) * (1 - 1e-6))
     return mass, pose, moments
+
+
+def load_of(link: BodyPlan) -> tuple[float, float]:
+    """Return the inertia [kg m^2] about a hinge of all that it carries, and its lever [kg m].
+
+    The lever times gravity is the largest torque that the weight of the load can have.
+    """
+    assert link.joint is not None
+    anchor, axis = link.joint.anchor, link.joint.axis
+    inertia = lever = 0.0
+    carried = [(link, np.eye(4))]
+    while carried:
+        body, T = carried.pop()
+        carried += [(child, T @ child.pose) for child in body.children]
+        if not isinstance(body.source, Shape) or not (body.source.is_dynamic or body is link):
+            continue
+        mass, pose, moments = sound_inertia(body.source)
+        frame = T @ pose
+        along = frame[:3, :3].T @ axis
+        distance = float(np.linalg.norm(np.cross(frame[:3, 3] - anchor, axis)))
+        inertia += float(moments @ along**2) + mass * distance**2
+        lever += mass * distance
+    return inertia, lever
 
 
 def _is_sound(moments: Floats, along_axes: Floats, typical: Floats) -> bool:

@@ -5,12 +5,19 @@ from xml.etree.ElementTree import Element, SubElement
 import numpy as np
 
 from rlbench.ttm.mjcf_format import numbers
-from rlbench.ttm.mjcf_tree import JointPlan
+from rlbench.ttm.mjcf_inertia import load_of
+from rlbench.ttm.mjcf_tree import BodyPlan, JointPlan
 from rlbench.ttm.model import Joint, Scene
 
 _MUJOCO_KINDS = {"revolute": "hinge", "prismatic": "slide", "spherical": "ball"}
 DRY_FRICTION = {"hinge": 1e-2, "slide": 5e-2, "ball": 0.0}
 """Of a joint without a motor: axes are level to 0.3 mrad only, and nothing shall creep."""
+TILT = 1e-3
+"""Slope [rad] on which dry friction still holds a light hinge; RLBench's have none at all."""
+LEAST_FRICTION = 1e-4
+COAST = 1.0
+"""A light hinge loses its speed in this time [s] or more: a screw must not stop at once."""
+GRAVITY = 9.81
 HELD = 1000.0
 """Dry friction [N m or N] of joints that physics does not move."""
 ARMATURE = {"hinge": 1e-4, "slide": 1e-2, "ball": 1e-5}
@@ -20,8 +27,10 @@ SERVO_DAMPING = {"hinge": 1.0, "slide": 20.0}
 """Soft enough for light links; damping is the joint's, because a clamped motor's is not stable."""
 
 
-def add_joint(body: Element, plan: JointPlan) -> None:
-    """Write `<joint>` into its body."""
+def add_joint(body: Element, link: BodyPlan) -> None:
+    """Write the `<joint>` of a body into it."""
+    plan = link.joint
+    assert plan is not None
     joint = plan.source
     kind = _MUJOCO_KINDS[joint.kind]
     attributes = {
@@ -52,9 +61,19 @@ def add_joint(body: Element, plan: JointPlan) -> None:
     elif joint.motor_on:
         # A constant force that damping balances at the velocity wanted.
         attributes["damping"] = f"{joint.max_force / abs(joint.target_velocity):.6g}"
+    elif kind == "hinge":
+        attributes |= _free_hinge(link)
     elif DRY_FRICTION[kind] > 0:
         attributes["frictionloss"] = f"{DRY_FRICTION[kind]:g}"
     SubElement(body, "joint", attributes)
+
+
+def _free_hinge(link: BodyPlan) -> dict[str, str]:
+    """Return damping and dry friction of a hinge without a motor: less where it carries less."""
+    inertia, lever = load_of(link)
+    damping = min((inertia + ARMATURE["hinge"]) / COAST, DAMPING["hinge"])
+    friction = np.clip(TILT * GRAVITY * lever, LEAST_FRICTION, DRY_FRICTION["hinge"])
+    return {"damping": f"{damping:.4g}", "frictionloss": f"{friction:.4g}"}
 
 
 def add_motor(actuators: Element, plan: JointPlan) -> None:

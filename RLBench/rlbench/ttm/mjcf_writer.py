@@ -157,7 +157,7 @@ class Writer:
         if plan.is_free:
             SubElement(body, "freejoint")
         if plan.joint is not None:
-            add_joint(body, plan.joint)
+            add_joint(body, plan)
         if plan.joint is not None and plan.joint.source.kind != "spherical":
             self._note("qpos", plan.joint.source.name, f"{plan.joint.source.value:.9g}")
         if plan.logical_parent is not None:

@@ -238,6 +238,15 @@ def test_timing_keeps_limits_and_ends_at_rest(arm, kind):
     np.testing.assert_allclose((qd[1:] + qd[:-1]) / 2, np.diff(q, axis=0) / dt, atol=0.02)
 
 
+def test_timing_keeps_limits_along_the_path():
+    path = np.stack([HOME, HOME + np.array([0.5, -0.4, 0.3, 0.2, -0.5, 0.4, 0.6])])
+    dt = 0.002
+    _, qd = time_parametrise(path, V_MAX, A_MAX, dt, (1.0, 4.0))
+    speed = np.linalg.norm(qd, axis=1)
+    assert speed.max() == pytest.approx(1.0, rel=0.01)
+    assert np.abs(np.diff(speed) / dt).max() <= 4.0 * (1 + 1e-6)
+
+
 def test_timing_of_one_joint_is_the_trapezium():
     path = np.linspace(0, 2, 50)[:, None] * np.eye(7)[0]
     q, qd = time_parametrise(path, V_MAX, A_MAX, 0.001)

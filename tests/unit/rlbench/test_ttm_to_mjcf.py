@@ -147,7 +147,7 @@ def test_a_dynamic_shape_whose_joint_hangs_on_a_dummy_is_free():
 @pytest.mark.parametrize(
     ("extra", "expected"),
     [
-        ({}, {"frictionloss": 0.01, "actuators": 0}),
+        ({}, {"frictionloss": 1e-4, "actuators": 0}),
         ({"motor_on": True, "max_force": 2.5}, {"frictionloss": 2.5, "actuators": 0}),
         (
             {"motor_on": True, "position_loop": True, "target_position": 0.3},
@@ -155,7 +155,7 @@ def test_a_dynamic_shape_whose_joint_hangs_on_a_dummy_is_free():
         ),
         ({"motor_on": True, "target_velocity": 0.5}, {"frictionloss": 0.0, "actuators": 1}),
         ({"mode": "passive"}, {"frictionloss": 1000.0, "actuators": 0}),
-        ({"mode": "passive", "is_hybrid": True}, {"frictionloss": 0.01, "actuators": 0}),
+        ({"mode": "passive", "is_hybrid": True}, {"frictionloss": 1e-4, "actuators": 0}),
     ],
 )
 def test_motors(extra, expected):
@@ -164,6 +164,21 @@ def test_motors(extra, expected):
     )
     assert model.dof_frictionloss[0] == expected["frictionloss"]
     assert model.nu == expected["actuators"]
+
+
+def test_a_light_hinge_coasts_and_a_heavy_one_is_held_by_friction():
+    light, _, _ = compiled(
+        box("base", 1), joint("j", 2, 1), box("b", 3, 2, size=(0.01,) * 3, mass=0.1, dynamic=True)
+    )
+    light.opt.gravity[:] = 0
+    data = mujoco.MjData(light)
+    data.qvel[0] = 1.0
+    for _ in range(100):  # 0.2 s
+        mujoco.mj_step(light, data)
+    assert 0.6 < data.qvel[0] < 1.0
+    door = box("b", 3, 2, at(1.0), mass=20.0, dynamic=True)
+    heavy, _, _ = compiled(box("base", 1), joint("j", 2, 1), door)
+    assert heavy.dof_frictionloss[0] == heavy.dof_damping[0] == 0.01
 
 
 def test_a_position_motor_goes_to_its_target_and_a_spring_pulls():

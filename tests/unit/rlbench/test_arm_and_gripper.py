@@ -1,0 +1,89 @@
+"""What the arm plans round, and fingers that turn back."""
+
+import numpy as np
+import pytest
+
+from rlbench.sim.arm_motion import TimedPath
+from rlbench.sim.collision_world import CollisionWorld
+from rlbench.sim.compose import task_scene_path
+from rlbench.sim.made_forms import primitive_form
+from rlbench.sim.mujoco_engine import MujocoEngine
+from rlbench.sim.mujoco_robot import Arm, Gripper
+from rlbench.sim.object_types import PrimitiveShape
+
+SPEED = 0.04
+
+
+@pytest.fixture
+def engine():
+    return MujocoEngine(task_scene_path("pick_and_lift"))
+
+
+def make_at_tip(engine, size, free):
+    """Make a block whose middle is the tip."""
+    T = engine.dummy(engine.robot.tip).get_matrix()
+    return engine.editor.make(
+        "Block", primitive_form(PrimitiveShape.CUBOID, size, free, 0.1), np.array(T)
+    )
+
+
+def drive(engine, gripper, amount):
+    for step in range(60):
+        if gripper.actuate(amount, SPEED):
+            return step
+        engine.step()
+    raise AssertionError("the gripper never ends")
+
+
+def test_fingers_that_press_open_again(engine):
+    Arm(engine).home()
+    gripper = Gripper(engine)
+    gripper.reset()
+    block = make_at_tip(engine, (0.02, 0.03, 0.02), free=True)
+    block.set_dynamic(False)
+    drive(engine, gripper, 0.0)
+    assert 0.3 < gripper.get_open_amount().min() < 0.45
+    for _ in range(5):  # they press on
+        engine.step()
+    drive(engine, gripper, 1.0)
+    assert gripper.get_open_amount().min() > 0.95
+
+
+def test_the_arm_avoids_what_is_solid_though_not_collidable(engine):
+    arm = Arm(engine)
+    arm.home()
+    q = arm.get_joint_positions()
+    wall = make_at_tip(engine, (0.3, 0.3, 0.1), free=False)
+    wall.set_collidable(False)
+    world = CollisionWorld(engine)
+    world.sync()
+    assert not world.is_free(q)
+    assert not world.is_free(q, only_fixed=True)
+    assert world.is_free(q, counts_walls=False)
+    wall.set_respondable(False)
+    world.sync()
+    assert world.is_free(q)
+
+
+def test_named_shapes_collide_whatever_their_flags(engine):
+    block, other = (engine.shape(n) for n in ("pick_and_lift_target", "stack_blocks_distractor0"))
+    other.set_position(block.get_position())
+    for shape in (block, other):
+        shape.set_collidable(False)
+    assert block.check_collision(other)
+    assert not block.check_collision(engine.shape("stack_blocks_distractor1"))
+
+
+def test_a_way_is_ending_in_its_last_two_steps(engine):
+    arm = Arm(engine)
+    arm.home()
+    q = arm.get_joint_positions()
+    path = arm.plan_to(q + 0.3)
+    assert isinstance(path, TimedPath)
+    endings = []
+    while not path.step():
+        engine.step()
+        endings.append(path.is_ending())
+    moving = -(-len(path.q) // engine.substeps)
+    assert endings.index(True) == moving - TimedPath.LAG_STEPS - 1
+    assert all(endings[endings.index(True) :])
