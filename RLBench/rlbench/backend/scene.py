@@ -223,7 +223,7 @@ class Scene:
 
     def _ends_early(self, path: ArmPath) -> bool:
         """Tell whether the last way is all but done, and the task is fulfilled."""
-        if not self.task.is_from_rlbench or self.task.should_repeat_waypoints():
+        if not self.task.is_from_rlbench or self.task.may_repeat_waypoints():
             return False
         return path.is_ending() and self.task.success()[0]
 
