@@ -60,6 +60,7 @@ class Scene:
         task.init_task()
         if task.is_from_rlbench:
             engine.remember_start()  # RLBench's resets keep what `init_task` moved
+        task.keep_start()
         self._plan_rng = np.random.default_rng(0)
         self.on_step: Callable[[], None] | None = None
         self.placements = 0
@@ -115,6 +116,7 @@ class Scene:
 
     def _reset(self) -> None:
         self.task.cleanup()
+        self.task.return_to_start()
         self.robot.gripper.release()
         self.engine.reset()
         self.robot.gripper.reset()

@@ -43,6 +43,7 @@ class Task:
         self._waypoint_abilities: dict[tuple[int, str], Callable[[Waypoint], None]] = {}
         self._waypoints_should_repeat: Callable[[], bool] | None = None
         self._stop_at_waypoint_index: int | None = None
+        self._start: dict[str, Any] | None = None
 
     # ---- the four verbs -----------------------------------------------------------------
 
@@ -168,6 +169,22 @@ class Task:
 
     # ---- used by the scene --------------------------------------------------------------
 
+    def keep_start(self) -> None:
+        """Keep the attributes as they are now, `init_task` done."""
+        self._start = None
+        self._start = _copied(vars(self), {})
+
+    def return_to_start(self) -> None:
+        """Bring kept attributes back: what an episode counted or collected is not the next one's.
+
+        Lists, tuples, sets, dicts and arrays get their content back; objects of the scene have
+        their own reset.
+        """
+        if self._start is not None:
+            start = self._start
+            vars(self).clear()
+            vars(self).update(_copied(start, {}), _start=start)
+
     def get_graspable_objects(self) -> list[Shape]:
         """Return the registered graspable shapes."""
         return list(self._graspable_objects)
@@ -221,3 +238,19 @@ class Task:
             )
             for i, name in enumerate(names)
         ]
+
+
+def _copied(value: Any, done: dict[int, Any]) -> Any:
+    """Copy containers and arrays in depth, nothing else; what was one object stays one."""
+    if id(value) in done:
+        return done[id(value)]
+    if isinstance(value, np.ndarray):
+        copy: Any = value.copy()
+    elif type(value) is dict:
+        copy = {key: _copied(item, done) for key, item in value.items()}
+    elif type(value) in {list, tuple, set}:
+        copy = type(value)(_copied(item, done) for item in value)
+    else:
+        return value
+    done[id(value)] = copy
+    return copy

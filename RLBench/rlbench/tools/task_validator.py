@@ -185,7 +185,10 @@ class _Trial:
     def _is_repeatable(self, first: Demo) -> bool:
         _, _, variation, example, attempt = first.random_seed
         self._task.set_variation(variation)
-        again = self._task.get_demo(self._seed, example, attempt)
+        try:
+            again = self._task.get_demo(self._seed, example, attempt)
+        except DemoError:
+            return False
         return len(again) == len(first) and all(
             np.array_equal(a.keypoints, b.keypoints) for a, b in zip(first, again, strict=True)
         )

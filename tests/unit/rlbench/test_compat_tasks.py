@@ -144,6 +144,24 @@ def test_what_init_task_moves_stays_moved(tmp_path, launch):
         assert np.allclose(position, [0.1, 0.2, 1.3])
 
 
+def test_what_one_episode_collects_is_not_the_next_ones(tmp_path, launch):
+    # A task file may append in every episode to what `init_task` made.
+    counting = REACH.replace(
+        "        self.ball = Shape('target')\n",
+        "        self.ball = Shape('target')\n        self.seen = [[]]\n        self.alias = self.seen[0]\n",
+    ).replace(
+        "        name, rgb = colors[index]\n",
+        "        self.seen[0].append(index)\n        assert self.alias == [index], self.alias\n"
+        "        self.more = getattr(self, 'more', 0) + 1\n        assert self.more == 1\n"
+        "        name, rgb = colors[index]\n",
+    )
+    write_task(tmp_path, "reach_target", counting)
+    task = launch(tmp_path).get_task("reach_target")
+    for variation in (0, 3, 3):
+        task.set_variation(variation)
+        task.get_demo(0, 0)
+
+
 def test_abilities_can_leave_a_waypoint_out(tmp_path, launch):
     text = LIFT.replace("self._note)", "self._skip)") + (
         "\n    def _skip(self, waypoint):\n        waypoint.skip = True\n"

@@ -43,6 +43,20 @@ def test_failures_are_counted_by_cause_and_retried(monkeypatch):
     assert problems[1] == "never succeeded in 2 attempts: 0/1"
 
 
+def test_a_demonstration_that_fails_when_repeated_is_a_problem(monkeypatch):
+    demo, calls = TaskEnvironment.get_demo, []
+
+    def once(self, seed, example, attempt=0):
+        calls.append(example)
+        if len(calls) > 1:
+            raise DemoError("no", cause="test")
+        return demo(self, seed, example, attempt)
+
+    monkeypatch.setattr(TaskEnvironment, "get_demo", once)
+    report = tv.validate("close_fridge", episodes=1)
+    assert "the same seed gave two different demonstrations" in report.problems()
+
+
 def test_a_task_that_never_succeeds_still_has_a_report(monkeypatch, capsys):
     def fails(self, seed, example, attempt=0):
         raise DemoError("no", cause="test")
