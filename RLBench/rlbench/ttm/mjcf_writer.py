@@ -49,6 +49,8 @@ _KINDS = {
     Path: "path",
     Joint: "joint",
 }
+FLUNG = 5e-3
+"""Free bodies that overlap by more [m] as saved pass through each other."""
 
 
 def write_scene(
@@ -70,8 +72,13 @@ def write_scene(
     writer = Writer(scene, name, bonds_break)
     xml = writer.write()
     found, free = overlaps(xml, writer.files)
-    # Parts of one mechanism are held by their joints; loose things must still rest on something.
-    apart = {(o.first, o.second) for o in found if not {o.first, o.second} & free}
+    # Parts of one mechanism are held by their joints; loose things must still rest on something,
+    # but two that are saved deep inside each other would be thrown apart.
+    apart = {
+        (o.first, o.second)
+        for o in found
+        if not {o.first, o.second} & free or (o.depth > FLUNG and {o.first, o.second} <= free)
+    }
     left = [o for o in found if (o.first, o.second) not in apart]
     return writer.write_without(apart), writer.files, sorted(left, key=lambda o: -o.depth)
 

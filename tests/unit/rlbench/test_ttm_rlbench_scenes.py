@@ -26,7 +26,7 @@ SETTLES = {
     "put_money_in_safe",
     "put_toilet_roll_on_stand",
     "put_tray_in_oven",
-    "remove_cups",  # hulls of mugs overlap
+    "remove_cups",  # mugs slide down on their spokes
     "setup_chess",  # pieces stand 4 mm deep in the board
     "sweep_to_dustpan",  # dirt is dropped from 2 cm
     "take_frame_off_hanger",

@@ -236,6 +236,22 @@ def test_what_joints_hold_does_not_collide_and_what_overlaps_is_told():
     assert left[0].depth == pytest.approx(0.003, abs=2e-4)
 
 
+def test_free_bodies_deep_inside_each_other_are_not_thrown_apart():
+    model, _, left = compiled(
+        box("first", 1, dynamic=True),
+        box("second", 2, pose=at(0.08), dynamic=True),
+        box("third", 3, pose=at(0, 0, 0.098), dynamic=True),
+    )
+    data = mujoco.MjData(model)
+    mujoco.mj_forward(model, data)
+    pairs = {
+        tuple(sorted(model.body(model.geom_bodyid[g]).name for g in contact.geom))
+        for contact in data.contact
+    }
+    assert pairs == {("first", "third"), ("second", "third")}
+    assert {(o.first, o.second) for o in left} == pairs
+
+
 def test_masks_keep_shapes_apart():
     model, _, _ = compiled(
         box("a", 1, respondable_mask=0x0FFF),
