@@ -228,6 +228,8 @@ class Arm:
                 failures.append(error)
             else:
                 return self._timed(path)
+        if not self.can_reach(T_world_goal, np.random.default_rng(0)):
+            raise ConfigurationPathError("out of reach")
         raise failures[0]
 
     def _blocking_tests(self) -> list[Callable[[Floats], bool] | None]:

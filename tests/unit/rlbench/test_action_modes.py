@@ -216,7 +216,7 @@ BAD = [
     ([0.3, 0, 1, 0, 0, 0, 0.5, 1], "length 0.5, it must have length 1"),
     ([5, 0, 1, 0, 1, 0, 0, 1], "outside of the workspace"),
     ([0.3, 0, 0.7, 0, 1, 0, 0, 1], "outside of the workspace"),
-    ([0.98, 0.7, 1.7, 0, 1, 0, 0, 1], "no way to the pose"),
+    ([0.98, 0.7, 1.7, 0, 1, 0, 0, 1], "no way to the pose.*: out of reach"),
 ]
 
 
@@ -236,6 +236,13 @@ def test_ik_refuses_what_is_far_and_what_collides():
     in_table = [*obs.gripper_pose[:2], 0.74, *obs.gripper_pose[3:], 1.0]
     with pytest.raises(InvalidActionError, match="not free of collisions"):
         task.step(in_table)
+
+
+def test_planning_tells_reach_from_collisions():
+    _, task, _ = start(EndEffectorPoseViaPlanning(collision_checking=True))
+    lying = [0.4, 0.0, 0.76, 0.0, np.sqrt(0.5), 0.0, np.sqrt(0.5), 1.0]  # half in the table
+    with pytest.raises(InvalidActionError, match="no arm pose there is free of collisions"):
+        task.step(lying)
 
 
 def test_modes_used_the_wrong_way_are_refused():
