@@ -25,6 +25,8 @@ open_microwave of RLBench needs 30."""
 SETTLE_STEPS = 10
 EXTRA_STEPS = 10
 """Steps granted after the last waypoint for things that still move."""
+ROLLING_STEPS = 30
+"""The same for RLBench's tasks: a ball is still on its way to the goal."""
 GRIPPER_SPEED = 0.04
 WORKSPACE_MARGIN, WORKSPACE_HEIGHT = 0.2, 1.0
 """Actions may aim so far [m] beside the workspace, and so far above it."""
@@ -291,7 +293,7 @@ class Scene:
                 gripper.grasp(shape)
 
     def _await_success(self, step: Callable[[], None]) -> None:
-        for _ in range(EXTRA_STEPS):
+        for _ in range(ROLLING_STEPS if self.task.is_from_rlbench else EXTRA_STEPS):
             if self.task.success()[0]:
                 return
             step()
