@@ -103,11 +103,13 @@ class Scene:
                 if self._place():
                     self._check_clear()
                 self._check_waypoints()
+                for _ in range(SETTLE_STEPS):
+                    self.engine.step()
+                if self.task.is_from_rlbench:
+                    self._check_start()
             except (BoundaryError, WaypointError) as error:
                 self.refusals.append(str(error))
                 continue
-            for _ in range(SETTLE_STEPS):
-                self.engine.step()
             self.task.reset_conditions()
             return descriptions
         raise DemoError(
@@ -156,6 +158,20 @@ class Scene:
                 is_reached = self.robot.arm.can_reach(waypoint.dummy.get_matrix(), self._plan_rng)
             if not is_reached:
                 raise WaypointError(f"{waypoint.name} of {self.task.name} is out of reach")
+
+    def _check_start(self) -> None:
+        """Refuse placements from which a demonstration cannot even begin.
+
+        RLBench's tasks hang things beside their hooks, which then fall, and put what is to be
+        grasped so near to something else that the hand has no room.
+        """
+        self._check_waypoints()
+        first, *after = self.task.get_waypoints()
+        if first.start_ability is None:
+            try:
+                self._plan(first, after)
+            except DemoError as error:
+                raise WaypointError(str(error)) from error
 
     # ---- actions ------------------------------------------------------------------------
 

@@ -192,9 +192,9 @@ class TimedPath:
     """A time-parametrised way, played one observation step at a time."""
 
     SETTLE_STEPS = 4
-    LAG_STEPS = 2
-    """RLBench's arm lags so far, and its demonstrations end when set points arrive: a few mm short
-    of the last waypoint (a block that is pushed farther leaves its target)."""
+    END_STEPS = 4
+    """RLBench's episodes end as soon as a task is fulfilled, and its arm, which lags behind its set
+    points, stops short of the last waypoint: what is pushed is not pushed on out of its target."""
     TOLERANCE = 2e-3
 
     def __init__(self, engine: MujocoEngine, arm: "Arm", q: Floats, qd: Floats) -> None:
@@ -204,8 +204,8 @@ class TimedPath:
         self._settling = 0
 
     def is_ending(self) -> bool:
-        """Tell whether a lagging arm would be no farther when its set points arrive."""
-        return len(self.q) - self._cursor <= self.LAG_STEPS * self._engine.substeps
+        """Tell whether so little of the way is left that success already counts."""
+        return len(self.q) - self._cursor <= self.END_STEPS * self._engine.substeps
 
     def step(self) -> bool:
         """Command the next observation step; True when the way is done."""

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from rlbench.backend.exceptions import DemoError
+from rlbench.environment import Environment
 from rlbench.sim.arm_motion import TimedPath
 from rlbench.sim.collision_world import CollisionWorld
 from rlbench.sim.compose import task_scene_path
@@ -74,7 +76,7 @@ def test_named_shapes_collide_whatever_their_flags(engine):
     assert not block.check_collision(engine.shape("stack_blocks_distractor1"))
 
 
-def test_a_way_is_ending_in_its_last_two_steps(engine):
+def test_a_way_is_ending_in_its_last_steps(engine):
     arm = Arm(engine)
     arm.home()
     q = arm.get_joint_positions()
@@ -85,5 +87,25 @@ def test_a_way_is_ending_in_its_last_two_steps(engine):
         engine.step()
         endings.append(path.is_ending())
     moving = -(-len(path.q) // engine.substeps)
-    assert endings.index(True) == moving - TimedPath.LAG_STEPS - 1
+    assert endings.index(True) == moving - TimedPath.END_STEPS - 1
     assert all(endings[endings.index(True) :])
+
+
+def test_placements_without_a_way_to_the_first_waypoint_are_refused(monkeypatch):
+    env = Environment()
+    env.launch()
+    scene = env.get_task("reach_target")._scene
+    monkeypatch.setattr(type(scene.task), "is_from_rlbench", True)
+    plan, calls = scene._plan, []
+
+    def fails_once(waypoint, after):
+        calls.append(waypoint.name)
+        if len(calls) == 1:
+            raise DemoError("no way to waypoint0", cause="no_path_to_waypoint0")
+        return plan(waypoint, after)
+
+    monkeypatch.setattr(scene, "_plan", fails_once)
+    scene.init_episode(0, np.random.SeedSequence(1))
+    assert calls == ["waypoint0"] * 2
+    assert scene.placements == 2
+    assert scene.refusals == ["no way to waypoint0"]
