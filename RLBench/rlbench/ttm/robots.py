@@ -46,7 +46,8 @@ _ELBOW = Servo(3500.0, 87.0, 1.0, 0.1)
 _WRIST = Servo(2000.0, 12.0, 1.0, 0.05)
 _FINGER = Servo(2000.0, 20.0, 2.0, 0.2)
 
-_PADS = {"friction": "1.5 0.02 0.001", "solref": "0.006 1", "solimp": "0.95 0.99 0.0005"}
+# Friction stays as the file has it: fingers of rubber would lock a switch that they push.
+_PADS = {"solref": "0.006 1", "solimp": "0.95 0.99 0.0005"}
 # Soft: scenes ask for grasps at which the hand would press 2 mm into a bulb, which must not tip.
 _PALM = {"solref": "0.03 1", "solimp": "0.8 0.95 0.002", "solmix": "1000"}
 

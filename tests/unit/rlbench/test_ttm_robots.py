@@ -141,6 +141,19 @@ def test_forward_kinematics_meet_recorded_gripper_poses(engine):
     assert worst_deg < 0.1
 
 
+def test_fingers_keep_their_friction_and_the_palm_is_soft(engine):
+    model, robot = engine.model, engine.robot
+
+    def solid(name):
+        body = model.body(name).id
+        return np.flatnonzero((model.geom_bodyid == body) & (model.geom_contype != 0))
+
+    for name in robot.fingers:
+        assert (model.geom_friction[solid(name), 0] <= 1.0).all()
+        assert (model.geom_solref[solid(name), 0] < 0.01).all()
+    assert (model.geom_solref[solid(robot.hand), 0] > 0.02).all()
+
+
 def test_unknown_robots_and_missing_files_are_named(tmp_path):
     with pytest.raises(robots.SceneError, match=r"robot 'hal' is unknown; available: .*panda"):
         robots.converted_robot(tmp_path, "hal")
