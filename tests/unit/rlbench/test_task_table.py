@@ -39,6 +39,23 @@ def test_rows_counts_and_causes(tmp_path):
     assert "| 2 | close_microwave | not tried: its files were not there |" in text
 
 
+def test_weak_tasks_are_explained(tmp_path, monkeypatch):
+    monkeypatch.setitem(task_table.KNOWN_GAPS, "open_box", "the lid slips")
+    source = write(
+        tmp_path / "a.json",
+        report("reach_target", 18, 20),
+        report("close_box", 17, 20),
+        report("open_box", 2, 3),
+    )
+    out = tmp_path / "TASKS.md"
+    assert task_table.main([source, "--out", str(out)]) == 0
+    gaps = out.read_text(encoding="utf-8").split("## Fewer than 90% at the first attempt")[1]
+    assert gaps.strip().splitlines() == [
+        "- `close_box`: not looked into: 3 x not successful",
+        "- `open_box`: the lid slips",
+    ]
+
+
 def test_later_reports_replace_earlier_ones_and_pictures_are_linked(tmp_path):
     first = write(tmp_path / "a.json", report("reach_target", 1, 1))
     second = write(tmp_path / "b.json", report("reach_target", 20, 20))
