@@ -219,9 +219,8 @@ class Arm:
         tests = self._blocking_tests() if ignore_collisions else self._collision_tests()
         failures = []
         for is_free in tests:
-            planner = Planner(
-                self, rng, is_free, self._blocks() if len(following) <= LINES else None
-            )
+            looks_ahead = self._engine.robot.is_careful and len(following) <= LINES
+            planner = Planner(self, rng, is_free, self._blocks() if looks_ahead else None)
             try:
                 path = planner.find(q_start, T_world_goal, linear_only, following)
             except ConfigurationPathError as error:
@@ -239,6 +238,8 @@ class Arm:
         """
         blocks = self._blocks()
         tight = partial(blocks, depth=TIGHT)
+        if not self._engine.robot.is_careful:
+            return [tight, None]
         return [blocks, tight, partial(tight, counts_walls=False), None]
 
     def _blocks(self) -> partial[bool]:
@@ -250,13 +251,12 @@ class Arm:
         Scenes ask for poses at which a held thing stands 2 mm deep in its shelf, or the fingers
         in what they are to grasp.
         """
-        world = self.world
+        # What is solid without being collidable is what things are put into: no reason for a detour.
+        free = partial(self.world.is_free, counts_walls=False)
         return [
-            world.is_free,
-            *(
-                partial(world.is_free, depth=depth, counts_held=depth == 0, counts_walls=False)
-                for depth in (0.0, CLOSE, TIGHT)
-            ),
+            free,
+            partial(free, depth=CLOSE, counts_held=False),
+            partial(free, depth=TIGHT, counts_held=False),
         ]
 
     def preview(self, poses: Sequence[Floats]) -> list[Floats]:
