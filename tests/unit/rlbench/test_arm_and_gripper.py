@@ -1,5 +1,7 @@
 """What the arm plans round, and fingers that turn back."""
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -12,6 +14,7 @@ from rlbench.sim.made_forms import primitive_form
 from rlbench.sim.mujoco_engine import MujocoEngine
 from rlbench.sim.mujoco_robot import Arm, Gripper
 from rlbench.sim.object_types import PrimitiveShape
+from rlbench.sim.robot_model import PANDA
 
 SPEED = 0.04
 
@@ -37,7 +40,10 @@ def drive(engine, gripper, amount):
     raise AssertionError("the gripper never ends")
 
 
-def test_fingers_that_press_open_again(engine):
+def test_fingers_that_press_open_again():
+    robot = copy.copy(PANDA)
+    vars(robot)["is_careful"] = True
+    engine = MujocoEngine(task_scene_path("pick_and_lift"), robot)
     Arm(engine).home()
     gripper = Gripper(engine)
     gripper.reset()
