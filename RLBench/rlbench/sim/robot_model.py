@@ -26,6 +26,10 @@ class RobotModel:
         max_acceleration: of each joint [rad/s^2].
         path_limits: speed [rad/s] and acceleration [rad/s^2] along planned ways, measured in the
             space of all joints; None leaves them to the joints' own.
+        is_careful: plans keep clear of walls even where a waypoint ignores collisions, bear with small
+            overlaps where nothing else leads on, and look at more poses of the arm and at what blocks
+            the straight lines that follow; fingers that press on something turn back at once.
+            Demonstrations of the built-in tasks, which are published, were made without.
     """
 
     name: str
@@ -42,6 +46,7 @@ class RobotModel:
     max_velocity: tuple[float, ...]
     max_acceleration: tuple[float, ...]
     path_limits: tuple[float, float] | None = None
+    is_careful: bool = False
 
 
 PANDA = RobotModel(

@@ -56,6 +56,7 @@ _PACE = {
     "max_velocity": (1.0,) * 7,
     "max_acceleration": (4.0,) * 7,
     "path_limits": (1.0, 4.0),
+    "is_careful": True,
 }
 
 ROBOTS = {
