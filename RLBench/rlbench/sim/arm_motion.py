@@ -48,6 +48,10 @@ def pose_along(poses: Sequence[Floats], fraction: float) -> Floats:
     return tf.interpolate(poses[i], poses[i + 1], float(np.clip(share, 0.0, 1.0)))
 
 
+LONG = 2
+"""More poses than these after a waypoint are a path."""
+
+
 class Planner:
     """Finds joint paths (N, 7) to a tip pose, looking ahead to the straight lines after it."""
 
@@ -109,7 +113,7 @@ class Planner:
         place = self._kin, T_goal[:3, 3], quat, q_start, self._rng
         goals = solve_ik(*place, is_free=self._is_free, max_solutions=self.MAX_CANDIDATES)
         good = self._leading(goals, following)
-        if not good and following:
+        if not good and len(following) > (0 if self._passes else LONG):
             # The elbow turns freely about the wrist: look at more of its poses.
             goals += solve_ik(
                 *place,

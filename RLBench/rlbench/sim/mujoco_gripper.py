@@ -80,10 +80,9 @@ class Gripper:
             self._stalled = 0
         self._last = here
         goal = np.full(2, amount * self._range)
-        # Fingers that press on something lag behind their set points: turning back, they would
-        # not move at first, and count as stalled.
         start = self.get_target()
-        start = np.where(goal > here, np.maximum(start, here), np.minimum(start, here))
+        if engine.robot.is_careful:  # else fingers that press on something count as stalled
+            start = np.where(goal > here, np.maximum(start, here), np.minimum(start, here))
         travel = velocity * engine.model.opt.timestep * np.arange(1, engine.substeps + 1)
         rows = start + np.clip(goal - start, -travel[:, None], travel[:, None])
         engine.control_rows()[:, self.actuators] = rows

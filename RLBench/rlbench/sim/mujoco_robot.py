@@ -236,10 +236,10 @@ class Arm:
 
         Even then the arm cannot pass through a wall: it would get stuck and drop what it holds.
         """
+        if not self._engine.robot.is_careful:
+            return [None]
         blocks = self._blocks()
         tight = partial(blocks, depth=TIGHT)
-        if not self._engine.robot.is_careful:
-            return [tight, None]
         return [blocks, tight, partial(tight, counts_walls=False), None]
 
     def _blocks(self) -> partial[bool]:
@@ -253,6 +253,8 @@ class Arm:
         """
         # What is solid without being collidable is what things are put into: no reason for a detour.
         free = partial(self.world.is_free, counts_walls=False)
+        if not self._engine.robot.is_careful:
+            return [free]
         return [
             free,
             partial(free, depth=CLOSE, counts_held=False),
