@@ -23,6 +23,10 @@ ROBUST_SIGMAS = 3.5  # residual, in noise standard deviations, of a gross error
 VAGUE_FACTOR = 20.0  # standard deviation along the worst direction, in those of the keypoint's median frame
 STRAY_SIGMAS = 5.0  # distance from every prediction of the neighbours, in standard deviations, of a stray frame
 GRID_PX = 1 / 16  # detections are rounded to this grid, so even exact data is no better
+Predictions = tuple[tuple[tuple[int, float], ...], ...]
+# What neighbours predict, each a sum of (offset, factor): the one before, the one after, their mean; straight on.
+NEIGHBOURS: Predictions = (((-1, 1.0),), ((1, 1.0),), ((-1, 0.5), (1, 0.5)))
+LINES: Predictions = (((-1, 2.0), (-2, -1.0)), ((1, 2.0), (2, -1.0)))
 _CHUNK = 65536  # points triangulated at once; bounds the memory
 
 
@@ -231,6 +235,26 @@ def find_strays(xyz: Tensor, info: Tensor, first: Tensor, last: Tensor) -> Tenso
     Returns:
         (N, K) bool; never where fewer than two predictions are there.
     """
+    distance, others = far_from_neighbours(xyz, info, first, last, (*NEIGHBOURS, *LINES))
+    return (distance > STRAY_SIGMAS**2) & (others >= 2)
+
+
+def far_from_neighbours(
+    xyz: Tensor, info: Tensor, first: Tensor, last: Tensor, predictions: Predictions
+) -> tuple[Tensor, Tensor]:
+    """Measure how far each frame is from the nearest of what its neighbours predict.
+
+    Args:
+        xyz: (N, K, 3) [m].
+        info: (N, K, 3, 3) [1/m^2]; 0 = not measured.
+        first: (N,) first frame of the example.
+        last: (N,) last frame of the example.
+        predictions: Each a sum of frames: pairs of an offset and a factor.
+
+    Returns:
+        Squared distance (N, K) in variances of both, infinite where there is no prediction, and the number
+        of predictions (N, K).
+    """
     rows = torch.arange(len(xyz), device=xyz.device)
     is_known = info.diagonal(dim1=-2, dim2=-1).sum(-1) > 0
 
@@ -238,7 +262,7 @@ def find_strays(xyz: Tensor, info: Tensor, first: Tensor, last: Tensor) -> Tenso
     covariance = geometry.invert_3x3(torch.where(is_known[..., None, None], info.double(), eye))
     distance = torch.full(is_known.shape, torch.inf, dtype=torch.float64, device=xyz.device)
     others = torch.zeros_like(is_known, dtype=torch.long)
-    for terms in (((-1, 1.0),), ((1, 1.0),), ((-1, 0.5), (1, 0.5)), ((-1, 2.0), (-2, -1.0)), ((1, 2.0), (2, -1.0))):
+    for terms in predictions:
         off, spread, is_there = xyz.double(), covariance, is_known
         for offset, factor in terms:
             row = (rows + offset).clamp(first, last)
@@ -247,7 +271,7 @@ def find_strays(xyz: Tensor, info: Tensor, first: Tensor, last: Tensor) -> Tenso
         square = ((geometry.invert_3x3(spread) @ off.unsqueeze(-1)).squeeze(-1) * off).sum(-1)
         distance = torch.minimum(distance, torch.where(is_there, square, torch.inf))
         others = others + is_there
-    return (distance > STRAY_SIGMAS**2) & (others >= 2)
+    return distance, others
 
 
 def _fill_gaps(xyz: Tensor, info: Tensor, first: Tensor) -> Tensor:

@@ -56,6 +56,9 @@ def estimate(model: nn.Module, tracks: Tracks, rig: Rig, protocol: Protocol) -> 
     was_training = model.training
     model.eval()
     rig32 = Rig(rig.intrinsics.float(), rig.extrinsics.float(), rig.sigma_px, rig.view_ids)
+    prepare = getattr(model, "prepare", None)
+    if prepare is not None:
+        tracks = prepare(tracks)
     xyz, covariance = [], []
     for centres in torch.split(torch.arange(len(tracks), device=tracks.uv.device), protocol.batch_size):
         windows = gather_for(model, tracks, centres, protocol.num_frames, protocol.used_frames)

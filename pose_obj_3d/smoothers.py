@@ -7,10 +7,13 @@ function can leave each frame's own measurement out of its estimate (`leave_one_
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from pose_obj_3d import geometry
+from pose_obj_3d.datasets import NEIGHBOURS, far_from_neighbours
 from pose_obj_3d.estimators import Estimate
 from pose_obj_3d.exceptions import ConfigError, DataError
 from pose_obj_3d.filters import Smoothers
@@ -26,6 +29,8 @@ Q_RANGE = {
 Q_UNIT = {"constant position": "m/s", "constant velocity": "m/s^2", "constant acceleration": "m/s^3"}
 CAUTIOUS = ("constant position", 0.4)  # motion and tracking index of what stands in for a smoother that runs away
 RUNAWAY = 30.0  # standard deviation of a smoothed position, in those of a frame, that says nothing
+STRAY = ("constant velocity", 10.0)  # motion and tracking index of the smoother that strays are far from
+STRAY_SIGMAS = 4.5  # how far, in standard deviations
 _Q_PRECISION = 1.03  # the search ends when the bracket is this ratio wide
 _FRAME_CHUNK = 512
 _COLUMN_CHUNK = 256  # sequences smoothed at once; what they need then stays in the processor's cache
@@ -128,6 +133,35 @@ def filter_bank(tracks: Tracks, smoothers: Smoothers) -> tuple[Tensor, Tensor]:
             kinds.append(torch.stack(found, 1))
         tracks.cache[name] = (kinds[0], kinds[1])
     found: tuple[Tensor, Tensor] = tracks.cache[name]
+    return found
+
+
+def drop_strays(tracks: Tracks) -> Tracks:
+    """Drop frames far from both their neighbours and a smoother of the whole example: gross errors not noticed before.
+
+    A pair of views whose rays are nearly parallel fits any error along both epipolar lines, decimetres off
+    and as sure of itself as any. Straight lines through two such frames are too noisy to tell
+    (`datasets.find_strays`); a smoother that follows 10 deviations of a frame a frame, not so along the
+    direction that a pair hardly knows, does tell.
+
+    What a frame measures decides here about its neighbours, so what is predicted from the result is not
+    blind: it must not be scored by a measurement, in training or calibration.
+
+    Returns:
+        The tracks, with information 0 in the frames dropped; computed once for the tracks.
+    """
+    name = "without strays"
+    if name not in tracks.cache:
+        info, eye = tracks.info.double(), torch.eye(3, dtype=torch.float64, device=tracks.info.device)
+        is_known = info.diagonal(dim1=-2, dim2=-1).sum(-1) > 0
+        others = rts(tracks, STRAY[0], STRAY[1] * measurement_noise(tracks), 1.0, leave_one_out=True)
+        spread = others.covariance + geometry.invert_3x3(torch.where(is_known[..., None, None], info, eye))
+        off = tracks.xyz.double() - others.xyz
+        square = (off * (geometry.invert_3x3(spread) @ off.unsqueeze(-1)).squeeze(-1)).sum(-1)
+        near, _ = far_from_neighbours(tracks.xyz, tracks.info, tracks.first, tracks.last, NEIGHBOURS)
+        is_stray = is_known & (torch.minimum(square, near) > STRAY_SIGMAS**2)  # False where NaN
+        tracks.cache[name] = replace(tracks, info=torch.where(is_stray[..., None, None], 0.0, tracks.info))
+    found: Tracks = tracks.cache[name]
     return found
 
 

@@ -43,6 +43,10 @@ class Model(nn.Module):
         """Cut the windows around some frames; arguments as in `gather_windows`."""
         return gather_windows(tracks, centres, num_frames, used_frames)
 
+    def prepare(self, tracks: Tracks) -> Tracks:
+        """Look at the tracks once more before they are lifted; not for training, where a frame scores what it has not seen."""
+        return tracks
+
     def calibrate(self, tracks: Tracks, rig: Rig, batch_size: int) -> None:
         """Fit the model's claims of certainty, if it makes any, to measurements (never to truth)."""
 

@@ -22,7 +22,7 @@ from pose_obj_3d.models.blocks import KeypointAttention, Model, Prediction, fuse
 from pose_obj_3d.models.calibration import fit_scales, scales, whitened
 from pose_obj_3d.models.rigid import rigid_displacement
 from pose_obj_3d.models.stc_context import Context, feature_count
-from pose_obj_3d.smoothers import filter_bank
+from pose_obj_3d.smoothers import drop_strays, filter_bank
 from pose_obj_3d.windows import Bank, Rig, Tracks, Windows, gather_bins, gather_windows
 
 CONTEXTS = ("window", "track")
@@ -151,6 +151,10 @@ class Stc(Model):
             full, blind = filter_bank(tracks, self.smoothers)
             bank = Bank(full[centres], blind[centres])
         return replace(windows, bins=gather_bins(tracks, centres, self.bin_ranges, used_frames), bank=bank)
+
+    def prepare(self, tracks: Tracks) -> Tracks:
+        """In track context, drop the frames that are far from what the whole example says; MODELS.md says why only here."""
+        return drop_strays(tracks) if self.smoothers else tracks
 
     def forward(self, windows: Windows, rig: Rig) -> Prediction:
         """Lift the centre frame of each window.

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from pose_obj_3d import formal, losses
+from pose_obj_3d import evaluation, formal, losses
 from pose_obj_3d.config import NetworkConfig, StcNetworkConfig
-from pose_obj_3d.datasets import keypoint_ids, load_tracks, make_rig
+from pose_obj_3d.datasets import find_strays, keypoint_ids, load_tracks, make_rig
 from pose_obj_3d.exceptions import ConfigError
 from pose_obj_3d.formal import read_formal
 from pose_obj_3d.models import build_model
 from pose_obj_3d.models.stc import StcConfig
+from pose_obj_3d.smoothers import drop_strays
 from pose_obj_3d.windows import Rig, gather_bins, gather_for
 from tests.unit.pose_obj_3d.synthetic import write_scene
 
@@ -96,6 +97,56 @@ def test_the_blind_prediction_has_not_seen_its_own_measurement(data, context, vi
     assert (a.xyz[0, 1] - b.xyz[0, 1]).norm() > 1e-5  # the fused one has seen it
     assert (a.blind_xyz[0, 2] - b.blind_xyz[0, 2]).norm() > 1e-6  # another keypoint listens
     assert (a.blind_xyz[1, 1] - b.blind_xyz[1, 1]).norm() > 1e-6  # another frame listens
+
+
+def parallel_pair(data):
+    """Tracks of keypoint 1 seen by two neighbouring cameras, with a gross error along their epipolar lines in frame 20."""
+    tracks, rig = load(data)
+    xyz, info = tracks.xyz.clone(), tracks.info.clone()
+    ray = torch.nn.functional.normalize(tracks.truth[0, 1] - torch.tensor([-0.175, 0.0, 1.98]), dim=-1)
+    along = torch.outer(ray, ray)
+    info[:, 1] = along / 0.03**2 + (torch.eye(3) - along) / 0.004**2
+    noise = torch.randn(len(tracks), generator=torch.Generator().manual_seed(0))
+    xyz[:, 1] = tracks.truth[:, 1] + 0.03 * noise[:, None] * ray
+    xyz[20, 1] = tracks.truth[20, 1] - 0.35 * ray
+    return dataclasses.replace(tracks, xyz=xyz, info=info), rig
+
+
+@pytest.mark.parametrize("context", CONTEXTS)
+def test_what_is_not_blind_stays_out_of_training_and_calibration(data, context, monkeypatch):
+    """The second look lets a frame decide about its neighbours: cutting windows and calibrating never take it."""
+    tracks, rig = parallel_pair(data)
+    network = model(context)
+    assert (network.prepare(tracks) is tracks) == (context == "window")
+    fresh = dataclasses.replace(tracks)  # nothing cached
+
+    def never(*_):
+        raise AssertionError("a second look")
+
+    monkeypatch.setattr(type(network), "prepare", never)
+    monkeypatch.setattr("pose_obj_3d.models.stc.drop_strays", never)
+    windows = gather_for(network, fresh, torch.tensor([20]), 7)
+    assert (windows.info[0, 3, 1] == fresh.info[20, 1]).all()
+    network.calibrate(fresh, rig, 64)
+    with pytest.raises(AssertionError, match="a second look"):
+        evaluation.estimate(network, fresh, rig, evaluation.Protocol(7))
+
+
+def test_a_second_look_at_the_whole_example_drops_what_two_parallel_rays_hide(data):
+    tracks, rig = parallel_pair(data)
+    dropped = (tracks.info != 0).any(-1).any(-1) & (drop_strays(tracks).info == 0).all(-1).all(-1)
+    assert dropped.nonzero().tolist() == [[20, 1]]
+    assert not find_strays(tracks.xyz, tracks.info, tracks.first, tracks.last)[20, 1]  # why it takes a second look
+    assert drop_strays(tracks) is drop_strays(tracks)
+    clean, _ = load(data)
+    assert torch.equal(drop_strays(clean).info, clean.info)
+    network = model("track", scale=0.0)
+    with torch.no_grad():
+        network.mixes.bias.view(network.config.num_mixes, -1)[:, -1] = 6.0
+    rest = torch.arange(0, 20)
+    lost, found = (found[rest, 1] for found in (lift(network, tracks, rig).xyz, evaluation.predict(network, tracks, rig, evaluation.Protocol(7))))
+    truth = tracks.truth[rest, 1]
+    assert (found - truth).norm(dim=-1).mean() < (lost - truth).norm(dim=-1).mean()
 
 
 @pytest.mark.parametrize("context", CONTEXTS)
