@@ -75,6 +75,7 @@ class Planner:
             passes: the same for the straight lines afterwards, which may touch what moves.
         """
         self._kin = arm.kinematics
+        self._is_careful = arm.is_careful
         self._rng = rng
         self._is_free = is_free
         self._passes = passes
@@ -131,20 +132,26 @@ class Planner:
         what is needed.
         """
         parts = [q_start[None]]
-        along = np.linspace(0.0, 1.0, PATH_SAMPLES + 1)
-        # A path of few points is followed through all of them, one of many through samples.
-        own = path_fractions(poses) if len(poses) <= PATH_SAMPLES else []
-        fractions = np.union1d(along, own)
-        for fraction in fractions:
-            line = self._line(parts[-1][-1], pose_along(poses, fraction), None)
+        for fraction, T in self._samples(poses):
+            line = self._line(parts[-1][-1], T, None)
             if line is None:
-                if fraction > 1.0 - PATH_SPARE + 1e-9:
+                if self._is_careful and fraction > 1.0 - PATH_SPARE + 1e-9:
                     break
                 raise ConfigurationPathError(
                     f"the path is out of reach after {100 * fraction:.0f} % of its length"
                 )
             parts.append(line[1:])
         return np.concatenate(parts)
+
+    def _samples(self, poses: Sequence[Floats]) -> list[tuple[float, Floats]]:
+        """Return fractions of the way through (4, 4) poses at which it is met, and the poses there."""
+        own = path_fractions(poses)
+        if not self._is_careful:
+            return [(float(f), T) for f, T in zip(own, poses, strict=True)]
+        along = np.linspace(0.0, 1.0, PATH_SAMPLES + 1)
+        # A path of few points is followed through all of them, one of many through samples.
+        fractions = np.union1d(along, own if len(poses) <= PATH_SAMPLES else [])
+        return [(float(f), pose_along(poses, f)) for f in fractions]
 
     def leads(self, q_start: Floats, poses: Sequence[Floats]) -> bool:
         """Tell whether the way through (4, 4) poses can be followed from a configuration."""

@@ -43,6 +43,7 @@ class Arm:
         kp = model.actuator_gainprm[self.actuators, 0]
         kv = -model.actuator_biasprm[self.actuators, 2]
         self._lead = kv / kp
+        self.is_careful = robot.is_careful
         self.kinematics = Kinematics(model, list(robot.joints), robot.tip)
         self.world = CollisionWorld(engine)
         self.tip = engine.dummy(robot.tip)
@@ -219,7 +220,7 @@ class Arm:
         tests = self._blocking_tests() if ignore_collisions else self._collision_tests()
         failures = []
         for is_free in tests:
-            looks_ahead = self._engine.robot.is_careful and len(following) <= LINES
+            looks_ahead = self.is_careful and len(following) <= LINES
             planner = Planner(self, rng, is_free, self._blocks() if looks_ahead else None)
             try:
                 path = planner.find(q_start, T_world_goal, linear_only, following)
@@ -236,7 +237,7 @@ class Arm:
 
         Even then the arm cannot pass through a wall: it would get stuck and drop what it holds.
         """
-        if not self._engine.robot.is_careful:
+        if not self.is_careful:
             return [None]
         blocks = self._blocks()
         tight = partial(blocks, depth=TIGHT)
@@ -253,7 +254,7 @@ class Arm:
         """
         # What is solid without being collidable is what things are put into: no reason for a detour.
         free = partial(self.world.is_free, counts_walls=False)
-        if not self._engine.robot.is_careful:
+        if not self.is_careful:
             return [free]
         return [
             free,
