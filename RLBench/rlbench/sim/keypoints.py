@@ -14,13 +14,10 @@ from rlbench.transforms import Floats
 
 def robot_points(robot: RobotModel) -> tuple[tuple[str, str], ...]:
     """Return (keypoint, body) of the group `robot`."""
-    left, right = robot.fingers
-    return (
-        ("tip", robot.tip),
-        ("left_finger", left),
-        ("right_finger", right),
-        ("wrist", robot.hand),
-    )
+    pair = ("left_finger", "right_finger")
+    names = pair if len(robot.fingers) == 2 else [f"finger{i}" for i in range(len(robot.fingers))]
+    fingers = zip(names, robot.fingers, strict=True)
+    return (("tip", robot.tip), *fingers, ("wrist", robot.hand))
 
 
 @dataclass(frozen=True)

@@ -13,15 +13,18 @@ STALL_STEPS = 3
 """Fingers that move less than `STALL` [m] in each of so many steps are stalled."""
 MAX_FINGER_LAG = 0.01
 """Set points run ahead of blocked fingers by at most this [m]; their full force is 0.01."""
+FULL_TRAVEL = 0.04
+"""Of the fingers [m] that these lengths and all speeds are meant for; others in proportion."""
 
 
 class Gripper:
-    """Two fingers; what they hold is welded to the hand."""
+    """N fingers; what they hold is welded to the hand."""
 
     def __init__(self, engine: MujocoEngine) -> None:
         model, robot = engine.model, engine.robot
         self._engine = engine
-        self._range = robot.finger_range
+        self._range = np.full(len(robot.finger_joints), robot.finger_range)
+        self._scale = self._range / FULL_TRAVEL
         self.qpos_ids = np.array([model.joint(j).qposadr[0] for j in robot.finger_joints])
         self.actuators = np.array([model.actuator(j).id for j in robot.finger_joints])
         self.body = model.body(robot.hand).id
@@ -41,17 +44,17 @@ class Gripper:
         self._engine.refresh()
 
     def get_joint_positions(self) -> Floats:
-        """Return (2,) finger travel [m]."""
+        """Return (N,) finger travel [m], of hinges [rad]."""
         return self._engine.data.qpos[self.qpos_ids].copy()
 
     def get_open_amount(self) -> Floats:
-        """Return (2,) openings in [0, 1]."""
+        """Return (N,) openings in [0, 1]."""
         return np.clip(self.get_joint_positions() / self._range, 0.0, 1.0)
 
     def get_touch_sensor_forces(self) -> Floats:
-        """Return (6,) contact force on each finger, world frame [N]."""
+        """Return (3 N,) contact force on each finger, world frame [N]."""
         data, model = self._engine.data, self._engine.model
-        forces = np.zeros((2, 3))
+        forces = np.zeros((len(self.fingers), 3))
         wrench = np.zeros(6)
         for i in range(data.ncon):
             contact = data.contact[i]
@@ -61,17 +64,18 @@ class Gripper:
                     mujoco.mj_contactForce(model, data, i, wrench)
                     sign = -1.0 if bodies[0] == finger else 1.0
                     forces[side] += sign * contact.frame.reshape(3, 3).T @ wrench[:3]
-        return forces.reshape(6)
+        return forces.ravel()
 
     def actuate(self, amount: float, velocity: float) -> bool:
         """Move one observation step towards an opening in [0, 1]; True when done or stalled."""
         engine = self._engine
         here = self.get_joint_positions()
-        if np.abs(here - amount * self._range).max() < FINGER_TOLERANCE:
-            self.set_target(np.full(2, amount * self._range))
+        goal = amount * self._range
+        if (np.abs(here - goal) < FINGER_TOLERANCE * self._scale).all():
+            self.set_target(goal)
             self._last = None
             return True
-        if self._last is not None and np.abs(here - self._last).max() < STALL:
+        if self._last is not None and (np.abs(here - self._last) < STALL * self._scale).all():
             self._stalled += 1
             if self._stalled >= STALL_STEPS:
                 self._last, self._stalled = None, 0
@@ -79,28 +83,28 @@ class Gripper:
         else:
             self._stalled = 0
         self._last = here
-        goal = np.full(2, amount * self._range)
         start = self.get_target()
         if engine.robot.is_careful:  # else fingers that press on something count as stalled
             start = np.where(goal > here, np.maximum(start, here), np.minimum(start, here))
         travel = velocity * engine.model.opt.timestep * np.arange(1, engine.substeps + 1)
-        rows = start + np.clip(goal - start, -travel[:, None], travel[:, None])
+        travel = travel[:, None] * self._scale
+        rows = start + np.clip(goal - start, -travel, travel)
         engine.control_rows()[:, self.actuators] = rows
         return False
 
     def servo_to(self, travel: Floats, velocity: float) -> None:
-        """Move the fingers' set points within one step to (2,) [m], at most at `velocity` [m/s]."""
+        """Move the fingers' set points within one step to (N,) [m], at most at `velocity` [m/s]."""
         engine = self._engine
-        here = self.get_joint_positions()
-        start = np.clip(self.get_target(), here - MAX_FINGER_LAG, here + MAX_FINGER_LAG)
-        reach = velocity * engine.model.opt.timestep * engine.substeps
+        here, lag = self.get_joint_positions(), MAX_FINGER_LAG * self._scale
+        start = np.clip(self.get_target(), here - lag, here + lag)
+        reach = velocity * engine.model.opt.timestep * engine.substeps * self._scale
         goal = start + np.clip(np.clip(travel, 0.0, self._range) - start, -reach, reach)
         ramp = np.linspace(0.0, 1.0, engine.substeps + 1)[1:, None]
         engine.control_rows()[:, self.actuators] = start + ramp * (goal - start)
 
     def get_range(self) -> float:
         """Return a finger's travel from closed to open [m]."""
-        return self._range
+        return float(self._range.max())
 
     def set_target(self, travel: Floats) -> None:
         """Set the fingers' servo targets [m]."""

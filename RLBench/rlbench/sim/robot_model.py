@@ -8,7 +8,7 @@ _MJCF = Path(__file__).resolve().parent.parent / "robot_mjcf"
 
 @dataclass(frozen=True)
 class RobotModel:
-    """An arm with a two-finger gripper.
+    """An arm with a gripper of two or three fingers.
 
     Attributes:
         name: of the robot; all its objects start with it or with the gripper's name.
@@ -18,9 +18,10 @@ class RobotModel:
         tip: frame that reaches waypoints.
         hand: body that held objects are welded to.
         sensor: proximity sensor that says what can be held.
-        fingers: left and right finger bodies.
-        finger_joints: slides of the fingers; each has a position actuator of its name.
-        finger_range: travel of a finger from closed to open [m].
+        fingers: bodies of the fingers, of two the left one first.
+        finger_joints: slides or hinges of the fingers; each has a position actuator of its name.
+        finger_range: travel of a finger from closed to open: [m] of slides, one number for all; [rad]
+            of hinges, one for each.
         home: saved pose [rad].
         max_velocity: of each joint [rad/s].
         max_acceleration: of each joint [rad/s^2].
@@ -39,9 +40,9 @@ class RobotModel:
     tip: str
     hand: str
     sensor: str
-    fingers: tuple[str, str]
-    finger_joints: tuple[str, str]
-    finger_range: float
+    fingers: tuple[str, ...]
+    finger_joints: tuple[str, ...]
+    finger_range: float | tuple[float, ...]
     home: tuple[float, ...]
     max_velocity: tuple[float, ...]
     max_acceleration: tuple[float, ...]

@@ -1,15 +1,17 @@
 """RLBench's own robots, from its binary files: converted as scenes are, then given servos."""
 
+import math
+import zlib
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
+from typing import Any
 from xml.etree.ElementTree import Element, SubElement, fromstring, indent, tostring
 
 from rlbench.backend.exceptions import SceneError
 from rlbench.sim.robot_model import PANDA, RobotModel
 from rlbench.ttm.cache import converted_scene
 from rlbench.ttm.mjcf_joints import HELD
-
-ROBOT_FILE = "robot.xml"
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class RobotFile:
         arm: servos of the arm's joints, in order.
         finger: servo of both fingers.
         place: (3,) where the root stands in the world [m]; None leaves it as the file has it.
+        tip_forward: how far the tip is moved along its z [m].
     """
 
     file: str
@@ -39,25 +42,61 @@ class RobotFile:
     arm: tuple[Servo, ...]
     finger: Servo
     place: tuple[float, float, float] | None = None
+    tip_forward: float = 0.0
 
 
 _SHOULDER = Servo(4500.0, 87.0, 1.0, 0.1)
 _ELBOW = Servo(3500.0, 87.0, 1.0, 0.1)
 _WRIST = Servo(2000.0, 12.0, 1.0, 0.05)
 _FINGER = Servo(2000.0, 20.0, 2.0, 0.2)
+_TURNING_FINGER = Servo(20.0, 2.5, 0.05, 0.002)
 
 # Friction stays as the file has it: fingers of rubber would lock a switch that they push.
 _PADS = {"solref": "0.006 1", "solimp": "0.95 0.99 0.0005"}
 # Soft: scenes ask for grasps at which the hand would press 2 mm into a bulb, which must not tip.
 _PALM = {"solref": "0.03 1", "solimp": "0.8 0.95 0.002", "solmix": "1000"}
 
+
 # RLBench's pace: its scenes are tuned to it (a block that is pushed faster slides on).
-_PACE = {
-    "max_velocity": (1.0,) * 7,
-    "max_acceleration": (4.0,) * 7,
-    "path_limits": (1.0, 4.0),
-    "is_careful": True,
-}
+def _pace(joints: int) -> dict[str, Any]:
+    return {
+        "max_velocity": (1.0,) * joints,
+        "max_acceleration": (4.0,) * joints,
+        "path_limits": (1.0, 4.0),
+        "is_careful": True,
+    }
+
+
+# Where RLBench puts every other robot: at the origin of its Panda.
+_BASE = (-0.3089, 0.0, 0.82)
+
+
+def _kinova(name: str, fingers: tuple[int, ...], finger_range: tuple[float, ...]) -> RobotFile:
+    """Describe a Kinova arm of six joints with a hand of fingers that turn."""
+    hand = f"{name}Hand"
+    return RobotFile(
+        f"{name.lower()}.ttm",
+        RobotModel(
+            name=name,
+            mjcf=Path(),
+            root=name,
+            joints=tuple(f"{name}_joint{i}" for i in range(1, 7)),
+            tip=f"{name}_tip",
+            hand=hand,
+            sensor=f"{hand}_attachProxSensor",
+            fingers=tuple(f"{hand}_seg2_finger{i}" for i in fingers),
+            finger_joints=tuple(f"{hand}_joint1_finger{i}" for i in fingers),
+            finger_range=finger_range,
+            home=(),
+            **_pace(6),
+        ),
+        (_SHOULDER, _SHOULDER, _ELBOW, _WRIST, _WRIST, _WRIST),
+        _TURNING_FINGER,
+        place=_BASE,
+        # The file has it in the palm, where nothing can be grasped: to between the fingers' ends.
+        tip_forward=0.15,
+    )
+
 
 ROBOTS = {
     "panda": RobotFile(
@@ -66,7 +105,7 @@ ROBOTS = {
             **{
                 **PANDA.__dict__,
                 "fingers": ("Panda_leftfinger_respondable", "Panda_rightfinger_respondable"),
-                **_PACE,
+                **_pace(7),
             }
         ),
         (_SHOULDER, _SHOULDER, _ELBOW, _ELBOW, _WRIST, _WRIST, _WRIST),
@@ -86,13 +125,14 @@ ROBOTS = {
             finger_joints=("BaxterGripper_leftJoint", "BaxterGripper_rightJoint"),
             finger_range=0.04,
             home=(),
-            **_PACE,
+            **_pace(7),
         ),
         (_SHOULDER, _SHOULDER, _ELBOW, _ELBOW, _WRIST, _WRIST, _WRIST),
         _FINGER,
-        # Where RLBench puts every other robot: at the origin of its Panda.
-        place=(-0.3089, 0.0, 0.82),
+        place=_BASE,
     ),
+    "jaco": _kinova("Jaco", (1, 2, 3), (0.9599, 1.0472, 0.8727)),
+    "mico": _kinova("Mico", (1, 3), (1.0472, 1.0472)),
 }
 """Robots by the name that `robot_setup` takes."""
 
@@ -116,7 +156,8 @@ def converted_robot(rlbench_root: Path, name: str = "panda") -> RobotModel:
     if not source.is_file():
         raise SceneError(f"robot file {robot.file} not found in {source.parent}")
     scene = converted_scene(source, bonds_break=False)
-    out = scene.parent / ROBOT_FILE
+    # Named by what this table says of it, so that an older conversion is not taken for this one.
+    out = scene.parent / f"robot_{zlib.crc32(repr(robot).encode()):08x}.xml"
     root = fromstring(scene.read_text(encoding="utf-8"))  # noqa: S314 - our own file
     home = _saved_values(root, robot.model.joints, source)
     if not out.is_file():
@@ -144,6 +185,9 @@ def _drive(root: Element, robot: RobotFile, source: Path) -> None:
         root.remove(old)
     if robot.place is not None:
         _place(root, model.root, robot.place)
+    if robot.tip_forward:
+        tip = next(body for body in root.iter("body") if body.get("name") == model.tip)
+        _move_along_z(tip, robot.tip_forward)
     actuators = SubElement(root, "actuator")
     servos = dict(zip(model.joints, robot.arm, strict=True))
     servos |= dict.fromkeys(model.finger_joints, robot.finger)
@@ -156,6 +200,7 @@ def _drive(root: Element, robot: RobotFile, source: Path) -> None:
             joint.attrib.pop(key, None)
         joint.set("damping", f"{servo.damping:g}")
         joint.set("armature", f"{servo.armature:g}")
+        _bound(joint, root)
         _add_servo(actuators, joint.get("name", ""), servo)
     if servos:
         raise SceneError(f"{source.name} has no joint {', '.join(servos)}")
@@ -163,13 +208,45 @@ def _drive(root: Element, robot: RobotFile, source: Path) -> None:
     contact = root.find("contact")
     if contact is None:
         contact = SubElement(root, "contact")
-    SubElement(contact, "exclude", body1=model.fingers[0], body2=model.fingers[1])
+    for a, b in _fingers_apart(root, model):
+        SubElement(contact, "exclude", body1=a, body2=b)
+
+
+def _bound(joint: Element, root: Element) -> None:
+    """Let a joint that turns more than once make one turn about where it is saved.
+
+    Planning would look for the same poses in all turns.
+    """
+    low, high = (float(v) for v in joint.get("range", "0 0").split())
+    if joint.get("type") == "hinge" and high - low > 2 * math.pi + 1e-3:
+        name = f"qpos:{joint.get('name')}"
+        saved = next(float(t.get("data") or 0) for t in root.iter("text") if t.get("name") == name)
+        joint.set("range", f"{saved - math.pi:.6g} {saved + math.pi:.6g}")
+
+
+def _fingers_apart(root: Element, model: RobotModel) -> list[tuple[str, str]]:
+    """Return the pairs of bodies of different fingers, which may meet when the hand closes."""
+    if len(model.fingers) == 2 and isinstance(model.finger_range, float):
+        return [(model.fingers[0], model.fingers[1])]
+    parts = []
+    for joint in model.finger_joints:
+        first = next(b for b in root.iter("body") if b.find(f"joint[@name='{joint}']") is not None)
+        parts.append([b.get("name", "") for b in first.iter("body") if b.find("geom") is not None])
+    return [(a, b) for one, two in combinations(parts, 2) for a in one for b in two]
 
 
 def _place(root: Element, name: str, position: tuple[float, float, float]) -> None:
     for body in root.findall("worldbody/body"):
         if body.get("name") == name:
             body.set("pos", " ".join(f"{v:g}" for v in position))
+
+
+def _move_along_z(body: Element, distance: float) -> None:
+    position = [float(v) for v in body.get("pos", "0 0 0").split()]
+    w, x, y, z = (float(v) for v in body.get("quat", "1 0 0 0").split())
+    axis = (2 * (x * z + w * y), 2 * (y * z - w * x), 1 - 2 * (x * x + y * y))
+    moved = [p + distance * a for p, a in zip(position, axis, strict=True)]
+    body.set("pos", " ".join(f"{v:.9g}" for v in moved))
 
 
 def _make_gripping(root: Element, model: RobotModel) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from rlbench import transforms as tf
 from rlbench.sim.compose import task_scene_path
+from rlbench.sim.keypoints import robot_points
 from rlbench.sim.kinematics import Kinematics
 from rlbench.sim.mujoco_engine import MujocoEngine
 from rlbench.sim.mujoco_robot import Arm, Gripper
@@ -162,16 +163,25 @@ def test_unknown_robots_and_missing_files_are_named(tmp_path):
 
 
 @needs_checkout
-def test_sawyer_stands_where_the_panda_did_and_works(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("name", "x", "fingers"), [("sawyer", 0.3, 2), ("jaco", 0.3, 3), ("mico", 0.1, 2)]
+)
+def test_other_robots_stand_where_the_panda_did_and_work(tmp_path, monkeypatch, name, x, fingers):
     monkeypatch.setenv("RLBENCH_CACHE", str(tmp_path))
-    sawyer = robots.converted_robot(Path(os.environ["RLBENCH_ROOT"]), "sawyer")
-    engine = MujocoEngine(task_scene_path("reach_target"), sawyer)
+    robot = robots.converted_robot(Path(os.environ["RLBENCH_ROOT"]), name)
+    engine = MujocoEngine(task_scene_path("reach_target"), robot)
     gripper, arm = Gripper(engine), Arm(engine)
     gripper.reset()
     arm.home()
-    assert engine.object("Sawyer").get_position() == pytest.approx([-0.3089, 0, 0.82])
+    assert engine.object(robot.root).get_position() == pytest.approx([-0.3089, 0, 0.82])
     assert arm.touched_shapes() == []
-    goal = tf.pose_to_transform(np.array([0.3, 0.1, 1.0, 0.0, 1.0, 0.0, 0.0]))
+    for _ in range(20):
+        engine.step()
+    assert np.allclose(arm.get_joint_positions(), robot.home, atol=1e-6)
+    assert np.allclose(gripper.get_open_amount(), np.ones(fingers), atol=1e-3)
+    lower, upper = arm.joint_limits()
+    assert (upper - lower <= 2 * np.pi + 1e-3).all()
+    goal = tf.pose_to_transform(np.array([x, 0.1, 1.0, 0.0, 1.0, 0.0, 0.0]))
     path = arm.plan(goal, np.random.default_rng(0))
     for _ in range(600):
         done = path.step()
@@ -184,3 +194,4 @@ def test_sawyer_stands_where_the_panda_did_and_works(tmp_path, monkeypatch):
             break
         engine.step()
     assert gripper.get_open_amount().max() < 0.1
+    assert len(robot_points(robot)) == fingers + 2
