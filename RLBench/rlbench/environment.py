@@ -29,7 +29,7 @@ from rlbench.ttm.robots import converted_robot, has_robot
 ENGINES = ("mujoco", "coppeliasim")
 """Simulators; the second needs PyRep, CoppeliaSim and a checkout of RLBench, see the README."""
 
-ROBOTS = ("panda", "sawyer", "jaco", "mico")
+ROBOTS = ("panda", "sawyer", "jaco", "mico", "ur5")
 """Robots that `robot_setup` may name; all but the first come from a checkout of RLBench."""
 
 

@@ -2,7 +2,8 @@
 
 import math
 import zlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,8 @@ class RobotFile:
         finger: servo of both fingers.
         place: (3,) where the root stands in the world [m]; None leaves it as the file has it.
         tip_forward: how far the tip is moved along its z [m].
+        closing: finger joints that the file counts from open to closed -> joints that turn with each,
+            and how far for each radian of it.
     """
 
     file: str
@@ -43,6 +46,7 @@ class RobotFile:
     finger: Servo
     place: tuple[float, float, float] | None = None
     tip_forward: float = 0.0
+    closing: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 _SHOULDER = Servo(4500.0, 87.0, 1.0, 0.1)
@@ -132,6 +136,36 @@ ROBOTS = {
         place=_BASE,
     ),
     "jaco": _kinova("Jaco", (1, 2, 3), (0.9599, 1.0472, 0.8727)),
+    "ur5": RobotFile(
+        "ur5.ttm",
+        RobotModel(
+            name="UR5",
+            mjcf=Path(),
+            root="UR5",
+            joints=tuple(f"UR5_joint{i}" for i in range(1, 7)),
+            tip="UR5_tip",
+            hand="ROBOTIQ_85",
+            sensor="ROBOTIQ_85_attachProxSensor",
+            fingers=("ROBOTIQ_85_LfingerTip", "ROBOTIQ_85_RfingerTip"),
+            finger_joints=("ROBOTIQ_85_Ljoint1", "ROBOTIQ_85_Rjoint1"),
+            finger_range=(0.7854, 0.7854),
+            home=(),
+            **_pace(6),
+        ),
+        (_SHOULDER, _SHOULDER, _ELBOW, _WRIST, _WRIST, _WRIST),
+        _TURNING_FINGER,
+        place=_BASE,
+        # Four bars on each side keep the finger's end parallel; the file moves them by a chain of
+        # auxiliary masses, which stay where they are here.
+        closing={
+            f"ROBOTIQ_85_{side}joint1": {
+                f"ROBOTIQ_85_{side}joint2": -1.0,
+                f"ROBOTIQ_85_{side}activeJoint": 1.0,
+                f"ROBOTIQ_85_{side}auxJoint2": -1.0,
+            }
+            for side in "LR"
+        },
+    ),
     "mico": _kinova("Mico", (1, 3), (1.0472, 1.0472)),
 }
 """Robots by the name that `robot_setup` takes."""
@@ -183,11 +217,7 @@ def _drive(root: Element, robot: RobotFile, source: Path) -> None:
     old = root.find("actuator")
     if old is not None:
         root.remove(old)
-    if robot.place is not None:
-        _place(root, model.root, robot.place)
-    if robot.tip_forward:
-        tip = next(body for body in root.iter("body") if body.get("name") == model.tip)
-        _move_along_z(tip, robot.tip_forward)
+    _place(root, robot)
     actuators = SubElement(root, "actuator")
     servos = dict(zip(model.joints, robot.arm, strict=True))
     servos |= dict.fromkeys(model.finger_joints, robot.finger)
@@ -204,6 +234,8 @@ def _drive(root: Element, robot: RobotFile, source: Path) -> None:
         _add_servo(actuators, joint.get("name", ""), servo)
     if servos:
         raise SceneError(f"{source.name} has no joint {', '.join(servos)}")
+    for finger, followers in robot.closing.items():
+        _count_openings(root, finger, followers)
     _make_gripping(root, model)
     contact = root.find("contact")
     if contact is None:
@@ -224,6 +256,24 @@ def _bound(joint: Element, root: Element) -> None:
         joint.set("range", f"{saved - math.pi:.6g} {saved + math.pi:.6g}")
 
 
+def _count_openings(root: Element, finger: str, followers: Mapping[str, float]) -> None:
+    """Let a finger's joint count from closed (0) to open, as saved, and let others turn with it."""
+    joints = {joint.get("name"): joint for joint in root.iter("joint")}
+    joint = joints[finger]
+    opened = joint.get("range", "0 0").split()[1]
+    joint.set("ref", opened)
+    joint.set("axis", " ".join(f"{-float(v):g}" for v in joint.get("axis", "").split()))
+    saved = next(t for t in root.iter("text") if t.get("name") == f"qpos:{finger}")
+    saved.set("data", opened)
+    equality = root.find("equality")
+    if equality is None:
+        equality = SubElement(root, "equality")
+    for name, ratio in followers.items():
+        joints[name].set("frictionloss", "0")
+        poly = f"0 {-ratio:g} 0 0 0"
+        SubElement(equality, "joint", joint1=name, joint2=finger, polycoef=poly)
+
+
 def _fingers_apart(root: Element, model: RobotModel) -> list[tuple[str, str]]:
     """Return the pairs of bodies of different fingers, which may meet when the hand closes."""
     if len(model.fingers) == 2 and isinstance(model.finger_range, float):
@@ -235,13 +285,18 @@ def _fingers_apart(root: Element, model: RobotModel) -> list[tuple[str, str]]:
     return [(a, b) for one, two in combinations(parts, 2) for a in one for b in two]
 
 
-def _place(root: Element, name: str, position: tuple[float, float, float]) -> None:
-    for body in root.findall("worldbody/body"):
-        if body.get("name") == name:
-            body.set("pos", " ".join(f"{v:g}" for v in position))
+def _place(root: Element, robot: RobotFile) -> None:
+    """Put the root and the tip where the table wants them."""
+    for body in root.iter("body"):
+        if body.get("name") == robot.model.root and robot.place is not None:
+            body.set("pos", " ".join(f"{v:g}" for v in robot.place))
+        if body.get("name") == robot.model.tip:
+            _move_along_z(body, robot.tip_forward)
 
 
 def _move_along_z(body: Element, distance: float) -> None:
+    if distance == 0:
+        return
     position = [float(v) for v in body.get("pos", "0 0 0").split()]
     w, x, y, z = (float(v) for v in body.get("quat", "1 0 0 0").split())
     axis = (2 * (x * z + w * y), 2 * (y * z - w * x), 1 - 2 * (x * x + y * y))

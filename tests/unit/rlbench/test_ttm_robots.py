@@ -3,6 +3,7 @@
 import os
 import pickle
 from pathlib import Path
+from xml.etree.ElementTree import Element, SubElement
 
 import numpy as np
 import pytest
@@ -164,7 +165,8 @@ def test_unknown_robots_and_missing_files_are_named(tmp_path):
 
 @needs_checkout
 @pytest.mark.parametrize(
-    ("name", "x", "fingers"), [("sawyer", 0.3, 2), ("jaco", 0.3, 3), ("mico", 0.1, 2)]
+    ("name", "x", "fingers"),
+    [("sawyer", 0.3, 2), ("jaco", 0.3, 3), ("mico", 0.1, 2), ("ur5", 0.3, 2)],
 )
 def test_other_robots_stand_where_the_panda_did_and_work(tmp_path, monkeypatch, name, x, fingers):
     monkeypatch.setenv("RLBENCH_CACHE", str(tmp_path))
@@ -195,3 +197,22 @@ def test_other_robots_stand_where_the_panda_did_and_work(tmp_path, monkeypatch, 
         engine.step()
     assert gripper.get_open_amount().max() < 0.1
     assert len(robot_points(robot)) == fingers + 2
+    tips = [engine.object(finger).get_matrix() for finger in robot.fingers]
+    if name == "ur5":  # four bars keep the fingers' ends parallel
+        assert abs(tips[0][:3, 2] @ tips[1][:3, 2]) > 0.999
+
+
+def test_a_joint_that_turns_often_is_planned_for_once():
+    joint = Element("joint", name="j", type="hinge", range="-12.5664 12.5664")
+    root = Element("mujoco")
+    SubElement(root, "text", name="qpos:j", data="1")
+    robots._bound(joint, root)
+    assert [float(v) for v in joint.get("range").split()] == pytest.approx([1 - np.pi, 1 + np.pi], abs=1e-5)
+    robots._bound(joint, root)
+    assert float(joint.get("range").split()[0]) == pytest.approx(1 - np.pi, abs=1e-5)
+
+
+def test_tips_move_along_their_own_axis():
+    body = Element("body", pos="0 0 1", quat="0.70710678 0.70710678 0 0")  # z turned to -y
+    robots._move_along_z(body, 0.5)
+    assert [float(v) for v in body.get("pos").split()] == pytest.approx([0, -0.5, 1], abs=1e-6)
