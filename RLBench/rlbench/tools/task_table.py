@@ -19,6 +19,10 @@ WANTED = 0.9
 """Share of episodes that succeed, from which a task counts as done."""
 
 Report = Mapping[str, Any]
+PICTURE_LEGEND = (
+    "Pictures: the front camera at the end of a demonstration. Orange: waypoints; blue: objects; grey: "
+    "the arm's tip; lines are their ways. Where the scene is left out, squares are 10 cm wide."
+)
 
 
 def read_reports(paths: Sequence[Path]) -> dict[str, Report]:
@@ -54,7 +58,8 @@ def _causes(report: Report) -> str:
 def _picture(name: str, folder: Path | None, out: Path) -> str:
     if folder is None or not (folder / f"{name}.png").is_file():
         return ""
-    return f"![{name}]({(folder / f'{name}.png').resolve().relative_to(out.resolve().parent)})"
+    path = (folder / f"{name}.png").resolve().relative_to(out.resolve().parent)
+    return f'<img src="{path}" alt="{name}" width="128">'
 
 
 def table(reports: Mapping[str, Report], out: Path, pictures: Path | None = None) -> str:
@@ -75,8 +80,10 @@ def table(reports: Mapping[str, Report], out: Path, pictures: Path | None = None
         "",
         f"{done} of {len(there)} tasks succeed in {WANTED:.0%} of their episodes or more, "
         f"{at_once} at the first attempt. An episode is granted several attempts, as in RLBench; "
-        "attempts that fail are thrown away, never recorded.",
+        "attempts that fail are thrown away, never recorded. Seconds are those of one successful "
+        "attempt, without images.",
         "",
+        *([PICTURE_LEGEND, ""] if pictures else []),
         "| id | task | from | first attempt | succeeded | s per demo | keypoints | failed attempts |"
         + (" picture |" if pictures else ""),
         "|---:|---|---|---:|---:|---:|---:|---|" + ("---|" if pictures else ""),

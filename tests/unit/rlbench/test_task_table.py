@@ -67,7 +67,8 @@ def test_later_reports_replace_earlier_ones_and_pictures_are_linked(tmp_path):
     assert task_table.main(arguments) == 0
     row = next(line for line in out.read_text().splitlines() if line.startswith("| 0 |"))
     assert "20/20 | 20/20" in row
-    assert "![reach_target](pictures/reach_target.png)" in row
+    assert '<img src="pictures/reach_target.png" alt="reach_target" width="128">' in row
+    assert "squares are 10 cm wide" in out.read_text()
 
 
 @pytest.mark.parametrize("content", ["{", "[1]", '[{"name": 1}]'])
