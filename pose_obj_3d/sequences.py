@@ -49,6 +49,17 @@ def smooth(
     Returns:
         (T, B, 3) and covariance; NaN in sequences without any (other) measurement.
     """
+    full, blind = smooth_both(xyz, info, motion, q, frame_period_s)
+    return blind if leave_one_out else full
+
+
+def smooth_both(
+    xyz: Tensor, info: Tensor, motion: str, q: float | Tensor, frame_period_s: float
+) -> tuple[Estimate, Estimate]:
+    """Smooth sequences with and without each frame's own measurement, by one run of the filters.
+
+    Arguments as in `smooth`, whose two results these are.
+    """
     order = _order(motion)
     T, B, _ = xyz.shape
     is_measured, centre, moment, info = _centred(xyz, info)
@@ -62,15 +73,19 @@ def smooth(
     Y_sign, y_sign = torch.outer(sign, sign)[:, :, None, None, None, None], sign[:, None, None, None]
     Y = Y[..., :B] + Y[..., B:].flip(-2) * Y_sign
     y = y[..., :B] + y[..., B:].flip(-2) * y_sign
-    if not leave_one_out:
-        Y, y = _measured(Y, y, info.movedim(0, -2), moment.movedim(0, -2))
-    position, covariance = _leading(Y.flatten(-2), y.flatten(-2))
-    others = is_measured.sum(0) - (is_measured.long() if leave_one_out else 0)
-    unknown = (others == 0).expand(T, B)
-    return Estimate(
-        (position.reshape(T, B, 3) + centre).masked_fill(unknown[..., None], torch.nan),
-        covariance.reshape(T, B, 3, 3).masked_fill(unknown[..., None, None], torch.nan),
-    )
+    count = is_measured.sum(0)
+
+    def read(Y: Tensor, y: Tensor, others: Tensor) -> Estimate:
+        position, covariance = _leading(Y.flatten(-2), y.flatten(-2))
+        unknown = (others == 0).expand(T, B)
+        return Estimate(
+            (position.reshape(T, B, 3) + centre).masked_fill(unknown[..., None], torch.nan),
+            covariance.reshape(T, B, 3, 3).masked_fill(unknown[..., None, None], torch.nan),
+        )
+
+    blind = read(Y, y, count - is_measured.long())
+    full = read(*_measured(Y, y, info.movedim(0, -2), moment.movedim(0, -2)), count)
+    return full, blind
 
 
 def innovation_nll(

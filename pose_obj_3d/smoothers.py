@@ -17,7 +17,7 @@ from pose_obj_3d.datasets import NEIGHBOURS, far_from_neighbours
 from pose_obj_3d.estimators import Estimate
 from pose_obj_3d.exceptions import ConfigError, DataError
 from pose_obj_3d.filters import Smoothers
-from pose_obj_3d.sequences import innovation_nll, local_polynomial, smooth
+from pose_obj_3d.sequences import innovation_nll, local_polynomial, smooth_both
 from pose_obj_3d.windows import Tracks
 
 Q_RANGE = {
@@ -33,7 +33,7 @@ STRAY = ("constant velocity", 10.0)  # motion and tracking index of the smoother
 STRAY_SIGMAS = 4.5  # how far, in standard deviations
 _Q_PRECISION = 1.03  # the search ends when the bracket is this ratio wide
 _FRAME_CHUNK = 512
-_COLUMN_CHUNK = 256  # sequences smoothed at once; what they need then stays in the processor's cache
+_COLUMN_CHUNK = 512  # sequences smoothed at once; what they need then stays in the processor's cache
 
 
 def window_index(tracks: Tracks, num_frames: int) -> tuple[Tensor, Tensor]:
@@ -96,14 +96,26 @@ def rts(
     Returns:
         (N, K, 3) and covariance; NaN where an example has no (other) measurement of the keypoint.
     """
-    xyz = torch.full_like(tracks.xyz, torch.nan, dtype=torch.float64)
-    covariance = torch.full_like(tracks.info, torch.nan, dtype=torch.float64)
+    full, blind = _rts_both(tracks, motion, q, frame_period_s)
+    return blind if leave_one_out else full
+
+
+def _rts_both(tracks: Tracks, motion: str, q: float, frame_period_s: float) -> tuple[Estimate, Estimate]:
+    """Return what `rts` does with each frame's own measurement and without, at the cost of one."""
+    found = [
+        Estimate(
+            torch.full_like(tracks.xyz, torch.nan, dtype=torch.float64),
+            torch.full_like(tracks.info, torch.nan, dtype=torch.float64),
+        )
+        for _ in range(2)
+    ]
     for rows, keypoints, is_there in _columns(tracks):
         info = tracks.info[rows, keypoints] * is_there[..., None, None]
-        part = smooth(tracks.xyz[rows, keypoints], info, motion, q, frame_period_s, leave_one_out)
+        parts = smooth_both(tracks.xyz[rows, keypoints], info, motion, q, frame_period_s)
         at = rows[is_there], keypoints.expand_as(rows)[is_there]
-        xyz[at], covariance[at] = part.xyz[is_there], part.covariance[is_there]
-    return Estimate(xyz, covariance)
+        for estimate, part in zip(found, parts, strict=True):
+            estimate.xyz[at], estimate.covariance[at] = part.xyz[is_there], part.covariance[is_there]
+    return found[0], found[1]
 
 
 def filter_bank(tracks: Tracks, smoothers: Smoothers) -> tuple[Tensor, Tensor]:
@@ -120,18 +132,15 @@ def filter_bank(tracks: Tracks, smoothers: Smoothers) -> tuple[Tensor, Tensor]:
     name = f"bank {smoothers}"
     if name not in tracks.cache:
         unit = measurement_noise(tracks)
-        kinds = []
-        for blind in (False, True):
-            # Velocities run away over a long gap; a position does not.
-            cautious = rts(tracks, CAUTIOUS[0], CAUTIOUS[1] * unit, 1.0, blind).filled(tracks.xyz) if smoothers else tracks.xyz
-            found = []
-            for motion, index in smoothers:
-                smoothed = rts(tracks, motion, index * unit, 1.0, blind)
+        banks: tuple[list[Tensor], list[Tensor]] = ([], [])
+        # Velocities run away over a long gap; a position does not.
+        cautious = _rts_both(tracks, CAUTIOUS[0], CAUTIOUS[1] * unit, 1.0) if smoothers else ()
+        for motion, index in smoothers:
+            for bank, smoothed, safe in zip(banks, _rts_both(tracks, motion, index * unit, 1.0), cautious, strict=True):
                 variance = smoothed.covariance.diagonal(dim1=-2, dim2=-1).amax(-1, keepdim=True)
                 is_known = variance < (RUNAWAY * unit) ** 2  # False where NaN
-                found.append(torch.where(is_known, smoothed.filled(tracks.xyz), cautious).float())
-            kinds.append(torch.stack(found, 1))
-        tracks.cache[name] = (kinds[0], kinds[1])
+                bank.append(torch.where(is_known, smoothed.filled(tracks.xyz), safe.filled(tracks.xyz)).float())
+        tracks.cache[name] = (torch.stack(banks[0], 1), torch.stack(banks[1], 1))
     found: tuple[Tensor, Tensor] = tracks.cache[name]
     return found
 
