@@ -2,7 +2,7 @@
 
 Run by hand from the repository's root:
 
-    PYTHONPATH=. python tests/benchmarks/bench_rlbench_scenes.py --rlbench_root ~/RLBench --out /tmp/scenes
+    PYTHONPATH=. python tests/benchmarks/bench_rlbench_scenes.py --rlbench_root ~/RLBench --out scenes
 
 Prints a line per scene: seconds of conversion, geoms, what overlaps as saved, and what moves by more
 than 5 mm within two seconds; writes `scenes.json` and, with --sheet, pictures and `sheet_<n>.png`.

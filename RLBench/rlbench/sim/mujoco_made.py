@@ -176,11 +176,7 @@ class MadeShape(MujocoShape):
         Raises:
             ObjectAlreadyRemovedError: it is gone already.
         """
-        if not self.still_exists():
-            raise ObjectAlreadyRemovedError(
-                f"{self._engine.scene.name}: {self._name} was removed already"
-            )
-        self._engine.editor.remove(self)
+        _remove(self, self._engine)
 
 
 class MadeFrame(MujocoDummy):
@@ -211,11 +207,15 @@ class MadeFrame(MujocoDummy):
         Raises:
             ObjectAlreadyRemovedError: it is gone already.
         """
-        if not self.still_exists():
-            raise ObjectAlreadyRemovedError(
-                f"{self._engine.scene.name}: {self._name} was removed already"
-            )
-        self._engine.editor.remove(self)
+        _remove(self, self._engine)
 
 
 Made = MadeShape | MadeFrame
+
+
+def _remove(made: Made, engine: "MujocoEngine") -> None:
+    if not made.still_exists():
+        raise ObjectAlreadyRemovedError(
+            f"{engine.scene.name}: {made.get_name()} was removed already"
+        )
+    engine.editor.remove(made)

@@ -78,6 +78,25 @@ def engine(panda):
     return engine
 
 
+def distance_after_going(engine, arm, x):
+    """Go to a pose above the table, and return how far from it the tip ends [m]."""
+    goal = tf.pose_to_transform(np.array([x, 0.1, 1.0, 0.0, 1.0, 0.0, 0.0]))
+    path = arm.plan(goal, np.random.default_rng(0))
+    for _ in range(600):
+        done = path.step()
+        engine.step()
+        if done:
+            break
+    return np.linalg.norm(arm.get_tip().get_position() - goal[:3, 3])
+
+
+def close(engine, gripper):
+    for _ in range(60):
+        if gripper.actuate(0.0, 0.2):
+            break
+        engine.step()
+
+
 @needs_sample
 def test_the_saved_pose_is_that_of_the_file(engine):
     tip = engine.dummy("Panda_tip").get_pose()
@@ -96,24 +115,13 @@ def test_the_arm_holds_its_pose_and_touches_nothing(engine):
 
 @needs_sample
 def test_the_arm_goes_where_it_is_told_as_ours_does(engine):
-    goal = tf.pose_to_transform(np.array([0.3, 0.1, 1.0, 0.0, 1.0, 0.0, 0.0]))
-    arm = Arm(engine)
-    path = arm.plan(goal, np.random.default_rng(0))
-    for _ in range(400):
-        done = path.step()
-        engine.step()
-        if done:
-            break
-    assert np.linalg.norm(arm.get_tip().get_position() - goal[:3, 3]) < 2e-3
+    assert distance_after_going(engine, Arm(engine), 0.3) < 2e-3
 
 
 @needs_sample
 def test_fingers_open_and_close(engine):
     gripper = Gripper(engine)
-    for _ in range(60):
-        if gripper.actuate(0.0, 0.2):
-            break
-        engine.step()
+    close(engine, gripper)
     assert gripper.get_open_amount().max() < 0.05
 
 
@@ -183,18 +191,8 @@ def test_other_robots_stand_where_the_panda_did_and_work(tmp_path, monkeypatch, 
     assert np.allclose(gripper.get_open_amount(), np.ones(fingers), atol=1e-3)
     lower, upper = arm.joint_limits()
     assert (upper - lower <= 2 * np.pi + 1e-3).all()
-    goal = tf.pose_to_transform(np.array([x, 0.1, 1.0, 0.0, 1.0, 0.0, 0.0]))
-    path = arm.plan(goal, np.random.default_rng(0))
-    for _ in range(600):
-        done = path.step()
-        engine.step()
-        if done:
-            break
-    assert np.linalg.norm(arm.get_tip().get_position() - goal[:3, 3]) < 3e-3
-    for _ in range(60):
-        if gripper.actuate(0.0, 0.2):
-            break
-        engine.step()
+    assert distance_after_going(engine, arm, x) < 3e-3
+    close(engine, gripper)
     assert gripper.get_open_amount().max() < 0.1
     assert len(robot_points(robot)) == fingers + 2
     tips = [engine.object(finger).get_matrix() for finger in robot.fingers]
@@ -207,7 +205,9 @@ def test_a_joint_that_turns_often_is_planned_for_once():
     root = Element("mujoco")
     SubElement(root, "text", name="qpos:j", data="1")
     robots._bound(joint, root)
-    assert [float(v) for v in joint.get("range").split()] == pytest.approx([1 - np.pi, 1 + np.pi], abs=1e-5)
+    assert [float(v) for v in joint.get("range").split()] == pytest.approx(
+        [1 - np.pi, 1 + np.pi], abs=1e-5
+    )
     robots._bound(joint, root)
     assert float(joint.get("range").split()[0]) == pytest.approx(1 - np.pi, abs=1e-5)
 

@@ -218,6 +218,16 @@ def test_impossible_inertia_is_made_possible_and_small_masses_grow():
     assert model.body("crumb").mass[0] >= 1e-3
 
 
+def touching(model):
+    """Return the pairs of names of bodies that touch at the start."""
+    data = mujoco.MjData(model)
+    mujoco.mj_forward(model, data)
+    return {
+        tuple(sorted(model.body(model.geom_bodyid[g]).name for g in contact.geom))
+        for contact in data.contact
+    }
+
+
 def test_what_joints_hold_does_not_collide_and_what_overlaps_is_told():
     model, _, left = compiled(
         box("base", 1),
@@ -225,12 +235,7 @@ def test_what_joints_hold_does_not_collide_and_what_overlaps_is_told():
         box("door", 3, 2, at(0.05), dynamic=True),
         box("cube", 4, pose=at(0, 0, 0.097), dynamic=True),
     )
-    data = mujoco.MjData(model)
-    mujoco.mj_forward(model, data)
-    pairs = {
-        tuple(sorted(model.body(model.geom_bodyid[g]).name for g in contact.geom))
-        for contact in data.contact
-    }
+    pairs = touching(model)
     assert pairs == {("base", "cube"), ("cube", "door")}
     assert {(o.first, o.second) for o in left} == {("base", "cube"), ("cube", "door")}
     assert left[0].depth == pytest.approx(0.003, abs=2e-4)
@@ -242,12 +247,7 @@ def test_free_bodies_deep_inside_each_other_are_not_thrown_apart():
         box("second", 2, pose=at(0.08), dynamic=True),
         box("third", 3, pose=at(0, 0, 0.098), dynamic=True),
     )
-    data = mujoco.MjData(model)
-    mujoco.mj_forward(model, data)
-    pairs = {
-        tuple(sorted(model.body(model.geom_bodyid[g]).name for g in contact.geom))
-        for contact in data.contact
-    }
+    pairs = touching(model)
     assert pairs == {("first", "third"), ("second", "third")}
     assert {(o.first, o.second) for o in left} == pairs
 
