@@ -15,6 +15,7 @@ KNOWN_GAPS: dict[str, str] = {
     "place_cups": _LATER_ROUNDS,
     "place_hanger_on_rack": "the hook in the hand meets the bar from the side, and turns away",
     "push_buttons": _LATER_ROUNDS,
+    "put_knife_in_knife_block": "the knife, let go above its slot, rests on the rim or falls beside",
     "put_money_in_safe": "the hand touches the safe or its door at the last waypoint",
     "put_plate_in_colored_dish_rack": "no pose of the arm is free beside the pillars of the rack",
     "scoop_with_spatula": "the spatula is pressed 3 mm into the table, where friction holds it back",
