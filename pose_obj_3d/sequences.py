@@ -67,16 +67,16 @@ def smooth_both(
     both_moments, both_infos = (torch.cat([x, x.flip(0)], -1) for x in (moment, info))
     prior = torch.cat([torch.full((B,), PRIOR_INFO), torch.zeros(B)]).to(moment)
     q = torch.as_tensor(q, dtype=moment.dtype, device=moment.device).expand(B)
-    Y, y = _predictions(both_moments, both_infos, order, torch.cat([q, q]), frame_period_s, prior)
-    Y, y = Y.unflatten(-1, (T, 2 * B)), y.unflatten(-1, (T, 2 * B))  # type: ignore[no-untyped-call]
-    sign = torch.tensor([(-1.0) ** i for i in range(order)]).to(moment)
-    Y_sign, y_sign = torch.outer(sign, sign)[:, :, None, None, None, None], sign[:, None, None, None]
-    Y = Y[..., :B] + Y[..., B:].flip(-2) * Y_sign
-    y = y[..., :B] + y[..., B:].flip(-2) * y_sign
+    infos, moments = _predictions(both_moments, both_infos, order, torch.cat([q, q]), frame_period_s, prior)
+    sign = torch.tensor([(-1.0) ** i for i in range(order)]).to(moment)[:, None, None]
+    Y_sign = (sign * sign[:, 0])[..., None, None]
+    Y = torch.stack([f[..., :B] + b[..., B:] * Y_sign for f, b in zip(infos, reversed(infos), strict=True)], -2)
+    y = torch.stack([f[..., :B] + b[..., B:] * sign for f, b in zip(moments, reversed(moments), strict=True)], -2)
+    Y, y = _leading(Y.flatten(-2), y.flatten(-2))
     count = is_measured.sum(0)
 
     def read(Y: Tensor, y: Tensor, others: Tensor) -> Estimate:
-        position, covariance = _leading(Y.flatten(-2), y.flatten(-2))
+        position, covariance = _position(Y, y)
         unknown = (others == 0).expand(T, B)
         return Estimate(
             (position.reshape(T, B, 3) + centre).masked_fill(unknown[..., None], torch.nan),
@@ -84,7 +84,7 @@ def smooth_both(
         )
 
     blind = read(Y, y, count - is_measured.long())
-    full = read(*_measured(Y, y, info.movedim(0, -2), moment.movedim(0, -2)), count)
+    full = read(Y + info.movedim(0, -2).flatten(-2), y + moment.movedim(0, -2).flatten(-2), count)
     return full, blind
 
 
@@ -103,8 +103,8 @@ def innovation_nll(
     is_measured, centre, moment, centred_info = _centred(xyz, info)
     prior = torch.full_like(moment[0, 0], PRIOR_INFO)
     q = torch.as_tensor(q, dtype=moment.dtype, device=moment.device).expand(len(prior))
-    Y, y = _predictions(moment, centred_info, order, q, frame_period_s, prior)
-    position, covariance = (x.unflatten(0, is_measured.shape) for x in _leading(Y, y))  # type: ignore[no-untyped-call]
+    Y, y = (torch.cat(x, -1) for x in _predictions(moment, centred_info, order, q, frame_period_s, prior))
+    position, covariance = (x.unflatten(0, is_measured.shape) for x in _position(*_leading(Y, y)))  # type: ignore[no-untyped-call]
     counts = is_measured & (is_measured.cumsum(0) > order)
     eye = torch.eye(3).to(moment)
     noise = geometry.invert_3x3(torch.where(is_measured[..., None, None], info.double(), eye))
@@ -147,7 +147,7 @@ def local_polynomial(xyz: Tensor, info: Tensor, offsets: Tensor, degree: int) ->
     missing = torch.diag_embed((1 - keep).T).movedim(0, -1)[:, :, None, None]
     Y = Y + missing * torch.eye(3).to(xyz)[..., None]
     y = torch.einsum("tp,bti->pib", powers, moment) * keep[:, None]
-    position, covariance = _leading(Y, y)
+    position, covariance = _position(*_leading(Y, y))
     is_unknown = count == 0
     return Estimate(
         (position + centre).masked_fill(is_unknown[:, None], torch.nan).reshape(*batch, 3),
@@ -157,7 +157,7 @@ def local_polynomial(xyz: Tensor, info: Tensor, offsets: Tensor, degree: int) ->
 
 def _predictions(
     moment: Tensor, info: Tensor, order: int, q: Tensor, dt: float, prior: Tensor
-) -> tuple[Tensor, Tensor]:
+) -> tuple[list[Tensor], list[Tensor]]:
     """Run the information filter: each frame's prediction from the frames before it.
 
     With Y the information of the state and y = Y times its mean, the prediction is
@@ -174,28 +174,32 @@ def _predictions(
         prior: (B,) information of every state before the first frame.
 
     Returns:
-        Y (d, d, 3, 3, T * B) and y (d, 3, T * B).
+        Y (d, d, 3, 3, B) and y (d, 3, B) of each of the T frames.
     """
     d, B = order, moment.shape[-1]
     backward, g = _transition(d, -dt, moment)[:, :d].T, _transition(d, dt, moment)[:, d]
-    both = torch.kron(backward, backward)
+    # M, M g and g^T M g are linear in the blocks of Y: one product gives all three, another those of y.
+    moved = torch.cat([backward, (g @ backward)[None]])  # (d + 1, d)
+    both = torch.kron(moved, moved)
     eye = torch.eye(3).to(moment)[..., None]
     Y = torch.eye(d).to(moment)[:, :, None, None, None] * eye * prior
     y = moment.new_zeros(d, 3, B)
     infos, moments = [Y], [y]
+    noise = q.square()
     for t in range(len(moment) - 1):
         Y, y = _measured(Y, y, info[t], moment[t])
-        M = (both @ Y.reshape(d * d, -1)).reshape(d, d, 3, 3, B)
-        m = (backward @ y.reshape(d, -1)).reshape(d, 3, B)
-        Mg = q * torch.tensordot(g, M, ([0], [1]))  # (d, 3, 3, B)
-        gain = _product(Mg, _invert(eye + q * torch.tensordot(g, Mg, ([0], [0]))))
-        Y = M - _product(gain[:, None], Mg.transpose(1, 2)[None])
+        N = (both @ Y.reshape(d * d, -1)).reshape(d + 1, d + 1, 3, 3, B)
+        n = (moved @ y.reshape(d, -1)).reshape(d + 1, 3, B)
+        Y, Mg = N[:d, :d], N[:d, d]  # M for the while, (d, 3, 3, B)
+        gain = _product(Mg, _invert(eye + noise * N[d, d]) * noise)
+        for k in range(3):  # sums of outer products need no room for the products
+            Y = torch.addcmul(Y, gain[:, None, :, k, None], Mg[None, :, None, :, k], value=-1)
         # F^-1 grows, and the update damps errors of Y only as long as they are symmetric.
-        Y = (Y + Y.permute(1, 0, 3, 2, 4)) / 2
-        y = m - (gain * (q * torch.tensordot(g, m, ([0], [0])))).sum(-2)
+        Y = torch.lerp(Y, Y.permute(1, 0, 3, 2, 4), 0.5)
+        y = n[:d] - (gain * n[d]).sum(-2)
         infos.append(Y)
         moments.append(y)
-    return torch.stack(infos, -2).flatten(-2), torch.stack(moments, -2).flatten(-2)
+    return infos, moments
 
 
 def _transition(order: int, dt: float, like: Tensor) -> Tensor:
@@ -223,16 +227,20 @@ def _leading(Y: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         y: (d, 3, B) information times mean.
 
     Returns:
-        Mean (B, 3) and covariance (B, 3, 3).
+        Information (3, 3, B) of the position, and information times its mean (3, B).
     """
     while len(Y) > 1:
         C = _product(Y[:-1, -1], _invert(Y[-1, -1]))  # (d - 1, 3, 3, B)
         y = y[:-1] - (C * y[-1]).sum(2)
         Y = Y[:-1, :-1] - _product(C[:, None], Y[-1, :-1][None])
-    covariance = _invert(Y[0, 0])
+    return Y[0, 0], y[0]
+
+
+def _position(info: Tensor, moment: Tensor) -> tuple[Tensor, Tensor]:
+    """Return mean (B, 3) and covariance (B, 3, 3) of information (3, 3, B) and information times mean (3, B)."""
+    covariance = _invert(info)
     covariance = (covariance + covariance.transpose(0, 1)) / 2
-    position = (covariance * y[0]).sum(1)
-    return position.movedim(0, -1), covariance.movedim((0, 1), (-2, -1))
+    return (covariance * moment).sum(1).movedim(0, -1), covariance.movedim((0, 1), (-2, -1))
 
 
 def _product(a: Tensor, b: Tensor) -> Tensor:
@@ -242,9 +250,10 @@ def _product(a: Tensor, b: Tensor) -> Tensor:
 
 def _invert(m: Tensor) -> Tensor:
     """Invert (3, 3, B) by cofactors."""
-    a, b, c = m[0], m[1], m[2]
-    columns = [torch.linalg.cross(x, y, dim=0) for x, y in ((b, c), (c, a), (a, b))]
-    inverse: Tensor = torch.stack(columns, 1) / (a * columns[0]).sum(0)
+    after = torch.tensor([1, 2, 0, 1], device=m.device)
+    w = m[after[:, None], after]  # (4, 4, B): the entries after each, around both edges
+    cofactors = w[:3, :3] * w[1:, 1:] - w[:3, 1:] * w[1:, :3]
+    inverse: Tensor = cofactors.transpose(0, 1) / (m[0] * cofactors[0]).sum(0)
     return inverse
 
 

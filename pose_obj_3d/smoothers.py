@@ -17,7 +17,7 @@ from pose_obj_3d.datasets import NEIGHBOURS, far_from_neighbours
 from pose_obj_3d.estimators import Estimate
 from pose_obj_3d.exceptions import ConfigError, DataError
 from pose_obj_3d.filters import Smoothers
-from pose_obj_3d.sequences import innovation_nll, local_polynomial, smooth_both
+from pose_obj_3d.sequences import innovation_nll, local_polynomial, smooth, smooth_both
 from pose_obj_3d.windows import Tracks
 
 Q_RANGE = {
@@ -33,7 +33,7 @@ STRAY = ("constant velocity", 10.0)  # motion and tracking index of the smoother
 STRAY_SIGMAS = 4.5  # how far, in standard deviations
 _Q_PRECISION = 1.03  # the search ends when the bracket is this ratio wide
 _FRAME_CHUNK = 512
-_COLUMN_CHUNK = 512  # sequences smoothed at once; what they need then stays in the processor's cache
+_COLUMN_CHUNK = 1024  # sequences smoothed at once: enough to keep the processor busy, few enough for its cache
 
 
 def window_index(tracks: Tracks, num_frames: int) -> tuple[Tensor, Tensor]:
@@ -96,26 +96,16 @@ def rts(
     Returns:
         (N, K, 3) and covariance; NaN where an example has no (other) measurement of the keypoint.
     """
-    full, blind = _rts_both(tracks, motion, q, frame_period_s)
-    return blind if leave_one_out else full
-
-
-def _rts_both(tracks: Tracks, motion: str, q: float, frame_period_s: float) -> tuple[Estimate, Estimate]:
-    """Return what `rts` does with each frame's own measurement and without, at the cost of one."""
-    found = [
-        Estimate(
-            torch.full_like(tracks.xyz, torch.nan, dtype=torch.float64),
-            torch.full_like(tracks.info, torch.nan, dtype=torch.float64),
-        )
-        for _ in range(2)
-    ]
+    found = Estimate(
+        torch.full_like(tracks.xyz, torch.nan, dtype=torch.float64),
+        torch.full_like(tracks.info, torch.nan, dtype=torch.float64),
+    )
     for rows, keypoints, is_there in _columns(tracks):
         info = tracks.info[rows, keypoints] * is_there[..., None, None]
-        parts = smooth_both(tracks.xyz[rows, keypoints], info, motion, q, frame_period_s)
+        part = smooth(tracks.xyz[rows, keypoints], info, motion, q, frame_period_s, leave_one_out)
         at = rows[is_there], keypoints.expand_as(rows)[is_there]
-        for estimate, part in zip(found, parts, strict=True):
-            estimate.xyz[at], estimate.covariance[at] = part.xyz[is_there], part.covariance[is_there]
-    return found[0], found[1]
+        found.xyz[at], found.covariance[at] = part.xyz[is_there], part.covariance[is_there]
+    return found
 
 
 def filter_bank(tracks: Tracks, smoothers: Smoothers) -> tuple[Tensor, Tensor]:
@@ -132,17 +122,38 @@ def filter_bank(tracks: Tracks, smoothers: Smoothers) -> tuple[Tensor, Tensor]:
     name = f"bank {smoothers}"
     if name not in tracks.cache:
         unit = measurement_noise(tracks)
-        banks: tuple[list[Tensor], list[Tensor]] = ([], [])
-        # Velocities run away over a long gap; a position does not.
-        cautious = _rts_both(tracks, CAUTIOUS[0], CAUTIOUS[1] * unit, 1.0) if smoothers else ()
-        for motion, index in smoothers:
-            for bank, smoothed, safe in zip(banks, _rts_both(tracks, motion, index * unit, 1.0), cautious, strict=True):
-                variance = smoothed.covariance.diagonal(dim1=-2, dim2=-1).amax(-1, keepdim=True)
-                is_known = variance < (RUNAWAY * unit) ** 2  # False where NaN
-                bank.append(torch.where(is_known, smoothed.filled(tracks.xyz), safe.filled(tracks.xyz)).float())
-        tracks.cache[name] = (torch.stack(banks[0], 1), torch.stack(banks[1], 1))
+        banks = [tracks.xyz.clone().unsqueeze(1) for _ in range(2)]
+        if smoothers:
+            # Velocities run away over a long gap; a position does not, and stands where they say nothing.
+            _smooth_into(banks, tracks, CAUTIOUS[0], {0: CAUTIOUS[1] * unit}, math.inf)
+        banks = [bank.repeat(1, len(smoothers), 1, 1) for bank in banks]
+        for motion in dict.fromkeys(motion for motion, _ in smoothers):
+            of_motion = {i: s[1] * unit for i, s in enumerate(smoothers) if s[0] == motion and s != CAUTIOUS}
+            _smooth_into(banks, tracks, motion, of_motion, (RUNAWAY * unit) ** 2)
+        tracks.cache[name] = (banks[0], banks[1])
     found: tuple[Tensor, Tensor] = tracks.cache[name]
     return found
+
+
+def _smooth_into(banks: list[Tensor], tracks: Tracks, motion: str, qs: dict[int, float], limit: float) -> None:
+    """Write a motion's smoothers, by number and process noise, into the full and the blind bank (N, H, K, 3).
+
+    Where the variance along some axis is not below the limit [m^2], the banks stay as they are.
+    """
+    if not qs:
+        return
+    H, numbers = len(qs), torch.tensor(list(qs), device=tracks.xyz.device)
+    for rows, keypoints, is_there in _columns(tracks, chunk=_COLUMN_CHUNK // H):
+        T, B = rows.shape
+        xyz, info = tracks.xyz[rows, keypoints], tracks.info[rows, keypoints] * is_there[..., None, None]
+        # All smoothers of a motion run at once: what a step costs hardly depends on its size.
+        q = torch.tensor(list(qs.values()), dtype=torch.float64, device=xyz.device).repeat_interleave(B)
+        found = smooth_both(xyz.repeat(1, H, 1), info.repeat(1, H, 1, 1), motion, q, 1.0)
+        for bank, smoothed in zip(banks, found, strict=True):
+            variance = smoothed.covariance.diagonal(dim1=-2, dim2=-1).amax(-1).reshape(T, H, B)
+            t, h, column = ((variance < limit) & is_there.unsqueeze(1)).nonzero(as_tuple=True)  # False where NaN
+            position = smoothed.xyz.reshape(T, H, B, 3)[t, h, column]
+            bank[rows[t, column], numbers[h], keypoints[column]] = position.to(bank)
 
 
 def drop_strays(tracks: Tracks) -> Tracks:
@@ -245,7 +256,9 @@ def hindsight_process_noise(tracks: Tracks, motion: str, frame_period_s: float, 
     return _minimise(mean_error, motion)
 
 
-def _columns(tracks: Tracks, max_examples: int | None = None) -> list[tuple[Tensor, Tensor, Tensor]]:
+def _columns(
+    tracks: Tracks, max_examples: int | None = None, chunk: int = _COLUMN_CHUNK
+) -> list[tuple[Tensor, Tensor, Tensor]]:
     """Pad examples to batches of sequences, one for each example and keypoint that it has.
 
     Returns:
@@ -260,7 +273,7 @@ def _columns(tracks: Tracks, max_examples: int | None = None) -> list[tuple[Tens
     example, keypoint = tracks.is_real[first[order]].nonzero(as_tuple=True)
     batches = []
     for some, keypoints in zip(
-        torch.split(order[example], _COLUMN_CHUNK), torch.split(keypoint, _COLUMN_CHUNK), strict=True
+        torch.split(order[example], chunk), torch.split(keypoint, chunk), strict=True
     ):
         length = int((last - first)[some].max()) + 1 if len(some) else 0
         wanted = first[some] + torch.arange(length, device=first.device)[:, None]

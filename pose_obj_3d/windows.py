@@ -229,9 +229,9 @@ def gather_bins(
     is_empty = (info.diagonal(dim1=-2, dim2=-1).sum(-1) < 1.0)[..., None]  # (B, R, K, 1)
     eye = torch.eye(3, dtype=info.dtype, device=info.device)
     inverse = geometry.invert_3x3(torch.where(is_empty[..., None], eye, info))
-    xyz = (inverse @ moment.unsqueeze(-1)).squeeze(-1)
+    xyz = (inverse * moment.unsqueeze(-2)).sum(-1)
     return Bins(
-        xyz=torch.where(is_empty, 0.0, xyz).float(),
-        info=torch.where(is_empty[..., None], 0.0, info).float(),
+        xyz=xyz.float().masked_fill_(is_empty, 0.0),
+        info=info.float().masked_fill_(is_empty[..., None], 0.0),
         frames=stop - start,
     )

@@ -59,7 +59,7 @@ def test_missing_file(tmp_path):
 
 
 def test_legacy_sections_and_unused_keys_are_named(tmp_path, caplog):
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, logger="pose_obj_3d.config")
     config = load(tmp_path, "H36M_DATA: {X: 1}\nVIS: 3\nNETWORK: {TRANSFORM_DIM: 4}\nTRAIN: {LEARNING_RATE: 1e-4}")
     assert config.TRAIN.LEARNING_RATE == 1e-4
     assert "H36M_DATA, VIS of the original are ignored" in caplog.text
@@ -67,7 +67,7 @@ def test_legacy_sections_and_unused_keys_are_named(tmp_path, caplog):
 
 
 def test_keys_of_another_model_are_named(tmp_path, caplog):
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, logger="pose_obj_3d.config")
     sizes = "TRANSFORM_DIM: 4, STC: {WIDTH: 32}, USE_GT_TRANSFORM: true"
     load(tmp_path, f"NETWORK: {{TYPE: MHT, {sizes}}}\nTRAIN: {{CONSIS_LOSS_WEIGHT: 0.1}}")
     assert caplog.text.strip().endswith("on NETWORK.TYPE MHT: NETWORK.STC.WIDTH, NETWORK.USE_GT_TRANSFORM")

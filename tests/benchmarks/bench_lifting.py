@@ -1,0 +1,63 @@
+"""Lifting speed of STC on the test demonstrations of a shipped task, by context and threads: one table.
+
+Run by hand, after quickstart.sh: PYTHONPATH=. python tests/benchmarks/bench_lifting.py [--task 9]
+The weights are those before training; they have no influence on the speed.
+"""
+
+import argparse
+import statistics
+import time
+
+import torch
+
+from pose_obj_3d.config import NetworkConfig, StcNetworkConfig
+from pose_obj_3d.evaluation import estimate
+from pose_obj_3d.formal import read_formal
+from pose_obj_3d.models import build_model
+from pose_obj_3d.models.stc import CONTEXTS
+from tests.benchmarks.accuracy_cells import Case
+from tests.benchmarks.accuracy_data import CONDITIONS
+from tests.benchmarks.bench_accuracy import ARCHIVE
+
+
+@torch.no_grad()
+def measure(case: Case, context: str, repeats: int) -> tuple[list[float], list[float]]:
+    """Return keypoint-frames/s of each repeat from nothing but triangulated frames, and once smoothers are there."""
+    network = NetworkConfig(
+        TYPE="STC", TEMPORAL_LENGTH=case.protocol.num_frames, STC=StcNetworkConfig(CONTEXT=context)
+    )
+    model = build_model(network, len(case.ids), case.rig)
+    count = int(case.test.is_real.sum())
+    rates: tuple[list[float], list[float]] = ([], [])
+    for _ in range(repeats):
+        case.test.cache.clear()
+        for found in rates:
+            start = time.perf_counter()
+            estimate(model, case.test, case.rig, case.protocol)
+            found.append(count / (time.perf_counter() - start))
+    return rates
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--task", type=int, default=9)
+    parser.add_argument("--repeats", type=int, default=9)
+    args = parser.parse_args()
+    case = Case(read_formal(ARCHIVE), "clean", CONDITIONS["clean"], args.task, 0)
+    print(
+        f"task {args.task}, {int(case.test.is_real.sum())} keypoint-frames; median (range) of {args.repeats}\n"
+    )
+    print("| context | threads | keypoint-frames/s | once smoothed |")
+    print("|---|---:|---:|---:|")
+    for context in CONTEXTS:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            cells = (
+                f"{statistics.median(r):.0f} ({min(r):.0f}-{max(r):.0f})"
+                for r in measure(case, context, args.repeats)
+            )
+            print(f"| {context} | {threads} | {' | '.join(cells)} |")
+
+
+if __name__ == "__main__":
+    main()
