@@ -18,7 +18,7 @@ class Context:
     Attributes:
         info: (B, K, R, 3, 3) of the bins [1/m^2].
         is_used: (B, K, R) whether the bin holds a measurement.
-        reference: (B, K, 3) mean of the nearest frames [m].
+        reference: (B, K, 3) mean of the nearest frames, by their information [m].
         offset: (B, K, R, 3) of the bins from the reference; 0 where unused [m].
         unit: (B, K, 3, 3) information of a typical single frame [1/m^2].
         velocity: (B, K, 3) a frame, from the mean after and before [m].
@@ -37,10 +37,17 @@ class Context:
         unit = total / frames[..., None, None]
         self.unit = unit + eye * (1e-3 * unit.diagonal(dim1=-2, dim2=-1).sum(-1)[..., None, None] + 1.0)
         self.is_used[..., near] &= self.is_telling(self.info[:, :, near])
-        self._near_count = self.is_used[..., near].sum(-1)
+        used = self.is_used[:, :, near]
+        is_near = used.any(-1)[..., None]
+        near_info = self.info[:, :, near] * used[..., None, None]
+        known = torch.where(is_near[..., None], near_info.sum(2), self.unit)
         far = (geometry.invert_3x3(total + eye) @ (self.info @ xyz.unsqueeze(-1)).sum(2)).squeeze(-1)
-        close = (xyz[:, :, near] * self.is_used[..., near, None]).sum(2) / self._near_count.clamp_min(1)[..., None]
-        self.reference = torch.where((self._near_count > 0)[..., None], close, far)
+        close = (xyz[:, :, near] * used[..., None]).sum(2) / used.sum(-1).clamp_min(1)[..., None]
+        # From a point among them: in float32 the information of two nearly parallel rays leaves few digits.
+        moment = (near_info @ (xyz[:, :, near] - close.unsqueeze(2)).unsqueeze(-1)).sum(2)
+        close = close + (geometry.invert_3x3(known) @ moment).squeeze(-1)
+        self.reference = torch.where(is_near, close, far)
+        self._reference_info = known
         fallback = windows.xyz[:, windows.centre]  # measured nowhere else
         self.reference = torch.where(self.is_used.any(-1, keepdim=True), self.reference, fallback)
         self.offset = torch.where(self.is_used[..., None], xyz - self.reference.unsqueeze(2), 0.0)
@@ -64,9 +71,8 @@ class Context:
         What lies beyond a bin that disagrees is not trusted either: the keypoint has moved.
         """
         # With the information I of the bin and N of the reference, (I^-1 + N^-1)^-1 = I (I + N)^-1 N.
-        near = self.unit * self._near_count.clamp_min(1)[..., None, None]
-        offset = self.offset.unsqueeze(-1)
-        joint = geometry.invert_3x3(self.info + near.unsqueeze(2)) @ (near.unsqueeze(2) @ offset)
+        near, offset = self._reference_info.unsqueeze(2), self.offset.unsqueeze(-1)
+        joint = geometry.invert_3x3(self.info + near) @ (near @ offset)
         square = ((self.info @ offset) * joint).sum((-2, -1)) / 3
         square = square.clamp(0, MAX_DISAGREEMENT) * self.is_used
         half = square.shape[-1] // 2

@@ -13,6 +13,7 @@ from pose_obj_3d.exceptions import ConfigError
 from pose_obj_3d.formal import read_formal
 from pose_obj_3d.models import build_model
 from pose_obj_3d.models.stc import StcConfig
+from pose_obj_3d.models.stc_context import Context
 from pose_obj_3d.smoothers import drop_strays
 from pose_obj_3d.windows import Rig, gather_bins, gather_for
 from tests.unit.pose_obj_3d.synthetic import write_scene
@@ -246,3 +247,20 @@ def test_a_frame_that_knows_next_to_nothing_shifts_nothing(data, context):
         found.append(lift(network, dataclasses.replace(tracks, xyz=xyz, info=info), rig, torch.tensor([19, 22, 30])))
     shift = (found[0].blind_xyz - found[1].blind_xyz)[:, 1].norm(dim=-1)
     assert shift.max() < (0.002 if context == "window" else 0.02)
+
+
+def test_a_still_keypoint_agrees_with_itself_however_unequal_its_frames(data):
+    """Half the frames come from two nearly parallel rays, which know one direction 30 times worse."""
+    tracks, _ = load(data)
+    generator = torch.Generator().manual_seed(0)
+    sigma = 0.002 * torch.ones(*tracks.xyz.shape)
+    sigma[..., 2] *= torch.where(torch.rand(sigma.shape[:2], generator=generator) < 0.5, 30.0, 1.0)
+    turn = torch.linalg.qr(torch.randn(*sigma.shape, 3, generator=generator)).Q
+    xyz = torch.tensor([0.3, -0.2, 0.9]) + (turn @ (sigma * torch.randn(sigma.shape, generator=generator))[..., None])[..., 0]
+    still = dataclasses.replace(tracks, xyz=xyz, info=turn @ torch.diag_embed(sigma**-2) @ turn.mT)
+    network = model("track")
+    x = Context(gather_for(network, still, torch.arange(len(still)), 7), network.near)
+    disagreement = x.disagreement()[x.is_used]
+    assert disagreement.mean() < 2  # 1, but that a bin inherits the worst of those before it
+    assert disagreement.max() < 10
+    assert ((x.reference - torch.tensor([0.3, -0.2, 0.9])).norm(dim=-1).mean()) < 0.003
