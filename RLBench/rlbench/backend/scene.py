@@ -104,6 +104,8 @@ class Scene:
                 descriptions = self.task.init_episode(variation)
                 if self._place():
                     self._check_clear()
+                if self.task.is_from_rlbench:
+                    self.engine.part_overlaps()
                 self._check_waypoints()
                 for _ in range(SETTLE_STEPS):
                     self.engine.step()
@@ -152,16 +154,23 @@ class Scene:
         waypoints = self.task.get_waypoints()
         if not waypoints:
             raise NoWaypointsError(f"{self.task.name} has no object waypoint0", "no_waypoints")
+        start: list[Floats] = []
         for waypoint in waypoints:
             if waypoint.path and not self.task.is_from_rlbench:
                 continue  # ours are drawn within reach
+            here = waypoint.dummy.get_matrix()
             if waypoint.path:
                 points = self.engine.path_points(waypoint.name)
                 is_reached = self.robot.arm.can_follow(points, self._plan_rng)
             else:
-                is_reached = self.robot.arm.can_reach(waypoint.dummy.get_matrix(), self._plan_rng)
+                is_reached = self.robot.arm.can_reach(here, self._plan_rng)
             if not is_reached:
                 raise WaypointError(f"{waypoint.name} of {self.task.name} is out of reach")
+            # RLBench, too, asks for the lines of its scenes before an episode begins.
+            needs_line = waypoint.is_linear and len(start) > 0
+            if needs_line and not self.robot.arm.can_follow([*start, here], self._plan_rng):
+                raise WaypointError(f"no line of the tip leads to {waypoint.name}")
+            start = [here] if self.task.is_from_rlbench and not waypoint.path else []
 
     def _check_start(self) -> None:
         """Refuse placements from which a demonstration cannot even begin.

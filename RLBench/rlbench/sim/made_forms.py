@@ -13,6 +13,8 @@ from rlbench.transforms import Floats
 
 CONE_SIDES = 32
 DEFAULT_MASS = 1.0
+CRUMB_MASS = 1e-3
+"""Free shapes below [kg] are drops of a liquid, or crumbs."""
 _FRICTION = (0.5, 0.01, 0.0001)
 _SOLREF, _SOLIMP = (0.006, 1.0), (0.95, 0.995, 0.0005, 0.5, 2.0)
 """Stiff, as in converted scenes: a drop must not sink through the floor of a cup."""
@@ -37,6 +39,11 @@ class Form:
     is_free: bool
     mass: float
     parts: tuple[tuple[Floats, np.ndarray], ...] = field(default=(), compare=False, repr=False)
+
+    @property
+    def is_crumb(self) -> bool:
+        """The shape is a drop of a liquid, or a crumb."""
+        return self.is_free and 0 < self.mass < CRUMB_MASS
 
 
 def primitive_form(kind: PrimitiveShape, size: Sequence[float], free: bool, mass: float) -> Form:
@@ -82,6 +89,9 @@ def add_body(spec: mujoco.MjSpec, name: str, form: Form) -> None:
         body.add_freejoint()
         mass = form.mass if form.mass > 0 else DEFAULT_MASS
         geom["mass"] = mass / max(len(form.parts), 1)
+        if form.is_crumb:
+            # A contact patch of a centimetre would hold a drop of millimetres in any groove.
+            geom |= {"condim": 3, "priority": 1}
     else:
         geom["mass"] = 0.0
     for i, (vertices, faces) in enumerate(form.parts):

@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from rlbench.sim.mujoco_engine import MujocoEngine
 
 
-CRUMB_MASS = 1e-3
-
-
 class MadeShape(MujocoShape):
     """A shape that a task made; it becomes a body when its pose is first asked for.
 
@@ -37,7 +34,7 @@ class MadeShape(MujocoShape):
     @property
     def is_crumb(self) -> bool:  # type: ignore[override]
         """Tasks make liquids of drops in one place, which would burst apart."""
-        return 0 < self.form.mass < CRUMB_MASS
+        return self.form.is_crumb
 
     def still_exists(self) -> bool:
         """Tell whether the shape is still in the scene."""

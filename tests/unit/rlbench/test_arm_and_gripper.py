@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from rlbench.backend.exceptions import DemoError
+from rlbench.backend.waypoints import Waypoint
 from rlbench.environment import Environment
 from rlbench.sim.arm_motion import TimedPath
 from rlbench.sim.collision_world import CollisionWorld
@@ -115,3 +116,24 @@ def test_placements_without_a_way_to_the_first_waypoint_are_refused(monkeypatch)
     assert calls == ["waypoint0"] * 2
     assert scene.placements == 2
     assert scene.refusals == ["no way to waypoint0"]
+
+
+def test_placements_without_a_line_to_a_linear_waypoint_are_refused(monkeypatch):
+    env = Environment()
+    env.launch()
+    scene = env.get_task("pick_and_lift")._scene
+    monkeypatch.setattr(type(scene.task), "is_from_rlbench", True)
+    linear = scene.task.get_waypoints()[1].name
+    monkeypatch.setattr(Waypoint, "is_linear", property(lambda self: self.name == linear))
+    follow, lines = scene.robot.arm.can_follow, []
+
+    def fails_once(poses, rng):
+        lines.append(poses)
+        return len(lines) > 1 and follow(poses, rng)
+
+    monkeypatch.setattr(scene.robot.arm, "can_follow", fails_once)
+    scene.init_episode(0, np.random.SeedSequence(1))
+    assert all(len(poses) == 2 for poses in lines)
+    assert scene.refusals.count("no line of the tip leads to waypoint1") == 1
+    start, end = (waypoint.dummy.get_matrix() for waypoint in scene.task.get_waypoints()[:2])
+    assert np.allclose(lines[-1], [start, end], atol=5e-3)

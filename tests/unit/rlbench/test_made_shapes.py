@@ -9,6 +9,7 @@ from rlbench.sim.made_forms import mesh_form, primitive_form
 from rlbench.sim.mujoco_engine import MujocoEngine
 from rlbench.sim.mujoco_robot import Arm, Gripper
 from rlbench.sim.object_types import ObjectType, PrimitiveShape
+from rlbench.transforms import euler_to_matrix
 
 
 @pytest.fixture(scope="module")
@@ -141,6 +142,26 @@ def test_a_made_shape_can_be_grasped(engine):
     for _ in range(10):
         engine.step()
     assert shape.get_position()[2] < arm.get_tip().get_position()[2] - 0.05
+
+
+def test_a_drop_runs_down_a_groove(engine):
+    # A spinning friction like that of large objects would hold it, as a cup held its liquid.
+    slope = np.eye(4)
+    slope[:3, :3] = euler_to_matrix([0.0, np.deg2rad(20), 0.0])
+    slope[:3, 3] = 0.3, 0.3, 1.0
+    wall = primitive_form(PrimitiveShape.CUBOID, (0.4, 0.2, 0.02), False, 0.0)
+    for side in (-45, 45):
+        turn = np.eye(4)
+        turn[:3, :3] = euler_to_matrix([np.deg2rad(side), 0.0, 0.0])
+        engine.editor.make("wall", wall, slope @ turn @ at(0, 0, -0.01))
+    form = primitive_form(PrimitiveShape.SPHERE, (0.005,) * 3, True, 1e-4)
+    assert form.is_crumb
+    drop = engine.editor.make("drop", form, slope @ at(-0.15, 0, 0.0036))
+    for _ in range(8):
+        engine.step()
+    here = np.linalg.inv(slope) @ np.append(drop.get_position(), 1)
+    assert here[0] > -0.05  # 10 cm on
+    assert np.allclose(here[1:3], [0, 0.0035], atol=3e-4)
 
 
 def test_states_hold_made_shapes(engine):
