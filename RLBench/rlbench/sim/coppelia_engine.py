@@ -225,6 +225,9 @@ class CoppeliaEngine:
         self._undo = {}
         self._start = self.get_state()
 
+    def part_overlaps(self) -> None:
+        """Do nothing: CoppeliaSim itself pushes apart slowly what overlaps."""
+
     def get_state(self) -> State:
         """Return what `set_state` needs."""
         arm, gripper = self.simulator.arm, self.simulator.gripper

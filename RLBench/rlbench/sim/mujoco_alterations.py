@@ -7,6 +7,7 @@ import numpy as np
 
 from rlbench.sim.mujoco_grasp import CRUMB_TYPE, ROBOT_TYPE, WORLD_TYPE, Welds
 from rlbench.sim.mujoco_objects import MujocoObject, MujocoShape
+from rlbench.sim.mujoco_overlaps import part_overlaps
 from rlbench.sim.mujoco_properties import HIDDEN_GROUP
 from rlbench.transforms import Floats
 
@@ -19,6 +20,7 @@ class Alterations(Welds):
     """Part of `MujocoEngine`, which fills the attributes."""
 
     compiled: "Compiled"
+    robot_bodies: frozenset[int]
     _objects: dict[str, MujocoObject]
     _by_body: dict[int, MujocoObject]
 
@@ -65,6 +67,21 @@ class Alterations(Welds):
         self.solid[geoms] = False
         self.changes.parked[body] = T
         self._place(body, T)
+
+    def part_overlaps(self) -> None:
+        """Move loose things out of what they stand more than 1 mm deep in."""
+        part_overlaps(self)
+
+    def is_loose(self, body: int) -> bool:
+        """Tell whether a body is free, and welded to nothing."""
+        return self.is_free(body) and not self.data.eq_active[self._welds[body]]
+
+    def shift(self, body: int, way: Floats) -> None:
+        """Move a free body, and only it, by (3,) [m], world."""
+        T = self.world_transform(body)
+        T[:3, 3] += way
+        self._place(body, T)
+        self.follow()
 
     def set_solid(self, shape: MujocoShape, value: bool) -> None:
         """Let a shape's geoms collide, or not."""
