@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rlbench.sim.compose import Annotations
 from rlbench.sim.mujoco_grasp import CRUMB_TYPE, ROBOT_TYPE, WORLD_TYPE, Welds
 from rlbench.sim.mujoco_objects import MujocoObject, MujocoShape
 from rlbench.sim.mujoco_overlaps import part_overlaps
@@ -20,6 +21,7 @@ class Alterations(Welds):
     """Part of `MujocoEngine`, which fills the attributes."""
 
     compiled: "Compiled"
+    notes: Annotations
     robot_bodies: frozenset[int]
     _objects: dict[str, MujocoObject]
     _by_body: dict[int, MujocoObject]
@@ -82,6 +84,30 @@ class Alterations(Welds):
         T[:3, 3] += way
         self._place(body, T)
         self.follow()
+
+    def fall_asleep(self) -> None:
+        """Put to sleep what the scene says starts asleep."""
+        flags = self.notes.flags
+        names = {name for name in flags if "asleep" in flags[name]}
+        bodies = {self.model.body(name).id for name in names}
+        self.changes.asleep = {body for body in bodies if self.is_free(body)}
+
+    def stay_asleep(self, qpos: Floats) -> None:
+        """Undo a step of physics for what sleeps, but wake what was touched in it.
+
+        Args:
+            qpos: positions before the step.
+        """
+        asleep = self.changes.asleep
+        for body in sorted(asleep):
+            tree = self._physical_tree(body)
+            others = self.contacts(tree) - asleep
+            if body in self.held or any(self.model.body_weldid[b] != 0 for b in others):
+                asleep.discard(body)
+                continue
+            place, speed = self._free_qpos[body], self.model.body_dofadr[body]
+            self.data.qpos[place : place + 7] = qpos[place : place + 7]
+            self.data.qvel[speed : speed + 6] = 0.0
 
     def set_solid(self, shape: MujocoShape, value: bool) -> None:
         """Let a shape's geoms collide, or not."""

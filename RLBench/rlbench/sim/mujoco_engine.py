@@ -310,6 +310,7 @@ class MujocoEngine(Alterations):
         self._use(self.compiled)
         self._parents = dict(self._scene_parents)
         self.changes = Changes()
+        self.fall_asleep()
         mujoco.mj_resetData(self.model, self.data)
         for name, value in self.notes.joint_values.items():
             self.data.qpos[self.model.joint(name).qposadr[0]] = value
@@ -339,7 +340,10 @@ class MujocoEngine(Alterations):
                 self.data.ctrl[:] = controls[i]
             for joint, drive in drives:
                 joint.push(drive)
+            before = self.data.qpos.copy() if self.changes.asleep else None
             mujoco.mj_step(self.model, self.data)
+            if before is not None:
+                self.stay_asleep(before)
         for body, T in self.changes.parked.items():
             if self.is_free(body):
                 self._place(body, T)

@@ -49,6 +49,7 @@ class Changes:
         removed: names of objects that are gone.
         drives: joint -> its motor.
         pinned: free bodies that physics shall not move.
+        asleep: free bodies that stay where they are until something that can move touches them.
         parked: bodies that are out of the scene -> (4, 4) where they wait.
     """
 
@@ -56,13 +57,19 @@ class Changes:
     removed: set[str] = field(default_factory=set)
     drives: dict[str, Drive] = field(default_factory=dict)
     pinned: set[int] = field(default_factory=set)
+    asleep: set[int] = field(default_factory=set)
     parked: dict[int, Floats] = field(default_factory=dict)
 
     def copy(self) -> "Changes":
         """Return an independent copy."""
         drives = {name: Drive(**vars(drive)) for name, drive in self.drives.items()}
         return Changes(
-            dict(self.flags), set(self.removed), drives, set(self.pinned), dict(self.parked)
+            dict(self.flags),
+            set(self.removed),
+            drives,
+            set(self.pinned),
+            set(self.asleep),
+            dict(self.parked),
         )
 
 

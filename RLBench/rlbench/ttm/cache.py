@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rlbench.ttm.to_mjcf import SCENE_FILE, convert
 
-CONVERTER = "10"
+CONVERTER = "11"
 """Part of every key: another number after every change of what the converter writes."""
 
 

@@ -174,7 +174,9 @@ class Writer:
             if plan.is_free or plan.joint is not None or source.is_dynamic:
                 self._add_inertia(body, source)
             self._add_geoms(body, source)
-            self._note("flags", plan.name, self._flags(source))
+            flags = self._flags(source)
+            asleep = plan.is_free and source.starts_asleep
+            self._note("flags", plan.name, f"{flags} asleep" if asleep else flags)
         else:
             if plan.joint is not None:
                 SubElement(body, "inertial", pos="0 0 0", mass="0.01", diaginertia="1e-5 1e-5 1e-5")
