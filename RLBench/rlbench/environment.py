@@ -1,5 +1,6 @@
 """The entrance: an environment hands out tasks."""
 
+import gc
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from rlbench.backend.robot import Robot
 from rlbench.backend.scene import Scene
 from rlbench.backend.task import Task
 from rlbench.compat.catalogue import Catalogue
-from rlbench.compat.current import announce
+from rlbench.compat.current import announce, forget
 from rlbench.compat.loader import load_task
 from rlbench.compat.origin import Checkout, Origin
 from rlbench.observation_config import ObservationConfig
@@ -154,6 +155,7 @@ class Environment:
         self._static_positions = static_positions
         self._launched = False
         self._task: TaskEnvironment | None = None
+        self._engine: Engine | None = None
 
     def launch(self) -> None:
         """Get ready to load tasks; checks cameras and OpenGL before anything is built.
@@ -203,6 +205,7 @@ class Environment:
         name = origin.name if origin else task_class.__module__.rpartition(".")[2]
         engine, robot = self._load(name, origin)
         announce(engine, robot)
+        self._engine = engine
         task = task_class(engine, robot, name)
         scene = Scene(engine, robot, task, self._static_positions)
         recorder = Recorder(engine, robot, task, self._obs_config.recording())
@@ -251,6 +254,10 @@ class Environment:
         if self._task is not None:
             self._task.close()
             self._task = None
+        if self._engine is not None:
+            forget(self._engine)
+            self._engine = None
+            gc.collect()  # objects and their engine hold each other, and a simulation is large
 
     def shutdown(self) -> None:
         """Free OpenGL contexts, stop the simulator and forget the scene."""

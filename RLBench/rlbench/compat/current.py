@@ -56,6 +56,7 @@ def announce(engine: Engine, robot: Robot) -> None:
 def forget(engine: Engine) -> None:
     """Forget a scene that was closed."""
     _loaded[:] = [ref for ref in _loaded if ref() not in {None, engine}]
+    _robots.pop(engine, None)  # a robot holds its engine, which would never die here
 
 
 def current_root() -> Path | None:

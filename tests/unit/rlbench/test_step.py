@@ -1,5 +1,8 @@
 """Episodes by hand: RLBench's arguments, rewards, observations, and a scripted grasp."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 
@@ -158,6 +161,17 @@ def test_same_seed_and_actions_give_the_same_observations():
         return np.array(out)
 
     assert np.array_equal(run(), run())
+
+
+def test_a_closed_scene_gives_its_memory_back():
+    env, task = load()
+    task.get_demo(0, 0, 0)
+    engine = weakref.ref(task._scene.engine)
+    del task
+    env.get_task(PickAndLift)
+    gc.collect()  # the action mode knew the old robot until now
+    assert engine() is None
+    env.shutdown()
 
 
 def test_planned_actions_repeat_too():
