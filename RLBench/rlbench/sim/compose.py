@@ -24,6 +24,7 @@ class Annotations:
     joint_values: dict[str, float] = field(default_factory=dict)
     paths: dict[str, str] = field(default_factory=dict)
     kinds: dict[str, str] = field(default_factory=dict)
+    frictions: dict[str, str] = field(default_factory=dict)
 
 
 def task_scene_path(task_name: str) -> Path:
@@ -49,10 +50,12 @@ def _parse_texts(spec: mujoco.MjSpec) -> Annotations:
             out.paths[name] = text.data
         elif kind == "kind":
             out.kinds[name] = text.data
+        elif kind == "friction":
+            out.frictions[name] = text.data
         else:
             raise SceneError(
                 f"custom text {text.name!r} is unknown; allowed are parent:, ext:, sensor:, "
-                "flags:, qpos:, path: and kind: followed by an object's name"
+                "flags:, qpos:, path:, kind: and friction: followed by an object's name"
             )
     return out
 
@@ -104,7 +107,25 @@ def compose_spec(scene: Path, robot: RobotModel = PANDA) -> tuple[mujoco.MjSpec,
     except ValueError as error:
         reason = " ".join(str(error).split())
         raise SceneError(f"scene file {scene}: MuJoCo refuses it: {reason}") from error
-    return spec, _parse_texts(spec)
+    notes = _parse_texts(spec)
+    _set_frictions(spec, notes.frictions)
+    return spec, notes
+
+
+def _set_frictions(spec: mujoco.MjSpec, frictions: dict[str, str]) -> None:
+    """Change the sliding friction of whole objects, those of the base scene too."""
+    for name, text in frictions.items():
+        body = spec.body(name)
+        try:
+            friction = float(text)
+        except ValueError:
+            friction = -1.0
+        if body is None or not friction >= 0:
+            raise SceneError(
+                f"custom text friction:{name} = {text}: it must name an object, and be a number >= 0"
+            )
+        for geom in body.geoms:
+            geom.friction[0] = friction
 
 
 def _set_options(spec: mujoco.MjSpec) -> None:

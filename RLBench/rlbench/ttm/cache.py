@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rlbench.ttm.to_mjcf import SCENE_FILE, convert
 
-CONVERTER = "11"
+CONVERTER = "12"
 """Part of every key: another number after every change of what the converter writes."""
 
 

@@ -41,6 +41,8 @@ from rlbench.ttm.paths import fine_points
 DRAWN, SOLID, UNSEEN = "1", "3", "4"
 FRICTION = (0.3, 1.0)
 """Sliding friction is kept within; the engine takes the larger of two geoms."""
+TABLE, TABLE_FRICTION = "customizableTable_forwarder", FRICTION[0]
+"""RLBench's engine multiplies what two shapes have: its table, 0.7, never holds more than they do."""
 _KINDS = {
     ForceSensor: "force_sensor",
     VisionSensor: "vision_sensor",
@@ -130,6 +132,8 @@ class Writer:
             if plan.joint is not None:
                 add_motor(self._actuator, plan.joint)
                 add_coupling(self._equality, plan.joint.source, self._scene, written)
+        if self._bonds_break:
+            self._note("friction", TABLE, f"{TABLE_FRICTION:g}")
         solid = {o.name for o in self._scene.objects if isinstance(o, Shape) and self._is_solid(o)}
         for pair in sorted(joined_pairs(bodies) | masked_pairs(self._scene)):
             if solid.issuperset(pair):

@@ -4,6 +4,8 @@ import mujoco
 import numpy as np
 import pytest
 
+from rlbench.backend.exceptions import SceneError
+from rlbench.sim.compose import compose
 from rlbench.sim.mujoco_engine import MujocoEngine
 from rlbench.ttm import model as ttm
 from rlbench.ttm.mjcf_writer import write_scene
@@ -72,6 +74,16 @@ def compiled(*objects):
     spec = mujoco.MjSpec.from_string(xml, assets=files)
     texts = {text.name: text.data for text in spec.texts}
     return spec.compile(), texts, left
+
+
+def engine_of(folder, *objects):
+    xml, files, _ = write_scene(scene_of(*objects), "test")
+    path = folder / "scene.xml"
+    path.write_text(xml, encoding="utf-8")
+    for name, content in files.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(content)
+    return MujocoEngine(path)
 
 
 def world_of(model, name, **values):
@@ -318,13 +330,7 @@ def test_what_hangs_on_a_force_sensor_can_be_taken_off(tmp_path):
     assert compiled(*objects)[0].body("cap").jntnum == 1
     rigid, _, _ = write_scene(scene_of(*objects), "test", bonds_break=False)
     assert "freejoint" not in rigid
-    xml, files, _ = write_scene(scene_of(*objects), "test")
-    path = tmp_path / "scene.xml"
-    path.write_text(xml, encoding="utf-8")
-    for name, content in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_bytes(content)
-    engine = MujocoEngine(path)
+    engine = engine_of(tmp_path, *objects)
     cap = engine.shape("cap")
     for _ in range(20):
         engine.step()
@@ -338,3 +344,28 @@ def test_what_hangs_on_a_force_sensor_can_be_taken_off(tmp_path):
     for _ in range(20):
         engine.step()
     assert cap.get_position() == pytest.approx([0.3, 0, 1.32], abs=1e-3)
+
+
+def test_on_the_table_things_have_no_more_friction_than_their_own(tmp_path):
+    # A sponge that stuck to the table dug itself in, and threw the hand off its way.
+    engine = engine_of(tmp_path, box("block", 1, pose=at(0.3, 0.4, 0.8021), dynamic=True))
+    engine.step()
+    table = engine.model.body("customizableTable_forwarder").id
+    block = engine.shape("block").body
+    found = [
+        contact.friction[0]
+        for contact in engine.data.contact
+        if set(engine.model.geom_bodyid[contact.geom]) == {table, block}
+    ]
+    assert found
+    assert np.allclose(found, 0.5)
+
+
+@pytest.mark.parametrize("text", ["nothing 0.3", "workspace much", "workspace -1"])
+def test_a_bad_friction_is_one_line(tmp_path, text):
+    name, value = text.split()
+    path = tmp_path / "scene.xml"
+    custom = f'<custom><text name="friction:{name}" data="{value}"/></custom>'
+    path.write_text(f"<mujoco>{custom}</mujoco>", encoding="utf-8")
+    with pytest.raises(SceneError, match=f"friction:{name} = {value}"):
+        compose(path)
