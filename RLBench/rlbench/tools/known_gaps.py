@@ -6,6 +6,7 @@ _LATER_ROUNDS = (
 )
 
 KNOWN_GAPS: dict[str, str] = {
+    "empty_container": "the objects fall to random places of the container, some beyond the arm's reach",
     "empty_dishwasher": "the arm on its way out pushes the tray back in, under the lid",
     "lamp_on": "the forearm touches the bulb on the way to the button",
     "light_bulb_out": "some bulbs end on the rim of their holder",
@@ -22,6 +23,7 @@ KNOWN_GAPS: dict[str, str] = {
     "setup_checkers": _LATER_ROUNDS,
     "setup_chess": _LATER_ROUNDS,
     "stack_blocks": _LATER_ROUNDS,
+    "stack_cups": "cups stand so near to each other that the closing hand takes two",
     "sweep_to_dustpan": "dirt is pushed on beyond the dustpan",
     "toilet_seat_up": "the path that the scene draws leaves the arm's reach after half its length",
 }
