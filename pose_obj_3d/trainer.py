@@ -345,12 +345,13 @@ def fit(run: Run, log: RunLog) -> None:
 
 
 def calibrate_best(run: Run) -> None:
-    """Take the best epoch's weights and fit their claims of certainty to the validation measurements.
+    """Take the best epoch's weights and fit their claims of certainty to all measurements but the test's.
 
-    Training examples would claim too much: their noise is known to the weights. No truth is read.
+    How a track's error compares with that of a frame takes many frames to tell; the weights are too few to
+    know the training examples' noise by heart. No truth is read.
     """
     path = run.checkpoint_dir / checkpoints.BEST
     state = checkpoints.load(path)
     run.model.load_state_dict(state["model"])
-    run.model.calibrate(run.val, run.rig32, run.config.TEST.BATCH_SIZE)
+    run.model.calibrate([run.train, run.val], run.rig32, run.config.TEST.BATCH_SIZE)
     checkpoints.save(path, {**state, "model": run.model.state_dict()})

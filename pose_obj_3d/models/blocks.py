@@ -1,6 +1,7 @@
 """Parts that models share: what they return, small layers, and the fusion with a frame's measurement."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -47,7 +48,7 @@ class Model(nn.Module):
         """Look at the tracks once more before they are lifted; not for training, where a frame scores what it has not seen."""
         return tracks
 
-    def calibrate(self, tracks: Tracks, rig: Rig, batch_size: int) -> None:
+    def calibrate(self, parts: Sequence[Tracks], rig: Rig, batch_size: int) -> None:
         """Fit the model's claims of certainty, if it makes any, to measurements (never to truth)."""
 
 

@@ -10,6 +10,7 @@ without a 3D label. The last step fuses the two.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -40,6 +41,7 @@ _NO_INFO = 1.0  # [1/m^2] of a keypoint that was measured nowhere: know nothing
 _LAG_STARTS = (3.5, 2.0, 3.0)  # minus log of the lag's deviation: unit, acceleration, velocity
 _LAG_OUTPUTS = 5  # those three, trust in the others, log of the turn
 _TURN_INFO = 1e4  # [1/rad^2] before training
+CALIBRATION_FRAMES = 40_000  # at most, evenly spread
 _SUMMARY = 3  # numbers about the covariance that the calibration sees
 
 
@@ -281,18 +283,19 @@ class Stc(Model):
         return found
 
     @torch.no_grad()
-    def calibrate(self, tracks: Tracks, rig: Rig, batch_size: int) -> None:
+    def calibrate(self, parts: Sequence[Tracks], rig: Rig, batch_size: int) -> None:
         """Fit the scale of the blind covariance to how far the measurements are from the predictions."""
         self.eval()
-        parts: list[tuple[Tensor, Tensor, Tensor]] = []
-        for centres in torch.split(torch.arange(len(tracks), device=tracks.uv.device), batch_size):
-            windows = self.gather(tracks, centres, self.config.num_frames)
+        found: list[tuple[Tensor, Tensor, Tensor]] = []
+        step = math.ceil(sum(len(tracks) for tracks in parts) / CALIBRATION_FRAMES)
+        for tracks, centres in ((t, c) for t in parts for c in torch.arange(0, len(t), step).split(batch_size)):
+            windows = self.gather(tracks, centres.to(tracks.uv.device), self.config.num_frames)
             x, c = Context(windows, self.near), windows.centre
             xyz, cov, token = self._predict(windows, x)
             info, difference = windows.info[:, c], windows.xyz[:, c] - xyz
             scored = (info.diagonal(dim1=-2, dim2=-1).sum(-1) > 0) & (windows.keypoint >= 0) & x.is_used.any(-1)
-            parts.append((_summary(token, cov)[scored], *whitened(cov[scored], info[scored], difference[scored])))
-        features, variances, deviations = (torch.cat(x) for x in zip(*parts, strict=True))
+            found.append((_summary(token, cov)[scored], *whitened(cov[scored], info[scored], difference[scored])))
+        features, variances, deviations = (torch.cat(x) for x in zip(*found, strict=True))
         with torch.enable_grad():
             self.calibration.copy_(fit_scales(features, variances, deviations))
 

@@ -128,7 +128,7 @@ def test_what_is_not_blind_stays_out_of_training_and_calibration(data, context, 
     monkeypatch.setattr("pose_obj_3d.models.stc.drop_strays", never)
     windows = gather_for(network, fresh, torch.tensor([20]), 7)
     assert (windows.info[0, 3, 1] == fresh.info[20, 1]).all()
-    network.calibrate(fresh, rig, 64)
+    network.calibrate([fresh], rig, 64)
     with pytest.raises(AssertionError, match="a second look"):
         evaluation.estimate(network, fresh, rig, evaluation.Protocol(7))
 
@@ -264,3 +264,22 @@ def test_a_still_keypoint_agrees_with_itself_however_unequal_its_frames(data):
     assert disagreement.mean() < 2  # 1, but that a bin inherits the worst of those before it
     assert disagreement.max() < 10
     assert ((x.reference - torch.tensor([0.3, -0.2, 0.9])).norm(dim=-1).mean()) < 0.003
+
+
+def test_calibration_looks_at_every_part_evenly_within_its_limit(data, monkeypatch):
+    tracks, rig = load(data)
+    network = model("window")
+    monkeypatch.setattr("pose_obj_3d.models.stc.CALIBRATION_FRAMES", 50)
+    seen = []
+    gather = type(network).gather
+    monkeypatch.setattr(
+        type(network), "gather", lambda self, t, c, n: seen.append((t, c)) or gather(self, t, c, n)
+    )
+    other = dataclasses.replace(tracks)
+    network.calibrate([tracks, other], rig, 16)
+    for part in (tracks, other):
+        frames = torch.cat([c for t, c in seen if t is part])
+        assert 20 <= len(frames) <= 26
+        assert frames[0] == 0
+        assert frames[-1] > 0.9 * len(part)
+        assert frames.diff().unique().numel() == 1
