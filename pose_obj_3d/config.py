@@ -157,7 +157,7 @@ class EvalConfig:
 
     NUM_FRAMES: tuple[int, ...] = ()  # further window lengths to evaluate
     NUM_VIEWS: tuple[int, ...] = ()  # further numbers of views to evaluate
-    BATCH_SIZE: int = 2048
+    BATCH_SIZE: int = 512
     METRIC: str = "mpjpe"  # the metric of the printed table
 
     def __post_init__(self) -> None:

@@ -35,13 +35,13 @@ class Protocol:
     Attributes:
         num_frames: Window length T.
         used_frames: Frames of the window that may be used, or None for all.
-        batch_size: Windows at once.
+        batch_size: Windows at once; on a CPU few enough for its cache.
         frame_period_s: Seconds between frames.
     """
 
     num_frames: int
     used_frames: int | None = None
-    batch_size: int = 2048
+    batch_size: int = 512
     frame_period_s: float = 0.05
 
 

@@ -33,7 +33,7 @@ STRAY = ("constant velocity", 10.0)  # motion and tracking index of the smoother
 STRAY_SIGMAS = 4.5  # how far, in standard deviations
 _Q_PRECISION = 1.03  # the search ends when the bracket is this ratio wide
 _FRAME_CHUNK = 512
-_COLUMN_CHUNK = 1024  # sequences smoothed at once: enough to keep the processor busy, few enough for its cache
+_COLUMN_CHUNK = 512  # sequences smoothed at once: enough to keep the processor busy, few enough for its cache
 
 
 def window_index(tracks: Tracks, num_frames: int) -> tuple[Tensor, Tensor]:
