@@ -34,10 +34,24 @@ class CollisionWorld:
         # A hinged or free body can be pushed; the robot itself is what moves.
         self._moves = (model.body_weldid[model.geom_bodyid] != 0) & ~self._robot
         solid = self._solid & ~self._robot
+        if engine.robot.is_careful:
+            collidable |= self._stands_in() & self._moves
         # RLBench's planner crosses what is not collidable. Where that is solid and cannot move,
         # it stops the arm: better to go round it.
         self._wall = solid & ~collidable & ~self._moves
         self._obstacle = (solid & collidable) | self._wall
+
+    def _stands_in(self) -> np.ndarray:
+        """Return (ngeom,) which geoms belong to bodies on which something hangs that is only drawn.
+
+        RLBench's planner goes round what is drawn and collidable. Many of its scenes draw a thing as
+        a fine mesh of that kind, and give physics a plainer form beneath, which is not collidable.
+        """
+        engine, model = self._engine, self._engine.model
+        drawn = [
+            s.body for s in engine.shapes() if not s.is_respondable() and "collidable" in s.flags()
+        ]
+        return np.isin(model.geom_bodyid, model.body_parentid[drawn])
 
     def sync(self, ignored: Iterable[int] = ()) -> None:
         """Copy the engine's present scene.

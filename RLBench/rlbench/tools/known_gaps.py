@@ -23,7 +23,7 @@ KNOWN_GAPS: dict[str, str] = {
     "setup_checkers": _LATER_ROUNDS,
     "setup_chess": _LATER_ROUNDS,
     "stack_blocks": _LATER_ROUNDS,
-    "stack_cups": "cups stand so near to each other that the closing hand takes two",
+    "stack_cups": "cups stand so near to each other that the hand has no room, or takes two",
     "sweep_to_dustpan": "dirt is pushed on beyond the dustpan",
     "toilet_seat_up": "the path that the scene draws leaves the arm's reach after half its length",
 }

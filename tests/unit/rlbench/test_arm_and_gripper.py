@@ -74,6 +74,41 @@ def test_the_arm_avoids_what_is_solid_though_not_collidable(engine):
     assert world.is_free(q)
 
 
+DRAWN_SCENE = """
+<mujoco model="drawn">
+  <custom>
+    <text name="flags:block" data="respondable"/>
+    <text name="flags:drawn" data="collidable renderable"/>
+  </custom>
+  <worldbody>
+    <body name="block" pos="2 2 2"><freejoint/>
+      <geom type="box" size="0.1 0.1 0.1" mass="0.1"/>
+      <body name="drawn">
+        <geom type="box" size="0.1 0.1 0.1" mass="0" contype="0" conaffinity="0" group="1"/></body></body>
+  </worldbody>
+</mujoco>
+"""
+
+
+@pytest.mark.parametrize("is_careful", [True, False])
+def test_a_careful_arm_avoids_what_hides_beneath_something_drawn(tmp_path, is_careful):
+    path = tmp_path / "drawn.xml"
+    path.write_text(DRAWN_SCENE)
+    robot = copy.copy(PANDA)
+    vars(robot)["is_careful"] = is_careful
+    engine = MujocoEngine(path, robot)
+    arm = Arm(engine)
+    arm.home()
+    q = arm.get_joint_positions()
+    engine.shape("block").set_position(engine.dummy(robot.tip).get_position())
+    world = CollisionWorld(engine)
+    world.sync()
+    assert world.is_free(q) == (not is_careful)
+    engine.shape("drawn").set_collidable(False)
+    world.sync()
+    assert world.is_free(q)
+
+
 def test_named_shapes_collide_whatever_their_flags(engine):
     block, other = (engine.shape(n) for n in ("pick_and_lift_target", "stack_blocks_distractor0"))
     other.set_position(block.get_position())

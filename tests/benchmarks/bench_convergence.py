@@ -1,0 +1,77 @@
+"""How long a model trains until its test error is within 2 % of the final one.
+
+Run by hand: PYTHONPATH=. python tests/benchmarks/bench_convergence.py [--context track] [--config FILE] [--supervised]
+The time counts training, validation and checkpoints, not the evaluation on the test after each epoch.
+"""
+
+import argparse
+import dataclasses
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+import yaml
+
+from pose_obj_3d import checkpoints, cli
+from pose_obj_3d.evaluation import Protocol, predict
+from pose_obj_3d.logs import RunLog
+from pose_obj_3d.models.stc import CONTEXTS
+from pose_obj_3d.trainer import Run, fit
+
+CFG = Path(__file__).resolve().parents[2] / "pose_obj_3d" / "cfg" / "submit"
+TOLERANCE = 1.02
+
+
+def measure(config: Path, context: str, unsupervised: bool) -> list[tuple[float, float]]:
+    """Return after each epoch the seconds trained so far and the test error [mm]."""
+    session = cli.open_session(cli.build_parser(unsupervised).parse_args(["--cfg", str(config)]), unsupervised)
+    network = session.config.NETWORK
+    network = dataclasses.replace(network, STC=dataclasses.replace(network.STC, CONTEXT=context))
+    session.config = dataclasses.replace(session.config, NETWORK=network)
+    rig = session.rig()
+    train, val = (session.tracks(s, rig, with_truth=not unsupervised) for s in ("train", "val"))
+    test = session.tracks("test", rig, with_truth=True)
+    assert test.truth is not None
+    counts = test.is_real & ((test.weights > 0).sum(1) >= 2)
+    torch.manual_seed(session.config.TRAIN.SEED)
+    model = session.model(rig)
+    model.set_normalisation(train.xyz[train.is_real])
+    protocol = Protocol(network.TEMPORAL_LENGTH, None, session.config.TEST.BATCH_SIZE)
+    sha = checkpoints.file_sha256(session.data.path)
+    seconds, found = 0.0, []
+    with tempfile.TemporaryDirectory() as folder:
+        run = Run(session.config, unsupervised, model, train, val, rig, session.ids, sha, Path(folder))
+        log = RunLog(Path(folder) / "log", yaml.safe_dump(dataclasses.asdict(session.config)))
+        for epoch in range(1, session.config.TRAIN.NUM_EPOCHES + 1):
+            of_epoch = dataclasses.replace(session.config.TRAIN, NUM_EPOCHES=epoch)
+            run.config = dataclasses.replace(session.config, TRAIN=of_epoch)
+            start = time.perf_counter()
+            fit(run, log)
+            seconds += time.perf_counter() - start
+            error = (predict(model, test, rig, protocol) - test.truth).norm(dim=-1)[counts].mean()
+            found.append((seconds, 1000 * float(error)))
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--config", type=Path, help="default: that of task 9 in cfg/submit")
+    parser.add_argument("--context", choices=CONTEXTS, default="window")
+    parser.add_argument("--supervised", action="store_true")
+    args = parser.parse_args()
+    config = args.config or CFG / f"config_{'' if args.supervised else 'u_'}waypoints_task_9.yaml"
+    found = measure(config, args.context, not args.supervised)
+    final = found[-1][1]
+    print(f"{config.stem}, {args.context}, {torch.get_num_threads()} threads, torch {torch.__version__}\n")
+    print("| epoch | trained [s] | test error [mm] | of the final |")
+    print("|---:|---:|---:|---:|")
+    for epoch, (seconds, error) in enumerate(found, 1):
+        print(f"| {epoch} | {seconds:.0f} | {error:.3f} | {error / final:.3f} |")
+    late = [i for i, (_, error) in enumerate(found) if error > TOLERANCE * final]
+    first = late[-1] + 1 if late else 0
+    print(f"\nwithin 2 % for good after epoch {first + 1}, {found[first][0]:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
