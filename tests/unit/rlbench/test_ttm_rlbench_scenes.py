@@ -27,6 +27,7 @@ MOVES = {
     "put_money_in_safe": "in the air",
     "put_toilet_roll_on_stand": "in the air",
     "put_tray_in_oven": "in the air",
+    "reach_and_drag": "out of balance",
     "remove_cups": "out of balance",
     "sweep_to_dustpan": "in the air",
     "take_item_out_of_drawer": "in the air",
