@@ -28,8 +28,8 @@ def test_objects_fulfil_the_protocols(engine):
 
 
 def test_missing_object_is_named_with_those_there(engine):
-    with pytest.raises(SceneError, match=r"no shape named 'cube'.*pick_and_lift_target"):
-        engine.shape("cube")
+    with pytest.raises(SceneError, match=r"no shape named 'pick_and_drop'.*pick_and_lift_target"):
+        engine.shape("pick_and_drop")
     with pytest.raises(SceneError, match="no joint named"):
         engine.joint("waypoint0")
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from rlbench import transforms as tf
 from rlbench.backend.exceptions import SceneError
+from rlbench.backend.near_names import near_names
 from rlbench.sim.coppelia_objects import (
     CoppeliaDummy,
     CoppeliaJoint,
@@ -141,8 +142,8 @@ class CoppeliaEngine:
             if isinstance(found, kind):
                 return found
         what = kind.__name__.removeprefix("Coppelia").lower()
-        there = sorted(o.get_name() for o in self._objects if isinstance(o, kind))
-        raise SceneError(f"{self.scene} has no {what} named {name!r}; it has {there}")
+        there = [o.get_name() for o in self._objects if isinstance(o, kind)]
+        raise SceneError(f"{self.scene} has no {what} named {name!r}; {near_names(name, there)}")
 
     def has(self, name: str) -> bool:
         """Tell whether an object of that name exists."""

@@ -14,6 +14,7 @@ import numpy as np
 
 from rlbench import transforms as tf
 from rlbench.backend.exceptions import SceneError
+from rlbench.backend.near_names import near_names
 from rlbench.const import DEMO_DT
 from rlbench.sim.compose import compose
 from rlbench.sim.mujoco_alterations import Alterations
@@ -198,9 +199,11 @@ class MujocoEngine(Alterations):
         found = pool.get(name)
         if isinstance(found, kind) and found.still_exists():
             return found
-        there = sorted(n for n, o in pool.items() if isinstance(o, kind) and o.still_exists())
+        there = [n for n, o in pool.items() if isinstance(o, kind) and o.still_exists()]
         what = kind.__name__.removeprefix("Mujoco").lower()
-        raise SceneError(f"{self.scene.name} has no {what} named {name!r}; it has {there}")
+        raise SceneError(
+            f"{self.scene.name} has no {what} named {name!r}; {near_names(name, there)}"
+        )
 
     def shape(self, name: str) -> MujocoShape:
         """Look a shape up by name."""
