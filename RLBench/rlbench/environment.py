@@ -15,7 +15,7 @@ from rlbench.backend.task import Task
 from rlbench.compat.catalogue import Catalogue
 from rlbench.compat.current import announce, forget
 from rlbench.compat.loader import load_task
-from rlbench.compat.origin import Checkout, Origin
+from rlbench.compat.origin import Checkout, Origin, open_checkout
 from rlbench.observation_config import ObservationConfig
 from rlbench.sim.base import Engine
 from rlbench.sim.compose import task_scene_path
@@ -44,18 +44,33 @@ def as_mjcf(scene: Path) -> Path:
     return converted_scene(scene)
 
 
-def _robot(setup: str, origin: Origin | None, checkout: Checkout | None) -> RobotModel:
-    """Return RLBench's own robot for its own tasks, where the checkout has it; else ours.
+def _check_robot(setup: str, engine: str, checkout: Checkout | None) -> None:
+    """Check that there is a robot.
 
     Raises:
-        TaskEnvironmentError: only a checkout has the robot, and there is none.
+        TaskEnvironmentError: it is unknown, or is not where it would be taken from.
     """
-    if setup != "panda":
-        if checkout is None:
-            raise TaskEnvironmentError(
-                f"Environment: robot_setup {setup!r} is RLBench's own; give rlbench_root, or set "
-                "RLBENCH_ROOT"
-            )
+    asked = f"Environment: robot_setup {setup!r}"
+    if setup not in ROBOTS:
+        raise TaskEnvironmentError(f"{asked} is unknown; there are {', '.join(ROBOTS)}")
+    if setup == ROBOTS[0]:
+        return
+    if engine != "mujoco":
+        raise TaskEnvironmentError(
+            f"{asked} does not work with the engine {engine}, whose scene holds the {ROBOTS[0]}; "
+            "leave robot_setup out"
+        )
+    if checkout is None:
+        raise TaskEnvironmentError(
+            f"{asked} is RLBench's own; give rlbench_root, or set RLBENCH_ROOT"
+        )
+    if not has_robot(checkout.root, setup):
+        raise TaskEnvironmentError(f"{asked} is not in {checkout.root / 'rlbench/robot_ttms'}")
+
+
+def _robot(setup: str, origin: Origin | None, checkout: Checkout | None) -> RobotModel:
+    """Return the robot that is asked for of a checkout; else RLBench's Panda for its own tasks, or ours."""
+    if checkout is not None:
         return converted_robot(checkout.root, setup)
     if origin is None or origin.root is None or not has_robot(origin.root):
         return PANDA
@@ -68,6 +83,7 @@ class Environment:
     Attributes:
         engine_name: one of `ENGINES`.
         engine_version: of the simulator, once it is launched.
+        robot_setup: one of `ROBOTS`.
         catalogue: the tasks that `get_task` knows by name.
     """
 
@@ -135,17 +151,18 @@ class Environment:
                 raise TaskEnvironmentError(
                     f"Environment: {name}={value!r} is not supported; leave {name} out"
                 )
-        if robot_setup.lower() not in ROBOTS:
-            raise TaskEnvironmentError(
-                f"Environment: robot_setup {robot_setup!r} is unknown; there are {', '.join(ROBOTS)}"
-            )
         if dataset_root and not Path(dataset_root).is_dir():
             raise TaskEnvironmentError(f"Environment: dataset_root {dataset_root} is no folder")
-        self._robot_setup = robot_setup.lower()
         self._shaped_rewards = shaped_rewards
         self._limits = (arm_max_velocity, arm_max_acceleration)
         if engine not in ENGINES:
             raise EngineError(f"engine {engine!r} is unknown; there are {', '.join(ENGINES)}")
+        self.robot_setup = robot_setup.lower()
+        # That holds the robot; needed even where tasks are built in.
+        self._checkout: Checkout | None = None
+        if self.robot_setup != ROBOTS[0]:
+            self._checkout = self.catalogue.checkout or open_checkout(rlbench_root)
+        _check_robot(self.robot_setup, engine, self._checkout)
         self.engine_name = engine
         self.engine_version = mujoco.__version__ if engine == "mujoco" else ""
         self._simulator: Any = None  # of an engine that runs beside the scenes it loads
@@ -243,7 +260,7 @@ class Environment:
         if self._simulator is not None:
             return self._simulator.load(name)
         scene = task_scene_path(name) if origin is None else as_mjcf(origin.scene)
-        engine = MujocoEngine(scene, _robot(self._robot_setup, origin, self.catalogue.checkout))
+        engine = MujocoEngine(scene, _robot(self.robot_setup, origin, self._checkout))
         return engine, Robot(Arm(engine), Gripper(engine))
 
     def track_calibration(self) -> tuple[Floats, Floats]:

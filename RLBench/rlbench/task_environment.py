@@ -108,6 +108,10 @@ class TaskEnvironment:
         """Return the name of the object that segmentation images show as `handle`."""
         return self._scene.engine.object_of_handle(handle).get_name()
 
+    def is_robot(self, object_name: str) -> bool:
+        """Tell whether an object is a part of the robot."""
+        return self._scene.engine.robot.owns(object_name)
+
     @property
     def track_cams(self) -> tuple[str, ...]:
         """Names of the cameras whose view of the keypoints is computed."""

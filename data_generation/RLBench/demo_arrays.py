@@ -34,7 +34,7 @@ def _next(states: Float) -> Float:
 def _delta_joint_position(demo: Sequence[Any]) -> Float:
     states = _joints(demo, "joint_positions")
     actions = _next(states)
-    actions[:, :7] -= states[:, :7]
+    actions[:, :-1] -= states[:, :-1]  # all but the gripper; robots have six or seven joints
     return actions
 
 

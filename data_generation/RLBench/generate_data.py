@@ -37,7 +37,7 @@ from data_generation.RLBench.errors import (
     DataGenerationError,
 )
 from data_generation.RLBench.generation_report import Report
-from data_generation.RLBench.raw_store import MODES, RawStore
+from data_generation.RLBench.raw_store import DEFAULTS, MODES, RawStore
 
 logger = logging.getLogger("generate_data")
 
@@ -47,23 +47,23 @@ WORKER_ENVIRONMENT = {"LP_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_N
 LOG_PERIOD = 10.0  # [s]
 
 
-def open_mujoco(
-    config: DatasetConfig, seed: int, rlbench_root: str | None = None, tasks_from: str | None = None
-) -> DemoSource:
-    """Open the MuJoCo simulator; imported here so that only workers load it."""
-    return _open(config, seed, "mujoco", rlbench_root, tasks_from)
+def open_mujoco(config: DatasetConfig, seed: int, **options: str | None) -> DemoSource:
+    """Open the MuJoCo simulator; imported here so that only workers load it.
+
+    Args:
+        config: What episodes hold.
+        seed: Of the data set.
+        options: `rlbench_root`, `tasks_from`, `robot_setup` of `rlbench.Environment`.
+    """
+    return _open(config, seed, engine="mujoco", **options)
 
 
-def open_coppeliasim(
-    config: DatasetConfig, seed: int, rlbench_root: str | None = None, tasks_from: str | None = None
-) -> DemoSource:
-    """Open CoppeliaSim through PyRep, one in each worker."""
-    return _open(config, seed, "coppeliasim", rlbench_root, tasks_from)
+def open_coppeliasim(config: DatasetConfig, seed: int, **options: str | None) -> DemoSource:
+    """Open CoppeliaSim through PyRep, one in each worker; arguments as of `open_mujoco`."""
+    return _open(config, seed, engine="coppeliasim", **options)
 
 
-def _open(
-    config: DatasetConfig, seed: int, engine: str, rlbench_root: str | None, tasks_from: str | None
-) -> DemoSource:
+def _open(config: DatasetConfig, seed: int, **options: str | None) -> DemoSource:
     try:
         module = importlib.import_module(SIMULATOR)
     except ModuleNotFoundError as error:
@@ -72,10 +72,11 @@ def _open(
         raise DataGenerationError(
             f"package {error.name} is not installed; pip install -r RLBench/requirements.txt ./RLBench"
         ) from None
-    return module.open_source(config, seed, engine, rlbench_root, tasks_from)
+    return module.open_source(config, seed, **options)
 
 
 ENGINES = {"mujoco": open_mujoco, "coppeliasim": open_coppeliasim}
+ROBOTS = ("panda", "sawyer", "jaco", "mico", "ur5")
 
 
 def build_parser() -> command_line.Parser:
@@ -100,6 +101,8 @@ def build_parser() -> command_line.Parser:
     add("--tasks_from", choices=("auto", "builtin", "rlbench"),
         help="which version of a task: the checkout's where it has one (auto), or only one kind "
         "(default $RLBENCH_TASKS_FROM, else auto)")  # fmt: skip
+    add("--robot_setup", choices=ROBOTS, default=ROBOTS[0],
+        help="the robot; all but panda come from the checkout (default panda)")  # fmt: skip
     return parser
 
 
@@ -137,7 +140,8 @@ def _chosen_source(args: argparse.Namespace) -> OpenSource:
     root = args.rlbench_root
     # Workers run in the same directory, but a path is easier to read in messages when it is whole.
     root = None if root is None else str(Path(root).expanduser().absolute())
-    return partial(ENGINES[args.engine], rlbench_root=root, tasks_from=args.tasks_from)
+    return partial(ENGINES[args.engine], rlbench_root=root, tasks_from=args.tasks_from,
+                   robot_setup=args.robot_setup)  # fmt: skip
 
 
 @contextmanager
@@ -209,8 +213,9 @@ def run(pool: ProcessPoolExecutor, store: RawStore, catalogue: worker.Catalogue,
         args: argparse.Namespace, config: DatasetConfig) -> Report:  # fmt: skip
     """Make what is missing of what is requested and write `report.json`."""
     plan = plan_episodes(config, catalogue)
-    engine = {} if args.engine == "mujoco" else {"engine": args.engine}
-    store.create(args.seed, {**config.fingerprint(), **engine}, overwrite=args.overwrite)
+    chosen = {"engine": args.engine, "robot_setup": args.robot_setup}
+    chosen = {name: value for name, value in chosen.items() if value != DEFAULTS[name]}
+    store.create(args.seed, {**config.fingerprint(), **chosen}, overwrite=args.overwrite)
     try:
         for key in store.clean():
             logger.info("removed what an interrupted run left of %s", key)

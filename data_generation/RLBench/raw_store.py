@@ -38,6 +38,8 @@ MARKER = "dataset.json"
 LOCK = ".lock"
 STAGING = ".staging"
 MODES = ("train", "test")
+# What a data set was made with when its marker does not say so.
+DEFAULTS = {"engine": "mujoco", "robot_setup": "panda"}
 IMAGE_SUFFIX = ".png"
 BULKY = ("obs/", "obs_segmentations/", "pt_clouds/")
 
@@ -148,8 +150,8 @@ class RawStore:
             raise StoreError(f"{self.root}: another generation is writing here; wait for it") from None
 
     def _compare(self, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-        before = {"engine": "mujoco", "seed": found.get("seed"), **found.get("settings", {})}
-        now = {"engine": "mujoco", "seed": wanted["seed"], **wanted["settings"]}  # the default
+        before = {**DEFAULTS, "seed": found.get("seed"), **found.get("settings", {})}
+        now = {**DEFAULTS, "seed": wanted["seed"], **wanted["settings"]}
         for name, value in now.items():
             if before.get(name) != value:
                 raise StoreError(

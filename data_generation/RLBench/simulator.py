@@ -31,9 +31,10 @@ def open_source(
     engine: str = "mujoco",
     rlbench_root: str | None = None,
     tasks_from: str | None = None,
+    robot_setup: str = "panda",
 ) -> "RLBenchSource":
     """Open a simulator for a dataset config; the other arguments are `Environment`'s."""
-    return RLBenchSource(config, seed, engine, rlbench_root, tasks_from)
+    return RLBenchSource(config, seed, engine, rlbench_root, tasks_from, robot_setup)
 
 
 @contextmanager
@@ -66,6 +67,7 @@ class RLBenchSource:
         engine: str = "mujoco",
         rlbench_root: str | None = None,
         tasks_from: str | None = None,
+        robot_setup: str = "panda",
     ) -> None:
         _check_cameras(config)
         self.all_tasks = tuple(FS95_V1)
@@ -80,6 +82,7 @@ class RLBenchSource:
                 engine=engine,
                 rlbench_root=rlbench_root,
                 tasks_from=tasks_from,
+                robot_setup=robot_setup,
             )
             self._env.launch()
             catalogue = self._env.catalogue
@@ -146,6 +149,7 @@ class RLBenchSource:
                 "attempt": attempt,
                 "engine": self._env.engine_name,
                 "engine_version": self._env.engine_version,
+                "robot": self._env.robot_setup,
                 "descriptions": list(demo.descriptions),
             },
             keypoint_names=tuple(demo.keypoint_names),

@@ -141,10 +141,9 @@ def _set_options(spec: mujoco.MjSpec) -> None:
 
 
 def _add_cameras(spec: mujoco.MjSpec, robot: RobotModel) -> None:
-    for camera in CAMERAS.values():
-        # The table names the Panda's hand; on another robot its hand carries the camera.
-        name = robot.hand if camera.parent == PANDA.hand else camera.parent
-        parent = spec.worldbody if name is None else spec.body(name)
+    for entry in CAMERAS.values():
+        camera = robot.mounted(entry)
+        parent = spec.worldbody if camera.parent is None else spec.body(camera.parent)
         position, quat_wxyz = mujoco_camera(camera.T_world_cam())
         parent.add_camera(name=camera.name, pos=position, quat=quat_wxyz, fovy=camera.fov_deg)
 

@@ -161,6 +161,7 @@ class Recorder:
         return misc
 
     def _T_world_cam(self, spec: cameras.CameraSpec) -> Floats:
+        spec = self._engine.robot.mounted(spec)
         if spec.parent is None:
             return spec.T_world_cam()
         return self._engine.object(spec.parent).get_matrix() @ spec.T_world_cam()

@@ -1,8 +1,11 @@
 """What the engine must know of a robot beside its MJCF: names, home pose, speed limits."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from rlbench.cameras import CameraSpec
+
+_SENSOR_ITSELF = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 _MJCF = Path(__file__).resolve().parent.parent / "robot_mjcf"
 
 
@@ -31,6 +34,8 @@ class RobotModel:
             overlaps where nothing else leads on, and look at more poses of the arm and at what blocks
             the straight lines that follow; fingers that press on something turn back at once.
             Demonstrations of the built-in tasks, which are published, were made without.
+        wrist_camera: body whose frame is the sensor's of the camera `wrist`; empty where that is as
+            the camera table has it, on the hand.
     """
 
     name: str
@@ -48,6 +53,21 @@ class RobotModel:
     max_acceleration: tuple[float, ...]
     path_limits: tuple[float, float] | None = None
     is_careful: bool = False
+    wrist_camera: str = ""
+
+    def mounted(self, camera: CameraSpec) -> CameraSpec:
+        """Return a camera of the table as it is on this robot: what the Panda's hand carries there."""
+        if camera.parent != PANDA.hand:
+            return camera
+        if camera.name == "wrist" and self.wrist_camera:
+            return replace(
+                camera, parent=self.wrist_camera, position=(0.0, 0.0, 0.0), rotation=_SENSOR_ITSELF
+            )
+        return replace(camera, parent=self.hand)
+
+    def owns(self, object_name: str) -> bool:
+        """Tell whether an object of this name is a part of the arm or the gripper."""
+        return object_name.startswith((self.name, self.hand))
 
 
 PANDA = RobotModel(

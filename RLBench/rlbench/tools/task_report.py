@@ -61,6 +61,7 @@ class TaskReport:
         source: which version of the task: `builtin`, or `rlbench:` and a digest of its files.
         error: why the task could not be tried at all.
         seed: of all episodes.
+        robot: one of `environment.ROBOTS`.
     """
 
     task: str
@@ -81,6 +82,7 @@ class TaskReport:
     source: str = "builtin"
     error: str = ""
     seed: int = 0
+    robot: str = "panda"
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> Self:
@@ -136,11 +138,11 @@ def write_reports(reports: Sequence[TaskReport], file: Path) -> None:
     partial.replace(file)
 
 
-def read_reports(file: Path, seed: int, attempts: int) -> list[TaskReport]:
+def read_reports(file: Path, seed: int, attempts: int, robot: str = "panda") -> list[TaskReport]:
     """Read what `write_reports` wrote, nothing when the file is not there.
 
     Raises:
-        ReportError: it is another file, or was made with another seed or number of attempts.
+        ReportError: it is another file, or was made with another seed, robot or number of attempts.
     """
     if not file.exists():
         return []
@@ -152,10 +154,11 @@ def read_reports(file: Path, seed: int, attempts: int) -> list[TaskReport]:
             f"{file} is not what --json writes ({error}); choose another file"
         ) from error
     for report in reports:
-        if (report.seed, report.attempts) != (seed, attempts):
+        before, now = (report.seed, report.attempts, report.robot), (seed, attempts, robot)
+        if before != now:
             raise ReportError(
-                f"{file} was made with --seed {report.seed} --attempts {report.attempts}, "
-                f"not {seed} and {attempts}: go on with these, or choose another file"
+                f"{file} was made with --seed {before[0]} --attempts {before[1]} --robot_setup "
+                f"{before[2]}, not {now[0]}, {now[1]}, {now[2]}: go on with these, or choose another file"
             )
     return reports
 

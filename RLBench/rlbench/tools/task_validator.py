@@ -19,12 +19,13 @@ from rlbench.backend.exceptions import (
     EngineError,
     RLBenchError,
     SceneError,
+    TaskEnvironmentError,
 )
 from rlbench.compat.catalogue import Catalogue
 from rlbench.compat.origin import SOURCES
 from rlbench.const import DEMO_DT
 from rlbench.demo import Demo
-from rlbench.environment import ENGINES, Environment
+from rlbench.environment import ENGINES, ROBOTS, Environment
 from rlbench.observation_config import KEYPOINT_GROUPS, ObservationConfig
 from rlbench.sim.visibility import HIDDEN, SEEN
 from rlbench.task_environment import TaskEnvironment
@@ -64,8 +65,8 @@ def validate(
         groups: keypoint groups to watch.
         every_variation: run more episodes where a task has more variations.
         pictures: where a picture of the first demonstration goes, None for none.
-        environment: `engine`, `rlbench_root`, `tasks_from` of `Environment`. Whether a seed repeats
-            itself is checked on MuJoCo only.
+        environment: `engine`, `rlbench_root`, `tasks_from`, `robot_setup` of `Environment`. Whether a
+            seed repeats itself is checked on MuJoCo only.
 
     Raises:
         EngineError: the simulator is not there.
@@ -83,6 +84,7 @@ def validate(
         trial = _Trial(task, attempts, seed, repeats, pictures)
         report = trial.run(max(episodes, task.variation_count() if every_variation else 0))
         report.source = env.catalogue.origin(name).label
+        report.robot = env.robot_setup
         return report
     finally:
         env.shutdown()
@@ -218,7 +220,7 @@ class _Trial:
         shares: collections.Counter[str] = collections.Counter()
         for handle, count in zip(*np.unique(hiders[hiders >= 0], return_counts=True), strict=True):
             name = self._task.object_name(int(handle))
-            shares["robot" if name.startswith("Panda") else name] += int(count) / hiders.size
+            shares["robot" if self._task.is_robot(name) else name] += int(count) / hiders.size
         return dict(shares.most_common())
 
 
@@ -272,6 +274,12 @@ def build_parser() -> argparse.ArgumentParser:
         choices=SOURCES,
         help="which version of a task ($RLBENCH_TASKS_FROM, else auto: the checkout's if it has one)",
     )
+    add(
+        "--robot_setup",
+        choices=ROBOTS,
+        default=ROBOTS[0],
+        help="the robot; all but panda come from the checkout (panda)",
+    )
     add("--json", type=Path, help="also write everything as JSON, after each task")
     add("--resume", action="store_true", help="keep the rows that are in the JSON file already")
     add("--pictures", type=Path, help="folder for a picture of each task's first demonstration")
@@ -285,7 +293,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if mistake := _mistake(args):
         return _refuse(mistake)
     try:
-        reports = read_reports(args.json, args.seed, args.attempts) if args.resume else []
+        reports = read_reports(args.json, *_settings(args)) if args.resume else []
         there = {report.task for report in reports}
         for name in resolve(args.tasks, Catalogue(args.rlbench_root, args.tasks_from)):
             if name in there:
@@ -335,13 +343,20 @@ def _try_out(name: str, args: argparse.Namespace) -> TaskReport:
             engine=args.engine,
             rlbench_root=args.rlbench_root,
             tasks_from=args.tasks_from,
+            robot_setup=args.robot_setup,
         )
-    except EngineError:
+    except (EngineError, TaskEnvironmentError):
         raise  # no task can run
     except RLBenchError as error:
+        seed, attempts, robot = _settings(args)
         return TaskReport(
-            name, task_id(name), 0, 0, args.attempts, error=str(error), seed=args.seed
+            name, task_id(name), 0, 0, attempts, error=str(error), seed=seed, robot=robot
         )
+
+
+def _settings(args: argparse.Namespace) -> tuple[int, int, str]:
+    """Return what reports must share to stand in one file."""
+    return args.seed, args.attempts, args.robot_setup
 
 
 def _refuse(message: str) -> int:

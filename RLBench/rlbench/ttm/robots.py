@@ -73,6 +73,8 @@ def _pace(joints: int) -> dict[str, Any]:
 
 # Where RLBench puts every other robot: at the origin of its Panda.
 _BASE = (-0.3089, 0.0, 0.82)
+# The Panda's is in the camera table, and where its file has it.
+_WRIST_CAMERA = "cam_wrist"
 
 
 def _kinova(name: str, fingers: tuple[int, ...], finger_range: tuple[float, ...]) -> RobotFile:
@@ -92,6 +94,7 @@ def _kinova(name: str, fingers: tuple[int, ...], finger_range: tuple[float, ...]
             finger_joints=tuple(f"{hand}_joint1_finger{i}" for i in fingers),
             finger_range=finger_range,
             home=(),
+            wrist_camera=_WRIST_CAMERA,
             **_pace(6),
         ),
         (_SHOULDER, _SHOULDER, _ELBOW, _WRIST, _WRIST, _WRIST),
@@ -129,6 +132,7 @@ ROBOTS = {
             finger_joints=("BaxterGripper_leftJoint", "BaxterGripper_rightJoint"),
             finger_range=0.04,
             home=(),
+            wrist_camera=_WRIST_CAMERA,
             **_pace(7),
         ),
         (_SHOULDER, _SHOULDER, _ELBOW, _ELBOW, _WRIST, _WRIST, _WRIST),
@@ -150,6 +154,7 @@ ROBOTS = {
             finger_joints=("ROBOTIQ_85_Ljoint1", "ROBOTIQ_85_Rjoint1"),
             finger_range=(0.7854, 0.7854),
             home=(),
+            wrist_camera=_WRIST_CAMERA,
             **_pace(6),
         ),
         (_SHOULDER, _SHOULDER, _ELBOW, _WRIST, _WRIST, _WRIST),

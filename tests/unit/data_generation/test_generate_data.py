@@ -66,6 +66,14 @@ def test_engines_are_not_mixed(tmp_path, write_config, capsys, engines):
     assert digests(data) == before
 
 
+def test_robots_are_not_mixed(tmp_path, write_config, capsys):
+    data, config = tmp_path / "d", write_config(train_task_ids=[0])
+    assert generate(data, config, "--robot_setup", "ur5") == 0
+    assert generate(data, config, "--robot_setup", "ur5") == 0
+    assert generate(data, config) == 2
+    assert "made with robot_setup ur5, now it is panda" in capsys.readouterr().err
+
+
 def test_result_does_not_depend_on_the_number_of_workers(tmp_path, write_config):
     config = write_config(train_task_ids=[0, 1])
     for n in (1, 3):
@@ -158,6 +166,7 @@ def test_foreign_folder(tmp_path, write_config, capsys):
 
 @pytest.mark.parametrize(
     "flags", [("--n_processes", "0"), ("--seed", "-1"), ("--mode", "x"), ("--nonsense",), ("--engine", "y"),
+              ("--robot_setup", "hal"),
               ("--skip_task_on_multi_fails", "perhaps")]
 )  # fmt: skip
 def test_bad_flags(tmp_path, write_config, capsys, flags):

@@ -1,12 +1,20 @@
 """Data sets and validations from a checkout of RLBench."""
 
 import json
+import os
 
+import numpy as np
 import pytest
 
 from data_generation.RLBench import generate_data
+from rlbench.environment import ROBOTS
 from rlbench.tools import task_validator
 from tests.unit.rlbench.compat_files import BY_NAME, REACH, write_checkout, write_task
+
+CHECKOUT = os.environ.get("RLBENCH_ROOT", "")
+needs_checkout = pytest.mark.skipif(
+    not CHECKOUT, reason="RLBENCH_ROOT names no checkout of RLBench"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -17,9 +25,9 @@ def _own_settings(monkeypatch):
 
 @pytest.fixture
 def generate(tmp_path):
-    def run(tasks, *flags, data="d"):
+    def run(tasks, *flags, data="d", **more):
         config = tmp_path / "config.json"
-        settings = {"train_task_ids": tasks, "cams": [], "n_ex_per_task": 1}
+        settings = {"train_task_ids": tasks, "cams": [], "n_ex_per_task": 1, **more}
         config.write_text(json.dumps(settings))
         path = tmp_path / data
         argv = ["--path_dataset", str(path), "--path_dataset_config", str(config), *flags]
@@ -74,6 +82,7 @@ def test_broken_tasks_are_skipped_and_counted(tmp_path, generate, capsys, caplog
     [
         (["--rlbench_root", "/no/such"], "rlbench_root=/no/such is no folder"),
         (["--tasks_from", "rlbench"], "no checkout is given"),
+        (["--robot_setup", "ur5"], "robot_setup 'ur5' is RLBench's own; give rlbench_root"),
     ],
 )
 def test_a_wrong_root_is_one_line(generate, capsys, flags, message):
@@ -118,3 +127,39 @@ def test_the_validator_lists_what_a_checkout_has(tmp_path, capsys):
     assert "| 9 | pick_and_lift |" in out
     assert task_validator.main(["8", *argv[1:]]) == 2
     assert "task 'close_fridge' is not available" in capsys.readouterr().err
+
+
+def test_both_commands_offer_the_same_robots(tmp_path, capsys):
+    assert generate_data.ROBOTS == ROBOTS
+    assert task_validator.main(["0", "--robot_setup", "ur5"]) == 2
+    assert "robot_setup 'ur5' is RLBench's own" in capsys.readouterr().err
+    root = write_checkout(tmp_path / "root")
+    assert task_validator.main(["0", "--robot_setup", "ur5", "--rlbench_root", str(root)]) == 2
+    error = capsys.readouterr().err
+    assert f"robot_setup 'ur5' is not in {root}/rlbench/robot_ttms" in error
+    assert error.count("\n") == 1
+
+
+@needs_checkout
+def test_another_robot_makes_a_data_set(tmp_path, generate, monkeypatch, capsys):
+    monkeypatch.setenv("RLBENCH_CACHE", str(tmp_path / "cache"))
+    flags = ("--rlbench_root", CHECKOUT, "--tasks_from", "builtin", "--robot_setup", "ur5")
+    kinds = ["abs_joint_position", "delta_joint_position"]
+    assert generate([0], *flags, registered_actions=kinds) == 0
+    assert generate.record(0)["robot"] == "ur5"
+    folder = tmp_path / "d" / "train" / "0" / "actions"
+    goals, steps = (np.load(folder / kind / "0" / "0_actions.npy") for kind in kinds)
+    assert goals.shape[1] == 7  # six joints, then the opening
+    assert np.allclose(goals[:-1, :6] + steps[1:, :6], goals[1:, :6])
+    assert np.array_equal(goals[:, 6], steps[:, 6])
+
+    file = tmp_path / "r.json"
+    argv = ["0", "--episodes", "1", "--not_every_variation", "--json", str(file), *flags]
+    task_validator.main([*argv, "--min_success", "0"])
+    (row,) = json.loads(file.read_text())
+    assert (row["robot"], row["succeeded"]) == ("ur5", 1)
+    hiders = {name for k in row["keypoints"].values() for name in k["hidden_by"]}
+    assert hiders <= {"robot", "target", "distractor0", "distractor1"}
+    capsys.readouterr()
+    assert task_validator.main([*argv[:-2], "--resume"]) == 2
+    assert "--robot_setup ur5, not 0, 3, panda" in capsys.readouterr().err

@@ -72,12 +72,18 @@ def test_rlbench_arguments_and_script():
     ("kwargs", "message"),
     [
         ({"robot_setup": "hal"}, "robot_setup 'hal' is unknown; there are panda, sawyer"),
+        ({"robot_setup": "ur5"}, "robot_setup 'ur5' is RLBench's own; give rlbench_root, or set"),
+        (
+            {"robot_setup": "ur5", "engine": "coppeliasim"},
+            "'ur5' does not work with the engine copp",
+        ),
         ({"randomize_every": "episode"}, "randomize_every='episode' is not supported"),
         ({"attach_grasped_objects": False}, "attach_grasped_objects=False is not supported"),
         ({"dataset_root": "no/such/folder"}, "no/such/folder is no folder"),
     ],
 )
-def test_what_there_is_not_is_refused(kwargs, message):
+def test_what_there_is_not_is_refused(kwargs, message, monkeypatch):
+    monkeypatch.delenv("RLBENCH_ROOT", raising=False)
     with pytest.raises(TaskEnvironmentError, match=message):
         Environment(**kwargs)
 

@@ -125,7 +125,10 @@ def test_a_run_goes_on_where_it_was_stopped(tmp_path, monkeypatch, capsys):
     ]
     assert "| 8 | close_fridge | 1 | 2/2 | 2/2 |" in capsys.readouterr().out
     assert tv.main([*arguments, "--seed", "3"]) == 2
-    assert "was made with --seed 0 --attempts 3, not 3 and 3" in capsys.readouterr().err
+    assert (
+        "was made with --seed 0 --attempts 3 --robot_setup panda, not 3, 3, panda"
+        in capsys.readouterr().err
+    )
     path.write_text('[{"task": "x"}]')
     assert tv.main(arguments) == 2
     assert "r.json is not what --json writes" in capsys.readouterr().err

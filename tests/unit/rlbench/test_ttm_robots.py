@@ -2,6 +2,7 @@
 
 import os
 import pickle
+from dataclasses import replace
 from pathlib import Path
 from xml.etree.ElementTree import Element, SubElement
 
@@ -9,11 +10,13 @@ import numpy as np
 import pytest
 
 from rlbench import transforms as tf
+from rlbench.cameras import CAMERAS, camera_from_mujoco, extrinsics, intrinsics, project
 from rlbench.sim.compose import task_scene_path
 from rlbench.sim.keypoints import robot_points
 from rlbench.sim.kinematics import Kinematics
 from rlbench.sim.mujoco_engine import MujocoEngine
 from rlbench.sim.mujoco_robot import Arm, Gripper
+from rlbench.sim.robot_model import PANDA
 from rlbench.ttm import robots
 
 SAMPLES = Path(__file__).resolve().parents[4] / "shared" / "rlbench_ttm_samples"
@@ -88,6 +91,19 @@ def distance_after_going(engine, arm, x):
         if done:
             break
     return np.linalg.norm(arm.get_tip().get_position() - goal[:3, 3])
+
+
+def sees_its_tip(engine):
+    """Tell whether the fingers' tip is inside the wrist camera's image, and where that camera is."""
+    spec, camera = engine.robot.mounted(CAMERAS["wrist"]), engine.data.camera("wrist")
+    T_world_cam = engine.object(spec.parent).get_matrix() @ spec.T_world_cam()
+    assert np.allclose(T_world_cam, camera_from_mujoco(camera.xpos, camera.xmat), atol=1e-4)
+    uv, depth = project(
+        engine.object(engine.robot.tip).get_position()[None],
+        intrinsics(spec.fov_deg, 100, 100),
+        extrinsics(T_world_cam),
+    )
+    return depth[0] > 0.05 and (np.abs(uv[0] - 50) < 50).all()
 
 
 def close(engine, gripper):
@@ -171,6 +187,19 @@ def test_unknown_robots_and_missing_files_are_named(tmp_path):
         robots.converted_robot(tmp_path)
 
 
+def test_cameras_of_the_hand_are_on_any_hand():
+    front, wrist = CAMERAS["front"], CAMERAS["wrist"]
+    assert PANDA.mounted(wrist) == wrist
+    ur5 = robots.ROBOTS["ur5"].model
+    assert ur5.mounted(front) == front
+    assert ur5.mounted(wrist).parent == "cam_wrist"
+    mine = replace(wrist, name="mine")
+    assert ur5.mounted(mine) == replace(mine, parent="ROBOTIQ_85")
+    assert ur5.owns("ROBOTIQ_85_Lfinger")
+    assert ur5.owns("UR5_link2")
+    assert not ur5.owns("target")
+
+
 @needs_checkout
 @pytest.mark.parametrize(
     ("name", "x", "fingers"),
@@ -195,6 +224,7 @@ def test_other_robots_stand_where_the_panda_did_and_work(tmp_path, monkeypatch, 
     close(engine, gripper)
     assert gripper.get_open_amount().max() < 0.1
     assert len(robot_points(robot)) == fingers + 2
+    assert sees_its_tip(engine)
     tips = [engine.object(finger).get_matrix() for finger in robot.fingers]
     if name == "ur5":  # four bars keep the fingers' ends parallel
         assert abs(tips[0][:3, 2] @ tips[1][:3, 2]) > 0.999
