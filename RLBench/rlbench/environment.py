@@ -253,7 +253,16 @@ class Environment:
 
     @property
     def action_shape(self) -> tuple[int, ...]:
-        """Shape of an action, before a task is loaded too."""
+        """Shape of an action, before a task is loaded too.
+
+        Raises:
+            TaskEnvironmentError: no task was loaded yet, and the robot is not the Panda.
+        """
+        if self._task is None and self.robot_setup != ROBOTS[0]:
+            raise TaskEnvironmentError(
+                f"Environment: actions of robot_setup {self.robot_setup!r} are known once a task is "
+                "loaded; call get_task() first"
+            )
         return (self._action_mode.action_shape(None),)
 
     def _load(self, name: str, origin: Origin | None) -> tuple[Engine, Robot]:

@@ -4,6 +4,7 @@
 """
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import gymnasium
@@ -34,9 +35,11 @@ READINGS = (
 )
 VISION_CAMERAS = ("left_shoulder", "right_shoulder", "wrist", "front")
 RENDER_CAMERA, RENDER_SIZE = "front", (360, 640)
-_BOUNDS = {"gripper_open": (0.0, 1.0), "gripper_joint_positions": (-0.01, 0.05)}
+_BOUNDS = {"gripper_open": (0.0, 1.0)}
 _JOINT_SLACK = 0.1
 """Joints may be pushed so far [rad] beyond their ends."""
+_FINGER_SLACK = 0.25
+"""Fingers may be pushed so far beyond their ends, as a share of their travel."""
 
 
 class RLBenchEnv(gymnasium.Env[Observations, npt.NDArray[np.float32]]):
@@ -57,6 +60,7 @@ class RLBenchEnv(gymnasium.Env[Observations, npt.NDArray[np.float32]]):
         shaped_rewards: bool = False,
         image_size: tuple[int, int] = (128, 128),
         static_positions: bool = False,
+        robot_setup: str = "panda",
     ) -> None:
         """Load the task.
 
@@ -69,9 +73,10 @@ class RLBenchEnv(gymnasium.Env[Observations, npt.NDArray[np.float32]]):
             shaped_rewards: rewards are those of `Task.reward`, not 1 for success.
             image_size: height and width [px] of vision.
             static_positions: leave the task where its scene file puts it.
+            robot_setup: the robot; all but the Panda come from the checkout at $RLBENCH_ROOT.
 
         Raises:
-            TaskEnvironmentError: a mode is unknown.
+            TaskEnvironmentError: a mode is unknown, or there is no such robot.
             RenderingError: there is no display, or no OpenGL.
         """
         _check_modes(observation_mode, render_mode, self.metadata["render_modes"])
@@ -87,6 +92,7 @@ class RLBenchEnv(gymnasium.Env[Observations, npt.NDArray[np.float32]]):
             headless=render_mode != "human",
             static_positions=static_positions,
             shaped_rewards=shaped_rewards,
+            robot_setup=robot_setup,
         )
         self.rlbench_env.launch()
         if isinstance(task_class, str):
@@ -95,9 +101,14 @@ class RLBenchEnv(gymnasium.Env[Observations, npt.NDArray[np.float32]]):
         low, high = self.action_mode.action_bounds()
         self.action_space = spaces.Box(low.astype(np.float32), high.astype(np.float32))
         _, first = self.rlbench_task_env.reset()
-        joints = self.rlbench_task_env.joint_limits()
+        lower, upper = self.rlbench_task_env.joint_limits()
+        travel = self.rlbench_task_env.finger_range()
+        bounds = {
+            "joint_positions": (lower - _JOINT_SLACK, upper + _JOINT_SLACK),
+            "gripper_joint_positions": (-_FINGER_SLACK * travel, (1 + _FINGER_SLACK) * travel),
+        }
         self.observation_space = spaces.Dict(
-            {key: _space(key, value, joints) for key, value in _flat(first).items()}
+            {key: _space(key, value, bounds) for key, value in _flat(first).items()}
         )
 
     def reset(
@@ -185,13 +196,13 @@ def _flat(obs: Observation) -> Observations:
 def _space(
     key: str,
     value: npt.NDArray[Any],
-    joints: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]],
+    bounds: Mapping[str, tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]],
 ) -> spaces.Box:
     if key.endswith("_rgb"):
         return spaces.Box(0, 255, value.shape, np.uint8)
-    if key == "joint_positions":
-        low, high = joints[0] - _JOINT_SLACK, joints[1] + _JOINT_SLACK
-        return spaces.Box(low.astype(np.float32), high.astype(np.float32))
+    if key in bounds:
+        ends = (end.astype(np.float32) for end in bounds[key])
+        return spaces.Box(*ends)
     low, high = _BOUNDS.get(key, (-np.inf, np.inf))
     return spaces.Box(low, high, value.shape, np.float32)
 

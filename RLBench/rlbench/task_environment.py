@@ -183,6 +183,10 @@ class TaskEnvironment:
         """Return the lower and the upper ends of the arm's joints [rad]."""
         return servo_arm(self._scene.robot, "joint_limits").joint_limits()
 
+    def finger_range(self) -> Floats:
+        """Return the fingers' (N,) travel from closed to open [m; rad where they turn]."""
+        return self._scene.robot.gripper.get_range()
+
     def render(self, camera: str, image_size: tuple[int, int]) -> npt.NDArray[np.uint8]:
         """Return what a camera of the table sees now, (height, width, 3), for people to look at."""
         return self._recorder.picture(camera, image_size)

@@ -13,6 +13,7 @@ from rlbench import transforms as tf
 from rlbench.action_modes.arm_base import ArmActionMode, Bounds, follow, servo_arm
 from rlbench.action_modes.validation import checked, unit_quaternion
 from rlbench.backend.exceptions import ConfigurationPathError, IKError, InvalidActionError
+from rlbench.backend.robot import Robot
 from rlbench.backend.scene import Scene
 from rlbench.sim.robot_model import PANDA
 from rlbench.transforms import Floats
@@ -53,10 +54,11 @@ class _JointMode(ArmActionMode):
         self.action_post_step(scene, action)
 
     def action_shape(self, scene: Scene | None) -> tuple[int]:
-        """Return (number of joints,)."""
-        if scene is None:
+        """Return (number of joints,); those of the Panda before a robot is known."""
+        robot = self._robot if scene is None else scene.robot
+        if robot is None:
             return (len(PANDA.joints),)
-        return (len(scene.robot.arm.get_joint_positions()),)
+        return (len(robot.arm.get_joint_positions()),)
 
 
 class JointVelocity(_JointMode):
@@ -281,6 +283,20 @@ class ERJointViaIK(EndEffectorPoseViaIK):
                 f"[6], not absolute_mode={absolute_mode} and {list(self._joints)}"
             )
 
+    def set_control_mode(self, robot: Robot) -> None:
+        """Get to know the robot.
+
+        Raises:
+            InvalidActionError: it lacks a commanded joint.
+        """
+        super().set_control_mode(robot)
+        there = len(robot.arm.get_joint_positions())
+        if any(not 0 <= joint < there for joint in self._joints):
+            raise InvalidActionError(
+                f"ERJointViaIK: commanded_joints {list(self._joints)} must be in 0 to {there - 1}, "
+                f"the joints of this robot"
+            )
+
     def action(self, scene: Scene, action: Floats) -> None:
         """Move to the pose with the commanded joints at their angles.
 
@@ -318,7 +334,7 @@ class ERJointViaIK(EndEffectorPoseViaIK):
         low, high = super().action_bounds()
         ends = self._arm().joint_limits()
         if not self._absolute_mode:
-            ends = (np.full(7, -DELTA_LIMIT), np.full(7, DELTA_LIMIT))
+            ends = (np.full_like(ends[0], -DELTA_LIMIT), np.full_like(ends[1], DELTA_LIMIT))
         joints = list(self._joints)
         return np.append(low, ends[0][joints]), np.append(high, ends[1][joints])
 

@@ -128,7 +128,10 @@ class Discrete(GripperActionMode):
 
 
 class GripperJointPosition(GripperActionMode):
-    """Travel of both fingers [m]: 0 closed, 0.04 open (Panda); at most 0.01 m in one step."""
+    """Travel of all fingers [m]: 0 closed, 0.04 open (Panda); at most 0.01 m in one step.
+
+    Fingers that turn take [rad], of another robot as far as they go, and as much of it in a step.
+    """
 
     def __init__(
         self,
@@ -145,13 +148,15 @@ class GripperJointPosition(GripperActionMode):
         """
         self._attach = attach_grasped_objects
         self._absolute_mode = absolute_mode
-        self._range = PANDA.finger_range
+        self._range: Floats = np.full(2, PANDA.finger_range)
+        self._scale: Floats = np.ones(2)  # of travels, to the Panda's
         self._goal: Floats = np.zeros(2)
         self._start: Floats = np.zeros(2)
 
     def set_control_mode(self, robot: Robot) -> None:
         """Get to know the fingers' travel."""
         self._range = robot.gripper.get_range()
+        self._scale = self._range / np.asarray(PANDA.finger_range)
 
     def action(self, scene: Scene, action: Floats) -> None:
         """Move the fingers for 50 ms."""
@@ -164,11 +169,11 @@ class GripperJointPosition(GripperActionMode):
         gripper = scene.robot.gripper
         value = checked(action, self.action_shape(scene), type(self).__name__)
         self._start = gripper.get_joint_positions()
-        reach = FINGER_SPEED * DEMO_DT
+        reach = FINGER_SPEED * DEMO_DT * self._scale
         here = np.clip(gripper.get_target(), self._start - reach, self._start + reach)
-        wanted = np.repeat(value, 2) if self._absolute_mode else here + value
+        wanted = value if self._absolute_mode else here + value
         self._goal = here + np.clip(np.clip(wanted, 0.0, self._range) - here, -reach, reach)
-        if (self._goal > self._start + STALLED).all():
+        if (self._goal > self._start + STALLED * self._scale).all():
             gripper.release()
         if gripper.get_grasped_objects():
             self._goal = self._start  # fingers pass through what the hand holds
@@ -179,14 +184,19 @@ class GripperJointPosition(GripperActionMode):
         gripper = scene.robot.gripper
         gripper.set_target(self._goal)
         travel = gripper.get_joint_positions()
-        is_stalled = (travel - self._goal > STALLED) & (np.abs(travel - self._start) < STALLED)
+        stalled = STALLED * self._scale
+        is_stalled = (travel - self._goal > stalled) & (np.abs(travel - self._start) < stalled)
         if self._attach and is_stalled.all():
             grasp_all(scene)
 
     def action_bounds(self) -> Bounds:
-        """Return closed and open travel [m], or both directions of it for relative actions."""
-        low = 0.0 if self._absolute_mode else -self._range
-        return np.array([low]), np.array([self._range])
+        """Return closed and open travel [m], or both directions of it for relative actions.
+
+        Of fingers that differ, the one that goes farthest.
+        """
+        most = float(self._range.max())
+        low = 0.0 if self._absolute_mode else -most
+        return np.array([low]), np.array([most])
 
 
 def grasp_all(scene: Scene) -> None:

@@ -260,7 +260,7 @@ class ServoArm(Arm, Protocol):
 
 
 class Gripper(Protocol):
-    """Two fingers and what they hold."""
+    """N fingers and what they hold; travel is in [rad] where fingers turn."""
 
     def reset(self) -> None:
         """Open fully and hold nothing."""
@@ -269,28 +269,31 @@ class Gripper(Protocol):
         """Move one observation step towards an opening in [0, 1]; True when done or stalled."""
 
     def get_open_amount(self) -> Floats:
-        """Return (2,) openings in [0, 1]."""
+        """Return (N,) openings in [0, 1]."""
 
     def get_joint_positions(self) -> Floats:
-        """Return (2,) finger travel [m]."""
+        """Return (N,) finger travel [m]."""
 
     def get_touch_sensor_forces(self) -> Floats:
-        """Return (6,) contact force on each finger, world frame [N]."""
+        """Return (3 N,) contact force on each finger, world frame [N]."""
 
     def get_grasped_objects(self) -> Sequence[Shape]:
         """Return the shapes that are held."""
 
     def servo_to(self, travel: Floats, velocity: float) -> None:
-        """Move the fingers within the next step towards (2,) [m], at most at `velocity` [m/s]."""
+        """Move the fingers within the next step towards (N,) [m], at most at `velocity` [m/s].
+
+        The speed is the Panda's; fingers of another travel move in proportion to it.
+        """
 
     def set_target(self, travel: Floats) -> None:
-        """Keep the fingers at (2,) [m]."""
+        """Keep the fingers at (N,) [m]."""
 
     def get_target(self) -> Floats:
-        """Return (2,) where the fingers are kept [m]."""
+        """Return (N,) where the fingers are kept [m]."""
 
-    def get_range(self) -> float:
-        """Return a finger's travel from closed to open [m]."""
+    def get_range(self) -> Floats:
+        """Return the fingers' (N,) travel from closed to open [m]."""
 
     def grasp(self, shape: Shape) -> bool:
         """Hold `shape` if the hand's sensor detects it; tell whether it is held."""

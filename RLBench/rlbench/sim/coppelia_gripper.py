@@ -51,10 +51,10 @@ class CoppeliaGripper:
         """Return (2,) where the fingers are kept [m]: where they are."""
         return self.get_joint_positions()
 
-    def get_range(self) -> float:
-        """Return a finger's travel from closed to open [m]."""
+    def get_range(self) -> Floats:
+        """Return the fingers' (2,) travel from closed to open [m]."""
         _, intervals = self._native.get_joint_intervals()
-        return float(intervals[0][1])
+        return np.array([upper for _, upper in intervals], float)
 
     def get_open_amount(self) -> Floats:
         """Return (2,) openings in [0, 1]."""

@@ -102,9 +102,9 @@ class Gripper:
         ramp = np.linspace(0.0, 1.0, engine.substeps + 1)[1:, None]
         engine.control_rows()[:, self.actuators] = start + ramp * (goal - start)
 
-    def get_range(self) -> float:
-        """Return a finger's travel from closed to open [m]."""
-        return float(self._range.max())
+    def get_range(self) -> Floats:
+        """Return the fingers' (N,) travel from closed to open [m], of hinges [rad]."""
+        return self._range.copy()
 
     def set_target(self, travel: Floats) -> None:
         """Set the fingers' servo targets [m]."""
