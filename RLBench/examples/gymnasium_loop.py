@@ -5,7 +5,7 @@ import time
 
 import gymnasium
 
-import rlbench  # noqa: F401 - registers the environments
+import rlbench.gym  # noqa: F401 - registers the environments
 
 
 def main(argv=None):

@@ -9,7 +9,7 @@ import argparse
 import gymnasium
 import numpy as np
 
-import rlbench  # noqa: F401 - registers the environments
+import rlbench.gym  # noqa: F401 - registers the environments
 
 STEPS, ELITE = 40, 5
 

@@ -1,8 +1,8 @@
 """RLBench-style robot learning tasks on an embedded simulator (MuJoCo).
 
 RLBench's names are here too, loaded when first used: `from rlbench import Environment`.
-Where gymnasium was imported before, its environments `rlbench/<task>-<state|vision>-v0` are
-registered; `import rlbench.gym` registers them in any case.
+Its gymnasium environments `rlbench/<task>-<state|vision>-v0` are registered by `import rlbench.gym`,
+and by `import rlbench` where gymnasium was imported before.
 """
 
 import sys

@@ -1,7 +1,15 @@
-"""Tells gymnasium of the tasks; nothing of the simulator is loaded before one is made."""
+"""Tells gymnasium of the tasks.
+
+Nothing of the simulator is loaded before one is made, unless there is a checkout of RLBench.
+"""
+
+import os
+import warnings
+from collections.abc import Sequence
 
 from gymnasium.envs.registration import register, registry
 
+from rlbench.backend.exceptions import TaskNotAvailableError
 from rlbench.tasks import AVAILABLE
 
 OBSERVATION_MODES = ("state", "vision")
@@ -14,9 +22,25 @@ def env_id(task: str, observation_mode: str) -> str:
     return f"rlbench/{task}-{observation_mode}-v0"
 
 
+def _tasks() -> Sequence[str]:
+    if not os.environ.get("RLBENCH_ROOT"):
+        return AVAILABLE
+    # Imported late: it loads the simulator.
+    from rlbench.compat.catalogue import Catalogue  # noqa: PLC0415
+
+    try:
+        return Catalogue().names()
+    except TaskNotAvailableError as error:
+        warnings.warn(f"gymnasium gets the built-in tasks only: {error}", stacklevel=3)
+        return AVAILABLE
+
+
 def register_tasks() -> None:
-    """Register every available task in both observation modes; twice is harmless."""
-    for task in AVAILABLE:
+    """Register every task in both observation modes, those of $RLBENCH_ROOT too; twice is harmless.
+
+    Built-in tasks are registered also where that is no checkout; a warning says so.
+    """
+    for task in _tasks():
         for mode in OBSERVATION_MODES:
             name = env_id(task, mode)
             if name not in registry:

@@ -18,6 +18,7 @@ from rlbench.backend.exceptions import RenderingError, TaskEnvironmentError
 from rlbench.registration import env_id
 from rlbench.sim.rendering import select_gl_backend
 from rlbench.tasks import AVAILABLE
+from tests.unit.rlbench.compat_files import REACH, write_checkout, write_task
 
 STATE = "rlbench/reach_target-state-v0"
 PACKAGE = Path(rlbench.gym.__file__).parents[1]
@@ -154,10 +155,38 @@ def test_vector_environments_agree(kind, monkeypatch):
     single.close()
 
 
+def python(code, **settings):
+    """Run code in a new process, without a checkout of RLBench unless `settings` name one."""
+    env = {k: v for k, v in os.environ.items() if not k.startswith("RLBENCH_")}
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env={**env, "PYTHONPATH": str(PACKAGE), **settings},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+
 def test_importing_rlbench_registers_where_gymnasium_is_loaded():
     code = "import gymnasium, rlbench, sys; gymnasium.spec('%s'); print('mujoco' in sys.modules)"
-    env = {**os.environ, "PYTHONPATH": str(PACKAGE)}
-    run = subprocess.run(
-        [sys.executable, "-c", code % STATE], env=env, capture_output=True, text=True, check=True
-    )
-    assert run.stdout.strip() == "False"
+    assert python(code % STATE).stdout.strip() == "False"
+
+
+def test_tasks_of_a_checkout_are_environments(tmp_path):
+    root = write_checkout(tmp_path)
+    write_task(root, "touch_it", REACH.replace("ReachTarget", "TouchIt"), "reach_target")
+    scene = root / "rlbench" / "task_ttms" / "touch_it.xml"
+    scene.write_text(scene.read_text().replace('"reach_target"', '"touch_it"'))
+    code = """
+import gymnasium, rlbench
+gymnasium.spec("rlbench/close_fridge-vision-v0")
+env = gymnasium.make("rlbench/touch_it-state-v0")
+print(env.reset(seed=0)[1]["text_descriptions"][0])
+"""
+    assert "touch the" in python(code, RLBENCH_ROOT=str(root)).stdout
+
+
+def test_a_wrong_checkout_is_a_warning(tmp_path):
+    code = f"import gymnasium, rlbench; gymnasium.spec('{STATE}')"
+    run = python(code, RLBENCH_ROOT=str(tmp_path / "none"))
+    assert "gymnasium gets the built-in tasks only: RLBENCH_ROOT=" in run.stderr
