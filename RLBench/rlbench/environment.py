@@ -1,6 +1,7 @@
 """The entrance: an environment hands out tasks."""
 
 import gc
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from rlbench.compat.origin import Checkout, Origin, open_checkout
 from rlbench.observation_config import ObservationConfig
 from rlbench.sim.base import Engine
 from rlbench.sim.compose import task_scene_path
+from rlbench.sim.display import has_display
 from rlbench.sim.mujoco_engine import MujocoEngine
 from rlbench.sim.mujoco_robot import Arm, Gripper
 from rlbench.sim.recorder import Recorder, track_calibration
@@ -115,7 +117,8 @@ class Environment:
             dataset_root: folder that must exist if it is given; stored demonstrations are not
                 read from it.
             obs_config: images and keypoints to record; default keypoints without images.
-            headless: False opens the simulator's window on what is going on.
+            headless: False opens the simulator's window on what is going on; where there is no
+                display, MuJoCo goes on without, with a warning.
             static_positions: leave every task where its scene file puts it.
             robot_setup: the robot; one of `ROBOTS`.
             randomize_every: must be None: there is no domain randomisation.
@@ -169,6 +172,12 @@ class Environment:
         self._action_mode = action_mode or ActionMode()
         self._obs_config = obs_config or ObservationConfig()
         self._headless = headless
+        if engine == "mujoco" and not headless and not has_display():
+            warnings.warn(
+                "Environment: headless is False, but there is no display: no viewer opens",
+                stacklevel=2,
+            )
+            self._headless = True
         self._static_positions = static_positions
         self._launched = False
         self._task: TaskEnvironment | None = None

@@ -3,7 +3,6 @@
 `gymnasium.make("rlbench/reach_target-state-v0")`. Names and spaces are RLBench's.
 """
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,6 +19,7 @@ from rlbench.demo import Demo
 from rlbench.environment import Environment
 from rlbench.observation_config import CameraConfig, ObservationConfig
 from rlbench.registration import OBSERVATION_MODES, register_tasks
+from rlbench.sim.display import has_display
 from rlbench.tasks import get_task_class
 
 Observations = dict[str, npt.NDArray[Any]]
@@ -175,8 +175,7 @@ def _check_modes(observation_mode: str, render_mode: str | None, known: list[str
         raise TaskEnvironmentError(
             f"render_mode {render_mode!r} is unknown; allowed: {', '.join(known)} or None"
         )
-    has_display = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-    if render_mode == "human" and not has_display:
+    if render_mode == "human" and not has_display():
         raise RenderingError(
             "render_mode 'human' needs a display and there is none; use 'rgb_array'"
         )

@@ -1,6 +1,5 @@
 """What recordings need of a MuJoCo scene: poses, visibility and images."""
 
-import os
 from typing import TYPE_CHECKING, Any
 
 import mujoco
@@ -9,6 +8,7 @@ import numpy.typing as npt
 
 from rlbench.backend.exceptions import SceneError
 from rlbench.backend.observation import CameraImages
+from rlbench.sim.display import has_display
 from rlbench.sim.visibility import keypoint_visibility
 from rlbench.transforms import Floats, wxyz_to_xyzw
 
@@ -120,8 +120,9 @@ def open_viewer(engine: "MujocoEngine") -> Any:
     Raises:
         SceneError: there is no display.
     """
-    if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-        raise SceneError(
-            "headless is False but there is no display; set headless_generation to true"
-        )
+    if not has_display():
+        raise SceneError("a viewer needs a display and there is none")
+    from rlbench.sim.rendering import load_triton_first  # noqa: PLC0415 - as above
+
+    load_triton_first()
     return _Viewer(engine)

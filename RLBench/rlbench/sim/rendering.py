@@ -4,7 +4,9 @@ MuJoCo's own classes are used directly: its `Renderer` takes three passes and 50
 passes take 8.
 """
 
+import ctypes
 import importlib
+import importlib.util
 import logging
 import os
 import sys
@@ -12,6 +14,7 @@ import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar
 
@@ -20,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rlbench.backend.exceptions import RenderingError
+from rlbench.sim.display import has_display
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +52,22 @@ class Images:
     segmentation: npt.NDArray[np.int32] | None = None
 
 
+@cache
+def load_triton_first() -> None:
+    """Load Triton's library, where PyTorch has brought it, before Mesa's.
+
+    Either holds an LLVM of its own. Mesa's does not mind being second; Triton's does, and optimisers
+    of PyTorch import it: a process that renders and then learns would end with a segmentation fault.
+    """
+    triton = importlib.util.find_spec("triton")
+    for folder in (triton and triton.submodule_search_locations) or ():
+        for library in Path(folder).glob("_C/libtriton*.so"):
+            try:
+                ctypes.CDLL(str(library))
+            except OSError as error:
+                logger.warning("Triton cannot be loaded: %s", error)
+
+
 def select_gl_backend() -> str:
     """Choose an OpenGL backend that works here, and remember it in `MUJOCO_GL`.
 
@@ -73,6 +93,7 @@ def _working_backend(wanted: str) -> str:
         )
     if wanted not in _NO_CHOICE and wanted not in _BACKENDS:
         raise RenderingError(f"MUJOCO_GL={wanted} is unknown; allowed are {', '.join(_BACKENDS)}")
+    load_triton_first()
     faults = []
     for name in _BACKENDS if wanted in _NO_CHOICE else (wanted,):
         fault = _probe(name)
@@ -88,7 +109,7 @@ def _working_backend(wanted: str) -> str:
 
 def _probe(name: str) -> str | None:
     """Return why a backend does not work, None when it does."""
-    if name == "glfw" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+    if name == "glfw" and not has_display():
         return "no display"
     platform = os.environ.get("PYOPENGL_PLATFORM")
     try:

@@ -1,3 +1,8 @@
+import importlib.util
+import subprocess
+import sys
+from types import SimpleNamespace
+
 import mujoco
 import numpy as np
 import pytest
@@ -256,3 +261,30 @@ def test_the_first_that_works_is_chosen_and_remembered(monkeypatch, fresh_choice
     monkeypatch.setattr(rendering, "_probe", lambda name: None if name == "osmesa" else "none")
     assert select_gl_backend() == "osmesa"
     assert rendering.os.environ["MUJOCO_GL"] == "osmesa"
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("triton") is None,
+    reason="Triton is not installed; PyTorch's CUDA builds bring it",
+)
+def test_a_process_may_render_and_then_learn():
+    needs_gl()
+    code = """
+import mujoco
+from rlbench.sim.rendering import Renderer, select_gl_backend
+select_gl_backend()
+Renderer(mujoco.MjModel.from_xml_string("<mujoco/>"), 8, 8)
+import triton._C.libtriton
+print("fine")
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout) == (0, "fine\n"), run.stderr
+
+
+def test_a_triton_that_cannot_be_loaded_is_a_warning(tmp_path, monkeypatch, caplog):
+    (tmp_path / "_C").mkdir()
+    (tmp_path / "_C" / "libtriton.so").write_text("nothing")
+    spec = SimpleNamespace(submodule_search_locations=[str(tmp_path)])
+    monkeypatch.setattr(rendering.importlib.util, "find_spec", lambda _: spec)
+    rendering.load_triton_first.__wrapped__()
+    assert "Triton cannot be loaded: " in caplog.text

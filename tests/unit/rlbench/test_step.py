@@ -88,6 +88,16 @@ def test_what_there_is_not_is_refused(kwargs, message, monkeypatch):
         Environment(**kwargs)
 
 
+def test_without_a_display_no_viewer_opens(monkeypatch):
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.warns(UserWarning, match="headless is False, but there is no display"):
+        env = Environment(headless=False)
+    env.launch()
+    env.get_task("reach_target").reset()
+    env.shutdown()
+
+
 def test_stored_demonstrations_are_refused():
     _, task = load()
     with pytest.raises(TaskEnvironmentError, match="use get_demos\\(amount, live_demos=True\\)"):
