@@ -1,13 +1,18 @@
 """The ordered task set, the tasks that are built in, and those of a checkout of RLBench."""
 
 import difflib
+import warnings
 import zlib
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rlbench.backend.exceptions import TaskNotAvailableError
 from rlbench.backend.task import Task
+
+if TYPE_CHECKING:
+    from rlbench.compat.catalogue import Catalogue
 
 FS95_V1: tuple[str, ...] = (
     "reach_target",
@@ -198,15 +203,53 @@ def get_task_class(
     return Catalogue(rlbench_root, tasks_from).task_class(name)
 
 
-def __getattr__(name: str) -> type[Task]:
-    """Load the class of an available task: `from rlbench.tasks import ReachTarget`."""
+def __getattr__(name: str) -> type[Task] | dict[str, list[type[Task]]]:
+    """Load the class of an available task: `from rlbench.tasks import ReachTarget`.
+
+    A checkout's named sets too: `FS10_V1["train"]`, `MT30_V1["train"]`, lists of classes.
+
+    Raises:
+        AttributeError: there is nothing of this name.
+        ImportError: there is, but it cannot be used here; `from` shows no message of the other.
+    """
     if name.startswith("_"):
         raise AttributeError(name)
     from rlbench.compat.catalogue import Catalogue  # noqa: PLC0415
+    from rlbench.compat.task_sets import SET_NAME  # noqa: PLC0415
 
     catalogue = Catalogue()
+    if SET_NAME.fullmatch(name):
+        return _task_set(name, catalogue)
     for task in catalogue.names():
         if class_name(task) == name:
             return catalogue.task_class(task)
+    for task, lack in catalogue.incomplete().items():
+        if class_name(task) == name:
+            raise ImportError(f"rlbench.tasks: task {task!r} is not available: {lack}")
     known = ", ".join(class_name(task) for task in catalogue.names())
     raise AttributeError(f"module 'rlbench.tasks' has no {name!r}; its task classes are {known}")
+
+
+def _task_set(name: str, catalogue: "Catalogue") -> dict[str, list[type[Task]]]:
+    """Load the classes of a named set, without those that the checkout lacks."""
+    from rlbench.compat.task_sets import read_task_sets  # noqa: PLC0415
+
+    if catalogue.checkout is None:
+        raise ImportError(
+            f"rlbench.tasks: {name} is a set of RLBench's tasks; set RLBENCH_ROOT to a checkout of it"
+        )
+    sets = read_task_sets(catalogue.checkout)
+    if name not in sets:
+        raise ImportError(f"rlbench.tasks: there is no {name}; there are {', '.join(sorted(sets))}")
+    there = set(catalogue.names())
+    lacking = sorted({task for tasks in sets[name].values() for task in tasks} - there)
+    if lacking:
+        warnings.warn(
+            f"{name}: {len(lacking)} tasks are left out, their files are not in "
+            f"{catalogue.checkout.root}: {', '.join(lacking)}",
+            stacklevel=3,
+        )
+    return {
+        split: [catalogue.task_class(task) for task in tasks if task in there]
+        for split, tasks in sets[name].items()
+    }
