@@ -40,6 +40,7 @@ import numpy.typing as npt
 from pose_obj_3d.exceptions import FormalError
 
 ARCHIVE_NAME = "sim_all_formal.npz"
+SHIPPED_SUFFIX = "_shipped"  # of the copy of an archive that came with the project, once its name was taken
 CURRENT_VERSION = 1
 NUM_CHANNELS = 8
 UV_EXACT = slice(0, 2)  # exact projection [px], rounded to 1/1024 px
@@ -204,6 +205,17 @@ def tasks_in(path: Path) -> list[int]:
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise FormalError(f"{path}: not a readable npz archive ({error}); convert the data again") from error
     return sorted({int(match[1]) for match in matches if match})
+
+
+def shipped_copy(path: Path) -> Path:
+    """Name the copy that is kept when the user's own archive takes the place of a shipped one."""
+    return path.with_stem(f"{path.stem}{SHIPPED_SUFFIX}")
+
+
+def shipped_archive(folder: Path, name: str = ARCHIVE_NAME) -> Path:
+    """Find an archive that came with the project: its copy, where the user's own has its name."""
+    copy = shipped_copy(folder / name)
+    return copy if copy.is_file() else folder / name
 
 
 def read_formal(path: str | Path) -> FormalData:

@@ -15,11 +15,18 @@ import numpy as np
 
 from pose_obj_3d.config import PACKAGE_DIR
 from pose_obj_3d.exceptions import ConfigError, PoseObj3DError
-from pose_obj_3d.formal import UV_EXACT, VISIBILITY, XYZ_WORLD, FormalData, read_formal
+from pose_obj_3d.formal import (
+    UV_EXACT,
+    VISIBILITY,
+    XYZ_WORLD,
+    FormalData,
+    read_formal,
+    shipped_archive,
+)
 from pose_obj_3d.report import write_bytes_atomic
 from pose_obj_3d.track_file import distort
 
-ARCHIVE = PACKAGE_DIR / "data" / "RLBench_pose_est_data" / "sim_all_formal.npz"
+FOLDER = PACKAGE_DIR / "data" / "RLBench_pose_est_data"
 DISTORTION = (-0.25, 0.08, 0.001, -0.0005, 0.0)  # k1 k2 p1 p2 k3 of an ordinary lens
 SIGMA_PX = (1.3, 1.3, 1.3, 2.6)  # of a confident detection; the last camera is noisier
 OUTLIER_PX = 40.0  # outliers lie within this of the true place
@@ -30,7 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m pose_obj_3d.make_example_tracks", description=(__doc__ or "").splitlines()[0])
     add = parser.add_argument
     add("output", type=Path, nargs="?", default=Path("tracks.npz"), help="file to write (tracks.npz)")
-    add("--archive", type=Path, default=ARCHIVE, help="sim_all_formal.npz to take demonstrations from")
+    add("--archive", type=Path, default=shipped_archive(FOLDER), help="archive to take demonstrations from (the shipped one)")
     add("--task", type=int, default=9, help="task id")
     add("--examples", type=int, default=20, help="demonstrations, from the end of the test part")
     add("--outliers", type=float, default=0.03, help="share of detections that are grossly wrong")

@@ -32,7 +32,7 @@ from data_generation.RLBench.keypoint_tracks import RANGES, DetectorNoise, assem
 from data_generation.RLBench.raw_store import MODES, RawStore, RawTracks
 from data_generation.RLBench.whole_files import write_whole
 from pose_obj_3d.exceptions import PoseObj3DError
-from pose_obj_3d.formal import read_formal, write_formal
+from pose_obj_3d.formal import read_formal, shipped_copy, write_formal
 from pose_obj_3d.formal_legacy import write_legacy
 from rlbench.cameras import project_views
 
@@ -132,7 +132,7 @@ def keep_shipped(output: Path) -> None:
     if not (output.is_file() and listed.is_file()):
         return
     if hashlib.sha256(output.read_bytes()).hexdigest() in listed.read_text().split():
-        copy = output.with_stem(f"{output.stem}_shipped")
+        copy = shipped_copy(output)
         write_whole(copy, output.read_bytes())
         logger.info("the data set that came with the project is kept as %s", copy)
 

@@ -21,7 +21,7 @@ import torch
 from pose_obj_3d import checkpoints
 from pose_obj_3d.config import PACKAGE_DIR
 from pose_obj_3d.exceptions import PoseObj3DError
-from pose_obj_3d.formal import ARCHIVE_NAME, read_formal
+from pose_obj_3d.formal import read_formal, shipped_archive
 from tests.benchmarks import accuracy_report
 from tests.benchmarks.accuracy_cells import (
     BOUNDS,
@@ -35,7 +35,7 @@ from tests.benchmarks.accuracy_cells import (
 from tests.benchmarks.accuracy_data import CONDITIONS
 from tests.benchmarks.accuracy_derived import Table
 
-ARCHIVE = PACKAGE_DIR / "data" / "RLBench_pose_est_data" / ARCHIVE_NAME
+ARCHIVE = shipped_archive(PACKAGE_DIR / "data" / "RLBench_pose_est_data")
 SETS = {
     "references": [*REFERENCES, *TRACK_REFERENCES], "bounds": [*BOUNDS], "learned": [*LEARNED],
     "stc": [m for m in LEARNED if m.startswith("stc")], "mht": [m for m in LEARNED if m.startswith("mht")],

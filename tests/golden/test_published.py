@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pose_obj_3d.formal import shipped_archive
 from rlbench.environment import Environment
 from rlbench.observation_config import ObservationConfig
 
@@ -24,7 +25,7 @@ TOLERANCE = 1e-3
 @pytest.mark.parametrize("name", TASKS)
 def test_shipped_demonstrations_are_made_again(name):
     number_of_task, which = TASKS[name]
-    archive = np.load(DATA / f"sim_{which}_formal.npz", allow_pickle=False)
+    archive = np.load(shipped_archive(DATA, f"sim_{which}_formal.npz"), allow_pickle=False)
     config = ObservationConfig(keypoints=("waypoints", "objects", "robot"), track_cams=())
     env = Environment(obs_config=config)
     env.launch()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pose_obj_3d.exceptions import FormalError
-from pose_obj_3d.formal import make_split, read_formal, write_formal
+from pose_obj_3d.formal import make_split, read_formal, shipped_archive, write_formal
 from tests.unit.pose_obj_3d.synthetic import NAMES, example, rig, write_scene
 
 
@@ -113,3 +113,10 @@ def test_a_missed_detection_is_nan_in_both_coordinates(members, tmp_path):
     members["T0/exemple_1"][1, 3, 2, 2:4] = np.nan
     data = read_formal(broken(tmp_path, members))
     assert np.isnan(data.tracks[0][1][1, 3, 2, 2:4]).all()
+
+
+def test_the_copy_of_a_shipped_archive_goes_before_its_name(tmp_path):
+    assert shipped_archive(tmp_path) == tmp_path / "sim_all_formal.npz"
+    (tmp_path / "sim_all_formal_shipped.npz").touch()
+    assert shipped_archive(tmp_path) == tmp_path / "sim_all_formal_shipped.npz"
+    assert shipped_archive(tmp_path, "sim_more_formal.npz") == tmp_path / "sim_more_formal.npz"

@@ -7,12 +7,12 @@ import torch
 from pose_obj_3d import datasets, noise
 from pose_obj_3d.config import PACKAGE_DIR
 from pose_obj_3d.exceptions import DataError
-from pose_obj_3d.formal import read_formal
+from pose_obj_3d.formal import read_formal, shipped_archive
 from pose_obj_3d.windows import Rig
 from tests.unit.pose_obj_3d.synthetic import motion, project, rig
 
 SIGMA = np.array([0.7, 1.3, 1.3, 2.6])
-ARCHIVE = PACKAGE_DIR / "data" / "RLBench_pose_est_data" / "sim_all_formal.npz"
+ARCHIVE = shipped_archive(PACKAGE_DIR / "data" / "RLBench_pose_est_data")
 
 
 def scene(sigma=SIGMA, outliers=0.0, missing=0.0, frames=2000, seed=0):

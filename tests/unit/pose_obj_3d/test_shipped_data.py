@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from pose_obj_3d.config import PACKAGE_DIR, find_data, load_config
-from pose_obj_3d.formal import ARCHIVE_NAME, UV_EXACT, VISIBILITY, XYZ_WORLD, read_formal
+from pose_obj_3d.formal import (
+    ARCHIVE_NAME,
+    UV_EXACT,
+    VISIBILITY,
+    XYZ_WORLD,
+    read_formal,
+    shipped_archive,
+)
 from tests.unit.pose_obj_3d.synthetic import project
 
 FOLDER = PACKAGE_DIR / "data" / "RLBench_pose_est_data"
@@ -19,9 +26,9 @@ def listed():
 
 
 def shipped(name):
-    for path in (FOLDER / name, FOLDER / name.replace(".npz", "_shipped.npz")):
-        if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == listed()[name]:
-            return path
+    path = shipped_archive(FOLDER, name)
+    if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == listed()[name]:
+        return path
     pytest.skip(f"{name} was replaced by another archive, without a copy beside it")
     return None
 
