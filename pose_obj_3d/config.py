@@ -8,6 +8,7 @@ keys without effect that a file sets.
 import dataclasses
 import difflib
 import logging
+import math
 import typing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -335,9 +336,12 @@ def _convert(hint: Any, value: Any, full: str) -> Any:
         return str(value)
     if hint is float and not isinstance(value, bool):
         try:  # YAML reads 1e-3 as text
-            return float(value)
+            number = float(value)
         except (TypeError, ValueError):
             pass
+        else:
+            _require(math.isfinite(number), full, number, "finite numbers")
+            return number
     elif isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
         return value
     raise ConfigError(f"{full} must be {hint.__name__}, found {value!r}")

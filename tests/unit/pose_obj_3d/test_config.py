@@ -44,6 +44,12 @@ def load(tmp_path, text):
     ("NETWORK: {TYPE: triangulate}", "did you mean triangulation"),
     ("OBJ_POSE_DATA: {SUBJECTS_TRAIN: [9]}", "T<task id>"),
     ("OBJ_POSE_DATA: {TRAIN_CAMERAS: [1]}", "two or more"),
+    ("TRAIN: {LEARNING_RATE: .inf}", "TRAIN.LEARNING_RATE is inf; allowed: finite numbers"),
+    ("TRAIN: {LEARNING_RATE: 1e999}", "TRAIN.LEARNING_RATE is inf; allowed: finite numbers"),
+    ("TRAIN: {LEARNING_RATE: nan}", "TRAIN.LEARNING_RATE is nan; allowed: finite numbers"),
+    ("TRAIN: {INTER_LOSS_WEIGHT: [0.1, .nan]}", "TRAIN.INTER_LOSS_WEIGHT is nan; allowed: finite numbers"),
+    ("TRAIN: {CONSIS_LOSS_WEIGHT: inf}", "TRAIN.CONSIS_LOSS_WEIGHT is inf; allowed: finite numbers"),
+    ("NETWORK: {DROPOUT: .nan}", "NETWORK.DROPOUT is nan; allowed: finite numbers"),
     ("- 1", "mapping"),
     ("a: [", "not valid YAML"),
 ])
