@@ -47,6 +47,10 @@ def _require(ok: bool, key: str, value: object, allowed: str) -> None:
         raise ConfigError(f"{key} is {value!r}; allowed: {allowed}")
 
 
+def _differ(values: typing.Sequence[object]) -> bool:
+    return len(set(values)) == len(values)
+
+
 @dataclass(frozen=True)
 class TFormerConfig:
     """Temporal transformer of `MHT`."""
@@ -165,8 +169,10 @@ class EvalConfig:
         """Check ranges."""
         _require(self.BATCH_SIZE > 0, "TEST.BATCH_SIZE", self.BATCH_SIZE, "> 0")
         _require(self.METRIC in METRICS, "TEST.METRIC", self.METRIC, ", ".join(METRICS))
-        _require(all(n % 2 == 1 and n > 0 for n in self.NUM_FRAMES), "TEST.NUM_FRAMES", self.NUM_FRAMES, "odd, > 0")
-        _require(all(n > 0 for n in self.NUM_VIEWS), "TEST.NUM_VIEWS", self.NUM_VIEWS, "> 0")
+        ok = all(n % 2 == 1 and n > 0 for n in self.NUM_FRAMES) and _differ(self.NUM_FRAMES)
+        _require(ok, "TEST.NUM_FRAMES", list(self.NUM_FRAMES), "odd, > 0, each once")
+        ok = all(n > 0 for n in self.NUM_VIEWS) and _differ(self.NUM_VIEWS)
+        _require(ok, "TEST.NUM_VIEWS", list(self.NUM_VIEWS), "> 0, each once")
 
 
 @dataclass(frozen=True)
@@ -214,14 +220,17 @@ class DataConfig:
         """Check names and numbers."""
         for key in ("SUBJECTS_TRAIN", "SUBJECTS_TEST"):
             for name in getattr(self, key):
-                ok = name[:1] == "T" and name[1:].isdigit()
+                ok = name[:1] == "T" and name[1:].isdecimal()
                 _require(ok, f"OBJ_POSE_DATA.{key}", name, "T<task id>, such as 'T0'")
+            ids = [int(name[1:]) for name in getattr(self, key)]
+            _require(_differ(ids), f"OBJ_POSE_DATA.{key}", list(getattr(self, key)), "each task once")
         _require(bool(self.SUBJECTS_TRAIN), "OBJ_POSE_DATA.SUBJECTS_TRAIN", [], "at least one task")
         _require(bool(self.KEYPOINTS), "OBJ_POSE_DATA.KEYPOINTS", [], ", ".join(KEYPOINT_GROUPS))
+        _require(_differ(self.KEYPOINTS), "OBJ_POSE_DATA.KEYPOINTS", list(self.KEYPOINTS), "each group once")
         _require(self.OCCLUSION in ("keep", "drop"), "OBJ_POSE_DATA.OCCLUSION", self.OCCLUSION, "keep, drop")
         for key in ("TRAIN_CAMERAS", "TEST_CAMERAS"):
             views = getattr(self, key)
-            ok = len(set(views)) == len(views) and len(views) != 1 and all(v >= 0 for v in views)
+            ok = _differ(views) and len(views) != 1 and all(v >= 0 for v in views)
             _require(ok, f"OBJ_POSE_DATA.{key}", list(views), "two or more different view numbers, or [] for all")
 
     def train_tasks(self) -> list[int]:
