@@ -6,6 +6,7 @@ such run, a trained one if there is any.
 
 import json
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -36,20 +37,29 @@ def find_run(name: str) -> Path:
     raise DataError(f"{name}: no results.json in it or in {path.name}_<time>; train or --eval first")
 
 
-def merge(runs: list[dict[str, Any]]) -> tuple[str, dict[str, Any]]:
-    """Join the first evaluation of each run: their models, then the lines all share.
+def merge(runs: dict[Path, dict[str, Any]]) -> tuple[str, dict[str, Any]]:
+    """Join the first evaluation of each run, by folder: their models, then the lines all share.
+
+    Models of one label are told apart by the names of their runs.
 
     Raises:
         DataError: the runs were scored on different points.
     """
-    title, first = next(iter(runs[0]["results"].items()))
-    methods: dict[str, Any] = {}
-    for run in runs:
+    one = next(iter(runs.values()))
+    title, first = next(iter(one["results"].items()))
+    found: list[tuple[str, Path, Any]] = []
+    for folder, run in runs.items():
         result = next(iter(run["results"].values()))
-        if result["counts"] != first["counts"] or run["data"] != runs[0]["data"]:
+        if result["counts"] != first["counts"] or run["data"] != one["data"]:
             raise DataError("these runs were evaluated on different data: compare runs of one archive")
-        methods.update({k: v for k, v in result["methods"].items() if k.startswith("model")})
-    return title, {"counts": first["counts"], "methods": {**methods, **first["methods"]}}
+        found += [(label, folder, v) for label, v in result["methods"].items() if label.startswith("model")]
+    count = Counter(label for label, _, _ in found)
+    same_name = len({folder.name for folder in runs}) < len(runs)
+    models = {
+        label if count[label] == 1 else f"{label} [{folder if same_name else folder.name}]": v for label, folder, v in found
+    }
+    shared = {label: v for label, v in first["methods"].items() if label not in count}
+    return title, {"counts": first["counts"], "methods": {**models, **shared}}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -59,8 +69,8 @@ def main(argv: list[str] | None = None) -> int:
         print("usage: compare_runs.py RUN [RUN ...], e.g. log/quickstart/config_quickstart", file=sys.stderr)
         return 2
     try:
-        folders = [find_run(name) for name in names]
-        runs = [json.loads((folder / "results.json").read_text(encoding="utf-8")) for folder in folders]
+        folders = [find_run(name).resolve() for name in names]
+        runs = {folder: json.loads((folder / "results.json").read_text(encoding="utf-8")) for folder in folders}
         title, result = merge(runs)
     except PoseObj3DError as error:
         print(error, file=sys.stderr)
@@ -69,7 +79,7 @@ def main(argv: list[str] | None = None) -> int:
     print("Pictures:")
     for picture in PICTURES:
         if (folders[-1] / picture).is_file():
-            print(f"  {(folders[-1] / picture).resolve()}")
+            print(f"  {folders[-1] / picture}")
     return 0
 
 

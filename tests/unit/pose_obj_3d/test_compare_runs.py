@@ -35,6 +35,22 @@ def test_joins_models_before_the_lines_they_share(tmp_path, capsys):
     assert "training_curve.png" in said
 
 
+@pytest.mark.parametrize("names", [("window", "track"), ("one/run", "two/run")])
+def test_runs_of_one_label_stay_apart(tmp_path, capsys, names):
+    """STC with window and with track context have one label."""
+    for error, name in enumerate(names, 1):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        write_run(tmp_path, f"{name}_20260101_000000", "STC (unsupervised)", float(error))
+    write_run(tmp_path, "other_20260101_000000", "MHT", 3.0)
+    called = [str(tmp_path / name) for name in (*names, "other", names[0])]
+    assert compare_runs.main(called) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("model")]
+    assert [row[-1] for row in rows] == ["1.000", "2.000", "3.000"]
+    assert all(f"{name}_20260101_000000]" in row[3] for name, row in zip(names, rows, strict=False))
+    assert rows[2][:2] == ["model:", "MHT"]
+    assert rows[2][2] == "3.000"
+
+
 @pytest.mark.parametrize("names", [[], ["nothing"], ["a", "b"]])
 def test_refuses_in_one_line(tmp_path, capsys, names):
     write_run(tmp_path, "a", "a", 1.0)
