@@ -2,7 +2,7 @@
 
 Run by hand from the repository's root; the second run of the same command reads its cells only:
 
-    PYTHONPATH=. OMP_NUM_THREADS=1 python tests/benchmarks/bench_accuracy.py [--tasks 9 12] [--methods references bounds]
+    OMP_NUM_THREADS=1 python tests/benchmarks/bench_accuracy.py [--tasks 9 12] [--methods references bounds]
 
 Methods that learn are trained for every task and condition (a subset of the views uses the models of all
 views). Several processes with different `--tasks` may share one `--out`.
@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from pose_obj_3d import checkpoints
 from pose_obj_3d.config import PACKAGE_DIR

@@ -1,17 +1,20 @@
 """How long a model trains until its test error is within 2 % of the final one.
 
-Run by hand: PYTHONPATH=. python tests/benchmarks/bench_convergence.py [--context track] [--config FILE] [--supervised]
+Run by hand: python tests/benchmarks/bench_convergence.py [--context track] [--config FILE] [--supervised]
 The time counts training, validation and checkpoints, not the evaluation on the test after each epoch.
 """
 
 import argparse
 import dataclasses
+import sys
 import tempfile
 import time
 from pathlib import Path
 
 import torch
 import yaml
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from pose_obj_3d import checkpoints, cli
 from pose_obj_3d.evaluation import Protocol, predict

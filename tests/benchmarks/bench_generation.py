@@ -14,6 +14,8 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "RLBench"))
+
 import rlbench.sim.mujoco_engine as engine_module
 from rlbench.backend.observation import Observation
 from rlbench.environment import Environment

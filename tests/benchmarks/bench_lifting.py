@@ -1,14 +1,18 @@
 """Lifting speed of STC on the test demonstrations of a shipped task, by context and threads: one table.
 
-Run by hand, after quickstart.sh: PYTHONPATH=. python tests/benchmarks/bench_lifting.py [--task 9]
+Run by hand, after quickstart.sh: python tests/benchmarks/bench_lifting.py [--task 9]
 The weights are those before training; they have no influence on the speed.
 """
 
 import argparse
 import statistics
+import sys
 import time
+from pathlib import Path
 
 import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from pose_obj_3d.config import NetworkConfig, StcNetworkConfig
 from pose_obj_3d.evaluation import estimate

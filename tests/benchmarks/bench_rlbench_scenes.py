@@ -2,7 +2,7 @@
 
 Run by hand from the repository's root:
 
-    PYTHONPATH=RLBench:. python tests/benchmarks/bench_rlbench_scenes.py \\
+    python tests/benchmarks/bench_rlbench_scenes.py \\
         --rlbench_root ~/RLBench --out scenes
 
 Prints a line per scene: seconds of conversion, geoms, what stands in something as saved, what still
@@ -13,12 +13,16 @@ writes `scenes.json` and, with --sheet, pictures and `sheet_<n>.png`.
 import argparse
 import json
 import os
+import sys
 import time
 from pathlib import Path
 
 import cv2
 import mujoco
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "RLBench"))
 
 from rlbench.backend.exceptions import RLBenchError
 from rlbench.sim.mujoco_engine import MujocoEngine

@@ -1,16 +1,19 @@
 """Training speed of a learned model, with and without labels: one table.
 
-Run by hand, after quickstart.sh: PYTHONPATH=. python tests/benchmarks/bench_training.py [--type MHT]
+Run by hand, after quickstart.sh: python tests/benchmarks/bench_training.py [--type MHT]
 T=7, batch 256, all views, keypoint groups and tasks of the quickstart configs.
 """
 
 import argparse
 import dataclasses
 import resource
+import sys
 import tempfile
 from pathlib import Path
 
 import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from pose_obj_3d import checkpoints, cli
 from pose_obj_3d.config import NETWORK_TYPES

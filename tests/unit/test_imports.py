@@ -1,6 +1,8 @@
 """Who may import whom: one look at every module's import statements."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -92,3 +94,24 @@ def test_formal_is_numpy_only():
 def test_nobody_imports_pyrep():
     files = [*PACKAGE.rglob("*.py"), *(ROOT / "data_generation").rglob("*.py")]
     assert not bad([f for f in files if f.name != "coppelia_api.py"], ["pyrep"])
+
+
+LOAD_EACH = """
+import runpy, sys
+plain = list(sys.path)
+for file in sys.argv[1:]:
+    sys.path[:] = plain
+    for name in [m for m in sys.modules if m.split(".")[0] in ("pose_obj_3d", "rlbench", "tests")]:
+        del sys.modules[name]
+    runpy.run_path(file, run_name="loaded")
+"""
+
+
+def test_benchmarks_find_the_repository_by_themselves(tmp_path):
+    """Started from anywhere, as files, without PYTHONPATH; one process, as each loads PyTorch."""
+    files = [str(path) for path in sorted((ROOT / "tests" / "benchmarks").glob("bench_*.py"))]
+    assert files
+    run = subprocess.run(
+        [sys.executable, "-I", "-c", LOAD_EACH, *files], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr[-2000:]
