@@ -135,6 +135,7 @@ def run(args: argparse.Namespace, unsupervised: bool) -> None:
 def open_session(args: argparse.Namespace, unsupervised: bool) -> Session:
     """Read config and data and check them against each other and the flags."""
     config = apply_flags(load_config(args.cfg), args)
+    _check_flags(args, config)
     device = choose_device(config.GPU)
     if config.NETWORK.TYPE in ONE_THREAD and "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1)
@@ -159,6 +160,16 @@ def open_session(args: argparse.Namespace, unsupervised: bool) -> Session:
     return Session(
         args, config, unsupervised, device, data, ids, base / "log" / group, base / "checkpoint" / group
     )
+
+
+def _check_flags(args: argparse.Namespace, config: Config) -> None:
+    """Refuse flags that would have no effect."""
+    if config.NETWORK.TYPE == "triangulation" and (args.checkpoint or args.resume_checkpoint):
+        raise ConfigError("triangulation has no checkpoint; leave out --checkpoint, --resume_checkpoint or --triangulate")
+    if args.checkpoint and not args.eval:
+        raise ConfigError("--checkpoint is what --eval evaluates: add --eval, or pass --resume_checkpoint to go on training")
+    if args.eval and args.resume_checkpoint:
+        raise ConfigError("--eval trains nothing: pass --checkpoint, not --resume_checkpoint, to say what it evaluates")
 
 
 def apply_flags(config: Config, args: argparse.Namespace) -> Config:
@@ -267,8 +278,6 @@ def evaluate_command(session: Session) -> None:
         model.load_state_dict(state["model"])
         checkpoint = str(path)
         logger.info("Evaluating %s (epoch %d)", path, state["epoch"])
-    elif args.checkpoint or args.resume_checkpoint:
-        raise ConfigError("triangulation has no checkpoint; leave out --checkpoint or --triangulate")
     name = checkpoints.new_run(session.log_root, session.checkpoint_root, args.cfg)
     log = RunLog(session.log_root / name, to_yaml(config))
     report_test(session, model, log, checkpoint, 0)

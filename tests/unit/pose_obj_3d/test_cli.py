@@ -106,6 +106,19 @@ def test_what_is_no_checkpoint(trained, capsys, flags):
     assert_one_line(capsys, "checkpoint")
 
 
+@pytest.mark.parametrize(("flags", "words"), [
+    (["--checkpoint", "none.pt"], ["--checkpoint", "add --eval", "--resume_checkpoint"]),
+    (["--checkpoint", "auto"], ["--checkpoint", "add --eval"]),
+    (["--eval", "--resume_checkpoint", "none.pt"], ["--eval", "pass --checkpoint, not --resume_checkpoint"]),
+    (["--triangulate", "--resume_checkpoint", "auto"], ["triangulation has no checkpoint"]),
+])
+def test_flags_without_effect_are_refused(trained, capsys, flags, words):
+    before = sorted((trained / "log" / "submit").iterdir())
+    assert call(trained, "c.yaml", *flags) == 2
+    assert_one_line(capsys, *words)
+    assert sorted((trained / "log" / "submit").iterdir()) == before
+
+
 def write(tmp_path, config=CONFIG, change=None):
     path = write_scene(tmp_path / "a.npz", examples=3)
     if change:
