@@ -26,8 +26,8 @@ from pose_obj_3d.config import (
     to_yaml,
 )
 from pose_obj_3d.datasets import keypoint_ids, load_tracks, make_rig
-from pose_obj_3d.evaluation import Protocol
-from pose_obj_3d.exceptions import CheckpointError, ConfigError, DataError, PoseObj3DError
+from pose_obj_3d.evaluation import Protocol, Variant
+from pose_obj_3d.exceptions import CheckpointError, ConfigError, PoseObj3DError
 from pose_obj_3d.formal import FormalData, read_formal
 from pose_obj_3d.logs import RunLog
 from pose_obj_3d.models import build_model
@@ -76,6 +76,7 @@ class Session:
         device: Where tensors live.
         data: The archive.
         ids: Keypoint names.
+        variants: With which views and frames to evaluate.
         log_root: Folder of the logs of this config's group.
         checkpoint_root: The same for checkpoints.
     """
@@ -86,6 +87,7 @@ class Session:
     device: torch.device
     data: FormalData
     ids: list[str]
+    variants: list[Variant]
     log_root: Path
     checkpoint_root: Path
 
@@ -99,6 +101,10 @@ class Session:
         tasks = data.eval_tasks() if split == "test" else data.train_tasks()
         cpu = rig.to(torch.device("cpu"))
         return load_tracks(self.data, cpu, tasks, split, self.ids, data.OCCLUSION, with_truth).to(self.device)
+
+    def view_names(self, rig: Rig) -> list[str]:
+        """Return the names of the cameras of a rig."""
+        return [self.data.camera_names[v] for v in rig.view_ids]
 
     def model(self, rig: Rig) -> Model:
         """Build the model of the config."""
@@ -158,7 +164,7 @@ def open_session(args: argparse.Namespace, unsupervised: bool) -> Session:
     base = args.log or PACKAGE_DIR
     group = checkpoints.config_group(args.cfg)
     return Session(
-        args, config, unsupervised, device, data, ids, base / "log" / group, base / "checkpoint" / group
+        args, config, unsupervised, device, data, ids, _variants(config, data), base / "log" / group, base / "checkpoint" / group
     )
 
 
@@ -170,6 +176,20 @@ def _check_flags(args: argparse.Namespace, config: Config) -> None:
         raise ConfigError("--checkpoint is what --eval evaluates: add --eval, or pass --resume_checkpoint to go on training")
     if args.eval and args.resume_checkpoint:
         raise ConfigError("--eval trains nothing: pass --checkpoint, not --resume_checkpoint, to say what it evaluates")
+
+
+def _variants(config: Config, data: FormalData) -> list[Variant]:
+    """Decide before anything long begins with which views and frames to evaluate."""
+    section, network, num_views = config.OBJ_POSE_DATA, config.NETWORK, config.TEST.NUM_VIEWS
+    every = range(len(data.camera_names))
+    make_rig(data, [*every, *section.TRAIN_CAMERAS, *section.TEST_CAMERAS])  # refuses views that do not exist
+    if 1 in num_views:
+        logger.warning("TEST.NUM_VIEWS (--eval_n_views) 1 is left out: one view does not determine 3D")
+        num_views = tuple(n for n in num_views if n != 1)
+    is_window = network.TYPE != "STC" or network.STC.CONTEXT == "window"
+    return evaluation.variants(
+        section.TEST_CAMERAS or every, num_views, config.TEST.NUM_FRAMES, network.TEMPORAL_LENGTH, is_window
+    )
 
 
 def apply_flags(config: Config, args: argparse.Namespace) -> Config:
@@ -209,7 +229,7 @@ def train_command(session: Session) -> None:
     resumed = _find_resumable(session, sha)
     rig = session.rig(config.OBJ_POSE_DATA.TRAIN_CAMERAS)
     train = session.tracks("train", rig, with_truth=not session.unsupervised)
-    for warning in check_geometry(train.uv, train.weights, rig, [session.data.camera_names[v] for v in rig.view_ids]):
+    for warning in check_geometry(train.uv, train.weights, rig, session.view_names(rig)):
         logger.warning("%s: %s", session.data.path, warning)
     val = session.tracks("val", rig, with_truth=not session.unsupervised)
     model = session.model(rig)
@@ -297,22 +317,12 @@ def _newest_best(session: Session) -> Path:
 def report_test(session: Session, model: nn.Module, log: RunLog, checkpoint: str, epoch: int) -> None:
     """Evaluate on the test examples for all asked views and frames: tables, files, figures."""
     config, data = session.config, session.data
-    views = list(config.OBJ_POSE_DATA.TEST_CAMERAS) or list(range(len(data.camera_names)))
     length = config.NETWORK.TEMPORAL_LENGTH
     label = config.NETWORK.TYPE + (" (unsupervised)" if session.unsupervised else "")
     base = Protocol(length, None, config.TEST.BATCH_SIZE, data.frame_period_s)
     results: dict[str, Any] = {}
-    variants: list[tuple[list[int], int | None]] = [(views, None)]
-    for n in config.TEST.NUM_VIEWS:
-        if n > len(views):
-            raise DataError(f"--eval_n_views {n}: only {len(views)} views are there: {views}")
-        if n < 2:
-            logger.warning("--eval_n_views %d: one view does not determine 3D for this model; left out", n)
-        elif n < len(views):
-            variants.append((views[:n], None))
-    variants += [(views, n) for n in config.TEST.NUM_FRAMES if n < length]
-    for number, (chosen, frames) in enumerate(variants):
-        rig = session.rig(chosen)
+    for number, (views, frames) in enumerate(session.variants):
+        rig = session.rig(views)
         tracks = session.tracks("test", rig, with_truth=True)
         protocol = dataclasses.replace(base, used_frames=frames)
         predicted = evaluation.estimate(model, tracks, rig, protocol)
@@ -320,8 +330,7 @@ def report_test(session: Session, model: nn.Module, log: RunLog, checkpoint: str
         if frames is None:
             methods |= evaluation.whole_track_predictions(tracks, protocol)
         result = evaluation.evaluate(methods, tracks, rig, protocol, session.ids)
-        names = ", ".join(data.camera_names[v] for v in chosen)
-        title = f"Test, {len(chosen)} views ({names}), {frames or length} frames"
+        title = f"Test, {len(views)} views ({', '.join(session.view_names(rig))}), {frames or length} frames"
         results[title] = result
         print(report.text_table(result, title, config.TEST.METRIC))  # noqa: T201
         print(report.calibration_text(result))  # noqa: T201
@@ -341,7 +350,7 @@ def _log_test(session: Session, log: RunLog, result: dict[str, Any], model_name:
     columns = result["methods"][model_name]
     tags = {"all": "test/mpjpe_mm", "moving": "test/mpjpe_mm/moving", "still": "test/mpjpe_mm/still"}
     scalars = {tag: columns[c]["mpjpe_mm"] for c, tag in tags.items()}
-    scalars["test/dlt_mpjpe_mm"] = result["methods"]["linear triangulation (DLT)"]["all"]["mpjpe_mm"]
+    scalars["test/dlt_mpjpe_mm"] = result["methods"][evaluation.DLT]["all"]["mpjpe_mm"]
     log.scalars({k: v for k, v in scalars.items() if v is not None and math.isfinite(v)}, epoch)
 
 

@@ -5,7 +5,7 @@ columns all, moving and still; the others are scored apart.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from pose_obj_3d import estimators, geometry, metrics, smoothers
 from pose_obj_3d.datasets import MOVING_M_PER_S, speeds
 from pose_obj_3d.estimators import Estimate
-from pose_obj_3d.exceptions import DataError
+from pose_obj_3d.exceptions import ConfigError, DataError
 from pose_obj_3d.windows import Rig, Tracks, gather_for
 
 BOUND_FRAME = "Cramer-Rao bound, one frame"
@@ -43,6 +43,40 @@ class Protocol:
     used_frames: int | None = None
     batch_size: int = 512
     frame_period_s: float = 0.05
+
+
+Variant = tuple[tuple[int, ...], int | None]
+"""View numbers, and frames of the window that may be used (None = all)."""
+
+
+def variants(
+    views: Sequence[int], num_views: Sequence[int], num_frames: Sequence[int], length: int, is_window: bool
+) -> list[Variant]:
+    """List what is evaluated: all views and frames, then fewer views, then fewer frames.
+
+    Args:
+        views: The views to evaluate with.
+        num_views: TEST.NUM_VIEWS; the first n of the views.
+        num_frames: TEST.NUM_FRAMES.
+        length: Window length.
+        is_window: Whether the model looks at a window of frames, not at whole examples.
+
+    Raises:
+        ConfigError: There are fewer views or frames than asked for.
+    """
+    for n in num_views:
+        if n > len(views):
+            raise ConfigError(f"TEST.NUM_VIEWS (--eval_n_views) has {n}, but the views are {list(views)}; allowed: 1 to {len(views)}")
+    for n in num_frames:
+        if not is_window:
+            raise ConfigError("NETWORK.STC.CONTEXT track uses whole examples: leave out TEST.NUM_FRAMES and --eval_n_frames")
+        if n > length:
+            raise ConfigError(
+                f"TEST.NUM_FRAMES (--eval_n_frames) has {n}, but NETWORK.TEMPORAL_LENGTH is {length}; allowed: odd, up to {length}"
+            )
+    found: list[Variant] = [(tuple(views), None)]
+    found += [(tuple(views[:n]), None) for n in num_views if n < len(views)]
+    return found + [(tuple(views), n) for n in num_frames if n < length]
 
 
 def predict(model: nn.Module, tracks: Tracks, rig: Rig, protocol: Protocol) -> Tensor:

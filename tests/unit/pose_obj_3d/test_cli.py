@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from pose_obj_3d import cli
 from pose_obj_3d.cli import main
 from tests.unit.pose_obj_3d.synthetic import write_scene
 
@@ -117,6 +118,33 @@ def test_flags_without_effect_are_refused(trained, capsys, flags, words):
     assert call(trained, "c.yaml", *flags) == 2
     assert_one_line(capsys, *words)
     assert sorted((trained / "log" / "submit").iterdir()) == before
+
+
+TRACK = CONFIG.replace("{WIDTH: 16", "{CONTEXT: track, WIDTH: 16")
+
+
+@pytest.mark.parametrize(("config", "flags", "words"), [
+    (CONFIG, ["--eval_n_frames", "9"], ["TEST.NUM_FRAMES (--eval_n_frames) has 9", "TEMPORAL_LENGTH is 7", "up to 7"]),
+    (CONFIG, ["--n_frames", "3", "--eval_n_frames", "5"], ["TEMPORAL_LENGTH is 3"]),
+    (CONFIG + "TEST: {NUM_FRAMES: [3, 9]}", [], ["TEST.NUM_FRAMES", "has 9"]),
+    (CONFIG, ["--eval_n_views", "2", "5"], ["TEST.NUM_VIEWS (--eval_n_views) has 5", "[0, 1, 2, 3]", "1 to 4"]),
+    (CONFIG, ["--eval_view_list", "0", "2", "--eval_n_views", "3"], ["has 3", "[0, 2]", "1 to 2"]),
+    (CONFIG, ["--eval_view_list", "0", "7"], ["view 7 does not exist", "3 front"]),
+    (CONFIG + "  TEST_CAMERAS: [0, 7]", [], ["view 7 does not exist"]),
+    (TRACK + "TEST: {NUM_FRAMES: [3]}", [], ["CONTEXT track", "TEST.NUM_FRAMES"]),
+])
+def test_faults_of_the_evaluation_are_found_before_training(tmp_path, capsys, monkeypatch, config, flags, words):
+    monkeypatch.setattr(cli, "fit", lambda *_: pytest.fail("training began"))
+    write(tmp_path, config)
+    assert call(tmp_path, "c.yaml", *flags) == 2
+    assert_one_line(capsys, *words)
+    assert not (tmp_path / "log").exists()
+
+
+def test_one_view_is_left_out_with_one_line(trained, capsys):
+    assert call(trained, "c.yaml", "--eval", "--eval_n_views", "1", "2", "4") == 0
+    assert "(--eval_n_views) 1 is left out" in capsys.readouterr().err
+    assert [title.split(" (")[0] for title in results(trained)["results"]] == ["Test, 4 views", "Test, 2 views"]
 
 
 def write(tmp_path, config=CONFIG, change=None):
