@@ -18,6 +18,7 @@ from torch import nn
 from pose_obj_3d import checkpoints, estimators, evaluation, metrics, report, visualise
 from pose_obj_3d.config import (
     METRICS,
+    ONE_VIEW_TYPES,
     PACKAGE_DIR,
     Config,
     find_data,
@@ -92,15 +93,22 @@ class Session:
     checkpoint_root: Path
 
     def rig(self, views: Sequence[int] = ()) -> Rig:
-        """Return the cameras on the device."""
-        return make_rig(self.data, views).to(self.device)
+        """Return the cameras on the device; a single one too."""
+        if len(views) != 1:
+            return make_rig(self.data, views).to(self.device)
+        rig, (view,) = make_rig(self.data), views
+        one = Rig(rig.intrinsics[[view]], rig.extrinsics[[view]], rig.sigma_px, (view,))
+        return one.to(self.device)
 
     def tracks(self, split: str, rig: Rig, with_truth: bool) -> Tracks:
         """Load a part of the split on the device."""
         data = self.config.OBJ_POSE_DATA
         tasks = data.eval_tasks() if split == "test" else data.train_tasks()
-        cpu = rig.to(torch.device("cpu"))
-        return load_tracks(self.data, cpu, tasks, split, self.ids, data.OCCLUSION, with_truth).to(self.device)
+        is_single = len(rig.view_ids) == 1
+        # Triangulation needs the others.
+        cpu = make_rig(self.data) if is_single else rig.to(torch.device("cpu"))
+        tracks = load_tracks(self.data, cpu, tasks, split, self.ids, data.OCCLUSION, with_truth).to(self.device)
+        return evaluation.one_view(tracks, rig.view_ids[0]) if is_single else tracks
 
     def view_names(self, rig: Rig) -> list[str]:
         """Return the names of the cameras of a rig."""
@@ -183,8 +191,11 @@ def _variants(config: Config, data: FormalData) -> list[Variant]:
     section, network, num_views = config.OBJ_POSE_DATA, config.NETWORK, config.TEST.NUM_VIEWS
     every = range(len(data.camera_names))
     make_rig(data, [*every, *section.TRAIN_CAMERAS, *section.TEST_CAMERAS])  # refuses views that do not exist
-    if 1 in num_views:
-        logger.warning("TEST.NUM_VIEWS (--eval_n_views) 1 is left out: one view does not determine 3D")
+    if 1 in num_views and network.TYPE not in ONE_VIEW_TYPES:
+        logger.warning(
+            "TEST.NUM_VIEWS (--eval_n_views) 1 is left out: one view does not determine 3D, and NETWORK.TYPE %s needs a "
+            "triangulation; %s does not", network.TYPE, ", ".join(ONE_VIEW_TYPES),
+        )  # fmt: skip
         num_views = tuple(n for n in num_views if n != 1)
     is_window = network.TYPE != "STC" or network.STC.CONTEXT == "window"
     return evaluation.variants(
@@ -326,14 +337,18 @@ def report_test(session: Session, model: nn.Module, log: RunLog, checkpoint: str
         tracks = session.tracks("test", rig, with_truth=True)
         protocol = dataclasses.replace(base, used_frames=frames)
         predicted = evaluation.estimate(model, tracks, rig, protocol)
-        methods = {f"model: {label}": predicted, **evaluation.reference_predictions(tracks, rig, protocol)}
-        if frames is None:
-            methods |= evaluation.whole_track_predictions(tracks, protocol)
+        methods = {f"model: {label}": predicted}
+        if len(views) > 1:
+            methods |= evaluation.reference_predictions(tracks, rig, protocol)
+            if frames is None:
+                methods |= evaluation.whole_track_predictions(tracks, protocol)
         result = evaluation.evaluate(methods, tracks, rig, protocol, session.ids)
-        title = f"Test, {len(views)} views ({', '.join(session.view_names(rig))}), {frames or length} frames"
+        count = "1 view" if len(views) == 1 else f"{len(views)} views"
+        title = f"Test, {count} ({', '.join(session.view_names(rig))}), {frames or length} frames"
         results[title] = result
         print(report.text_table(result, title, config.TEST.METRIC))  # noqa: T201
-        print(report.calibration_text(result))  # noqa: T201
+        if claims := report.calibration_text(result):
+            print(claims)  # noqa: T201
         if number == 0:
             _log_test(session, log, result, f"model: {label}", epoch)
             _draw(session, log, predicted.xyz, tracks, rig, epoch)
@@ -350,7 +365,8 @@ def _log_test(session: Session, log: RunLog, result: dict[str, Any], model_name:
     columns = result["methods"][model_name]
     tags = {"all": "test/mpjpe_mm", "moving": "test/mpjpe_mm/moving", "still": "test/mpjpe_mm/still"}
     scalars = {tag: columns[c]["mpjpe_mm"] for c, tag in tags.items()}
-    scalars["test/dlt_mpjpe_mm"] = result["methods"][evaluation.DLT]["all"]["mpjpe_mm"]
+    if evaluation.DLT in result["methods"]:
+        scalars["test/dlt_mpjpe_mm"] = result["methods"][evaluation.DLT]["all"]["mpjpe_mm"]
     log.scalars({k: v for k, v in scalars.items() if v is not None and math.isfinite(v)}, epoch)
 
 

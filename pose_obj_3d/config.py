@@ -22,9 +22,11 @@ from pose_obj_3d.formal import ARCHIVE_NAME, tasks_in
 logger = logging.getLogger(__name__)
 LEGACY_SECTIONS = ("H36M_DATA", "TOTALCAP_DATA", "KTH_DATA", "VIS", "DATA")
 NETWORK_TYPES = ("STC", "MHT", "triangulation")
+ONE_VIEW_TYPES = ("MHT",)  # models that predict from a single view; the others need a triangulation
 CONFIDENCE_METHODS = ("modulate", "concat", "no")  # how weights enter the embedding of MHT
 ESTIMATORS = ("dlt", "ml", "huber", "consensus", "mean", "savitzky_golay", "rts")  # of triangulation
 KEYPOINT_GROUPS = ("waypoints", "objects", "boxes", "robot")
+MANY_VIEWS = "two or more different view numbers, or [] for all"
 METRICS = ("mpjpe", "p_mpjpe", "n_mpjpe", "velocity")
 PACKAGE_DIR = Path(__file__).resolve().parent
 T = TypeVar("T")
@@ -230,8 +232,8 @@ class DataConfig:
         _require(self.OCCLUSION in ("keep", "drop"), "OBJ_POSE_DATA.OCCLUSION", self.OCCLUSION, "keep, drop")
         for key in ("TRAIN_CAMERAS", "TEST_CAMERAS"):
             views = getattr(self, key)
-            ok = _differ(views) and len(views) != 1 and all(v >= 0 for v in views)
-            _require(ok, f"OBJ_POSE_DATA.{key}", list(views), "two or more different view numbers, or [] for all")
+            ok = _differ(views) and (len(views) != 1 or key == "TEST_CAMERAS") and all(v >= 0 for v in views)
+            _require(ok, f"OBJ_POSE_DATA.{key}", list(views), MANY_VIEWS)
 
     def train_tasks(self) -> list[int]:
         """Return the task ids to train on."""
@@ -251,6 +253,13 @@ class Config:
     TRAIN: TrainConfig = TrainConfig()
     TEST: EvalConfig = EvalConfig()
     OBJ_POSE_DATA: DataConfig = DataConfig()
+
+    def __post_init__(self) -> None:
+        """Check what several sections must agree on."""
+        views = list(self.OBJ_POSE_DATA.TEST_CAMERAS)
+        ok = len(views) != 1 or self.NETWORK.TYPE in ONE_VIEW_TYPES
+        allowed = f"{MANY_VIEWS}; one for NETWORK.TYPE {', '.join(ONE_VIEW_TYPES)} alone"
+        _require(ok, "OBJ_POSE_DATA.TEST_CAMERAS (--eval_view_list)", views, allowed)
 
 
 def load_config(path: str | Path) -> Config:

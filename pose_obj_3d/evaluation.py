@@ -6,7 +6,7 @@ columns all, moving and still; the others are scored apart.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -77,6 +77,12 @@ def variants(
     found: list[Variant] = [(tuple(views), None)]
     found += [(tuple(views[:n]), None) for n in num_views if n < len(views)]
     return found + [(tuple(views), n) for n in num_frames if n < length]
+
+
+def one_view(tracks: Tracks, view: int) -> Tracks:
+    """Keep what one view has measured: nothing is triangulated, so `xyz` is NaN and `info` 0."""
+    kept = {name: getattr(tracks, name)[:, view : view + 1] for name in ("uv", "weights", "robust", "precision")}
+    return replace(tracks, xyz=torch.full_like(tracks.xyz, torch.nan), info=torch.zeros_like(tracks.info), **kept)
 
 
 def predict(model: nn.Module, tracks: Tracks, rig: Rig, protocol: Protocol) -> Tensor:
@@ -230,10 +236,11 @@ def evaluate(
         JSON-ready: `counts`, `methods` (method -> column -> measures, units in the keys; of methods with a
         covariance also `coverage_<p>_percent`, the share of truths inside the claimed region of p %, and
         `claimed_error_mm`, what the covariance says of the MPJPE), `details` (method -> per task, group,
-        keypoint -> MPJPE).
+        keypoint -> MPJPE; of the points of the last column where the first is empty, as with one view).
     """
     assert tracks.truth is not None
     masks = column_masks(tracks, protocol.frame_period_s)
+    detailed = masks["all"] if masks["all"].any() else masks[COLUMNS[3]]
     result: Result = {"counts": {c: int(m.sum()) for c, m in masks.items()}, "methods": {}, "details": {}}
     for name, predicted in predictions.items():
         xyz = predicted.xyz if isinstance(predicted, Estimate) else predicted
@@ -243,7 +250,7 @@ def evaluate(
             for column, mask in masks.items():
                 columns[column] |= _calibration(predicted, claimed, tracks, mask)
         result["methods"][name] = columns
-        result["details"][name] = _details(metrics.distances(xyz, tracks.truth), tracks, masks["all"], ids)
+        result["details"][name] = _details(metrics.distances(xyz, tracks.truth), tracks, detailed, ids)
     for name, bound in cramer_rao(tracks, rig, protocol).items():
         columns = {c: {"mpjpe_mm": _mm(metrics.summed(bound, m).mean)} for c, m in masks.items()}
         columns[COLUMNS[3]] = {"mpjpe_mm": None}

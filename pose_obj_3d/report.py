@@ -46,7 +46,10 @@ def text_table(result: dict[str, Any], title: str, metric: str = "mpjpe") -> str
 
 
 def calibration_rows(result: dict[str, Any]) -> list[list[str]]:
-    """Return header and one row for each method with a covariance: coverage and claimed against true error."""
+    """Return header and one row for each method with a covariance: coverage and claimed against true error.
+
+    Empty where no method has one.
+    """
     columns = COLUMNS[:3]
     kinds = {"within 68 % [%]": "coverage_68_percent", "within 95 % [%]": "coverage_95_percent"}
     kinds |= {"claimed [mm]": "claimed_error_mm", "true [mm]": "mpjpe_mm"}
@@ -55,14 +58,14 @@ def calibration_rows(result: dict[str, Any]) -> list[list[str]]:
         if measures[columns[0]].get("claimed_error_mm") is not None:
             values = [measures[c][key] for key in kinds.values() for c in columns]
             rows.append([name, *("-" if v is None else f"{v:.1f}" for v in values)])
-    return rows
+    return rows if len(rows) > 1 else []
 
 
 def calibration_text(result: dict[str, Any]) -> str:
-    """Return the table of the claims for a terminal, in the order 68 %, 95 %, claimed, true error."""
+    """Return the table of the claims for a terminal, in the order 68 %, 95 %, claimed, true error; "" for none."""
     rows = [[r[0], *(" / ".join(r[i : i + 3]) for i in range(1, len(r), 3))] for r in calibration_rows(result)[1:]]
     head = ["claimed uncertainty: all / moving / still", "within 68 % [%]", "within 95 % [%]", "claimed [mm]", "true [mm]"]
-    return aligned([head, *rows])
+    return aligned([head, *rows]) if rows else ""
 
 
 def aligned(rows: list[list[str]], title: str = "") -> str:
@@ -83,7 +86,7 @@ def markdown(results: dict[str, Any], metric: str = "mpjpe") -> str:
     parts = ["# Results\n"]
     for title, result in results.items():
         parts.append(f"## {title}\n")
-        parts += [markdown_table(table_rows(result, metric)), markdown_table(calibration_rows(result))]
+        parts += [markdown_table(rows) for rows in (table_rows(result, metric), calibration_rows(result)) if rows]
         methods = list(result["details"])
         for kind in ("task", "group", "keypoint"):
             head = [f"MPJPE [mm] by {kind}", *methods, "points"]

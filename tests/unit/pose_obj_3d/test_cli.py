@@ -131,6 +131,8 @@ TRACK = CONFIG.replace("{WIDTH: 16", "{CONTEXT: track, WIDTH: 16")
     (CONFIG, ["--eval_view_list", "0", "2", "--eval_n_views", "3"], ["has 3", "[0, 2]", "1 to 2"]),
     (CONFIG, ["--eval_view_list", "0", "7"], ["view 7 does not exist", "3 front"]),
     (CONFIG + "  TEST_CAMERAS: [0, 7]", [], ["view 7 does not exist"]),
+    (CONFIG, ["--eval_view_list", "1"], ["TEST_CAMERAS (--eval_view_list) is [1]", "two or more", "one for NETWORK.TYPE MHT"]),
+    (CONFIG, ["--triangulate", "--eval_view_list", "1"], ["TEST_CAMERAS (--eval_view_list) is [1]"]),
     (TRACK + "TEST: {NUM_FRAMES: [3]}", [], ["CONTEXT track", "TEST.NUM_FRAMES"]),
 ])
 def test_faults_of_the_evaluation_are_found_before_training(tmp_path, capsys, monkeypatch, config, flags, words):
@@ -141,10 +143,40 @@ def test_faults_of_the_evaluation_are_found_before_training(tmp_path, capsys, mo
     assert not (tmp_path / "log").exists()
 
 
-def test_one_view_is_left_out_with_one_line(trained, capsys):
+def test_one_view_needs_a_model_that_predicts_from_it(trained, capsys):
+    """The others leave it out, with one line, and evaluate the rest."""
     assert call(trained, "c.yaml", "--eval", "--eval_n_views", "1", "2", "4") == 0
     assert "(--eval_n_views) 1 is left out" in capsys.readouterr().err
     assert [title.split(" (")[0] for title in results(trained)["results"]] == ["Test, 4 views", "Test, 2 views"]
+
+
+MHT = """
+NETWORK: {TYPE: MHT, DROPOUT: 0.0, NUM_CHANNELS: 16, AFTER_MHF_DIM: 32, ROT_MODEL: {NUM_CHANNELS: 16},
+  T_FORMER: {NUM_CHANNELS: 16, NUM_LAYERS: 3, NUM_HEADS: 2}}
+""" + CONFIG[CONFIG.index("TRAIN:"):]
+
+
+def test_one_view_of_mht_is_scored_apart(tmp_path, capsys):
+    write(tmp_path, MHT.replace("NUM_EPOCHES: 2", "NUM_EPOCHES: 1"))
+    assert call(tmp_path, "c.yaml", "--eval_n_views", "1", "2", "3", "4") == 0
+    found = results(tmp_path)["results"]
+    titles = list(found)
+    assert [title.split(" (")[0] for title in titles] == [f"Test, {n}" for n in ("4 views", "1 view", "2 views", "3 views")]
+    one = found[titles[1]]
+    assert "(left_shoulder), 7 frames" in titles[1]
+    every = sum(found[titles[0]]["counts"][c] for c in ("all", "fewer than two views"))
+    assert one["counts"] == {"all": 0, "moving": 0, "still": 0, "fewer than two views": every}
+    scored = {name: m["fewer than two views"]["mpjpe_mm"] for name, m in one["methods"].items()}
+    assert 0 < scored.pop("model: MHT") < 5000
+    assert set(scored.values()) == {None}  # bounds; a reference method has nothing to triangulate
+    assert one["details"]["model: MHT"]["task"]["T0"]["count"] == every
+    assert "claimed uncertainty" in capsys.readouterr().out
+    assert call(tmp_path, "c.yaml", "--eval", "--eval_view_list", "3") == 0
+    (title, last), = results(tmp_path)["results"].items()
+    assert title == "Test, 1 view (front), 7 frames"
+    assert last["methods"]["model: MHT"]["fewer than two views"]["count"] == every
+    assert "claimed uncertainty" not in capsys.readouterr().out
+    assert (newest(tmp_path) / "reprojection.png").stat().st_size > 0
 
 
 def write(tmp_path, config=CONFIG, change=None):
