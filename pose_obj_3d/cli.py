@@ -8,7 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +80,7 @@ class Session:
         variants: With which views and frames to evaluate.
         log_root: Folder of the logs of this config's group.
         checkpoint_root: The same for checkpoints.
+        checked: Sets of views that `warn_of_geometry` has looked at.
     """
 
     args: argparse.Namespace
@@ -91,6 +92,7 @@ class Session:
     variants: list[Variant]
     log_root: Path
     checkpoint_root: Path
+    checked: set[tuple[int, ...]] = field(default_factory=set)
 
     def rig(self, views: Sequence[int] = ()) -> Rig:
         """Return the cameras on the device; a single one too."""
@@ -109,6 +111,14 @@ class Session:
         cpu = make_rig(self.data) if is_single else rig.to(torch.device("cpu"))
         tracks = load_tracks(self.data, cpu, tasks, split, self.ids, data.OCCLUSION, with_truth).to(self.device)
         return evaluation.one_view(tracks, rig.view_ids[0]) if is_single else tracks
+
+    def warn_of_geometry(self, tracks: Tracks, rig: Rig) -> None:
+        """Say what looks wrong with calibration and tracks, once for a set of views; one view has nothing to compare."""
+        if len(rig.view_ids) == 1 or rig.view_ids in self.checked:
+            return
+        self.checked.add(rig.view_ids)
+        for warning in check_geometry(tracks.uv, tracks.weights, rig, self.view_names(rig)):
+            logger.warning("%s: %s", self.data.path, warning)
 
     def view_names(self, rig: Rig) -> list[str]:
         """Return the names of the cameras of a rig."""
@@ -240,8 +250,7 @@ def train_command(session: Session) -> None:
     resumed = _find_resumable(session, sha)
     rig = session.rig(config.OBJ_POSE_DATA.TRAIN_CAMERAS)
     train = session.tracks("train", rig, with_truth=not session.unsupervised)
-    for warning in check_geometry(train.uv, train.weights, rig, session.view_names(rig)):
-        logger.warning("%s: %s", session.data.path, warning)
+    session.warn_of_geometry(train, rig)
     val = session.tracks("val", rig, with_truth=not session.unsupervised)
     model = session.model(rig)
     model.set_normalisation(train.xyz[train.is_real])
@@ -335,6 +344,8 @@ def report_test(session: Session, model: nn.Module, log: RunLog, checkpoint: str
     for number, (views, frames) in enumerate(session.variants):
         rig = session.rig(views)
         tracks = session.tracks("test", rig, with_truth=True)
+        if number == 0:
+            session.warn_of_geometry(tracks, rig)
         protocol = dataclasses.replace(base, used_frames=frames)
         predicted = evaluation.estimate(model, tracks, rig, protocol)
         methods = {f"model: {label}": predicted}

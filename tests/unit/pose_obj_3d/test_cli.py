@@ -1,6 +1,7 @@
 """The command line, through the entry points' own main function."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -177,6 +178,19 @@ def test_one_view_of_mht_is_scored_apart(tmp_path, capsys):
     assert last["methods"]["model: MHT"]["fewer than two views"]["count"] == every
     assert "claimed uncertainty" not in capsys.readouterr().out
     assert (newest(tmp_path) / "reprojection.png").stat().st_size > 0
+
+
+@pytest.mark.parametrize("flags", [["--eval"], ["--triangulate"], []])
+def test_a_rig_that_looks_wrong_is_told_once(trained, tmp_path, capsys, flags):
+    def turn(members):
+        members["extrinsics"][3, :, 3] += [0.3, 0.0, 0.0]
+
+    shutil.copytree(trained / "checkpoint", tmp_path / "checkpoint")
+    (checkpoint,) = tmp_path.glob("checkpoint/submit/*/best.pt")
+    write(tmp_path, CONFIG.replace("NUM_EPOCHES: 2", "NUM_EPOCHES: 1"), turn)
+    more = ["--checkpoint", str(checkpoint)] if "--eval" in flags else []
+    assert call(tmp_path, "c.yaml", *flags, *more) == 0
+    assert capsys.readouterr().err.count("camera front is") == 1
 
 
 def write(tmp_path, config=CONFIG, change=None):
