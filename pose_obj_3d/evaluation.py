@@ -4,6 +4,7 @@ Points are (frame, keypoint) pairs of the test examples. Those with at least two
 columns all, moving and still; the others are scored apart.
 """
 
+import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,8 +17,10 @@ from pose_obj_3d import estimators, geometry, metrics, smoothers
 from pose_obj_3d.datasets import MOVING_M_PER_S, speeds
 from pose_obj_3d.estimators import Estimate
 from pose_obj_3d.exceptions import ConfigError, DataError
+from pose_obj_3d.progress import Pace
 from pose_obj_3d.windows import Rig, Tracks, gather_for
 
+logger = logging.getLogger(__name__)
 BOUND_FRAME = "Cramer-Rao bound, one frame"
 DLT = "linear triangulation (DLT)"
 # What `smoothers.fit_process_noise` finds on the five studied tasks, rounded; benchmarks/bench_references.py
@@ -99,8 +102,10 @@ def estimate(model: nn.Module, tracks: Tracks, rig: Rig, protocol: Protocol) -> 
     prepare = getattr(model, "prepare", None)
     if prepare is not None:
         tracks = prepare(tracks)
-    xyz, covariance = [], []
+    xyz, covariance, pace = [], [], Pace()
     for centres in torch.split(torch.arange(len(tracks), device=tracks.uv.device), protocol.batch_size):
+        if pace.is_due():
+            logger.info("lifted %d/%d frames", int(centres[0]), len(tracks))
         windows = gather_for(model, tracks, centres, protocol.num_frames, protocol.used_frames)
         prediction = model(windows, rig32)
         xyz.append(prediction.xyz)

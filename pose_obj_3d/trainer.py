@@ -22,6 +22,7 @@ from pose_obj_3d.config import Config, to_dict
 from pose_obj_3d.exceptions import TrainingError
 from pose_obj_3d.logs import RunLog
 from pose_obj_3d.models.blocks import Model, Prediction
+from pose_obj_3d.progress import Pace
 from pose_obj_3d.windows import Rig, Tracks, Windows, gather_for, mask_views, take
 
 logger = logging.getLogger(__name__)
@@ -31,7 +32,6 @@ CONSISTENCY_SHARE = 4  # one window in so many is also predicted from a subset o
 CHECK_EVERY = {"cpu": 1}  # batches between looks at the loss; other devices would wait for each look
 CHECK_EVERY_ELSE = 50
 SHOWN = 3  # examples that an error names
-LOG_EVERY_S = 5.0  # seconds between lines on the terminal
 
 
 @dataclass
@@ -71,11 +71,12 @@ class Run:
     history: list[dict[str, float]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        """Make optimiser, generators and float32 cameras."""
+        """Make optimiser, generators, float32 cameras and the pace of the lines on the terminal."""
         train = self.config.TRAIN
         self.optimiser = torch.optim.Adam(self.model.parameters(), lr=train.LEARNING_RATE, amsgrad=True)
         self.shuffle = torch.Generator().manual_seed(train.SEED)
         self.rig32 = Rig(self.rig.intrinsics.float(), self.rig.extrinsics.float(), self.rig.sigma_px, self.rig.view_ids)
+        self.pace = Pace()
 
     @property
     def criterion(self) -> str:
@@ -200,6 +201,12 @@ def train_epoch(run: Run) -> dict[str, float]:
         loss.backward()
         nn.utils.clip_grad_norm_(run.model.parameters(), MAX_GRAD_NORM)
         run.optimiser.step()
+        if run.pace.is_due():
+            rate = sum(map(len, batches[:n])) / (time.perf_counter() - start)
+            logger.info(
+                "epoch %d/%d  batch %d/%d  loss %.3f  %.0f windows/s",
+                run.epoch + 1, run.config.TRAIN.NUM_EPOCHES, n, len(batches), float(torch.stack(seen).mean()), rate,
+            )  # fmt: skip
     sizes = torch.tensor([len(centres) for centres in batches], device=device)
     total = float((torch.stack(seen) * sizes).sum())
     seconds = time.perf_counter() - start
@@ -279,6 +286,10 @@ def validate(run: Run) -> dict[str, float]:
         sums[name] = sums.get(name, torch.zeros_like(both)) + both
 
     for centres in torch.split(torch.arange(len(run.val), device=run.val.uv.device), run.config.TEST.BATCH_SIZE):
+        if run.pace.is_due():
+            logger.info(
+                "epoch %d/%d  validation %d/%d windows", run.epoch + 1, run.config.TRAIN.NUM_EPOCHES, int(centres[0]), len(run.val)
+            )
         windows = gather_for(run.model, run.val, centres, run.config.NETWORK.TEMPORAL_LENGTH)
         prediction = run.model(windows, run.rig32)
         c = windows.centre
@@ -318,7 +329,7 @@ def _held_out(run: Run, windows: Windows, centres: Tensor) -> tuple[Tensor, Tens
 
 def fit(run: Run, log: RunLog) -> None:
     """Train until the config's number of epochs, with a checkpoint after each."""
-    epochs, shown = run.config.TRAIN.NUM_EPOCHES, 0.0
+    epochs = run.config.TRAIN.NUM_EPOCHES
     while run.epoch < epochs:
         scalars = {**train_epoch(run), **validate(run), **run.constants}
         run.epoch += 1
@@ -335,8 +346,7 @@ def fit(run: Run, log: RunLog) -> None:
             checkpoints.save(run.checkpoint_dir / checkpoints.BEST, state)
         checkpoints.save(run.checkpoint_dir / checkpoints.LAST, state)
         log.scalars(scalars, run.epoch)
-        if time.monotonic() - shown > LOG_EVERY_S or run.epoch == epochs:
-            shown = time.monotonic()
+        if run.pace.is_due() or run.epoch == epochs:
             logger.info(
                 "epoch %d/%d  loss %.3f  %s %.3f (best %.3f at %d)  %.0f windows/s",
                 run.epoch, epochs, scalars["train/loss"], run.criterion, value, run.best, run.best_epoch,

@@ -19,6 +19,7 @@ from pose_obj_3d.datasets import keypoint_ids, load_tracks, make_rig
 from pose_obj_3d.exceptions import ConfigError
 from pose_obj_3d.formal import read_formal
 from pose_obj_3d.models import build_model
+from pose_obj_3d.progress import Pace
 from pose_obj_3d.windows import Rig, gather_windows, mask_views, take
 from tests.unit.pose_obj_3d import test_trainer
 from tests.unit.pose_obj_3d.synthetic import write_scene
@@ -127,7 +128,9 @@ def test_keypoints_of_tasks_have_slots_of_their_own(data):
 
 def run_of(network, tracks, rig, unsupervised):
     config = Config(NETWORK=NetworkConfig(TYPE="MHT", **SMALL), TRAIN=TrainConfig(SEED=0))
-    return SimpleNamespace(model=network, unsupervised=unsupervised, rig=rig, rig32=rig, config=config, val=tracks, ids=["T0/a"])
+    return SimpleNamespace(
+        model=network, unsupervised=unsupervised, rig=rig, rig32=rig, config=config, val=tracks, ids=["T0/a"], pace=Pace()
+    )
 
 
 @pytest.mark.parametrize("unsupervised", [False, True])

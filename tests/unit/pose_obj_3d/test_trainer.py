@@ -1,12 +1,15 @@
 """Training: no 3D label reaches unsupervised weights; resuming equals an unbroken run; NaN stops it."""
 
 import dataclasses
+import itertools
+import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from pose_obj_3d import checkpoints, cli, trainer
+from pose_obj_3d import checkpoints, cli, progress, trainer
 from tests.unit.pose_obj_3d.synthetic import write_scene
 
 CONFIG = """
@@ -136,6 +139,20 @@ def test_unsupervised_tracks_carry_no_truth(tmp_path, monkeypatch):
     train(tmp_path / "run", True, epochs=1)
     assert runs[0].train.truth is None
     assert runs[0].val.truth is None
+
+
+def test_a_line_says_where_an_epoch_stands_every_few_seconds(tmp_path, monkeypatch, capsys):
+    """An epoch of MHT takes minutes: it is no time for silence. Here each look at the clock finds a second gone."""
+    seconds = itertools.count()
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
+    assert command(tmp_path / "run", True, epochs=2, batch=4) == 0
+    lines = capsys.readouterr().err.splitlines()
+    inside = [m for m in (re.match(r"epoch (\d)/2  batch (\d+)/24  loss -?\d+\.\d+  \d+ windows/s", x) for x in lines) if m]
+    assert {m[1] for m in inside} == {"1", "2"}
+    numbers = [int(m[2]) for m in inside]
+    assert all(b - a == 5 or b < a for a, b in itertools.pairwise(numbers))
+    assert len(numbers) >= 8
+    assert any(x.startswith("epoch 2/2  loss ") for x in lines)
 
 
 def poison(run, split, example, frame):
