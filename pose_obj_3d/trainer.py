@@ -77,6 +77,7 @@ class Run:
         self.shuffle = torch.Generator().manual_seed(train.SEED)
         self.rig32 = Rig(self.rig.intrinsics.float(), self.rig.extrinsics.float(), self.rig.sigma_px, self.rig.view_ids)
         self.pace = Pace()
+        self.last_batch: tuple[int, Tensor] | None = None  # of the epoch before: number and centres
 
     @property
     def criterion(self) -> str:
@@ -207,6 +208,7 @@ def train_epoch(run: Run) -> dict[str, float]:
                 "epoch %d/%d  batch %d/%d  loss %.3f  %.0f windows/s",
                 run.epoch + 1, run.config.TRAIN.NUM_EPOCHES, n, len(batches), float(torch.stack(seen).mean()), rate,
             )  # fmt: skip
+    run.last_batch = len(batches), batches[-1]
     sizes = torch.tensor([len(centres) for centres in batches], device=device)
     total = float((torch.stack(seen) * sizes).sum())
     seconds = time.perf_counter() - start
@@ -224,10 +226,17 @@ def _check_losses(run: Run, seen: list[Tensor], batches: Sequence[Tensor], n: in
     if not bad:
         return
     number = n - len(seen) + bad[0] + 1
-    value = float(seen[bad[0]])
+    value, centres = float(seen[bad[0]]), batches[number - 1]
+    if number > 1:
+        diverged = _diverged(run, run.epoch + 1, (number - 1, batches[number - 2]))
+    else:
+        diverged = _diverged(run, run.epoch, run.last_batch)
+    if number < n:  # looked at late: this batch has made its own step since
+        diverged += ", or that of this batch"
+    diverged += f"; this batch has {_examples(run.train, centres)}"
     raise TrainingError(
         f"epoch {run.epoch + 1}, batch {number} of {len(batches)}: the training loss is {value}; "
-        f"{_suspects(run, run.train, batches[number - 1])}; {_kept(run, run.epoch)}; lower TRAIN.LEARNING_RATE or repair the data"
+        f"{_suspects(run, run.train, centres, diverged)}; {_kept(run, run.epoch)}; lower TRAIN.LEARNING_RATE or repair the data"
     )
 
 
@@ -236,14 +245,23 @@ def _check_validation(run: Run, value: float) -> None:
     if math.isfinite(value):
         return
     rows = torch.arange(len(run.val), device=run.val.uv.device)
+    diverged = _diverged(run, run.epoch, run.last_batch)
     raise TrainingError(
-        f"epoch {run.epoch}: the validation value {run.criterion} is {value}; {_suspects(run, run.val, rows)}; "
+        f"epoch {run.epoch}: the validation value {run.criterion} is {value}; {_suspects(run, run.val, rows, diverged)}; "
         f"{_kept(run, run.epoch - 1)}; lower TRAIN.LEARNING_RATE or repair the data"
     )
 
 
-def _suspects(run: Run, tracks: Tracks, centres: Tensor) -> str:
-    """Say what is not finite, and where: the data, else the weights, else the loss of single windows."""
+def _diverged(run: Run, epoch: int, step: tuple[int, Tensor] | None) -> str:
+    """Name the step, by the number and centres of its batch, after which the weights were not finite."""
+    if step is None:
+        return "the weights are not finite, before the first step"
+    batch, centres = step
+    return f"the weights are not finite: the step of epoch {epoch}, batch {batch} has diverged, on {_examples(run.train, centres)}"
+
+
+def _suspects(run: Run, tracks: Tracks, centres: Tensor, diverged: str) -> str:
+    """Say what is not finite, and where: the data, else the weights (`diverged`), else the loss of single windows."""
     inputs = [tracks.uv, tracks.weights, tracks.robust, tracks.xyz, tracks.info]
     inputs += [] if tracks.truth is None else [tracks.truth]
     # All frames: a window of the track context averages more than its own.
@@ -251,7 +269,7 @@ def _suspects(run: Run, tracks: Tracks, centres: Tensor) -> str:
     if is_bad.any():
         return f"the data are not finite in {_named(tracks.source[is_bad])}"
     if not all(p.isfinite().all() for p in run.model.parameters()):
-        return "the weights are not finite, the step before has diverged"
+        return diverged
     with torch.no_grad():
         parts = [gather_for(run.model, tracks, c, run.config.NETWORK.TEMPORAL_LENGTH) for c in centres.split(1)]
         alone = torch.stack([loss_of(run, x, run.model(x, run.rig32)) for x in parts])
@@ -260,9 +278,14 @@ def _suspects(run: Run, tracks: Tracks, centres: Tensor) -> str:
     return f"the loss is not finite in the windows around {_named(tracks.source[centres[~alone.isfinite()]])}"
 
 
+def _examples(tracks: Tracks, centres: Tensor) -> str:
+    return _named(tracks.source[centres, :2].unique(dim=0))
+
+
 def _named(source: Tensor) -> str:
-    """Name some frames (n, 3) by task, example and frame."""
-    found = [f"T{task} example {example} frame {frame}" for task, example, frame in sorted(source.tolist())]
+    """Name some frames (n, 3) by task, example and frame, or some examples (n, 2)."""
+    words = ("T", " example ", " frame ")
+    found = ["".join(f"{word}{n}" for word, n in zip(words, row, strict=False)) for row in sorted(source.tolist())]
     return ", ".join(found[:SHOWN]) + (f" and {len(found) - SHOWN} more" if len(found) > SHOWN else "")
 
 

@@ -223,6 +223,25 @@ def test_a_huge_learning_rate_stops_in_one_line(tmp_path, capsys, network):
     assert not list((tmp_path / "run" / "checkpoint").rglob("*.pt"))
 
 
+@pytest.mark.parametrize(("step", "when"), [
+    (3, "epoch 1, batch 4 of 6: the training loss is nan; the weights are not finite: the step of epoch 1, batch 3"),
+    (6, "epoch 1: the validation value val/mpjpe_mm is nan; the weights are not finite: the step of epoch 1, batch 6"),
+])
+def test_a_step_that_diverges_is_named_with_its_examples(tmp_path, monkeypatch, capsys, step, when):
+    count = itertools.count(1)
+
+    def clip(parameters, _):
+        if next(count) == step:
+            next(iter(parameters)).grad.fill_(torch.nan)
+
+    monkeypatch.setattr(trainer.nn.utils, "clip_grad_norm_", clip)
+    assert command(tmp_path / "run", False, batch=16) == 2
+    line = the_error(capsys)
+    assert when in line
+    assert re.search(r"has diverged, on T0 example \d, T0 example \d, T0 example \d( and 1 more)?; ", line)
+    assert ("this batch has T0 example" in line) == (step == 3)
+
+
 @pytest.mark.parametrize("every", [2, 3, 50])
 def test_losses_looked_at_now_and_then_name_the_same_batch(tmp_path, monkeypatch, capsys, every):
     """As on a GPU, where a look at each loss would wait for it."""
