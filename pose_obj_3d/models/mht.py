@@ -21,6 +21,7 @@ from pose_obj_3d.models.mht_head import PointHead, RayHead, Scene, fine_uv
 from pose_obj_3d.models.mht_parts import (
     CrossInteraction,
     PreEmbedding,
+    Present,
     Refinement,
     TransformerBlock,
     ViewFusion,
@@ -122,10 +123,13 @@ class MHT(Normalised):
         is_seen = weights.transpose(1, 2).amax(-1) > 0  # (B, V, T)
         is_there = is_seen.any(-1)  # (B, V)
         uv = torch.where(weights.unsqueeze(-1) > 0, windows.uv, 0.0)
-        hypotheses = self._hypotheses(uv, weights, windows.keypoint, scene)  # H x (B, V, T, D)
+        present = Present(is_there)
+        hypotheses = self._hypotheses(uv, weights, windows.keypoint, scene, present)  # H x (n, T, D)
         c, slot = windows.centre, windows.keypoint
-        said = [h(x[:, :, c], slot, scene, is_there)[0] for h, x in zip(self.hypothesis_heads, hypotheses, strict=True)]
-        tokens = self._refined(torch.cat(hypotheses, -1), is_seen)  # (B, V, D)
+        centres = [present.spread(x[:, c]) for x in hypotheses]
+        said = [h(x, slot, scene, is_there)[0] for h, x in zip(self.hypothesis_heads, centres, strict=True)]
+        refined = self._refined(torch.cat(hypotheses, -1), present.pick(is_seen.flatten(0, 1)))
+        tokens = present.spread(refined)  # (B, V, D)
         of_views, _ = self.view_head(tokens, slot, scene, is_there)
         tokens = self._fused(tokens, is_there, rig)
         points, near = self.point_head(tokens, slot, scene, is_there)
@@ -145,32 +149,33 @@ class MHT(Normalised):
             weights = weights * keep[:, None, :, None]
         return weights
 
-    def _hypotheses(self, uv: Tensor, weights: Tensor, keypoint: Tensor, scene: Scene) -> list[Tensor]:
-        """Embed the tracks and run the temporal transformer: one (B, V, T, D) for each block."""
+    def _hypotheses(
+        self, uv: Tensor, weights: Tensor, keypoint: Tensor, scene: Scene, present: Present
+    ) -> list[Tensor]:
+        """Embed the tracks and run the temporal transformer: one (n, T, D) for each block."""
         B, T, V, _ = weights.shape
         coarse = torch.where(weights.unsqueeze(-1) > 0, scene.coarse_uv(uv), 0.0)
         features = torch.cat([coarse, fine_uv(uv, weights, scene.sigma_px), weights.unsqueeze(-1)], -1)
         # Columns of the window -> one slot for each keypoint of the data.
         slots = torch.nn.functional.one_hot(keypoint + 1, self.config.num_keypoints + 1)[..., 1:]
         features = torch.einsum("btvkc,bkn->bvtnc", features, slots.to(features.dtype))
-        features = features.reshape(B * V, T, -1, 5)
+        features = present.pick(features.reshape(B * V, T, -1, 5))
         there = (features[..., 4] > 0).any(-1)
         x = self.embed(features[..., :2], features[..., 2:4], features[..., 4], there)
         x = self.widen(x) + self.frame
         found = []
         for block in self.temporal:
             x = block(x, x, there)
-            found.append(x.reshape(B, V, T, -1))
+            found.append(x)
         return found
 
     def _refined(self, hypotheses: Tensor, is_seen: Tensor) -> Tensor:
-        """Fuse (B, V, T, H * D) hypotheses, refine the centre frame's: (B, V, view_width)."""
-        B, V, T, _ = hypotheses.shape
-        fused = self.fuse_hypotheses(self.norm_hypotheses(hypotheses)).reshape(B * V, T, -1, self.config.width)
-        there = is_seen.reshape(B * V, T)
-        kept = [refine(memory, there) for refine, memory in zip(self.refine, fused.unbind(2), strict=True)]
+        """Fuse (n, T, H * D) hypotheses in the frames seen (n, T), refine the centre frame's: (n, view_width)."""
+        n, T, _ = hypotheses.shape
+        fused = self.fuse_hypotheses(self.norm_hypotheses(hypotheses)).reshape(n, T, -1, self.config.width)
+        kept = [refine(memory, is_seen) for refine, memory in zip(self.refine, fused.unbind(2), strict=True)]
         mixed: Tensor = self.view(self.interact(torch.stack(kept, 1)))
-        return mixed.reshape(B, V, -1)
+        return mixed
 
     def _fused(self, tokens: Tensor, is_there: Tensor, rig: Rig) -> Tensor:
         """Let the views (B, V, D) listen to each other."""

@@ -34,6 +34,30 @@ def attend(q: Tensor, k: Tensor, v: Tensor, is_there: Tensor, bias: Tensor | Non
     return (share * is_there) @ v
 
 
+class Present:
+    """Pick the sequences that are there out of those of all windows and views, and put them back.
+
+    What a view that is not there says is never used, so on a CPU it is not computed: n sequences of B * V.
+    Elsewhere all are: a look at which ones are there would wait for the device.
+    """
+
+    def __init__(self, is_there: Tensor) -> None:
+        """Look at is_there (B, V)."""
+        self.shape = is_there.shape
+        rows = is_there.flatten().nonzero().squeeze(-1) if is_there.device.type == "cpu" else None
+        self.rows = rows if rows is not None and 0 < len(rows) < is_there.numel() else None
+
+    def pick(self, x: Tensor) -> Tensor:
+        """Map (B * V, *) to (n, *)."""
+        return x if self.rows is None else x[self.rows]
+
+    def spread(self, x: Tensor) -> Tensor:
+        """Map (n, D) to (B, V, D), 0 where a view is not there."""
+        if self.rows is not None:
+            x = x.new_zeros(self.shape.numel(), x.shape[-1]).index_copy(0, self.rows, x)
+        return x.unflatten(0, self.shape)
+
+
 class BranchDropout(nn.Module):
     """Dropout of a residual branch: whole branches (stochastic depth) and channels.
 

@@ -18,7 +18,7 @@ from pose_obj_3d.config import (
 from pose_obj_3d.datasets import keypoint_ids, load_tracks, make_rig
 from pose_obj_3d.exceptions import ConfigError
 from pose_obj_3d.formal import read_formal
-from pose_obj_3d.models import build_model
+from pose_obj_3d.models import build_model, mht_parts
 from pose_obj_3d.progress import Pace
 from pose_obj_3d.windows import Rig, gather_windows, mask_views, take
 from tests.unit.pose_obj_3d import test_trainer
@@ -75,6 +75,29 @@ def test_a_masked_view_is_a_view_that_is_not_there(data):
             torch.testing.assert_close(masked.xyz, without.xyz, rtol=0, atol=1e-4)
         else:
             torch.testing.assert_close(masked.xyz, network.position_mean.expand_as(masked.xyz))
+
+
+def test_views_that_are_not_there_are_not_computed(data, monkeypatch):
+    """Leaving their sequences out changes neither the result nor a gradient."""
+    tracks, rig = load(data)
+    windows = gather_windows(tracks, torch.arange(len(tracks)), 7)
+    keep = torch.rand(len(tracks), 4, generator=torch.Generator().manual_seed(0)) > 0.5
+    keep[3] = False  # a window without views
+    masked, found, sizes = mask_views(windows, keep), [], []
+    for leave_out in (True, False):
+        network = model(tracks)
+        network.embed.register_forward_pre_hook(lambda _, given: sizes.append(len(given[0])))
+        if not leave_out:
+            monkeypatch.setattr(mht_parts.Present, "pick", lambda _, x: x)
+            monkeypatch.setattr(mht_parts.Present, "spread", lambda self, x: x.unflatten(0, self.shape))
+        prediction = network(masked, rig)
+        stages = torch.cat([prediction.xyz[None], *prediction.intermediate])
+        stages.square().sum().backward()
+        found.append([stages.detach(), *(p.grad for p in network.parameters())])
+    there = (masked.weights > 0).any(3).any(1)
+    assert sizes == [int(there.sum()), there.numel()]
+    for a, b in zip(*found, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5 * float(b.abs().max()))
 
 
 def test_the_order_of_views_does_not_matter(data):
