@@ -29,6 +29,7 @@ import json
 import os
 import re
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +53,11 @@ SPLIT_NAMES = ("train", "val", "test")
 NOISE_RATIO = 0.00504  # standard deviation of the detections, in image widths
 FRAME_PERIOD_S = 0.05
 REQUIRED_META = ("image_size", "camera_names", "task_names", "keypoint_names")
+READ_ERRORS = (
+    OSError, ValueError, EOFError, KeyError, MemoryError, NotImplementedError, RuntimeError,
+    zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+"""What NumPy and zipfile raise for an archive that is broken, encrypted or no archive."""
 
 Array = npt.NDArray[Any]
 Meta = dict[str, Any]
@@ -232,7 +238,7 @@ def read_formal(path: str | Path) -> FormalData:
                     "pose_obj_3d/formal_legacy.py"
                 )
             members = {name: archive[name] for name in names}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, KeyError) as error:
+    except READ_ERRORS as error:
         raise FormalError(f"{path}: not a readable npz archive ({error}); convert the data again") from error
     meta = _decode_meta(path, members)
     tracks = _collect_tracks(path, members)

@@ -5,7 +5,6 @@ Everything is converted on the way in: metres, pixels without distortion, NaN wh
 
 import difflib
 import logging
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pose_obj_3d.exceptions import ConfigError, DataError
+from pose_obj_3d.formal import READ_ERRORS
 
 logger = logging.getLogger(__name__)
 REQUIRED = ("points", "intrinsics", "extrinsics")
@@ -113,26 +113,33 @@ def _load(path: Path) -> dict[str, Array]:
         raise DataError(f"{path}: no such file; write it with np.savez_compressed, LIFT.md has the keys")
     try:
         opened = np.load(path, allow_pickle=False)
-        if isinstance(opened, np.ndarray):
-            raise DataError(f"{path}: one array, not an npz archive; write it with np.savez_compressed(path, points=...)")
-        with opened as archive:
-            names = list(archive.files)
-            unknown = [name for name in names if name not in (*REQUIRED, *OPTIONAL)]
-            if unknown:
-                raise DataError(f"{path}: key {unknown[0]!r} is unknown; {_near(unknown[0])}")
-            absent = [name for name in REQUIRED if name not in names]
-            if absent:
-                raise DataError(f"{path}: key {absent[0]!r} is missing; required are {', '.join(REQUIRED)}")
-            return {name: archive[name] for name in names}
-    except ValueError as error:
-        if "Object arrays" in str(error) or "pickle" in str(error):
+    except READ_ERRORS as error:
+        # NumPy takes whatever is neither zip nor npy for a pickle.
+        reason = "no zip file" if "pickle" in str(error) else error
+        raise DataError(f"{path}: not an npz archive ({reason}); write it with np.savez_compressed, LIFT.md has the keys") from error
+    if isinstance(opened, np.ndarray):
+        raise DataError(f"{path}: one array, not an npz archive; write it with np.savez_compressed(path, points=...)")
+    with opened as archive:
+        names = list(archive.files)
+        unknown = [name for name in names if name not in (*REQUIRED, *OPTIONAL)]
+        if unknown:
+            raise DataError(f"{path}: key {unknown[0]!r} is unknown; {_near(unknown[0])}")
+        absent = [name for name in REQUIRED if name not in names]
+        if absent:
+            raise DataError(f"{path}: key {absent[0]!r} is missing; required are {', '.join(REQUIRED)}")
+        return {name: _member(path, archive, name) for name in names}
+
+
+def _member(path: Path, archive: Mapping[str, Array], name: str) -> Array:
+    try:
+        return archive[name]
+    except READ_ERRORS as error:
+        if "Object arrays" in str(error):
             raise DataError(
-                f"{path}: holds a pickled object array; save plain arrays, names as np.array([...], dtype=str), "
+                f"{path}: {name} is a pickled object array; save plain arrays, names as np.array([...], dtype=str), "
                 "and missing points as NaN"
             ) from error
-        raise DataError(f"{path}: not a readable npz archive ({error}); write it again") from error
-    except (OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path}: not a readable npz archive ({error}); write it again") from error
+        raise DataError(f"{path}: {name} cannot be read ({error}); the file is damaged, write it again") from error
 
 
 def _near(name: str) -> str:

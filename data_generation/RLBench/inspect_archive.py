@@ -2,8 +2,6 @@
 
 import json
 import re
-import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,13 +10,9 @@ import numpy as np
 
 from data_generation.RLBench.errors import ConfigError, StoreError
 from data_generation.RLBench.inspect_sources import Array, Example, Rig, Section, Source
-from pose_obj_3d.formal import CURRENT_VERSION, FRAME_PERIOD_S
+from pose_obj_3d.formal import CURRENT_VERSION, FRAME_PERIOD_S, READ_ERRORS
 
 DEFAULT_SIZE = (256, 256)  # [px], where an archive does not say
-READ_ERRORS = (
-    OSError, ValueError, EOFError, KeyError, MemoryError, NotImplementedError, RuntimeError,
-    zipfile.BadZipFile, zlib.error,
-)  # fmt: skip
 _EXAMPLE = re.compile(r"T([0-9]{1,9})/exemple_([0-9]{1,9})")
 _REGULAR = ("meta", "intrinsics", "extrinsics")
 

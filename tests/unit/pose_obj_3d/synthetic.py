@@ -73,3 +73,11 @@ def write_scene(path: Path, tasks: tuple[int, ...] = (0,), examples: int = 6, fr
             "task_names": {f"T{t}": f"task_{t}" for t in tasks}, "keypoint_names": {f"T{t}": names for t in tasks}}
     write_formal(path, tracks, meta, *rig())
     return path
+
+
+def damage(path: Path) -> None:
+    """Overwrite the middle of an npz's first member, so that zlib meets bytes that it cannot unpack."""
+    raw = bytearray(path.read_bytes())
+    start = 30 + int.from_bytes(raw[26:28], "little") + int.from_bytes(raw[28:30], "little")  # zip's local header
+    raw[start : start + 64] = b"\xff" * 64
+    path.write_bytes(raw)

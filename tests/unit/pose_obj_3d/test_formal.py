@@ -7,7 +7,7 @@ import pytest
 
 from pose_obj_3d.exceptions import FormalError
 from pose_obj_3d.formal import make_split, read_formal, shipped_archive, write_formal
-from tests.unit.pose_obj_3d.synthetic import NAMES, example, rig, write_scene
+from tests.unit.pose_obj_3d.synthetic import NAMES, damage, example, rig, write_scene
 
 
 @pytest.fixture
@@ -64,6 +64,14 @@ def test_pickles_are_refused(tmp_path):
     np.savez(tmp_path / "p.npz", pose=np.array({"T0": {}}, dtype=object))
     with pytest.raises(FormalError, match="older pickled layout"):
         read_formal(tmp_path / "p.npz")
+
+
+def test_damaged_bytes_are_an_error(tmp_path, members):
+    path = tmp_path / "broken.npz"
+    np.savez_compressed(path, **members)
+    damage(path)
+    with pytest.raises(FormalError, match=r"broken\.npz: not a readable npz archive"):
+        read_formal(path)
 
 
 def test_other_version(tmp_path, members):

@@ -10,7 +10,7 @@ from matplotlib.image import imsave
 from pose_obj_3d import cli, lift, make_example_tracks, track_file
 from pose_obj_3d.exceptions import DataError
 from pose_obj_3d.track_file import distort, read_tracks
-from tests.unit.pose_obj_3d.synthetic import IMAGE, NAMES, motion, project, rig, write_scene
+from tests.unit.pose_obj_3d.synthetic import IMAGE, NAMES, damage, motion, project, rig, write_scene
 
 SIGMA = np.array([1.0, 1.0, 1.0, 2.0])[:, None, None, None]
 LENS = np.array([-0.25, 0.08, 0.001, -0.0005, 0.02])
@@ -258,7 +258,7 @@ BAD = {
     "near miss": (lambda m: m.update(intrinsic=1), "key 'intrinsic' is unknown; did you mean intrinsics?"),
     "third coordinate": (lambda m: m.update(points=np.zeros((4, 9, 2, 3))), "points must hold numbers of shape (views, frames, keypoints, 2)"),
     "infinite": (lambda m: m["points"].__setitem__((0, 0, 0), np.inf), "points has infinite values"),
-    "pickle": (lambda m: m.update(keypoint_names=np.array(["a", None], dtype=object)), "pickled object array"),
+    "pickle": (lambda m: m.update(keypoint_names=np.array(["a", None], dtype=object)), "keypoint_names is a pickled object array"),
     "confidence shape": (lambda m: m.update(confidence=np.ones((4, 3, 4))), "confidence must hold numbers of shape (4 views, 120 frames, 4 keypoints)"),
     "confidence range": (lambda m: m.update(confidence=np.full((4, 120, 4), 50.0)), "confidence must lie in 0..1, found 50 to 50"),
     "intrinsics count": (lambda m: m.update(intrinsics=m["intrinsics"][:3]), "intrinsics must hold numbers of shape (4 views, 3, 3)"),
@@ -307,7 +307,10 @@ def test_bad_flags(plain, tmp_path, capsys):
     assert_one_line(capsys, "none.npz: no such file")
     (tmp_path / "text.npz").write_text("no archive", encoding="utf-8")
     assert call(tmp_path / "text.npz") == 2
-    assert_one_line(capsys, "text.npz")
+    assert_one_line(capsys, "text.npz: not an npz archive (no zip file)")
+    damage(write(tmp_path / "damaged.npz", **members()))
+    assert call(tmp_path / "damaged.npz") == 2
+    assert_one_line(capsys, "damaged.npz: points cannot be read", "the file is damaged")
     np.save(tmp_path / "one.npy", np.zeros(3))
     assert call(tmp_path / "one.npy") == 2
     assert_one_line(capsys, "not an npz archive")
