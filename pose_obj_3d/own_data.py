@@ -97,8 +97,8 @@ def load_own(file: TrackFile, sigma_px: Sequence[float] = (), trained_ids: Seque
     rig, origin = make_rig(file)
     uv, confidence = points_of(file)
     V = uv.shape[1]
-    if len(sigma_px) not in (0, 1, V) or any(not s > 0 for s in sigma_px):
-        raise ConfigError(f"--sigma_px {' '.join(map(str, sigma_px))}: allowed: one number > 0, or one for each of {V} cameras")
+    if len(sigma_px) not in (0, 1, V) or any(not 0 < s < math.inf for s in sigma_px):
+        raise ConfigError(f"--sigma_px {' '.join(map(str, sigma_px))}: allowed: one finite number > 0, or one for each of {V} cameras")
     sigma = torch.tensor(sigma_px, dtype=torch.float64).expand(V) if sigma_px else noise.estimate_sigma(uv, confidence, rig)
     rig = replace(rig, sigma_px=float(sigma.median()))
     weights = confidence * (rig.sigma_px / sigma).square()[:, None]

@@ -299,7 +299,8 @@ def test_bad_flags(plain, tmp_path, capsys):
         (["--views", "0", "0"], "named twice"),
         (["--context", "track"], "belong to --train"),
         (["--checkpoint", str(path)], "not a readable checkpoint"),
-        (["--sigma_px", "-1"], "allowed: one number > 0"),
+        (["--sigma_px", "-1"], "allowed: one finite number > 0"),
+        (["--sigma_px", "inf"], "allowed: one finite number > 0"),
     ):
         assert call(path, *flags) == 2
         assert_one_line(capsys, message)
