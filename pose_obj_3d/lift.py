@@ -35,7 +35,7 @@ from pose_obj_3d.models import build_model
 from pose_obj_3d.models.blocks import Model
 from pose_obj_3d.own_data import (
     OwnData,
-    keypoint_id,
+    keypoint_ids,
     load_own,
     make_rig,
     points_of,
@@ -140,6 +140,7 @@ def run(args: argparse.Namespace) -> None:
 
 def check_file(file: TrackFile) -> list[str]:
     """Warn of what looks wrong; what cannot work is a DataError."""
+    keypoint_ids(file)
     rig, _ = make_rig(file)
     uv, confidence = points_of(file)
     warnings = check_geometry(uv, confidence, rig, file.camera_names, file.keypoint_names)
@@ -156,10 +157,11 @@ def check_file(file: TrackFile) -> list[str]:
 
 def check_ids(path: Path, trained: Sequence[str], file: TrackFile) -> None:
     """Refuse a model that does not know one of the file's keypoints."""
-    strangers = [name for name in file.keypoint_names if keypoint_id(name) not in trained]
+    ids = dict(zip(file.keypoint_names, keypoint_ids(file), strict=True))
+    strangers = [name for name in ids if ids[name] not in trained]
     if strangers:
         raise CheckpointError(
-            f"{path}: does not know keypoint {', '.join(strangers)} (as {keypoint_id(strangers[0])}); it was trained on "
+            f"{path}: does not know keypoint {', '.join(strangers)} (as {ids[strangers[0]]}); it was trained on "
             f"{', '.join(trained)}: name the file's keypoint_names so, or use --train"
         )
 

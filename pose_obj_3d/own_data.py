@@ -62,6 +62,16 @@ def keypoint_id(name: str) -> str:
     return {1: f"own/points/{name}", 2: f"own/{name}"}.get(len(parts), name)
 
 
+def keypoint_ids(file: TrackFile) -> list[str]:
+    """Return the K ids of a file's keypoints; two names of one id are a DataError."""
+    ids = [keypoint_id(name) for name in file.keypoint_names]
+    for k, name in enumerate(ids):
+        if name in ids[:k]:
+            a, b = file.keypoint_names[ids.index(name)], file.keypoint_names[k]
+            raise DataError(f"{file.path}: keypoint_names {a!r} and {b!r} both mean {name}; name each keypoint once (LIFT.md)")
+    return ids
+
+
 def make_rig(file: TrackFile) -> tuple[Rig, Tensor]:
     """Return the cameras about their middle, with sigma_px 1, and that middle (3,) [m]."""
     E = torch.from_numpy(file.extrinsics).clone()
@@ -102,7 +112,7 @@ def load_own(file: TrackFile, sigma_px: Sequence[float] = (), trained_ids: Seque
     sigma = torch.tensor(sigma_px, dtype=torch.float64).expand(V) if sigma_px else noise.estimate_sigma(uv, confidence, rig)
     rig = replace(rig, sigma_px=float(sigma.median()))
     weights = confidence * (rig.sigma_px / sigma).square()[:, None]
-    ids = [keypoint_id(name) for name in file.keypoint_names]
+    ids = keypoint_ids(file)
     index = torch.tensor([(ids if trained_ids is None else list(trained_ids)).index(name) for name in ids])
     first, last = sequences_of(file)
     frame = torch.arange(len(uv))

@@ -271,6 +271,7 @@ BAD = {
     "distortion count": (lambda m: m.update(distortion=np.zeros((4, 6))), "distortion must hold numbers of shape (4 views, 4 or 5 or 8 or 12 or 14)"),
     "units": (lambda m: m.update(units=np.array("cm")), "units is 'cm'; allowed: m, mm"),
     "names": (lambda m: m.update(keypoint_names=np.array(["a", "a", "b", "c"])), "keypoint_names must be 4 different names"),
+    "one id twice": (lambda m: m.update(keypoint_names=np.array(["a", "b", "points/a", "own/points/b"])), "keypoint_names 'a' and 'points/a' both mean own/points/a"),
     "starts": (lambda m: m.update(sequence_starts=np.array([5, 40])), "sequence_starts must be ascending whole numbers from 0 below 120"),
     "fps": (lambda m: m.update(fps=np.array(0.0)), "fps must be above 0"),
     "truth": (lambda m: m.update(truth=np.zeros((3, 4, 3))), "truth must hold numbers of shape (120 frames, 4 keypoints, 3)"),
