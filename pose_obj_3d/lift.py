@@ -29,7 +29,7 @@ from pose_obj_3d.config import (
 )
 from pose_obj_3d.estimators import Estimate
 from pose_obj_3d.evaluation import Protocol
-from pose_obj_3d.exceptions import CheckpointError, ConfigError, PoseObj3DError
+from pose_obj_3d.exceptions import CheckpointError, ConfigError, DataError, PoseObj3DError
 from pose_obj_3d.logs import RunLog
 from pose_obj_3d.models import build_model
 from pose_obj_3d.models.blocks import Model
@@ -37,17 +37,16 @@ from pose_obj_3d.own_data import (
     OwnData,
     keypoint_ids,
     load_own,
-    make_rig,
     points_of,
     reject_outliers,
     sequences_of,
     smooth_tracks,
     split,
 )
-from pose_obj_3d.sanity import check_geometry, check_synchronisation
+from pose_obj_3d.sanity import examine
 from pose_obj_3d.track_file import METRES, TrackFile, read_tracks
 from pose_obj_3d.trainer import Run, calibrate_best, fit
-from pose_obj_3d.windows import Tracks
+from pose_obj_3d.windows import Rig, Tracks
 
 logger = logging.getLogger(__name__)
 BATCH_SIZE = 256
@@ -55,6 +54,7 @@ LEARNING_RATE = 0.002
 FINAL_LEARNING_RATE = 0.05  # of the first, after the last epoch
 EPOCHS = 30
 STEP_RANGE = (300, 3000)  # of a training; short recordings have more epochs, long ones fewer
+MAX_ZEROS = 0.005  # share of points at exactly (0, 0) that is no chance
 RTS = "RTS smoother, robust"
 Method = Callable[[Tracks], Estimate]
 
@@ -109,7 +109,7 @@ def run(args: argparse.Namespace) -> None:
     if args.images:
         lift_pictures.image_path(args.images, "camera", 0)  # a bad pattern shows before the work
     file = read_tracks(args.points2d, args.units, args.views)
-    warnings = check_file(file)
+    warnings, file = check_file(file)
     state = checkpoints.load(args.checkpoint) if args.checkpoint else None
     if state:
         check_ids(args.checkpoint, state["keypoint_ids"], file)
@@ -138,21 +138,36 @@ def run(args: argparse.Namespace) -> None:
     print(f"Results: {out / 'points3d.npz'} {out / 'report.md'} {' '.join(p.name for p in pictures)}")  # noqa: T201
 
 
-def check_file(file: TrackFile) -> list[str]:
-    """Warn of what looks wrong; what cannot work is a DataError."""
+def check_file(file: TrackFile) -> tuple[list[str], TrackFile]:
+    """Warn of what looks wrong; what cannot work is a DataError.
+
+    Returns:
+        The warnings, and the file without the detections of cameras that can only do harm.
+    """
     keypoint_ids(file)
-    rig, _ = make_rig(file)
     uv, confidence = points_of(file)
-    warnings = check_geometry(uv, confidence, rig, file.camera_names, file.keypoint_names)
-    warnings += check_synchronisation(uv, confidence, rig, file.camera_names, sequences_of(file)[0])
-    zeros = (file.measured == 0).all(-1).mean()
-    if zeros > 0.005:
+    warnings = []
+    zeros = (file.measured == 0).all(-1)
+    if zeros.mean() > MAX_ZEROS:
         warnings.append(
-            f"{100 * zeros:.1f} % of the points are exactly (0, 0): if that means missing, write NaN there, or confidence 0"
+            f"{100 * zeros.mean():.1f} % of the points are exactly (0, 0): if that means missing, write NaN there, or confidence 0"
         )
+        confidence = confidence * torch.from_numpy(~zeros).transpose(0, 1)
+    # The cameras as the file has them: about their middle, inverted matrices would not be the user's.
+    rig = Rig(torch.from_numpy(file.intrinsics), torch.from_numpy(file.extrinsics), 1.0, tuple(range(len(file.extrinsics))))
+    try:
+        found = examine(uv, confidence, rig, file.camera_names, file.keypoint_names, file.unit, sequences_of(file)[0])
+    except DataError as error:
+        raise DataError(f"{file.path}: {error}") from error
+    warnings += found.warnings
+    if found.useless:
+        used = file.confidence.copy()
+        used[found.useless] = 0
+        file = replace(file, confidence=used)
+        warnings.append(f"camera {', '.join(file.camera_names[v] for v in found.useless)} is left out of the result")
     for warning in warnings:
         logger.warning("%s: %s", file.path, warning)
-    return warnings
+    return warnings, file
 
 
 def check_ids(path: Path, trained: Sequence[str], file: TrackFile) -> None:

@@ -63,8 +63,8 @@ LEARNED = {
 }
 METHODS = {**REFERENCES, **TRACK_REFERENCES, **LEARNED, **BOUNDS}
 _NO_NUMBERS = {
-    "checkpoints", "cli", "compare_runs", "config", "exceptions", "formal", "formal_legacy", "intervals", "lift", "logs",
-    "report", "sanity", "visualise",
+    "agreement", "checkpoints", "cli", "compare_runs", "config", "exceptions", "formal", "formal_legacy", "intervals", "lift",
+    "logs", "report", "sanity", "synchronisation", "visualise",
 }  # fmt: skip
 """Modules that decide no error; `run_*.py` neither."""
 
