@@ -32,7 +32,7 @@ from pose_obj_3d.evaluation import Protocol
 from pose_obj_3d.exceptions import CheckpointError, ConfigError, DataError, PoseObj3DError
 from pose_obj_3d.logs import RunLog
 from pose_obj_3d.models import build_model
-from pose_obj_3d.models.blocks import Model
+from pose_obj_3d.models.blocks import Model, Normalised
 from pose_obj_3d.own_data import (
     OwnData,
     keypoint_ids,
@@ -68,7 +68,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--points2d", type=Path, required=True, help="tracks.npz: points, intrinsics, extrinsics, ... (LIFT.md)")
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--train", action="store_true", help="learn from these tracks, without labels")
-    how.add_argument("--checkpoint", type=Path, help="best.pt of an earlier --train, or of the shipped tasks")
+    how.add_argument("--checkpoint", type=Path, help="best.pt of an earlier --train, or of the shipped tasks; of an MHT only for cameras placed as in its training")
     add("--out", type=Path, help="folder for the results (default: <points2d without .npz>_3d)")
     add("--units", choices=sorted(METRES), help="unit of extrinsics and truth, where the file does not say it (m)")
     add("--sigma_px", type=float, nargs="+", help="noise of the 2D points [px], one or one for each camera (estimated)")
@@ -123,14 +123,20 @@ def run(args: argparse.Namespace) -> None:
         methods = {"STC, learned from these tracks": bridged(learn(args, data, kept, out), methods[RTS]), **methods}
     elif state:
         name = f"{state['config']['NETWORK']['TYPE']} of {args.checkpoint}"
-        methods = {name: bridged(_restored(args, state, data), methods[RTS]), **methods}
+        methods = {name: bridged(_restored(args, state, data, kept), methods[RTS]), **methods}
     results = {name: known(method(kept), kept) for name, method in methods.items()}
     main_name = next(iter(methods))
     report = lift_report.measure(file, data, kept, results, methods[main_name])
+    estimate = results[main_name]
+    if not claims_covariance(estimate, kept):
+        warnings.append(
+            f"{main_name} claims no covariance: points3d.npz has NaN wherever two cameras see a keypoint, coordinates.png no "
+            "bands, and outliers are those dropped before it lifted"
+        )
+        logger.warning(warnings[-1])
     report["warnings"] = warnings
     for keypoint, (motion, q) in zip(report["keypoints"], motions, strict=True):
         keypoint["motion"] = f"{motion}, {q:.2g} {smoothers.Q_UNIT[motion]}"
-    estimate = results[main_name]
     lift_report.save_points(out / "points3d.npz", file, data, kept, estimate, main_name)
     lift_report.write_report(out, report)
     pictures = [] if args.no_pictures else lift_pictures.draw(out, file, data, kept, estimate, args.images)
@@ -186,6 +192,12 @@ def known(estimate: Estimate, tracks: Tracks) -> Estimate:
     lost = (tracks.keypoint < 0)[..., None].cpu()
     xyz, covariance = estimate.xyz.cpu().double(), estimate.covariance.cpu().double()
     return Estimate(xyz.masked_fill(lost, torch.nan), covariance.masked_fill(lost[..., None], torch.nan))
+
+
+def claims_covariance(estimate: Estimate, tracks: Tracks) -> bool:
+    """Say whether a method gives its points a covariance where two cameras see them."""
+    several = (tracks.weights > 0).sum(1) >= 2
+    return bool(estimate.covariance[several].isfinite().any()) or not bool(several.any())
 
 
 def bridged(method: Method, smoother: Method) -> Method:
@@ -245,12 +257,16 @@ def learn(args: argparse.Namespace, data: OwnData, tracks: Tracks, out: Path) ->
     return model_method(model, config, data, device)
 
 
-def _restored(args: argparse.Namespace, state: checkpoints.State, data: OwnData) -> Method:
+def _restored(args: argparse.Namespace, state: checkpoints.State, data: OwnData, tracks: Tracks) -> Method:
     config = from_dict(state["config"])
     device = choose_device(args.gpu)
     model = build_model(config.NETWORK, len(data.ids), data.rig).to(device)
     checkpoints.check_model(args.checkpoint, state, config, data.ids)
     model.load_state_dict(state["model"])
+    if isinstance(model, Normalised):
+        # It measures from the middle of its training points, whose world need not be this file's (and is not
+        # the one about `data.origin`); the median, since a few triangulations may be far out.
+        model.position_mean.copy_(tracks.xyz[tracks.is_real].median(0).values)
     return model_method(model, config, data, device)
 
 

@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 from pose_obj_3d import geometry
 from pose_obj_3d.estimators import Estimate
 from pose_obj_3d.exceptions import ConfigError
-from pose_obj_3d.own_data import OUTLIER_SIGMAS, OwnData, deviations
+from pose_obj_3d.own_data import OUTLIER_SIGMAS, OwnData, is_outlier
 from pose_obj_3d.report import write_bytes_atomic
 from pose_obj_3d.track_file import METRES, TrackFile, distort
 from pose_obj_3d.visualise import COLOURS
@@ -53,7 +53,7 @@ def draw(
     figures = {
         "tracks_3d": _tracks(file, xyz, single),
         "coordinates": _coordinates(file, xyz, deviation, single, rows),
-        "reprojection": _reprojections(file, data, estimate, rows, images),
+        "reprojection": _reprojections(file, data, kept, estimate, rows, images),
     }
     return [_save(out / f"{name}.png", figure) for name, figure in figures.items()]
 
@@ -135,7 +135,9 @@ def _coordinates(file: TrackFile, xyz: np.ndarray, deviation: np.ndarray, single
     return figure
 
 
-def _reprojections(file: TrackFile, data: OwnData, estimate: Estimate, rows: np.ndarray, images: str | None) -> Figure:
+def _reprojections(
+    file: TrackFile, data: OwnData, kept: Tracks, estimate: Estimate, rows: np.ndarray, images: str | None
+) -> Figure:
     """Draw some frames (rows) in every camera (columns)."""
     V = len(file.camera_names)
     frames = rows[np.unique(np.linspace(0, len(rows) - 1, SHOWN_FRAMES + 2).round().astype(int)[1:-1])]
@@ -143,13 +145,14 @@ def _reprojections(file: TrackFile, data: OwnData, estimate: Estimate, rows: np.
     grid = figure.subplots(len(frames), V, squeeze=False)
     uv, _ = geometry.project(estimate.xyz[frames], data.rig.intrinsics, data.rig.extrinsics)  # (n, K, V, 2)
     at = torch.as_tensor(frames)
-    off = deviations(Estimate(estimate.xyz[at], estimate.covariance[at]), _rows(data.tracks, at), data.rig).numpy()
+    shown = Estimate(estimate.xyz[at], estimate.covariance[at])
+    far = is_outlier(shown, _rows(data.tracks, at), _rows(kept, at), data.rig).numpy()
     for i, frame in enumerate(frames):
         for v, name in enumerate(file.camera_names):
             axes = grid[i, v]
             width, height = _background(axes, file, v, int(frame), images)
             drawn = distort(uv[i, :, v].numpy(), file.intrinsics[v], file.distortion[v])
-            _overlay(axes, file.measured[v, frame], drawn, off[i, v])
+            _overlay(axes, file.measured[v, frame], drawn, far[i, v])
             axes.set(xlim=(0, width), ylim=(height, 0), aspect="equal")
             axes.tick_params(labelsize=7)
             if not axes.images:
@@ -185,12 +188,12 @@ def _rows(tracks: Tracks, at: torch.Tensor) -> Tracks:
     )  # fmt: skip
 
 
-def _overlay(axes: Axes, measured: np.ndarray, drawn: np.ndarray, off: np.ndarray) -> None:
+def _overlay(axes: Axes, measured: np.ndarray, drawn: np.ndarray, far: np.ndarray) -> None:
     """Draw the K keypoints of a frame and camera: detections, reprojections, outliers."""
     for k in range(len(measured)):
         axes.plot(*measured[k], "o", mfc="none", mec=_colour(k), ms=8, mew=1.4)
         axes.plot(*drawn[k], "x", color=_colour(k), ms=5, mew=1.4)
-        if off[k] > OUTLIER_SIGMAS:
+        if far[k]:
             axes.plot(*measured[k], "s", mfc="none", mec="red", ms=13, mew=1.2)
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from pose_obj_3d import estimators, evaluation, geometry, metrics
 from pose_obj_3d.estimators import Estimate
 from pose_obj_3d.exceptions import DataError
-from pose_obj_3d.own_data import OUTLIER_SIGMAS, OwnData, deviations, part, without_view
+from pose_obj_3d.own_data import OwnData, is_outlier, part, without_view
 from pose_obj_3d.report import aligned, markdown_table, write_atomic, write_bytes_atomic
 from pose_obj_3d.track_file import METRES, TrackFile
 from pose_obj_3d.windows import Rig, Tracks
@@ -61,7 +61,7 @@ def measure(
         DLT: evaluation.single_frame(estimators.dlt, tracks, rig), ROBUST: evaluation.single_frame(estimators.huber, tracks, rig)
     }  # fmt: skip
     is_used = tracks.weights > 0
-    is_outlier = is_used & (deviations(ours, tracks, rig) > OUTLIER_SIGMAS)
+    outliers = is_outlier(ours, tracks, kept, rig)
     residual = _residuals(ours, tracks, rig)
     left_out = _left_out(tracks, kept, rig, method)
     cameras = []
@@ -71,7 +71,7 @@ def measure(
             "noise_px": round(float(data.sigma_px[v]), 4),
             "detections": int(is_used[:, v].sum()),
             "missing": int((~is_used[:, v]).sum()),
-            "outliers": int(is_outlier[:, v].sum()),
+            "outliers": int(outliers[:, v].sum()),
             "reprojection_px": _Spread(residual[:, v][is_used[:, v]]).plain(),
             "left_out_px": {kind: _Spread(found[v]).plain() for kind, found in left_out.items()},
         })  # fmt: skip
@@ -82,7 +82,7 @@ def measure(
             "frames_measured": int(several[:, k].sum()),
             "frames_lifted": int(ours.xyz[:, k].isfinite().all(-1).sum()),
             "missing": is_used.logical_not()[:, :, k].sum(0).tolist(),
-            "outliers": is_outlier[:, :, k].sum(0).tolist(),
+            "outliers": outliers[:, :, k].sum(0).tolist(),
         }
         for k, name in enumerate(file.keypoint_names)
     ]

@@ -290,3 +290,10 @@ def deviations(estimate: Estimate, tracks: Tracks, rig: Rig) -> Tensor:
     is_known = (w > 0) & square.isfinite()
     distance: Tensor = torch.where(is_known, square, 0.0).sqrt().transpose(1, 2)
     return distance
+
+
+def is_outlier(estimate: Estimate, tracks: Tracks, kept: Tracks, rig: Rig) -> Tensor:
+    """Say which detections (N, V, K) are `OUTLIER_SIGMAS` off an estimate; without a covariance, which were dropped."""
+    is_claimed = estimate.covariance.isfinite().all(-1).all(-1)[:, None]
+    dropped = (tracks.weights > 0) & (kept.weights == 0)
+    return torch.where(is_claimed, deviations(estimate, tracks, rig) > OUTLIER_SIGMAS, dropped)

@@ -401,19 +401,48 @@ def test_the_example_is_a_track_file(tmp_path, capsys):
     assert_one_line(capsys, "--examples 9", "has 2")
 
 
-def test_a_checkpoint_of_an_archive(tmp_path):
-    archive = write_scene(tmp_path / "a.npz", examples=6)
-    config = "NETWORK: {TYPE: STC}\nTRAIN: {NUM_EPOCHES: 1}\nOBJ_POSE_DATA: {ROOT_DIR: ./a.npz, KEYPOINTS: [waypoints, objects, robot]}\n"
-    (tmp_path / "c.yaml").write_text(config, encoding="utf-8")
-    assert cli.main(["--cfg", str(tmp_path / "c.yaml"), "--log", str(tmp_path)], unsupervised=True) == 0
-    (best,) = tmp_path.glob("checkpoint/*/*/best.pt")
-    path = tmp_path / "tracks.npz"
+def trained_on_archive(folder, network):
+    """Return best.pt of an archive, and what a track file of its keypoints holds."""
+    archive = write_scene(folder / "a.npz", examples=6)
+    config = f"NETWORK: {network}\nTRAIN: {{NUM_EPOCHES: 1}}\nOBJ_POSE_DATA: {{ROOT_DIR: ./a.npz, KEYPOINTS: [waypoints, objects, robot]}}\n"
+    (folder / "c.yaml").write_text(config, encoding="utf-8")
+    assert cli.main(["--cfg", str(folder / "c.yaml"), "--log", str(folder)], unsupervised=True) == 0
+    (best,) = folder.glob("checkpoint/*/*/best.pt")
+    path = folder / "tracks.npz"
     assert make_example_tracks.main([str(path), "--archive", str(archive), "--task", "0", "--examples", "1"]) == 0
     with np.load(path) as example:
         m = {name: example[name] for name in example.files}
     m["keypoint_names"] = np.array([f"T0/{name}" for name in m["keypoint_names"]])
-    assert call(write(path, **m), "--checkpoint", str(best)) == 0
+    return str(best), m
+
+
+def test_a_checkpoint_of_an_archive(tmp_path):
+    best, m = trained_on_archive(tmp_path, "{TYPE: STC}")
+    assert call(write(tmp_path / "tracks.npz", **m), "--checkpoint", best) == 0
     _, report = results(tmp_path / "tracks_3d")
     errors = [found["measured"]["mean"] for found in report["error_mm"].values()]
     assert report["method"].startswith("STC of")
     assert errors[0] < 0.8 * errors[-1]
+
+
+def test_mht_of_an_archive(tmp_path, capsys):
+    """It works about the middle of the file's points, in any world, and what it does not claim is said."""
+    best, m = trained_on_archive(tmp_path, "{TYPE: MHT, DROPOUT: 0.0, NUM_CHANNELS: 32, AFTER_MHF_DIM: 32, T_FORMER: {NUM_CHANNELS: 32, NUM_LAYERS: 3}}")
+    assert call(write(tmp_path / "tracks.npz", **m), "--checkpoint", best) == 0
+    here, report = results(tmp_path / "tracks_3d")
+    (line,) = report["warnings"]
+    assert "MHT of" in line
+    assert "claims no covariance" in line
+    assert line in capsys.readouterr().err
+    measured = here["is_measured"]
+    assert np.isnan(here["covariance"][measured]).all()
+    seen = ~np.isnan(m["points"]).any(-1)
+    dropped = (seen & (here["weights"] == 0)).sum((1, 2))
+    assert [c["outliers"] for c in report["cameras"]] == dropped.tolist()
+    assert dropped.sum() > 0
+    turn, far = np.array([[0.0, 1, 0], [0, 0, 1], [1, 0, 0]]), np.array([3000.0, -5000.0, 100.0])  # [mm]
+    E = m["extrinsics"]
+    m["extrinsics"] = np.concatenate([E[:, :, :3] @ turn.T, E[:, :, 3:] - (E[:, :, :3] @ turn.T @ far)[..., None]], -1)
+    assert call(write(tmp_path / "moved.npz", **{**m, "truth": m["truth"] @ turn.T + far}), "--checkpoint", best) == 0
+    there, _ = results(tmp_path / "moved_3d")
+    np.testing.assert_allclose(there["points"][measured], (here["points"] @ turn.T + far)[measured], atol=0.05)
