@@ -138,7 +138,7 @@ def run(args: argparse.Namespace) -> None:
     for keypoint, (motion, q) in zip(report["keypoints"], motions, strict=True):
         keypoint["motion"] = f"{motion}, {q:.2g} {smoothers.Q_UNIT[motion]}"
     lift_report.save_points(out / "points3d.npz", file, data, kept, estimate, main_name)
-    lift_report.write_report(out, report)
+    lift_report.write_report(out, report, () if args.no_pictures else lift_pictures.NAMES)
     pictures = [] if args.no_pictures else lift_pictures.draw(out, file, data, kept, estimate, args.images)
     print(lift_report.summary(report))  # noqa: T201
     print(f"Results: {out / 'points3d.npz'} {out / 'report.md'} {' '.join(p.name for p in pictures)}")  # noqa: T201

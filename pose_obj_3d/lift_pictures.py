@@ -8,7 +8,6 @@ from typing import Any
 import matplotlib.image as mpl_image
 import numpy as np
 import torch
-from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -19,7 +18,7 @@ from pose_obj_3d.exceptions import ConfigError
 from pose_obj_3d.own_data import OUTLIER_SIGMAS, OwnData, is_outlier
 from pose_obj_3d.report import write_bytes_atomic
 from pose_obj_3d.track_file import METRES, TrackFile, distort
-from pose_obj_3d.visualise import COLOURS
+from pose_obj_3d.visualise import COLOURS, colour
 from pose_obj_3d.windows import Tracks
 
 logger = logging.getLogger(__name__)
@@ -27,12 +26,13 @@ SHOWN_MOVING, SHOWN_STILL = 3, 2  # keypoints in the picture of coordinates: tho
 SHOWN_FRAMES = 3  # in the picture of reprojections
 MAX_DRAWN = 1500  # frames of a sequence in one picture
 _DPI = 110
+NAMES = ("tracks_3d.png", "coordinates.png", "reprojection.png")
 
 
 def draw(
     out: Path, file: TrackFile, data: OwnData, kept: Tracks, estimate: Estimate, images: str | None
 ) -> list[Path]:
-    """Save `tracks_3d.png`, `coordinates.png` and `reprojection.png` of the longest sequence.
+    """Save the pictures `NAMES` of the longest sequence.
 
     Args:
         out: Folder.
@@ -50,12 +50,12 @@ def draw(
     deviation = (estimate.covariance.diagonal(dim1=-2, dim2=-1).clamp_min(0).sqrt() / scale).numpy()[rows]
     single = ((kept.xyz.double() + data.origin) / scale).numpy()[rows]
     single[~((kept.weights > 0).sum(1) >= 2).numpy()[rows]] = np.nan
-    figures = {
-        "tracks_3d": _tracks(file, xyz, single),
-        "coordinates": _coordinates(file, xyz, deviation, single, rows),
-        "reprojection": _reprojections(file, data, kept, estimate, rows, images),
-    }
-    return [_save(out / f"{name}.png", figure) for name, figure in figures.items()]
+    figures = (
+        _tracks(file, xyz, single),
+        _coordinates(file, xyz, deviation, single, rows),
+        _reprojections(file, data, kept, estimate, rows, images),
+    )
+    return [_save(out / name, figure) for name, figure in zip(NAMES, figures, strict=True)]
 
 
 def _save(path: Path, figure: Figure) -> Path:
@@ -63,21 +63,16 @@ def _save(path: Path, figure: Figure) -> Path:
     return path
 
 
-def _colour(k: int) -> Any:
-    """Return a colour; 28 are different."""
-    return COLOURS[k] if k < len(COLOURS) else colormaps["tab20b"](7 * (k - len(COLOURS)) % 20)
-
-
 def _tracks(file: TrackFile, xyz: np.ndarray, single: np.ndarray) -> Figure:
     """Draw the lifted tracks as lines over the triangulations of single frames."""
     figure = Figure(figsize=(9.5, 7), layout="constrained")
     axes: Any = figure.add_subplot(projection="3d")
     for k, name in enumerate(file.keypoint_names):
-        axes.plot(*single[:, k].T, ".", color=_colour(k), ms=2, alpha=0.25)
-        axes.plot(*xyz[:, k].T, color=_colour(k), lw=1.8, label=name)
+        axes.plot(*single[:, k].T, ".", color=colour(k), ms=2, alpha=0.25)
+        axes.plot(*xyz[:, k].T, color=colour(k), lw=1.8, label=name)
         seen = np.flatnonzero(np.isfinite(xyz[:, k]).all(-1))
         if len(seen):
-            axes.plot(*xyz[seen[-1:], k].T, "o", color=_colour(k), ms=6, mec="black", mew=0.8)
+            axes.plot(*xyz[seen[-1:], k].T, "o", color=colour(k), ms=6, mec="black", mew=0.8)
     low, high = _limits(xyz)
     unit = file.unit
     axes.set(xlabel=f"x [{unit}]", ylabel=f"y [{unit}]", zlabel=f"z [{unit}]", xlim=(low[0], high[0]), ylim=(low[1], high[1]), zlim=(low[2], high[2]))
@@ -111,8 +106,8 @@ def _coordinates(file: TrackFile, xyz: np.ndarray, deviation: np.ndarray, single
         for c, axes in enumerate(grid[row]):
             centre, spread = xyz[:, k, c], 2 * deviation[:, k, c]
             axes.plot(time, single[:, k, c], ".", color="0.55", ms=2.5)
-            axes.fill_between(time, centre - spread, centre + spread, color=_colour(k), alpha=0.3, lw=0)
-            axes.plot(time, centre, color=_colour(k), lw=1.3)
+            axes.fill_between(time, centre - spread, centre + spread, color=colour(k), alpha=0.3, lw=0)
+            axes.plot(time, centre, color=colour(k), lw=1.3)
             dots = single[np.isfinite(single[:, k, c]), k, c]
             usual = np.percentile(dots, [3, 97]) if len(dots) else []
             low, high = np.nanmin([*(centre - spread), *usual]), np.nanmax([*(centre + spread), *usual])
@@ -166,7 +161,7 @@ def _reprojections(
         Line2D([], [], color="0.2", marker="x", ms=6, ls="", label="lifted and reprojected"),
         Line2D([], [], color="red", marker="s", mfc="none", ms=10, ls="", label=f"outlier (> {OUTLIER_SIGMAS:g} standard deviations)"),
     ]
-    names = [Line2D([], [], color=_colour(k), lw=3, label=name) for k, name in enumerate(file.keypoint_names[:12])]
+    names = [Line2D([], [], color=colour(k), lw=3, label=name) for k, name in enumerate(file.keypoint_names[: len(COLOURS)])]
     figure.legend(handles=[*marks, *names], loc="outside lower center", ncols=6, fontsize=8)
     return figure
 
@@ -191,8 +186,8 @@ def _rows(tracks: Tracks, at: torch.Tensor) -> Tracks:
 def _overlay(axes: Axes, measured: np.ndarray, drawn: np.ndarray, far: np.ndarray) -> None:
     """Draw the K keypoints of a frame and camera: detections, reprojections, outliers."""
     for k in range(len(measured)):
-        axes.plot(*measured[k], "o", mfc="none", mec=_colour(k), ms=8, mew=1.4)
-        axes.plot(*drawn[k], "x", color=_colour(k), ms=5, mew=1.4)
+        axes.plot(*measured[k], "o", mfc="none", mec=colour(k), ms=8, mew=1.4)
+        axes.plot(*drawn[k], "x", color=colour(k), ms=5, mew=1.4)
         if far[k]:
             axes.plot(*measured[k], "s", mfc="none", mec="red", ms=13, mew=1.2)
 

@@ -4,7 +4,7 @@ Nothing here feeds back into the points; the truth, where a file has one, is rea
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -170,10 +170,10 @@ def save_points(path: Path, file: TrackFile, data: OwnData, kept: Tracks, estima
     write_bytes_atomic(path, lambda target: np.savez_compressed(target, **members))
 
 
-def write_report(out: Path, report: Report) -> None:
-    """Write `report.json` and `report.md`."""
+def write_report(out: Path, report: Report, pictures: Sequence[str] = ()) -> None:
+    """Write `report.json` and `report.md`, which shows these pictures of its folder."""
     write_atomic(out / "report.json", json.dumps(report, indent=1) + "\n")
-    write_atomic(out / "report.md", markdown(report))
+    write_atomic(out / "report.md", markdown(report, pictures))
 
 
 def _cell(value: object, digits: int = 2) -> str:
@@ -225,8 +225,8 @@ def keypoint_rows(report: Report) -> list[list[str]]:
     return rows
 
 
-def markdown(report: Report) -> str:
-    """Return `report.md`."""
+def markdown(report: Report, pictures: Sequence[str] = ()) -> str:
+    """Return `report.md` with links to these pictures."""
     parts = [
         f"# 3D of {Path(report['file']).name}\n",
         f"{report['method']}; {report['frames']} frames in {report['sequences']} sequence(s), {len(report['cameras'])} cameras, "
@@ -236,7 +236,7 @@ def markdown(report: Report) -> str:
     parts += [f"- Warning: {warning}\n" for warning in report.get("warnings", [])]
     tables = [camera_rows(report), error_rows(report), jitter_rows(report), keypoint_rows(report)]
     parts += [markdown_table(rows) for rows in tables if rows]
-    parts += [f"![{name}]({name})\n" for name in ("tracks_3d.png", "coordinates.png", "reprojection.png")]
+    parts += [f"![{name}]({name})\n" for name in pictures]
     return "\n".join(parts)
 
 

@@ -11,8 +11,17 @@ from pose_obj_3d import geometry
 from pose_obj_3d.formal import FormalData
 from pose_obj_3d.windows import Rig, Tracks
 
-COLOURS = ("#1b6ca8", "#d1495b", "#2e8b57", "#e08e00", "#7b4fa3", "#00838f", "#8d5524", "#5f6b6d")
+# Found by search: no two are nearer than 0.17 in OKLab, nor is one so near to black (the truth) or white.
+COLOURS = (
+    "#1b6ca8", "#d1495b", "#2e8b57", "#e08e00", "#8758ff", "#970000", "#009fff", "#a7008f", "#205000", "#9f8f9f",
+    "#0000ff", "#ff00bf", "#48c780", "#dfd728", "#6000b7", "#70dfff", "#d787ff", "#503858", "#ffafb7", "#00f700",
+)  # fmt: skip
 _LABELLED = 12  # keypoints named in a legend
+
+
+def colour(k: int) -> str:
+    """Return the colour of keypoint k; the first 20 are different."""
+    return COLOURS[k % len(COLOURS)]
 
 
 def example_rows(tracks: Tracks, number: int = 0) -> Tensor:
@@ -37,14 +46,13 @@ def track_figure(predicted: Tensor, tracks: Tracks, rows: Tensor, ids: list[str]
     for k, index in enumerate(keypoints):
         if index < 0:
             continue
-        colour = COLOURS[k % len(COLOURS)]
         xyz = predicted[rows, k].cpu().numpy()
         label = ids[index].split("/", 1)[1] if k < _LABELLED else None
-        axes.plot(*xyz.T, color=colour, lw=1.2, marker=".", ms=3, label=label)
+        axes.plot(*xyz.T, color=colour(k), lw=1.2, marker=".", ms=3, label=label)
         if tracks.truth is not None:
             truth = tracks.truth[rows, k].cpu().numpy()
             axes.plot(*truth.T, color="black", lw=0.8, ls="--", label="truth" if k == 0 else None)
-            axes.scatter(*truth[-1:].T, color=colour, marker="x", s=40)
+            axes.scatter(*truth[-1:].T, color=colour(k), marker="x", s=40)
     axes.set(xlabel="x [m]", ylabel="y [m]", zlabel="z [m]", title=title)
     axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(-0.25, 1.0))
     axes.set_aspect("equal", adjustable="datalim")
@@ -93,11 +101,10 @@ def reprojection_figure(
         for k, index in enumerate(tracks.keypoint[row].tolist()):
             if index < 0:
                 continue
-            colour = COLOURS[k % len(COLOURS)]
             if tracks.weights[row, v, k] > 0:
-                axes.plot(*tracks.uv[row, v, k].cpu().numpy(), "o", mfc="none", mec=colour, ms=9, mew=1.5)
+                axes.plot(*tracks.uv[row, v, k].cpu().numpy(), "o", mfc="none", mec=colour(k), ms=9, mew=1.5)
             label = ids[index].split("/", 1)[1] if v == 0 and k < _LABELLED else None
-            axes.plot(*uv[k, v], "x", color=colour, ms=6, mew=1.5, label=label)
+            axes.plot(*uv[k, v], "x", color=colour(k), ms=6, mew=1.5, label=label)
         axes.set(xlim=(0, width), ylim=(height, 0), xticks=[], yticks=[], title=camera)
     figure.suptitle(f"T{task} {data.task_name(task)}, example {example}, frame {frame}: o detected, x reprojected", fontsize=10)
     figure.legend(fontsize=7, loc="outside lower center", ncols=6)
@@ -110,7 +117,7 @@ def curve_figure(history: list[dict[str, float]], criterion: str, best_epoch: in
     epochs = range(1, len(history) + 1)
     for i, name in enumerate(("train/loss", criterion)):
         axes = figure.add_subplot(1, 2, i + 1)
-        axes.plot(epochs, [h[name] for h in history], color=COLOURS[i])
+        axes.plot(epochs, [h[name] for h in history], color=colour(i))
         axes.set(xlabel="epoch", title=name)
         axes.grid(alpha=0.3)
         if name == criterion and best_epoch:

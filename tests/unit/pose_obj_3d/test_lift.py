@@ -1,6 +1,7 @@
 """Lifting a user's own tracks, through the real command."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -93,6 +94,13 @@ def test_the_claims_stand_in_the_report(plain):
     text = (plain / "tracks_3d" / "report.md").read_text(encoding="utf-8")
     for word in ("left_shoulder", "handle", "mean acceleration", "within 68 %", "RTS smoother"):
         assert word in text
+    assert re.findall(r"\]\((.*?)\)", text) == ["tracks_3d.png", "coordinates.png", "reprojection.png"]
+
+
+def test_without_pictures_the_report_links_none(plain, tmp_path):
+    assert call(plain / "tracks.npz", "--out", str(tmp_path / "out")) == 0
+    assert "](" not in (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
+    assert not list((tmp_path / "out").glob("*.png"))
 
 
 def test_millimetres_give_the_same(plain, tmp_path):
