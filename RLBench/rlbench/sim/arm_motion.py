@@ -11,6 +11,7 @@ from rlbench.backend.exceptions import ConfigurationPathError
 from rlbench.sim.kinematics import solve_ik
 from rlbench.sim.mujoco_engine import MujocoEngine
 from rlbench.sim.planning import plan_rrt_connect, straight_line
+from rlbench.sim.robot_model import Grip
 from rlbench.transforms import Floats
 
 if TYPE_CHECKING:
@@ -208,9 +209,13 @@ class TimedPath:
     points, stops short of the last waypoint: what is pushed is not pushed on out of its target."""
     TOLERANCE = 2e-3
 
-    def __init__(self, engine: MujocoEngine, arm: "Arm", q: Floats, qd: Floats) -> None:
+    def __init__(
+        self, engine: MujocoEngine, arm: "Arm", q: Floats, qd: Floats, grip: Grip | None = None
+    ) -> None:
+        """Play (N, 7) q [rad], qd [rad/s], one row a time step; `grip` holds from its first step on."""
         self._engine, self._arm = engine, arm
         self.q, self.qd = q, qd
+        self._grip = grip
         self._cursor = 0
         self._settling = 0
 
@@ -220,6 +225,8 @@ class TimedPath:
 
     def step(self) -> bool:
         """Command the next observation step; True when the way is done."""
+        if self._cursor == 0 and self._grip is not None:
+            self._engine.change_grip(self._grip)
         if self._cursor < len(self.q):
             end = self._cursor + self._engine.substeps
             self._arm.command(self.q[self._cursor : end], self.qd[self._cursor : end])

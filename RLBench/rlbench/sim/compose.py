@@ -7,7 +7,7 @@ import mujoco
 
 from rlbench.backend.exceptions import SceneError
 from rlbench.cameras import CAMERAS, mujoco_camera
-from rlbench.sim.robot_model import PANDA, RobotModel
+from rlbench.sim.robot_model import FIRM, PANDA, RobotModel
 
 PACKAGE = Path(__file__).resolve().parent.parent
 TIMESTEP = 0.002
@@ -158,6 +158,5 @@ def add_weld(spec: mujoco.MjSpec, robot: RobotModel, body: str) -> None:
         name2=body,
         active=False,
     )
-    # Stiff: a held object must not slip by more than 0.5 mm during a demo.
-    weld.solref = [0.004, 1.0]
-    weld.solimp = [0.99, 0.999, 0.0001, 0.5, 2.0]
+    weld.solref = [FIRM.seconds, 1.0]
+    weld.solimp = [*FIRM.impedance, 0.5, 2.0]

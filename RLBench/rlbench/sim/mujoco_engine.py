@@ -45,6 +45,8 @@ _MUTABLE = (
     "geom_group",
     "eq_data",
     "eq_obj1id",
+    "eq_solref",
+    "eq_solimp",
     "body_mass",
     "body_inertia",
     "body_invweight0",

@@ -8,6 +8,7 @@ from rlbench import transforms as tf
 from rlbench.backend.exceptions import SceneError
 from rlbench.sim.mujoco_graph import SceneGraph
 from rlbench.sim.mujoco_properties import Changes
+from rlbench.sim.robot_model import FIRM, Grip
 from rlbench.transforms import Floats
 
 ROBOT_TYPE, WORLD_TYPE, CRUMB_TYPE = 2, 1, 4
@@ -38,8 +39,19 @@ class Welds(SceneGraph):
         self.model.eq_data[weld, 0:3] = 0.0
         self.model.eq_data[weld, 3:6] = relative[:3, 3]
         self.model.eq_data[weld, 6:10] = tf.matrix_to_quat_wxyz(relative[:3, :3])
+        self._set_grip(weld, FIRM)
         self.data.eq_active[weld] = 1
         return relative
+
+    def _set_grip(self, weld: int, grip: Grip) -> None:
+        self.model.eq_data[weld, 10] = grip.torque_scale
+        self.model.eq_solref[weld, 0] = grip.seconds
+        self.model.eq_solimp[weld, :3] = grip.impedance
+
+    def change_grip(self, grip: Grip) -> None:
+        """Hold what is held now more or less firmly, until it is let go."""
+        for body in self.held:
+            self._set_grip(self._welds[body], grip)
 
     def _hung(self, body: int) -> None:
         self.bond(body)

@@ -14,6 +14,7 @@ from rlbench.sim.kinematics import Kinematics, solve_ik
 from rlbench.sim.mujoco_engine import MujocoEngine
 from rlbench.sim.mujoco_gripper import Gripper
 from rlbench.sim.mujoco_objects import MujocoObject
+from rlbench.sim.robot_model import Grip
 from rlbench.sim.timing import time_parametrise
 from rlbench.transforms import Floats
 
@@ -286,9 +287,10 @@ class Arm:
     def plan_along(self, poses: Sequence[Floats]) -> TimedPath:
         """Follow (4, 4) tip poses one after the other in straight lines; collisions ignored."""
         planner = Planner(self, np.random.default_rng(0), None)
-        return self._timed(planner.follow(self.get_joint_positions(), poses))
+        path = planner.follow(self.get_joint_positions(), poses)
+        return self._timed(path, self._engine.robot.path_grip)
 
-    def _timed(self, path: Floats) -> TimedPath:
+    def _timed(self, path: Floats, grip: Grip | None = None) -> TimedPath:
         q, qd = time_parametrise(
             path,
             self.max_velocity,
@@ -296,4 +298,4 @@ class Arm:
             self._engine.model.opt.timestep,
             self._engine.robot.path_limits,
         )
-        return TimedPath(self._engine, self, q, qd)
+        return TimedPath(self._engine, self, q, qd, grip)

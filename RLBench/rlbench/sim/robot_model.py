@@ -10,6 +10,27 @@ _MJCF = Path(__file__).resolve().parent.parent / "robot_mjcf"
 
 
 @dataclass(frozen=True)
+class Grip:
+    """How firmly a hand holds: MuJoCo's parameters of the weld between it and an object.
+
+    Attributes:
+        seconds: after which a slip is all but gone; the longer, the further what is held gives way.
+        impedance: (least, greatest, width [m]) of MuJoCo's `solimp`.
+        torque_scale: how much firmer it holds against turning than a weld of 1 m length.
+    """
+
+    seconds: float
+    impedance: tuple[float, float, float]
+    torque_scale: float
+
+
+FIRM = Grip(0.004, (0.99, 0.999, 1e-4), 1.0)
+"""A held object slips by less than 0.5 mm during a demonstration."""
+YIELDING = Grip(0.05, (0.95, 0.95, 1e-3), 20.0)
+"""Gives way by millimetres, as what hangs on the force sensor of RLBench's hands does."""
+
+
+@dataclass(frozen=True)
 class RobotModel:
     """An arm with a gripper of two or three fingers.
 
@@ -34,6 +55,9 @@ class RobotModel:
             overlaps where nothing else leads on, and look at more poses of the arm and at what blocks
             the straight lines that follow; fingers that press on something turn back at once.
             Demonstrations of the built-in tasks, which are published, were made without.
+        path_grip: how firmly the hand holds while it follows a path that a scene draws; None: as firmly as
+            ever. RLBench's scenes draw paths on which a held hook cuts 1 cm into the bar that it is to hang
+            on; a knife, on the other hand, is put into its slot by a firm hand only.
         wrist_camera: body whose frame is the sensor's of the camera `wrist`; empty where that is as
             the camera table has it, on the hand.
     """
@@ -53,6 +77,7 @@ class RobotModel:
     max_acceleration: tuple[float, ...]
     path_limits: tuple[float, float] | None = None
     is_careful: bool = False
+    path_grip: Grip | None = None
     wrist_camera: str = ""
 
     def mounted(self, camera: CameraSpec) -> CameraSpec:

@@ -10,7 +10,7 @@ from typing import Any
 from xml.etree.ElementTree import Element, SubElement, fromstring, indent, tostring
 
 from rlbench.backend.exceptions import SceneError
-from rlbench.sim.robot_model import PANDA, RobotModel
+from rlbench.sim.robot_model import PANDA, YIELDING, RobotModel
 from rlbench.ttm.cache import converted_scene
 from rlbench.ttm.mjcf_joints import HELD
 
@@ -68,6 +68,7 @@ def _pace(joints: int) -> dict[str, Any]:
         "max_acceleration": (4.0,) * joints,
         "path_limits": (1.0, 4.0),
         "is_careful": True,
+        "path_grip": YIELDING,
     }
 
 

@@ -1,6 +1,7 @@
 """What the arm plans round, and fingers that turn back."""
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from rlbench.sim.made_forms import primitive_form
 from rlbench.sim.mujoco_engine import MujocoEngine
 from rlbench.sim.mujoco_robot import Arm, Gripper
 from rlbench.sim.object_types import PrimitiveShape
-from rlbench.sim.robot_model import PANDA
+from rlbench.sim.robot_model import FIRM, PANDA, YIELDING
 
 SPEED = 0.04
 
@@ -172,3 +173,46 @@ def test_placements_without_a_line_to_a_linear_waypoint_are_refused(monkeypatch)
     assert scene.refusals.count("no line of the tip leads to waypoint1") == 1
     start, end = (waypoint.dummy.get_matrix() for waypoint in scene.task.get_waypoints()[:2])
     assert np.allclose(lines[-1], [start, end], atol=5e-3)
+
+
+def slip_under_a_push(grip, newtons):
+    """Hold a block, push it for 1 s, and return how far it went in the hand [m]."""
+    engine = MujocoEngine(task_scene_path("pick_and_lift"))
+    Arm(engine).home()
+    block = make_at_tip(engine, (0.02, 0.03, 0.02), free=True)
+    hand = engine.object(PANDA.hand)
+    engine.attach(block.body, hand.body)
+    engine.change_grip(grip)
+    start = block.get_position(hand)
+    for _ in range(20):
+        engine.data.xfrc_applied[block.body, 0] = newtons
+        engine.step()
+    return float(np.linalg.norm(block.get_position(hand) - start))
+
+
+def test_a_yielding_grip_gives_way_by_millimetres_a_firm_one_hardly():
+    assert slip_under_a_push(FIRM, 10.0) < 5e-4
+    assert 5e-3 < slip_under_a_push(YIELDING, 10.0) < 5e-2
+    assert slip_under_a_push(YIELDING, 0.0) < 2e-3  # its own weight
+
+
+def test_the_grip_yields_along_a_path_until_the_object_is_let_go():
+    engine = MujocoEngine(task_scene_path("pick_and_lift"), replace(PANDA, path_grip=YIELDING))
+    block, hand = engine.shape("pick_and_lift_target"), engine.object(PANDA.hand)
+    arm, weld, firm = Arm(engine), engine.model.eq_solref, engine.model.eq_solref.copy()
+    arm.home()
+    tip = engine.dummy(PANDA.tip).get_matrix()
+    engine.attach(block.body, hand.body)
+    arm.plan_to(arm.get_joint_positions()).step()
+    path = arm.plan_along([tip, tip])
+    assert np.array_equal(weld, firm)
+    path.step()
+    assert np.isclose(weld, YIELDING.seconds).any()
+    engine.detach(block.body)
+    block.set_dynamic(False)
+    assert np.array_equal(weld, firm)
+    engine.attach(block.body, hand.body)
+    arm.plan_along([tip, tip]).step()
+    assert not np.array_equal(weld, firm)
+    engine.reset()
+    assert np.array_equal(weld, firm)
