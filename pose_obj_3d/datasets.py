@@ -22,6 +22,9 @@ MOVING_M_PER_S = 0.005  # a keypoint above this speed is moving
 ROBUST_SIGMAS = 3.5  # residual, in noise standard deviations, of a gross error
 VAGUE_FACTOR = 20.0  # standard deviation along the worst direction, in those of the keypoint's median frame
 STRAY_SIGMAS = 5.0  # distance from every prediction of the neighbours, in standard deviations, of a stray frame
+CERTAIN_SHARE = 0.8  # of points without gross errors have views that agree so well
+NOISE_SHARE = 4.0  # of the variance: 95 % of a Gaussian's squares are below 3.84 of it along a line, 2.6 in a ball
+ESTIMATED_NOISE = "estimated_px_per_view"  # in memory only: key of the noise in `meta`
 GRID_PX = 1 / 16  # detections are rounded to this grid, so even exact data is no better
 Predictions = tuple[tuple[tuple[int, float], ...], ...]
 # What neighbours predict, each a sum of (offset, factor): the one before, the one after, their mean; straight on.
@@ -60,8 +63,21 @@ def make_rig(data: FormalData, views: Sequence[int] = ()) -> Rig:
         listed = ", ".join(f"{i} {name}" for i, name in enumerate(data.camera_names))
         raise DataError(f"{data.path}: view {max(chosen)} does not exist; the file has {listed}")
     K, E = torch.from_numpy(data.intrinsics[chosen]), torch.from_numpy(data.extrinsics[chosen])
+    sigma = _estimated_noise(data, chosen)
     # Exact data (sigma 0) still needs a scale for weights and likelihoods: the stored 1/16 px grid.
-    return Rig(K, E, max(data.sigma_px, GRID_PX), tuple(chosen))
+    return Rig(K, E, max(data.sigma_px if sigma is None else float(sigma.median()), GRID_PX), tuple(chosen))
+
+
+def _estimated_noise(data: FormalData, views: Sequence[int]) -> Tensor | None:
+    """Return the (V,) noise that `noise.check_noise` has found in these views [px]; None where the stated one stands."""
+    found = data.meta["noise"].get(ESTIMATED_NOISE)
+    return None if found is None else torch.tensor(found)[list(views)]
+
+
+def detections(data: FormalData, rig: Rig, tasks: Sequence[int], split: str, ids: Sequence[str]) -> tuple[Tensor, Tensor]:
+    """Return detected 2D (N, V, K, 2) [px] and visibility (N, V, K), 0 where missing, of a part of the split."""
+    joined = _stack_examples(data, rig, tasks, split, ids, with_truth=False)
+    return joined["uv"], joined["vis"] * (joined["key"] >= 0)[:, None]
 
 
 def load_tracks(
@@ -89,6 +105,9 @@ def load_tracks(
     visibility = joined["vis"]
     weights = (visibility > 0 if occlusion == "keep" else visibility == 1).float()
     weights = weights * (joined["key"] >= 0).float()[:, None]
+    sigma = _estimated_noise(data, rig.view_ids)
+    if sigma is not None:
+        weights = weights * (rig.sigma_px / sigma).square()[:, None]
     xyz, info, robust = triangulate_tracks(joined["uv"], weights, rig, joined["key"], joined["first"], joined["last"])
     return Tracks(
         uv=joined["uv"], weights=weights, robust=robust, xyz=xyz, info=info, truth=joined.get("truth"),
@@ -147,7 +166,7 @@ def _true_precision(data: FormalData, rig: Rig, visibility: Tensor) -> Tensor:
     return (rig.sigma_px / sigma.clamp_min(GRID_PX)).square() * (1 - of_views("outlier_rate", 0.0))
 
 
-def estimate_frames(uv: Tensor, weights: Tensor, rig: Rig) -> tuple[Tensor, Tensor, Tensor]:
+def estimate_frames(uv: Tensor, weights: Tensor, rig: Rig) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Triangulate every frame robustly, in float64.
 
     Args:
@@ -157,13 +176,14 @@ def estimate_frames(uv: Tensor, weights: Tensor, rig: Rig) -> tuple[Tensor, Tens
 
     Returns:
         xyz (N, K, 3) [m], the consensus of the views, such that averages weighted by info have no bias, NaN with fewer than two
-        views; info (N, K, 3, 3) [1/m^2], 0 there; robust weights (N, V, K).
+        views; info (N, K, 3, 3) [1/m^2], 0 there; robust weights (N, V, K); (N, K) whether three or more views agree so well
+        that none of them is a gross error, however far the point is from other frames.
     """
     N, V, K, _ = uv.shape
     points = uv.transpose(1, 2).reshape(N * K, V, 2).double()
     w = weights.transpose(1, 2).reshape(N * K, V).double()
     cameras = (rig.intrinsics, rig.extrinsics)
-    xyz, info, robust = [], [], []
+    xyz, info, robust, certain = [], [], [], []
     for uv_part, w_part in zip(torch.split(points, _CHUNK), torch.split(w, _CHUNK), strict=True):
         found = estimators.consensus(uv_part, w_part, rig, ROBUST_SIGMAS)
         x, used = found.xyz, found.inliers
@@ -175,11 +195,16 @@ def estimate_frames(uv: Tensor, weights: Tensor, rig: Rig) -> tuple[Tensor, Tens
         i = geometry.information(x, r, *cameras, rig.sigma_px)
         xyz.append(x - geometry.averaging_bias(x, r, *cameras, rig.sigma_px))
         robust.append(r)
-        info.append(torch.where((geometry.count_views(w_part) >= 2)[:, None, None], i, 0.0))
+        seen_by = geometry.count_views(w_part)
+        info.append(torch.where((seen_by >= 2)[:, None, None], i, 0.0))
+        # Residuals have 2 V - 3 degrees of freedom; this is the distribution function of their chi-squared law.
+        share = torch.special.gammainc((seen_by - 1.5).clamp_min(0.5), deviation.square().sum(-1) / 2)
+        certain.append((seen_by >= 3) & (share < CERTAIN_SHARE))
     return (
         torch.cat(xyz).reshape(N, K, 3).float(),
         torch.cat(info).reshape(N, K, 3, 3).float(),
         torch.cat(robust).reshape(N, K, V).transpose(1, 2).float(),
+        torch.cat(certain).reshape(N, K),
     )
 
 
@@ -190,8 +215,8 @@ def triangulate_tracks(
 
     Arguments and results as in `Tracks` and `estimate_frames`.
     """
-    xyz, info, robust = estimate_frames(uv, weights, rig)
-    lost = find_vague(info, keypoint) | find_strays(xyz, info, first, last)
+    xyz, info, robust, is_certain = estimate_frames(uv, weights, rig)
+    lost = find_vague(info, keypoint) | (find_strays(xyz, info, first, last) & ~is_certain)
     info = torch.where(lost[..., None, None], 0.0, info)
     return _fill_gaps(xyz, info, first), info, robust
 
@@ -244,6 +269,9 @@ def far_from_neighbours(
 ) -> tuple[Tensor, Tensor]:
     """Measure how far each frame is from the nearest of what its neighbours predict.
 
+    Predictions know no acceleration, so they may also be off by what there is around the frame: where
+    measurements are precise, that is more than their noise.
+
     Args:
         xyz: (N, K, 3) [m].
         info: (N, K, 3, 3) [1/m^2]; 0 = not measured.
@@ -255,23 +283,51 @@ def far_from_neighbours(
         Squared distance (N, K) in variances of both, infinite where there is no prediction, and the number
         of predictions (N, K).
     """
-    rows = torch.arange(len(xyz), device=xyz.device)
     is_known = info.diagonal(dim1=-2, dim2=-1).sum(-1) > 0
-
     eye = torch.eye(3, dtype=torch.float64, device=xyz.device)
     covariance = geometry.invert_3x3(torch.where(is_known[..., None, None], info.double(), eye))
+    bend = _bend_around(xyz, covariance, is_known, first, last)[..., None, None] * eye
     distance = torch.full(is_known.shape, torch.inf, dtype=torch.float64, device=xyz.device)
     others = torch.zeros_like(is_known, dtype=torch.long)
     for terms in predictions:
-        off, spread, is_there = xyz.double(), covariance, is_known
-        for offset, factor in terms:
-            row = (rows + offset).clamp(first, last)
-            off, spread = off - factor * xyz[row], spread + factor**2 * covariance[row]
-            is_there = is_there & is_known[row] & (row == rows + offset)[:, None]
+        off, spread, is_there = _deviation(xyz, covariance, is_known, first, last, terms)
+        # Of an acceleration a [m/frame^2] a prediction sees a/2 times the sum of factors and squared offsets.
+        spread = spread + (sum(f * o**2 for o, f in terms) / 2) ** 2 * bend
         square = ((geometry.invert_3x3(spread) @ off.unsqueeze(-1)).squeeze(-1) * off).sum(-1)
         distance = torch.minimum(distance, torch.where(is_there, square, torch.inf))
         others = others + is_there
     return distance, others
+
+
+def _deviation(
+    xyz: Tensor, covariance: Tensor, is_known: Tensor, first: Tensor, last: Tensor, terms: tuple[tuple[int, float], ...]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return how far frames are from a prediction: (N, K, 3) [m], its covariance, (N, K) where there is one."""
+    rows = torch.arange(len(xyz), device=xyz.device)
+    off, spread, is_there = xyz.double(), covariance, is_known
+    for offset, factor in terms:
+        row = (rows + offset).clamp(first, last)
+        off, spread = off - factor * xyz[row], spread + factor**2 * covariance[row]
+        is_there = is_there & is_known[row] & (row == rows + offset)[:, None]
+    return off, spread, is_there
+
+
+def _bend_around(
+    xyz: Tensor, covariance: Tensor, is_known: Tensor, first: Tensor, last: Tensor
+) -> Tensor:
+    """Return the square of the acceleration around each frame (N, K) [m^2/frame^4], beyond what noise explains.
+
+    The larger of those before and after it. Each is the smaller of two frames, in which the frame itself has
+    no part: an acceleration lasts, a gross error next to it does not.
+    """
+    rows = torch.arange(len(xyz), device=xyz.device)
+    off, spread, is_there = _deviation(xyz, covariance, is_known, first, last, NEIGHBOURS[2])
+    excess = 4 * (off.square().sum(-1) - NOISE_SHARE * spread.diagonal(dim1=-2, dim2=-1).sum(-1))
+    excess = torch.where(is_there, excess, 0.0).clamp_min(0.0)
+    before, after = (
+        torch.minimum(*(excess[(rows + o).clamp(first, last)] for o in offsets)) for offsets in ((-2, -3), (2, 3))
+    )
+    return torch.maximum(before, after)
 
 
 def _fill_gaps(xyz: Tensor, info: Tensor, first: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from pose_obj_3d import geometry, noise, smoothers
-from pose_obj_3d.datasets import ROBUST_SIGMAS, triangulate_tracks
+from pose_obj_3d.datasets import triangulate_tracks
 from pose_obj_3d.estimators import Estimate
 from pose_obj_3d.exceptions import ConfigError, DataError
 from pose_obj_3d.sequences import MOTIONS, innovation_nll
@@ -254,7 +254,7 @@ def reject_outliers(tracks: Tracks, rig: Rig, frame_period_s: float) -> tuple[Tr
         The tracks with the weight of these detections 0, and the motions that fit the rest.
     """
     kept = tracks
-    sound = _views_agree(tracks, rig)
+    sound = _views_agree(tracks)
     motions = choose_motions(tracks, frame_period_s)
     for _ in range(_GATE_ROUNDS):
         blind = smooth_tracks(kept, motions, frame_period_s, blind=True)
@@ -267,11 +267,9 @@ def reject_outliers(tracks: Tracks, rig: Rig, frame_period_s: float) -> tuple[Tr
     return kept, motions
 
 
-def _views_agree(tracks: Tracks, rig: Rig) -> Tensor:
-    """Return (N, K): three or more views are usable and none is far from their triangulation."""
-    predicted, _ = geometry.project(tracks.xyz.double(), rig.intrinsics, rig.extrinsics)
-    off = (tracks.uv - predicted.transpose(1, 2)).norm(dim=-1) * tracks.weights.sqrt() / rig.sigma_px
-    agree: Tensor = ((tracks.weights > 0).sum(1) >= 3) & (off.amax(1) < ROBUST_SIGMAS)
+def _views_agree(tracks: Tracks) -> Tensor:
+    """Return (N, K): three or more views are usable and none is far from the frame's own triangulation."""
+    agree: Tensor = ((tracks.weights > 0).sum(1) >= 3) & (tracks.robust >= tracks.weights).all(1)
     return agree
 
 

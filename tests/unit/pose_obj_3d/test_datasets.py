@@ -11,11 +11,12 @@ from pose_obj_3d.datasets import (
     load_tracks,
     make_rig,
     speeds,
+    triangulate_tracks,
 )
 from pose_obj_3d.exceptions import DataError
 from pose_obj_3d.formal import read_formal
-from pose_obj_3d.windows import gather_windows
-from tests.unit.pose_obj_3d.synthetic import write_scene
+from pose_obj_3d.windows import Rig, gather_windows
+from tests.unit.pose_obj_3d.synthetic import project, rig, write_scene
 
 GROUPS = ("waypoints", "objects", "robot")
 
@@ -164,6 +165,36 @@ def test_only_gross_errors_are_strays():
     assert torch.equal(found, wrong)
     info[5, 1] *= 1e-4  # it had said that it knows next to nothing
     assert not find_strays(xyz, info, first, last)[5, 1]
+
+
+def test_precise_frames_of_a_keypoint_that_accelerates_are_no_strays():
+    t = torch.arange(40).double()
+    xyz = torch.zeros(40, 2, 3).double()
+    # At 2 m/s^2 for 10 frames of 50 ms, on, back, and at rest: 5 mm a frame^2, where noise is 0.1 mm.
+    acceleration = 0.005 * ((t >= 5).double() - (t >= 15).double() - (t >= 20).double() + (t >= 30).double())
+    xyz[:, 0, 0] = acceleration.cumsum(0).cumsum(0)
+    xyz += 1e-4 * torch.randn(xyz.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    info = (torch.eye(3).double() / 1e-4**2).expand(40, 2, 3, 3).clone()
+    first, last = torch.zeros(40, dtype=torch.long), torch.full((40,), 39)
+    assert not find_strays(xyz, info, first, last).any()
+    xyz[[8, 35], 0, 1] += 0.05
+    assert find_strays(xyz, info, first, last).nonzero().tolist() == [[8, 0], [35, 0]]
+
+
+def test_what_three_views_agree_on_is_no_stray():
+    """A keypoint that jumps for a frame: all views say so, or only two."""
+    K, E = (torch.from_numpy(x) for x in rig())
+    xyz = torch.tensor([0.3, 0.0, 0.8]).double().expand(20, 1, 3).clone()
+    xyz[7, 0, 2] += 0.2
+    uv = torch.from_numpy(project(xyz.numpy(), K.numpy(), E.numpy())).transpose(0, 1)
+    uv = uv + 0.3 * torch.randn(uv.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    weights, keypoint = torch.ones(20, 4, 1), torch.zeros(20, 1, dtype=torch.long)
+    first, last = torch.zeros(20, dtype=torch.long), torch.full((20,), 19)
+    for views, is_lost in ((4, False), (2, True)):
+        weights[7, views:] = 0
+        _, info, _ = triangulate_tracks(uv, weights, Rig(K, E, 0.5, (0, 1, 2, 3)), keypoint, first, last)
+        assert (info[7, 0].trace() == 0) == is_lost
+        assert (info[8, 0].trace() > 0).all()
 
 
 def test_strays_are_looked_for_within_examples():
