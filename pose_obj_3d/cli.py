@@ -33,6 +33,7 @@ from pose_obj_3d.formal import FormalData, read_formal
 from pose_obj_3d.logs import RunLog
 from pose_obj_3d.models import build_model
 from pose_obj_3d.models.blocks import Model
+from pose_obj_3d.noise import check_noise
 from pose_obj_3d.sanity import check_geometry
 from pose_obj_3d.trainer import Run, calibrate_best, fit
 from pose_obj_3d.windows import Rig, Tracks, gather_for
@@ -176,6 +177,9 @@ def open_session(args: argparse.Namespace, unsupervised: bool) -> Session:
             "the model knows the keypoints of the tasks it was trained on"
         )
     ids = keypoint_ids(data, tasks, section.KEYPOINTS)
+    data, corrected = check_noise(data, section.train_tasks(), ids)
+    if corrected:
+        logger.warning("%s", corrected)
     widest = max(sum(name.startswith(f"T{t}/") for name in ids) for t in tasks)
     if section.NUM_JOINTS is not None and widest != section.NUM_JOINTS:
         logger.warning("OBJ_POSE_DATA.NUM_JOINTS is %d, the data has %d: the data decides", section.NUM_JOINTS, widest)

@@ -13,14 +13,17 @@ Outliers: views that disagree with the consensus of the others are left out, the
 together are beyond a quantile of their chi-squared law; what that law itself loses there is made up for.
 """
 
+import dataclasses
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from pose_obj_3d import estimators, geometry
-from pose_obj_3d.datasets import GRID_PX
+from pose_obj_3d.datasets import ESTIMATED_NOISE, GRID_PX, detections, make_rig
 from pose_obj_3d.exceptions import DataError
+from pose_obj_3d.formal import FormalData
 from pose_obj_3d.windows import Rig
 
 MAX_POINTS = 8000  # used points, evenly spread: about 1 % precision for each of four views
@@ -30,6 +33,49 @@ _REFINEMENTS = 3  # Gauss-Newton steps from the consensus
 _OUTLIER_SIGMAS = 4.0  # a view beyond this is left out; the noise itself is there once in 3000 times
 _START_QUANTILE = 0.1  # of the residuals: of points without outliers, if these are a fifth of all
 _POINT_QUANTILE = 0.99
+STATED_TOLERANCE = 0.1  # relative difference up to which what an archive states of its noise is borne out
+MIN_DETECTIONS = 1000  # used in training without which a statement is not questioned
+
+
+def check_noise(data: FormalData, tasks: Sequence[int], ids: Sequence[str]) -> tuple[FormalData, str]:
+    """Question the noise that an archive states: every weight and every likelihood rests on it.
+
+    It is compared with that of each view's training detections, of visible points where there are enough.
+    Where all views bear it out it stands, so simulated data keep their exact number.
+
+    Args:
+        data: The archive.
+        tasks: Tasks whose training examples are used.
+        ids: Keypoints, from `datasets.keypoint_ids`.
+
+    Returns:
+        The data, its `meta["noise"]` corrected where it was wrong, and one line that says so, else "".
+    """
+    rig = make_rig(data)
+    uv, visibility = detections(data, rig, tasks, "train", ids)
+    weights = (visibility == 1).double()
+    if weights.sum() < MIN_DETECTIONS:
+        weights = (visibility > 0).double()
+    if weights.sum() < MIN_DETECTIONS:
+        return data, ""
+    found = estimate_sigma(uv, weights, rig)
+    stated = data.meta["noise"]
+    claimed = torch.as_tensor(stated.get("sigma_px_per_view", data.sigma_px), dtype=torch.float64)
+    claimed = claimed.expand(len(found)).clamp_min(GRID_PX)
+    if ((found / claimed).log().abs() <= math.log1p(STATED_TOLERANCE)).all():
+        return data, ""
+    noise = {
+        **stated, "sigma_px": float(found.square().mean().sqrt()), "sigma_px_per_view": found.tolist(),
+        ESTIMATED_NOISE: found.tolist(),
+    }  # fmt: skip
+    listed = ", ".join(
+        f"{name} {f:.2f} ({c:.2f})" for name, f, c in zip(data.camera_names, found.tolist(), claimed.tolist(), strict=True)
+    )
+    message = (
+        f"{data.path}: the noise of the training detections is not what `meta` states; taken from the detections, "
+        f"in px (stated): {listed}"
+    )
+    return dataclasses.replace(data, meta={**data.meta, "noise": noise}), message
 
 
 def estimate_sigma(uv: Tensor, weights: Tensor, rig: Rig) -> Tensor:

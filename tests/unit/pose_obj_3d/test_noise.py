@@ -1,15 +1,18 @@
 """The noise of each view, found without labels."""
 
+import dataclasses
+import json
+
 import numpy as np
 import pytest
 import torch
 
-from pose_obj_3d import datasets, noise
+from pose_obj_3d import cli, datasets, noise
 from pose_obj_3d.config import PACKAGE_DIR
 from pose_obj_3d.exceptions import DataError
-from pose_obj_3d.formal import read_formal, shipped_archive
+from pose_obj_3d.formal import read_formal, shipped_archive, write_formal
 from pose_obj_3d.windows import Rig
-from tests.unit.pose_obj_3d.synthetic import motion, project, rig
+from tests.unit.pose_obj_3d.synthetic import motion, project, rig, write_scene
 
 SIGMA = np.array([0.7, 1.3, 1.3, 2.6])
 ARCHIVE = shipped_archive(PACKAGE_DIR / "data" / "RLBench_pose_est_data")
@@ -76,3 +79,55 @@ def test_the_shipped_data():
     uv, visible = torch.tensor(x[..., 2:4]).transpose(0, 1), torch.tensor(x[..., 7] > 0).transpose(0, 1).float()
     found = noise.estimate_sigma(uv, visible, cameras)
     np.testing.assert_allclose(found, data.sigma_px, rtol=0.05)
+
+
+def statement(data, **noise):
+    """The archive, with another statement of its noise."""
+    return dataclasses.replace(data, meta={**data.meta, "noise": {**data.meta["noise"], **noise}})
+
+
+def test_a_true_statement_stands(tmp_path):
+    data = read_formal(write_scene(tmp_path / "a.npz", examples=12, frames=40))
+    ids = datasets.keypoint_ids(data, [0], ("waypoints", "objects", "robot"))
+    found, message = noise.check_noise(data, [0], ids)
+    assert message == ""
+    assert found is data
+
+
+def test_few_detections_contradict_no_statement(tmp_path):
+    data = read_formal(write_scene(tmp_path / "a.npz", examples=3))
+    ids = datasets.keypoint_ids(data, [0], ("waypoints",))
+    found, message = noise.check_noise(statement(data, sigma_px=9.0), [0], ids)
+    assert (found.sigma_px, message) == (9.0, "")
+
+
+def test_a_wrong_statement_is_corrected(tmp_path):
+    data = read_formal(write_scene(tmp_path / "a.npz", examples=12, frames=40))
+    ids = datasets.keypoint_ids(data, [0], ("waypoints", "objects", "robot"))
+    true = data.sigma_px
+    found, message = noise.check_noise(statement(data, sigma_px=true / 2), [0], ids)
+    for word in ("a.npz", "left_shoulder", f"({true / 2:.2f})"):
+        assert word in message
+    rig = datasets.make_rig(found)
+    assert rig.sigma_px == pytest.approx(true, rel=0.05)
+    assert noise.check_noise(found, [0], ids)[1] == ""
+    # A camera that is worse than the others weighs less, as it should.
+    for x in data.tracks[0]:
+        x[3, ..., 2:4] += np.random.default_rng(1).normal(scale=true * 3**0.5, size=x[3, ..., 2:4].shape)
+    found, _ = noise.check_noise(data, [0], ids)
+    tracks = datasets.load_tracks(found, datasets.make_rig(found, (0, 3)), [0], "test", ids)
+    weights = [tracks.weights[:, v].amax().item() for v in range(2)]
+    assert weights[0] / weights[1] == pytest.approx(4, rel=0.15)
+    assert tracks.precision[0, 0, 0] == pytest.approx(weights[0], rel=1e-4)
+
+
+def test_the_training_command_works_with_the_true_noise(tmp_path, capsys):
+    archive = write_scene(tmp_path / "a.npz", examples=8, frames=40)
+    data = read_formal(archive)
+    meta = {**data.meta, "noise": {"sigma_px": data.sigma_px / 2}}
+    write_formal(archive, data.tracks, meta, data.intrinsics, data.extrinsics)
+    config = tmp_path / "c.yaml"
+    config.write_text(f"NETWORK: {{TYPE: triangulation}}\nOBJ_POSE_DATA: {{ROOT_DIR: '{archive}', KEYPOINTS: [waypoints, objects, robot]}}\n")
+    assert cli.main(["--cfg", str(config), "--log", str(tmp_path)]) == 0
+    results = json.loads(next(tmp_path.rglob("results.json")).read_text())
+    assert results["noise_sigma_px"] == pytest.approx(data.sigma_px, rel=0.1)
