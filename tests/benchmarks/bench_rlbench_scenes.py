@@ -42,7 +42,7 @@ COLUMNS = 6
 def check(source, folder, size):
     row = {"scene": source.stem}
     began = time.perf_counter()
-    convert(source, folder)
+    convert(source, folder, replace=True)
     row["seconds"] = round(time.perf_counter() - began, 2)
     began = time.perf_counter()
     engine = MujocoEngine(folder / SCENE_FILE)

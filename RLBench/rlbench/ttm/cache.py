@@ -1,13 +1,25 @@
-"""Converted scenes are kept by the content of the file they come from."""
+"""Converted scenes are kept by the content of the file they come from.
+
+Several processes may convert the same file at once. What they write is the same, so nothing is ever
+taken away: each file appears whole, and the list of all files last. A folder whose list is missing,
+or does not agree with what is there, is filled again.
+"""
 
 import hashlib
+import json
 import os
+import re
+import uuid
+import zlib
 from pathlib import Path
 
-from rlbench.ttm.to_mjcf import SCENE_FILE, convert
+from rlbench.ttm.errors import CacheError
+from rlbench.ttm.to_mjcf import Conversion, conversion
 
-CONVERTER = "12"
+CONVERTER = "13"
 """Part of every key: another number after every change of what the converter writes."""
+LIST_FILE = "conversion.json"
+"""Beside the scene: `files`, path -> CRC-32."""
 
 
 def cache_folder() -> Path:
@@ -23,17 +35,72 @@ def converted_scene(source: Path, bonds_break: bool = True) -> Path:
     """Return the MJCF of a `.ttm` or `.ttt` file, converting it if that was not done before.
 
     Args:
-        source: the file.
+        source: the file; the MJCF has its name, by which messages tell scenes apart.
         bonds_break: see `to_mjcf.convert`.
 
     Raises:
         TtmError: the file cannot be read.
         SceneError: it cannot be converted.
+        CacheError: the result cannot be kept.
     """
     key = f"{CONVERTER} {bonds_break:d} "
     digest = hashlib.sha256(key.encode() + source.read_bytes()).hexdigest()[:20]
     folder = cache_folder() / f"{source.stem}-{digest}"
-    scene = folder / SCENE_FILE
-    if not scene.is_file():
-        convert(source, folder, bonds_break)
-    return scene
+    name = re.sub(r"[^\w.-]", "_", source.stem) + ".xml"
+    if not _is_complete(folder, name):
+        _keep(conversion(source, name, bonds_break), folder)
+    return folder / name
+
+
+def keep_text(path: Path, text: str) -> None:
+    """Write what was made of a converted scene beside it, unless it is there already.
+
+    Raises:
+        CacheError: it cannot be written.
+    """
+    content = text.encode("utf-8")
+    try:
+        if not path.is_file() or path.read_bytes() != content:
+            _write(path, content)
+    except OSError as error:
+        raise _unusable(error) from error
+
+
+def _is_complete(folder: Path, name: str) -> bool:
+    """Tell whether a folder holds the scene `name`, and all that is listed is as it was written."""
+    try:
+        sums = json.loads((folder / LIST_FILE).read_bytes())["files"]
+        return name in sums and all(
+            zlib.crc32((folder / path).read_bytes()) == value for path, value in sums.items()
+        )
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        # There is no list, or it was damaged, or a file is gone.
+        return False
+
+
+def _keep(made: Conversion, folder: Path) -> None:
+    listed = {path: zlib.crc32(content) for path, content in made.files.items()}
+    try:
+        for path, content in made.files.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            _write(folder / path, content)
+        _write(folder / LIST_FILE, json.dumps({"files": listed}, indent=1).encode())
+    except OSError as error:
+        raise _unusable(error) from error
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file that other processes may read: they find all of it."""
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        part.write_bytes(content)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _unusable(error: OSError) -> CacheError:
+    return CacheError(
+        f"{cache_folder()}: converted scenes cannot be kept there: {error.strerror or error}; set "
+        "RLBENCH_CACHE to a folder that can be written"
+    )

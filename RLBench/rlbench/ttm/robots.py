@@ -11,7 +11,7 @@ from xml.etree.ElementTree import Element, SubElement, fromstring, indent, tostr
 
 from rlbench.backend.exceptions import SceneError
 from rlbench.sim.robot_model import PANDA, YIELDING, RobotModel
-from rlbench.ttm.cache import converted_scene
+from rlbench.ttm.cache import converted_scene, keep_text
 from rlbench.ttm.mjcf_joints import HELD
 
 
@@ -188,6 +188,7 @@ def converted_robot(rlbench_root: Path, name: str = "panda") -> RobotModel:
     Raises:
         SceneError: the robot is unknown, its file is missing, or an object is missing in it.
         TtmError: the file cannot be read.
+        CacheError: the result cannot be kept.
     """
     if name not in ROBOTS:
         raise SceneError(f"robot {name!r} is unknown; available: {', '.join(sorted(ROBOTS))}")
@@ -200,12 +201,9 @@ def converted_robot(rlbench_root: Path, name: str = "panda") -> RobotModel:
     out = scene.parent / f"robot_{zlib.crc32(repr(robot).encode()):08x}.xml"
     root = fromstring(scene.read_text(encoding="utf-8"))  # noqa: S314 - our own file
     home = _saved_values(root, robot.model.joints, source)
-    if not out.is_file():
-        _drive(root, robot, source)
-        indent(root)
-        part = out.with_suffix(f".{id(root)}.part")
-        part.write_text(tostring(root, encoding="unicode") + "\n", encoding="utf-8")
-        part.replace(out)
+    _drive(root, robot, source)
+    indent(root)
+    keep_text(out, tostring(root, encoding="unicode") + "\n")
     return RobotModel(**{**robot.model.__dict__, "mjcf": out, "home": home})
 
 

@@ -9,6 +9,7 @@ textures.
 import argparse
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 from rlbench.backend.exceptions import RLBenchError, SceneError
@@ -21,16 +22,26 @@ WORST = 1e-3
 """Free bodies that overlap by more [m] as saved are worth a line."""
 
 
-def convert(source: Path, folder: Path, bonds_break: bool = True) -> list[Overlap]:
-    """Convert `source` into `folder`, which appears whole or not at all.
+@dataclass(frozen=True)
+class Conversion:
+    """What a file becomes.
+
+    Attributes:
+        files: contents by path relative to the folder, the scene's XML first.
+        overlaps: of free bodies as saved, deepest first.
+    """
+
+    files: dict[str, bytes]
+    overlaps: list[Overlap]
+
+
+def conversion(source: Path, name: str = SCENE_FILE, bonds_break: bool = True) -> Conversion:
+    """Convert `source` in memory.
 
     Args:
         source: `.ttm` or `.ttt` file.
-        folder: is replaced if it exists.
+        name: of the XML.
         bonds_break: what hangs on a force sensor may be taken off it; not so in a robot.
-
-    Returns:
-        Overlaps of free bodies as saved, deepest first.
 
     Raises:
         TtmError: the file cannot be read.
@@ -42,23 +53,36 @@ def convert(source: Path, folder: Path, bonds_break: bool = True) -> list[Overla
     except ValueError as error:
         reason = " ".join(str(error).split())
         raise SceneError(f"{source}: cannot be converted: {reason}") from error
+    return Conversion({name: xml.encode("utf-8"), **files}, left)
+
+
+def convert(
+    source: Path, folder: Path, bonds_break: bool = True, *, replace: bool = False
+) -> Conversion:
+    """Convert `source` into `folder`, which appears whole or not at all.
+
+    Args:
+        source: `.ttm` or `.ttt` file.
+        folder: is made.
+        bonds_break: see `conversion`.
+        replace: an existing folder is replaced.
+
+    Raises:
+        TtmError: the file cannot be read.
+        SceneError: MuJoCo refuses what it holds.
+        OSError: the folder holds something already, or cannot be written.
+    """
+    made = conversion(source, bonds_break=bonds_break)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as name:
-        made = Path(name) / "made"
-        made.mkdir()
-        (made / SCENE_FILE).write_text(xml, encoding="utf-8")
-        for path, content in files.items():
-            (made / path).parent.mkdir(exist_ok=True)
-            (made / path).write_bytes(content)
-        if folder.exists():
+        new = Path(name) / "made"
+        for path, content in made.files.items():
+            (new / path).parent.mkdir(parents=True, exist_ok=True)
+            (new / path).write_bytes(content)
+        if replace and folder.exists():
             folder.rename(Path(name) / "old")
-        try:
-            made.rename(folder)
-        except OSError:
-            # Another process was faster: what it made is the same.
-            if not (folder / SCENE_FILE).is_file():
-                raise
-    return left
+        new.rename(folder)
+    return made
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -73,11 +97,11 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{args.out} exists already; give --force to replace it", file=sys.stderr)
         return 2
     try:
-        left = convert(args.source, args.out)
+        made = convert(args.source, args.out, replace=args.force)
     except (RLBenchError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
-    for overlap in left:
+    for overlap in made.overlaps:
         if overlap.depth > WORST:
             print(
                 f"{overlap.first} and {overlap.second} overlap by {overlap.depth * 1e3:.1f} mm "

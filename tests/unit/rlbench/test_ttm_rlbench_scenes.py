@@ -44,7 +44,7 @@ needs_samples = pytest.mark.skipif(not SCENES, reason="no ../shared/rlbench_ttm_
 @pytest.fixture(scope="module", params=SCENES, ids=lambda p: p.stem)
 def converted(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("scene") / request.param.stem
-    left = convert(request.param, folder)
+    left = convert(request.param, folder).overlaps
     return read_scene(request.param), folder / SCENE_FILE, left
 
 
