@@ -8,12 +8,12 @@ or does not agree with what is there, is filled again.
 import hashlib
 import json
 import os
-import re
 import uuid
 import zlib
 from pathlib import Path
 
 from rlbench.ttm.errors import CacheError
+from rlbench.ttm.mjcf_format import plain_name
 from rlbench.ttm.to_mjcf import Conversion, conversion
 
 CONVERTER = "13"
@@ -46,7 +46,7 @@ def converted_scene(source: Path, bonds_break: bool = True) -> Path:
     key = f"{CONVERTER} {bonds_break:d} "
     digest = hashlib.sha256(key.encode() + source.read_bytes()).hexdigest()[:20]
     folder = cache_folder() / f"{source.stem}-{digest}"
-    name = re.sub(r"[^\w.-]", "_", source.stem) + ".xml"
+    name = f"{plain_name(source.stem)}.xml"
     if not _is_complete(folder, name):
         _keep(conversion(source, name, bonds_break), folder)
     return folder / name

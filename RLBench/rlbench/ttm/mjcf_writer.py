@@ -4,7 +4,6 @@ Objects become bodies of their names; what MJCF cannot say stands in `<custom>` 
 `rlbench.sim.compose`). Geom groups: 1 drawn, 3 solid but not drawn, 4 neither.
 """
 
-import re
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 import numpy as np
@@ -12,7 +11,7 @@ import numpy as np
 from rlbench.ttm.collision import Solid, solids
 from rlbench.ttm.mjcf_assets import Assets
 from rlbench.ttm.mjcf_contacts import Overlap, joined_pairs, masked_pairs, overlaps
-from rlbench.ttm.mjcf_format import numbers, pose_attributes
+from rlbench.ttm.mjcf_format import check_texts, numbers, plain_name, pose_attributes
 from rlbench.ttm.mjcf_inertia import sound_inertia
 from rlbench.ttm.mjcf_joints import add_coupling, add_joint, add_motor
 from rlbench.ttm.mjcf_optics import add_optics
@@ -69,8 +68,9 @@ def write_scene(
         The XML, files by path relative to it, and overlaps of free bodies that were left.
 
     Raises:
-        ValueError: MuJoCo refuses the scene.
+        ValueError: MuJoCo or XML refuses what it holds.
     """
+    check_texts(scene)
     writer = Writer(scene, name, bonds_break)
     xml = writer.write()
     found, free = overlaps(xml, writer.files)
@@ -91,9 +91,8 @@ class Writer:
     def __init__(self, scene: Scene, name: str, bonds_break: bool = True) -> None:
         self._scene = scene
         self._bonds_break = bonds_break
-        self._name = name
-        self._assets = Assets(scene, re.sub(r"[^\w.-]", "_", name))
-        self._root = Element("mujoco", model=name)
+        self._assets = Assets(scene, plain_name(name))
+        self._root = Element("mujoco", model=plain_name(name))
         self._custom = Element("custom")
         self._contact = Element("contact")
         self._equality = Element("equality")
@@ -199,7 +198,7 @@ class Writer:
         if isinstance(obj, ProximitySensor):
             sizes = " ".join(f"{key}={value:.9g}" for key, value in obj.volume.items())
             self._note("sensor", obj.name, f"{obj.kind} {sizes}")
-        elif isinstance(obj, Path):
+        elif isinstance(obj, Path) and obj.points:
             rows = [numbers(row) for row in fine_points(obj)]
             self._note("path", obj.name, "; ".join(rows))
         kind = _KINDS.get(type(obj))

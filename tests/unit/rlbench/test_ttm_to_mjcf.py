@@ -369,3 +369,29 @@ def test_a_bad_friction_is_one_line(tmp_path, text):
     path.write_text(f"<mujoco>{custom}</mujoco>", encoding="utf-8")
     with pytest.raises(SceneError, match=f"friction:{name} = {value}"):
         compose(path)
+
+
+NAMES = [
+    ({"name": ""}, "the object with handle 1 has no name; give it one"),
+    ({"name": "world"}, "an object is named 'world', as MuJoCo's own root; rename it"),
+    ({"name": "w\0z"}, r"the name of 'w\\x00z' holds '\\x00', which XML does not allow"),
+    ({"name": "a", "extension": "\x1b[1m"}, r"the extension string of 'a' holds '\\x1b'"),
+]
+
+
+@pytest.mark.parametrize(("changes", "message"), NAMES)
+def test_names_that_mjcf_cannot_hold(changes, message):
+    with pytest.raises(ValueError, match=message):
+        write_scene(scene_of(dummy(handle=1, **changes)), "test")
+
+
+def test_names_that_mjcf_can_hold():
+    odd = ["a b", 'x<&>"y', "a:b", "../x", "é", "two\nlines"]
+    model, _, _ = compiled(*(dummy(name, i) for i, name in enumerate(odd)))
+    assert [model.body(i).name for i in range(1, model.nbody)] == odd
+
+
+def test_a_path_without_points_is_a_frame():
+    path = ttm.Path(name="way", handle=1, parent=None, pose=at(), points=[], is_closed=False,
+                    attributes=0)  # fmt: skip
+    assert compiled(path)[1]["kind:way"] == "path"
