@@ -52,7 +52,11 @@ class BodyPlan:
 
     def walk(self) -> "list[BodyPlan]":
         """Return this body and all below it, parents first."""
-        return [self, *(b for child in self.children for b in child.walk())]
+        found, left = [], [self]
+        while left:
+            found.append(left.pop())
+            left += reversed(found[-1].children)
+        return found
 
 
 def is_free(scene: Scene, shape: SceneObject, bonds_break: bool = True) -> bool:

@@ -382,10 +382,16 @@ class Scene:
         """Objects by name."""
         return {obj.name: obj for obj in self.objects}
 
+    @cached_property
+    def _by_parent(self) -> dict[int | None, list[SceneObject]]:
+        found: dict[int | None, list[SceneObject]] = {}
+        for obj in self.objects:
+            found.setdefault(obj.parent, []).append(obj)
+        return found
+
     def children(self, obj: SceneObject | None) -> list[SceneObject]:
         """Return the objects right below `obj` (None: at the top), in file order."""
-        handle = None if obj is None else obj.handle
-        return [o for o in self.objects if o.parent == handle]
+        return self._by_parent.get(None if obj is None else obj.handle, [])
 
     def world_poses(self) -> dict[int, Floats]:
         """Return (4, 4) object to world by handle, joints' motions included."""

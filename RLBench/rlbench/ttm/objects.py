@@ -49,7 +49,8 @@ _LIGHT_TAGS = frozenset({"Cp2", "Cp3", "Caf", "Cas", "Cl1", "Cl2"})
 _FORCE_TAGS = frozenset({"Siz", "Vab", "Tri", "Fil", "Cl1", "Cl2"})
 _PATH_TAGS = frozenset({"Var", "Pss", "Sha", "Sec", "Scl", "Ntp"})
 _TRACK_TAGS = frozenset({"Pat", "At2", "Av2", "Av3", "Av9", "Si2", "Cl0", "Jm2"})
-MAX_CURVE_POINTS = 10_000
+MAX_CURVE_POINTS = 5000
+"""Of all paths of one file; RLBench's largest has 375."""
 MAX_RESOLUTION = 16384
 _POINT_TAGS = frozenset({"At2", "At3", "At4"})
 
@@ -234,12 +235,12 @@ def _force_sensor(fields: Fields, _: Library) -> Values:
     }
 
 
-def _path(fields: Fields, _: Library) -> Values:
+def _path(fields: Fields, library: Library) -> Values:
     track = fields.need("Ntp").fields(_TRACK_TAGS)
     factor = track.get("Av3")
     attributes = track.integer("At2", 0)
     return {
-        "points": [_control_point(chunk) for chunk in track.all("Pat")],
+        "points": [_control_point(chunk, library) for chunk in track.all("Pat")],
         "is_closed": bool(attributes & 4),
         "attributes": attributes,
         "angle_factor": 0.0 if factor is None else factor.number(),
@@ -247,12 +248,16 @@ def _path(fields: Fields, _: Library) -> Values:
     }
 
 
-def _control_point(chunk: Chunk) -> ControlPoint:
+def _control_point(chunk: Chunk, library: Library) -> ControlPoint:
     values = chunk.fields(_POINT_TAGS).need("At2")
     before, after = values.floats(2, 28).tolist()
     count = values.unpack("9ii")[9]
-    if not 0 <= count <= MAX_CURVE_POINTS:
-        raise values.error(f"asks for {count} points of a curve; 0 to {MAX_CURVE_POINTS} are made")
+    if not 0 <= count <= MAX_CURVE_POINTS - library.curve_points:
+        raise values.error(
+            f"asks for {count} points of a curve after {library.curve_points} others; 0 to "
+            f"{MAX_CURVE_POINTS} are made in one file"
+        )
+    library.curve_points += max(count, 1)
     return ControlPoint(values.pose(position_first=True), before, after, count)
 
 

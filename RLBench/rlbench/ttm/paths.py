@@ -30,13 +30,13 @@ def fine_points(path: Path) -> Floats:
     count = len(points)
     if count < 3:
         out = points + points[:1] * (path.is_closed and count == 2)
-        return _rows(out)
-    fine: list[_Pose] = [] if path.is_closed else [points[0]]
+        return np.array([pose.row() for pose in out]).reshape(-1, 7)
+    fine: list[Floats] = [] if path.is_closed else [points[0].row()[None]]
     for i in range(count) if path.is_closed else range(1, count - 1):
         around = points[i - 1], points[i], points[(i + 1) % count]
-        fine += _rounded(*around, path.points[i])
-    fine.append(fine[0] if path.is_closed else points[-1])
-    return _rows(fine)
+        fine.append(_rounded(*around, path.points[i]))
+    fine.append(fine[0][:1] if path.is_closed else points[-1].row()[None])
+    return np.concatenate(fine)
 
 
 def pose_at(path: Path, fraction: float) -> Floats:
@@ -90,7 +90,7 @@ def lengths(rows: Floats, angle_factor: float = 1.0, method: int = 5) -> Floats:
 
 
 class _Pose:
-    """A position (3,) and a unit quaternion wxyz (4,)."""
+    """A position (..., 3) and a unit quaternion wxyz (..., 4): one pose, or many."""
 
     def __init__(self, position: Floats, quat: Floats) -> None:
         self.position = position
@@ -101,36 +101,30 @@ class _Pose:
         return cls(T[:3, 3], matrix_to_quat_wxyz(T[:3, :3]))
 
     def row(self) -> Floats:
-        return np.concatenate([self.position, wxyz_to_xyzw(self.quat)])
+        return np.concatenate([self.position, wxyz_to_xyzw(self.quat)], axis=-1)
 
-    def towards(self, other: "_Pose", t: float) -> "_Pose":
-        """Return the pose a fraction of the way to another, along the shorter turn."""
-        cosine = float(self.quat @ other.quat)
-        end = -other.quat if cosine < 0 else other.quat
-        angle = np.arccos(np.clip(abs(cosine), 0.0, 1.0))
-        if angle < 1e-7:
-            quat = (1 - t) * self.quat + t * end
-        else:
-            quat = np.sin((1 - t) * angle) * self.quat + np.sin(t * angle) * end
+    def towards(self, other: "_Pose", t: float | Floats) -> "_Pose":
+        """Return the pose a fraction (...) of the way to another, along the shorter turn."""
+        t = np.asarray(t)[..., None]
+        cosine = np.sum(self.quat * other.quat, axis=-1, keepdims=True)
+        end = np.where(cosine < 0, -other.quat, other.quat)
+        angle = np.arccos(np.clip(np.abs(cosine), 0.0, 1.0))
+        is_straight = angle < 1e-7
+        first = np.where(is_straight, 1 - t, np.sin((1 - t) * angle))
+        second = np.where(is_straight, t, np.sin(t * angle))
+        quat = first * self.quat + second * end
         position = (1 - t) * self.position + t * other.position
-        return _Pose(position, quat / np.linalg.norm(quat))
+        return _Pose(position, quat / np.linalg.norm(quat, axis=-1, keepdims=True))
 
 
-def _rows(poses: list[_Pose]) -> Floats:
-    return np.array([pose.row() for pose in poses]).reshape(-1, 7)
-
-
-def _rounded(before: _Pose, middle: _Pose, after: _Pose, point: ControlPoint) -> list[_Pose]:
-    """Return the fine points that stand for an inner control point."""
+def _rounded(before: _Pose, middle: _Pose, after: _Pose, point: ControlPoint) -> Floats:
+    """Return the (N, 7) fine points that stand for an inner control point."""
     if point.count <= 1 or _is_straight(before, middle, after):
-        return [middle]
+        return middle.row()[None]
     start = before.towards(middle, 0.5).towards(middle, 1.0 - point.before)
     end = after.towards(middle, 0.5).towards(middle, 1.0 - point.after)
-    out = []
-    for t in np.linspace(0.0, 1.0, point.count).tolist():
-        first, second = start.towards(middle, t), middle.towards(end, t)
-        out.append(first.towards(second, t))
-    return out
+    t = np.linspace(0.0, 1.0, point.count)
+    return start.towards(middle, t).towards(middle.towards(end, t), t).row()
 
 
 def _is_straight(before: _Pose, middle: _Pose, after: _Pose) -> bool:

@@ -20,6 +20,11 @@ OLDEST, NEWEST = 18, 23
 MAX_PAYLOAD = 1 << 30
 """Larger unpacked files are refused; RLBench's largest has 8 MB."""
 MAX_FILE = 1 << 30
+MAX_OBJECTS = 1000
+"""Of one file; RLBench's largest has 123."""
+MAX_DEPTH = 256
+"""Objects below each other; RLBench's deepest are 36. Bodies nest as deep in the XML, which MuJoCo
+reads to a depth of 500, and Python walks in no more than two calls a level."""
 _HEAD = "<4s2iBiiHibb"
 _SCRIPT_TAGS = frozenset({"Si2", "Ste", "Coc", "Dbl", "Seo", "Ttd", "Va2", "Va3"})
 # A picture of the scene, the model's box, the editor's views and settings.
@@ -72,7 +77,10 @@ def decode(content: bytes, source: str = "scene") -> Scene:
     top, stop = root.sequence(0, OBJECT_TAGS | _QUIET | _READ, "EOF")
     root.check_end(stop)
     library = _library(top)
-    objects = [read_object(chunk, library) for chunk in top.all(*OBJECT_TAGS)]
+    found = top.all(*OBJECT_TAGS)
+    if len(found) > MAX_OBJECTS:
+        raise TtmError(f"{source}: holds {len(found)} objects; up to {MAX_OBJECTS} are read")
+    objects = [read_object(chunk, library) for chunk in found]
     _check_tree(objects, source)
     handles = {obj.handle for obj in objects}
     scripted = {c.fields(_SCRIPT_TAGS).need("Si2").unpack("2i")[1] for c in top.all("LST")}
@@ -161,11 +169,11 @@ def _check_tree(objects: list[SceneObject], source: str) -> None:
             raise TtmError(f"{source}: two objects are named {obj.name!r}")
         by_handle[obj.handle] = obj
         names.add(obj.name)
-    rooted: set[int] = set()
+    depths: dict[int, int] = {}
     for start in objects:
         chain: dict[int, None] = {}
         current: SceneObject | None = start
-        while current is not None and current.handle not in rooted:
+        while current is not None and current.handle not in depths:
             if current.handle in chain:
                 raise TtmError(f"{source}: {current.name!r} is below itself")
             chain[current.handle] = None
@@ -175,4 +183,10 @@ def _check_tree(objects: list[SceneObject], source: str) -> None:
                     "no object has"
                 )
             current = None if current.parent is None else by_handle[current.parent]
-        rooted.update(chain)
+        above = 0 if current is None else depths[current.handle]
+        if above + len(chain) > MAX_DEPTH:
+            raise TtmError(
+                f"{source}: {start.name!r} is below {above + len(chain) - 1} others; trees of up to "
+                f"{MAX_DEPTH} levels are read"
+            )
+        depths.update({handle: above + i for i, handle in enumerate(reversed(chain), 1)})

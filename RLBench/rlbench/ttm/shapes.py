@@ -36,12 +36,14 @@ class Library:
         textures: by id.
         materials: by id.
         elements: how many vertices and triangles were made so far.
+        curve_points: how many points of paths were made so far.
     """
 
     buffers: MeshBuffers
     textures: dict[int, Texture]
     materials: dict[int, Material]
     elements: int = 0
+    curve_points: int = 0
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import mujoco
+
 from rlbench.backend.exceptions import RLBenchError, SceneError
 from rlbench.ttm.mjcf_contacts import Overlap
 from rlbench.ttm.mjcf_writer import write_scene
@@ -50,7 +52,7 @@ def conversion(source: Path, name: str = SCENE_FILE, bonds_break: bool = True) -
     scene = read_scene(source)
     try:
         xml, files, left = write_scene(scene, source.stem, bonds_break)
-    except ValueError as error:
+    except (ValueError, mujoco.FatalError) as error:
         reason = " ".join(str(error).split())
         raise SceneError(f"{source}: cannot be converted: {reason}") from error
     return Conversion({name: xml.encode("utf-8"), **files}, left)

@@ -5,16 +5,19 @@ import time
 import tracemalloc
 from pathlib import Path
 
+import mujoco
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rlbench.backend.exceptions import RLBenchError
-from rlbench.ttm import chunks, shapes
+from rlbench.backend.exceptions import RLBenchError, SceneError
+from rlbench.ttm import chunks, objects, paths, reader, shapes, to_mjcf
 from rlbench.ttm.errors import TtmError
 from rlbench.ttm.reader import decode, read_header, read_scene
+from rlbench.ttm.to_mjcf import conversion
 from tests.unit.rlbench import ttm_files as tf
+from tests.unit.rlbench.ttm_odd_files import odd_scene
 
 SAMPLE = Path(__file__).resolve().parents[4] / "shared/rlbench_ttm_samples/reach_target.ttm"
 INFINITE = float("inf")
@@ -199,10 +202,64 @@ def test_trees(objects, message):
     refused(tf.ttm(*(tf.dummy(*each) for each in objects)), message)
 
 
-def test_a_long_chain_of_parents_is_no_problem():
-    count = 3000
-    scene = decode(tf.ttm(*(tf.dummy(f"d{i}", i, i - 1) for i in range(count))))
-    assert len(scene.world_poses()) == count
+def chain(count):
+    """Dummies, each below the one before it in the file, the first last."""
+    return tf.ttm(*(tf.dummy(f"d{i}", i, i - 1) for i in reversed(range(count))))
+
+
+def test_trees_may_be_deep(tmp_path):
+    assert len(decode(chain(reader.MAX_DEPTH)).world_poses()) == reader.MAX_DEPTH
+    refused(chain(reader.MAX_DEPTH + 1), "'d256' is below 256 others; trees of up to 256 levels")
+    refused(chain(900), "'d899' is below 899 others")
+    joints = [tf.joint(f"d{i}", i, i - 1) for i in range(reader.MAX_DEPTH)]
+    path = tmp_path / "a.ttm"
+    for content in (chain(reader.MAX_DEPTH), tf.ttm(*joints)):
+        path.write_bytes(content)
+        assert called_deep(lambda: conversion(path), 200).overlaps == []
+
+
+def called_deep(function, depth):
+    """Call as from within a large program."""
+    return called_deep(function, depth - 1) if depth else function()
+
+
+def test_number_of_objects(tmp_path):
+    objects = [tf.dummy(f"d{i}", i) for i in range(reader.MAX_OBJECTS + 1)]
+    refused(tf.ttm(*objects, compressed=False), "holds 1001 objects; up to 1000 are read")
+    path = tmp_path / "a.ttm"
+    path.write_bytes(tf.ttm(*objects[1:], compressed=False))
+    start = time.process_time()
+    conversion(path)
+    assert time.process_time() - start < 3 * SECONDS
+
+
+def test_curves_of_one_file():
+    def curve(name, handle, count):
+        points = [((i, i % 2, i % 3), tf.NO_TURN, 0.5, 0.5, count) for i in range(50)]
+        return tf.path(name, handle, points=points)
+
+    most = objects.MAX_CURVE_POINTS // 50
+    scene = decode(tf.ttm(curve("a", 1, most)))
+    start = time.process_time()
+    assert len(paths.fine_points(scene.objects[0])) == 48 * most + 2
+    assert time.process_time() - start < SECONDS
+    message = "At2 of 'b' .* asks for 2 points of a curve after 5000 others; 0 to 5000 are made in"
+    refused(tf.ttm(curve("a", 1, most), curve("b", 2, 2)), message)
+    points = [((0, 0, 0), tf.NO_TURN, 0.5, 0.5, 1)] * 5001
+    refused(tf.ttm(tf.path("a", 1, points=points)), "asks for 1 points of a curve after 5000")
+
+
+def test_what_stops_mujoco_is_one_line(tmp_path, monkeypatch):
+    def stop(*_):
+        raise mujoco.FatalError("mj_stackAlloc: out of memory,\nstack overflow")
+
+    monkeypatch.setattr(to_mjcf, "write_scene", stop)
+    path = tmp_path / "a.ttm"
+    path.write_bytes(PLAIN)
+    with pytest.raises(
+        SceneError, match=r"a\.ttm: cannot be converted: mj_stackAlloc: .* overflow$"
+    ):
+        conversion(path)
 
 
 def nested(depth):
@@ -302,6 +359,26 @@ def test_changed_sizes(place, value):
 @given(content=st.binary(min_size=0, max_size=400), size=st.integers(3, 10**6))
 def test_noise_in_place_of_the_payload(content, size):
     survives(header(size=size) + content)
+
+
+# Valid chunks that make no sense together
+
+
+@pytest.mark.filterwarnings("ignore:Inertia matrix is too close:UserWarning")
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@given(content=odd_scene())
+def test_odd_scenes_convert_or_say_why_not(tmp_path, content):
+    path = tmp_path / "odd.ttm"
+    path.write_bytes(content)
+    start = time.process_time()
+    message = f"{path}: "
+    try:
+        conversion(path)
+    except RLBenchError as error:
+        message = str(error)
+    assert message.startswith(f"{path}: ")
+    assert "\n" not in message
+    assert time.process_time() - start < SECONDS
 
 
 def test_memory_stays_bounded():
