@@ -7,6 +7,7 @@ or does not agree with what is there, is filled again.
 
 import hashlib
 import json
+import logging
 import os
 import uuid
 import zlib
@@ -19,7 +20,11 @@ from rlbench.ttm.to_mjcf import Conversion, conversion
 CONVERTER = "13"
 """Part of every key: another number after every change of what the converter writes."""
 LIST_FILE = "conversion.json"
-"""Beside the scene: `files`, path -> CRC-32."""
+"""Beside the scene: `files`, path -> CRC-32, and `missing`, see `model.Scene`."""
+_told: set[Path] = set()
+"""Conversions of whose gaps this process has warned."""
+
+logger = logging.getLogger(__name__)
 
 
 def cache_folder() -> Path:
@@ -34,6 +39,8 @@ def cache_folder() -> Path:
 def converted_scene(source: Path, bonds_break: bool = True) -> Path:
     """Return the MJCF of a `.ttm` or `.ttt` file, converting it if that was not done before.
 
+    What is missing in the file is logged, once in a process.
+
     Args:
         source: the file; the MJCF has its name, by which messages tell scenes apart.
         bonds_break: see `to_mjcf.convert`.
@@ -47,8 +54,15 @@ def converted_scene(source: Path, bonds_break: bool = True) -> Path:
     digest = hashlib.sha256(key.encode() + source.read_bytes()).hexdigest()[:20]
     folder = cache_folder() / f"{source.stem}-{digest}"
     name = f"{plain_name(source.stem)}.xml"
-    if not _is_complete(folder, name):
-        _keep(conversion(source, name, bonds_break), folder)
+    missing = _kept(folder, name)
+    if missing is None:
+        made = conversion(source, name, bonds_break)
+        _keep(made, folder)
+        missing = made.missing
+    if folder not in _told:
+        _told.add(folder)
+        for line in missing:
+            logger.warning("%s: %s", source, line)
     return folder / name
 
 
@@ -66,25 +80,28 @@ def keep_text(path: Path, text: str) -> None:
         raise _unusable(error) from error
 
 
-def _is_complete(folder: Path, name: str) -> bool:
-    """Tell whether a folder holds the scene `name`, and all that is listed is as it was written."""
+def _kept(folder: Path, name: str) -> list[str] | None:
+    """Return what a conversion misses; None unless the scene `name` is there as it was written."""
     try:
-        sums = json.loads((folder / LIST_FILE).read_bytes())["files"]
-        return name in sums and all(
+        listed = json.loads((folder / LIST_FILE).read_bytes())
+        sums, missing = listed["files"], [str(line) for line in listed["missing"]]
+        whole = name in sums and all(
             zlib.crc32((folder / path).read_bytes()) == value for path, value in sums.items()
         )
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         # There is no list, or it was damaged, or a file is gone.
-        return False
+        return None
+    return missing if whole else None
 
 
 def _keep(made: Conversion, folder: Path) -> None:
-    listed = {path: zlib.crc32(content) for path, content in made.files.items()}
+    sums = {path: zlib.crc32(content) for path, content in made.files.items()}
+    listed = {"files": sums, "missing": made.missing}
     try:
         for path, content in made.files.items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             _write(folder / path, content)
-        _write(folder / LIST_FILE, json.dumps({"files": listed}, indent=1).encode())
+        _write(folder / LIST_FILE, json.dumps(listed, indent=1).encode())
     except OSError as error:
         raise _unusable(error) from error
 

@@ -29,13 +29,23 @@ class Origin:
         source: file name.
         name: of the object that is being read, empty outside of objects.
         skipped: chunks that nobody knows, `<container>/<tag>` -> how many.
+        missing: what was not found or not understood: (object, what) -> how often.
+        pending: the same by what alone, until `settle`: an object's name may come late.
         count: of chunks so far.
     """
 
     source: str
     name: str = ""
     skipped: Counter[str] = field(default_factory=Counter)
+    missing: Counter[tuple[str, str]] = field(default_factory=Counter)
+    pending: Counter[str] = field(default_factory=Counter)
     count: int = 0
+
+    def settle(self) -> None:
+        """Count all that is pending to the object that is being read, or to none."""
+        for what, count in self.pending.items():
+            self.missing[self.name, what] += count
+        self.pending.clear()
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,13 +150,16 @@ class Chunk:
         if stop != len(self.data):
             raise self.error(f"ends {len(self.data) - stop} bytes before its size says")
 
-    def sequence(self, start: int, known: Collection[str], end: str) -> "tuple[Fields, int]":
+    def sequence(
+        self, start: int, known: Collection[str], end: str, unread: Collection[str] = ()
+    ) -> "tuple[Fields, int]":
         """Split this container's bytes from `start` on, up to and with an end tag.
 
         Args:
             start: first byte.
             known: tags that are read or known to say nothing; others are counted as skipped.
             end: end tag.
+            unread: tags among those that nobody misses.
 
         Returns:
             The chunks, and the byte after the end tag.
@@ -178,6 +191,8 @@ class Chunk:
             found.setdefault(tag, []).append(chunk)
             if tag not in known:
                 self.origin.skipped[chunk.path] += 1
+                if tag not in unread:
+                    self.origin.pending[f"its chunk {chunk.path} is unknown: passed over"] += 1
             self.origin.count += 1
             if self.origin.count > MAX_CHUNKS:
                 raise chunk.error(f"is one of more than {MAX_CHUNKS} chunks")

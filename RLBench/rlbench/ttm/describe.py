@@ -190,7 +190,7 @@ def _sentence(row: dict[str, object]) -> str:
 
 
 def summary(scene: Scene) -> str:
-    """Return one line about the file, and one about what was passed over if anything was."""
+    """Return one line about the file, and others about what was passed over or is missing."""
     header = scene.header
     kind = "model" if header.is_model else "scene"
     lines = [
@@ -201,6 +201,7 @@ def summary(scene: Scene) -> str:
     if scene.skipped:
         skipped = ", ".join(f"{tag} x{count}" for tag, count in sorted(scene.skipped.items()))
         lines.append(f"passed over: {skipped}")
+    lines += scene.missing
     return "\n".join(lines)
 
 
@@ -240,6 +241,7 @@ def _document(scene: Scene) -> dict[str, object]:
             for t in scene.textures.values()
         ],
         "skipped": scene.skipped,
+        "missing": scene.missing,
         "scripts": scene.scripts,
     }
 

@@ -362,6 +362,8 @@ class Scene:
         objects: in file order; a parent may come after its child.
         textures: by id.
         skipped: chunks that were passed over, `<container>/<tag>` -> how many.
+        missing: a line for each thing that the scene shows or does otherwise than its maker meant,
+            since it is not in the file or not known here.
         scripts: handles of objects that carry a script.
     """
 
@@ -370,6 +372,7 @@ class Scene:
     objects: list[SceneObject]
     textures: dict[int, Texture]
     skipped: dict[str, int] = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)
     scripts: list[int] = field(default_factory=list)
 
     @cached_property

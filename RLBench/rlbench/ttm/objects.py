@@ -1,4 +1,7 @@
-"""Scene objects: what all have in common, and what each kind has of its own."""
+"""Scene objects: what all have in common, and what each kind has of its own.
+
+What is not drawn or not touched because a file is odd is noted in `Origin.pending`.
+"""
 
 from collections.abc import Callable
 
@@ -6,6 +9,10 @@ import numpy as np
 
 from rlbench.ttm.chunks import Chunk, Fields
 from rlbench.ttm.model import (
+    COLLIDABLE,
+    DETECTABLE,
+    MEASURABLE,
+    RENDERABLE,
     Camera,
     ControlPoint,
     Dummy,
@@ -92,6 +99,8 @@ def read_object(chunk: Chunk, library: Library) -> SceneObject:
     try:
         values = _common_values(common)
         tag = chunk.path
+        if tag in _UNDRAWN:
+            chunk.origin.pending[f"a {_UNDRAWN[tag]} is placed, but not drawn"] += 1
         if tag not in _READERS:
             return OtherObject(name=name, **values, tag=tag)  # type: ignore[arg-type]
         known, kind, read = _READERS[tag]
@@ -99,6 +108,7 @@ def read_object(chunk: Chunk, library: Library) -> SceneObject:
         chunk.check_end(stop)
         return kind(name=name, **values, **read(own, library))
     finally:
+        chunk.origin.settle()
         chunk.origin.name = ""
 
 
@@ -110,13 +120,20 @@ def _common_values(fields: Fields) -> Values:
         "parent": None if parent == -1 else parent,
         "pose": fields.need("Cfq").pose(position_first=False),
         "extension": fields.text("Rst"),
-        "special": fields.integer("Omp", 0),
-        "layers": fields.integer("Lar", 0, "H"),
+        "special": _noted(fields, "Omp", COLLIDABLE | MEASURABLE | DETECTABLE | RENDERABLE, "i"),
+        "layers": _noted(fields, "Lar", 1, "H"),
         "is_model_base": is_base,
         "overrides": fields.integer("Mpo", 0) if is_base else 0,
         "alternative_name": fields.text("Anm"),
         "properties": fields.integer("Op2", 0),
     }
+
+
+def _noted(fields: Fields, tag: str, default: int, layout: str) -> int:
+    """Return the integer of a tag that every object has; without it, say what is taken."""
+    if fields.get(tag) is None:
+        fields.container.origin.pending[f"it has no {tag}: {default} is taken"] += 1
+    return fields.integer(tag, default, layout)
 
 
 def _choice(chunk: Chunk, choices: dict[int, str], what: str) -> str:
@@ -273,4 +290,5 @@ _READERS: dict[str, tuple[frozenset[str], Callable[..., SceneObject], _Reader]] 
     "FSE": (_FORCE_TAGS, ForceSensor, _force_sensor),
     "PAT": (_PATH_TAGS, Path, _path),
 }
-OBJECT_TAGS = frozenset(_READERS) | {"GRH", "MIR", "MIL", "OCT", "PTC"}
+_UNDRAWN = {"MIR": "mirror", "OCT": "octree", "PTC": "point cloud"}
+OBJECT_TAGS = frozenset(_READERS) | frozenset(_UNDRAWN) | {"GRH", "MIL"}

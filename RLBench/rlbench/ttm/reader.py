@@ -30,6 +30,10 @@ _SCRIPT_TAGS = frozenset({"Si2", "Ste", "Coc", "Dbl", "Seo", "Ttd", "Va2", "Va3"
 # A picture of the scene, the model's box, the editor's views and settings.
 _QUIET = frozenset({"MTC", "BBC", "ENV", "SET", "VEW", "CDS", "CDA", "GHO"})
 _READ = frozenset({"DMA", "TEX", "VIN", "LST"})
+# Inverse kinematics, collections, old buttons, old calculations, settings of the simulation.
+_UNREAD = frozenset({"IKO", "GRP", "BBK", "COL", "DST", "PPL", "DYN", "SIM"})
+MAX_LINES = 20
+"""About what is missing in one file."""
 
 
 def read_header(path: Path | str) -> Header:
@@ -74,15 +78,17 @@ def decode(content: bytes, source: str = "scene") -> Scene:
     payload = unpack(content, header, source)
     origin = Origin(source)
     root = Chunk("", memoryview(payload), 0, origin)
-    top, stop = root.sequence(0, OBJECT_TAGS | _QUIET | _READ, "EOF")
+    top, stop = root.sequence(0, OBJECT_TAGS | _QUIET | _READ, "EOF", _UNREAD)
     root.check_end(stop)
     library = _library(top)
+    origin.settle()
     found = top.all(*OBJECT_TAGS)
     if len(found) > MAX_OBJECTS:
         raise TtmError(f"{source}: holds {len(found)} objects; up to {MAX_OBJECTS} are read")
     objects = [read_object(chunk, library) for chunk in found]
     _check_tree(objects, source)
     handles = {obj.handle for obj in objects}
+    missing = _missing(origin)
     scripted = {c.fields(_SCRIPT_TAGS).need("Si2").unpack("2i")[1] for c in top.all("LST")}
     return Scene(
         source=source,
@@ -90,6 +96,7 @@ def decode(content: bytes, source: str = "scene") -> Scene:
         objects=objects,
         textures=library.textures,
         skipped=dict(origin.skipped),
+        missing=missing,
         scripts=sorted(scripted & handles),  # a scene's main script belongs to no object
     )
 
@@ -143,6 +150,16 @@ def unpack(content: bytes, header: Header, source: str) -> bytes:
     if left < size:
         raise TtmError(f"{source}: is cut off: has {left} of {size} bytes behind its header")
     return content[HEADER_SIZE : HEADER_SIZE + size]
+
+
+def _missing(origin: Origin) -> list[str]:
+    """Return a line for each thing that an object misses, `MAX_LINES` at most."""
+    lines = [
+        (f"{name!r}: " if name else "") + what + (f" ({count} times)" if count > 1 else "")
+        for (name, what), count in sorted(origin.missing.items())
+    ]
+    more = len(lines) - MAX_LINES
+    return lines[:MAX_LINES] + ([f"and {more} more of the kind"] if more > 0 else [])
 
 
 def _library(top: Fields) -> Library:

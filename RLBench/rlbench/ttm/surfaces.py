@@ -120,13 +120,13 @@ def read_use(
         textures: by id.
 
     Returns:
-        None where the file does not hold the texture; this is counted as skipped.
+        None where the file does not hold the texture; this is noted as missing.
     """
     fields = chunk.fields(_USE_TAGS)
     target = fields.need("Tob")
     number, mapping = target.unpack("2i")
     if number not in textures:
-        chunk.origin.skipped[f"{chunk.path}/missing texture"] += 1
+        chunk.origin.pending[f"its texture {number} is not in the file: drawn without"] += 1
         return None
     if not 0 <= mapping < len(_MAPPINGS):
         raise target.error(f"names mapping {mapping}; 0 to {len(_MAPPINGS) - 1} are known")

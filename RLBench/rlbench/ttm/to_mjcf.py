@@ -31,10 +31,12 @@ class Conversion:
     Attributes:
         files: contents by path relative to the folder, the scene's XML first.
         overlaps: of free bodies as saved, deepest first.
+        missing: see `model.Scene`.
     """
 
     files: dict[str, bytes]
     overlaps: list[Overlap]
+    missing: list[str]
 
 
 def conversion(source: Path, name: str = SCENE_FILE, bonds_break: bool = True) -> Conversion:
@@ -55,7 +57,7 @@ def conversion(source: Path, name: str = SCENE_FILE, bonds_break: bool = True) -
     except (ValueError, mujoco.FatalError) as error:
         reason = " ".join(str(error).split())
         raise SceneError(f"{source}: cannot be converted: {reason}") from error
-    return Conversion({name: xml.encode("utf-8"), **files}, left)
+    return Conversion({name: xml.encode("utf-8"), **files}, left, scene.missing)
 
 
 def convert(
@@ -103,6 +105,8 @@ def main(arguments: list[str] | None = None) -> int:
     except (RLBenchError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
+    for line in made.missing:
+        print(f"{args.source}: {line}", file=sys.stderr)
     for overlap in made.overlaps:
         if overlap.depth > WORST:
             print(

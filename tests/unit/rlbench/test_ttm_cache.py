@@ -11,7 +11,7 @@ import pytest
 from rlbench.backend.exceptions import RLBenchError
 from rlbench.ttm import cache, robots
 from rlbench.ttm.errors import CacheError
-from rlbench.ttm.to_mjcf import convert
+from rlbench.ttm.to_mjcf import convert, main
 from tests.unit.rlbench import ttm_files as tf
 
 PROCESSES = 3
@@ -160,3 +160,20 @@ def test_converting_replaces_a_folder_only_when_told(source, tmp_path):
     assert (out / "own").exists()
     convert(source, out, replace=True)
     assert not (out / "own").exists()
+
+
+def test_what_a_scene_misses_is_said_once_in_a_process(
+    folder, tmp_path, monkeypatch, caplog, capsys
+):
+    path = tmp_path / "poster.ttm"
+    poster = tf.shape("poster", 1, geometry=tf.leaf(Toj=tf.texture_use(99)))
+    path.write_bytes(tf.ttm(tf.buffers(), poster))
+    line = f"{path}: 'poster': its texture 99 is not in the file: drawn without"
+    for _ in range(2):
+        monkeypatch.setattr(cache, "_told", set())  # another process: the first converts
+        caplog.clear()
+        cache.converted_scene(path)
+        cache.converted_scene(path)
+        assert [record.getMessage() for record in caplog.records] == [line]
+    assert main([str(path), "-o", str(tmp_path / "out")]) == 0
+    assert line in capsys.readouterr().err.splitlines()

@@ -55,6 +55,7 @@ def test_every_kind_is_read(scene):
     assert scene.by_name["graph"].tag == "GRH"
     assert scene.scripts == [13]
     assert scene.skipped == {}
+    assert scene.missing == []
     assert scene.source == "all.ttm"
 
 
@@ -348,7 +349,39 @@ def test_vision_sensor_camera_light_and_force_sensor(scene):
 def test_unknown_chunks_are_counted():
     odd = tf.chunk("Xyz", b"abc")
     content = tf.ttm(odd, odd, tf.dummy("a", 1, Xyz=odd), tf.joint("j", 2, Xyz=odd))
-    assert decode(content).skipped == {"Xyz": 2, "DMY/Xyz": 1, "JNT/Xyz": 1}
+    scene = decode(content)
+    assert scene.skipped == {"Xyz": 2, "DMY/Xyz": 1, "JNT/Xyz": 1}
+    assert scene.missing == [
+        "its chunk Xyz is unknown: passed over (2 times)",
+        "'a': its chunk DMY/Xyz is unknown: passed over",
+        "'j': its chunk JNT/Xyz is unknown: passed over",
+    ]
+
+
+def test_chunks_that_nobody_misses_are_not_named():
+    scene = decode(tf.ttm(tf.chunk("IKO"), tf.chunk("GRP"), tf.chunk("BBK"), tf.dummy("a", 1)))
+    assert scene.skipped == {"IKO": 1, "GRP": 1, "BBK": 1}
+    assert scene.missing == []
+
+
+def test_many_missing_things_are_few_lines():
+    odd = tf.chunk("Xyz")
+    scene = decode(tf.ttm(*(tf.dummy(f"d{i}", i, Xyz=odd) for i in range(30))))
+    assert len(scene.missing) == 21
+    assert scene.missing[-1] == "and 10 more of the kind"
+
+
+def test_without_layers_a_shape_is_drawn():
+    scene = decode(tf.ttm(tf.buffers(), tf.shape("s", 1, Lar=None, Omp=None)))
+    shape = scene.by_name["s"]
+    assert shape.is_visible
+    assert shape.special == 1011
+    assert scene.missing == ["'s': it has no Lar: 1 is taken", "'s': it has no Omp: 1011 is taken"]
+
+
+def test_objects_that_are_not_drawn_are_named():
+    scene = decode(tf.ttm(*(tf.scene_object(tag, tag, i) for i, tag in enumerate(("GRH", "PTC")))))
+    assert scene.missing == ["'PTC': a point cloud is placed, but not drawn"]
 
 
 def test_scripts_of_no_object_are_left_out():

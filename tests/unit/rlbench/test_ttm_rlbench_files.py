@@ -144,6 +144,7 @@ CHECKS = {
 def assert_is_sound(scene):
     """Nothing unknown inside of objects; meshes and normals are what they should be."""
     assert set(scene.skipped) <= PASSED_OVER
+    assert scene.missing == []
     assert scene.objects
     for pose in scene.world_poses().values():
         np.testing.assert_allclose(pose[:3, :3] @ pose[:3, :3].T, np.eye(3), atol=1e-9)

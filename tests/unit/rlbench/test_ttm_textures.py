@@ -101,11 +101,11 @@ def test_sphere():
     assert part(mesh=triangle((0, 0, 0), (2, 0, 0), (0, 0, -2)), mapping=SPHERE).texture
 
 
-def test_a_missing_image_is_counted():
+def test_a_missing_image_is_named():
     shape = tf.shape("s", 1, geometry=tf.leaf(Toj=tf.texture_use(99)))
     scene = decode(tf.ttm(tf.buffers(), shape))
     assert scene.objects[0].parts[0].texture is None
-    assert scene.skipped == {"SHP/Ge2/Gst/Toj/missing texture": 1}
+    assert scene.missing == ["'s': its texture 99 is not in the file: drawn without"]
 
 
 BAD_IMAGES = [
