@@ -6,7 +6,6 @@ python -m rlbench.ttm.describe scene.ttm --json
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path as FilePath
@@ -29,6 +28,7 @@ from rlbench.ttm.model import (
     Shape,
     VisionSensor,
 )
+from rlbench.ttm.printing import print_result
 from rlbench.ttm.reader import application_name, read_scene
 
 _TYPES: dict[type[SceneObject], str] = {
@@ -216,12 +216,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (RLBenchError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
-    text = json.dumps(_document(scene), indent=1) if args.json else _both(scene)
-    try:
-        print(text, flush=True)
-    except BrokenPipeError:
-        # Whoever reads has seen enough; the interpreter would try to write again when it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    print_result(json.dumps(_document(scene), indent=1) if args.json else _both(scene))
     return 0
 
 

@@ -17,6 +17,7 @@ import mujoco
 from rlbench.backend.exceptions import RLBenchError, SceneError
 from rlbench.ttm.mjcf_contacts import Overlap
 from rlbench.ttm.mjcf_writer import write_scene
+from rlbench.ttm.printing import print_result
 from rlbench.ttm.reader import read_scene
 
 SCENE_FILE = "scene.xml"
@@ -107,13 +108,12 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     for line in made.missing:
         print(f"{args.source}: {line}", file=sys.stderr)
-    for overlap in made.overlaps:
-        if overlap.depth > WORST:
-            print(
-                f"{overlap.first} and {overlap.second} overlap by {overlap.depth * 1e3:.1f} mm "
-                "as saved"
-            )
-    print(args.out / SCENE_FILE)
+    lines = [
+        f"{o.first} and {o.second} overlap by {o.depth * 1e3:.1f} mm as saved"
+        for o in made.overlaps
+        if o.depth > WORST
+    ]
+    print_result("\n".join([*lines, str(args.out / SCENE_FILE)]))
     return 0
 
 
