@@ -96,16 +96,7 @@ def overlaps(xml: str, files: Mapping[str, bytes]) -> tuple[list[Overlap], set[s
     Raises:
         ValueError: MuJoCo refuses the scene.
     """
-    spec = mujoco.MjSpec.from_string(xml, assets=dict(files))
-    values = {
-        text.name.removeprefix("qpos:"): float(text.data)
-        for text in spec.texts
-        if text.name.startswith("qpos:")
-    }
-    model = spec.compile()
-    data = mujoco.MjData(model)
-    for name, value in values.items():
-        data.qpos[model.joint(name).qposadr[0]] = value
+    model, data = started(xml, files)
     mujoco.mj_kinematics(model, data)
     mujoco.mj_comPos(model, data)
     mujoco.mj_collision(model, data)
@@ -121,3 +112,22 @@ def overlaps(xml: str, files: Mapping[str, bytes]) -> tuple[list[Overlap], set[s
     }
     found = [Overlap(a, b, d) for (a, b), d in sorted(depth.items()) if d > OVERLAP]
     return found, free
+
+
+def started(xml: str, files: Mapping[str, bytes]) -> tuple[mujoco.MjModel, mujoco.MjData]:
+    """Compile a scene alone; return it, and its state with all joints as saved.
+
+    Raises:
+        ValueError: MuJoCo refuses the scene.
+    """
+    spec = mujoco.MjSpec.from_string(xml, assets=dict(files))
+    values = {
+        text.name.removeprefix("qpos:"): float(text.data)
+        for text in spec.texts
+        if text.name.startswith("qpos:")
+    }
+    model = spec.compile()
+    data = mujoco.MjData(model)
+    for name, value in values.items():
+        data.qpos[model.joint(name).qposadr[0]] = value
+    return model, data

@@ -13,10 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import mujoco
+import numpy as np
 
 from rlbench.backend.exceptions import RLBenchError, SceneError
-from rlbench.ttm.mjcf_contacts import Overlap
+from rlbench.ttm.mjcf_contacts import Overlap, overlaps
+from rlbench.ttm.mjcf_overlaps import part
 from rlbench.ttm.mjcf_writer import write_scene
+from rlbench.ttm.model import Floats
 from rlbench.ttm.printing import print_result
 from rlbench.ttm.reader import read_scene
 
@@ -31,22 +34,29 @@ class Conversion:
 
     Attributes:
         files: contents by path relative to the folder, the scene's XML first.
-        overlaps: of free bodies as saved, deepest first.
+        overlaps: of free bodies that were left, deepest first.
         missing: see `model.Scene`.
+        moved: free bodies that were parted from others -> (3,) by how much [m].
     """
 
     files: dict[str, bytes]
     overlaps: list[Overlap]
     missing: list[str]
+    moved: dict[str, Floats]
 
 
-def conversion(source: Path, name: str = SCENE_FILE, bonds_break: bool = True) -> Conversion:
+def conversion(
+    source: Path, name: str = SCENE_FILE, bonds_break: bool = True, part_overlaps: bool = False
+) -> Conversion:
     """Convert `source` in memory.
 
     Args:
         source: `.ttm` or `.ttt` file.
         name: of the XML.
         bonds_break: what hangs on a force sensor may be taken off it; not so in a robot.
+        part_overlaps: what stands more than 1 mm deep in something is moved out of it. Episodes do
+            this for themselves, with the table and after everything was placed: their scenes are
+            converted as saved.
 
     Raises:
         TtmError: the file cannot be read.
@@ -55,14 +65,23 @@ def conversion(source: Path, name: str = SCENE_FILE, bonds_break: bool = True) -
     scene = read_scene(source)
     try:
         xml, files, left = write_scene(scene, source.stem, bonds_break)
+        moved: dict[str, Floats] = {}
+        if part_overlaps:
+            xml, moved = part(xml, files)
+            left = sorted(overlaps(xml, files)[0], key=lambda o: -o.depth)
     except (ValueError, mujoco.FatalError) as error:
         reason = " ".join(str(error).split())
         raise SceneError(f"{source}: cannot be converted: {reason}") from error
-    return Conversion({name: xml.encode("utf-8"), **files}, left, scene.missing)
+    return Conversion({name: xml.encode("utf-8"), **files}, left, scene.missing, moved)
 
 
 def convert(
-    source: Path, folder: Path, bonds_break: bool = True, *, replace: bool = False
+    source: Path,
+    folder: Path,
+    bonds_break: bool = True,
+    *,
+    replace: bool = False,
+    part_overlaps: bool = False,
 ) -> Conversion:
     """Convert `source` into `folder`, which appears whole or not at all.
 
@@ -71,13 +90,14 @@ def convert(
         folder: is made.
         bonds_break: see `conversion`.
         replace: an existing folder is replaced.
+        part_overlaps: see `conversion`.
 
     Raises:
         TtmError: the file cannot be read.
         SceneError: MuJoCo refuses what it holds.
         OSError: the folder holds something already, or cannot be written.
     """
-    made = conversion(source, bonds_break=bonds_break)
+    made = conversion(source, bonds_break=bonds_break, part_overlaps=part_overlaps)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as name:
         new = Path(name) / "made"
@@ -96,19 +116,28 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("source", type=Path, help=".ttm or .ttt file")
     parser.add_argument("-o", "--out", type=Path, required=True, help="folder to write")
     parser.add_argument("--force", action="store_true", help="replace the folder if it exists")
+    parser.add_argument(
+        "--part_overlaps",
+        action="store_true",
+        help="move loose things out of what they stand more than 1 mm deep in",
+    )
     args = parser.parse_args(arguments)
     is_empty = args.out.is_dir() and not any(args.out.iterdir())
     if args.out.exists() and not is_empty and not args.force:
         print(f"{args.out} exists already; give --force to replace it", file=sys.stderr)
         return 2
     try:
-        made = convert(args.source, args.out, replace=args.force)
+        made = convert(args.source, args.out, replace=args.force, part_overlaps=args.part_overlaps)
     except (RLBenchError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     for line in made.missing:
         print(f"{args.source}: {line}", file=sys.stderr)
     lines = [
+        f"{name} is moved by {np.linalg.norm(way) * 1e3:.1f} mm, out of what it stood in"
+        for name, way in made.moved.items()
+    ]
+    lines += [
         f"{o.first} and {o.second} overlap by {o.depth * 1e3:.1f} mm as saved"
         for o in made.overlaps
         if o.depth > WORST
