@@ -8,6 +8,7 @@ import struct
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from functools import cache
 
 import numpy as np
 
@@ -15,10 +16,15 @@ from rlbench.ttm.errors import TtmError
 from rlbench.ttm.model import Floats
 from rlbench.ttm.poses import pose_from_quaternion
 
-_HEAD = 7
-"""Bytes of a tag and a size."""
+_HEAD = struct.Struct("<3si")
+"""A tag and a size."""
 MAX_CHUNKS = 1_000_000
 """Of one file; RLBench's largest holds some ten thousand."""
+
+
+@cache
+def _layout(layout: str) -> struct.Struct:
+    return struct.Struct("<" + layout)
 
 
 @dataclass
@@ -48,7 +54,9 @@ class Origin:
         self.pending.clear()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(
+    slots=True
+)  # not frozen: a large file has ten thousand, and that takes four times as long
 class Chunk:
     """A tag and its bytes.
 
@@ -76,11 +84,10 @@ class Chunk:
         Raises:
             TtmError: the chunk is too short.
         """
-        layout = "<" + layout
-        size = struct.calcsize(layout)
-        if len(self.data) < size:
-            raise self.error(f"holds {len(self.data)} bytes, needs {size}")
-        return struct.unpack_from(layout, self.data)
+        packed = _layout(layout)
+        if len(self.data) < packed.size:
+            raise self.error(f"holds {len(self.data)} bytes, needs {packed.size}")
+        return packed.unpack_from(self.data)
 
     def integer(self, layout: str = "i") -> int:
         """Return the first integer."""
@@ -169,6 +176,7 @@ class Chunk:
         """
         data, prefix = self.data, self.path + "/" if self.path else ""
         found: dict[str, list[Chunk]] = {}
+        length, origin = len(data), self.origin
         while True:
             raw = bytes(data[start : start + 3])
             if len(raw) < 3:
@@ -178,28 +186,25 @@ class Chunk:
                 return Fields(self, found), start + 3
             if not (raw.isascii() and tag.isalnum()):
                 raise self.error(f"has the bytes {raw.hex(' ')} in place of a tag at +{start}")
-            if len(data) - start < _HEAD:
+            body = start + _HEAD.size
+            if length < body:
                 raise self.error(f"ends without its end tag {end}")
-            size = Chunk(prefix + tag, data[start + 3 : start + 7], self._at(start), self.origin)
-            count = size.integer()
-            stop = start + _HEAD + count
-            if not 0 <= count <= len(data) - start - _HEAD:
-                left = len(data) - start - _HEAD
-                raise size.error(f"claims {count} bytes where {left} are left")
-            body = data[start + _HEAD : stop]
-            chunk = Chunk(prefix + tag, body, self._at(start + _HEAD), self.origin)
+            count = _HEAD.unpack_from(data, start)[1]
+            stop = body + count
+            path = prefix + tag
+            chunk = Chunk(path, data[body:stop], self.offset + body, origin)
+            if not 0 <= count <= length - body:
+                chunk.offset = self.offset + start
+                raise chunk.error(f"claims {count} bytes where {length - body} are left")
             found.setdefault(tag, []).append(chunk)
             if tag not in known:
-                self.origin.skipped[chunk.path] += 1
+                origin.skipped[path] += 1
                 if tag not in unread:
-                    self.origin.pending[f"its chunk {chunk.path} is unknown: passed over"] += 1
-            self.origin.count += 1
-            if self.origin.count > MAX_CHUNKS:
+                    origin.pending[f"its chunk {path} is unknown: passed over"] += 1
+            origin.count += 1
+            if origin.count > MAX_CHUNKS:
                 raise chunk.error(f"is one of more than {MAX_CHUNKS} chunks")
             start = stop
-
-    def _at(self, start: int) -> int:
-        return self.offset + start
 
 
 @dataclass(frozen=True, slots=True)

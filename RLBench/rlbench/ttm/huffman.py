@@ -16,12 +16,14 @@ from rlbench.ttm.errors import TtmError
 Bytes = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int64]
 
-WINDOW = 16
-"""Bits looked up at once."""
+WINDOW, SMALL_WINDOW = 16, 14
+"""Bits looked up at once, in large and in small data: the tables have an entry for each window."""
+SMALL = 300_000
+"""Packed bytes below which small tables are made: what they cost is more than what they save."""
 PER_WINDOW = 8
 """Most symbols of one look-up."""
-LANE = 2048
-"""Bits of a lane."""
+LANE, SHORT_LANE = 2048, 512
+"""Bits of a lane, in large and in small data: side by side, a step is cheaper."""
 WARM_UP = 768
 """Bits before a lane that find its first code."""
 BLOCK = 1 << 24
@@ -29,9 +31,6 @@ BLOCK = 1 << 24
 MAX_RUNS, FEW = 4, 48
 """Lanes are decoded again at most so often; then, or when few are wrong, they are walked."""
 MAX_DEPTH = 255
-_SIZE = 1 << WINDOW
-_SINGLE, _NOTHING, _DEEP = _SIZE, 2 * _SIZE, 2 * _SIZE + 1
-"""Rows of the tables: several symbols, one symbol, none, one symbol of a long code."""
 
 
 @dataclass(frozen=True)
@@ -45,16 +44,23 @@ class Tree:
         tops: (T, 2) depth and number of what a window leads to, in the order of the codes: leaves
             down to its depth, and inner nodes there.
         used: bits that the stored tree takes.
+        window: bits looked up at once.
     """
 
     children: Ints
     lengths: Ints
     tops: Ints
     used: int
+    window: int
 
 
-def read_tree(data: Bytes, source: str) -> Tree:
+def read_tree(data: Bytes, source: str, window: int = WINDOW) -> Tree:
     """Read the tree that stands before the data; see `Tree`.
+
+    Args:
+        data: packed bytes.
+        source: file name, for messages.
+        window: bits looked up at once.
 
     Raises:
         TtmError: it is cut off, or holds more leaves than there are byte values.
@@ -88,81 +94,89 @@ def read_tree(data: Bytes, source: str) -> Tree:
             at += 1
         if above >= 0:
             children[above][bit] = number
-        if depth == WINDOW or (number < 0 and depth < WINDOW):
+        if depth == window or (number < 0 and depth < window):
             tops.append((depth, number))
     if not children:
         # A single leaf: kept as a node both of whose bits lead to it.
         children.append([number, number])
-    return Tree(np.array(children), np.array(lengths), np.array(tops), at)
+    return Tree(np.array(children), np.array(lengths), np.array(tops), at, window)
 
 
 class _Tables:
-    """What a window of 16 bits decodes to.
+    """What a window of bits decodes to.
 
-    Rows: windows read for as many symbols as fit, windows read for one symbol, nothing, symbols of
-    codes longer than a window.
+    Rows: windows read for as many symbols as fit, from `single` on windows read for one symbol, at
+    `nothing` none, from `deep` on symbols of codes longer than a window.
 
     Attributes:
+        single: see above; so many windows there are.
+        nothing: see above.
+        deep: see above.
         symbols: (rows,) a row's symbols, as the bytes of one number.
         masks: (rows,) as `symbols`, 1 for each byte that is a symbol.
         bits: (rows,) bits that they take; 0 where the first code is longer than the window.
         bits_list: the same, quick to look up one by one.
-        nodes: (65536,) node reached after the window where its first code is longer.
+        nodes: (windows,) node reached after the window where its first code is longer.
         has_deep: some code is longer.
         children: as the tree's, quick to look up one by one.
     """
 
     def __init__(self, tree: Tree) -> None:
         # Codes in the tree's order follow each other, so each covers a run of windows.
-        tops = tree.tops
+        tops, size = tree.tops, 1 << tree.window
+        self.single, self.nothing, self.deep = size, 2 * size, 2 * size + 1
         self.children = tree.children.tolist()
-        runs = 1 << (WINDOW - np.minimum(tops[:, 0], WINDOW))
+        runs = 1 << (tree.window - np.minimum(tops[:, 0], tree.window))
         node = np.repeat(tops[:, 1], runs)
         self.nodes = node
         is_deep = node >= 0
         self.has_deep = bool(is_deep.any())
         symbol = np.where(is_deep, 0, -1 - node).astype(np.uint8)
         length = np.repeat(tops[:, 0], runs).astype(np.uint16)
-        length[is_deep] = 2 * WINDOW
-        many, counts, used = _several(symbol, length)
+        length[is_deep] = 2 * tree.window
+        many, counts, used = _several(symbol, length, tree.window)
         width = next(w for w in (1, 2, 4, 8) if w >= many.shape[1])
-        rows = _DEEP + 256
+        rows = self.deep + 256
         symbols = np.zeros((rows, width), np.uint8)
-        symbols[:_SIZE, : many.shape[1]] = many
-        symbols[_SINGLE : 2 * _SIZE, 0] = symbol
-        symbols[_DEEP:, 0] = np.arange(256)
+        symbols[:size, : many.shape[1]] = many
+        symbols[size : self.nothing, 0] = symbol
+        symbols[self.deep :, 0] = np.arange(256)
         number = np.dtype(f"u{width}")
         self.symbols = symbols.view(number)[:, 0]
         row_counts = np.ones(rows, np.uint8)
-        row_counts[:_SIZE] = counts
-        row_counts[_NOTHING] = 0
+        row_counts[:size] = counts
+        row_counts[self.nothing] = 0
         masks = np.tri(width + 1, width, -1, dtype=np.uint8).view(number)[:, 0]
         self.masks = masks[row_counts]
         self.bits = np.zeros(rows, np.uint8)
-        self.bits[:_SIZE] = used
-        self.bits[_SINGLE : 2 * _SIZE] = np.where(is_deep, 0, length)
+        self.bits[:size] = used
+        self.bits[size : self.nothing] = np.where(is_deep, 0, length)
         self.bits_list = bytes(self.bits)
 
 
-def _several(symbol: Bytes, length: npt.NDArray[np.uint16]) -> tuple[Bytes, Bytes, Bytes]:
+def _several(
+    symbol: Bytes, length: npt.NDArray[np.uint16], window: int
+) -> tuple[Bytes, Bytes, Bytes]:
     """Read as many codes as fit from every window.
 
     Args:
-        symbol: (65536,) first symbol of each window.
-        length: (65536,) bits of its code; more than a window's where it does not fit.
+        symbol: (W,) first symbol of each window.
+        length: (W,) bits of its code; more than a window's where it does not fit.
+        window: bits of a window, 16 at most.
 
     Returns:
-        (65536, P) symbols, (65536,) how many, (65536,) bits they take.
+        (W, P) symbols, (W,) how many, (W,) bits they take.
     """
-    windows = np.arange(_SIZE, dtype=np.uint16)
-    used = np.zeros(_SIZE, np.uint16)
-    counts = np.zeros(_SIZE, np.uint8)
+    size = 1 << window
+    windows = np.arange(size, dtype=np.uint16)
+    used = np.zeros(size, np.uint16)
+    counts = np.zeros(size, np.uint8)
     columns: list[Bytes] = []
     for _ in range(PER_WINDOW):
-        # Bits shifted out of a 16 bit number are gone; those shifted in are 0 and not counted.
-        rest = windows << used
+        # Bits shifted out of a window are gone; those shifted in are 0 and not counted.
+        rest = (windows << used) & np.uint16(size - 1)
         after = used + length[rest]
-        fits = after <= WINDOW
+        fits = after <= window
         if not fits.any():
             break
         columns.append(symbol[rest])
@@ -187,13 +201,16 @@ class _Decoder:
         self._bytes = padded
         self._tree = tree
         self._tables = tables
+        self._width = tree.window
+        self._shift = 32 - tree.window
+        self._lane = LANE if tree.window == WINDOW else SHORT_LANE
 
     def decode(self, start: int, end: int) -> tuple[Bytes, int]:
         """Return the symbols of all codes that start in [start, end), and where the next starts."""
         lengths = self._tree.lengths
         # Codes of one length never fall into step by themselves: begin in step.
         step = int(np.gcd.reduce(lengths))
-        lane = LANE // step * step if step <= LANE else step
+        lane = max(self._lane // step, 1) * step
         borders = np.arange(start, end, lane)
         ends = np.append(borders[1:], end)
         before = np.maximum(borders - WARM_UP // step * step, start)
@@ -206,10 +223,10 @@ class _Decoder:
                 break
             starts[wrong] = exits[wrong - 1]
             again, exits[wrong] = self._run(starts[wrong], ends[wrong])
-            kept = _replace(kept, again, wrong)
+            kept = self._replace(kept, again, wrong)
         walked = self._walk(starts, ends, exits)
         if len(walked):
-            kept = _replace(kept, self._run(starts[walked], ends[walked])[0], walked)
+            kept = self._replace(kept, self._run(starts[walked], ends[walked])[0], walked)
         rows = kept.T.ravel()
         symbols = self._tables.symbols[rows].view(np.uint8)
         mask = self._tables.masks[rows].view(np.bool_)
@@ -217,7 +234,7 @@ class _Decoder:
 
     def _window(self, at: Ints) -> Ints:
         words = self._words[at >> 3]
-        out: Ints = (words >> (WINDOW - (at & 7))) & (_SIZE - 1)
+        out: Ints = (words >> (self._shift - (at & 7))) & (self._tables.single - 1)
         return out
 
     def _run(self, starts: Ints, ends: Ints) -> tuple[npt.NDArray[np.int32], Ints]:
@@ -232,13 +249,13 @@ class _Decoder:
         """
         at = starts.astype(np.int64)
         kept: list[npt.NDArray[np.int32]] = []
-        bits = self._tables.bits
-        for first, limit in ((0, ends - WINDOW), (_SINGLE, ends - 1)):
+        bits, nothing = self._tables.bits, self._tables.nothing
+        for first, limit in ((0, ends - self._width), (self._tables.single, ends - 1)):
             while True:
                 is_open = at <= limit
                 if not is_open.any():
                     break
-                rows = np.where(is_open, self._window(at) + first, _NOTHING)
+                rows = np.where(is_open, self._window(at) + first, nothing)
                 taken = bits[rows]
                 at += taken
                 if self._tables.has_deep:
@@ -252,7 +269,7 @@ class _Decoder:
 
     def _follow(self, at: Ints, lanes: Ints, windows: Ints) -> Ints:
         """Decode codes longer than a window; move `at[lanes]` behind them; return table rows."""
-        place = at[lanes] + WINDOW
+        place = at[lanes] + self._width
         node = self._tables.nodes[windows]
         open_ = np.arange(len(lanes))
         while len(open_):
@@ -263,7 +280,7 @@ class _Decoder:
             place[open_] += 1
             open_ = open_[node[open_] >= 0]
         at[lanes] = place
-        return _DEEP - 1 - node
+        return self._tables.deep - 1 - node
 
     def _walk(self, starts: Ints, ends: Ints, exits: Ints) -> Ints:
         """Correct the `starts` and `exits` of lanes that do not begin where the one before ends.
@@ -286,11 +303,11 @@ class _Decoder:
         """Return where the first code after a lane starts, one window after the other."""
         base = at >> 3
         words = self._words[base : (end >> 3) + 1].tolist()
-        bits = self._tables.bits_list
+        bits, single, width = self._tables.bits_list, self._tables.single, self._width
         while at < end:
-            window = (words[(at >> 3) - base] >> (WINDOW - (at & 7))) & (_SIZE - 1)
-            taken = bits[window if at + WINDOW <= end else window + _SINGLE]
-            at = at + taken if taken else self._follow_one(at + WINDOW, window)
+            window = (words[(at >> 3) - base] >> (self._shift - (at & 7))) & (single - 1)
+            taken = bits[window if at + width <= end else window + single]
+            at = at + taken if taken else self._follow_one(at + width, window)
         return at
 
     def _follow_one(self, at: int, window: int) -> int:
@@ -304,17 +321,17 @@ class _Decoder:
             at += 1
         return at
 
-
-def _replace(
-    kept: npt.NDArray[np.int32], again: npt.NDArray[np.int32], lanes: Ints
-) -> npt.NDArray[np.int32]:
-    """Put the rows of lanes decoded again in place of what they had."""
-    if len(again) > len(kept):
-        more = np.full((len(again) - len(kept), kept.shape[1]), _NOTHING, np.int32)
-        kept = np.concatenate([kept, more])
-    kept[:, lanes] = _NOTHING
-    kept[: len(again), lanes] = again
-    return kept
+    def _replace(
+        self, kept: npt.NDArray[np.int32], again: npt.NDArray[np.int32], lanes: Ints
+    ) -> npt.NDArray[np.int32]:
+        """Put the rows of lanes decoded again in place of what they had."""
+        nothing = self._tables.nothing
+        if len(again) > len(kept):
+            more = np.full((len(again) - len(kept), kept.shape[1]), nothing, np.int32)
+            kept = np.concatenate([kept, more])
+        kept[:, lanes] = nothing
+        kept[: len(again), lanes] = again
+        return kept
 
 
 def decode(data: Bytes, size: int, source: str) -> Bytes:
@@ -331,7 +348,7 @@ def decode(data: Bytes, size: int, source: str) -> Bytes:
     Raises:
         TtmError: the tree is broken, or the data cannot hold that many bytes.
     """
-    tree = read_tree(data, source)
+    tree = read_tree(data, source, SMALL_WINDOW if len(data) < SMALL else WINDOW)
     shortest = int(tree.lengths.min())
     end = 8 * len(data)
     if shortest == 0:

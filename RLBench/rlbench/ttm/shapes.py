@@ -193,22 +193,34 @@ def _read_normals(fields: Fields, library: Library, corners: Floats, pose: Float
     They are those of the triangles where none is stored, and for meshes whose stored ones look
     behind many triangles: these were left in an older frame (2 % of the triangles of RLBench).
     """
-    flat = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    size = np.linalg.norm(flat, axis=-1, keepdims=True)
+    flat = _cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    size = _lengths(flat)
     flat = np.where(size > 0, flat / np.maximum(size, 1e-300), [0.0, 0.0, 1.0])
-    of_triangles = np.repeat(flat[:, None], 3, axis=1)
     number = fields.get("Nov")
     if number is None:
-        return of_triangles
+        return np.repeat(flat[:, None], 3, axis=1)
     stored = library.buffers.normals(number)
     if len(stored) != len(corners):
         raise number.error(f"names normals of {len(stored)} triangles for {len(corners)}")
-    size = np.linalg.norm(stored, axis=-1, keepdims=True)
+    size = _lengths(stored)
     turned = stored / np.maximum(size, 1e-12) @ pose[:3, :3].T
     looks_out = np.einsum("fi,fki->fk", flat, turned) >= 0
-    if looks_out.mean() < MIN_AGREEMENT:
-        return of_triangles
-    return np.where(size > 1e-12, turned, of_triangles)
+    if np.count_nonzero(looks_out) < MIN_AGREEMENT * looks_out.size:
+        return np.repeat(flat[:, None], 3, axis=1)
+    return np.where(size > 1e-12, turned, flat[:, None])
+
+
+# As NumPy's, which look at their arguments for longer than these take for a small mesh.
+def _lengths(vectors: Floats) -> Floats:
+    """Return (..., 1) lengths of (..., 3) vectors."""
+    out: Floats = np.sqrt(np.einsum("...i,...i->...", vectors, vectors))[..., None]
+    return out
+
+
+def _cross(a: Floats, b: Floats) -> Floats:
+    """Return the (N, 3) cross products of (N, 3) vectors."""
+    (ax, ay, az), (bx, by, bz) = a.T, b.T
+    return np.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], axis=1)
 
 
 def _read_primitive(fields: Fields) -> Primitive | None:

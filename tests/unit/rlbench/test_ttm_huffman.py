@@ -12,6 +12,14 @@ from rlbench.ttm.errors import TtmError
 from tests.unit.rlbench.ttm_files import chain_tree, code_tree, packed
 
 
+@pytest.fixture(autouse=True, scope="module", params=[0, huffman.SMALL], ids=["large", "small"])
+def tables(request):
+    """Have data taken for large, and for small."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(huffman, "SMALL", request.param)
+        yield
+
+
 def decoded(raw, size):
     return huffman.decode(np.frombuffer(raw, np.uint8), size, "test").tobytes()
 
@@ -84,6 +92,7 @@ def test_codes_that_never_fall_into_step():
 def test_blocks_join(monkeypatch, block):
     monkeypatch.setattr(huffman, "BLOCK", block)
     monkeypatch.setattr(huffman, "LANE", 256)
+    monkeypatch.setattr(huffman, "SHORT_LANE", 256)
     monkeypatch.setattr(huffman, "WARM_UP", 16)
     monkeypatch.setattr(huffman, "FEW", 3)
     weights = WEIGHTS["steep"]
