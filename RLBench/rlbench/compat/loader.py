@@ -43,6 +43,8 @@ _PASSING = (
     "validate",
 )
 """What fails in these spoils one demonstration, not the task."""
+_FAILURES = (Exception, SystemExit)
+"""What a task file may raise for its own account: `sys.exit` in one must not end a whole run."""
 _loaded: dict[tuple[Path, float, bool], type[Task]] = {}
 
 
@@ -76,7 +78,7 @@ def _execute(origin: Origin) -> ModuleType:
     sys.modules[kind] = module  # dataclasses and pickles in a task file look themselves up here
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except _FAILURES as error:
         del sys.modules[kind]
         raise _told(origin, "loading it", error) from error
     return module
@@ -101,7 +103,7 @@ def _find_class(module: ModuleType, origin: Origin) -> type[Task]:
     return (named or own)[0]
 
 
-def _told(origin: Origin, doing: str, error: Exception) -> TaskFileError:
+def _told(origin: Origin, doing: str, error: BaseException) -> TaskFileError:
     """Return an error of one line with the task file's line that led to `error`."""
     line = 0
     if isinstance(error, SyntaxError) and error.filename == str(origin.file):
@@ -161,7 +163,7 @@ class _Binder:
                 return self._run(task, inner, task, *args, **kwargs)
             except (BoundaryError, WaypointError, TaskFileError, DemoError):
                 raise
-            except Exception as error:
+            except _FAILURES as error:
                 raise _told(self._origin, name, error) from error
 
         return verb
@@ -175,7 +177,7 @@ class _Binder:
                 return self._run(task, inner, task, *args, **kwargs)
             except DemoError:
                 raise
-            except Exception as error:
+            except _FAILURES as error:
                 cause = f"{name}_raised_{type(error).__name__}"
                 raise DemoError(str(_told(self._origin, name, error)), cause) from error
 

@@ -77,6 +77,14 @@ def test_broken_tasks_are_skipped_and_counted(tmp_path, generate, capsys, caplog
     assert generate.record(9)["task_source"].startswith("rlbench:")
 
 
+def test_a_task_file_that_exits_does_not_end_the_run(tmp_path, generate, capsys, caplog):
+    root = write_checkout(tmp_path / "root", ["reach_target"])
+    write_task(root, "open_box", "import sys\nsys.exit('bye')\n", "reach_target")
+    assert generate(["open_box", 0], "--rlbench_root", str(root)) == 1
+    assert "1 of 1 episodes" in capsys.readouterr().out
+    assert "open_box.py:2: task open_box, loading it: SystemExit: bye" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [

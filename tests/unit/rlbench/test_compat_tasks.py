@@ -277,6 +277,8 @@ def test_a_missing_scene_is_named(tmp_path):
 
 
 BROKEN = [
+    ("import sys\nsys.exit('bye')\n", 2, "loading it: SystemExit: bye"),
+    (REACH.replace("return len(colors)", "raise SystemExit"), 33, "variation_count: SystemExit: no"),
     ("import nonsense_package\n", 1, "loading it: ModuleNotFoundError: No module named"),
     ("def f(:\n", 1, "loading it: SyntaxError"),
     (REACH.replace("'target'", "'tarjet'"), 16, "init_task: .*no shape named 'tarjet'"),
@@ -307,13 +309,14 @@ def test_a_file_without_its_class_is_named(tmp_path):
         get_task_class("reach_target", tmp_path)
 
 
-def test_what_fails_within_a_demonstration_spoils_that_one_only(tmp_path, launch):
-    text = REACH + "\n    def step(self):\n        raise RuntimeError('should not be here')\n"
+@pytest.mark.parametrize("kind", ["RuntimeError", "SystemExit"])
+def test_what_fails_within_a_demonstration_spoils_that_one_only(tmp_path, launch, kind):
+    text = REACH + f"\n    def step(self):\n        raise {kind}('should not be here')\n"
     file = write_task(tmp_path, "reach_target", text, "reach_target")
     task = launch(tmp_path).get_task("reach_target")
-    with pytest.raises(DemoError, match="step: RuntimeError: should not be here") as error:
+    with pytest.raises(DemoError, match=f"step: {kind}: should not be here") as error:
         task.get_demo(0, 0)
-    assert error.value.cause == "step_raised_RuntimeError"
+    assert error.value.cause == f"step_raised_{kind}"
     assert str(file) in str(error.value)
 
 
