@@ -76,6 +76,7 @@ def _open(config: DatasetConfig, seed: int, **options: str | None) -> DemoSource
 
 
 ENGINES = {"mujoco": open_mujoco, "coppeliasim": open_coppeliasim}
+BUILT_IN = "RLBench/rlbench/tasks"
 ROBOTS = ("panda", "sawyer", "jaco", "mico", "ur5")
 
 
@@ -121,7 +122,7 @@ def main(argv: Sequence[str] | None = None, open_source: OpenSource | None = Non
             args.max_traj_trials_bef_skip,
         )  # fmt: skip
         with _pool(args.n_processes, settings) as pool:
-            catalogue = describe_tasks(config, args.mode, pool)
+            catalogue = describe_tasks(config, args.mode, pool, _places(args))
             report = run(pool, store, catalogue, args, config)
     except DataGenerationError as error:
         return command_line.report_error("generate_data.py", error)
@@ -136,10 +137,27 @@ def main(argv: Sequence[str] | None = None, open_source: OpenSource | None = Non
     return 0 if report.is_complete else command_line.INCOMPLETE
 
 
-def _chosen_source(args: argparse.Namespace) -> OpenSource:
-    root = args.rlbench_root
+def _root(args: argparse.Namespace) -> str | None:
+    """Give the checkout of RLBench that is asked for."""
+    given = args.rlbench_root or os.environ.get("RLBENCH_ROOT")
     # Workers run in the same directory, but a path is easier to read in messages when it is whole.
-    root = None if root is None else str(Path(root).expanduser().absolute())
+    return str(Path(given).expanduser().absolute()) if given else None
+
+
+def _places(args: argparse.Namespace) -> str:
+    """Say where tasks are looked for, and where else they could be."""
+    root, source = _root(args), args.tasks_from or os.environ.get("RLBENCH_TASKS_FROM") or "auto"
+    if source != "auto":
+        place = root if source == "rlbench" else BUILT_IN
+        return f"looked for in {place} alone (--tasks_from {source})"
+    if root is None:
+        return f"looked for in {BUILT_IN}; name a checkout of RLBench to look in too by --rlbench_root"
+    return f"looked for in {root} and {BUILT_IN}"
+
+
+def _chosen_source(args: argparse.Namespace) -> OpenSource:
+    # The environment variable is left to the source: its messages say which of the two was wrong.
+    root = None if args.rlbench_root is None else _root(args)
     return partial(ENGINES[args.engine], rlbench_root=root, tasks_from=args.tasks_from,
                    robot_setup=args.robot_setup)  # fmt: skip
 
@@ -157,9 +175,15 @@ def _pool(n_processes: int, settings: worker.WorkerSettings) -> Iterator[Process
 
 
 def describe_tasks(
-    config: DatasetConfig, mode: str, pool: ProcessPoolExecutor
+    config: DatasetConfig, mode: str, pool: ProcessPoolExecutor, places: str = ""
 ) -> worker.Catalogue:
     """Ask for the variations of the requested tasks; those that cannot run are named.
+
+    Args:
+        config: What is requested.
+        mode: Of `MODES`.
+        pool: Answers.
+        places: Where tasks are looked for, for messages.
 
     Raises:
         ConfigError: A task id is out of range, or its task is not available here.
@@ -168,15 +192,15 @@ def describe_tasks(
     if not tasks:
         raise ConfigError(f"{config.source}: {field} is missing or empty; name the tasks to generate")
     catalogue = pool.submit(worker.describe, tasks).result()
-    runs = ", ".join(f"{t} {name}" for t, name in sorted(catalogue.available.items()))
     if isinstance(tasks, str):
+        runs = ", ".join(f"{t} {name}" for t, name in sorted(catalogue.available.items()))
         logger.info('%s "*": %d of %d tasks run here: %s', field, len(catalogue.available),
                     len(catalogue.all_tasks), runs)  # fmt: skip
     else:
         resolved = [catalogue.resolve(task) for task in tasks]
         for task, task_id in zip(tasks, resolved, strict=True):
             if task_id not in catalogue.available and task_id not in catalogue.incomplete:
-                raise _unavailable(f"{config.source}: {field} holds {task}", task, catalogue, runs)
+                raise _unavailable(f"{config.source}: {field} holds {task}", task, catalogue, places)
             if resolved.count(task_id) > 1:
                 raise ConfigError(f"{config.source}: {field} holds task {task_id} twice; keep one")
     for why in catalogue.broken.values():
@@ -185,20 +209,21 @@ def describe_tasks(
 
 
 def _unavailable(
-    place: str, task: int | str, catalogue: worker.Catalogue, runs: str
+    place: str, task: int | str, catalogue: worker.Catalogue, places: str
 ) -> ConfigError:
+    # Imported late: where rlbench is not installed, the worker has said so before.
+    from rlbench.backend.near_names import near_names  # noqa: PLC0415
+
     if isinstance(task, int) and task >= len(catalogue.all_tasks):
         return ConfigError(
             f"{place}; ids go from 0 to {len(catalogue.all_tasks) - 1} (tasks_ids.txt), of which "
-            f"this engine runs {runs}"
+            f"{sum(t < len(catalogue.all_tasks) for t in catalogue.available)} run here; tasks "
+            "without one are asked for by name"
         )
     name = task if isinstance(task, str) else catalogue.all_tasks[task]
     named = "" if isinstance(task, str) else f" ({name})"
-    return ConfigError(
-        f"{place}{named}, which this engine cannot run; it runs {runs}; the files "
-        f"RLBench/rlbench/tasks/{name}.py and task_mjcf/{name}.xml would add it, and so would "
-        "--rlbench_root with a checkout of RLBench that has it"
-    )
+    there = near_names(name, catalogue.available.values())
+    return ConfigError(f"{place}{named}, which this engine cannot run; {there}; {places}")
 
 
 def plan_episodes(config: DatasetConfig, catalogue: worker.Catalogue) -> dict[int, list[EpisodeKey]]:
@@ -219,7 +244,7 @@ def run(pool: ProcessPoolExecutor, store: RawStore, catalogue: worker.Catalogue,
     try:
         for key in store.clean():
             logger.info("removed what an interrupted run left of %s", key)
-        report = Report(store, config.name, plan, args.seed, args.n_processes)
+        report = Report(store, config.name, plan, args.seed, args.n_processes, catalogue.names())
         report.broken.update(catalogue.broken)
         jobs = []
         for task_id, keys in plan.items():
@@ -293,7 +318,7 @@ def _make(
                 _tell_failure(outcome)
                 if skip_tasks:
                     skipped = _skip(futures, outcome.key.task_id)
-                    logger.warning("task %d skipped: %d episodes", outcome.key.task_id, skipped)
+                    logger.warning("task %s skipped: %d episodes", report.task(outcome.key.task_id), skipped)
             if bar.disable and time.monotonic() - last_line > LOG_PERIOD:
                 last_line = time.monotonic()
                 logger.info("%d of %d episodes, %s", len(report.outcomes), len(jobs), report.rate())

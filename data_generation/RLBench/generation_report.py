@@ -17,13 +17,20 @@ class Report:
     """Collects outcomes; knows what was requested."""
 
     def __init__(
-        self, store: RawStore, name: str, plan: dict[int, list[EpisodeKey]], seed: int, n_processes: int
+        self,
+        store: RawStore,
+        name: str,
+        plan: dict[int, list[EpisodeKey]],
+        seed: int,
+        n_processes: int,
+        task_names: dict[int, str],
     ) -> None:
         self.store = store
         self.name = name
         self.plan = plan
         self.seed = seed
         self.n_processes = n_processes
+        self._task_names = task_names
         self.outcomes: list[Outcome] = []
         self.damaged: list[EpisodeKey] = []
         self.broken: dict[int, str] = {}
@@ -48,6 +55,10 @@ class Report:
     def is_complete(self) -> bool:
         """Tell whether everything requested is there."""
         return not self.missing and not self.broken
+
+    def task(self, task_id: int) -> str:
+        """Give a task's id and name: people know the name, folders the id."""
+        return f"{task_id} {self._task_names.get(task_id, '')}".strip()
 
     def set_broken(self, task_id: int, why: str) -> bool:
         """Note that a task cannot run; False where that is known already."""
@@ -117,9 +128,11 @@ class Report:
             f"({values['made_now']} made now, {values['attempts']} attempts, "
             f"{values['frames_made_now']} frames, {values['frames_per_second']} frames/s)"
         )
-        if values["missing"]:
-            line += f"; missing: {', '.join(values['missing'][:5])}"
-            line += " ..." if len(values["missing"]) > 5 else ""
+        missing = self.missing
+        if missing:
+            first = (f"{key} ({self._task_names.get(key.task_id, '?')})" for key in missing[:5])
+            line += f"; missing: {', '.join(first)}"
+            line += " ..." if len(missing) > 5 else ""
         if self.broken:
-            line += f"; tasks that cannot run: {', '.join(map(str, self.broken))}"
+            line += f"; tasks that cannot run: {', '.join(map(self.task, self.broken))}"
         return line

@@ -53,12 +53,15 @@ class Catalogue:
     broken: dict[int, str]
     incomplete: dict[int, str]
 
+    def names(self) -> dict[int, str]:
+        """Give id -> name of what runs, or would if it were whole."""
+        return {**self.incomplete, **self.available}
+
     def resolve(self, task: int | str) -> int:
         """Turn a name into an id; one that is not available becomes -1."""
         if isinstance(task, int):
             return task
-        known = {**self.incomplete, **self.available}
-        return next((i for i, name in known.items() if name == task), -1)
+        return next((i for i, name in self.names().items() if name == task), -1)
 
 
 @dataclass

@@ -99,7 +99,7 @@ def test_what_always_fails_is_reported_and_exits_1(tmp_path, write_config, capsy
     assert result["done"] == 4
     assert result["failures"] == {"no_path": 12}
     assert result["tasks"]["2"] == {"requested": 4, "done": 0, "attempts": 12, "failures": {"no_path": 12}}
-    assert "missing: task 2 variation 0 example 0" in capsys.readouterr().out
+    assert "missing: task 2 variation 0 example 0 (task_2)" in capsys.readouterr().out
 
 
 def test_skip_task(tmp_path, write_config):
@@ -140,8 +140,9 @@ def test_star_means_all_available(tmp_path, write_config):
 @pytest.mark.parametrize(
     ("changes", "flags", "message"),
     [
-        ({"train_task_ids": [7]}, (), "holds 7; ids go from 0 to 3"),
-        ({"train_task_ids": [3]}, (), r"3 (task_3), which this engine cannot run; it runs 0 task_0, 1 task_1"),
+        ({"train_task_ids": [7]}, (), "holds 7; ids go from 0 to 3 (tasks_ids.txt), of which 3 run here"),
+        ({"train_task_ids": [3]}, (), "3 (task_3), which this engine cannot run; it has task_0, task_1, task_2; looked for in RLBench"),
+        ({"train_task_ids": ["x"]}, ("--tasks_from", "builtin"), "x, which this engine cannot run; it has task_0"),
         ({"train_task_ids": ...}, (), "train_task_ids is missing or empty"),
         ({"test_task_ids": []}, ("--mode", "test"), "test_task_ids is missing or empty"),
         ({"cams": ["lefd"]}, (), "unknown camera 'lefd'"),

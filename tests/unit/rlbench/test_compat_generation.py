@@ -58,6 +58,20 @@ def test_episodes_say_where_their_task_comes_from(tmp_path, generate, capsys):
     assert "holds 8 (close_fridge), which this engine cannot run" in capsys.readouterr().err
 
 
+def test_a_misspelt_task_is_answered_with_near_names_only(tmp_path, generate, capsys):
+    root = write_checkout(tmp_path / "root")
+    for i in range(30):
+        write_task(root, f"other_task_{i}", REACH, "reach_target")
+    flags = ("--rlbench_root", str(root))
+    assert generate(["pik_and_lift"], *flags) == 2
+    error = capsys.readouterr().err
+    assert "holds pik_and_lift, which this engine cannot run; it has 38, such as pick_and" in error
+    assert error.count("task_") < 6
+    assert error.endswith(f"looked for in {root} and RLBench/rlbench/tasks\n")
+    assert generate(["pik_and_lift"], *flags, "--tasks_from", "rlbench") == 2
+    assert f"looked for in {root} alone (--tasks_from rlbench)" in capsys.readouterr().err
+
+
 def test_broken_tasks_are_skipped_and_counted(tmp_path, generate, capsys, caplog):
     root = write_checkout(tmp_path / "root", ["pick_and_lift"])
     text = REACH.replace("colors[index]", "colors[index]['x']")
@@ -68,7 +82,7 @@ def test_broken_tasks_are_skipped_and_counted(tmp_path, generate, capsys, caplog
     assert generate([0, 8, 9, "open_box"], "--rlbench_root", str(root)) == 1
     out = capsys.readouterr()
     assert "1 of 2 episodes" in out.out
-    assert "tasks that cannot run: 8, 10, 0" in out.out
+    assert "tasks that cannot run: 8 close_fridge, 10 open_box, 0 reach_target" in out.out
     text = caplog.text + out.err
     assert "reach_target.py:23: task reach_target, init_episode: TypeError" in text
     assert "close_fridge.py:16: task close_fridge, init_task:" in text
