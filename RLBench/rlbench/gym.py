@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -20,7 +21,6 @@ from rlbench.environment import Environment
 from rlbench.observation_config import CameraConfig, ObservationConfig
 from rlbench.registration import OBSERVATION_MODES, register_tasks
 from rlbench.sim.display import has_display
-from rlbench.tasks import get_task_class
 
 Observations = dict[str, npt.NDArray[Any]]
 READINGS = (
@@ -51,7 +51,7 @@ class RLBenchEnv(gymnasium.Env[Observations, npt.NDArray[np.float32]]):
 
     metadata = {"render_modes": ["human", "rgb_array"], "render_fps": 20}  # noqa: RUF012 - its base's
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - all but the task have defaults
         self,
         task_class: type[Task] | str,
         observation_mode: str = "state",
@@ -61,6 +61,8 @@ class RLBenchEnv(gymnasium.Env[Observations, npt.NDArray[np.float32]]):
         image_size: tuple[int, int] = (128, 128),
         static_positions: bool = False,
         robot_setup: str = "panda",
+        rlbench_root: str | Path | None = None,
+        tasks_from: str | None = None,
     ) -> None:
         """Load the task.
 
@@ -73,10 +75,13 @@ class RLBenchEnv(gymnasium.Env[Observations, npt.NDArray[np.float32]]):
             shaped_rewards: rewards are those of `Task.reward`, not 1 for success.
             image_size: height and width [px] of vision.
             static_positions: leave the task where its scene file puts it.
-            robot_setup: the robot; all but the Panda come from the checkout at $RLBENCH_ROOT.
+            robot_setup: the robot; all but the Panda come from the checkout.
+            rlbench_root: a checkout of RLBench; default $RLBENCH_ROOT, else none.
+            tasks_from: which version of a task a name means, as of `Environment`.
 
         Raises:
             TaskEnvironmentError: a mode is unknown, or there is no such robot.
+            TaskNotAvailableError: there is no such task, or `rlbench_root` is no checkout.
             RenderingError: there is no display, or no OpenGL.
         """
         _check_modes(observation_mode, render_mode, self.metadata["render_modes"])
@@ -93,10 +98,10 @@ class RLBenchEnv(gymnasium.Env[Observations, npt.NDArray[np.float32]]):
             static_positions=static_positions,
             shaped_rewards=shaped_rewards,
             robot_setup=robot_setup,
+            rlbench_root=rlbench_root,
+            tasks_from=tasks_from,
         )
         self.rlbench_env.launch()
-        if isinstance(task_class, str):
-            task_class = get_task_class(task_class)
         self.rlbench_task_env = self.rlbench_env.get_task(task_class)
         low, high = self.action_mode.action_bounds()
         self.action_space = spaces.Box(low.astype(np.float32), high.astype(np.float32))

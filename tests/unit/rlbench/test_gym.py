@@ -14,7 +14,11 @@ import rlbench.gym
 from rlbench.action_modes.action_mode import MoveArmThenGripper
 from rlbench.action_modes.arm_action_modes import EndEffectorPoseViaIK
 from rlbench.action_modes.gripper_action_modes import Discrete
-from rlbench.backend.exceptions import RenderingError, TaskEnvironmentError
+from rlbench.backend.exceptions import (
+    RenderingError,
+    TaskEnvironmentError,
+    TaskNotAvailableError,
+)
 from rlbench.registration import env_id
 from rlbench.sim.rendering import select_gl_backend
 from rlbench.tasks import AVAILABLE
@@ -184,6 +188,17 @@ env = gymnasium.make("rlbench/touch_it-state-v0")
 print(env.reset(seed=0)[1]["text_descriptions"][0])
 """
     assert "touch the" in python(code, RLBENCH_ROOT=str(root)).stdout
+
+
+def test_a_checkout_can_be_an_argument(tmp_path, monkeypatch):
+    monkeypatch.delenv("RLBENCH_ROOT", raising=False)
+    root = write_checkout(tmp_path)
+    for source, n_descriptions in (("auto", 1), ("builtin", 3)):
+        env = gymnasium.make(STATE, rlbench_root=root, tasks_from=source)
+        assert len(env.reset(seed=0)[1]["text_descriptions"]) == n_descriptions
+        env.close()
+    with pytest.raises(TaskNotAvailableError, match="tasks_from='mine' is unknown"):
+        gymnasium.make(STATE, tasks_from="mine")
 
 
 def test_a_wrong_checkout_is_a_warning(tmp_path):
