@@ -5,7 +5,6 @@ the world, so their place in RLBench's tree comes from the scene's annotations.
 """
 
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,7 +17,7 @@ from rlbench.backend.near_names import near_names
 from rlbench.const import DEMO_DT
 from rlbench.sim.compose import compose
 from rlbench.sim.mujoco_alterations import Alterations
-from rlbench.sim.mujoco_edit import Compiled, Editor, Snapshot
+from rlbench.sim.mujoco_edit import Compiled, Editor
 from rlbench.sim.mujoco_grasp import ROBOT_TYPE, WORLD_TYPE
 from rlbench.sim.mujoco_objects import (
     MujocoDummy,
@@ -31,62 +30,12 @@ from rlbench.sim.mujoco_objects import (
 )
 from rlbench.sim.mujoco_observer import MujocoObserver, open_viewer
 from rlbench.sim.mujoco_properties import Changes
+from rlbench.sim.mujoco_state import CARRIED, MUTABLE, State, carry
 from rlbench.sim.robot_model import PANDA, RobotModel
 from rlbench.transforms import Floats
 
-# Model fields that an episode may change; restored on reset and kept in saved states.
-_MUTABLE = (
-    "body_pos",
-    "body_quat",
-    "geom_rgba",
-    "geom_matid",
-    "geom_contype",
-    "geom_conaffinity",
-    "geom_group",
-    "eq_data",
-    "eq_obj1id",
-    "eq_solref",
-    "eq_solimp",
-    "body_mass",
-    "body_inertia",
-    "body_invweight0",
-    "dof_invweight0",
-    "dof_frictionloss",
-    "dof_solimp",
-)
-# Arrays of the state that go over to another model of the same scene.
-_CARRIED = (
-    "qpos",
-    "qvel",
-    "act",
-    "ctrl",
-    "qfrc_applied",
-    "xfrc_applied",
-    "qacc_warmstart",
-    "eq_active",
-)
 _FRAMES = {"force_sensor": MujocoForceSensor, "path": MujocoPath}
 Kind = TypeVar("Kind", bound=MujocoObject)
-
-
-def _carry(source: np.ndarray, target: np.ndarray) -> None:
-    n = min(len(source), len(target))
-    target[:n] = source[:n]
-
-
-@dataclass(frozen=True)
-class State:
-    """A moment of the simulation, complete."""
-
-    physics: Floats
-    model: dict[str, np.ndarray]
-    parents: dict[int, int]
-    followers: dict[int, Floats]
-    held: dict[int, Floats]
-    held_from: dict[int, int]
-    solid: np.ndarray
-    changes: Changes
-    made: Snapshot
 
 
 class MujocoEngine(Alterations):
@@ -142,7 +91,7 @@ class MujocoEngine(Alterations):
         names = [model.equality(e).name for e in range(model.neq)]
         return Compiled(
             model,
-            {name: getattr(model, name).copy() for name in _MUTABLE},
+            {name: getattr(model, name).copy() for name in MUTABLE},
             solid,
             {int(model.jnt_bodyid[j]): int(model.jnt_qposadr[j]) for j in free},
             {int(model.eq_obj2id[e]): e for e, n in enumerate(names) if n.startswith("grasp:")},
@@ -158,14 +107,14 @@ class MujocoEngine(Alterations):
     def adopt(self, compiled: Compiled) -> None:
         """Go on with a model that has more, or fewer, bodies at its end."""
         before, data, solid = self.model, self.data, self.solid
-        fields = {name: getattr(before, name).copy() for name in _MUTABLE}
+        fields = {name: getattr(before, name).copy() for name in MUTABLE}
         self._use(compiled)
         self.data = mujoco.MjData(self.model)
         for name, value in fields.items():
-            _carry(value, getattr(self.model, name))
-        _carry(solid, self.solid)
-        for name in _CARRIED:
-            _carry(getattr(data, name), getattr(self.data, name))
+            carry(value, getattr(self.model, name))
+        carry(solid, self.solid)
+        for name in CARRIED:
+            carry(getattr(data, name), getattr(self.data, name))
         self.data.time = data.time
         mujoco.mj_forward(self.model, self.data)
 
@@ -365,7 +314,7 @@ class MujocoEngine(Alterations):
         mujoco.mj_getState(self.model, self.data, physics, spec)
         return State(
             physics,
-            {name: getattr(self.model, name).copy() for name in _MUTABLE},
+            {name: getattr(self.model, name).copy() for name in MUTABLE},
             dict(self._parents),
             dict(self._followers),
             dict(self.held),
