@@ -60,6 +60,26 @@ def test_moving_a_hinged_body_keeps_its_joint_value(make_engine, tolerance):
     assert engine.joint("top_joint").get_joint_position() == pytest.approx(0.5, abs=tolerance)
 
 
+def test_a_joint_is_an_object_of_its_own(make_engine, tolerance):
+    engine = make_engine("close_fridge")
+    joint, door = engine.joint("top_joint"), engine.shape("door_top")
+    assert joint.get_handle() != door.get_handle()
+    assert engine.object_of_handle(joint.get_handle()).get_name() == "top_joint"
+    joint.set_joint_position(0.4)
+    place, frame = door.get_matrix(), joint.get_matrix()
+    joint.set_position(joint.get_position())
+    joint.set_quaternion(joint.get_quaternion())
+    assert np.allclose(door.get_matrix(), place, atol=tolerance)
+    # A joint's frame does not turn with it, and carries what hangs on it where it goes.
+    joint.set_joint_position(0.1)
+    assert np.allclose(joint.get_matrix(), frame, atol=tolerance)
+    relative = door.get_matrix(joint)
+    joint.set_position(joint.get_position() + np.array([0.0, 0.1, 0.2]))
+    assert np.allclose(joint.get_position(), frame[:3, 3] + [0.0, 0.1, 0.2], atol=tolerance)
+    assert np.allclose(door.get_matrix(joint), relative, atol=tolerance)
+    assert joint.get_joint_position() == pytest.approx(0.1, abs=tolerance)
+
+
 def test_reset_brings_the_scene_back(engine, engine_kind, tolerance):
     shape = engine.shape("pick_and_lift_target")
     pose, colour = shape.get_pose(), shape.get_color()

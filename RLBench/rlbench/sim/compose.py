@@ -1,13 +1,18 @@
 """Build one MuJoCo model from base scene, robot, task scene and the camera table."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import mujoco
+import numpy as np
 
+from rlbench import transforms as tf
 from rlbench.backend.exceptions import SceneError
 from rlbench.cameras import CAMERAS, mujoco_camera
 from rlbench.sim.robot_model import FIRM, PANDA, RobotModel
+from rlbench.transforms import Floats
 
 PACKAGE = Path(__file__).resolve().parent.parent
 TIMESTEP = 0.002
@@ -22,6 +27,7 @@ class Annotations:
     sensors: dict[str, str] = field(default_factory=dict)
     flags: dict[str, frozenset[str]] = field(default_factory=dict)
     joint_values: dict[str, float] = field(default_factory=dict)
+    joint_frames: dict[str, Floats] = field(default_factory=dict)
     paths: dict[str, str] = field(default_factory=dict)
     kinds: dict[str, str] = field(default_factory=dict)
     frictions: dict[str, str] = field(default_factory=dict)
@@ -32,31 +38,43 @@ def task_scene_path(task_name: str) -> Path:
     return PACKAGE / "task_mjcf" / f"{task_name}.xml"
 
 
+def _rotation(joint: str, text: str) -> Floats:
+    """Return (3, 3) the axes of a joint in the frame of the body that it moves."""
+    try:
+        quat_xyzw = np.array([float(v) for v in text.split()])
+    except ValueError:
+        quat_xyzw = np.zeros(0)
+    if quat_xyzw.shape != (4,) or not quat_xyzw.any():
+        raise SceneError(f"custom text frame:{joint} = {text}: it must be a quaternion qx qy qz qw")
+    return tf.quat_wxyz_to_matrix(tf.xyzw_to_wxyz(quat_xyzw))
+
+
+_Reader = Callable[[str, str], Any]
+_KINDS: dict[str, tuple[str, _Reader]] = {
+    "parent": ("parents", lambda _, data: data),
+    "ext": ("extensions", lambda _, data: data),
+    "sensor": ("sensors", lambda _, data: data),
+    "flags": ("flags", lambda _, data: frozenset(data.split())),
+    "qpos": ("joint_values", lambda _, data: float(data)),
+    "frame": ("joint_frames", _rotation),
+    "path": ("paths", lambda _, data: data),
+    "kind": ("kinds", lambda _, data: data),
+    "friction": ("frictions", lambda _, data: data),
+}
+"""Kind of text -> field of `Annotations`, and what it holds of an object's name and the text."""
+
+
 def _parse_texts(spec: mujoco.MjSpec) -> Annotations:
     out = Annotations()
     for text in spec.texts:
         kind, _, name = text.name.partition(":")
-        if kind == "parent":
-            out.parents[name] = text.data
-        elif kind == "ext":
-            out.extensions[name] = text.data
-        elif kind == "sensor":
-            out.sensors[name] = text.data
-        elif kind == "flags":
-            out.flags[name] = frozenset(text.data.split())
-        elif kind == "qpos":
-            out.joint_values[name] = float(text.data)
-        elif kind == "path":
-            out.paths[name] = text.data
-        elif kind == "kind":
-            out.kinds[name] = text.data
-        elif kind == "friction":
-            out.frictions[name] = text.data
-        else:
+        if kind not in _KINDS:
             raise SceneError(
-                f"custom text {text.name!r} is unknown; allowed are parent:, ext:, sensor:, "
-                "flags:, qpos:, path:, kind: and friction: followed by an object's name"
+                f"custom text {text.name!r} is unknown; allowed are "
+                f"{', '.join(f'{known}:' for known in _KINDS)} followed by an object's name"
             )
+        field_name, read = _KINDS[kind]
+        getattr(out, field_name)[name] = read(name, text.data)
     return out
 
 

@@ -20,6 +20,7 @@ from rlbench.sim.mujoco_alterations import Alterations
 from rlbench.sim.mujoco_edit import Compiled, Editor
 from rlbench.sim.mujoco_grasp import ROBOT_TYPE, WORLD_TYPE
 from rlbench.sim.mujoco_objects import (
+    JOINT_HANDLES,
     MujocoDummy,
     MujocoForceSensor,
     MujocoJoint,
@@ -216,7 +217,11 @@ class MujocoEngine(Alterations):
         """Return the object of a body id."""
         return self._by_body[body]
 
-    object_of_handle = object_of_body
+    def object_of_handle(self, handle: int) -> MujocoObject:
+        """Return the object of a handle."""
+        if handle < JOINT_HANDLES:
+            return self._by_body[handle]
+        return self._joints[self.model.joint(handle - JOINT_HANDLES).name]
 
     def observer(self, shadows: bool = False) -> MujocoObserver:
         """Return what records this scene."""

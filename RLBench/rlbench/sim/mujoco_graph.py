@@ -102,6 +102,12 @@ class SceneGraph:
         """Return (4, 4) body to world."""
         return tf.transform(self.data.xpos[body], self.data.xmat[body].reshape(3, 3))
 
+    def rest_transform(self, body: int) -> Floats:
+        """Return (4, 4) body to world as it would be with the body's joint at zero."""
+        model = self.model
+        local = tf.transform(model.body_pos[body], tf.quat_wxyz_to_matrix(model.body_quat[body]))
+        return self.world_transform(int(model.body_parentid[body])) @ local
+
     def move(self, body: int, T_new: Floats) -> None:
         """Place a body at (4, 4) world pose; logical descendants keep their relative pose."""
         before = self.world_transform(body)
@@ -127,10 +133,7 @@ class SceneGraph:
         else:
             # xpos = parent * (body_pos, body_quat) * joint motion; keep the joint's value.
             T_parent = self.world_transform(int(self.model.body_parentid[body]))
-            local = tf.transform(
-                self.model.body_pos[body], tf.quat_wxyz_to_matrix(self.model.body_quat[body])
-            )
-            motion = tf.invert(T_parent @ local) @ self.world_transform(body)
+            motion = tf.invert(self.rest_transform(body)) @ self.world_transform(body)
             goal = tf.invert(T_parent) @ T @ tf.invert(motion)
             self.model.body_pos[body] = goal[:3, 3]
             self.model.body_quat[body] = tf.matrix_to_quat_wxyz(goal[:3, :3])

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 NEAREST = 5e-4
 """Precision of a proximity sensor's distance [m]."""
+JOINT_HANDLES = 1_000_000
+"""Handles of joints begin here, beyond any body's id."""
 
 
 class MujocoObject(ObjectProperties):
@@ -249,21 +251,35 @@ class MujocoShape(ShapeProperties, MujocoObject):
 
 
 class MujocoJoint(JointProperties, MujocoObject):
-    """A hinge or slide; its frame is the joint's anchor with z along the axis."""
+    """A hinge or slide: a frame with z along the axis, which its own motion does not move.
+
+    Attributes:
+        body: id of its link, the body that it moves.
+    """
 
     def __init__(self, engine: "MujocoEngine", name: str, joint: int) -> None:
-        super().__init__(engine, name, int(engine.model.jnt_bodyid[joint]))
+        model = engine.model
+        super().__init__(engine, name, int(model.jnt_bodyid[joint]))
         self.joint = joint
-        self._qpos = int(engine.model.jnt_qposadr[joint])
-        self._dof = int(engine.model.jnt_dofadr[joint])
+        self._qpos = int(model.jnt_qposadr[joint])
+        self._dof = int(model.jnt_dofadr[joint])
+        given = engine.notes.joint_frames.get(name)
+        R = _axes(model.jnt_axis[joint]) if given is None else given
+        self._T_rest_joint = tf.transform(model.jnt_pos[joint], R)
+
+    def get_handle(self) -> int:
+        """Return an id of the joint's own; its link's is the one in segmentation images."""
+        return JOINT_HANDLES + self.joint
 
     def transform(self) -> Floats:
         """Return the (4, 4) transform joint frame to world."""
-        data = self._engine.data
-        z = data.xaxis[self.joint]
-        x = np.cross([0.0, 1.0, 0.0] if abs(z[1]) < 0.9 else [1.0, 0.0, 0.0], z)
-        x /= np.linalg.norm(x)
-        return tf.transform(data.xanchor[self.joint], np.stack([x, np.cross(z, x), z], axis=1))
+        return self._engine.rest_transform(self.body) @ self._T_rest_joint
+
+    def set_matrix(self, T: Floats, relative_to: "MujocoObject | None" = None) -> None:
+        """Place the joint with all it carries; its value stays."""
+        base = np.eye(4) if relative_to is None else relative_to.transform()
+        change = base @ T @ tf.invert(self.transform())
+        self._engine.move(self.body, change @ self._engine.world_transform(self.body))
 
     def get_joint_position(self) -> float:
         """Return the value [rad or m]."""
@@ -282,6 +298,13 @@ class MujocoJoint(JointProperties, MujocoObject):
         limited = bool(model.jnt_limited[self.joint])
         limits = model.jnt_range[self.joint] if limited else (-np.pi, np.pi)
         return (not limited, [float(v) for v in limits])
+
+
+def _axes(z: Floats) -> Floats:
+    """Return a (3, 3) rotation with a given z axis; for joints of scenes that say no more."""
+    x = np.cross([0.0, 1.0, 0.0] if abs(z[1]) < 0.9 else [1.0, 0.0, 0.0], z)
+    x /= np.linalg.norm(x)
+    return np.stack([x, np.cross(z, x), z], axis=1)
 
 
 class MujocoProximitySensor(MujocoObject):

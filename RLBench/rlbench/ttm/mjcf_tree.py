@@ -18,14 +18,19 @@ class JointPlan:
     Attributes:
         source: the joint of the scene.
         anchor: (3,) in the body's frame [m].
-        axis: (3,) unit, in the body's frame.
+        rotation: (3, 3) the joint's own axes in the body's frame, the joint at zero.
         is_driven: physics moves it; else it stays where it is put.
     """
 
     source: Joint
     anchor: Floats
-    axis: Floats
+    rotation: Floats
     is_driven: bool
+
+    @property
+    def axis(self) -> Floats:
+        """(3,) unit, in the body's frame."""
+        return self.rotation[:, 2]
 
 
 @dataclass
@@ -150,7 +155,10 @@ class TreeBuilder:
             and (joint.mode == "dynamic" or joint.is_hybrid)
             and parent is not None
         )
-        body.joint = JointPlan(joint, T_body_joint[:3, 3], T_body_joint[:3, 2], driven)
+        rotation = T_body_joint[:3, :3]
+        if joint.kind == "spherical":
+            rotation = rotation @ np.linalg.inv(joint.motion[:3, :3])  # not what it has turned
+        body.joint = JointPlan(joint, T_body_joint[:3, 3], rotation, driven)
         self._attach(body, parent)
         if link is not None:
             self._add_children(link, body, np.eye(4))

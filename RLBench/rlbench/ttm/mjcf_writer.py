@@ -8,6 +8,7 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 import numpy as np
 
+from rlbench.transforms import matrix_to_quat_wxyz, wxyz_to_xyzw
 from rlbench.ttm.collision import Solid, solids
 from rlbench.ttm.mjcf_assets import Assets
 from rlbench.ttm.mjcf_contacts import Overlap, joined_pairs, masked_pairs, overlaps
@@ -168,6 +169,8 @@ class Writer:
             SubElement(body, "freejoint")
         if plan.joint is not None:
             add_joint(body, plan)
+            turn = wxyz_to_xyzw(matrix_to_quat_wxyz(plan.joint.rotation))
+            self._note("frame", plan.joint.source.name, numbers(turn))
         if plan.joint is not None and plan.joint.source.kind != "spherical":
             self._note("qpos", plan.joint.source.name, f"{plan.joint.source.value:.9g}")
         if plan.logical_parent is not None:

@@ -6,6 +6,7 @@ import pytest
 
 from rlbench.backend.exceptions import SceneError
 from rlbench.sim.compose import compose
+from rlbench.transforms import euler_to_matrix, transform
 from rlbench.ttm import model as ttm
 from rlbench.ttm.mjcf_writer import write_scene
 from tests.unit.rlbench.ttm_scenes import (
@@ -67,6 +68,48 @@ def test_all_children_of_a_joint_follow_it():
     for handle, name in ((3, "waypoint1"), (4, "drawer"), (5, "handle")):
         position, _ = world_of(model, name, slide=0.3)
         assert np.allclose(position, scene.world_poses()[handle][:3, 3], atol=1e-9), name
+
+
+@pytest.mark.parametrize("kind", ["revolute", "prismatic", "spherical"])
+def test_a_joint_keeps_its_own_frame_and_moves_by_it(tmp_path, kind):
+    turn = transform(np.array([0.2, 0.0, 0.3]), euler_to_matrix(np.array([0.4, -0.7, 2.1])))
+    link = transform(np.array([0.0, 0.1, 0.05]), euler_to_matrix(np.array([-1.0, 0.2, 0.3])))
+    extra = {"value": 0.3, "lower": 0.0, "upper": 0.5}
+    if kind == "spherical":
+        extra = {"quaternion": np.array([0.9, 0.1, 0.2, 0.3])}
+    objects = (
+        box("base", 1, None, at(0.1)),
+        joint("j", 2, 1, turn, kind=kind, **extra),
+        box("arm", 3, 2, link, dynamic=True),
+        dummy("mark", 4, 3, at(0.1, 0.2)),
+    )
+    truth = scene_of(*objects).world_poses()
+    engine = engine_of(tmp_path, *objects)
+    hinge, arm, mark = engine.joint("j"), engine.shape("arm"), engine.dummy("mark")
+    assert np.allclose(hinge.get_matrix(), truth[2], atol=1e-6)
+    assert np.allclose(arm.get_matrix(), truth[3], atol=1e-6)
+    hinge.set_pose(hinge.get_pose())
+    assert np.allclose(arm.get_matrix(), truth[3], atol=1e-6)
+    hinge.set_position([0.5, 0.0, 1.0])
+    hinge.rotate([0.1, 0.2, -0.5])
+    goal = transform(
+        np.array([0.5, 0.0, 1.0]),
+        truth[2][:3, :3] @ euler_to_matrix(np.array([0.1, 0.2, -0.5])),
+    )
+    assert np.allclose(hinge.get_matrix(), goal, atol=1e-6)
+    for obj, handle in ((arm, 3), (mark, 4)):
+        before = np.linalg.inv(truth[2]) @ truth[handle]
+        assert np.allclose(obj.get_matrix(hinge), before, atol=1e-6)
+    assert np.allclose(engine.shape("base").get_matrix(), truth[1], atol=1e-6)
+
+
+@pytest.mark.parametrize("text", ["0 0 1", "a b c d", "0 0 0 0"])
+def test_a_joint_frame_that_is_no_quaternion_is_one_line(tmp_path, text):
+    engine_of(tmp_path, box("base", 1), joint("j", 2, 1), box("arm", 3, 2, dynamic=True))
+    path = tmp_path / "scene.xml"
+    path.write_text(path.read_text().replace('frame:j" data="0 0 0 1"', f'frame:j" data="{text}"'))
+    with pytest.raises(SceneError, match=f"frame:j = {text}: it must be a quaternion"):
+        compose(path)
 
 
 def test_a_joint_without_a_shape_gets_a_body_and_stays_put():
