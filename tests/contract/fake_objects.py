@@ -184,7 +184,7 @@ class Object:
     def get_objects_in_tree(
         self, object_type=ObjectType.ALL, exclude_base=True, first_generation_only=False
     ):
-        return in_tree(self._handle, object_type, exclude_base)
+        return in_tree(self._handle, object_type, exclude_base, first_generation_only)
 
     def is_model(self):
         return False
@@ -231,8 +231,11 @@ def collide(a: int, b: int) -> bool:
     return a != b and solid and world().touch(a, b)
 
 
-def in_tree(root, object_type, exclude_base):
+def in_tree(root, object_type, exclude_base, first_generation_only=False):
     handles = world().tree(root)
+    if first_generation_only:
+        top = TOP if root is None else root
+        handles = [h for h in handles if h == root or world().nodes[h].parent == top]
     handles = handles[1:] if root is not None and exclude_base else handles
     kinds = [ObjectType(world().nodes[h].kind) for h in handles]
     return [

@@ -16,7 +16,7 @@ from rlbench.sim.compose import task_scene_path
 from rlbench.sim.detection import geom_triangles, surface_in_volume
 from rlbench.sim.kinematics import Kinematics, solve_ik
 from rlbench.sim.mujoco_engine import MujocoEngine
-from rlbench.sim.mujoco_objects import MujocoProximitySensor, MujocoShape
+from rlbench.sim.mujoco_objects import MujocoJoint, MujocoProximitySensor, MujocoShape
 from rlbench.sim.planning import straight_line
 
 SHAPE, JOINT, DUMMY, SENSOR, PATH, VISION, FORCE, LIGHT = 0, 1, 4, 5, 8, 9, 12, 13
@@ -74,7 +74,7 @@ class World:
         self._next = FIRST_HANDLE
         self._kinematics: Kinematics | None = None
         self.mj = MujocoEngine(task_scene_path("reach_target"))
-        task = {o.get_name() for o in self.mj.dummy("reach_target").get_objects_in_tree()}
+        task = set(self._bodies_of("reach_target"))
         self._add_bodies([n for n in self.mj.object_names() if n not in task])
         self._add_fixtures()
 
@@ -91,14 +91,17 @@ class World:
     def load_task(self, file: str) -> Node:
         task = Path(file).stem
         self.mj = MujocoEngine(task_scene_path(task))
-        names = [o.get_name() for o in self.mj.dummy(task).get_objects_in_tree()]
-        self._add_bodies(names)
+        self._add_bodies(self._bodies_of(task))
         return self.named(task)
+
+    def _bodies_of(self, task: str) -> list[str]:
+        tree = self.mj.dummy(task).get_objects_in_tree(exclude_base=False)
+        return [o.get_name() for o in tree if not isinstance(o, MujocoJoint)]
 
     def _add_bodies(self, names: list[str]) -> None:
         for name in names:
             obj = self.mj.object(name)
-            parent = obj.get_parent()
+            parent = self.mj.above(obj.body)
             above = None if parent is None else RENAMED.get(parent.get_name(), parent.get_name())
             joints = [j for j in self.mj.joints() if j.body == obj.body]
             assert len(joints) <= 1, f"{name} has {len(joints)} joints"
@@ -112,11 +115,8 @@ class World:
         lower, upper = joint.get_joint_interval()[1]
         is_slide = model.jnt_type[joint.joint] == mujoco.mjtJoint.mjJNT_SLIDE
         value = joint.get_joint_position()
-        T = joint.transform()
-        if is_slide:  # MuJoCo's anchor moves with the body, CoppeliaSim's joint does not
-            T[:3, 3] -= value * T[:3, 2]
-        return self.add(joint.get_name(), JOINT, parent, T, is_slide=bool(is_slide), value=value,
-                        interval=(lower, upper - lower))  # fmt: skip
+        return self.add(joint.get_name(), JOINT, parent, joint.transform(), is_slide=bool(is_slide),
+                        value=value, interval=(lower, upper - lower))  # fmt: skip
 
     def _kind(self, obj) -> int:
         if isinstance(obj, MujocoProximitySensor):

@@ -7,6 +7,7 @@ from rlbench.backend.exceptions import SceneError
 from rlbench.sim import base
 from rlbench.sim.compose import task_scene_path
 from rlbench.sim.mujoco_engine import MujocoEngine
+from rlbench.sim.object_types import ObjectType
 
 
 @pytest.fixture
@@ -51,7 +52,7 @@ def test_moving_an_object_moves_all_logical_descendants(engine, name, tolerance)
 
 def test_moving_a_hinged_body_keeps_its_joint_value(make_engine, tolerance):
     engine = make_engine("close_fridge")
-    engine.joint("top_joint").set_joint_position(0.5)
+    engine.joint("top_joint").set_joint_position(0.5, disable_dynamics=True)
     door = engine.shape("door_top")
     goal = door.get_matrix()
     goal[:3, 3] += [0.1, 0, 0.2]
@@ -78,6 +79,47 @@ def test_a_joint_is_an_object_of_its_own(make_engine, tolerance):
     assert np.allclose(joint.get_position(), frame[:3, 3] + [0.0, 0.1, 0.2], atol=tolerance)
     assert np.allclose(door.get_matrix(joint), relative, atol=tolerance)
     assert joint.get_joint_position() == pytest.approx(0.1, abs=tolerance)
+
+
+def test_trees_are_pyreps(make_engine):
+    engine = make_engine("close_fridge")
+    joint, door = engine.joint("top_joint"), engine.shape("door_top")
+    assert door.get_parent().get_name() == "top_joint"
+    above = joint.get_parent()
+
+    def names(obj, **options):
+        return {o.get_name() for o in obj.get_objects_in_tree(**options)}
+
+    tree = names(above)
+    assert {"top_joint", "door_top"} <= tree
+    assert above.get_name() not in tree
+    assert names(above, exclude_base=False) == tree | {above.get_name()}
+    assert "top_joint" in names(above, first_generation_only=True)
+    assert "door_top" not in names(above, first_generation_only=True)
+    assert names(joint, first_generation_only=True) == {"door_top"}
+    assert names(joint, exclude_base=False) == {"top_joint", "door_top"} | names(door)
+    kinds = {o.get_name() for o in above.get_objects_in_tree(ObjectType.JOINT)}
+    assert "top_joint" in kinds
+    assert "door_top" not in kinds
+
+
+def test_objects_can_hang_on_a_joint(make_engine, tolerance):
+    engine = make_engine("close_fridge")
+    joint, way = engine.joint("top_joint"), engine.dummy("waypoint0")
+    place = way.get_pose()
+    way.set_parent(parent_object=joint, keep_in_place=True)
+    assert way.get_parent().get_name() == "top_joint"
+    assert np.allclose(way.get_pose(), place, atol=tolerance)
+    hanging = {o.get_name() for o in joint.get_objects_in_tree(first_generation_only=True)}
+    assert hanging == {"door_top", "waypoint0"}
+    assert "waypoint0" not in {o.get_name() for o in engine.shape("door_top").get_objects_in_tree()}
+    way.set_parent(engine.dummy("close_fridge"))
+    assert way.get_parent().get_name() == "close_fridge"
+    way.set_matrix(matrix=way.get_matrix(), relative_to=None)
+    engine.reset()
+    assert {o.get_name() for o in joint.get_objects_in_tree(first_generation_only=True)} == {
+        "door_top"
+    }
 
 
 def test_reset_brings_the_scene_back(engine, engine_kind, tolerance):

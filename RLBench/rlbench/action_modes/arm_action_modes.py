@@ -238,7 +238,7 @@ class EndEffectorPoseViaIK(_PoseMode):
     def _move(self, scene: Scene, goal: Floats, locked: dict[int, float]) -> None:
         arm = servo_arm(scene.robot, self._name)
         try:
-            q = arm.solve_ik(goal, locked)
+            q = arm.joints_for(goal, locked)
             path = arm.plan_to(q, ignore_collisions=not self._collision_checking)
         except (IKError, ConfigurationPathError) as error:
             raise InvalidActionError(

@@ -125,5 +125,5 @@ class SpawnBoundary:
 
 
 def _collide(a: SceneObject, b: SceneObject) -> bool:
-    shapes = [o for o in a.get_objects_in_tree() if isinstance(o, Shape)]
+    shapes = [o for o in a.get_objects_in_tree(exclude_base=False) if isinstance(o, Shape)]
     return any(shape.check_collision(b) for shape in shapes)

@@ -33,14 +33,24 @@ class PyRep:
         return DEMO_DT
 
     def get_objects_in_tree(
-        self, root_object: Any = None, object_type: ObjectType = ObjectType.ALL, **_: Any
+        self,
+        root_object: Any = None,
+        object_type: ObjectType = ObjectType.ALL,
+        exclude_base: bool = True,
+        first_generation_only: bool = False,
     ) -> list[Any]:
-        """Return the objects below `root_object`, or of the whole scene."""
+        """Return the objects below `root_object`, or of the whole scene; as an object's own."""
         engine = self.engine
         if root_object is not None:
-            found = root_object.get_objects_in_tree(exclude_base=True)
-        else:
-            found = [*map(engine.object, engine.object_names()), *engine.task_joints()]
+            root = (
+                engine.object_of_handle(root_object)
+                if isinstance(root_object, int)
+                else root_object
+            )
+            return list(root.get_objects_in_tree(object_type, exclude_base, first_generation_only))
+        found = [*map(engine.object, engine.object_names()), *engine.task_joints()]
+        if first_generation_only:
+            found = [obj for obj in found if obj.get_parent() is None]
         return [o for o in found if object_type in {ObjectType.ALL, o.get_type()}]
 
     def __getattr__(self, name: str) -> Any:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rlbench.backend.observation import CameraImages
+from rlbench.sim.object_types import ObjectType
 from rlbench.sim.robot_model import RobotModel
 
 Floats = npt.NDArray[np.float64]
@@ -62,7 +63,7 @@ class SceneObject(Protocol):
     def get_matrix(self, relative_to: "SceneObject | None" = None) -> Floats:
         """Return the (4, 4) transform object to world, or to another object's frame."""
 
-    def set_matrix(self, T: Floats, relative_to: "SceneObject | None" = None) -> None:
+    def set_matrix(self, matrix: Floats, relative_to: "SceneObject | None" = None) -> None:
         """Place the object and all its logical descendants at a (4, 4) transform."""
 
     def get_bounding_box(self) -> Floats:
@@ -95,11 +96,22 @@ class SceneObject(Protocol):
     def get_parent(self) -> "SceneObject | None":
         """Return the parent in the scene graph, None at the top."""
 
-    def set_parent(self, parent: "SceneObject | None", keep_in_place: bool = True) -> None:
+    def set_parent(self, parent_object: "SceneObject | None", keep_in_place: bool = True) -> None:
         """Change the parent in the scene graph."""
 
-    def get_objects_in_tree(self, exclude_base: bool = False) -> "list[SceneObject]":
-        """Return this object and its logical descendants."""
+    def get_objects_in_tree(
+        self,
+        object_type: ObjectType = ObjectType.ALL,
+        exclude_base: bool = True,
+        first_generation_only: bool = False,
+    ) -> "list[SceneObject]":
+        """Return the logical descendants, joints too.
+
+        Args:
+            object_type: the kind wanted.
+            exclude_base: leave the object itself out.
+            first_generation_only: leave out what hangs on one of those that are returned.
+        """
 
 
 @runtime_checkable
@@ -129,8 +141,11 @@ class Joint(SceneObject, Protocol):
     def get_joint_position(self) -> float:
         """Return the joint's value."""
 
-    def set_joint_position(self, position: float, disable_dynamics: bool = True) -> None:
-        """Set the joint's value at once."""
+    def set_joint_position(self, position: float, disable_dynamics: bool = False) -> None:
+        """Set the joint's value at once, with `disable_dynamics` also of joints that physics moves.
+
+        MuJoCo sets it in either case.
+        """
 
     def get_joint_interval(self) -> tuple[bool, list[float]]:
         """Return (is cyclic, [lower, upper])."""
@@ -244,7 +259,7 @@ class ServoArm(Arm, Protocol):
     def torque_limits(self) -> Floats:
         """Return (7,) the motors' greatest torques [N m]."""
 
-    def solve_ik(self, T_world_goal: Floats, locked: Mapping[int, float] | None = None) -> Floats:
+    def joints_for(self, T_world_goal: Floats, locked: Mapping[int, float] | None = None) -> Floats:
         """Return (7,) [rad] at a (4, 4) tip pose, near the present; some joints at given values.
 
         Raises:

@@ -122,15 +122,21 @@ class CoppeliaEngine:
             self._wrapped[handle] = cls(self, native)
         return self._wrapped[handle]
 
-    def tree(self, native: Any, exclude_base: bool = False) -> list[CoppeliaObject]:
-        """Return an object of PyRep (None: the scene) and its descendants."""
+    def tree(self, native: Any, **options: Any) -> list[CoppeliaObject]:
+        """Return an object of PyRep (None: the scene) and its descendants.
+
+        Args:
+            native: the object.
+            options: PyRep's, of which `exclude_base` is False by default.
+        """
+        options = {"exclude_base": False, **options}
         with warnings.catch_warnings():
             # PyRep warns of each light and graph that it has no class for.
             warnings.simplefilter("ignore")
             if native is None:
                 found = self.simulator.pyrep.get_objects_in_tree()
             else:
-                found = native.get_objects_in_tree(exclude_base=exclude_base)
+                found = native.get_objects_in_tree(**options)
         return [self.wrap(obj) for obj in found]
 
     def _find(self, name: str, kind: type[Kind]) -> Kind:

@@ -1,7 +1,6 @@
 """Objects of a CoppeliaSim scene under this package's protocols; each wraps one of PyRep's.
 
-PyRep's own classes differ in defaults and results: a tree without its base, intervals as
-(lowest, range), boxes of single shapes only, flags as integers.
+PyRep's own classes differ in results: intervals as (lowest, range), boxes of single shapes only, flags as integers.
 """
 
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ import numpy as np
 from rlbench import transforms as tf
 from rlbench.backend.exceptions import SceneError
 from rlbench.sim.keypoints import box_corners
+from rlbench.sim.object_types import ObjectType
 from rlbench.transforms import Floats
 
 if TYPE_CHECKING:
@@ -54,10 +54,10 @@ class CoppeliaObject:
         """Return the (4, 4) transform to the world or to another object's frame."""
         return np.asarray(self.native.get_matrix(_native(relative_to)), float)
 
-    def set_matrix(self, T: Floats, relative_to: "CoppeliaObject | None" = None) -> None:
+    def set_matrix(self, matrix: Floats, relative_to: "CoppeliaObject | None" = None) -> None:
         """Place the object and its descendants; velocities become zero."""
         self._reset_dynamics()
-        self.native.set_matrix(np.asarray(T, float), _native(relative_to))
+        self.native.set_matrix(np.asarray(matrix, float), _native(relative_to))
 
     def get_position(self, relative_to: "CoppeliaObject | None" = None) -> Floats:
         """Return (3,) position [m]."""
@@ -118,7 +118,7 @@ class CoppeliaObject:
         self.native.set_pose(_list(pose), _native(relative_to), reset_dynamics)
 
     def _reset_dynamics(self) -> None:
-        for obj in self.get_objects_in_tree():
+        for obj in self.get_objects_in_tree(exclude_base=False):
             obj.native.reset_dynamic_object()
 
     # ---- scene graph --------------------------------------------------------------------
@@ -128,25 +128,38 @@ class CoppeliaObject:
         parent = self.native.get_parent()
         return None if parent is None else self._engine.wrap(parent)
 
-    def set_parent(self, parent: "CoppeliaObject | None", keep_in_place: bool = True) -> None:
+    def set_parent(
+        self, parent_object: "CoppeliaObject | None", keep_in_place: bool = True
+    ) -> None:
         """Change the parent in the scene graph.
 
         Raises:
             SceneError: the graph would become a cycle.
         """
-        tree = {obj.get_handle() for obj in self.get_objects_in_tree()}
-        if parent is not None and parent.get_handle() in tree:
+        tree = {obj.get_handle() for obj in self.get_objects_in_tree(exclude_base=False)}
+        if parent_object is not None and parent_object.get_handle() in tree:
             raise SceneError(f"{self.get_name()} cannot become a child of its own descendant")
-        self.native.set_parent(_native(parent), keep_in_place)
+        self.native.set_parent(_native(parent_object), keep_in_place)
 
-    def get_objects_in_tree(self, exclude_base: bool = False) -> "list[CoppeliaObject]":
-        """Return this object and its descendants."""
-        return self._engine.tree(self.native, exclude_base)
+    def get_objects_in_tree(
+        self,
+        object_type: ObjectType = ObjectType.ALL,
+        exclude_base: bool = True,
+        first_generation_only: bool = False,
+    ) -> "list[CoppeliaObject]":
+        """Return the descendants; see `base.SceneObject`."""
+        kind = self._engine.api.const.ObjectType(object_type.value)
+        return self._engine.tree(
+            self.native,
+            object_type=kind,
+            exclude_base=exclude_base,
+            first_generation_only=first_generation_only,
+        )
 
     def get_bounding_box(self) -> Floats:
         """Return (6,) box of every shape in the object's tree, in the object's frame [m]."""
         corners = []
-        for obj in self.get_objects_in_tree():
+        for obj in self.get_objects_in_tree(exclude_base=False):
             if isinstance(obj, CoppeliaShape):
                 T = obj.get_matrix(self)
                 corners.append(box_corners(obj.get_bounding_box()) @ T[:3, :3].T + T[:3, 3])
@@ -243,8 +256,10 @@ class CoppeliaShape(CoppeliaObject):
 
     def check_collision(self, obj: "CoppeliaObject | None" = None) -> bool:
         """Tell whether the shape touches `obj`'s tree, or any shape; collidable ones only."""
-        mine = {o.get_handle() for o in self.get_objects_in_tree()}
-        others = self._engine.shapes() if obj is None else obj.get_objects_in_tree()
+        mine = {o.get_handle() for o in self.get_objects_in_tree(exclude_base=False)}
+        others = (
+            self._engine.shapes() if obj is None else obj.get_objects_in_tree(exclude_base=False)
+        )
         return any(
             bool(self.native.check_collision(other.native))
             for other in others
@@ -261,7 +276,7 @@ class CoppeliaJoint(CoppeliaObject):
         """Return the value [rad or m]."""
         return float(self.native.get_joint_position())
 
-    def set_joint_position(self, position: float, disable_dynamics: bool = True) -> None:
+    def set_joint_position(self, position: float, disable_dynamics: bool = False) -> None:
         """Set the value [rad or m]; with `disable_dynamics` two steps of 50 ms pass meanwhile."""
         self.native.set_joint_position(float(position), disable_dynamics)
 

@@ -92,7 +92,7 @@ class CoppeliaServoArm(CoppeliaArm):
         self.hold()
         super().home()
 
-    def solve_ik(self, T_world_goal: Floats, locked: Mapping[int, float] | None = None) -> Floats:
+    def joints_for(self, T_world_goal: Floats, locked: Mapping[int, float] | None = None) -> Floats:
         """Return (7,) [rad] at a (4, 4) tip pose, near the present; some joints at given values.
 
         Raises:

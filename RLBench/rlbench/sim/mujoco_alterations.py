@@ -50,6 +50,7 @@ class Alterations(Welds):
         self._by_body.pop(body, None)
         self._parents.pop(body, None)
         self._followers.pop(body, None)
+        self.changes.on_joint.discard(body)
         for child in [b for b, parent in self._parents.items() if parent == body]:
             self.reparent(child, 0)
 

@@ -16,7 +16,6 @@ from rlbench.backend.exceptions import SceneError
 from rlbench.backend.near_names import near_names
 from rlbench.const import DEMO_DT
 from rlbench.sim.compose import compose
-from rlbench.sim.mujoco_alterations import Alterations
 from rlbench.sim.mujoco_edit import Compiled, Editor
 from rlbench.sim.mujoco_grasp import ROBOT_TYPE, WORLD_TYPE
 from rlbench.sim.mujoco_objects import (
@@ -32,6 +31,7 @@ from rlbench.sim.mujoco_objects import (
 from rlbench.sim.mujoco_observer import MujocoObserver, open_viewer
 from rlbench.sim.mujoco_properties import Changes
 from rlbench.sim.mujoco_state import CARRIED, MUTABLE, State, carry
+from rlbench.sim.mujoco_tree import ObjectTree
 from rlbench.sim.robot_model import PANDA, RobotModel
 from rlbench.transforms import Floats
 
@@ -39,7 +39,7 @@ _FRAMES = {"force_sensor": MujocoForceSensor, "path": MujocoPath}
 Kind = TypeVar("Kind", bound=MujocoObject)
 
 
-class MujocoEngine(Alterations):
+class MujocoEngine(ObjectTree):
     """Base scene, robot and one task, simulated by MuJoCo.
 
     Attributes:
@@ -76,6 +76,10 @@ class MujocoEngine(Alterations):
             for j in range(self.model.njnt)
             if j not in free
         }
+        self._links = {j.body: j for j in self._joints.values()}
+        for body, joint in self._links.items():
+            if self.model.body(body).name == joint.get_name():
+                self._by_body[body] = joint  # made for a joint without a shape
         self.editor = Editor(self)
         self.reset()
 

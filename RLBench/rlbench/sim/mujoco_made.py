@@ -71,7 +71,7 @@ class MadeShape(MujocoShape):
         engine.claim(self, body)
         engine.move(body, self._T)
         if self._parent is not None:
-            engine.reparent(body, self._parent.body)
+            engine.hang(self, self._parent)
         flags = self.flags()
         self.set_renderable("renderable" in flags)
         engine.set_solid(self, "respondable" in flags)
@@ -88,12 +88,12 @@ class MadeShape(MujocoShape):
         """Return the (4, 4) transform shape to world."""
         return super().transform() if self.is_built else self._T.copy()
 
-    def set_parent(self, parent: MujocoObject | None, keep_in_place: bool = True) -> None:
+    def set_parent(self, parent_object: MujocoObject | None, keep_in_place: bool = True) -> None:
         """Change the parent in the scene graph."""
         if self.is_built or not keep_in_place:
-            super().set_parent(parent, keep_in_place)
+            super().set_parent(parent_object, keep_in_place)
         else:
-            self._parent = parent
+            self._parent = parent_object
 
     def get_parent(self) -> MujocoObject | None:
         """Return the parent in the scene graph, None at the top."""

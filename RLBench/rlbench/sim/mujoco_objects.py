@@ -50,10 +50,10 @@ class MujocoObject(ObjectProperties):
         T = self.transform()
         return T if relative_to is None else tf.invert(relative_to.transform()) @ T
 
-    def set_matrix(self, T: Floats, relative_to: "MujocoObject | None" = None) -> None:
+    def set_matrix(self, matrix: Floats, relative_to: "MujocoObject | None" = None) -> None:
         """Place the object and its logical descendants; velocities become zero."""
         base = np.eye(4) if relative_to is None else relative_to.transform()
-        self._engine.move(self.body, base @ T)
+        self._engine.move(self.body, base @ matrix)
 
     def get_position(self, relative_to: "MujocoObject | None" = None) -> Floats:
         """Return (3,) position [m]."""
@@ -125,27 +125,38 @@ class MujocoObject(ObjectProperties):
 
     def get_parent(self) -> "MujocoObject | None":
         """Return the parent in the scene graph, None at the top."""
-        parent = self._engine.parent_of(self.body)
-        return None if parent == 0 else self._engine.object_of_body(parent)
+        joint = self._engine.joint_over(self.body)
+        return self._engine.above(self.body) if joint in {None, self} else joint
 
-    def set_parent(self, parent: "MujocoObject | None", keep_in_place: bool = True) -> None:
-        """Change the parent in the scene graph; see `MujocoEngine.reparent`."""
+    def set_parent(self, parent_object: "MujocoObject | None", keep_in_place: bool = True) -> None:
+        """Change the parent in the scene graph; see `MujocoEngine.hang`."""
         local = None if keep_in_place else self.get_matrix(self.get_parent())
-        self._engine.reparent(self.body, 0 if parent is None else parent.body)
+        self._engine.hang(self, parent_object)
         if local is not None:
-            self.set_matrix(local, parent)
+            self.set_matrix(local, parent_object)
 
-    def get_objects_in_tree(self, exclude_base: bool = False) -> "list[MujocoObject]":
-        """Return this object and its logical descendants."""
-        bodies = self._engine.tree(self.body)
-        return [self._engine.object_of_body(b) for b in bodies[1 if exclude_base else 0 :]]
+    def get_objects_in_tree(
+        self,
+        object_type: ObjectType = ObjectType.ALL,
+        exclude_base: bool = True,
+        first_generation_only: bool = False,
+    ) -> "list[MujocoObject]":
+        """Return the logical descendants; see `base.SceneObject`."""
+        found = self._engine.objects_below(self)
+        if first_generation_only:
+            found = [obj for obj in found if obj.get_parent() is self]
+        if not exclude_base:
+            found = [self, *found]
+        if object_type.value == ObjectType.ALL.value:
+            return found
+        return [obj for obj in found if obj.get_type().value == object_type.value]
 
     def tree_bounding_box(self) -> Floats:
         """Return (6,) box of every shape in the object's tree, in the object's frame [m]."""
         T_inv = tf.invert(self.transform())
         corners = [
             obj.box_corners() @ T_inv[:3, :3].T + T_inv[:3, 3]
-            for obj in self.get_objects_in_tree()
+            for obj in self.get_objects_in_tree(exclude_base=False)
             if isinstance(obj, MujocoShape)
         ]
         points = np.concatenate(corners) if corners else np.zeros((1, 3))
@@ -239,8 +250,10 @@ class MujocoShape(ShapeProperties, MujocoObject):
 
         Flags do not matter between shapes that are named, as in CoppeliaSim.
         """
-        others = self._engine.shapes() if obj is None else obj.get_objects_in_tree()
-        mine = {o.body for o in self.get_objects_in_tree()}
+        others = (
+            self._engine.shapes() if obj is None else obj.get_objects_in_tree(exclude_base=False)
+        )
+        mine = {o.body for o in self.get_objects_in_tree(exclude_base=False)}
         return any(
             self._engine.shapes_touch(self, other)
             for other in others
@@ -275,18 +288,18 @@ class MujocoJoint(JointProperties, MujocoObject):
         """Return the (4, 4) transform joint frame to world."""
         return self._engine.rest_transform(self.body) @ self._T_rest_joint
 
-    def set_matrix(self, T: Floats, relative_to: "MujocoObject | None" = None) -> None:
+    def set_matrix(self, matrix: Floats, relative_to: "MujocoObject | None" = None) -> None:
         """Place the joint with all it carries; its value stays."""
         base = np.eye(4) if relative_to is None else relative_to.transform()
-        change = base @ T @ tf.invert(self.transform())
+        change = base @ matrix @ tf.invert(self.transform())
         self._engine.move(self.body, change @ self._engine.world_transform(self.body))
 
     def get_joint_position(self) -> float:
         """Return the value [rad or m]."""
         return float(self._engine.data.qpos[self._qpos])
 
-    def set_joint_position(self, position: float, disable_dynamics: bool = True) -> None:
-        """Set the value [rad or m] at once; the velocity becomes zero."""
+    def set_joint_position(self, position: float, disable_dynamics: bool = False) -> None:
+        """Set the value [rad or m] at once, dynamic or not; the velocity becomes zero."""
         data = self._engine.data
         data.qpos[self._qpos] = position
         data.qvel[self._dof] = 0.0

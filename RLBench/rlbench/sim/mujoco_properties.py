@@ -51,6 +51,8 @@ class Changes:
         pinned: free bodies that physics shall not move.
         asleep: free bodies that stay where they are until something that can move touches them.
         parked: bodies that are out of the scene -> (4, 4) where they wait.
+        off_joint: links that were hung elsewhere than on their joint.
+        on_joint: bodies that were hung on the joint of another link, not on the link.
     """
 
     flags: dict[str, frozenset[str]] = field(default_factory=dict)
@@ -59,6 +61,8 @@ class Changes:
     pinned: set[int] = field(default_factory=set)
     asleep: set[int] = field(default_factory=set)
     parked: dict[int, Floats] = field(default_factory=dict)
+    off_joint: set[int] = field(default_factory=set)
+    on_joint: set[int] = field(default_factory=set)
 
     def copy(self) -> "Changes":
         """Return an independent copy."""
@@ -70,6 +74,8 @@ class Changes:
             set(self.pinned),
             set(self.asleep),
             dict(self.parked),
+            set(self.off_joint),
+            set(self.on_joint),
         )
 
 

@@ -151,7 +151,7 @@ class Arm:
         """Return (7,) the motors' greatest torques [N m]."""
         return self._engine.model.actuator_forcerange[self.actuators, 1].copy()
 
-    def solve_ik(self, T_world_goal: Floats, locked: Mapping[int, float] | None = None) -> Floats:
+    def joints_for(self, T_world_goal: Floats, locked: Mapping[int, float] | None = None) -> Floats:
         """Return (7,) [rad] at a (4, 4) tip pose, walked to from the present configuration.
 
         Args:

@@ -62,7 +62,7 @@ class Recorder:
         for name in config.cameras:
             _camera(name)
         base = task.get_base()
-        tree = base.get_objects_in_tree()
+        tree = base.get_objects_in_tree(exclude_base=False)
         self._shapes = [obj for obj in tree if isinstance(obj, Shape)]
         self._movable = _handles(movable_shapes(engine))
         self._drawn = _handles(self._shapes)

@@ -154,6 +154,13 @@ def test_the_simulation_object_knows_its_scene(engine):
     below = sim.get_objects_in_tree(Dummy("pick_and_lift"), ObjectType.SHAPE)
     assert Shape("pick_and_lift_target") in below
     assert all(isinstance(obj, Shape) for obj in below)
+    tops = sim.get_objects_in_tree(first_generation_only=True)
+    assert Dummy("pick_and_lift") in tops
+    assert Shape("pick_and_lift_target") not in tops
+    handle = Dummy("pick_and_lift").get_handle()
+    whole = sim.get_objects_in_tree(handle, exclude_base=False)
+    assert whole == Dummy("pick_and_lift").get_objects_in_tree(ObjectType.ALL, False)
+    assert whole[0] is Dummy("pick_and_lift")
     assert sim.get_simulation_timestep() == 0.05
     with pytest.raises(SceneError, match=r"PyRep\.launch belongs to CoppeliaSim"):
         sim.launch("scene.ttt")

@@ -177,16 +177,16 @@ def test_inverse_kinematics_and_ways_of_the_joints(loaded):
     arm = robot.arm
     start = arm.get_joint_positions()
     goal = above(engine, robot)
-    q = arm.solve_ik(goal)
+    q = arm.joints_for(goal)
     assert np.allclose(arm.get_joint_positions(), start)
     path = arm.plan_to(q, ignore_collisions=False)
     assert np.allclose(arm.get_joint_positions(), start)
     while not path.step():
         engine.step()
     assert np.allclose(arm.get_tip().get_matrix(), goal, atol=1e-4)
-    assert arm.solve_ik(goal, {0: 0.3})[0] == 0.3
+    assert arm.joints_for(goal, {0: 0.3})[0] == 0.3
     with pytest.raises(IKError, match="PyRep"):
-        arm.solve_ik(transform(np.array([9.0, 0, 0]), np.eye(3)))
+        arm.joints_for(transform(np.array([9.0, 0, 0]), np.eye(3)))
     down = start.copy()
     down[1] = 1.7
     with pytest.raises(ConfigurationPathError, match="not free"):
