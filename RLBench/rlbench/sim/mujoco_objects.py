@@ -8,7 +8,7 @@ import numpy as np
 from rlbench import transforms as tf
 from rlbench.sim.detection import geom_triangles, parse_volume, surface_in_volume
 from rlbench.sim.mujoco_motors import JointProperties, frame_force
-from rlbench.sim.mujoco_properties import ObjectProperties, ShapeProperties
+from rlbench.sim.mujoco_properties import SOLID_GROUP, ObjectProperties, ShapeProperties
 from rlbench.sim.object_types import ObjectType
 from rlbench.transforms import Floats
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 NEAREST = 5e-4
 """Precision of a proximity sensor's distance [m]."""
+STANDS_OUT = 1e-4
+"""Solid geoms of a shape that reach further [m] than what is drawn of it are a thickened sheet's."""
 JOINT_HANDLES = 1_000_000
 """Handles of joints begin here, beyond any body's id."""
 
@@ -173,6 +175,11 @@ class MujocoObject(ObjectProperties):
         return np.zeros(6) if "point" in self.flags() else self.get_bounding_box()
 
 
+def _box_of(triangles: Floats) -> Floats:
+    """Return (6,) xmin xmax ymin ymax zmin zmax of (N, 3, 3) triangles."""
+    return np.stack([triangles.min((0, 1)), triangles.max((0, 1))], axis=1).reshape(6)
+
+
 class MujocoDummy(MujocoObject):
     """A named frame."""
 
@@ -218,9 +225,15 @@ class MujocoShape(ShapeProperties, MujocoObject):
         model = self._engine.model
         start = model.body_geomadr[self.body]
         self.geoms = np.arange(start, start + model.body_geomnum[self.body])
-        self.triangles = np.concatenate([geom_triangles(model, g) for g in self.geoms])
-        low, high = self.triangles.min((0, 1)), self.triangles.max((0, 1))
-        self._box = np.stack([low, high], axis=1).reshape(6)
+        parts = [geom_triangles(model, g) for g in self.geoms]
+        self.triangles = np.concatenate(parts)
+        self._box = _box_of(self.triangles)
+        # A sheet collides as something up to 2 mm thick: then what is drawn is the shape.
+        groups = self._engine.scene_value("geom_group")[self.geoms]
+        drawn = [part for part, group in zip(parts, groups, strict=True) if group != SOLID_GROUP]
+        if drawn and np.abs(_box_of(np.concatenate(drawn)) - self._box).max() > STANDS_OUT:
+            self.triangles = np.concatenate(drawn)
+            self._box = _box_of(self.triangles)
 
     @property
     def solid_geoms(self) -> np.ndarray:

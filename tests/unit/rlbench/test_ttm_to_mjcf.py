@@ -103,6 +103,20 @@ def test_a_joint_keeps_its_own_frame_and_moves_by_it(tmp_path, kind):
     assert np.allclose(engine.shape("base").get_matrix(), truth[1], atol=1e-6)
 
 
+def test_a_solid_sheet_is_as_thin_as_it_is_drawn(tmp_path):
+    corners = np.array([[-1, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0]]) / 10
+    faces = np.array([[0, 1, 2], [0, 2, 3]], np.int32)
+    part = ttm.Part(
+        "board", corners, faces, np.zeros((2, 3, 3)), np.eye(4), None, GREY, None,
+        False, False, False, 0.5,
+    )  # fmt: skip
+    engine = engine_of(tmp_path, box("base", 1), box("board", 2, parts=[part], is_convex=False))
+    board = engine.shape("board")
+    assert {1, 3} <= set(engine.model.geom_group[board.geoms])
+    assert np.allclose(board.get_bounding_box(), [-0.1, 0.1, -0.1, 0.1, 0, 0], atol=1.1e-4)
+    assert np.abs(board.triangles[..., 2]).max() < 1.1e-4
+
+
 @pytest.mark.parametrize("text", ["0 0 1", "a b c d", "0 0 0 0"])
 def test_a_joint_frame_that_is_no_quaternion_is_one_line(tmp_path, text):
     engine_of(tmp_path, box("base", 1), joint("j", 2, 1), box("arm", 3, 2, dynamic=True))
