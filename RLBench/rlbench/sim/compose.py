@@ -1,5 +1,6 @@
 """Build one MuJoCo model from base scene, robot, task scene and the camera table."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,8 @@ from rlbench.transforms import Floats
 
 PACKAGE = Path(__file__).resolve().parent.parent
 TIMESTEP = 0.002
+SCENE_FILE = "scene.xml"
+"""Name of every converted scene, in a folder with the name of what was converted."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,13 @@ class Annotations:
     paths: dict[str, str] = field(default_factory=dict)
     kinds: dict[str, str] = field(default_factory=dict)
     frictions: dict[str, str] = field(default_factory=dict)
+
+
+def scene_label(scene: Path) -> str:
+    """Return what messages call a scene: its file, or the task whose converted scene it is."""
+    if scene.name != SCENE_FILE:
+        return scene.name
+    return re.sub(r"-[0-9a-f]{20}$", "", scene.absolute().parent.name)
 
 
 def task_scene_path(task_name: str) -> Path:

@@ -207,5 +207,5 @@ class Editor:
         except ValueError as error:
             reason = " ".join(str(error).split())
             raise SceneError(
-                f"{engine.scene.name}: MuJoCo refuses a made shape: {reason}"
+                f"{engine.label}: MuJoCo refuses a made shape: {reason}"
             ) from error

@@ -15,7 +15,7 @@ from rlbench import transforms as tf
 from rlbench.backend.exceptions import SceneError
 from rlbench.backend.near_names import near_names
 from rlbench.const import DEMO_DT
-from rlbench.sim.compose import compose
+from rlbench.sim.compose import compose, scene_label
 from rlbench.sim.mujoco_edit import Compiled, Editor
 from rlbench.sim.mujoco_grasp import ROBOT_TYPE, WORLD_TYPE
 from rlbench.sim.mujoco_objects import (
@@ -43,6 +43,7 @@ class MujocoEngine(ObjectTree):
     """Base scene, robot and one task, simulated by MuJoCo.
 
     Attributes:
+        label: what messages call the scene.
         changes: what the episode changed that is no field of the model.
         editor: makes shapes.
     """
@@ -51,7 +52,7 @@ class MujocoEngine(ObjectTree):
     version = mujoco.__version__
 
     def __init__(self, scene: Path, robot: RobotModel = PANDA) -> None:
-        self.scene = scene
+        self.scene, self.label = scene, scene_label(scene)
         self.robot = robot
         self.model, self.notes = compose(scene, robot)
         self.data = mujoco.MjData(self.model)
@@ -130,7 +131,7 @@ class MujocoEngine(ObjectTree):
             for name in (child, parent):
                 if name not in names:
                     raise SceneError(
-                        f"{self.scene.name}: annotation parent:{child} = {parent} names "
+                        f"{self.label}: annotation parent:{child} = {parent} names "
                         f"{name!r}, which is no body of the scene"
                     )
             parents[names[child]] = names[parent]
@@ -158,7 +159,7 @@ class MujocoEngine(ObjectTree):
         there = [n for n, o in pool.items() if isinstance(o, kind) and o.still_exists()]
         what = kind.__name__.removeprefix("Mujoco").lower()
         raise SceneError(
-            f"{self.scene.name} has no {what} named {name!r}; {near_names(name, there)}"
+            f"{self.label} has no {what} named {name!r}; {near_names(name, there)}"
         )
 
     def shape(self, name: str) -> MujocoShape:
@@ -212,7 +213,7 @@ class MujocoEngine(ObjectTree):
             poses = []
         if not poses or any(pose.shape != (7,) for pose in poses):
             raise SceneError(
-                f"{self.scene.name}: path:{name} must be rows `x y z qx qy qz qw` split by `;`"
+                f"{self.label}: path:{name} must be rows `x y z qx qy qz qw` split by `;`"
             )
         base = self.dummy(name).transform()
         return [base @ tf.pose_to_transform(pose) for pose in poses]

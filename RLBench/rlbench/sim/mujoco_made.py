@@ -213,6 +213,6 @@ Made = MadeShape | MadeFrame
 def _remove(made: Made, engine: "MujocoEngine") -> None:
     if not made.still_exists():
         raise ObjectAlreadyRemovedError(
-            f"{engine.scene.name}: {made.get_name()} was removed already"
+            f"{engine.label}: {made.get_name()} was removed already"
         )
     engine.editor.remove(made)

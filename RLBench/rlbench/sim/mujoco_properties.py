@@ -103,7 +103,7 @@ class ObjectProperties:
         """
         if not self.still_exists():
             raise ObjectAlreadyRemovedError(
-                f"{self._engine.scene.name}: {self._name} was removed already"
+                f"{self._engine.label}: {self._name} was removed already"
             )
         if self.body in self._engine.robot_bodies:
             raise SceneError(f"{self._name} is part of the robot and cannot be removed")
@@ -297,7 +297,7 @@ class ShapeProperties(ObjectProperties):
             self._engine.pin(self.body, not value)
         elif value:
             raise SceneError(
-                f"{self._engine.scene.name}: {self._name} is fixed in the scene and cannot become "
+                f"{self._engine.label}: {self._name} is fixed in the scene and cannot become "
                 "dynamic; make it dynamic in the scene file"
             )
 

@@ -16,6 +16,7 @@ import mujoco
 import numpy as np
 
 from rlbench.backend.exceptions import RLBenchError, SceneError
+from rlbench.sim.compose import SCENE_FILE
 from rlbench.ttm.mjcf_contacts import Overlap, overlaps
 from rlbench.ttm.mjcf_overlaps import part
 from rlbench.ttm.mjcf_writer import write_scene
@@ -23,7 +24,6 @@ from rlbench.ttm.model import Floats
 from rlbench.ttm.printing import print_result
 from rlbench.ttm.reader import read_scene
 
-SCENE_FILE = "scene.xml"
 WORST = 1e-3
 """Free bodies that overlap by more [m] as saved are worth a line."""
 
