@@ -17,6 +17,7 @@ from rlbench.compat.catalogue import Catalogue
 from rlbench.compat.current import announce, forget
 from rlbench.compat.loader import load_task
 from rlbench.compat.origin import Checkout, Origin, open_checkout
+from rlbench.demo import Demo
 from rlbench.observation_config import ObservationConfig
 from rlbench.sim.base import Engine
 from rlbench.sim.compose import task_scene_path
@@ -280,6 +281,25 @@ class Environment:
         scene = task_scene_path(name) if origin is None else as_mjcf(origin.scene)
         engine = MujocoEngine(scene, _robot(self.robot_setup, origin, self._checkout))
         return engine, Robot(Arm(engine), Gripper(engine))
+
+    def get_demos(
+        self,
+        task_name: str,
+        amount: int,
+        variation_number: int = 0,
+        image_paths: bool = False,
+        random_selection: bool = True,
+        from_episode_number: int = 0,
+    ) -> list[Demo]:
+        """Refuse: in RLBench this reads stored demonstrations.
+
+        Raises:
+            TaskEnvironmentError: always.
+        """
+        raise TaskEnvironmentError(
+            "Environment.get_demos: stored demonstrations are not read; use "
+            f"get_task({task_name!r}).get_demos({amount}), which makes them"
+        )
 
     def track_calibration(self) -> tuple[Floats, Floats]:
         """Return intrinsics (V, 3, 3) [px] and extrinsics (V, 3, 4) of the track cameras."""

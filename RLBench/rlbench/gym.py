@@ -89,7 +89,9 @@ class RLBenchEnv(gymnasium.Env[Observations, npt.NDArray[np.float32]]):
         config = ObservationConfig(track_cams=(), keypoints=())
         if observation_mode == "vision":
             for name in VISION_CAMERAS:
-                config.cameras[name] = CameraConfig(depth=False, mask=False, image_size=image_size)
+                config.cameras[name] = CameraConfig(
+                    depth=False, point_cloud=False, mask=False, image_size=image_size
+                )
         self.action_mode = action_mode or JointPositionActionMode()
         self.rlbench_env = Environment(
             self.action_mode,

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 
 from rlbench.backend.exceptions import SceneError
 from rlbench.noise_model import Identity, NoiseModel
@@ -27,16 +27,16 @@ IMAGES = ("rgb", "depth", "point_cloud", "mask")
 
 @dataclass
 class CameraConfig:
-    """Which images of one camera are made.
+    """Which images of one camera are made; RLBench's arguments and defaults.
 
     Attributes:
         rgb: the colour image.
+        rgb_noise: added to the colour image.
         depth: the depth image.
+        depth_noise: added to the depth image; the point cloud stays exact.
         point_cloud: world coordinates of every pixel.
         mask: the image of object handles.
         image_size: height and width [px].
-        rgb_noise: added to the colour image.
-        depth_noise: added to the depth image; the point cloud stays exact.
         render_mode: accepted as in RLBench, without effect.
         masks_as_one_channel: (H, W) handles; False: (H, W, 3) uint8, the handle's lowest byte
             first.
@@ -45,15 +45,15 @@ class CameraConfig:
     """
 
     rgb: bool = True
-    depth: bool = True
-    point_cloud: bool = False
-    mask: bool = True
-    image_size: tuple[int, int] = (256, 256)
     rgb_noise: NoiseModel = field(default_factory=Identity)
+    depth: bool = True
     depth_noise: NoiseModel = field(default_factory=Identity)
+    point_cloud: bool = True
+    mask: bool = True
+    image_size: tuple[int, int] = (128, 128)
     render_mode: object = None
     masks_as_one_channel: bool = True
-    depth_in_meters: bool = True
+    depth_in_meters: bool = False
 
     def set_all(self, value: bool) -> None:
         """Ask for all images, or for none."""
@@ -69,16 +69,11 @@ class CameraConfig:
 class ObservationConfig:
     """Which images, readings and keypoints are recorded.
 
-    RLBench's five cameras are also attributes: `config.front_camera.rgb = True`. Images are made
-    of what is asked for only, by `cameras`, by a camera's argument, or by `set_all`; a camera
-    that was not given has RLBench's size of 128 x 128 px then.
+    RLBench's arguments come first, in its order. Its five cameras are also attributes later on:
+    `config.front_camera.rgb = True`. Images are made of what is asked for only, by `cameras`, by
+    a camera's argument, or by `set_all`.
 
     Attributes:
-        cameras: camera name -> images to make; empty needs no OpenGL.
-        track_cams: cameras for which visibility is computed, in this order.
-        track_image_size: height and width [px] of those cameras.
-        keypoints: groups of `KEYPOINT_GROUPS`, in this order.
-        shadows: render shadows (several times slower in software).
         joint_velocities, joint_positions, joint_forces, gripper_open, gripper_pose,
             gripper_matrix, gripper_joint_positions, gripper_touch_forces, task_low_dim_state:
             False leaves the reading out: it is None.
@@ -86,13 +81,19 @@ class ObservationConfig:
             every camera anyway.
         record_gripper_closing: accepted as in RLBench; every step of a demonstration is recorded.
         joint_velocities_noise, joint_positions_noise, joint_forces_noise: added to the readings.
+        cameras: camera name -> images to make; empty needs no OpenGL.
+        track_cams: cameras for which visibility is computed, in this order.
+        track_image_size: height and width [px] of those cameras.
+        keypoints: groups of `KEYPOINT_GROUPS`, in this order.
+        shadows: render shadows (several times slower in software).
     """
 
-    cameras: dict[str, CameraConfig] = field(default_factory=dict)
-    track_cams: tuple[str, ...] = TRACK_CAMERAS
-    track_image_size: tuple[int, int] = (256, 256)
-    keypoints: tuple[str, ...] = ("waypoints", "objects", "robot")
-    shadows: bool = False
+    # Entries of `cameras` under RLBench's names, see `_camera_property`.
+    left_shoulder_camera: InitVar[CameraConfig | None] = None
+    right_shoulder_camera: InitVar[CameraConfig | None] = None
+    overhead_camera: InitVar[CameraConfig | None] = None
+    wrist_camera: InitVar[CameraConfig | None] = None
+    front_camera: InitVar[CameraConfig | None] = None
     joint_velocities: bool = True
     joint_velocities_noise: NoiseModel = field(default_factory=Identity)
     joint_positions: bool = True
@@ -107,15 +108,17 @@ class ObservationConfig:
     wrist_camera_matrix: bool = True
     record_gripper_closing: bool = True
     task_low_dim_state: bool = True
-    # Entries of `cameras` under RLBench's names, see `_camera_property`.
-    left_shoulder_camera: CameraConfig | None = field(default=None, repr=False, compare=False)
-    right_shoulder_camera: CameraConfig | None = field(default=None, repr=False, compare=False)
-    overhead_camera: CameraConfig | None = field(default=None, repr=False, compare=False)
-    wrist_camera: CameraConfig | None = field(default=None, repr=False, compare=False)
-    front_camera: CameraConfig | None = field(default=None, repr=False, compare=False)
+    cameras: dict[str, CameraConfig] = field(default_factory=dict)
+    track_cams: tuple[str, ...] = TRACK_CAMERAS
+    track_image_size: tuple[int, int] = (256, 256)
+    keypoints: tuple[str, ...] = ("waypoints", "objects", "robot")
+    shadows: bool = False
 
-    def __post_init__(self) -> None:
-        """Refuse what cannot be observed."""
+    def __post_init__(self, *given: CameraConfig | None) -> None:
+        """Take over the cameras of RLBench's arguments; refuse what cannot be observed."""
+        for name, camera in zip(RLBENCH_CAMERAS, given, strict=True):
+            if camera is not None:
+                self.cameras[name] = camera
         self.check()
 
     def set_all(self, value: bool) -> None:
@@ -165,8 +168,8 @@ class ObservationConfig:
 
 
 def _blank() -> CameraConfig:
-    """Return a camera that makes no images, of RLBench's size."""
-    return CameraConfig(rgb=False, depth=False, mask=False, image_size=(128, 128))
+    """Return a camera that makes no images."""
+    return CameraConfig(rgb=False, depth=False, point_cloud=False, mask=False)
 
 
 def _camera_property(name: str) -> property:

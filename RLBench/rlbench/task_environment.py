@@ -247,6 +247,8 @@ class TaskEnvironment:
         image_paths: bool = False,
         callable_each_step: Callable[[Observation], None] | None = None,
         max_attempts: int = MAX_ATTEMPTS,
+        random_selection: bool = True,
+        from_episode_number: int = 0,
     ) -> list[Demo]:
         """Return `amount` new demonstrations of the present variation.
 
@@ -256,6 +258,8 @@ class TaskEnvironment:
             image_paths: must be False, as it concerns stored demonstrations.
             callable_each_step: called with each observation as it is made.
             max_attempts: granted to each demonstration.
+            random_selection: without effect on live demonstrations, as in RLBench.
+            from_episode_number: the same.
 
         Raises:
             DemoError: one of them failed `max_attempts` times.

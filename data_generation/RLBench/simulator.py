@@ -183,6 +183,7 @@ def _observation_config(config: DatasetConfig) -> ObservationConfig:
     camera = {
         "rgb": True,
         "depth": True,
+        "depth_in_meters": True,
         "point_cloud": config.get_point_clouds,
         "mask": config.get_segmentations,
         "image_size": config.obs_dim[:2],  # height, width

@@ -50,7 +50,8 @@ def drop_images(observation: Observation) -> None:
 
 def demos(number: int, count: int, with_images: bool) -> tuple[int, float]:
     """Return frames and seconds of `count` demonstrations, nothing written."""
-    images = {cam: CameraConfig() for cam in TRACK_CAMERAS} if with_images else {}
+    wanted = CameraConfig(point_cloud=False, image_size=(256, 256), depth_in_meters=True)
+    images = dict.fromkeys(TRACK_CAMERAS, wanted) if with_images else {}
     env = Environment(obs_config=ObservationConfig(cameras=images))
     env.launch()
     task = env.get_task(get_task_class(TASKS[number]))

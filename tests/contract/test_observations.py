@@ -37,7 +37,7 @@ def first_observation(make_environment):
 @pytest.mark.parametrize("name", ["reach_target", "pick_and_lift"])
 def test_seen_keypoints_lie_on_their_object(needs_gl, first_observation, name):
     """Pose, projection, visibility, segmentation and depth meet in one pixel."""
-    wanted = CameraConfig(point_cloud=True)
+    wanted = CameraConfig(image_size=(256, 256))
     config = ObservationConfig(cameras=dict.fromkeys(TRACK_CAMERAS, wanted))
     env, task, obs = first_observation(name, config)
     points, engine = task._recorder.keypoints, task._scene.engine
@@ -62,15 +62,16 @@ def test_seen_keypoints_lie_on_their_object(needs_gl, first_observation, name):
 
 
 def test_upstream_names_and_types(needs_gl, first_observation):
-    config = ObservationConfig(cameras={"wrist": CameraConfig(image_size=(48, 64))})
+    config = ObservationConfig(cameras={"wrist": CameraConfig(point_cloud=False, image_size=(48, 64))})
     env, _, obs = first_observation("pick_and_lift", config)
     assert obs.wrist_rgb.shape == (48, 64, 3)
     assert obs.wrist_rgb.dtype == np.uint8
     assert obs.wrist_depth.shape == obs.wrist_mask.shape == (48, 64)
     assert obs.wrist_point_cloud is None
     assert obs.misc["wrist_camera_intrinsics"][0, 0] < 0
+    assert obs.front_rgb is None
     with pytest.raises(AttributeError, match="cameras are"):
-        _ = obs.front_rgb
+        _ = obs.ceiling_rgb
     env.shutdown()
 
 

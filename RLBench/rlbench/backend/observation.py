@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rlbench.observation_config import RLBENCH_CAMERAS
+
 _IMAGE_FIELDS = ("point_cloud", "depth", "mask", "rgb")
 Floats = npt.NDArray[np.float64]
 
@@ -31,8 +33,7 @@ class CameraImages:
 class Observation:
     """One moment of a demonstration or an episode.
 
-    Readings that the `ObservationConfig` leaves out are None, and so are images that a camera
-    leaves out. Images are also found under upstream's names: `obs.left_shoulder_rgb`,
+    Readings that the `ObservationConfig` leaves out are None, and so are images. Images are also found under upstream's names: `obs.left_shoulder_rgb`,
     `obs.wrist_depth`, ...
 
     Attributes:
@@ -75,6 +76,8 @@ class Observation:
         for kind in _IMAGE_FIELDS:
             if name.endswith(f"_{kind}") and name.removesuffix(f"_{kind}") in images:
                 return getattr(images[name.removesuffix(f"_{kind}")], kind)
+            if name.endswith(f"_{kind}") and name.removesuffix(f"_{kind}") in RLBENCH_CAMERAS:
+                return None
         raise AttributeError(
             f"observation has no {name!r}; its cameras are {sorted(images)}; ask for images by "
             "ObservationConfig.set_all(True) or ObservationConfig(front_camera=CameraConfig())"

@@ -6,7 +6,8 @@ import os
 import numpy as np
 import pytest
 
-from data_generation.RLBench import generate_data
+from data_generation.RLBench import generate_data, simulator
+from data_generation.RLBench.dataset_config import find_config, load_config
 from rlbench.environment import ROBOTS
 from rlbench.tools import task_validator
 from tests.unit.rlbench.compat_files import BY_NAME, REACH, write_checkout, write_task
@@ -149,6 +150,13 @@ def test_the_validator_lists_what_a_checkout_has(tmp_path, capsys):
     assert "| 9 | pick_and_lift |" in out
     assert task_validator.main(["8", *argv[1:]]) == 2
     assert "task 'close_fridge' is not available" in capsys.readouterr().err
+
+
+def test_data_sets_keep_their_own_kind_of_images():
+    config = load_config(find_config("dataset_config.json"))
+    for camera in simulator._observation_config(config).cameras.values():
+        assert camera.depth_in_meters
+        assert (camera.image_size, camera.point_cloud) == ((256, 256), False)
 
 
 def test_both_commands_offer_the_same_robots(tmp_path, capsys):

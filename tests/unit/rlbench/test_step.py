@@ -12,7 +12,7 @@ from rlbench.action_modes.action_mode import JointPositionActionMode, MoveArmThe
 from rlbench.action_modes.arm_action_modes import EndEffectorPoseViaPlanning, JointVelocity
 from rlbench.action_modes.gripper_action_modes import Discrete, GripperJointPosition
 from rlbench.backend.exceptions import RenderingError, SceneError, TaskEnvironmentError
-from rlbench.noise_model import GaussianNoise
+from rlbench.noise_model import GaussianNoise, Identity
 from rlbench.observation_config import LOW_DIM, RLBENCH_CAMERAS
 from rlbench.sim.rendering import select_gl_backend
 from rlbench.tasks import CloseFridge, PickAndLift, ReachTarget
@@ -229,7 +229,7 @@ def test_readings_can_be_left_out():
 
 
 def test_images_of_rlbenchs_cameras(needs_gl):
-    config = bare(front_camera=CameraConfig(image_size=(48, 64), depth_in_meters=False))
+    config = bare(front_camera=CameraConfig(image_size=(48, 64)))
     config.wrist_camera.set_all(True)
     config.wrist_camera.image_size = (32, 32)
     config.wrist_camera.masks_as_one_channel = False
@@ -241,9 +241,36 @@ def test_images_of_rlbenchs_cameras(needs_gl):
     assert obs.wrist_point_cloud.shape == obs.wrist_mask.shape == (32, 32, 3)
     assert obs.overhead_rgb is None
     assert obs.misc["front_camera_far"] > obs.misc["front_camera_near"]
+    assert obs.left_shoulder_rgb is None
     with pytest.raises(AttributeError, match="ask for images by"):
-        _ = obs.left_shoulder_rgb
+        _ = obs.ceiling_rgb
     env.shutdown()
+
+
+def test_camera_arguments_have_rlbenchs_order():
+    left, front = CameraConfig(False), CameraConfig(True, Identity(), False)
+    assert not left.rgb
+    assert (front.depth, front.point_cloud, front.mask, front.image_size) == (
+        False,
+        True,
+        True,
+        (128, 128),
+    )
+    config = ObservationConfig(left, None, None, None, front, False)
+    assert config.cameras == {"left_shoulder": left, "front": front}
+    assert config.left_shoulder_camera is left
+    assert config.joint_velocities is False
+    assert config.joint_positions is True
+
+
+def test_stored_demonstrations_are_refused_in_one_line():
+    env, task = load()
+    demos = task.get_demos(1, random_selection=False, from_episode_number=3)
+    assert len(demos) == 1
+    with pytest.raises(TaskEnvironmentError, match="use get_demos"):
+        task.get_demos(1, live_demos=False)
+    with pytest.raises(TaskEnvironmentError, match=r"use get_task\('reach_target'\).get_demos\(2\)"):
+        env.get_demos("reach_target", 2)
 
 
 def test_camera_configs_in_bulk():
