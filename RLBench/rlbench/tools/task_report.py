@@ -175,10 +175,13 @@ def table(reports: Sequence[TaskReport]) -> str:
         failed = "; ".join(f"{n} x {why}" for why, n in _most(r.failures)) or "-"
         if r.error:
             failed = f"cannot run: {r.error}"
+        # Of no demonstration nothing is known.
+        frames = f"{r.frames_per_demo:.1f}" if r.succeeded else ""
+        seconds = f"{r.seconds_per_demo:.3f}" if r.succeeded else ""
         lines.append(
             f"| {r.task_id} | {r.task} | {r.variations} | {r.first_attempt}/{r.episodes} | "
-            f"{r.succeeded}/{r.episodes} | {r.placements_per_attempt:.2f} | {r.frames_per_demo:.1f} | "
-            f"{r.seconds_per_demo:.3f} | {refused} | {failed} |"
+            f"{r.succeeded}/{r.episodes} | {r.placements_per_attempt:.2f} | {frames} | "
+            f"{seconds} | {refused} | {failed} |"
         )
     return "\n".join(lines)
 

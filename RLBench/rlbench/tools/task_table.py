@@ -93,13 +93,13 @@ def table(reports: Mapping[str, Report], out: Path, pictures: Path | None = None
         if report is None:
             cells = ["not tried: its files were not there", "", "", "", "", ""]
         else:
-            n = report["episodes"]
+            n, is_known = report["episodes"], report["succeeded"] > 0
             cells = [
                 "RLBench" if report["source"].startswith("rlbench:") else "built-in",
                 f"{report['first_attempt']}/{n}",
                 f"{report['succeeded']}/{n}",
-                f"{report['seconds_per_demo']:.1f}",
-                str(len(report["keypoints"])),
+                f"{report['seconds_per_demo']:.1f}" if is_known else "",
+                str(len(report["keypoints"])) if is_known else "",
                 _causes(report),
             ]
         if pictures:

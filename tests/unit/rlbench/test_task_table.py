@@ -34,7 +34,7 @@ def test_rows_counts_and_causes(tmp_path):
     assert "2 of 4 tasks succeed in 90% of their episodes or more, 1 at the first attempt" in text
     assert "| 0 | reach_target | built-in | 20/20 | 20/20 | 0.2 | 1 | - |" in text
     assert "| 1 | close_box | RLBench | 10/20 | 19/20 | 0.2 | 1 | 10 x not successful |" in text
-    assert "water_plants.py, line 3: boom" in text
+    assert "| water_plants | RLBench | 0/20 | 0/20 |  |  | water_plants.py, line 3: boom |" in text
     assert "| - | stack_chairs | RLBench |" in text
     assert "| 2 | close_microwave | not tried: its files were not there |" in text
 
