@@ -28,12 +28,13 @@ class Gripper(metaclass=_Part):
     part = "gripper"
 
 
-class Panda(Arm):
-    """The same: a Panda's arm."""
+def _named(names: str, base: type) -> dict[str, type]:
+    return {name: _Part(name, (base,), {"__doc__": base.__doc__}) for name in names.split()}
 
 
-class PandaGripper(Gripper):
-    """The same: a Panda's gripper."""
+ARMS = _named("Jaco Mico Panda Sawyer UR3 UR5 UR10", Arm)
+GRIPPERS = _named("BaxterGripper JacoGripper MicoGripper PandaGripper Robotiq85Gripper", Gripper)
+"""Robots by PyRep's classes: whichever is named, it is the one in the current scene."""
 
 
 class ArmConfigurationPath:

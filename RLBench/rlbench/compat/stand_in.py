@@ -59,15 +59,18 @@ def _contents() -> dict[str, dict[str, Any]]:
         "pyrep.robots": {},
         "pyrep.robots.arms": {},
         "pyrep.robots.arms.arm": {"Arm": robots.Arm},
-        "pyrep.robots.arms.panda": {"Panda": robots.Panda},
         "pyrep.robots.end_effectors": {},
         "pyrep.robots.end_effectors.gripper": {"Gripper": robots.Gripper},
-        "pyrep.robots.end_effectors.panda_gripper": {"PandaGripper": robots.PandaGripper},
         "pyrep.robots.configuration_paths": {},
         "pyrep.robots.configuration_paths.arm_configuration_path": {
             "ArmConfigurationPath": robots.ArmConfigurationPath
         },
     }
+    for name, arm in robots.ARMS.items():
+        out[f"pyrep.robots.arms.{name.lower()}"] = {name: arm}
+    for name, gripper in robots.GRIPPERS.items():
+        module = f"{name.removesuffix('Gripper').lower()}_gripper"
+        out[f"pyrep.robots.end_effectors.{module}"] = {name: gripper}
     for name, cls in _OBJECTS.items():
         out[f"pyrep.objects.{name}"] = {cls.__name__: cls, "ObjectType": constants.ObjectType}
     return out

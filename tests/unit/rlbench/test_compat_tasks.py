@@ -107,6 +107,8 @@ def test_scripts_can_import_pyrep_after_enable(checkout, launch, monkeypatch):
         from pyrep.objects.object import Object
         from pyrep.objects.shape import Shape
         from pyrep.robots.arms.panda import Panda
+        from pyrep.robots.arms.ur5 import UR5
+        from pyrep.robots.end_effectors.robotiq85_gripper import Robotiq85Gripper
 
         block = Shape("pick_and_lift_target")
         assert isinstance(block, Shape)
@@ -115,6 +117,8 @@ def test_scripts_can_import_pyrep_after_enable(checkout, launch, monkeypatch):
         assert Object.get_object_type("waypoint0") == ObjectType.DUMMY
         assert Shape(block.get_handle()) is block
         assert Panda().get_tip().get_name() == "Panda_tip"
+        assert UR5() is Panda()  # the robot of the scene, whichever is named
+        assert hasattr(Robotiq85Gripper(), "actuate")
         frame = Dummy.create()
         frame.set_parent(block)
         frame.set_position([0, 0, 0.1], relative_to=block)
