@@ -27,6 +27,7 @@ from rlbench.sim.mujoco_robot import Arm, Gripper
 from rlbench.sim.recorder import Recorder, track_calibration
 from rlbench.sim.robot_model import PANDA, RobotModel
 from rlbench.task_environment import TaskEnvironment
+from rlbench.tasks import FS95_V1
 from rlbench.transforms import Floats
 from rlbench.ttm.robots import converted_robot, has_robot
 
@@ -78,6 +79,10 @@ def _robot(setup: str, origin: Origin | None, checkout: Checkout | None) -> Robo
     if origin is None or origin.root is None or not has_robot(origin.root):
         return PANDA
     return converted_robot(origin.root)
+
+
+def _is_task(value: object) -> bool:
+    return isinstance(value, type) and issubclass(value, Task)
 
 
 class Environment:
@@ -215,13 +220,18 @@ class Environment:
             task_class: the task's class, or its snake_case name.
 
         Raises:
-            TaskEnvironmentError: `launch` was not called.
+            TaskEnvironmentError: `launch` was not called, or `task_class` is neither of both.
             TaskNotAvailableError: there is no task of that name.
             TaskFileError: a task file of RLBench cannot be loaded, or its `init_task` fails.
             SceneError: the scene lacks an object that the task names.
         """
         if not self._launched:
             raise TaskEnvironmentError("call launch() before get_task()")
+        if not (isinstance(task_class, str) or _is_task(task_class)):
+            raise TaskEnvironmentError(
+                f"get_task: {task_class!r} is no task; give its class, or its snake_case name such as "
+                f"{FS95_V1[0]!r}"
+            )
         self._close_task()
         if isinstance(task_class, str):
             task_class = self.catalogue.task_class(task_class)

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from rlbench.action_modes.action_mode import ActionMode
 from rlbench.action_modes.arm_base import servo_arm
-from rlbench.backend.exceptions import DemoError, TaskEnvironmentError
+from rlbench.backend.exceptions import DemoError, InvalidActionError, TaskEnvironmentError
 from rlbench.backend.observation import Observation
 from rlbench.backend.observation_filter import ObservationFilter
 from rlbench.backend.scene import Scene
@@ -70,14 +70,15 @@ class TaskEnvironment:
         """Choose the variation of the next episodes.
 
         Raises:
-            TaskEnvironmentError: it is out of range.
+            TaskEnvironmentError: it is out of range, or no whole number.
         """
         count = self.variation_count()
-        if not 0 <= variation < count:
+        if not isinstance(variation, int | np.integer) or not 0 <= variation < count:
             raise TaskEnvironmentError(
-                f"{self.get_name()}: variation {variation} is out of range; allowed 0..{count - 1}"
+                f"{self.get_name()}: variation {variation!r} is out of range; allowed "
+                f"0..{count - 1}"
             )
-        self._variation = variation
+        self._variation = int(variation)
 
     def sample_variation(self, rng: np.random.Generator | None = None) -> int:
         """Draw a variation, use it, and return it."""
@@ -308,11 +309,17 @@ class TaskEnvironment:
 
         Raises:
             TaskEnvironmentError: no episode was started, or the task has no shaped reward.
-            InvalidActionError: wrong size, not finite, or not possible from here.
+            InvalidActionError: no numbers, wrong size, not finite, or not possible from here.
         """
         if not self._started:
             raise TaskEnvironmentError(f"{self.get_name()}: call reset() before step()")
-        self._action_mode.action(self._scene, np.asarray(action, float))
+        try:
+            numbers = np.asarray(action, float)
+        except (TypeError, ValueError):
+            raise InvalidActionError(
+                f"{self.get_name()}: an action must be numbers, got {action!r}"
+            ) from None
+        self._action_mode.action(self._scene, numbers)
         success, terminate = self._scene.task.success()
         self.is_success = bool(success)
         return self.get_observation(), self._reward(success), bool(success or terminate)

@@ -11,7 +11,12 @@ from rlbench import CameraConfig, Environment, ObservationConfig
 from rlbench.action_modes.action_mode import JointPositionActionMode, MoveArmThenGripper
 from rlbench.action_modes.arm_action_modes import EndEffectorPoseViaPlanning, JointVelocity
 from rlbench.action_modes.gripper_action_modes import Discrete, GripperJointPosition
-from rlbench.backend.exceptions import RenderingError, SceneError, TaskEnvironmentError
+from rlbench.backend.exceptions import (
+    InvalidActionError,
+    RenderingError,
+    SceneError,
+    TaskEnvironmentError,
+)
 from rlbench.noise_model import GaussianNoise, Identity
 from rlbench.observation_config import LOW_DIM, RLBENCH_CAMERAS
 from rlbench.sim.rendering import select_gl_backend
@@ -271,6 +276,30 @@ def test_stored_demonstrations_are_refused_in_one_line():
         task.get_demos(1, live_demos=False)
     with pytest.raises(TaskEnvironmentError, match=r"use get_task\('reach_target'\).get_demos\(2\)"):
         env.get_demos("reach_target", 2)
+
+
+@pytest.mark.parametrize("wrong", [5, int, None, ReachTarget.init_task])
+def test_what_is_no_task_is_one_line(wrong):
+    env, task = load()
+    with pytest.raises(TaskEnvironmentError, match="is no task; give its class, or its snake_case"):
+        env.get_task(wrong)
+    task.reset()  # the task loaded before is still there
+
+
+@pytest.mark.parametrize("wrong", ["a", 1.5, None, 20, -1])
+def test_what_is_no_variation_is_one_line(wrong):
+    _, task = load()
+    with pytest.raises(TaskEnvironmentError, match="is out of range; allowed 0..19"):
+        task.set_variation(wrong)
+
+
+@pytest.mark.parametrize("wrong", [["a"] * 8, "a", [None] * 8, [[1], [2, 3]]])
+def test_what_is_no_action_is_one_line(wrong):
+    _, task = load()
+    task.reset()
+    with pytest.raises(InvalidActionError) as error:
+        task.step(wrong)
+    assert "\n" not in str(error.value)
 
 
 def test_camera_configs_in_bulk():
