@@ -8,7 +8,12 @@ import numpy.typing as npt
 
 from rlbench.action_modes.action_mode import ActionMode
 from rlbench.action_modes.arm_base import servo_arm
-from rlbench.backend.exceptions import DemoError, InvalidActionError, TaskEnvironmentError
+from rlbench.backend.exceptions import (
+    DemoError,
+    FixedPlacementError,
+    InvalidActionError,
+    TaskEnvironmentError,
+)
 from rlbench.backend.observation import Observation
 from rlbench.backend.observation_filter import ObservationFilter
 from rlbench.backend.scene import Scene
@@ -147,7 +152,7 @@ class TaskEnvironment:
                 descriptions = self._begin(self._sequence(self._seed, self._episode, attempt))
                 break
             except DemoError as error:
-                if attempt == MAX_ATTEMPTS - 1:
+                if attempt == MAX_ATTEMPTS - 1 or isinstance(error, FixedPlacementError):
                     raise
                 logger.info("%s episode %d: %s", self.get_name(), self._episode, error)
         self._episode += 1
@@ -287,6 +292,8 @@ class TaskEnvironment:
         for attempt in range(max_attempts):
             try:
                 return self.get_demo(self._seed, example, attempt, on_observation)
+            except FixedPlacementError:
+                raise
             except DemoError as error:
                 logger.warning(
                     "%s example %d attempt %d: %s", self.get_name(), example, attempt, error

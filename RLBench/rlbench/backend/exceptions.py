@@ -24,6 +24,10 @@ class DemoError(RLBenchError):
         return str(self.args[0])
 
 
+class FixedPlacementError(DemoError):
+    """A task cannot start where it is, and no other try would put anything elsewhere."""
+
+
 class NoWaypointsError(DemoError):
     """A scene has no waypoint0."""
 

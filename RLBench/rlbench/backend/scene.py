@@ -9,6 +9,7 @@ from rlbench.backend.exceptions import (
     BoundaryError,
     ConfigurationPathError,
     DemoError,
+    FixedPlacementError,
     NoWaypointsError,
     WaypointError,
 )
@@ -88,6 +89,7 @@ class Scene:
 
         Raises:
             DemoError: all placements failed (cause `placement`).
+            FixedPlacementError: the only one there is failed.
         """
         place_seed, plan_seed, legacy_seed = seed.spawn(3)
         self.task.rng.bit_generator.state = np.random.default_rng(place_seed).bit_generator.state
@@ -100,6 +102,7 @@ class Scene:
         most = MAX_PLACEMENTS_RLBENCH if self.task.is_from_rlbench else MAX_PLACEMENTS
         for self.placements in range(1, most + 1):
             self._reset()
+            drawn = self._drawn()
             try:
                 descriptions = self.task.init_episode(variation)
                 if self._place():
@@ -113,6 +116,13 @@ class Scene:
                     self._check_start()
             except (BoundaryError, WaypointError) as error:
                 self.refusals.append(str(error))
+                if self._stays() and drawn == self._drawn():
+                    raise FixedPlacementError(
+                        f"{self.task.name}, variation {variation}: it cannot start where its scene "
+                        f"puts it: {error}; nothing of it is placed at random, so no other try "
+                        f"would differ{'; leave static_positions out' * self._static_positions}",
+                        cause="placement",
+                    ) from error
                 continue
             self.task.reset_conditions()
             return descriptions
@@ -130,9 +140,19 @@ class Scene:
         self.robot.gripper.reset()
         self.robot.arm.home()
 
+    def _stays(self) -> bool:
+        """Tell whether the task as a whole stays where its scene puts it."""
+        return self._static_positions or self.task.is_static_workspace()
+
+    def _drawn(self) -> tuple[object, ...]:
+        """Return what is another value once a task has drawn a random number."""
+        _, keys, position, *_ = np.random.get_state(legacy=True)  # noqa: NPY002 - its task files'
+        own = self.task.rng.bit_generator.state
+        return str(own), np.asarray(keys).tobytes(), position, random.getstate()
+
     def _place(self) -> bool:
         """Put the task somewhere in the workspace; False where it stays."""
-        if self._static_positions or self.task.is_static_workspace():
+        if self._stays():
             return not self.task.is_from_rlbench
         low, high = self.task.base_rotation_bounds()
         self._workspace.clear()

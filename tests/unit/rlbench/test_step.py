@@ -12,10 +12,12 @@ from rlbench.action_modes.action_mode import JointPositionActionMode, MoveArmThe
 from rlbench.action_modes.arm_action_modes import EndEffectorPoseViaPlanning, JointVelocity
 from rlbench.action_modes.gripper_action_modes import Discrete, GripperJointPosition
 from rlbench.backend.exceptions import (
+    DemoError,
     InvalidActionError,
     RenderingError,
     SceneError,
     TaskEnvironmentError,
+    WaypointError,
 )
 from rlbench.noise_model import GaussianNoise, Identity
 from rlbench.observation_config import LOW_DIM, RLBENCH_CAMERAS
@@ -276,6 +278,28 @@ def test_stored_demonstrations_are_refused_in_one_line():
         task.get_demos(1, live_demos=False)
     with pytest.raises(TaskEnvironmentError, match=r"use get_task\('reach_target'\).get_demos\(2\)"):
         env.get_demos("reach_target", 2)
+
+
+def test_a_task_that_cannot_start_where_it_stays_is_tried_once(monkeypatch):
+    _, task = load(CloseFridge, static_positions=True)
+    tries = []
+
+    def refuse(*_):
+        tries.append(1)
+        raise WaypointError("waypoint0 of close_fridge is out of reach")
+
+    monkeypatch.setattr(task._scene, "_check_waypoints", refuse)
+    message = "cannot start where its scene puts it: waypoint0 .* leave static_positions out"
+    for start in (task.reset, lambda: task.get_demos(1)):
+        with pytest.raises(DemoError, match=message):
+            start()
+    assert len(tries) == 2
+    _, task = load(PickAndLift, static_positions=True)  # its block is placed anew each time
+    tries.clear()
+    monkeypatch.setattr(task._scene, "_check_waypoints", refuse)
+    with pytest.raises(DemoError, match="placements failed"):
+        task.get_demo(0, 0)
+    assert len(tries) > 5
 
 
 @pytest.mark.parametrize("wrong", [5, int, None, ReachTarget.init_task])
