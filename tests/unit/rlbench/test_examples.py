@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -17,16 +18,17 @@ def example(name):
 
 
 def test_imitation_learning(capsys):
-    assert 0.0 <= example("imitation_learning").main(["--demos", "5", "--episodes", "2"]) <= 1.0
+    rate = example("imitation_learning").main(n_demos=30, episodes=5)
     out = capsys.readouterr().out
-    assert "loss" in out
-    assert "success rate over 2 episodes" in out
+    assert rate >= 0.4  # a policy that learned nothing reaches none
+    assert f"success rate over 5 episodes: {rate:.2f}" in out
+    assert float(re.search(r"loss ([0-9.]+) ", out)[1]) < 0.01
 
 
 def test_reinforcement_learning(capsys):
-    arguments = ["--iterations", "2", "--population", "6", "--episodes", "1"]
-    example("reinforcement_learning").main(arguments)
-    assert "iteration 2" in capsys.readouterr().out
+    before, after, _ = example("reinforcement_learning").main(3, population=10, episodes=1)
+    assert after < before
+    assert "iteration 3" in capsys.readouterr().out
 
 
 def test_gymnasium_loop(monkeypatch):
@@ -37,11 +39,11 @@ def test_gymnasium_loop(monkeypatch):
 
 @pytest.mark.slow
 def test_behaviour_cloning_succeeds():
-    assert example("imitation_learning").main([]) > 0.7
+    assert example("imitation_learning").main() > 0.7
 
 
 @pytest.mark.slow
 def test_cross_entropy_method_learns():
-    before, after, rate = example("reinforcement_learning").main([])
+    before, after, rate = example("reinforcement_learning").main()
     assert after < before / 4
     assert rate > 0.7
