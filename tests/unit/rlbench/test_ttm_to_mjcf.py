@@ -12,6 +12,7 @@ from rlbench.ttm.mjcf_writer import write_scene
 from tests.unit.rlbench.ttm_scenes import (
     CORNERS,
     FACES,
+    GREY,
     at,
     box,
     compiled,
