@@ -10,11 +10,8 @@ KNOWN_GAPS: dict[str, str] = {
     "empty_dishwasher": "the arm on its way out pushes the tray back in, under the lid",
     "lamp_on": "the forearm touches the bulb on the way to the button",
     "light_bulb_out": "some bulbs end on the rim of their holder",
-    "move_hanger": "the hanger moves along one axis of the room while its bar stands at 25 degrees: "
-    "it is often released beside the bar",
     "open_wine_bottle": "the cap, which friction alone holds, spins out of the closing fingers",
     "place_cups": _LATER_ROUNDS,
-    "place_hanger_on_rack": "the hook in the hand meets the bar from the side, and turns away",
     "push_buttons": _LATER_ROUNDS,
     "put_knife_in_knife_block": "the knife, let go above its slot, rests on the rim or falls beside",
     "put_money_in_safe": "the hand touches the safe or its door at the last waypoint",
