@@ -33,8 +33,8 @@ class CameraImages:
 class Observation:
     """One moment of a demonstration or an episode.
 
-    Readings that the `ObservationConfig` leaves out are None, and so are images. Images are also found under upstream's names: `obs.left_shoulder_rgb`,
-    `obs.wrist_depth`, ...
+    Readings that the `ObservationConfig` leaves out are None, and so are images. Images are also
+    found under upstream's names: `obs.left_shoulder_rgb`, `obs.wrist_depth`, ...
 
     Attributes:
         images: camera name -> images.

@@ -133,7 +133,8 @@ class CoppeliaObserver:
             if above is None or isinstance(above, CoppeliaJoint):
                 break
             top = above
-        return frozenset(o.get_handle() for o in top.get_objects_in_tree(exclude_base=False) if _is_fixed(o, top))
+        tree = top.get_objects_in_tree(exclude_base=False)
+        return frozenset(o.get_handle() for o in tree if _is_fixed(o, top))
 
     # ---- images -------------------------------------------------------------------------
 
