@@ -199,6 +199,13 @@ def complete_meta(path: Path, meta: Mapping[str, Any], counts: Mapping[int, int]
     return full
 
 
+def _open(path: Path) -> np.lib.npyio.NpzFile:
+    archive = np.load(path, allow_pickle=False)
+    if isinstance(archive, np.lib.npyio.NpzFile):
+        return archive
+    raise ValueError("a single array")
+
+
 def tasks_in(path: Path) -> list[int]:
     """List the task ids of an archive without reading its tracks.
 
@@ -206,9 +213,9 @@ def tasks_in(path: Path) -> list[int]:
         FormalError: It is not an npz archive.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with _open(path) as archive:
             matches = [_EXAMPLE.fullmatch(name) for name in archive.files]
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except READ_ERRORS as error:
         raise FormalError(f"{path}: not a readable npz archive ({error}); convert the data again") from error
     return sorted({int(match[1]) for match in matches if match})
 
@@ -230,7 +237,7 @@ def read_formal(path: str | Path) -> FormalData:
     if not path.is_file():
         raise FormalError(f"{path}: no such file; generate and convert data first, or set OBJ_POSE_DATA.ROOT_DIR")
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with _open(path) as archive:
             names = list(archive.files)
             if names == ["pose"]:
                 raise FormalError(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pose_obj_3d.exceptions import FormalError
-from pose_obj_3d.formal import make_split, read_formal, shipped_archive, write_formal
+from pose_obj_3d.formal import make_split, read_formal, shipped_archive, tasks_in, write_formal
 from tests.unit.pose_obj_3d.synthetic import NAMES, damage, example, rig, write_scene
 
 
@@ -58,6 +58,14 @@ def test_missing_file_and_truncated_file(tmp_path):
     path.write_bytes(path.read_bytes()[:-200])
     with pytest.raises(FormalError, match="not a readable npz"):
         read_formal(path)
+
+
+def test_a_single_array_is_no_archive(tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros(3))
+    path = (tmp_path / "a.npy").rename(tmp_path / "a.npz")
+    for read in (read_formal, tasks_in):
+        with pytest.raises(FormalError, match=r"a\.npz: not a readable npz archive \(a single array\)"):
+            read(path)
 
 
 def test_pickles_are_refused(tmp_path):
