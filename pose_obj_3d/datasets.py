@@ -7,6 +7,7 @@ whole data set, and a window gathers it.
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -260,74 +261,92 @@ def find_strays(xyz: Tensor, info: Tensor, first: Tensor, last: Tensor) -> Tenso
     Returns:
         (N, K) bool; never where fewer than two predictions are there.
     """
-    distance, others = far_from_neighbours(xyz, info, first, last, (*NEIGHBOURS, *LINES))
+    is_known, covariance = covariances(info)
+    distance, others = far_from_neighbours(xyz, covariance, is_known, first, last, (*NEIGHBOURS, *LINES), torch.ones_like(is_known))
     return (distance > STRAY_SIGMAS**2) & (others >= 2)
 
 
+def covariances(info: Tensor) -> tuple[Tensor, Tensor]:
+    """Return which frames are measured (N, K), and their covariance (N, K, 3, 3), float64, 1 where they are not."""
+    is_known = info.diagonal(dim1=-2, dim2=-1).sum(-1) > 0
+    eye = torch.eye(3, dtype=torch.float64, device=info.device)
+    return is_known, geometry.invert_3x3(torch.where(is_known[..., None, None], info.double(), eye))
+
+
 def far_from_neighbours(
-    xyz: Tensor, info: Tensor, first: Tensor, last: Tensor, predictions: Predictions
+    xyz: Tensor, covariance: Tensor, is_known: Tensor, first: Tensor, last: Tensor, predictions: Predictions, wanted: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Measure how far each frame is from the nearest of what its neighbours predict.
+    """Measure how far frames are from the nearest of what their neighbours predict.
 
     Predictions know no acceleration, so they may also be off by what there is around the frame: where
     measurements are precise, that is more than their noise.
 
     Args:
         xyz: (N, K, 3) [m].
-        info: (N, K, 3, 3) [1/m^2]; 0 = not measured.
+        covariance: (N, K, 3, 3) [m^2].
+        is_known: (N, K) whether the frame is measured.
         first: (N,) first frame of the example.
         last: (N,) last frame of the example.
         predictions: Each a sum of frames: pairs of an offset and a factor.
+        wanted: (N, K) the frames to look at.
 
     Returns:
-        Squared distance (N, K) in variances of both, infinite where there is no prediction, and the number
-        of predictions (N, K).
+        Squared distance (N, K) in variances of both, infinite where there is no prediction or none is wanted,
+        and the number of predictions (N, K).
     """
-    is_known = info.diagonal(dim1=-2, dim2=-1).sum(-1) > 0
-    eye = torch.eye(3, dtype=torch.float64, device=xyz.device)
-    covariance = geometry.invert_3x3(torch.where(is_known[..., None, None], info.double(), eye))
-    bend = _bend_around(xyz, covariance, is_known, first, last)[..., None, None] * eye
-    distance = torch.full(is_known.shape, torch.inf, dtype=torch.float64, device=xyz.device)
-    others = torch.zeros_like(is_known, dtype=torch.long)
+    rows, columns = wanted.nonzero(as_tuple=True)
+    frames = _Frames(xyz, covariance, is_known, first, last, columns)
+    bend = frames.bend_around(rows)[..., None, None] * torch.eye(3, dtype=torch.float64, device=xyz.device)
+    nearest = torch.full(rows.shape, torch.inf, dtype=torch.float64, device=xyz.device)
+    count = torch.zeros_like(rows)
     for terms in predictions:
-        off, spread, is_there = _deviation(xyz, covariance, is_known, first, last, terms)
+        off, spread, is_there = frames.deviation(rows, terms)
         # Of an acceleration a [m/frame^2] a prediction sees a/2 times the sum of factors and squared offsets.
         spread = spread + (sum(f * o**2 for o, f in terms) / 2) ** 2 * bend
         square = ((geometry.invert_3x3(spread) @ off.unsqueeze(-1)).squeeze(-1) * off).sum(-1)
-        distance = torch.minimum(distance, torch.where(is_there, square, torch.inf))
-        others = others + is_there
+        nearest = torch.minimum(nearest, torch.where(is_there, square, torch.inf))
+        count = count + is_there
+    distance = torch.full(is_known.shape, torch.inf, dtype=torch.float64, device=xyz.device)
+    others = torch.zeros_like(is_known, dtype=torch.long)
+    distance[rows, columns], others[rows, columns] = nearest, count
     return distance, others
 
 
-def _deviation(
-    xyz: Tensor, covariance: Tensor, is_known: Tensor, first: Tensor, last: Tensor, terms: tuple[tuple[int, float], ...]
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return how far frames are from a prediction: (N, K, 3) [m], its covariance, (N, K) where there is one."""
-    rows = torch.arange(len(xyz), device=xyz.device)
-    off, spread, is_there = xyz.double(), covariance, is_known
-    for offset, factor in terms:
-        row = (rows + offset).clamp(first, last)
-        off, spread = off - factor * xyz[row], spread + factor**2 * covariance[row]
-        is_there = is_there & is_known[row] & (row == rows + offset)[:, None]
-    return off, spread, is_there
+@dataclass(frozen=True)
+class _Frames:
+    """What `far_from_neighbours` is given, for P points: a column each, and rows as asked for."""
 
+    xyz: Tensor
+    covariance: Tensor
+    is_known: Tensor
+    first: Tensor
+    last: Tensor
+    columns: Tensor
 
-def _bend_around(
-    xyz: Tensor, covariance: Tensor, is_known: Tensor, first: Tensor, last: Tensor
-) -> Tensor:
-    """Return the square of the acceleration around each frame (N, K) [m^2/frame^4], beyond what noise explains.
+    def deviation(self, rows: Tensor, terms: tuple[tuple[int, float], ...]) -> tuple[Tensor, Tensor, Tensor]:
+        """Return how far frames (P,) are from a prediction: (P, 3) [m], its covariance, (P,) where there is one."""
+        k = self.columns
+        off, spread, is_there = self.xyz[rows, k].double(), self.covariance[rows, k], self.is_known[rows, k]
+        for offset, factor in terms:
+            row = (rows + offset).clamp(self.first[rows], self.last[rows])
+            off, spread = off - factor * self.xyz[row, k], spread + factor**2 * self.covariance[row, k]
+            is_there = is_there & self.is_known[row, k] & (row == rows + offset)
+        return off, spread, is_there
 
-    The larger of those before and after it. Each is the smaller of two frames, in which the frame itself has
-    no part: an acceleration lasts, a gross error next to it does not.
-    """
-    rows = torch.arange(len(xyz), device=xyz.device)
-    off, spread, is_there = _deviation(xyz, covariance, is_known, first, last, NEIGHBOURS[2])
-    excess = 4 * (off.square().sum(-1) - NOISE_SHARE * spread.diagonal(dim1=-2, dim2=-1).sum(-1))
-    excess = torch.where(is_there, excess, 0.0).clamp_min(0.0)
-    before, after = (
-        torch.minimum(*(excess[(rows + o).clamp(first, last)] for o in offsets)) for offsets in ((-2, -3), (2, 3))
-    )
-    return torch.maximum(before, after)
+    def bend_around(self, rows: Tensor) -> Tensor:
+        """Return the square of the acceleration around frames (P,) [m^2/frame^4], beyond what noise explains.
+
+        The larger of those before and after it. Each is the smaller of two frames, in which the frame itself has
+        no part: an acceleration lasts, a gross error next to it does not.
+        """
+        before, after = (torch.minimum(*(self._bend(rows, offset) for offset in pair)) for pair in ((-2, -3), (2, 3)))
+        return torch.maximum(before, after)
+
+    def _bend(self, rows: Tensor, offset: int) -> Tensor:
+        row = (rows + offset).clamp(self.first[rows], self.last[rows])
+        off, spread, is_there = self.deviation(row, NEIGHBOURS[2])
+        excess = 4 * (off.square().sum(-1) - NOISE_SHARE * spread.diagonal(dim1=-2, dim2=-1).sum(-1))
+        return torch.where(is_there, excess, 0.0).clamp_min(0.0)
 
 
 def _fill_gaps(xyz: Tensor, info: Tensor, first: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from pose_obj_3d import geometry
-from pose_obj_3d.datasets import NEIGHBOURS, far_from_neighbours
+from pose_obj_3d.datasets import NEIGHBOURS, covariances, far_from_neighbours
 from pose_obj_3d.estimators import Estimate
 from pose_obj_3d.exceptions import ConfigError, DataError
 from pose_obj_3d.filters import Smoothers
@@ -172,14 +172,13 @@ def drop_strays(tracks: Tracks) -> Tracks:
     """
     name = "without strays"
     if name not in tracks.cache:
-        info, eye = tracks.info.double(), torch.eye(3, dtype=torch.float64, device=tracks.info.device)
-        is_known = info.diagonal(dim1=-2, dim2=-1).sum(-1) > 0
+        is_known, covariance = covariances(tracks.info)
         others = rts(tracks, STRAY[0], STRAY[1] * measurement_noise(tracks), 1.0, leave_one_out=True)
-        spread = others.covariance + geometry.invert_3x3(torch.where(is_known[..., None, None], info, eye))
         off = tracks.xyz.double() - others.xyz
-        square = (off * (geometry.invert_3x3(spread) @ off.unsqueeze(-1)).squeeze(-1)).sum(-1)
-        near, _ = far_from_neighbours(tracks.xyz, tracks.info, tracks.first, tracks.last, NEIGHBOURS)
-        is_stray = is_known & (torch.minimum(square, near) > STRAY_SIGMAS**2)  # False where NaN
+        square = (off * (geometry.invert_3x3(others.covariance + covariance) @ off.unsqueeze(-1)).squeeze(-1)).sum(-1)
+        is_far = is_known & (square > STRAY_SIGMAS**2)  # False where NaN
+        near, _ = far_from_neighbours(tracks.xyz, covariance, is_known, tracks.first, tracks.last, NEIGHBOURS, is_far)
+        is_stray = is_far & (near > STRAY_SIGMAS**2)
         tracks.cache[name] = replace(tracks, info=torch.where(is_stray[..., None, None], 0.0, tracks.info))
     found: Tracks = tracks.cache[name]
     return found
