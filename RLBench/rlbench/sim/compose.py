@@ -1,6 +1,5 @@
 """Build one MuJoCo model from base scene, robot, task scene and the camera table."""
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +17,7 @@ from rlbench.transforms import Floats
 PACKAGE = Path(__file__).resolve().parent.parent
 TIMESTEP = 0.002
 SCENE_FILE = "scene.xml"
-"""Name of every converted scene, in a folder with the name of what was converted."""
+"""What `to_mjcf` calls a scene; the folder tells which it is. Cached ones have the name of their task."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +36,8 @@ class Annotations:
 
 
 def scene_label(scene: Path) -> str:
-    """Return what messages call a scene: its file, or the task whose converted scene it is."""
-    if scene.name != SCENE_FILE:
-        return scene.name
-    return re.sub(r"-[0-9a-f]{20}$", "", scene.absolute().parent.name)
+    """Return what messages call a scene: its file, or the folder that it was converted into."""
+    return scene.absolute().parent.name if scene.name == SCENE_FILE else scene.name
 
 
 def task_scene_path(task_name: str) -> Path:

@@ -104,10 +104,9 @@ def test_a_joint_keeps_its_own_frame_and_moves_by_it(tmp_path, kind):
     assert np.allclose(engine.shape("base").get_matrix(), truth[1], atol=1e-6)
 
 
-@pytest.mark.parametrize("folder", ["open_box", "open_box-0123456789abcdef0123"])
-def test_messages_name_the_task_of_a_converted_scene(tmp_path, folder):
-    (tmp_path / folder).mkdir()
-    engine = engine_of(tmp_path / folder, box("base", 1))
+def test_messages_name_the_folder_of_a_converted_scene(tmp_path):
+    (tmp_path / "open_box").mkdir()
+    engine = engine_of(tmp_path / "open_box", box("base", 1))
     with pytest.raises(SceneError, match="^open_box has no shape named 'nope'; it has"):
         engine.shape("nope")
 
