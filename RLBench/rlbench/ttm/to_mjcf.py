@@ -3,7 +3,7 @@
 python -m rlbench.ttm.to_mjcf scene.ttm -o folder/
 
 The folder then holds `scene.xml`, which MuJoCo's own viewer opens, and `files/` with meshes and
-textures.
+textures. Things that stand more than 1 mm deep in others are moved out, and told, unless `--as_saved`.
 """
 
 import argparse
@@ -117,9 +117,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("-o", "--out", type=Path, required=True, help="folder to write")
     parser.add_argument("--force", action="store_true", help="replace the folder if it exists")
     parser.add_argument(
-        "--part_overlaps",
+        "--as_saved",
         action="store_true",
-        help="move loose things out of what they stand more than 1 mm deep in",
+        help="leave loose things where the file has them, also more than 1 mm deep in others",
     )
     args = parser.parse_args(arguments)
     is_empty = args.out.is_dir() and not any(args.out.iterdir())
@@ -127,7 +127,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{args.out} exists already; give --force to replace it", file=sys.stderr)
         return 2
     try:
-        made = convert(args.source, args.out, replace=args.force, part_overlaps=args.part_overlaps)
+        made = convert(args.source, args.out, replace=args.force, part_overlaps=not args.as_saved)
     except (RLBenchError, OSError) as error:
         print(error, file=sys.stderr)
         return 1

@@ -1,4 +1,4 @@
-"""What overlaps as saved is parted when that is asked for."""
+"""What overlaps as saved is parted, in a converted file, unless that is not wanted."""
 
 import os
 from pathlib import Path
@@ -7,6 +7,7 @@ import mujoco
 import pytest
 
 from rlbench.ttm import model as ttm
+from rlbench.ttm import to_mjcf
 from rlbench.ttm.mjcf_contacts import overlaps
 from rlbench.ttm.mjcf_overlaps import part
 from rlbench.ttm.mjcf_writer import write_scene
@@ -53,13 +54,23 @@ def test_what_is_bonded_stays_where_it_is():
     assert part(xml, files)[1] == {}
 
 
+@pytest.mark.parametrize(("options", "told"), [((), "moved by 4.0 mm"), (("--as_saved",), "4.0 mm as saved")])
+def test_the_command_parts_unless_the_scene_is_wanted_as_saved(options, told, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(to_mjcf, "read_scene", lambda _: scene_of(*sunk(4e-3)))
+    assert main(["scene.ttm", "-o", str(tmp_path / "out"), *options]) == 0
+    assert told in capsys.readouterr().out
+    model = mujoco.MjModel.from_xml_path(str(tmp_path / "out" / SCENE_FILE))
+    height = world_of(model, "block")[0][2]
+    assert height == pytest.approx(0.6 - 4e-3 * bool(options), abs=1e-5)
+
+
 @pytest.mark.skipif("RLBENCH_ROOT" not in os.environ, reason="RLBENCH_ROOT names no checkout")
 def test_the_chess_pieces_come_out_of_their_board(tmp_path, capsys):
     source = Path(os.environ["RLBENCH_ROOT"]) / "rlbench" / "task_ttms" / "setup_chess.ttm"
     saved, parted = tmp_path / "saved", tmp_path / "parted"
-    assert main([str(source), "-o", str(saved)]) == 0
+    assert main([str(source), "-o", str(saved), "--as_saved"]) == 0
     assert "overlap by 6.7 mm as saved" in capsys.readouterr().out
-    assert main([str(source), "-o", str(parted), "--part_overlaps"]) == 0
+    assert main([str(source), "-o", str(parted)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert "black_kingside_knight_dynamic is moved by 6.7 mm, out of what it stood in" in lines
     assert len(lines) == 18 + 1
