@@ -33,6 +33,7 @@ class Annotations:
     paths: dict[str, str] = field(default_factory=dict)
     kinds: dict[str, str] = field(default_factory=dict)
     frictions: dict[str, str] = field(default_factory=dict)
+    boxes: dict[str, Floats] = field(default_factory=dict)
 
 
 def scene_label(scene: Path) -> str:
@@ -47,13 +48,26 @@ def task_scene_path(task_name: str) -> Path:
 
 def _rotation(joint: str, text: str) -> Floats:
     """Return (3, 3) the axes of a joint in the frame of the body that it moves."""
-    try:
-        quat_xyzw = np.array([float(v) for v in text.split()])
-    except ValueError:
-        quat_xyzw = np.zeros(0)
+    quat_xyzw = _numbers(text)
     if quat_xyzw.shape != (4,) or not quat_xyzw.any():
         raise SceneError(f"custom text frame:{joint} = {text}: it must be a quaternion qx qy qz qw")
     return tf.quat_wxyz_to_matrix(tf.xyzw_to_wxyz(quat_xyzw))
+
+
+def _box(shape: str, text: str) -> Floats:
+    """Return (6,) xmin xmax ymin ymax zmin zmax of a shape in its own frame [m]."""
+    box = _numbers(text)
+    if box.shape != (6,) or not np.all(box[::2] <= box[1::2]):
+        raise SceneError(f"custom text box:{shape} = {text}: it must be xmin xmax ymin ymax zmin zmax")
+    return box
+
+
+def _numbers(text: str) -> Floats:
+    """Return the numbers of a text, none when something else is in it."""
+    try:
+        return np.array([float(v) for v in text.split()])
+    except ValueError:
+        return np.zeros(0)
 
 
 _Reader = Callable[[str, str], Any]
@@ -67,6 +81,7 @@ _KINDS: dict[str, tuple[str, _Reader]] = {
     "path": ("paths", lambda _, data: data),
     "kind": ("kinds", lambda _, data: data),
     "friction": ("frictions", lambda _, data: data),
+    "box": ("boxes", _box),
 }
 """Kind of text -> field of `Annotations`, and what it holds of an object's name and the text."""
 

@@ -234,6 +234,7 @@ class MujocoShape(ShapeProperties, MujocoObject):
         if drawn and np.abs(_box_of(np.concatenate(drawn)) - self._box).max() > STANDS_OUT:
             self.triangles = np.concatenate(drawn)
             self._box = _box_of(self.triangles)
+        self._box = self._engine.notes.boxes.get(self._name, self._box)
 
     @property
     def solid_geoms(self) -> np.ndarray:

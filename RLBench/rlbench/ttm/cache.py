@@ -17,7 +17,7 @@ from rlbench.ttm.errors import CacheError
 from rlbench.ttm.mjcf_format import plain_name
 from rlbench.ttm.to_mjcf import Conversion, conversion
 
-CONVERTER = "13"
+CONVERTER = "14"
 """Part of every key: another number after every change of what the converter writes."""
 LIST_FILE = "conversion.json"
 """Beside the scene: `files`, path -> CRC-32, and `missing`, see `model.Scene`."""

@@ -196,6 +196,10 @@ class Writer:
     def _annotate(self, obj: SceneObject) -> None:
         if obj.extension:
             self._note("ext", obj.name, obj.extension)
+        if isinstance(obj, Shape) and any(
+            part.primitive is not None and part.primitive.kind == "cylinder" for part in obj.parts
+        ):
+            self._note("box", obj.name, numbers(obj.bounding_box))  # a polygon's
         if isinstance(obj, Dummy):
             self._note("flags", obj.name, "model" if obj.is_model_base else "point")
         if isinstance(obj, ProximitySensor):

@@ -85,13 +85,8 @@ def test_objects_have_their_kind_and_size(converted):
             assert np.allclose(frame, world[obj.handle], atol=1e-6), obj.name
         if isinstance(obj, Shape):
             box = engine.shape(obj.name).get_bounding_box()
-            extent = np.ptp(obj.bounding_box.reshape(3, 2), axis=1)
-            # Sheets get a thickness of 0.1 mm, solid ones that are not drawn of 2 mm; drawn
-            # circles are polygons in the file, true cylinders and cones here.
-            is_sheet = extent.min() < 1e-3 and "renderable" not in engine.shape(obj.name).flags()
-            tolerance = 2.1e-3 if is_sheet else max(2e-4, 5e-3 * extent.max())
             if len(engine.shape(obj.name).geoms):
-                assert np.allclose(box, obj.bounding_box, atol=tolerance), obj.name
+                assert np.allclose(box, obj.bounding_box, atol=1e-4), obj.name
         elif isinstance(obj, ProximitySensor):
             engine.sensor(obj.name)
 

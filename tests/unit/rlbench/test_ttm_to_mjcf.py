@@ -1,5 +1,7 @@
 """Decoded scenes become MJCF: bodies, joints, masses, contacts, annotations."""
 
+from dataclasses import replace
+
 import mujoco
 import numpy as np
 import pytest
@@ -132,6 +134,26 @@ def test_a_joint_frame_that_is_no_quaternion_is_one_line(tmp_path, text):
     path.write_text(path.read_text().replace('frame:j" data="0 0 0 1"', f'frame:j" data="{text}"'))
     with pytest.raises(SceneError, match=f"frame:j = {text}: it must be a quaternion"):
         compose(path)
+
+
+def test_a_cylinder_measures_what_its_polygon_does_and_collides_as_a_circle(tmp_path):
+    angles = np.arange(8) * np.pi / 4 + np.pi / 8
+    ring = np.stack([0.1 * np.cos(angles), 0.1 * np.sin(angles)], axis=1)
+    corners = np.concatenate([np.insert(ring, 2, z, axis=1) for z in (-0.05, 0.05)])
+    faces = np.array([[i, (i + 1) % 8, 8 + i] for i in range(8)], np.int32)
+    part = replace(box("any", 1).parts[0], vertices=corners, faces=faces, primitive=ttm.Primitive("cylinder", np.array([0.2, 0.2, 0.1]), 0.0))
+    rod = engine_of(tmp_path, box("base", 1), box("rod", 2, parts=[part])).shape("rod")
+    reach = 0.1 * np.cos(np.pi / 8)
+    assert np.allclose(rod.get_bounding_box(), [-reach, reach, -reach, reach, -0.05, 0.05], atol=1e-8)
+    assert [mujoco.mjtGeom(t) for t in rod._engine.model.geom_type[rod.solid_geoms]] == [mujoco.mjtGeom.mjGEOM_CYLINDER]
+
+
+@pytest.mark.parametrize("text", ["0 1 0 1 0", "1 0 0 1 0 1", "a"])
+def test_a_box_that_is_none_is_one_line(tmp_path, text):
+    xml = f'<mujoco><custom><text name="box:rod" data="{text}"/></custom></mujoco>'
+    (tmp_path / "scene.xml").write_text(xml)
+    with pytest.raises(SceneError, match=f"box:rod = {text}: it must be xmin xmax"):
+        compose(tmp_path / "scene.xml")
 
 
 def test_a_joint_without_a_shape_gets_a_body_and_stays_put():
