@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Set up a virtual environment, then lint, check types, and run all tests. Arguments go to pytest.
+# Set up a virtual environment, then lint, check types, and run all tests, in up to four processes.
+# Arguments go to pytest: `bash run_tests.sh -n 0 -k noise` runs some tests in one process.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 . .ci/environment.sh
@@ -14,4 +15,5 @@ say "Types of the strict modules"
     pose_obj_3d/formal.py pose_obj_3d/config.py pose_obj_3d/geometry.py \
     pose_obj_3d/losses.py pose_obj_3d/metrics.py pose_obj_3d/intervals.py
 say "Tests"
-exec "$PYTHON" -m pytest "$@"
+# By file: what a file's tests share is made once. In order: the long ones come early.
+exec "$PYTHON" -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder "$@"
