@@ -199,7 +199,7 @@ class Writer:
         if isinstance(obj, Shape) and any(
             part.primitive is not None and part.primitive.kind == "cylinder" for part in obj.parts
         ):
-            self._note("box", obj.name, numbers(obj.bounding_box))  # a polygon's
+            self._note("box", obj.name, numbers(obj.bounding_box))  # polygons in the file
         if isinstance(obj, Dummy):
             self._note("flags", obj.name, "model" if obj.is_model_base else "point")
         if isinstance(obj, ProximitySensor):
