@@ -10,6 +10,7 @@ position d = 1, q in m/s; constant velocity d = 2, q in m/s^2; constant accelera
 """
 
 import math
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -58,34 +59,38 @@ def smooth_both(
 ) -> tuple[Estimate, Estimate]:
     """Smooth sequences with and without each frame's own measurement, by one run of the filters.
 
-    Arguments as in `smooth`, whose two results these are.
+    Arguments as in `smooth`, whose two results these are. With q of shape (H, 1) or (H, B), every sequence is
+    smoothed by each of H process noises: (T, H, B, 3) and (T, H, B, 3, 3).
     """
-    order = _order(motion)
-    T, B, _ = xyz.shape
-    is_measured, centre, moment, info = _centred(xyz, info)
+    order, T = _order(motion), len(xyz)
+    is_measured, centre, measured = _centred(xyz, info)
+    q = torch.as_tensor(q, dtype=measured.dtype, device=measured.device)
     # In the state (x, -x', x'') time runs the same way backwards, so one filter serves both directions.
-    both_moments, both_infos = (torch.cat([x, x.flip(0)], -1) for x in (moment, info))
-    prior = torch.cat([torch.full((B,), PRIOR_INFO), torch.zeros(B)]).to(moment)
-    q = torch.as_tensor(q, dtype=moment.dtype, device=moment.device).expand(B)
-    infos, moments = _predictions(both_moments, both_infos, order, torch.cat([q, q]), frame_period_s, prior)
-    sign = torch.tensor([(-1.0) ** i for i in range(order)]).to(moment)[:, None, None]
-    Y_sign = (sign * sign[:, 0])[..., None, None]
-    Y = torch.stack([f[..., :B] + b[..., B:] * Y_sign for f, b in zip(infos, reversed(infos), strict=True)], -2)
-    y = torch.stack([f[..., :B] + b[..., B:] * sign for f, b in zip(moments, reversed(moments), strict=True)], -2)
-    Y, y = _leading(Y.flatten(-2), y.flatten(-2))
-    count = is_measured.sum(0)
+    both = torch.stack([measured, measured.flip(0)], 3).unsqueeze(4)  # (T, 3, 4, 2, 1, B)
+    prior = torch.tensor([PRIOR_INFO, 0.0]).to(measured)[:, None, None]
+    sign = torch.tensor([1.0, -1.0, 1.0]).to(measured)[:order].repeat_interleave(3)
+    signs = (sign[:, None] * torch.cat([sign[:1], sign]))[..., None, None, None]
+    # Step t has what frames before t say about t, and what those behind say about frame T - 1 - t. In the first
+    # half both wait for their counterparts, which come in the second, in the mirrored step.
+    waiting: list[Tensor] = []
+    others = measured.new_empty(3, 4, T, *torch.broadcast_shapes((1, 1), q.shape, (1, xyz.shape[1])))
+    for t, S in enumerate(_predictions(both, order, q, frame_period_s, prior)):
+        if 2 * t < T:
+            waiting.append(S.flip(2))
+        if 2 * (t + 1) > T:
+            found = _leading(torch.addcmul(S, waiting[T - 1 - t], signs))
+            others[:, :, t], others[:, :, T - 1 - t] = found[:, :, 0], found[:, :, 1]
+    measured, count = measured.movedim(0, 2).unsqueeze(3), is_measured.sum(0)
 
-    def read(Y: Tensor, y: Tensor, others: Tensor) -> Estimate:
-        position, covariance = _position(Y, y)
-        unknown = (others == 0).expand(T, B)
-        return Estimate(
-            (position.reshape(T, B, 3) + centre).masked_fill(unknown[..., None], torch.nan),
-            covariance.reshape(T, B, 3, 3).masked_fill(unknown[..., None, None], torch.nan),
-        )
+    def read(moment_and_info: Tensor, known_frames: Tensor) -> Estimate:
+        position, covariance = _position(moment_and_info)  # (T, H, B, 3), (T, H, B, 3, 3)
+        position, unknown = position + centre, (known_frames == 0).expand(T, -1).unsqueeze(1)
+        if unknown.any():
+            position = position.masked_fill(unknown[..., None], torch.nan)
+            covariance = covariance.masked_fill(unknown[..., None, None], torch.nan)
+        return Estimate(position, covariance) if q.ndim == 2 else Estimate(position.squeeze(1), covariance.squeeze(1))
 
-    blind = read(Y, y, count - is_measured.long())
-    full = read(Y + info.movedim(0, -2).flatten(-2), y + moment.movedim(0, -2).flatten(-2), count)
-    return full, blind
+    return read(others + measured, count), read(others, count - is_measured.long())
 
 
 def innovation_nll(
@@ -100,13 +105,13 @@ def innovation_nll(
         measured, with as many measurements before it as the motion has states.
     """
     order = _order(motion)
-    is_measured, centre, moment, centred_info = _centred(xyz, info)
-    prior = torch.full_like(moment[0, 0], PRIOR_INFO)
-    q = torch.as_tensor(q, dtype=moment.dtype, device=moment.device).expand(len(prior))
-    Y, y = (torch.cat(x, -1) for x in _predictions(moment, centred_info, order, q, frame_period_s, prior))
-    position, covariance = (x.unflatten(0, is_measured.shape) for x in _position(*_leading(Y, y)))  # type: ignore[no-untyped-call]
+    is_measured, centre, measured = _centred(xyz, info)
+    q = torch.as_tensor(q, dtype=measured.dtype, device=measured.device)
+    prior = measured.new_tensor(PRIOR_INFO)
+    predicted = [_leading(S.clone()) for S in _predictions(measured, order, q, frame_period_s, prior)]
+    position, covariance = _position(torch.stack(predicted, 2))
     counts = is_measured & (is_measured.cumsum(0) > order)
-    eye = torch.eye(3).to(moment)
+    eye = torch.eye(3).to(measured)
     noise = geometry.invert_3x3(torch.where(is_measured[..., None, None], info.double(), eye))
     spread = torch.where(counts[..., None, None], covariance + noise, eye)
     r = torch.where(counts[..., None], xyz.double() - centre - position, 0.0)
@@ -143,11 +148,13 @@ def local_polynomial(xyz: Tensor, info: Tensor, offsets: Tensor, degree: int) ->
     powers = (offsets / offsets.abs().max().clamp_min(1)).to(xyz)[:, None] ** degrees
     keep = (count > degrees[:, None]).to(xyz)  # (degree + 1, B): what the frames can determine
     products = powers.unsqueeze(-1) * powers.unsqueeze(-2)
-    Y = torch.einsum("tpq,btij->pqijb", products, info) * (keep * keep[:, None])[:, :, None, None]
-    missing = torch.diag_embed((1 - keep).T).movedim(0, -1)[:, :, None, None]
-    Y = Y + missing * torch.eye(3).to(xyz)[..., None]
+    # Rows and columns by degree, then axis.
+    Y = torch.einsum("tpq,btij->piqjb", products, info) * (keep * keep[:, None])[:, None, :, None]
+    missing = torch.diag_embed((1 - keep).T).movedim(0, -1)[:, None, :, None]
+    Y = Y + missing * torch.eye(3).to(xyz)[:, None, :, None]
     y = torch.einsum("tp,bti->pib", powers, moment) * keep[:, None]
-    position, covariance = _position(*_leading(Y, y))
+    S = torch.cat([y.flatten(0, 1).unsqueeze(1), Y.flatten(2, 3).flatten(0, 1)], 1)
+    position, covariance = _position(_leading(S))
     is_unknown = count == 0
     return Estimate(
         (position + centre).masked_fill(is_unknown[:, None], torch.nan).reshape(*batch, 3),
@@ -155,116 +162,98 @@ def local_polynomial(xyz: Tensor, info: Tensor, offsets: Tensor, degree: int) ->
     )
 
 
-def _predictions(
-    moment: Tensor, info: Tensor, order: int, q: Tensor, dt: float, prior: Tensor
-) -> tuple[list[Tensor], list[Tensor]]:
+def _predictions(measured: Tensor, order: int, q: Tensor, dt: float, prior: Tensor) -> Iterator[Tensor]:
     """Run the information filter: each frame's prediction from the frames before it.
 
     With Y the information of the state and y = Y times its mean, the prediction is
-    Y' = (F Y^-1 F^T + q^2 g g^T)^-1 = M - q^2 M g (1 + q^2 g^T M g)^-1 g^T M, M = F^-T Y F^-1. F and g act
-    on derivatives, not on axes, so Y is a (d, d) matrix of (3, 3) blocks. The batch is the last axis:
-    3 to 8 times faster than batches of small matrices.
+    Y' = (F Y^-1 F^T + q^2 G G^T)^-1, where the columns of G move one axis each. In M = F^-T Y F^-1 the noise of
+    one axis after the other is accounted for: M - M g g^T M / (q^-2 + g^T M g), and in the same way
+    m - M g g^T m / (...) for m = F^-T y. So y is carried as a column beside Y, and there is nothing to invert.
+    The batch comes last: 3 to 8 times faster than batches of small matrices.
 
     Args:
-        moment: (T, 3, B) information times position.
-        info: (T, 3, 3, B).
+        measured: (T, 3, 4, *) information times position, and information (3, 3), of each frame.
         order: States per axis d.
-        q: (B,).
+        q: Process noise, broadcast to the batch.
         dt: Seconds between frames.
-        prior: (B,) information of every state before the first frame.
+        prior: Information of every state before the first frame, broadcast to the batch.
 
-    Returns:
-        Y (d, d, 3, 3, B) and y (d, 3, B) of each of the T frames.
+    Yields:
+        [y Y] (3 d, 1 + 3 d, *) of each of the T frames, states in the order of their derivatives, then axes.
+        It is overwritten by the next.
     """
-    d, B = order, moment.shape[-1]
-    backward, g = _transition(d, -dt, moment)[:, :d].T, _transition(d, dt, moment)[:, d]
-    # M, M g and g^T M g are linear in the blocks of Y: one product gives all three, another those of y.
-    moved = torch.cat([backward, (g @ backward)[None]])  # (d + 1, d)
-    both = torch.kron(moved, moved)
-    eye = torch.eye(3).to(moment)[..., None]
-    Y = torch.eye(d).to(moment)[:, :, None, None, None] * eye * prior
-    y = moment.new_zeros(d, 3, B)
-    infos, moments = [Y], [y]
-    noise = q.square()
-    for t in range(len(moment) - 1):
-        Y, y = _measured(Y, y, info[t], moment[t])
-        N = (both @ Y.reshape(d * d, -1)).reshape(d + 1, d + 1, 3, 3, B)
-        n = (moved @ y.reshape(d, -1)).reshape(d + 1, 3, B)
-        Y, Mg = N[:d, :d], N[:d, d]  # M for the while, (d, 3, 3, B)
-        gain = _product(Mg, _invert(eye + noise * N[d, d]) * noise)
-        for k in range(3):  # sums of outer products need no room for the products
-            Y = torch.addcmul(Y, gain[:, None, :, k, None], Mg[None, :, None, :, k], value=-1)
+    d, batch = order, torch.broadcast_shapes(measured.shape[3:], q.shape, prior.shape)
+    nothing = measured[:0].sum() + q.flatten()[:0].sum()  # 0; makes the views below known to autograd
+    S = measured.new_zeros(3 * d, 1 + 3 * d, *batch) + nothing
+    S.diagonal(1).copy_(prior.unsqueeze(-1))
+    # Scaled so that the noise enters the last derivative with factor 1.
+    gains = [dt ** (d - 1 - i) / math.factorial(d - i) for i in range(d)]
+    precision = (q * dt).square().reciprocal().expand(batch).contiguous()
+    block = [slice(3 * i, 3 * i + 3) for i in range(d)]
+    rows, columns = [S[b] for b in block], [S[:, 1:].narrow(1, b.start, 3) for b in block]
+    corners = [(c[b], c[b].transpose(0, 1)) for c, b in zip(columns[1:], block[1:], strict=True)]
+    axes = [[row[axis] for row in rows] for axis in range(3)]
+    position = S[:3, :4]
+    for t in range(len(measured)):
+        yield S
+        if t == len(measured) - 1:
+            return
+        position += measured[t]
+        for i in reversed(range(1, d)):
+            for j in range(i):
+                factor = (-dt) ** (i - j) / math.factorial(i - j)
+                rows[i].add_(rows[j], alpha=factor)
+                columns[i].add_(columns[j], alpha=factor)
         # F^-1 grows, and the update damps errors of Y only as long as they are symmetric.
-        Y = torch.lerp(Y, Y.permute(1, 0, 3, 2, 4), 0.5)
-        y = n[:d] - (gain * n[d]).sum(-2)
-        infos.append(Y)
-        moments.append(y)
-    return infos, moments
+        for corner, transposed in corners:
+            corner.copy_(torch.lerp(corner, transposed, 0.5))
+        for axis in range(3):
+            Mg = _weighted_sum(axes[axis], gains)
+            gMg = _weighted_sum(Mg[1 + axis :: 3].unbind(), gains)
+            scaled = Mg * (gMg + precision).rsqrt()
+            S.addcmul_(scaled[1:, None], scaled, value=-1)
 
 
-def _transition(order: int, dt: float, like: Tensor) -> Tensor:
-    """Return (d, d + 1): the transition, and in the last column how a frame's noise enters the state."""
-    f = torch.zeros(order, order + 1, dtype=torch.float64)
-    for i in range(order):
-        for j in range(i, order + 1):
-            f[i, j] = dt ** (j - i) / math.factorial(j - i)
-    return f.to(like)
+def _weighted_sum(parts: Sequence[Tensor], weights: list[float]) -> Tensor:
+    """Sum parts of which the last has weight 1; the result shares no memory with them."""
+    if len(parts) == 1:
+        return parts[0].clone()
+    total = torch.add(parts[-1], parts[-2], alpha=weights[-2])
+    for part, weight in zip(parts[:-2], weights, strict=False):
+        total.add_(part, alpha=weight)
+    return total
 
 
-def _measured(Y: Tensor, y: Tensor, info: Tensor, moment: Tensor) -> tuple[Tensor, Tensor]:
-    """Add a measurement of the position to the information of a state."""
-    Y, y = Y.clone(), y.clone()
-    Y[0, 0] = Y[0, 0] + info
-    y[0] = y[0] + moment
-    return Y, y
+def _leading(S: Tensor) -> Tensor:
+    """Eliminate all states but the position: [y Y] (n, 1 + n, *) -> (3, 4, *), information and times its mean."""
+    while len(S) > 3:
+        row = S[-1]
+        scaled = row[:-1] * row[-1].rsqrt()
+        S = torch.addcmul(S[:-1, :-1], scaled[1:, None], scaled, value=-1)
+    return S
 
 
-def _leading(Y: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Eliminate all states but the first.
-
-    Args:
-        Y: (d, d, 3, 3, B) information.
-        y: (d, 3, B) information times mean.
-
-    Returns:
-        Information (3, 3, B) of the position, and information times its mean (3, B).
-    """
-    while len(Y) > 1:
-        C = _product(Y[:-1, -1], _invert(Y[-1, -1]))  # (d - 1, 3, 3, B)
-        y = y[:-1] - (C * y[-1]).sum(2)
-        Y = Y[:-1, :-1] - _product(C[:, None], Y[-1, :-1][None])
-    return Y[0, 0], y[0]
+def _position(S: Tensor) -> tuple[Tensor, Tensor]:
+    """Return mean (*, 3) and covariance (*, 3, 3) of [y Y] (3, 4, *)."""
+    y, (a, b, c), (d, e), f = S[:, 0], S[0, 1:], S[1, 2:], S[2, 3]
+    A, B, C = (torch.addcmul(x * y, z, w, value=-1) for x, y, z, w in ((d, f, e, e), (c, e, b, f), (b, e, c, d)))
+    D, E, F = (torch.addcmul(x * y, z, w, value=-1) for x, y, z, w in ((a, f, c, c), (b, c, a, e), (a, d, b, b)))
+    scale = torch.addcmul(torch.addcmul(a * A, b, B), c, C).reciprocal()
+    A, B, C, D, E, F = (x * scale for x in (A, B, C, D, E, F))
+    mean = [torch.addcmul(torch.addcmul(r[0] * y[0], r[1], y[1]), r[2], y[2]) for r in ((A, B, C), (B, D, E), (C, E, F))]
+    covariance = torch.stack([A, B, C, B, D, E, C, E, F]).unflatten(0, (3, 3))
+    return torch.stack(mean).movedim(0, -1), covariance.movedim((0, 1), (-2, -1))
 
 
-def _position(info: Tensor, moment: Tensor) -> tuple[Tensor, Tensor]:
-    """Return mean (B, 3) and covariance (B, 3, 3) of information (3, 3, B) and information times mean (3, B)."""
-    covariance = _invert(info)
-    covariance = (covariance + covariance.transpose(0, 1)) / 2
-    return (covariance * moment).sum(1).movedim(0, -1), covariance.movedim((0, 1), (-2, -1))
-
-
-def _product(a: Tensor, b: Tensor) -> Tensor:
-    """Multiply matrices whose batch is the last axis: (*, 3, 3, B), (*, 3, 3, B) -> (*, 3, 3, B)."""
-    return (a.unsqueeze(-2) * b.unsqueeze(-4)).sum(-3)
-
-
-def _invert(m: Tensor) -> Tensor:
-    """Invert (3, 3, B) by cofactors."""
-    after = torch.tensor([1, 2, 0, 1], device=m.device)
-    w = m[after[:, None], after]  # (4, 4, B): the entries after each, around both edges
-    cofactors = w[:3, :3] * w[1:, 1:] - w[:3, 1:] * w[1:, :3]
-    inverse: Tensor = cofactors.transpose(0, 1) / (m[0] * cofactors[0]).sum(0)
-    return inverse
-
-
-def _centred(xyz: Tensor, info: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return is_measured (T, B), centre (B, 3), information times centred position (T, 3, B), information."""
+def _centred(xyz: Tensor, info: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return is_measured (T, B), centre (B, 3), and [information times centred position, information] (T, 3, 4, B)."""
     xyz, info = xyz.double(), info.double()
     is_measured = _is_measured(info)
     shares = is_measured / is_measured.sum(0).clamp_min(1)
     centre = (shares.unsqueeze(-1) * xyz).sum(0)
-    moment = (info @ (xyz - centre).unsqueeze(-1)).squeeze(-1)
-    return is_measured, centre, moment.movedim(1, -1).contiguous(), info.movedim(1, -1).contiguous()
+    info = (info + info.transpose(-1, -2)) / 2
+    moment = info @ (xyz - centre).unsqueeze(-1)
+    return is_measured, centre, torch.cat([moment, info], -1).movedim(1, -1).contiguous()
 
 
 def _is_measured(info: Tensor) -> Tensor:

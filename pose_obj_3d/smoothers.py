@@ -33,7 +33,8 @@ STRAY = ("constant velocity", 10.0)  # motion and tracking index of the smoother
 STRAY_SIGMAS = 4.5  # how far, in standard deviations
 _Q_PRECISION = 1.03  # the search ends when the bracket is this ratio wide
 _FRAME_CHUNK = 512
-_COLUMN_CHUNK = 512  # sequences smoothed at once: enough to keep the processor busy, few enough for its cache
+_COLUMN_CHUNK = 1024  # sequences smoothed at once: enough to keep the processor busy, few enough for its cache
+_CELL_CHUNK = 200_000  # frames of all of them; bounds the memory where examples are long
 
 
 def window_index(tracks: Tracks, num_frames: int) -> tuple[Tensor, Tensor]:
@@ -142,18 +143,18 @@ def _smooth_into(banks: list[Tensor], tracks: Tracks, motion: str, qs: dict[int,
     """
     if not qs:
         return
-    H, numbers = len(qs), torch.tensor(list(qs), device=tracks.xyz.device)
-    for rows, keypoints, is_there in _columns(tracks, chunk=_COLUMN_CHUNK // H):
-        T, B = rows.shape
-        xyz, info = tracks.xyz[rows, keypoints], tracks.info[rows, keypoints] * is_there[..., None, None]
+    numbers = torch.tensor(list(qs), device=tracks.xyz.device)
+    q = torch.tensor(list(qs.values()), dtype=torch.float64, device=tracks.xyz.device)[:, None]
+    for rows, keypoints, is_there in _columns(tracks, num_smoothers=len(qs)):
+        info = tracks.info[rows, keypoints] * is_there[..., None, None]
         # All smoothers of a motion run at once: what a step costs hardly depends on its size.
-        q = torch.tensor(list(qs.values()), dtype=torch.float64, device=xyz.device).repeat_interleave(B)
-        found = smooth_both(xyz.repeat(1, H, 1), info.repeat(1, H, 1, 1), motion, q, 1.0)
+        found = smooth_both(tracks.xyz[rows, keypoints], info, motion, q, 1.0)
+        at = (rows[is_there][:, None], numbers, keypoints.expand_as(rows)[is_there][:, None])
         for bank, smoothed in zip(banks, found, strict=True):
-            variance = smoothed.covariance.diagonal(dim1=-2, dim2=-1).amax(-1).reshape(T, H, B)
-            t, h, column = ((variance < limit) & is_there.unsqueeze(1)).nonzero(as_tuple=True)  # False where NaN
-            position = smoothed.xyz.reshape(T, H, B, 3)[t, h, column]
-            bank[rows[t, column], numbers[h], keypoints[column]] = position.to(bank)
+            variance = smoothed.covariance.diagonal(dim1=-2, dim2=-1).amax(-1)  # (T, H, B)
+            says = (variance < limit).transpose(1, 2)[is_there]  # False where NaN
+            position = smoothed.xyz.transpose(1, 2)[is_there].to(bank)
+            bank[at] = torch.where(says[..., None], position, bank[at])
 
 
 def drop_strays(tracks: Tracks) -> Tracks:
@@ -256,9 +257,14 @@ def hindsight_process_noise(tracks: Tracks, motion: str, frame_period_s: float, 
 
 
 def _columns(
-    tracks: Tracks, max_examples: int | None = None, chunk: int = _COLUMN_CHUNK
+    tracks: Tracks, max_examples: int | None = None, num_smoothers: int = 1
 ) -> list[tuple[Tensor, Tensor, Tensor]]:
     """Pad examples to batches of sequences, one for each example and keypoint that it has.
+
+    Args:
+        tracks: The data.
+        max_examples: Examples used, evenly spread.
+        num_smoothers: So many smoothers run over each sequence at once.
 
     Returns:
         Batches of frames (T, B), padded with the last one, keypoints (B,) and which frames exist (T, B).
@@ -268,6 +274,8 @@ def _columns(
         chosen = torch.linspace(0, len(first) - 1, max_examples, device=first.device).round().long()
         first = first[chosen]
     last = tracks.last[first]
+    longest = int((last - first).max()) + 1
+    chunk = max(1, min(_COLUMN_CHUNK, _CELL_CHUNK // longest) // num_smoothers)
     order = (last - first).argsort(stable=True)  # batches of like lengths need little padding
     example, keypoint = tracks.is_real[first[order]].nonzero(as_tuple=True)
     batches = []

@@ -6,7 +6,14 @@ import torch
 
 from pose_obj_3d import geometry
 from pose_obj_3d.exceptions import ConfigError
-from pose_obj_3d.sequences import MOTIONS, PRIOR_INFO, innovation_nll, local_polynomial, smooth
+from pose_obj_3d.sequences import (
+    MOTIONS,
+    PRIOR_INFO,
+    innovation_nll,
+    local_polynomial,
+    smooth,
+    smooth_both,
+)
 
 DT = 0.05
 every_motion = pytest.mark.parametrize("motion", list(MOTIONS))
@@ -207,6 +214,28 @@ def test_process_noise_may_differ_by_sequence():
     for b, q in enumerate((float(torch.tensor(0.1)), 9.0)):
         alone = smooth(xyz[:, b : b + 1], info[:, b : b + 1], "constant velocity", q, DT)
         torch.testing.assert_close(both.xyz[:, b], alone.xyz[:, 0], rtol=0, atol=1e-12)
+
+
+@every_motion
+@pytest.mark.parametrize("frames", [1, 2, 7, 8])
+def test_several_process_noises_at_once_are_as_one_after_the_other(motion, frames):
+    xyz, info = measurements(frames, 3, missing=0.3)
+    q = torch.tensor([0.0, 0.5, 9.0]).double()
+    for found, blind in zip(smooth_both(xyz, info, motion, q[:, None], DT), (False, True), strict=True):
+        alone = [smooth(xyz, info, motion, float(one), DT, blind) for one in q]
+        torch.testing.assert_close(found.xyz, torch.stack([a.xyz for a in alone], 1), rtol=0, atol=1e-12, equal_nan=True)
+        torch.testing.assert_close(
+            found.covariance, torch.stack([a.covariance for a in alone], 1), rtol=1e-12, atol=0, equal_nan=True
+        )
+
+
+def test_time_reversed_is_smoothed_the_same():
+    xyz, info = measurements(9, 4, missing=0.2)
+    for motion in MOTIONS:
+        for blind in (False, True):
+            found = smooth(xyz, info, motion, 0.7, DT, blind)
+            mirrored = smooth(xyz.flip(0), info.flip(0), motion, 0.7, DT, blind)
+            torch.testing.assert_close(mirrored.xyz.flip(0), found.xyz, rtol=0, atol=1e-8)
 
 
 def test_sequences_without_measurements_are_unknown():
