@@ -138,6 +138,26 @@ def invert_3x3(m: Tensor) -> Tensor:
     return inverse
 
 
+def solve_information(S: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+    """Solve for the mean, entry by entry from the upper triangle, as `invert_3x3` does.
+
+    Args:
+        S: (3, 4, *) information times mean, and information.
+
+    Returns:
+        The entries of the mean and those of the covariance's upper triangle, row by row, each (*); infinite or
+        NaN without information.
+    """
+    y, (a, b, c), (d, e), f = S[:, 0], S[0, 1:], S[1, 2:], S[2, 3]
+    A, B, C = (torch.addcmul(p * q, r, s, value=-1) for p, q, r, s in ((d, f, e, e), (c, e, b, f), (b, e, c, d)))
+    D, E, F = (torch.addcmul(p * q, r, s, value=-1) for p, q, r, s in ((a, f, c, c), (b, c, a, e), (a, d, b, b)))
+    scale = torch.addcmul(torch.addcmul(a * A, b, B), c, C).reciprocal()
+    A, B, C, D, E, F = (cofactor * scale for cofactor in (A, B, C, D, E, F))
+    rows = ((A, B, C), (B, D, E), (C, E, F))
+    mean = [torch.addcmul(torch.addcmul(p * y[0], q, y[1]), r, y[2]) for p, q, r in rows]
+    return mean, [A, B, C, D, E, F]
+
+
 def huber_weights(residual_px: Tensor, huber_px: float) -> Tensor:
     """Return the IRLS weights of the Huber loss: residual (*, 2) [px] -> (*) in (0, 1]."""
     weights: Tensor = huber_px / residual_px.norm(dim=-1).clamp_min(huber_px)

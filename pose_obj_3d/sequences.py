@@ -235,12 +235,7 @@ def _leading(S: Tensor) -> Tensor:
 
 def _position(S: Tensor) -> tuple[Tensor, Tensor]:
     """Return mean (*, 3) and covariance (*, 3, 3) of [y Y] (3, 4, *)."""
-    y, (a, b, c), (d, e), f = S[:, 0], S[0, 1:], S[1, 2:], S[2, 3]
-    A, B, C = (torch.addcmul(x * y, z, w, value=-1) for x, y, z, w in ((d, f, e, e), (c, e, b, f), (b, e, c, d)))
-    D, E, F = (torch.addcmul(x * y, z, w, value=-1) for x, y, z, w in ((a, f, c, c), (b, c, a, e), (a, d, b, b)))
-    scale = torch.addcmul(torch.addcmul(a * A, b, B), c, C).reciprocal()
-    A, B, C, D, E, F = (x * scale for x in (A, B, C, D, E, F))
-    mean = [torch.addcmul(torch.addcmul(r[0] * y[0], r[1], y[1]), r[2], y[2]) for r in ((A, B, C), (B, D, E), (C, E, F))]
+    mean, (A, B, C, D, E, F) = geometry.solve_information(S)
     covariance = torch.stack([A, B, C, B, D, E, C, E, F]).unflatten(0, (3, 3))
     return torch.stack(mean).movedim(0, -1), covariance.movedim((0, 1), (-2, -1))
 

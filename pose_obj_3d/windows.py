@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -76,12 +77,11 @@ class Tracks:
         return self.keypoint >= 0
 
     @cached_property
-    def sums(self) -> tuple[Tensor, Tensor]:
-        """Running sums, float64: information (N + 1, K, 3, 3) and information times position (N + 1, K, 3)."""
+    def sums(self) -> Tensor:
+        """(N + 1, K, 3, 4) running sums, float64: information times position, and information."""
         info = self.info.double()
-        moment = (info @ self.xyz.double().unsqueeze(-1)).squeeze(-1)
-        start = [torch.zeros_like(x[:1]) for x in (info, moment)]
-        return torch.cat([start[0], info.cumsum(0)]), torch.cat([start[1], moment.cumsum(0)])
+        both = torch.cat([info @ self.xyz.double().unsqueeze(-1), info], -1)
+        return torch.cat([torch.zeros_like(both[:1]), both.cumsum(0)])
 
     def to(self, device: torch.device) -> "Tracks":
         """Return the tracks on a device."""
@@ -95,8 +95,8 @@ class Bins:
     """R stretches of frames around each centre, each as one averaged measurement.
 
     Attributes:
-        xyz: (B, R, K, 3) mean weighted by information [m]; 0 where nothing was measured.
-        info: (B, R, K, 3, 3) its information [1/m^2]; 0 where nothing was measured.
+        xyz: (B, K, R, 3) mean weighted by information [m]; 0 where nothing was measured.
+        info: (B, K, R, 3, 3) its information [1/m^2]; 0 where nothing was measured.
         frames: (B, R) frames of the stretch that the example has.
     """
 
@@ -218,20 +218,28 @@ def gather_bins(
         ranges: (first, last) offsets of each stretch; what lies outside the example is left out.
         used_frames: Odd; frames further from the centre count as not there.
     """
-    reach = torch.iinfo(torch.int64).max if used_frames is None else (used_frames - 1) // 2
-    low = torch.tensor([max(a, -reach) for a, _ in ranges], device=centres.device)
-    high = torch.tensor([min(b, reach) for _, b in ranges], device=centres.device)
-    first, end = tracks.first[centres][:, None], tracks.last[centres][:, None] + 1
-    start = (centres[:, None] + low).clamp(first, end)
-    stop = torch.maximum((centres[:, None] + high + 1).clamp(first, end), start)
-    info_sum, moment_sum = tracks.sums
-    info, moment = info_sum[stop] - info_sum[start], moment_sum[stop] - moment_sum[start]
-    is_empty = (info.diagonal(dim1=-2, dim2=-1).sum(-1) < 1.0)[..., None]  # (B, R, K, 1)
-    eye = torch.eye(3, dtype=info.dtype, device=info.device)
-    inverse = geometry.invert_3x3(torch.where(is_empty[..., None], eye, info))
-    xyz = (inverse * moment.unsqueeze(-2)).sum(-1)
+    reach = max(max(abs(a), abs(b)) for a, b in ranges) if used_frames is None else (used_frames - 1) // 2
+    cut = [(max(a, -reach), min(b, reach) + 1) for a, b in ranges]
+    cut = [(a, b) if a < b else (0, 0) for a, b in cut]
+    # A stretch that begins where the one before it ends shares the look-up.
+    begins = [i for i, (a, _) in enumerate(cut) if i == 0 or a != cut[i - 1][1]]
+    runs = [cut[i:j] for i, j in pairwise([*begins, len(cut)])]
+    edges = torch.tensor([x for run in runs for x in (run[0][0], *(b for _, b in run))], device=centres.device)
+    at = (centres[:, None] + edges).clamp(tracks.first[centres][:, None], tracks.last[centres][:, None] + 1)
+    B, R, K = len(centres), len(cut), tracks.xyz.shape[1]
+    found, total = tracks.sums[at], tracks.sums.new_empty(B, K, R, 3, 4)
+    frames, begin = at.new_empty(B, R), 0
+    for number, run in enumerate(runs):
+        inside, low = slice(begin, begin + len(run)), begin + number
+        start, stop = slice(low, low + len(run)), slice(low + 1, low + len(run) + 1)
+        total[:, :, inside] = (found[:, stop] - found[:, start]).transpose(1, 2)
+        frames[:, inside] = at[:, stop] - at[:, start]
+        begin += len(run)
+    by_entry = total.movedim((-2, -1), (0, 1)).contiguous()
+    is_empty = (by_entry[0, 1] + by_entry[1, 2] + by_entry[2, 3] < 1.0)[..., None]
+    xyz = torch.stack(geometry.solve_information(by_entry)[0], -1)
     return Bins(
         xyz=xyz.float().masked_fill_(is_empty, 0.0),
-        info=info.float().masked_fill_(is_empty[..., None], 0.0),
-        frames=stop - start,
+        info=total[..., 1:].float().masked_fill_(is_empty[..., None], 0.0),
+        frames=frames,
     )

@@ -29,7 +29,7 @@ class Context:
         bins = windows.bins
         assert bins is not None
         self.near = near
-        xyz, self.info = bins.xyz.transpose(1, 2), bins.info.transpose(1, 2)
+        xyz, self.info = bins.xyz, bins.info
         self.is_used = self.info.diagonal(dim1=-2, dim2=-1).sum(-1) > 0
         eye = torch.eye(3, device=xyz.device)
         total = self.info.sum(2)

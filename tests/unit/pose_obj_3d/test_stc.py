@@ -69,12 +69,12 @@ def test_bins_are_the_weighted_means_they_claim(data):
             assert bins.frames[b, r] == len(inside)
             info = tracks.info[inside].double().sum(0)
             if not inside:
-                assert (bins.info[b, r] == 0).all()
+                assert (bins.info[b, :, r] == 0).all()
                 continue
             moment = (tracks.info[inside].double() @ tracks.xyz[inside].double()[..., None]).sum(0)
             mean = torch.linalg.solve(info, moment)[..., 0]
-            torch.testing.assert_close(bins.xyz[b, r].double(), mean, rtol=0, atol=1e-6)
-            torch.testing.assert_close(bins.info[b, r].double(), info, rtol=1e-5, atol=1)
+            torch.testing.assert_close(bins.xyz[b, :, r].double(), mean, rtol=0, atol=1e-6)
+            torch.testing.assert_close(bins.info[b, :, r].double(), info, rtol=1e-5, atol=1)
     narrow = gather_bins(tracks, rows, ranges, used_frames=3)
     assert (narrow.frames[:, [0, 2]] == 0).all()
     assert (narrow.frames[:, 1] == bins.frames[:, 1]).all()
