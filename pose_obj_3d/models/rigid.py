@@ -9,39 +9,42 @@ from pose_obj_3d import geometry
 def rigid_displacement(
     delta: Tensor, info: Tensor, weight: Tensor, position: Tensor, prior: Tensor, turn_info: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Fit a small rigid motion to displacements of keypoints j, as each keypoint k sees them, and read it at k.
+    """Fit small rigid motions to displacements of keypoints j, as each keypoint k sees them, and read them at k.
 
     The motion u(r) = v + omega x (r - r_k) that is most likely given the displacements and a prior:
     v ~ N(0, prior^-1), omega ~ N(0, 1 / turn_info). omega is eliminated by its Schur complement.
 
     Args:
-        delta: (B, K, K, 3) displacement of keypoint j for keypoint k, at [b, k, j] [m].
+        delta: (B, K, 3, n, K) n displacements of keypoint j for keypoint k, at [b, j, :, i, k] [m].
         info: (B, K, 3, 3) information of a displacement of keypoint j at weight 1 [1/m^2].
-        weight: (B, K, K) how much k believes j; 0 = not at all.
+        weight: (B, K, n, K) how much k believes j, at [b, j, i, k]; 0 = not at all.
         position: (B, K, 3) of the keypoints; any common origin [m].
-        prior: (B, K, 3, 3) information of v before [1/m^2].
-        turn_info: (B, K) information of omega before [1/rad^2].
+        prior: (B, n, K, 3, 3) information of v before [1/m^2].
+        turn_info: (B, n, K) information of omega before [1/rad^2].
 
     Returns:
-        v (B, K, 3) [m] and its covariance (B, K, 3, 3) [m^2].
+        v (B, n, K, 3) [m] and its covariance (B, n, K, 3, 3) [m^2].
     """
     # float64: the sums hold squares of lever arms about the origin, from which those about r_k are made.
     delta, info, weight, r, prior = (x.double() for x in (delta, info, weight, position, prior))
-    r = r - r.mean(1, keepdim=True)
-    J = -_cross_matrix(r)  # omega -> omega x r
-    U = torch.einsum("bkj,bjxy->bkxy", weight, info)
-    UJ = torch.einsum("bkj,bjxy->bkxy", weight, info @ J)
-    JUJ = torch.einsum("bkj,bjxy->bkxy", weight, J.transpose(-1, -2) @ info @ J)
-    y = weight.unsqueeze(-1) * torch.einsum("bjxy,bkjy->bkjx", info, delta)
-    moment = y.sum(2)
-    torque = torch.linalg.cross(r.unsqueeze(1).expand_as(y), y).sum(2) - torch.linalg.cross(r, moment)
+    n, K = weight.shape[2:]
+    weight = weight.flatten(2)
+    J = -_cross_matrix(r - r.mean(1, keepdim=True))  # omega -> omega x r
+    info_J = info @ J
+    # Force and torque of every displacement: (B, K, 6, n K); J^T f = r x f.
+    pull = torch.cat([info, info_J], -1).transpose(-1, -2) @ delta.flatten(3)
+    moment, torque = (pull * weight.unsqueeze(2)).sum(1).transpose(1, 2).unflatten(1, (n, K)).split(3, -1)
+    parts = torch.cat([x.flatten(2) for x in (info, info_J, J.transpose(-1, -2) @ info_J)], -1)
+    U, UJ, JUJ = (weight.transpose(1, 2) @ parts).reshape(-1, n, K, 3, 3, 3).unbind(3)
     # About r_k: J_j - J_k takes the place of J_j.
-    side = UJ - U @ J
-    turn = JUJ - J.transpose(-1, -2) @ UJ - UJ.transpose(-1, -2) @ J + J.transpose(-1, -2) @ U @ J
+    J = J.unsqueeze(1)
+    torque = torque - (J.transpose(-1, -2) @ moment.unsqueeze(-1)).squeeze(-1)
+    side, half = UJ - U @ J, J.transpose(-1, -2) @ UJ
+    turn = JUJ - half - half.transpose(-1, -2) + J.transpose(-1, -2) @ U @ J
     eye = torch.eye(3, dtype=turn.dtype, device=turn.device)
     gain = side @ geometry.invert_3x3(turn + eye * turn_info.double()[..., None, None])
     covariance = geometry.invert_3x3(U - gain @ side.transpose(-1, -2) + prior)
-    v = covariance @ (moment - (gain @ torque.unsqueeze(-1)).squeeze(-1)).unsqueeze(-1)
+    v = covariance @ (moment.unsqueeze(-1) - gain @ torque.unsqueeze(-1))
     return v.squeeze(-1).float(), covariance.float()
 
 

@@ -199,9 +199,8 @@ class Stc(Model):
         rest = 1 - first[..., -1]
         cov = unit * noise[..., None, None] + spread * (1 - rest.square())[..., None, None]
         xyz = x.reference + torch.einsum("bkh,bkhi->bki", first, blind)
-        for shift, spread in self._lags(windows, x, token, mixes, full, blind, unit):
-            xyz, cov = xyz + shift, cov + spread
-        return xyz, cov, token
+        shifts, spreads = self._lags(windows, x, token, mixes, full, blind, unit)
+        return xyz + shifts.sum(1), cov + spreads.sum(1), token
 
     def _filters(self, windows: Windows, x: Context) -> tuple[Tensor, Tensor]:
         """Return the full and the blind filters from the reference: (B, K, H, 3) [m]; the first is the frame itself."""
@@ -239,7 +238,7 @@ class Stc(Model):
 
     def _lags(
         self, windows: Windows, x: Context, token: Tensor, mixes: Tensor, full: Tensor, blind: Tensor, unit: Tensor
-    ) -> list[tuple[Tensor, Tensor]]:
+    ) -> tuple[Tensor, Tensor]:
         """Estimate how far each mix lags behind the next shorter one, from all keypoints that move alike.
 
         Args:
@@ -252,7 +251,7 @@ class Stc(Model):
             unit: (B, K, 3, 3) covariance of a single frame [m^2].
 
         Returns:
-            M - 1 displacements (B, K, 3) [m] with covariance (B, K, 3, 3) [m^2].
+            Displacements (B, M - 1, K, 3) [m] with covariance (B, M - 1, K, 3, 3) [m^2].
         """
         n, K = self.config.num_mixes - 1, token.shape[1]
         itself = torch.eye(K, dtype=torch.bool, device=token.device)
@@ -263,24 +262,24 @@ class Stc(Model):
         q, k = (layer(token).unflatten(-1, (n, -1)) for layer in (self.query, self.key))
         alike = torch.einsum("bknd,bjnd->bkjn", q, k) / math.sqrt(q.shape[-1])
         alike = torch.sigmoid(alike + self.pair(pairs) + 1 - pairs[..., :1] / 2) * counts.unsqueeze(-1)
-        found = []
-        for i, outputs in enumerate(self.lags(token).split(_LAG_OUTPUTS, -1)):
-            size, bend, pace, trust, turn = outputs.unbind(-1)
-            prior = unit * (2 * (size - _LAG_STARTS[0])).clamp(-10, 8).exp()[..., None, None]
-            for v, s, start in ((x.acceleration, bend, _LAG_STARTS[1]), (x.velocity, pace, _LAG_STARTS[2])):
-                prior = prior + _outer(v) * (2 * (s - start)).clamp(-12, 4).exp()[..., None, None]
-            change = mixes[:, :, i + 1] - mixes[:, :, i]
-            delta = torch.einsum("bkh,bjhi->bkji", change, full)
-            delta = torch.where(itself[..., None], torch.einsum("bkh,bkhi->bki", change, blind).unsqueeze(2), delta)
-            c = change[..., :-1]
-            noise = torch.einsum("bkg,gh,bkh->bk", c, self.noise[0], c) + 1e-2  # in variances of a frame
-            plausible = noise + 4 * (prior * x.unit).sum((-1, -2)) / 3
-            square = torch.einsum("bkji,bjil,bkjl->bkj", delta, x.unit, delta) / 3 / plausible.unsqueeze(-1)
-            weight = alike[..., i] / (1 + square / _LAG_GATE) * (trust.exp().clamp(0.05, 20) / noise).unsqueeze(-1)
-            turn_info = _TURN_INFO * (2 * turn).clamp(-8, 8).exp()
-            prior_info = geometry.invert_3x3(prior.double())
-            found.append(rigid_displacement(delta, x.unit, weight, x.reference, prior_info, turn_info))
-        return found
+        size, bend, pace, trust, turn = self.lags(token).unflatten(-1, (n, -1)).transpose(1, 2).unbind(-1)
+        prior = unit.unsqueeze(1) * (2 * (size - _LAG_STARTS[0])).clamp(-10, 8).exp()[..., None, None]
+        for v, s, start in ((x.acceleration, bend, _LAG_STARTS[1]), (x.velocity, pace, _LAG_STARTS[2])):
+            prior = prior + _outer(v).unsqueeze(1) * (2 * (s - start)).clamp(-12, 4).exp()[..., None, None]
+        change = mixes[:, :, 1:] - mixes[:, :, :-1]  # (B, K, n, H + 1)
+        # The keypoint that looks last, its mixes before: (B, K, 3, n, K), without a copy on the way.
+        seen = full.transpose(2, 3).flatten(1, 2) @ change.permute(0, 3, 2, 1).flatten(2)
+        own = torch.einsum("bknh,bkhi->bink", change, blind)
+        delta = torch.where(itself[:, None, None], own.unsqueeze(1), seen.reshape(-1, K, 3, n, K))
+        c = change[..., :-1]
+        noise = ((c @ self.noise[0]) * c).sum(-1).transpose(1, 2) + 1e-2  # in variances of a frame
+        plausible = noise + 4 * (prior * x.unit.unsqueeze(1)).sum((-1, -2)) / 3
+        square = (delta * (x.unit @ delta.flatten(3)).reshape(delta.shape)).sum(2) / 3 / plausible.unsqueeze(1)
+        belief = (trust.exp().clamp(0.05, 20) / noise).unsqueeze(1) / (1 + square / _LAG_GATE)
+        weight = belief * alike.permute(0, 2, 3, 1)
+        turn_info = _TURN_INFO * (2 * turn).clamp(-8, 8).exp()
+        prior_info = geometry.invert_3x3(prior.double())
+        return rigid_displacement(delta, x.unit, weight, x.reference, prior_info, turn_info)
 
     @torch.no_grad()
     def calibrate(self, parts: Sequence[Tracks], rig: Rig, batch_size: int) -> None:

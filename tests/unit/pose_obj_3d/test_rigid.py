@@ -22,12 +22,19 @@ def scene(seed=0, shift=0.0):
     return r, info, motion, draw
 
 
+def displacement(delta, info, weight, r, prior, turn):
+    """One displacement, indexed [b, k, j] as the equations are."""
+    delta, weight = delta.permute(0, 2, 3, 1).unsqueeze(3), weight.transpose(1, 2).unsqueeze(2)
+    v, covariance = rigid_displacement(delta, info, weight, r, prior.unsqueeze(1), turn.unsqueeze(1))
+    return v[:, 0], covariance[:, 0]
+
+
 def test_a_rigid_motion_is_read_at_every_keypoint_from_the_others():
     r, info, motion, _ = scene()
     weight = (1 - torch.eye(K)).expand(B, K, K)
     delta = motion.unsqueeze(1).expand(B, K, K, 3)
     nothing = 1e-3 * torch.eye(3).expand(B, K, 3, 3)
-    found, _ = rigid_displacement(delta, info, weight, r, nothing, torch.full((B, K), 1e-6))
+    found, _ = displacement(delta, info, weight, r, nothing, torch.full((B, K), 1e-6))
     torch.testing.assert_close(found.double(), motion, rtol=1e-4, atol=1e-7)
 
 
@@ -37,7 +44,7 @@ def test_it_is_the_regularised_least_squares_solution():
     delta = motion.unsqueeze(1) + 0.003 * draw(B, K, K, 3)
     weight, turn = draw(B, K, K).sigmoid(), 1e3 * draw(B, K).exp()
     prior = 1e4 * torch.eye(3).double() + info / 7
-    found, covariance = rigid_displacement(delta, info, weight, r, prior, turn)
+    found, covariance = displacement(delta, info, weight, r, prior, turn)
     for b in range(B):
         for k in range(K):
             normal = torch.zeros(6, 6).double()
@@ -60,5 +67,17 @@ def test_where_the_origin_is_does_not_matter():
         r, info, _, draw = scene(2)
         delta, weight = 0.01 * draw(B, K, K, 3), draw(B, K, K).sigmoid()
         prior = 1e4 * torch.eye(3).expand(B, K, 3, 3)
-        found.append(rigid_displacement(delta, info, weight, r + shift, prior, torch.full((B, K), 1e4)))
+        found.append(displacement(delta, info, weight, r + shift, prior, torch.full((B, K), 1e4)))
     torch.testing.assert_close(found[0], found[1], rtol=1e-5, atol=1e-9)
+
+
+def test_several_displacements_at_once_are_as_one_after_the_other():
+    r, info, _, draw = scene(3)
+    delta, weight = 0.01 * draw(B, K, 3, 2, K), draw(B, K, 2, K).sigmoid()
+    prior, turn = (1e4 * torch.eye(3).expand(B, 2, K, 3, 3) + info.unsqueeze(1) / 7), 1e3 * draw(B, 2, K).exp()
+    v, covariance = rigid_displacement(delta, info, weight, r, prior, turn)
+    for i in range(2):
+        one = slice(i, i + 1)
+        found = rigid_displacement(delta[..., one, :], info, weight[:, :, one], r, prior[:, one], turn[:, one])
+        torch.testing.assert_close(v[:, one], found[0])
+        torch.testing.assert_close(covariance[:, one], found[1])
