@@ -123,7 +123,7 @@ def filter_bank(tracks: Tracks, smoothers: Smoothers) -> tuple[Tensor, Tensor]:
     name = f"bank {smoothers}"
     if name not in tracks.cache:
         unit = measurement_noise(tracks)
-        banks = [tracks.xyz.clone().unsqueeze(1) for _ in range(2)]
+        banks = [tracks.xyz.unsqueeze(1).repeat(1, 1, 1, 1) for _ in range(2)]
         if smoothers:
             # Velocities run away over a long gap; a position does not, and stands where they say nothing.
             _smooth_into(banks, tracks, CAUTIOUS[0], {0: CAUTIOUS[1] * unit}, math.inf)
@@ -149,12 +149,15 @@ def _smooth_into(banks: list[Tensor], tracks: Tracks, motion: str, qs: dict[int,
         info = tracks.info[rows, keypoints] * is_there[..., None, None]
         # All smoothers of a motion run at once: what a step costs hardly depends on its size.
         found = smooth_both(tracks.xyz[rows, keypoints], info, motion, q, 1.0)
-        at = (rows[is_there][:, None], numbers, keypoints.expand_as(rows)[is_there][:, None])
+        # By one number for (frame, smoother, keypoint): several times faster than by three.
+        frame = (rows * banks[0].shape[1])[is_there][:, None] + numbers
+        at = (frame * banks[0].shape[2] + keypoints.expand_as(rows)[is_there][:, None]).flatten()
         for bank, smoothed in zip(banks, found, strict=True):
             variance = smoothed.covariance.diagonal(dim1=-2, dim2=-1).amax(-1)  # (T, H, B)
-            says = (variance < limit).transpose(1, 2)[is_there]  # False where NaN
-            position = smoothed.xyz.transpose(1, 2)[is_there].to(bank)
-            bank[at] = torch.where(says[..., None], position, bank[at])
+            says = (variance < limit).transpose(1, 2)[is_there].flatten()  # False where NaN
+            position = smoothed.xyz.transpose(1, 2)[is_there].flatten(0, 1).to(bank)
+            places = bank.view(-1, 3)
+            places[at] = torch.where(says[:, None], position, places[at])
 
 
 def drop_strays(tracks: Tracks) -> Tracks:

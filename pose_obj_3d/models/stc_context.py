@@ -102,10 +102,9 @@ class Context:
 
         v, a, r = self.velocity, self.acceleration, self.reference
         apart = (r.unsqueeze(1) - r.unsqueeze(2)).norm(dim=-1).clamp_min(1e-3).log()
-        both = (-1, K, K, -1)
         parts = [
             square(v.unsqueeze(1) - v.unsqueeze(2)), square((a.unsqueeze(1) - a.unsqueeze(2)) / 2),
-            square(v.unsqueeze(1).expand(both)), square(v.unsqueeze(2).expand(both)), apart,
+            square(v.unsqueeze(1).expand(-1, K, -1, -1)), square(v.unsqueeze(2)).expand(-1, -1, K), apart,
             torch.eye(K, device=r.device).expand_as(apart),
         ]  # fmt: skip
         return torch.stack(parts, -1)
