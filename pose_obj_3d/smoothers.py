@@ -172,7 +172,7 @@ def drop_strays(tracks: Tracks) -> Tracks:
     blind: it must not be scored by a measurement, in training or calibration.
 
     Returns:
-        The tracks, with information 0 in the frames dropped; computed once for the tracks.
+        The tracks, with information 0 in the frames dropped, if any; computed once for the tracks.
     """
     name = "without strays"
     if name not in tracks.cache:
@@ -183,7 +183,8 @@ def drop_strays(tracks: Tracks) -> Tracks:
         is_far = is_known & (square > STRAY_SIGMAS**2)  # False where NaN
         near, _ = far_from_neighbours(tracks.xyz, covariance, is_known, tracks.first, tracks.last, NEIGHBOURS, is_far)
         is_stray = is_far & (near > STRAY_SIGMAS**2)
-        tracks.cache[name] = replace(tracks, info=torch.where(is_stray[..., None, None], 0.0, tracks.info))
+        kept = replace(tracks, info=tracks.info.masked_fill(is_stray[..., None, None], 0.0)) if is_stray.any() else tracks
+        tracks.cache[name] = kept
     found: Tracks = tracks.cache[name]
     return found
 

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from pose_obj_3d import geometry
+from pose_obj_3d.models.blocks import asinh
 from pose_obj_3d.windows import Windows
 
 MAX_DISAGREEMENT = 1e3
@@ -91,14 +92,14 @@ class Context:
         along.append(torch.einsum("bkhi,bkij,bkj->bkh", bank, U, self.velocity))
         scale = U.diagonal(dim1=-2, dim2=-1).mean(-1, keepdim=True).log() / 2 - 6.0  # about 0 at 2.5 mm
         squares = torch.cat([_gram(near, U), own, *along, _gram(bank, U)], -1)
-        return torch.cat([torch.asinh(squares / 2), self.is_used.float(), scale], -1)
+        return torch.cat([asinh(squares / 2), self.is_used.float(), scale], -1)
 
     def pair_features(self) -> Tensor:
         """Return invariants (B, K, K, 6) of keypoints k and j at [b, k, j]: do they move alike, how far apart."""
         K = self.unit.shape[1]
 
         def square(y: Tensor) -> Tensor:
-            return torch.asinh(torch.einsum("bkji,bkil,bkjl->bkj", y, self.unit, y))
+            return asinh(torch.einsum("bkji,bkil,bkjl->bkj", y, self.unit, y))
 
         v, a, r = self.velocity, self.acceleration, self.reference
         apart = (r.unsqueeze(1) - r.unsqueeze(2)).norm(dim=-1).clamp_min(1e-3).log()

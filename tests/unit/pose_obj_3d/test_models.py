@@ -8,6 +8,7 @@ from pose_obj_3d.config import NetworkConfig
 from pose_obj_3d.datasets import keypoint_ids, load_tracks, make_rig
 from pose_obj_3d.formal import read_formal
 from pose_obj_3d.models import build_model
+from pose_obj_3d.models.blocks import asinh
 from pose_obj_3d.windows import Rig, gather_for, gather_windows
 from tests.unit.pose_obj_3d.synthetic import write_scene
 
@@ -83,3 +84,12 @@ def test_overfits_one_batch(data):
         optimiser.step()
         history.append(1000 * float(loss.detach()))
     assert min(history[-20:]) < 0.3 * history[0]
+
+
+def test_asinh_is_that_of_the_library():
+    x = torch.logspace(-30, 17, 2000)
+    x = torch.cat([x, -x, torch.tensor([0.0, 1e30, torch.inf])])
+    reference = torch.asinh(x.clamp(-1e18, 1e18).double())
+    torch.testing.assert_close(asinh(x).double(), reference, rtol=2e-7, atol=0)
+    assert asinh(torch.tensor(torch.nan)).isnan()
+    assert torch.autograd.gradcheck(asinh, 5 * torch.linspace(-1, 1, 20, dtype=torch.float64).requires_grad_())
