@@ -183,10 +183,11 @@ def drop_strays(tracks: Tracks) -> Tracks:
         is_far = is_known & (square > STRAY_SIGMAS**2)  # False where NaN
         near, _ = far_from_neighbours(tracks.xyz, covariance, is_known, tracks.first, tracks.last, NEIGHBOURS, is_far)
         is_stray = is_far & (near > STRAY_SIGMAS**2)
-        kept = replace(tracks, info=tracks.info.masked_fill(is_stray[..., None, None], 0.0)) if is_stray.any() else tracks
-        tracks.cache[name] = kept
-    found: Tracks = tracks.cache[name]
-    return found
+        kept = tracks.info.masked_fill(is_stray[..., None, None], 0.0)
+        # None where nothing is dropped: tracks that held themselves would outlive their use.
+        tracks.cache[name] = replace(tracks, info=kept) if is_stray.any() else None
+    found: Tracks | None = tracks.cache[name]
+    return tracks if found is None else found
 
 
 def measurement_noise(tracks: Tracks) -> float:

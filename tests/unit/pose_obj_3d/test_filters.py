@@ -5,11 +5,11 @@ import dataclasses
 import pytest
 import torch
 
-from pose_obj_3d import filters
+from pose_obj_3d import filters, smoothers
 from pose_obj_3d.datasets import keypoint_ids, load_tracks, make_rig
 from pose_obj_3d.formal import read_formal
 from pose_obj_3d.sequences import smooth
-from pose_obj_3d.smoothers import filter_bank, measurement_noise
+from pose_obj_3d.smoothers import drop_strays, filter_bank, measurement_noise
 from tests.unit.pose_obj_3d.synthetic import write_scene
 
 POLYNOMIALS = (filters.CENTRE, *filters.SYMMETRIC, *filters.ONE_SIDED)
@@ -63,3 +63,21 @@ def test_a_bank_does_not_depend_on_units_or_noise(tmp_path):
     double = dataclasses.replace(tracks, xyz=2 * tracks.xyz, info=tracks.info / 4)
     assert measurement_noise(double) == pytest.approx(2 * measurement_noise(tracks))
     torch.testing.assert_close(filter_bank(double, filters.SMOOTHERS)[0], 2 * full, rtol=1e-4, atol=1e-5)
+
+
+def test_long_examples_are_smoothed_in_smaller_batches(tmp_path, monkeypatch):
+    data = read_formal(write_scene(tmp_path / "a.npz", examples=3))
+    tracks = load_tracks(data, make_rig(data), [0], "train", keypoint_ids(data, [0], ("robot",)))
+    at_once = filter_bank(tracks, filters.SMOOTHERS)
+    tracks.cache.clear()
+    monkeypatch.setattr(smoothers, "_CELL_CHUNK", 1)
+    assert max(rows.shape[1] for rows, _, _ in smoothers._columns(tracks)) == 1
+    for found, expected in zip(filter_bank(tracks, filters.SMOOTHERS), at_once, strict=True):
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
+
+
+def test_tracks_without_strays_stay_as_they_are(tmp_path):
+    data = read_formal(write_scene(tmp_path / "a.npz", examples=3))
+    tracks = load_tracks(data, make_rig(data), [0], "train", keypoint_ids(data, [0], ("robot",)))
+    assert drop_strays(tracks) is tracks
+    assert drop_strays(tracks) is tracks  # from the cache
