@@ -9,6 +9,7 @@ from rlbench.environment import Environment
 from rlbench.observation_config import TRACK_CAMERAS, CameraConfig, ObservationConfig
 from rlbench.sim.base import Shape
 from rlbench.sim.rendering import select_gl_backend
+from rlbench.sim.visibility import OWN_REACH
 from rlbench.tasks import get_task_class
 
 
@@ -59,6 +60,46 @@ def test_seen_keypoints_lie_on_their_object(needs_gl, first_observation, name):
             checked += 1
     assert checked >= 3
     env.shutdown()
+
+
+def test_a_block_hides_its_own_far_corners_but_not_its_centre(first_observation):
+    """Corners and waypoints are hidden by what they hang on, from 3 cm before them on."""
+    config = ObservationConfig(keypoints=("boxes", "objects"))
+    _, task, obs = first_observation("pick_and_lift", config)
+    engine, names = task._scene.engine, task.keypoint_names
+    block = engine.shape("pick_and_lift_target")
+    T, box = block.get_matrix(), block.get_bounding_box()
+    corners = [i for i, n in enumerate(names) if n.startswith(f"boxes/{block.get_name()}/")]
+    expected, checked = set(), 0
+    for v, camera in enumerate(TRACK_CAMERAS):
+        eye = (np.array(cameras.CAMERAS[camera].position) - T[:3, 3]) @ T[:3, :3]
+        for k in corners:
+            corner = (obs.keypoints[k] - T[:3, 3]) @ T[:3, :3]
+            # Where the line of sight enters the block (slabs), and how far before the corner.
+            enters = np.minimum(*((box.reshape(3, 2).T - eye) / (corner - eye))).max()
+            gap = (1 - enters) * np.linalg.norm(corner - eye)
+            is_own = obs.keypoint_hiders[v, k] == block.get_handle()
+            if obs.keypoint_visibility[v, k] == 0 or abs(gap - OWN_REACH) < 1e-4:
+                continue
+            if gap < OWN_REACH:
+                assert not is_own, (camera, names[k], gap)
+            elif obs.keypoint_visibility[v, k] == 1:
+                pytest.fail(f"{camera} sees {names[k]} through {gap:.3f} m of the block")
+            expected.add(bool(gap > OWN_REACH))
+            checked += 1
+    assert expected == {False, True}
+    assert checked >= 16
+    centre = names.index(f"objects/{block.get_name()}")
+    assert block.get_handle() not in obs.keypoint_hiders[:, centre]
+
+
+def test_a_safe_hides_the_waypoints_that_lie_behind_its_wall(first_observation):
+    _, task, obs = first_observation("take_money_out_safe", ObservationConfig())
+    safe = task._scene.engine.shape("safe_body").get_handle()
+    front = TRACK_CAMERAS.index("front")
+    inside = [task.keypoint_names.index(f"waypoints/waypoint{i}") for i in (0, 1, 2)]
+    assert (obs.keypoint_visibility[front, inside] == 0.5).all()
+    assert (obs.keypoint_hiders[front, inside] == safe).all()
 
 
 def test_upstream_names_and_types(needs_gl, first_observation):

@@ -330,6 +330,7 @@ class Observer(Protocol):
         self,
         xyz: Floats,
         owners: npt.NDArray[np.int64],
+        own_reach: Floats,
         camera_positions: Floats,
         uv: Floats,
         depth: Floats,
@@ -340,6 +341,8 @@ class Observer(Protocol):
         Args:
             xyz: (K, 3) keypoints [m], world.
             owners: (K,) handle of the object that each hangs on.
+            own_reach: (K,) [m] that object, with all that is fixed to it, hides the keypoint
+                with what is at least this far before it; infinity: with nothing.
             camera_positions: (V, 3) camera centres [m], world.
             uv: (V, K, 2) projections [px].
             depth: (V, K) distances along the cameras' z axes [m].

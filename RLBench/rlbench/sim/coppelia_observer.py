@@ -12,7 +12,7 @@ from rlbench.backend.observation import CameraImages
 from rlbench.sim.coppelia_objects import CoppeliaJoint, CoppeliaObject, CoppeliaShape
 from rlbench.sim.keypoints import box_corners
 from rlbench.sim.mesh_rays import Mesh, box_triangles
-from rlbench.sim.visibility import HIDDEN, OUTSIDE, SEEN, TOLERANCE
+from rlbench.sim.visibility import HIDDEN, OUTSIDE, SEEN, TOLERANCE, in_image
 from rlbench.transforms import Floats
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ class CoppeliaObserver:
         self,
         xyz: Floats,
         owners: npt.NDArray[np.int64],
+        own_reach: Floats,
         camera_positions: Floats,
         uv: Floats,
         depth: Floats,
@@ -68,10 +69,9 @@ class CoppeliaObserver:
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]:
         """Tell how each camera sees each keypoint, by rays against the meshes that are drawn.
 
-        The keypoint's own object, with all that is fixed to it, does not hide it.
+        The keypoint's own object, with all that is fixed to it, hides it from `own_reach` on.
         """
-        size = np.asarray(image_size[::-1])
-        is_inside = ((uv >= 0) & (uv < size)).all(axis=-1) & (depth > 0)
+        is_inside = in_image(uv, depth, image_size)
         result = np.where(is_inside, SEEN, OUTSIDE).astype(np.float32)
         hiders = np.full(result.shape, -1, np.int32)
         views, points = np.nonzero(is_inside)
@@ -80,15 +80,20 @@ class CoppeliaObserver:
         starts, ends = camera_positions[views], xyz[points]
         length = np.linalg.norm(ends - starts, axis=1)
         # The part of the ray in which geometry hides; what is left of it may be empty.
-        nearest = np.maximum(1.0 - TOLERANCE / np.maximum(length, 1e-9), 0.0)
+        length = np.maximum(length, 1e-9)
+        nearest = np.maximum(1.0 - TOLERANCE / length, 0.0)
+        # Negative where the own object lets every ray pass.
+        nearest_own = 1.0 - own_reach[points] / length
         own = {int(o): self._fixed_to(int(o)) for o in np.unique(owners[points])}
         for shape in self._drawn():
             handle = shape.get_handle()
-            rays = np.array([handle not in own[int(owners[k])] for k in points])
+            is_own = np.array([handle in own[int(owners[k])] for k in points])
+            limits = np.where(is_own, np.minimum(nearest, nearest_own), nearest)
+            rays = limits >= 0
             if not rays.any():
                 continue
             hits = self._mesh(shape).first_hits(
-                starts[rays], ends[rays], shape.get_matrix(), nearest[rays]
+                starts[rays], ends[rays], shape.get_matrix(), limits[rays]
             )
             chosen = np.flatnonzero(rays)[np.isfinite(hits)]
             nearest[chosen] = hits[np.isfinite(hits)]

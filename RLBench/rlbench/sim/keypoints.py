@@ -9,7 +9,10 @@ import numpy.typing as npt
 from rlbench import transforms as tf
 from rlbench.sim.base import Engine, Observer, SceneObject, Shape
 from rlbench.sim.robot_model import RobotModel
+from rlbench.sim.visibility import OWN_REACH
 from rlbench.transforms import Floats
+
+_OWN_REACH = {"waypoints": OWN_REACH, "boxes": OWN_REACH, "objects": np.inf, "robot": np.inf}
 
 
 def robot_points(robot: RobotModel) -> tuple[tuple[str, str], ...]:
@@ -28,13 +31,17 @@ class Keypoints:
         names: `<group>/<name>`.
         handles: (K,) handles of the objects.
         offsets: (K, 3) in the object's frame [m].
-        owners: (K,) handle of the object whose own geometry does not hide the point.
+        owners: (K,) handle of the object that the point hangs on.
+        own_reach: (K,) [m] surface of that object hides the point when it is at least this far
+            before it. Infinity for centres of objects and points of the robot: a thing's centre
+            is seen when the thing is.
     """
 
     names: list[str]
     handles: npt.NDArray[np.int64]
     offsets: Floats
     owners: npt.NDArray[np.int64]
+    own_reach: Floats
 
     def positions(self, observer: Observer) -> Floats:
         """Return (K, 3) world positions [m]."""
@@ -98,6 +105,7 @@ def make_keypoints(engine: Engine, groups: Sequence[str], waypoints: Sequence[st
         handles=handles,
         offsets=np.array([offset for _, _, offset in rows]).reshape(-1, 3),
         owners=np.array([_owner(engine, int(h)) for h in handles], np.int64),
+        own_reach=np.array([_OWN_REACH[name.split("/")[0]] for name, _, _ in rows], float),
     )
 
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from rlbench.backend.exceptions import SceneError
 from rlbench.backend.observation import CameraImages
 from rlbench.sim.display import has_display
-from rlbench.sim.visibility import keypoint_visibility
+from rlbench.sim.visibility import in_image, keypoint_visibility
 from rlbench.transforms import Floats, wxyz_to_xyzw
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ class MujocoObserver:
         self,
         xyz: Floats,
         owners: npt.NDArray[np.int64],
+        own_reach: Floats,
         camera_positions: Floats,
         uv: Floats,
         depth: Floats,
@@ -52,7 +53,13 @@ class MujocoObserver:
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]:
         """Tell how each camera sees each keypoint, by rays against drawn geometry."""
         return keypoint_visibility(
-            self._model, self._data, xyz, owners, camera_positions, uv, depth, image_size
+            self._model,
+            self._data,
+            xyz,
+            owners,
+            own_reach,
+            camera_positions,
+            in_image(uv, depth, image_size),
         )
 
     def images(

@@ -92,6 +92,7 @@ class Recorder:
         visibility, hiders = self._observer.visibility(
             xyz,
             self.keypoints.owners,
+            self.keypoints.own_reach,
             self._centres,
             uv[:, 0],
             depth[:, 0],

@@ -143,7 +143,7 @@ def test_rays_see_what_mujocos_rays_see(simulator, name):
         xyz = points.positions(observer)
         uv, depth = cameras.project_views(xyz[None], K, E)
         seen, hiders = observer.visibility(
-            xyz, points.owners, centres, uv[:, 0], depth[:, 0], (256, 256)
+            xyz, points.owners, points.own_reach, centres, uv[:, 0], depth[:, 0], (256, 256)
         )
         names = np.array(
             [

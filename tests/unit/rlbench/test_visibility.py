@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from rlbench.cameras import extrinsics, intrinsics, project_views
-from rlbench.sim.visibility import keypoint_visibility
+from rlbench.sim.visibility import OWN_REACH, in_image, keypoint_visibility
 
 # Three cameras at height 2 look straight down; a fourth looks up, away from everything.
 CENTRES = np.array([[0.0, 0.0, 2.0], [0.4, 0.0, 2.0], [0.0, 0.4, 2.0], [0.0, 0.0, 2.0]])
@@ -44,7 +44,7 @@ def show(model, geom):
     model.geom_group[model.geom(geom).id] = 0
 
 
-def look(scene, xyz, owner, centres=CENTRES):
+def look(scene, xyz, owner, centres=CENTRES, own_reach=np.inf):
     """Visibility (4,) of one keypoint in the four cameras."""
     model, data = scene
     T = np.tile(np.eye(4), (4, 1, 1))
@@ -54,9 +54,8 @@ def look(scene, xyz, owner, centres=CENTRES):
     K = np.stack([intrinsics(90.0, SIZE[1], SIZE[0])] * 4)
     uv, depth = project_views(np.array([[xyz]]), K, E)
     body = model.body(owner).id if owner else -1
-    return keypoint_visibility(
-        model, data, np.array([xyz]), np.array([body]), centres, uv[:, 0], depth[:, 0], SIZE
-    )[0][:, 0].tolist()
+    inside = in_image(uv[:, 0], depth[:, 0], SIZE)
+    return keypoint_visibility(model, data, [xyz], [body], [own_reach], centres, inside)[0][:, 0].tolist()
 
 
 def test_a_point_in_the_open_is_seen_and_behind_the_camera_is_not(scene):
@@ -81,6 +80,47 @@ def test_own_body_and_what_is_fixed_to_it_do_not_count(scene):
     assert look(scene, [0, 0, 0.8], "cup")[0] == 1.0  # inside the sphere, under the handle
     assert look(scene, [0, 0, 0.8], "handle")[0] == 1.0
     assert look(scene, [0, 0, 0.8], None)[0] == 0.5
+
+
+@pytest.mark.parametrize(("height", "expected"), [(0.5203, 1.0), (0.5197, 0.5)])
+def test_own_surface_hides_from_3_cm_on(scene, height, expected):
+    # The second camera is straight above; the table's own top is at 0.55 m.
+    assert look(scene, [0.4, 0, height], "table", own_reach=OWN_REACH)[1] == expected
+    assert look(scene, [0.4, 0, height], "table")[1] == 1.0
+    assert look(scene, [0.4, 0, height], "lamp", own_reach=OWN_REACH)[1] == 0.5
+
+
+def test_own_distance_is_counted_along_the_ray(scene):
+    # 2.5 cm under the top, which is 3.1 cm along the slanted way that the first camera looks.
+    centres = CENTRES.copy()
+    centres[0] = [-0.7, 0.0, 2.0]
+    seen = look(scene, [0.4, 0.0, 0.525], "table", centres, OWN_REACH)
+    assert seen[:2] == [0.5, 1.0]
+
+
+def test_what_stands_behind_the_own_surface_hides_as_ever(scene):
+    """The handle's top, 25 mm before the point, is passed; a shade within the handle is not."""
+    model, data = scene
+    point, lamp = [0.05, 0.0, 0.885], model.body("lamp").id
+    assert look(scene, point, "cup", own_reach=OWN_REACH)[0] == 1.0
+    show(model, "shade")
+    model.body_pos[lamp, 2] = 0.88  # its top is 10 mm below the handle's
+    mujoco.mj_kinematics(model, data)
+    assert look(scene, point, "cup", own_reach=OWN_REACH)[0] == 0.5
+    model.body_pos[lamp, 2] = 0.868  # less than 5 mm before the point
+    mujoco.mj_kinematics(model, data)
+    assert look(scene, point, "cup", own_reach=OWN_REACH)[0] == 1.0
+
+
+def test_own_geometry_that_is_not_drawn_never_hides(scene):
+    model, _ = scene
+    table = int(np.flatnonzero(model.geom_bodyid == model.body("table").id)[0])
+    assert look(scene, [0.4, 0, 0.46], "table", own_reach=OWN_REACH)[1] == 0.5
+    model.geom_group[table] = 3
+    assert look(scene, [0.4, 0, 0.46], "table", own_reach=OWN_REACH)[1] == 1.0
+    model.geom_group[table] = 0
+    model.geom_rgba[table, 3] = 0.0
+    assert look(scene, [0.4, 0, 0.46], "table", own_reach=OWN_REACH)[1] == 1.0
 
 
 def test_what_hangs_on_a_joint_counts(scene):
@@ -137,10 +177,15 @@ def test_many_points_at_once_equal_one_by_one(scene):
     K = np.stack([intrinsics(90.0, SIZE[1], SIZE[0])] * 4)
     uv, depth = project_views(xyz[None], K, np.stack([extrinsics(pose) for pose in T]))
     owners = [model.body(name).id for name in names]
-    got, hiders = keypoint_visibility(model, data, xyz, owners, CENTRES, uv[:, 0], depth[:, 0], SIZE)
+    reach = rng.choice([np.inf, OWN_REACH], 40)
+    inside = in_image(uv[:, 0], depth[:, 0], SIZE)
+    got, hiders = keypoint_visibility(model, data, xyz, owners, reach, CENTRES, inside)
     assert got.dtype == np.float32
     assert set(np.unique(got)) == {0.0, 0.5, 1.0}
-    one_by_one = [look(scene, point, name) for point, name in zip(xyz, names, strict=True)]
+    one_by_one = [
+        look(scene, point, name, own_reach=near)
+        for point, name, near in zip(xyz, names, reach, strict=True)
+    ]
     np.testing.assert_array_equal(got, np.array(one_by_one).T)
     np.testing.assert_array_equal(hiders >= 0, got == 0.5)
     hiding = {model.body(b).name for b in np.unique(hiders[hiders >= 0])}
