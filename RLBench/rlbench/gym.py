@@ -21,6 +21,7 @@ from rlbench.environment import Environment
 from rlbench.observation_config import CameraConfig, ObservationConfig
 from rlbench.registration import OBSERVATION_MODES, register_tasks
 from rlbench.sim.display import has_display
+from rlbench.sim.rendering import check_not_forked
 
 Observations = dict[str, npt.NDArray[Any]]
 READINGS = (
@@ -87,11 +88,12 @@ class RLBenchEnv(gymnasium.Env[Observations, npt.NDArray[np.float32]]):
         _check_modes(observation_mode, render_mode, self.metadata["render_modes"])
         self.render_mode = render_mode
         config = ObservationConfig(track_cams=(), keypoints=())
-        if observation_mode == "vision":
-            for name in VISION_CAMERAS:
-                config.cameras[name] = CameraConfig(
-                    depth=False, point_cloud=False, mask=False, image_size=image_size
-                )
+        images = VISION_CAMERAS if observation_mode == "vision" else ()
+        self._fault = _rendering_fault() if images else None
+        for name in images if self._fault is None else ():
+            config.cameras[name] = CameraConfig(
+                depth=False, point_cloud=False, mask=False, image_size=image_size
+            )
         self.action_mode = action_mode or JointPositionActionMode()
         self.rlbench_env = Environment(
             self.action_mode,
@@ -114,8 +116,12 @@ class RLBenchEnv(gymnasium.Env[Observations, npt.NDArray[np.float32]]):
             "joint_positions": (lower - _JOINT_SLACK, upper + _JOINT_SLACK),
             "gripper_joint_positions": (-_FINGER_SLACK * travel, (1 + _FINGER_SLACK) * travel),
         }
+        readings = _flat(first)
+        if self._fault is not None:
+            blank = np.zeros((*image_size, 3), np.uint8)
+            readings |= {f"{name}_rgb": blank for name in images}
         self.observation_space = spaces.Dict(
-            {key: _space(key, value, bounds) for key, value in _flat(first).items()}
+            {key: _space(key, value, bounds) for key, value in readings.items()}
         )
 
     def reset(
@@ -130,7 +136,11 @@ class RLBenchEnv(gymnasium.Env[Observations, npt.NDArray[np.float32]]):
 
         Raises:
             TaskEnvironmentError: an option is unknown, or a variation is out of range.
+            RenderingError: images are wanted in a process that was forked after its parent had
+                made some.
         """
+        if self._fault is not None:
+            raise self._fault
         super().reset(seed=seed)
         options = dict(options or {})
         demo: Demo | None = options.pop("reset_to_demo", None)
@@ -170,6 +180,19 @@ class RLBenchEnv(gymnasium.Env[Observations, npt.NDArray[np.float32]]):
     def close(self) -> None:
         """Free OpenGL contexts and the viewer; twice is harmless."""
         self.rlbench_env.shutdown()
+
+
+def _rendering_fault() -> RenderingError | None:
+    """Return why no images can be made in a forked process.
+
+    `reset` raises it, not the constructor: vector environments of gymnasium hand on to their caller
+    what is raised later, and end with a broken connection for what is raised at once.
+    """
+    try:
+        check_not_forked()
+    except RenderingError as error:
+        return error
+    return None
 
 
 def _check_modes(observation_mode: str, render_mode: str | None, known: list[str]) -> None:

@@ -34,6 +34,8 @@ _NO_CHOICE = ("", "enable", "enabled", "on", "true", "1")
 # MuJoCo's 28 x 16 cost half as much again per image; a facet lies 1.2 % of the radius inside.
 _SLICES, _STACKS = 20, 12
 _SPARE_GEOMS = 64  # room in the scene beyond the model's own geoms
+_first_context: list[int] = []
+"""The process that made the first OpenGL context here, empty before; a fork inherits it."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,40 @@ def load_triton_first() -> None:
                 logger.warning("Triton cannot be loaded: %s", error)
 
 
+def is_forked() -> bool:
+    """Tell whether this process was forked from one that had made images."""
+    return bool(_first_context) and _first_context[0] != os.getpid()
+
+
+def check_not_forked() -> None:
+    """Refuse what would wait for ever: drivers' threads and locks do not survive a fork.
+
+    Raises:
+        RenderingError: this process was forked from one that had made images.
+    """
+    if is_forked():
+        raise RenderingError(
+            f"process {os.getpid()} was forked from process {_first_context[0]} after that had made "
+            "images, and OpenGL does not survive a fork; start processes with the method spawn: "
+            'multiprocessing.get_context("spawn"), or vector_kwargs={"context": "spawn"} of '
+            "gymnasium.make_vec"
+        )
+
+
+def _let_go() -> None:
+    """Keep a forked process from waiting at its end for threads that only its parent has.
+
+    MuJoCo closes the display of its module when the interpreter ends, unless there is none.
+    """
+    egl = sys.modules.get("mujoco.egl")
+    if _first_context and egl is not None:
+        vars(egl)["EGL_DISPLAY"] = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_let_go)
+
+
 def select_gl_backend() -> str:
     """Choose an OpenGL backend that works here, and remember it in `MUJOCO_GL`.
 
@@ -78,8 +114,10 @@ def select_gl_backend() -> str:
         "egl", "osmesa" or "glfw".
 
     Raises:
-        RenderingError: none works, or rendering is switched off.
+        RenderingError: none works, rendering is switched off, or this process was forked from one
+            that had made images.
     """
+    check_not_forked()
     name = _working_backend(os.environ.get("MUJOCO_GL", "").lower().strip())
     os.environ["MUJOCO_GL"] = name
     return name
@@ -125,6 +163,8 @@ def _probe(name: str) -> str | None:
 def _gl_context(name: str, width: int, height: int) -> Any:
     context = importlib.import_module(f"mujoco.{name}").GLContext(width, height)
     context.make_current()
+    if not _first_context:
+        _first_context.append(os.getpid())
     return context
 
 
@@ -223,8 +263,10 @@ class Renderer:
             The images, in new arrays.
 
         Raises:
-            RenderingError: there is no such camera, or the renderer is closed.
+            RenderingError: there is no such camera, the renderer is closed, or this process was
+                forked from the one that made it.
         """
+        check_not_forked()
         if self._gl is None:
             raise RenderingError("the renderer is closed; make a new one")
         if not (rgb or depth or segmentation):
@@ -317,6 +359,9 @@ class Renderer:
         """Free the buffers, under their own context; closing twice is harmless."""
         if self._gl is None:
             return
+        if is_forked():
+            self._abandon()
+            return
         current = Renderer._current()
         self._gl.make_current()
         for context in {id(c): c for c in (self._colour, self._exact)}.values():
@@ -327,10 +372,23 @@ class Renderer:
         if current is not None and current._gl is not None:
             current._make_current()
 
+    def _abandon(self) -> None:
+        """Give up what belongs to the parent process; freeing it here would wait for ever.
+
+        Nobody may free it later either, so it keeps a reference for good.
+        """
+        for owned in (self._colour, self._exact, self._gl):
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(owned))
+        self._gl = None
+
     def __del__(self) -> None:
         # Left to themselves the buffers would be freed under whichever context is current, and
         # take another renderer's buffers of the same number with them.
-        if getattr(self, "_gl", None) is not None and not sys.is_finalizing():
+        if getattr(self, "_gl", None) is None:
+            return
+        if is_forked():
+            self._abandon()
+        elif not sys.is_finalizing():
             self.close()
 
     def __enter__(self) -> "Renderer":
