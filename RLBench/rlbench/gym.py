@@ -21,7 +21,7 @@ from rlbench.environment import Environment
 from rlbench.observation_config import CameraConfig, ObservationConfig
 from rlbench.registration import OBSERVATION_MODES, register_tasks
 from rlbench.sim.display import has_display
-from rlbench.sim.rendering import check_not_forked
+from rlbench.sim.forks import check_not_forked
 
 Observations = dict[str, npt.NDArray[Any]]
 READINGS = (

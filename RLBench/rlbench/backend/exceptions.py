@@ -9,8 +9,10 @@ class WaypointError(RLBenchError):
     """A waypoint is missing, misnumbered or cannot be used as it is written."""
 
 
-class DemoError(RLBenchError):
+class DemoError(RLBenchError, RuntimeError):
     """A demonstration could not be made, or does not fulfil its task.
+
+    A `RuntimeError` too, which is what upstream raises then.
 
     Attributes:
         cause: short machine-readable reason, counted in reports ("no_path", "not_successful").
@@ -36,15 +38,19 @@ class BoundaryError(RLBenchError):
     """An object could not be placed inside its boundary."""
 
 
-class TaskEnvironmentError(RLBenchError):
-    """A task environment was used in the wrong order."""
+class TaskEnvironmentError(RLBenchError, RuntimeError):
+    """An environment was used in the wrong order, or asked for what there is not."""
+
+
+class UnknownSettingError(TaskEnvironmentError, ValueError):
+    """An argument has none of the values that it may have; upstream's `ValueError`."""
 
 
 class InvalidActionError(RLBenchError):
     """An action has the wrong size or asks for something out of reach."""
 
 
-class TaskNotAvailableError(RLBenchError):
+class TaskNotAvailableError(RLBenchError, RuntimeError):
     """There is no task of this name."""
 
 

@@ -24,6 +24,7 @@ import numpy.typing as npt
 
 from rlbench.backend.exceptions import RenderingError
 from rlbench.sim.display import has_display
+from rlbench.sim.forks import check_not_forked, is_forked, note_context
 
 logger = logging.getLogger(__name__)
 
@@ -34,8 +35,6 @@ _NO_CHOICE = ("", "enable", "enabled", "on", "true", "1")
 # MuJoCo's 28 x 16 cost half as much again per image; a facet lies 1.2 % of the radius inside.
 _SLICES, _STACKS = 20, 12
 _SPARE_GEOMS = 64  # room in the scene beyond the model's own geoms
-_first_context: list[int] = []
-"""The process that made the first OpenGL context here, empty before; a fork inherits it."""
 
 
 @dataclass(frozen=True)
@@ -68,40 +67,6 @@ def load_triton_first() -> None:
                 ctypes.CDLL(str(library))
             except OSError as error:
                 logger.warning("Triton cannot be loaded: %s", error)
-
-
-def is_forked() -> bool:
-    """Tell whether this process was forked from one that had made images."""
-    return bool(_first_context) and _first_context[0] != os.getpid()
-
-
-def check_not_forked() -> None:
-    """Refuse what would wait for ever: drivers' threads and locks do not survive a fork.
-
-    Raises:
-        RenderingError: this process was forked from one that had made images.
-    """
-    if is_forked():
-        raise RenderingError(
-            f"process {os.getpid()} was forked from process {_first_context[0]} after that had made "
-            "images, and OpenGL does not survive a fork; start processes with the method spawn: "
-            'multiprocessing.get_context("spawn"), or vector_kwargs={"context": "spawn"} of '
-            "gymnasium.make_vec"
-        )
-
-
-def _let_go() -> None:
-    """Keep a forked process from waiting at its end for threads that only its parent has.
-
-    MuJoCo closes the display of its module when the interpreter ends, unless there is none.
-    """
-    egl = sys.modules.get("mujoco.egl")
-    if _first_context and egl is not None:
-        vars(egl)["EGL_DISPLAY"] = None
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_let_go)
 
 
 def select_gl_backend() -> str:
@@ -163,8 +128,7 @@ def _probe(name: str) -> str | None:
 def _gl_context(name: str, width: int, height: int) -> Any:
     context = importlib.import_module(f"mujoco.{name}").GLContext(width, height)
     context.make_current()
-    if not _first_context:
-        _first_context.append(os.getpid())
+    note_context()
     return context
 
 
