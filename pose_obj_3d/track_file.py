@@ -5,17 +5,17 @@ Everything is converted on the way in: metres, pixels without distortion, NaN wh
 
 import difflib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pose_obj_3d.exceptions import ConfigError, DataError
-from pose_obj_3d.formal import READ_ERRORS
+from pose_obj_3d.exceptions import ArchiveError, ConfigError, DataError
+from pose_obj_3d.safe_npz import OBJECT_ARRAY, SINGLE_ARRAY, Archive
 
 logger = logging.getLogger(__name__)
 REQUIRED = ("points", "intrinsics", "extrinsics")
@@ -32,6 +32,7 @@ _NEWTON_STEPS, _NEWTON_STEP_PX, _ROUND_OFF_PX = 8, 1e-3, 1e-9
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -108,33 +109,33 @@ def read_tracks(path: str | Path, units: str | None = None, views: Sequence[str]
 
 
 def _load(path: Path) -> dict[str, Array]:
-    """Return the members; unknown and absent ones are errors."""
+    """Return the members; unknown and absent ones are errors, found before anything is unpacked."""
     if not path.is_file():
         raise DataError(f"{path}: no such file; write it with np.savez_compressed, LIFT.md has the keys")
     try:
-        opened = np.load(path, allow_pickle=False)
-    except READ_ERRORS as error:
-        # NumPy takes whatever is neither zip nor npy for a pickle.
-        reason = "no zip file" if "pickle" in str(error) else error
-        raise DataError(f"{path}: not an npz archive ({reason}); write it with np.savez_compressed, LIFT.md has the keys") from error
-    if isinstance(opened, np.ndarray):
-        raise DataError(f"{path}: one array, not an npz archive; write it with np.savez_compressed(path, points=...)")
+        opened = Archive(path)
+    except ArchiveError as error:
+        if str(error) == SINGLE_ARRAY:
+            raise DataError(f"{path}: one array, not an npz archive; write it with np.savez_compressed(path, points=...)") from error
+        raise DataError(f"{path}: not an npz archive ({error}); write it with np.savez_compressed, LIFT.md has the keys") from error
     with opened as archive:
-        names = list(archive.files)
-        unknown = [name for name in names if name not in (*REQUIRED, *OPTIONAL)]
+        unknown = [name for name in archive.names if name not in (*REQUIRED, *OPTIONAL)]
         if unknown:
-            raise DataError(f"{path}: key {unknown[0]!r} is unknown; {_near(unknown[0])}")
-        absent = [name for name in REQUIRED if name not in names]
+            raise DataError(f"{path}: key {unknown[0][:80]!r} is unknown; {_near(unknown[0][:80])}")
+        absent = [name for name in REQUIRED if name not in archive.names]
         if absent:
             raise DataError(f"{path}: key {absent[0]!r} is missing; required are {', '.join(REQUIRED)}")
-        return {name: _member(path, archive, name) for name in names}
+        count = sum(_read(path, archive.header, name).count for name in archive.names)
+        _read(path, lambda _: archive.check_content(8 * count), "the content")  # all numbers become float64
+        return {name: _read(path, archive.read, name) for name in archive.names}
 
 
-def _member(path: Path, archive: Mapping[str, Array], name: str) -> Array:
+def _read(path: Path, reader: Callable[[str], Found], name: str) -> Found:
+    """Read something of a member, or raise DataError."""
     try:
-        return archive[name]
-    except READ_ERRORS as error:
-        if "Object arrays" in str(error):
+        return reader(name)
+    except ArchiveError as error:
+        if OBJECT_ARRAY in str(error):
             raise DataError(
                 f"{path}: {name} is a pickled object array; save plain arrays, names as np.array([...], dtype=str), "
                 "and missing points as NaN"
@@ -176,7 +177,7 @@ def _confidence(path: Path, members: Mapping[str, Array], points: Floats) -> Flo
 def _unit(path: Path, members: Mapping[str, Array], given: str | None) -> str:
     if "units" not in members:
         return given or "m"
-    unit = str(members["units"])
+    unit = str(members["units"]) if members["units"].size == 1 else f"an array of shape {members['units'].shape}"
     if unit not in METRES:
         raise DataError(f"{path}: units is {unit!r}; allowed: {', '.join(METRES)}; convert extrinsics and truth to one of them")
     if given not in (None, unit):
@@ -188,9 +189,9 @@ def _names(path: Path, members: Mapping[str, Array], key: str, count: int, defau
     if key not in members:
         return [f"{default}{i}" for i in range(count)]
     x = members[key]
-    names = [str(name) for name in x.ravel()]
+    names = [str(name) for name in x.ravel()[: count + 1]]
     if x.ndim != 1 or len(names) != count or len(set(names)) != count or not all(names):
-        raise DataError(f"{path}: {key} must be {count} different names, found {len(names)}: {', '.join(names)[:200]}")
+        raise DataError(f"{path}: {key} must be {count} different names, found {x.size}: {', '.join(names)[:200]}")
     return names
 
 
@@ -272,7 +273,7 @@ def _starts(path: Path, members: Mapping[str, Array], T: int) -> list[int]:
     if "sequence_starts" not in members:
         return [0]
     x = members["sequence_starts"]
-    starts = x.astype(np.int64).ravel().tolist() if np.issubdtype(x.dtype, np.integer) else []
+    starts = x.astype(np.int64).ravel().tolist() if np.issubdtype(x.dtype, np.integer) and x.size <= T else []
     if x.ndim != 1 or starts[:1] != [0] or sorted(set(starts)) != starts or starts[-1] >= T:
         raise DataError(
             f"{path}: sequence_starts must be ascending whole numbers from 0 below {T} frames, found {x.ravel()[:10].tolist()}"
