@@ -29,6 +29,8 @@ EXTRA_STEPS = 10
 """Steps granted after the last waypoint for things that still move."""
 ROLLING_STEPS = 30
 """The same for RLBench's tasks: a ball is still on its way to the goal."""
+REST_STEPS = 10
+"""Steps granted to the arm to come to rest at the end of each way."""
 GRIPPER_SPEED = 0.04
 WORKSPACE_MARGIN, WORKSPACE_HEIGHT = 0.2, 1.0
 """Actions may aim so far [m] beside the workspace, and so far above it."""
@@ -256,29 +258,39 @@ class Scene:
 
         # Once: abilities may leave a waypoint out in one round and not in the next.
         waypoints = self.task.get_waypoints()
+        path: ArmPath | None = None
         for _ in range(MAX_REPEATS):
             for i, waypoint in enumerate(waypoints):
                 waypoint.start_of_path()
                 if waypoint.skip:
                     continue
                 path = self._plan(waypoint, waypoints[i + 1 :])
-                is_last = i == len(waypoints) - 1 and waypoint.gripper is None
                 while not path.step():
                     step()
-                    if is_last and self._ends_early(path):
-                        break
+                self._come_to_rest(path, step)
                 waypoint.end_of_path()
                 reached()
-                self._act(waypoint, step)
+                self._act(waypoint, path, step)
             if not self.task.should_repeat_waypoints() or self.task.success()[0]:
                 break
         self._await_success(step)
+        if path is not None:
+            self._come_to_rest(path, step)
+        if not self.task.success()[0]:
+            raise DemoError(
+                f"{self.task.name}: all waypoints were passed, the task is not fulfilled",
+                cause="not_successful",
+            )
 
-    def _ends_early(self, path: ArmPath) -> bool:
-        """Tell whether the last way is all but done, and the task is fulfilled."""
-        if not self.task.is_from_rlbench or self.task.may_repeat_waypoints():
-            return False
-        return path.is_ending() and self.task.success()[0]
+    def _come_to_rest(self, path: ArmPath, step: Callable[[], None]) -> None:
+        """Wait until the arm stands at the end of its way: servos lag, and what it meets gives way.
+
+        Frames at waypoints, and the last one, are labels: of a moving arm they would be wrong.
+        """
+        for _ in range(REST_STEPS):
+            if path.settle():
+                return
+            step()
 
     def _plan(self, waypoint: Waypoint, after: list[Waypoint]) -> ArmPath:
         if waypoint.path:
@@ -324,7 +336,7 @@ class Scene:
                 cause=f"no_path_to_{waypoint.name}",
             ) from error
 
-    def _act(self, waypoint: Waypoint, step: Callable[[], None]) -> None:
+    def _act(self, waypoint: Waypoint, path: ArmPath, step: Callable[[], None]) -> None:
         """Open or close the gripper as the waypoint's command says."""
         command = waypoint.gripper
         if command is None:
@@ -332,6 +344,7 @@ class Scene:
         gripper = self.robot.gripper
         if command.opens:
             gripper.release()
+            path.stay()  # what is let go must not make the arm spring up
         amount = command.amount
         if amount is None:
             amount = 1.0 if command.opens else 0.0
@@ -342,14 +355,10 @@ class Scene:
         if not command.opens:
             for shape in self.task.get_graspable_objects():
                 gripper.grasp(shape)
+            path.stay()
 
     def _await_success(self, step: Callable[[], None]) -> None:
         for _ in range(ROLLING_STEPS if self.task.is_from_rlbench else EXTRA_STEPS):
             if self.task.success()[0]:
                 return
             step()
-        if not self.task.success()[0]:
-            raise DemoError(
-                f"{self.task.name}: all waypoints were passed, the task is not fulfilled",
-                cause="not_successful",
-            )

@@ -204,10 +204,12 @@ class TimedPath:
     """A time-parametrised way, played one observation step at a time."""
 
     SETTLE_STEPS = 4
-    END_STEPS = 4
-    """RLBench's episodes end as soon as a task is fulfilled, and its arm, which lags behind its set
-    points, stops short of the last waypoint: what is pushed is not pushed on out of its target."""
     TOLERANCE = 2e-3
+    ARRIVED, REST = 2e-4, 5e-3
+    """At rest, joints are nearer than this [rad] to their goals, and slower than this [rad/s]."""
+    MAX_LIFT, LIFT_GAIN = 1e-3, 0.5
+    """Set points are moved by at most this [rad] beyond the goal, and by this share of what is
+    missing in each step: against friction. What stops an arm for good is not pushed harder."""
 
     def __init__(
         self, engine: MujocoEngine, arm: "Arm", q: Floats, qd: Floats, grip: Grip | None = None
@@ -215,13 +217,33 @@ class TimedPath:
         """Play (N, 7) q [rad], qd [rad/s], one row a time step; `grip` holds from its first step on."""
         self._engine, self._arm = engine, arm
         self.q, self.qd = q, qd
+        dt = engine.model.opt.timestep
+        self._qdd = np.gradient(qd, dt, axis=0) if len(qd) > 1 else np.zeros_like(qd)
         self._grip = grip
         self._cursor = 0
         self._settling = 0
+        self._lift = np.zeros(q.shape[1])
 
-    def is_ending(self) -> bool:
-        """Tell whether so little of the way is left that success already counts."""
-        return len(self.q) - self._cursor <= self.END_STEPS * self._engine.substeps
+    def settle(self) -> bool:
+        """Command one more step at the way's end; True once the arm stands there, or is stopped.
+
+        Servos bend under what the hand pushes: their set points move until the arm is in place.
+        """
+        missing = self.q[-1] - self._arm.get_joint_positions()
+        stopped = np.abs(self._lift) >= self.MAX_LIFT
+        if (
+            np.abs(self._arm.get_joint_velocities()).max() < self.REST
+            and (stopped | (np.abs(missing) < self.ARRIVED)).all()
+        ):
+            return True
+        lift = self._lift + self.LIFT_GAIN * missing
+        self._lift = np.clip(lift, -self.MAX_LIFT, self.MAX_LIFT)
+        self.stay()
+        return False
+
+    def stay(self) -> None:
+        """Command one more step at the way's end, with what the hand carries now."""
+        self._arm.command((self.q[-1] + self._lift)[None], *np.zeros((2, 1, self.q.shape[1])))
 
     def step(self) -> bool:
         """Command the next observation step; True when the way is done."""
@@ -229,7 +251,8 @@ class TimedPath:
             self._engine.change_grip(self._grip)
         if self._cursor < len(self.q):
             end = self._cursor + self._engine.substeps
-            self._arm.command(self.q[self._cursor : end], self.qd[self._cursor : end])
+            now = slice(self._cursor, end)
+            self._arm.command(self.q[now], self.qd[now], self._qdd[now])
             self._cursor = end
             return False
         error = np.abs(self._arm.get_joint_positions() - self.q[-1]).max()

@@ -173,8 +173,11 @@ class ArmPath(Protocol):
     def step(self) -> bool:
         """Command the next observation step; True when the way is done."""
 
-    def is_ending(self) -> bool:
-        """Tell whether so little of the way is left that success already counts."""
+    def stay(self) -> None:
+        """Command one more step at the way's end, with what the hand carries now."""
+
+    def settle(self) -> bool:
+        """Command one more step at the way's end; True once the arm stands there, or is stopped."""
 
 
 class Arm(Protocol):

@@ -21,14 +21,16 @@ _PLANS_PER_SOLUTION = 10
 _SHORTEST = 1e-4
 """Paths below this length in joint space [rad] would make PyRep divide by zero."""
 _AT_REST = 1e-3
+_STANDING = 5e-3
+"""[rad/s] below which all joints of an arm that has arrived stand."""
 
 
 class CoppeliaPath:
     """One of PyRep's paths, played one observation step at a time."""
 
-    def __init__(self, native: Any, joints: int) -> None:
+    def __init__(self, native: Any, arm: Any, joints: int) -> None:
         points = np.asarray(native._path_points, float).reshape(-1, joints)
-        self._native = native
+        self._native, self._arm = native, arm
         self._is_done = bool(np.abs(np.diff(points, axis=0)).sum() < _SHORTEST)
 
     def step(self) -> bool:
@@ -39,9 +41,12 @@ class CoppeliaPath:
         self._is_done = bool(self._native.step())
         return False
 
-    def is_ending(self) -> bool:
-        """Tell that it is not: CoppeliaSim's arm lags itself."""
-        return False
+    def stay(self) -> None:
+        """Do nothing: the joints keep their last command whatever hangs on them."""
+
+    def settle(self) -> bool:
+        """Tell whether the arm stands: its joints lag behind the last command."""
+        return bool(np.abs(np.asarray(self._arm.get_joint_velocities())).max() < _STANDING)
 
 
 class CoppeliaArm:
@@ -234,4 +239,4 @@ class CoppeliaArm:
         self._native.set_joint_positions(values)
 
     def _playable(self, native: Any) -> CoppeliaPath:
-        return CoppeliaPath(native, len(self._home))
+        return CoppeliaPath(native, self._native, len(self._home))

@@ -294,6 +294,12 @@ class MujocoEngine(ObjectTree):
             self._controls = np.tile(self.data.ctrl, (self.substeps, 1))
         return self._controls
 
+    def set_controls(self, actuators: np.ndarray, values: Floats) -> None:
+        """Let (n,) actuators hold `values` from now on, also in a step that is already written."""
+        self.data.ctrl[actuators] = values
+        if self._controls is not None:
+            self._controls[:, actuators] = values
+
     def step(self) -> None:
         """Advance 50 ms under the controls written for this step; others hold."""
         self.editor.build_all()

@@ -108,7 +108,7 @@ class Gripper:
 
     def set_target(self, travel: Floats) -> None:
         """Set the fingers' servo targets [m]."""
-        self._engine.data.ctrl[self.actuators] = travel
+        self._engine.set_controls(self.actuators, travel)
 
     def get_target(self) -> Floats:
         """Return the fingers' servo targets [m]."""

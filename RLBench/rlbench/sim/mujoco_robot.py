@@ -4,6 +4,7 @@ import copy
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
+import mujoco
 import numpy as np
 
 from rlbench import transforms as tf
@@ -43,7 +44,8 @@ class Arm:
         self.actuators = np.array([model.actuator(j).id for j in robot.joints])
         kp = model.actuator_gainprm[self.actuators, 0]
         kv = -model.actuator_biasprm[self.actuators, 2]
-        self._lead = kv / kp
+        self._kp, self._lead = kp, kv / kp
+        self._hand = model.body(robot.hand).id
         self.is_careful = robot.is_careful
         self.kinematics = Kinematics(model, list(robot.joints), robot.tip)
         self.world = CollisionWorld(engine)
@@ -84,15 +86,33 @@ class Arm:
         """Put the arm at its saved pose."""
         self.set_joint_positions(self._engine.robot.home)
 
-    def command(self, q: Floats, qd: Floats) -> None:
+    def command(self, q: Floats, qd: Floats, qdd: Floats | None = None) -> None:
         """Write set points for the next step: (n, 7) q [rad], qd [rad/s], n <= substeps.
 
-        The servo force is kp (u - q) - kv qd; u = q + (kv / kp) qd removes the lag.
+        The servo force is kp (u - q) - kv qd; u = q + (kv / kp) qd removes the lag. Where
+        accelerations qdd [rad/s^2] are given, inertia and the weight in the hand are made up for, too.
         """
         rows = self._engine.control_rows()
         rows[: len(q), self.actuators] = q + self._lead * qd
         rows[len(q) :, self.actuators] = q[-1]
+        if qdd is not None:
+            inertia, weight = self._load()
+            rows[: len(q), self.actuators] += qdd @ inertia / self._kp
+            rows[:, self.actuators] += weight / self._kp
         self._held = q[-1]
+
+    def _load(self) -> tuple[Floats, Floats]:
+        """Return the joints' (7, 7) inertia [kg m^2] and (7,) torque [N m] that bears what is held."""
+        model, data = self._engine.model, self._engine.data
+        M, J = np.zeros((model.nv, model.nv)), np.zeros((3, model.nv))
+        mujoco.mj_fullM(model, data, M)
+        inertia, weight = M[np.ix_(self.dof_ids, self.dof_ids)], np.zeros(len(self.dof_ids))
+        for body in self._engine.held:
+            mujoco.mj_jac(model, data, J, None, data.subtree_com[body], self._hand)
+            J_arm, mass = J[:, self.dof_ids], model.body_subtreemass[body]
+            inertia += mass * J_arm.T @ J_arm
+            weight -= mass * J_arm.T @ model.opt.gravity
+        return inertia, weight
 
     def servo_to(self, q: Sequence[float]) -> None:
         """Move the set points within one step to (7,) [rad], at most at the speed limits.

@@ -9,7 +9,6 @@ import pytest
 from rlbench.backend.exceptions import DemoError
 from rlbench.backend.waypoints import Waypoint
 from rlbench.environment import Environment
-from rlbench.sim.arm_motion import TimedPath
 from rlbench.sim.collision_world import CollisionWorld
 from rlbench.sim.compose import task_scene_path
 from rlbench.sim.made_forms import primitive_form
@@ -117,21 +116,6 @@ def test_named_shapes_collide_whatever_their_flags(engine):
         shape.set_collidable(False)
     assert block.check_collision(other)
     assert not block.check_collision(engine.shape("stack_blocks_distractor1"))
-
-
-def test_a_way_is_ending_in_its_last_steps(engine):
-    arm = Arm(engine)
-    arm.home()
-    q = arm.get_joint_positions()
-    path = arm.plan_to(q + 0.3)
-    assert isinstance(path, TimedPath)
-    endings = []
-    while not path.step():
-        engine.step()
-        endings.append(path.is_ending())
-    moving = -(-len(path.q) // engine.substeps)
-    assert endings.index(True) == moving - TimedPath.END_STEPS - 1
-    assert all(endings[endings.index(True) :])
 
 
 def test_placements_without_a_way_to_the_first_waypoint_are_refused(monkeypatch):
