@@ -50,6 +50,59 @@ def test_moving_an_object_moves_all_logical_descendants(engine, name, tolerance)
         assert np.allclose(child.get_matrix(obj), relative, atol=tolerance), child.get_name()
 
 
+def moving_block(engine):
+    """Let the block fly; return it with its velocities, world axes."""
+    block = engine.shape("pick_and_lift_target")
+    block.set_pose([0.2, 0.3, 1.4, 0, 0, 0, 1])
+    start = engine.model.body_dofadr[block.body]
+    engine.data.qvel[start : start + 6] = [0.3, -0.2, 0.5, 1.0, -2.0, 3.0]
+    return block, np.concatenate(block.get_velocity())
+
+
+PLACES = {
+    "set_position": [0.1, 0.2, 1.3],
+    "set_quaternion": [0.5, 0.5, 0.5, 0.5],
+    "set_orientation": [0.3, -0.4, 0.5],
+    "set_pose": [0.1, 0.2, 1.3, 0.5, -0.5, 0.5, 0.5],
+}
+
+
+@pytest.mark.parametrize("method", PLACES)
+@pytest.mark.parametrize("moved", ["pick_and_lift_target", "pick_and_lift"])
+def test_reset_dynamics_decides_whether_things_move_on(mujoco_engine, method, moved):
+    """The block itself is placed, or what it hangs below in the scene graph."""
+    block, velocity = moving_block(mujoco_engine)
+    assert np.allclose(velocity, [0.3, -0.2, 0.5, 1.0, -2.0, 3.0])
+    obj = mujoco_engine.object(moved)
+    getattr(obj, method)(PLACES[method], reset_dynamics=False)
+    if method != "set_position":
+        turned = obj.get_quaternion()
+        assert not np.allclose(np.abs(turned), [0, 0, 0, 1], atol=0.1)
+    assert np.allclose(np.concatenate(block.get_velocity()), velocity, atol=1e-9)
+    getattr(obj, method)(PLACES[method])
+    assert np.allclose(np.concatenate(block.get_velocity()), 0.0)
+
+
+def test_a_block_that_is_moved_flies_on(mujoco_engine):
+    engine = mujoco_engine
+    block, velocity = moving_block(engine)
+    block.set_position([0.1, 0.2, 1.6], reset_dynamics=False)
+    start = block.get_position()
+    for _ in range(2):
+        engine.step()
+    flown = (block.get_position() - start)[:2]
+    assert np.allclose(flown, velocity[:2] * 0.1, atol=2e-3)
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_reset_dynamics_holds_for_hinges(keeps):
+    engine = MujocoEngine(task_scene_path("close_fridge"))
+    joint, base = engine.joint("top_joint"), engine.object("close_fridge")
+    engine.data.qvel[joint._dof] = -0.7
+    base.set_position([0.3, 0.1, 0.9], reset_dynamics=not keeps)
+    assert engine.data.qvel[joint._dof] == (-0.7 if keeps else 0.0)
+
+
 def test_moving_a_hinged_body_keeps_its_joint_value(make_engine, tolerance):
     engine = make_engine("close_fridge")
     engine.joint("top_joint").set_joint_position(0.5, disable_dynamics=True)

@@ -36,7 +36,10 @@ class SceneObject(Protocol):
         relative_to: "SceneObject | None" = None,
         reset_dynamics: bool = True,
     ) -> None:
-        """Move the object and all its logical descendants."""
+        """Move the object and all its logical descendants.
+
+        With `reset_dynamics`, here and below, all of them stop; else they move on as before.
+        """
 
     def get_quaternion(self, relative_to: "SceneObject | None" = None) -> Floats:
         """Return (4,) quaternion xyzw."""

@@ -108,8 +108,15 @@ class SceneGraph:
         local = tf.transform(model.body_pos[body], tf.quat_wxyz_to_matrix(model.body_quat[body]))
         return self.world_transform(int(model.body_parentid[body])) @ local
 
-    def move(self, body: int, T_new: Floats) -> None:
-        """Place a body at (4, 4) world pose; logical descendants keep their relative pose."""
+    def move(self, body: int, T_new: Floats, keeps_velocity: bool = False) -> None:
+        """Place a body at (4, 4) world pose; logical descendants keep their relative pose.
+
+        Args:
+            body: its id.
+            T_new: body to world.
+            keeps_velocity: the whole tree moves on as before, in world axes; else it stands still.
+        """
+        kept = self._velocities(body, keeps_velocity)
         before = self.world_transform(body)
         followers = [(b, self.world_transform(b)) for b in self.tree(body)[1:]]
         self._place(body, T_new)
@@ -122,6 +129,28 @@ class SceneGraph:
         if body in self._followers:
             self._followers[body] = self._relative(body)
         self.follow()  # what is nested in the model but hangs elsewhere stays there
+        for start, velocity, R in kept:
+            self.data.qvel[start : start + len(velocity)] = velocity
+            if R is not None:
+                follower = int(self.model.dof_bodyid[start])
+                turn = self.world_transform(follower)[:3, :3].T @ R
+                self.data.qvel[start + 3 : start + 6] = turn @ velocity[3:]
+
+    def _velocities(self, root: int, keeps_velocity: bool) -> list[tuple[int, Floats, Floats | None]]:
+        """Return what the degrees of freedom of a tree shall have after the tree was moved.
+
+        Each row is: the first degree of freedom of a body, its velocities, and for a free body its
+        rotation now: MuJoCo has angular velocities in the body's axes.
+        """
+        model, rows = self.model, []
+        for body in self.tree(root):
+            start, count = int(model.body_dofadr[body]), int(model.body_dofnum[body])
+            if count == 0:
+                continue
+            velocity = self.data.qvel[start : start + count].copy() if keeps_velocity else np.zeros(count)
+            is_turned = keeps_velocity and body in self._free_qpos
+            rows.append((start, velocity, self.world_transform(body)[:3, :3] if is_turned else None))
+        return rows
 
     def _place(self, body: int, T: Floats) -> None:
         quat = tf.matrix_to_quat_wxyz(T[:3, :3])

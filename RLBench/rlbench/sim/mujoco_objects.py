@@ -54,8 +54,13 @@ class MujocoObject(ObjectProperties):
 
     def set_matrix(self, matrix: Floats, relative_to: "MujocoObject | None" = None) -> None:
         """Place the object and its logical descendants; velocities become zero."""
+        self._put(matrix, relative_to, reset_dynamics=True)
+
+    def _put(
+        self, matrix: Floats, relative_to: "MujocoObject | None", reset_dynamics: bool
+    ) -> None:
         base = np.eye(4) if relative_to is None else relative_to.transform()
-        self._engine.move(self.body, base @ matrix)
+        self._engine.move(self.body, base @ matrix, keeps_velocity=not reset_dynamics)
 
     def get_position(self, relative_to: "MujocoObject | None" = None) -> Floats:
         """Return (3,) position [m]."""
@@ -67,11 +72,17 @@ class MujocoObject(ObjectProperties):
         relative_to: "MujocoObject | None" = None,
         reset_dynamics: bool = True,
     ) -> None:
-        """Move the object, keeping its rotation in the world."""
+        """Move the object, keeping its rotation in the world.
+
+        Args:
+            position: (3,) [m].
+            relative_to: whose frame the position is in; None: the world's.
+            reset_dynamics: stop what moves in the object's tree; else it moves on as before.
+        """
         goal = np.eye(4) if relative_to is None else relative_to.transform()
         T = self.transform()
         T[:3, 3] = goal[:3, :3] @ np.asarray(position, float) + goal[:3, 3]
-        self.set_matrix(T)
+        self._put(T, None, reset_dynamics)
 
     def get_quaternion(self, relative_to: "MujocoObject | None" = None) -> Floats:
         """Return (4,) quaternion xyzw."""
@@ -83,10 +94,9 @@ class MujocoObject(ObjectProperties):
         relative_to: "MujocoObject | None" = None,
         reset_dynamics: bool = True,
     ) -> None:
-        """Turn the object in place, quaternion xyzw."""
-        self._set_rotation(
-            tf.quat_wxyz_to_matrix(tf.xyzw_to_wxyz(np.asarray(quaternion, float))), relative_to
-        )
+        """Turn the object in place, quaternion xyzw; `reset_dynamics` as of `set_position`."""
+        R = tf.quat_wxyz_to_matrix(tf.xyzw_to_wxyz(np.asarray(quaternion, float)))
+        self._set_rotation(R, relative_to, reset_dynamics)
 
     def get_orientation(self, relative_to: "MujocoObject | None" = None) -> Floats:
         """Return (3,) Euler angles [rad]."""
@@ -98,19 +108,21 @@ class MujocoObject(ObjectProperties):
         relative_to: "MujocoObject | None" = None,
         reset_dynamics: bool = True,
     ) -> None:
-        """Turn the object in place to (3,) Euler angles [rad]."""
-        self._set_rotation(tf.euler_to_matrix(np.asarray(orientation, float)), relative_to)
+        """Turn the object in place to (3,) Euler angles [rad]; see `set_quaternion`."""
+        R = tf.euler_to_matrix(np.asarray(orientation, float))
+        self._set_rotation(R, relative_to, reset_dynamics)
 
-    def _set_rotation(self, R: Floats, relative_to: "MujocoObject | None") -> None:
+    def _set_rotation(
+        self, R: Floats, relative_to: "MujocoObject | None", reset_dynamics: bool
+    ) -> None:
         T = self.transform()
         T[:3, :3] = R if relative_to is None else relative_to.transform()[:3, :3] @ R
-        self.set_matrix(T)
+        self._put(T, None, reset_dynamics)
 
     def rotate(self, rotation: Sequence[float]) -> None:
         """Turn the object in its own frame by (3,) Euler angles [rad]."""
-        self._set_rotation(
-            self.transform()[:3, :3] @ tf.euler_to_matrix(np.asarray(rotation)), None
-        )
+        R = self.transform()[:3, :3] @ tf.euler_to_matrix(np.asarray(rotation))
+        self._set_rotation(R, None, reset_dynamics=True)
 
     def get_pose(self, relative_to: "MujocoObject | None" = None) -> Floats:
         """Return (7,) position and quaternion xyzw."""
@@ -122,8 +134,8 @@ class MujocoObject(ObjectProperties):
         relative_to: "MujocoObject | None" = None,
         reset_dynamics: bool = True,
     ) -> None:
-        """Place the object at (7,) position and quaternion xyzw."""
-        self.set_matrix(tf.pose_to_transform(np.asarray(pose, float)), relative_to)
+        """Place the object at (7,) position and quaternion xyzw; see `set_position`."""
+        self._put(tf.pose_to_transform(np.asarray(pose, float)), relative_to, reset_dynamics)
 
     def get_parent(self) -> "MujocoObject | None":
         """Return the parent in the scene graph, None at the top."""
@@ -302,11 +314,14 @@ class MujocoJoint(JointProperties, MujocoObject):
         """Return the (4, 4) transform joint frame to world."""
         return self._engine.rest_transform(self.body) @ self._T_rest_joint
 
-    def set_matrix(self, matrix: Floats, relative_to: "MujocoObject | None" = None) -> None:
+    def _put(
+        self, matrix: Floats, relative_to: "MujocoObject | None", reset_dynamics: bool
+    ) -> None:
         """Place the joint with all it carries; its value stays."""
         base = np.eye(4) if relative_to is None else relative_to.transform()
         change = base @ matrix @ tf.invert(self.transform())
-        self._engine.move(self.body, change @ self._engine.world_transform(self.body))
+        goal = change @ self._engine.world_transform(self.body)
+        self._engine.move(self.body, goal, keeps_velocity=not reset_dynamics)
 
     def get_joint_position(self) -> float:
         """Return the value [rad or m]."""

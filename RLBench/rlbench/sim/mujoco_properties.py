@@ -242,9 +242,12 @@ class ObjectProperties:
 
     def get_velocity(self) -> tuple[Floats, Floats]:
         """Return (3,) velocity [m/s] and (3,) angular velocity [rad/s], world axes."""
-        out = np.zeros(6)
+        model, data, out = self._engine.model, self._engine.data, np.zeros(6)
+        # What was placed or stopped since the last step has velocities of then in `cvel`.
+        mujoco.mj_comPos(model, data)
+        mujoco.mj_comVel(model, data)
         kind = mujoco.mjtObj.mjOBJ_XBODY
-        mujoco.mj_objectVelocity(self._engine.model, self._engine.data, kind, self.body, out, 0)
+        mujoco.mj_objectVelocity(model, data, kind, self.body, out, 0)
         return out[3:], out[:3]
 
 

@@ -116,6 +116,17 @@ def test_the_task_is_put_back_after_the_robot_has_stepped(world, loaded):
     assert world.steps == before + 4
 
 
+@pytest.mark.parametrize("method", ["set_position", "set_quaternion", "set_orientation", "set_pose"])
+def test_pyrep_is_told_whether_things_move_on(loaded, monkeypatch, method):
+    engine, _ = loaded
+    block = engine.shape(BLOCK)
+    place, told = getattr(block, method.replace("set", "get"))(), []
+    monkeypatch.setattr(block.native, method, lambda *args: told.append(args[2]))
+    getattr(block, method)(place, reset_dynamics=False)
+    getattr(block, method)(place)
+    assert told == [False, True]
+
+
 def test_a_removed_object_is_told(loaded):
     engine, _ = loaded
     engine.shape("stack_blocks_distractor0").native.remove()
