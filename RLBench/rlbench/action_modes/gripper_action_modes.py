@@ -9,12 +9,11 @@ from rlbench.action_modes.validation import checked
 from rlbench.backend.robot import Robot
 from rlbench.backend.scene import GRIPPER_SPEED, MAX_GRIPPER_STEPS, Scene
 from rlbench.const import DEMO_DT
+from rlbench.sim.hand import OPEN
 from rlbench.sim.robot_model import PANDA
 from rlbench.transforms import Floats
 
 Bounds = tuple[Floats, Floats]
-OPEN = 0.9
-"""A gripper is open when both fingers have opened more than this share."""
 DROP_STEPS = 10
 """Steps after opening, in which objects fall."""
 FINGER_SPEED = 0.2
@@ -87,7 +86,7 @@ class Discrete(GripperActionMode):
         """Open or close, which takes many steps; none where the gripper is so already."""
         gripper = scene.robot.gripper
         opens = self._opens(scene, action)
-        if opens == bool((gripper.get_open_amount() > OPEN).all()):
+        if opens == (gripper.is_open() and bool((gripper.get_open_amount() > OPEN).all())):
             return
         if opens and self._detach_before_open:
             gripper.release()

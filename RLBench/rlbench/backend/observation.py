@@ -41,7 +41,8 @@ class Observation:
         joint_velocities: (7,) [rad/s].
         joint_positions: (7,) [rad].
         joint_forces: (7,) [N m].
-        gripper_open: 1.0 when more than 90 % open, else 0.0.
+        gripper_open: 1.0 when more than 90 % open, holding nothing, and not closed on something
+            about as wide as the hand; else 0.0.
         gripper_pose: (7,) tip position [m] and quaternion xyzw, world.
         gripper_matrix: (4, 4) tip to world.
         gripper_joint_positions: (2,) finger travel [m].

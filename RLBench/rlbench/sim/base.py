@@ -292,6 +292,9 @@ class Gripper(Protocol):
     def get_open_amount(self) -> Floats:
         """Return (N,) openings in [0, 1]."""
 
+    def is_open(self) -> bool:
+        """Tell whether the hand is open: fingers apart, not closed on anything, holding nothing."""
+
     def get_joint_positions(self) -> Floats:
         """Return (N,) finger travel [m]."""
 

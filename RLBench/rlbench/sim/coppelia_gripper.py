@@ -7,12 +7,15 @@ import numpy as np
 
 from rlbench.const import DEMO_DT
 from rlbench.sim.coppelia_objects import CoppeliaObject, CoppeliaShape
+from rlbench.sim.hand import HandState
 from rlbench.transforms import Floats
 
 if TYPE_CHECKING:
     from rlbench.sim.coppelia_engine import CoppeliaEngine
 
 _AT_REST = 1e-3
+_STILL = 1e-4
+"""Fingers that move less in a step [m] are blocked."""
 
 
 class CoppeliaGripper:
@@ -22,6 +25,7 @@ class CoppeliaGripper:
         self._engine = engine
         self._native = native
         self._opened = [float(q) for q in opened]
+        self._state = HandState()
         sensors = [engine.wrap(sensor) for sensor in native._touch_sensors]
         # Left before right, as the fingers are everywhere in this package.
         self._touch_sensors = sorted(sensors, key=lambda s: "left" not in _parent_name(s))
@@ -29,16 +33,21 @@ class CoppeliaGripper:
     def reset(self) -> None:
         """Open fully and hold nothing."""
         self.release()
+        self._state.reset()
         if np.abs(self.get_joint_positions() - self._opened).max() > _AT_REST:
             self._native.set_joint_positions(self._opened, disable_dynamics=True)
         self._native.set_joint_target_velocities([0.0] * len(self._opened))
 
     def actuate(self, amount: float, velocity: float) -> bool:
         """Move one observation step towards an opening in [0, 1]; True when done or stalled."""
-        return bool(self._native.actuate(amount, velocity))
+        is_done = bool(self._native.actuate(amount, velocity))
+        self._state.was_told(amount, is_done)
+        return is_done
 
     def servo_to(self, travel: Floats, velocity: float) -> None:
         """Move the fingers within the next step towards (2,) [m], at most at `velocity` [m/s]."""
+        amount = float(np.mean(travel / self.get_range()))
+        self._state.was_led(amount, self.get_joint_positions(), np.full(len(travel), _STILL))
         missing = np.clip(travel, 0.0, self.get_range()) - self.get_joint_positions()
         speed = np.clip(missing / DEMO_DT, -velocity, velocity)
         self._native.set_joint_target_velocities([float(v) for v in speed])
@@ -59,6 +68,10 @@ class CoppeliaGripper:
     def get_open_amount(self) -> Floats:
         """Return (2,) openings in [0, 1]."""
         return np.asarray(self._native.get_open_amount(), float)
+
+    def is_open(self) -> bool:
+        """Tell whether the hand is open: fingers apart, not closed on anything, holding nothing."""
+        return self._state.is_open(self.get_open_amount(), bool(self._native.get_grasped_objects()))
 
     def get_joint_positions(self) -> Floats:
         """Return (2,) finger travel [m]."""

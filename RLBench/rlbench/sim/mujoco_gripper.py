@@ -3,6 +3,7 @@
 import mujoco
 import numpy as np
 
+from rlbench.sim.hand import HandState
 from rlbench.sim.mujoco_engine import MujocoEngine
 from rlbench.sim.mujoco_objects import MujocoShape
 from rlbench.transforms import Floats
@@ -33,6 +34,7 @@ class Gripper:
         self._grasped: list[MujocoShape] = []
         self._last: Floats | None = None
         self._stalled = 0
+        self._state = HandState()
 
     def reset(self) -> None:
         """Open fully and forget what was held."""
@@ -41,6 +43,7 @@ class Gripper:
         data.ctrl[self.actuators] = self._range
         self._grasped = []
         self._last, self._stalled = None, 0
+        self._state.reset()
         self._engine.refresh()
 
     def get_joint_positions(self) -> Floats:
@@ -50,6 +53,10 @@ class Gripper:
     def get_open_amount(self) -> Floats:
         """Return (N,) openings in [0, 1]."""
         return np.clip(self.get_joint_positions() / self._range, 0.0, 1.0)
+
+    def is_open(self) -> bool:
+        """Tell whether the hand is open: fingers apart, not closed on anything, holding nothing."""
+        return self._state.is_open(self.get_open_amount(), bool(self._grasped))
 
     def get_touch_sensor_forces(self) -> Floats:
         """Return (3 N,) contact force on each finger, world frame [N]."""
@@ -68,6 +75,11 @@ class Gripper:
 
     def actuate(self, amount: float, velocity: float) -> bool:
         """Move one observation step towards an opening in [0, 1]; True when done or stalled."""
+        is_done = self._move_towards(amount, velocity)
+        self._state.was_told(amount, is_done)
+        return is_done
+
+    def _move_towards(self, amount: float, velocity: float) -> bool:
         engine = self._engine
         here = self.get_joint_positions()
         goal = amount * self._range
@@ -96,6 +108,8 @@ class Gripper:
         """Move the fingers' set points within one step to (N,) [m], at most at `velocity` [m/s]."""
         engine = self._engine
         here, lag = self.get_joint_positions(), MAX_FINGER_LAG * self._scale
+        amount = float(np.mean(travel / self._range))
+        self._state.was_led(amount, here, np.asarray(STALL * self._scale))
         start = np.clip(self.get_target(), here - lag, here + lag)
         reach = velocity * engine.model.opt.timestep * engine.substeps * self._scale
         goal = start + np.clip(np.clip(travel, 0.0, self._range) - start, -reach, reach)

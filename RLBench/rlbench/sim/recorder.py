@@ -17,8 +17,6 @@ from rlbench.sim.base import Engine, SceneObject, Shape
 from rlbench.sim.keypoints import Keypoints, make_keypoints, movable_shapes
 from rlbench.transforms import Floats
 
-_OPEN = 0.9
-
 
 def track_calibration(config: ObservationConfig) -> tuple[Floats, Floats]:
     """Return intrinsics (V, 3, 3) [px] and extrinsics (V, 3, 4) of the track cameras.
@@ -104,7 +102,7 @@ class Recorder:
             joint_velocities=robot.arm.get_joint_velocities(),
             joint_positions=robot.arm.get_joint_positions(),
             joint_forces=robot.arm.get_joint_forces(),
-            gripper_open=float(robot.gripper.get_open_amount().mean() > _OPEN),
+            gripper_open=float(robot.gripper.is_open()),
             gripper_pose=tip.get_pose(),
             gripper_matrix=tip.get_matrix(),
             gripper_joint_positions=robot.gripper.get_joint_positions(),
