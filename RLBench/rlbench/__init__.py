@@ -1,13 +1,14 @@
 """RLBench-style robot learning tasks on an embedded simulator (MuJoCo).
 
 RLBench's names are here too, loaded when first used: `from rlbench import Environment`.
-Its gymnasium environments `rlbench/<task>-<state|vision>-v0` are registered by `import rlbench.gym`,
-and by `import rlbench` where gymnasium was imported before.
+Its gymnasium environments `rlbench/<task>-<state|vision>-v0` are registered as soon as both this
+package and gymnasium are imported, in either order.
 """
 
-import sys
 from importlib import import_module
 from typing import Any
+
+from rlbench.on_import import when_imported
 
 __version__ = "0.1.0"
 
@@ -18,6 +19,9 @@ _HOMES = {
     "Environment": "rlbench.environment",
     "GripperActionMode": "rlbench.action_modes.gripper_action_modes",
     "ObservationConfig": "rlbench.observation_config",
+    "RandomizeEvery": "rlbench.sim2real.domain_randomization",
+    "VisualRandomizationConfig": "rlbench.sim2real.domain_randomization",
+    "name_to_task_class": "rlbench.utils",
 }
 
 
@@ -32,5 +36,4 @@ def __dir__() -> list[str]:
     return sorted([*globals(), *_HOMES])
 
 
-if "gymnasium" in sys.modules:
-    import_module("rlbench.registration").register_tasks()
+when_imported("gymnasium", lambda: import_module("rlbench.registration").register_tasks())

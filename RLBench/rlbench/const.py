@@ -1,4 +1,6 @@
-"""Constants shared by tasks: the colour table, in variation order."""
+"""Constants shared by tasks: the colour table, in variation order; the robots that there are."""
+
+from typing import Any
 
 colors: list[tuple[str, tuple[float, float, float]]] = [
     ("red", (1.0, 0.0, 0.0)),
@@ -25,3 +27,13 @@ colors: list[tuple[str, tuple[float, float, float]]] = [
 
 DEMO_DT = 0.05
 """Seconds between two observations."""
+
+
+def __getattr__(name: str) -> Any:
+    """Return `SUPPORTED_ROBOTS`: name -> (class of the arm, class of the gripper, joints of the arm)."""
+    if name == "SUPPORTED_ROBOTS":
+        # Imported late: built-in tasks, which need colours, need none of it.
+        from rlbench.compat.robots import SUPPORTED_ROBOTS  # noqa: PLC0415
+
+        return SUPPORTED_ROBOTS
+    raise AttributeError(f"module 'rlbench.const' has no {name!r}")

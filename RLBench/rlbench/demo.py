@@ -2,8 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
+from rlbench.backend.exceptions import TaskEnvironmentError
 from rlbench.backend.observation import Observation
+
+_SEED_PARTS = 5
+_restored: list["Demo"] = []
 
 
 @dataclass
@@ -12,23 +17,56 @@ class Demo(Sequence[Observation]):
 
     Attributes:
         observations: one every 50 ms.
+        random_seed: entropy, then task id, variation, example, attempt; of a demonstration that
+            RLBench stored the state of NumPy's global generator; None where it is not known.
+        num_reset_attempts: how many placements were tried (a demo fails after
+            `scene.MAX_PLACEMENTS`).
         keypoint_names: `<group>/<name>` of each keypoint.
         waypoint_frames: index of the frame at which each waypoint was reached.
-        random_seed: entropy, then task id, variation, example, attempt.
-        task_name: snake_case name.
+        task_name: snake_case name; empty where it is not known.
         variation: variation number.
         descriptions: sentences that describe the task.
-        placements: how many placements were tried (a demo fails after `scene.MAX_PLACEMENTS`).
     """
 
     observations: list[Observation]
-    keypoint_names: list[str]
-    waypoint_frames: list[int]
-    random_seed: list[int]
-    task_name: str
-    variation: int
+    random_seed: Any = None
+    num_reset_attempts: int | None = None
+    keypoint_names: list[str] = field(default_factory=list)
+    waypoint_frames: list[int] = field(default_factory=list)
+    task_name: str = ""
+    variation: int = 0
     descriptions: list[str] = field(default_factory=list)
-    placements: int = 1
+
+    @property
+    def _observations(self) -> list[Observation]:
+        """The observations, under the name that scripts of RLBench use."""
+        return self.observations
+
+    @property
+    def starts_here(self) -> bool:
+        """Whether an episode can start as this demonstration did: it was made here."""
+        return isinstance(self.random_seed, list) and len(self.random_seed) == _SEED_PARTS
+
+    def restore_state(self) -> None:
+        """Let the next `reset` of the task start as this demonstration did, as in RLBench.
+
+        Raises:
+            TaskEnvironmentError: it was made by another simulator.
+        """
+        self.check_starts_here()
+        _restored[:] = [self]
+
+    def check_starts_here(self) -> None:
+        """Refuse a demonstration that no episode can start like.
+
+        Raises:
+            TaskEnvironmentError: it was made by another simulator.
+        """
+        if not self.starts_here:
+            raise TaskEnvironmentError(
+                f"{self.task_name or 'demonstration'}: no episode can start as this one did: it was "
+                "made by another simulator, whose random state means nothing here"
+            )
 
     def __len__(self) -> int:
         return len(self.observations)
@@ -38,3 +76,10 @@ class Demo(Sequence[Observation]):
 
     def __iter__(self) -> Iterator[Observation]:
         return iter(self.observations)
+
+
+def take_restored(task_name: str) -> Demo | None:
+    """Return, once, the demonstration of a task whose state was restored last; else None."""
+    if _restored and _restored[0].task_name == task_name:
+        return _restored.pop()
+    return None

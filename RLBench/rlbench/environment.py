@@ -9,7 +9,7 @@ import mujoco
 import numpy as np
 
 from rlbench.action_modes import ActionMode
-from rlbench.backend.exceptions import EngineError, TaskEnvironmentError
+from rlbench.backend.exceptions import EngineError, TaskEnvironmentError, UnknownSettingError
 from rlbench.backend.robot import Robot
 from rlbench.backend.scene import Scene
 from rlbench.backend.task import Task
@@ -17,8 +17,9 @@ from rlbench.compat.catalogue import Catalogue
 from rlbench.compat.current import announce, forget
 from rlbench.compat.loader import load_task
 from rlbench.compat.origin import Checkout, Origin, open_checkout
+from rlbench.compat.robots import SUPPORTED_ROBOTS
 from rlbench.demo import Demo
-from rlbench.observation_config import ObservationConfig
+from rlbench.observation_config import RLBENCH_CAMERAS, ObservationConfig
 from rlbench.sim.base import Engine
 from rlbench.sim.compose import task_scene_path
 from rlbench.sim.display import has_display
@@ -26,15 +27,19 @@ from rlbench.sim.mujoco_engine import MujocoEngine
 from rlbench.sim.mujoco_robot import Arm, Gripper
 from rlbench.sim.recorder import Recorder, track_calibration
 from rlbench.sim.robot_model import PANDA, RobotModel
+from rlbench.stored_demos import get_stored_demos, require_dataset_root
 from rlbench.task_environment import TaskEnvironment
-from rlbench.tasks import FS95_V1
+from rlbench.tasks import AVAILABLE, TASK_NAMES
 from rlbench.transforms import Floats
 from rlbench.ttm.robots import converted_robot, has_robot
 
 ENGINES = ("mujoco", "coppeliasim")
 """Simulators; the second needs PyRep, CoppeliaSim and a checkout of RLBench, see the README."""
 
-ROBOTS = ("panda", "sawyer", "jaco", "mico", "ur5")
+DIR_PATH = str(Path(__file__).resolve().parent)
+"""The package's folder, under RLBench's name."""
+
+ROBOTS = tuple(SUPPORTED_ROBOTS)
 """Robots that `robot_setup` may name; all but the first come from a checkout of RLBench."""
 
 
@@ -56,7 +61,7 @@ def _check_robot(setup: str, engine: str, checkout: Checkout | None) -> None:
     """
     asked = f"Environment: robot_setup {setup!r}"
     if setup not in ROBOTS:
-        raise TaskEnvironmentError(f"{asked} is unknown; there are {', '.join(ROBOTS)}")
+        raise UnknownSettingError(f"{asked} is unknown; there are {', '.join(ROBOTS)}")
     if setup == ROBOTS[0]:
         return
     if engine != "mujoco":
@@ -120,8 +125,8 @@ class Environment:
         Args:
             action_mode: how `TaskEnvironment.step` reads actions; default joint velocities and
                 opening or closing together, in steps of 50 ms.
-            dataset_root: folder that must exist if it is given; stored demonstrations are not
-                read from it.
+            dataset_root: folder of demonstrations that RLBench has stored, for `get_demos`; it
+                must exist if it is given.
             obs_config: images and keypoints to record; default keypoints without images.
             headless: False opens the simulator's window on what is going on; where there is no
                 display, MuJoCo goes on without, with a warning.
@@ -162,6 +167,7 @@ class Environment:
                 )
         if dataset_root and not Path(dataset_root).is_dir():
             raise TaskEnvironmentError(f"Environment: dataset_root {dataset_root} is no folder")
+        self._dataset_root = dataset_root
         self._shaped_rewards = shaped_rewards
         self._limits = (arm_max_velocity, arm_max_acceleration)
         if engine not in ENGINES:
@@ -188,6 +194,14 @@ class Environment:
         self._launched = False
         self._task: TaskEnvironment | None = None
         self._engine: Engine | None = None
+        # Under RLBench's names, of the task that was loaded last:
+        self._scene: Scene | None = None
+        self._robot: Robot | None = None
+        self._prev_task: Task | None = None
+
+    @property
+    def _pyrep(self) -> Any:
+        return None if self._scene is None else self._scene.pyrep
 
     def launch(self) -> None:
         """Get ready to load tasks; checks cameras and OpenGL before anything is built.
@@ -214,23 +228,23 @@ class Environment:
         self._launched = True
 
     def get_task(self, task_class: type[Task] | str) -> TaskEnvironment:
-        """Load a task's scene; a task loaded before is closed.
+        """Load a task's scene; a task loaded before is closed. Calls `launch` where that was not done.
 
         Args:
             task_class: the task's class, or its snake_case name.
 
         Raises:
-            TaskEnvironmentError: `launch` was not called, or `task_class` is neither of both.
+            TaskEnvironmentError: `task_class` is neither of both.
             TaskNotAvailableError: there is no task of that name.
             TaskFileError: a task file of RLBench cannot be loaded, or its `init_task` fails.
             SceneError: the scene lacks an object that the task names.
         """
         if not self._launched:
-            raise TaskEnvironmentError("call launch() before get_task()")
+            self.launch()
         if not (isinstance(task_class, str) or _is_task(task_class)):
             raise TaskEnvironmentError(
                 f"get_task: {task_class!r} is no task; give its class, or its snake_case name such as "
-                f"{FS95_V1[0]!r}"
+                f"{TASK_NAMES[0]!r}"
             )
         self._close_task()
         if isinstance(task_class, str):
@@ -245,6 +259,8 @@ class Environment:
         self._engine = engine
         task = task_class(engine, robot, name)
         scene = Scene(engine, robot, task, self._static_positions)
+        scene.robot_setup = self.robot_setup
+        self._scene, self._robot, self._prev_task = scene, robot, task
         recorder = Recorder(engine, robot, task, self._obs_config.recording())
         self._limit_speed(robot)
         self._task = TaskEnvironment(
@@ -254,6 +270,7 @@ class Environment:
             self._headless,
             self._obs_config,
             self._shaped_rewards,
+            self._dataset_root,
         )
         return self._task
 
@@ -301,15 +318,49 @@ class Environment:
         random_selection: bool = True,
         from_episode_number: int = 0,
     ) -> list[Demo]:
-        """Refuse: in RLBench this reads stored demonstrations.
+        """Read demonstrations that RLBench has stored; needs no scene. See `get_stored_demos`.
 
         Raises:
-            TaskEnvironmentError: always.
+            TaskEnvironmentError: there is no `dataset_root`, or there are not so many.
         """
-        raise TaskEnvironmentError(
-            "Environment.get_demos: stored demonstrations are not read; use "
-            f"get_task({task_name!r}).get_demos({amount}), which makes them"
+        require_dataset_root(self._dataset_root, task_name)
+        return get_stored_demos(
+            amount,
+            image_paths,
+            self._dataset_root,
+            variation_number,
+            task_name,
+            self._obs_config,
+            random_selection,
+            from_episode_number,
         )
+
+    def get_scene_data(self) -> dict[str, dict[str, Any] | None]:
+        """Return `<camera>_camera` -> intrinsics, extrinsics, near_plane, far_plane.
+
+        Matrices are as in `Observation.misc`; cameras of which no images are asked for are None.
+        Where no task is loaded, a built-in one is for the moment.
+        """
+        was_loaded, was_launched = self._task is not None, self._launched
+        if self._task is None:
+            self.get_task(AVAILABLE[0])
+        assert self._task is not None
+        known = self._task.camera_calibration()
+        if not was_loaded:
+            self._close_task()
+        if not was_launched:
+            self.shutdown()
+        planes = {"near": "near_plane", "far": "far_plane"}
+        names = [f"{name}_camera" for name in RLBENCH_CAMERAS]
+        return {
+            name: {
+                planes.get(what, what): known[f"{name}_{what}"]
+                for what in ("intrinsics", "extrinsics", "near", "far")
+            }
+            if f"{name}_near" in known
+            else None
+            for name in names
+        }
 
     def track_calibration(self) -> tuple[Floats, Floats]:
         """Return intrinsics (V, 3, 3) [px] and extrinsics (V, 3, 4) of the track cameras."""
@@ -321,7 +372,7 @@ class Environment:
             self._task = None
         if self._engine is not None:
             forget(self._engine)
-            self._engine = None
+            self._engine = self._scene = self._robot = self._prev_task = None
             gc.collect()  # objects and their engine hold each other, and a simulation is large
 
     def shutdown(self) -> None:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from gymnasium import spaces
 
 from rlbench.action_modes.action_mode import ActionMode, JointPositionActionMode
-from rlbench.backend.exceptions import RenderingError, TaskEnvironmentError
+from rlbench.backend.exceptions import RenderingError, TaskEnvironmentError, UnknownSettingError
 from rlbench.backend.observation import Observation
 from rlbench.backend.task import Task
 from rlbench.demo import Demo
@@ -197,7 +197,7 @@ def _rendering_fault() -> RenderingError | None:
 
 def _check_modes(observation_mode: str, render_mode: str | None, known: list[str]) -> None:
     if observation_mode not in OBSERVATION_MODES:
-        raise TaskEnvironmentError(
+        raise UnknownSettingError(
             f"observation_mode {observation_mode!r} is unknown; allowed: "
             f"{', '.join(OBSERVATION_MODES)}"
         )

@@ -2,6 +2,8 @@
 
 import logging
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,10 +18,13 @@ from rlbench.backend.exceptions import (
 )
 from rlbench.backend.observation import Observation
 from rlbench.backend.observation_filter import ObservationFilter
+from rlbench.backend.robot import Robot
 from rlbench.backend.scene import Scene
-from rlbench.demo import Demo
+from rlbench.backend.task import Task
+from rlbench.demo import Demo, take_restored
 from rlbench.observation_config import ObservationConfig
 from rlbench.sim.recorder import Recorder
+from rlbench.stored_demos import get_stored_demos, require_dataset_root
 from rlbench.tasks import task_id
 from rlbench.transforms import Floats
 
@@ -43,13 +48,16 @@ class TaskEnvironment:
         headless: bool,
         obs_config: ObservationConfig | None = None,
         shaped_rewards: bool = False,
+        dataset_root: str | Path = "",
     ) -> None:
         """Wrap a loaded scene; made by `Environment.get_task`."""
         self._scene = scene
         self._recorder = recorder
         self._action_mode = action_mode
         self._filter = ObservationFilter(obs_config or ObservationConfig(), scene.task)
+        self._obs_config = self._filter.config
         self._shaped_rewards = shaped_rewards
+        self._dataset_root = dataset_root
         self._viewer = None if headless else scene.engine.open_viewer()
         self._variation = 0
         self._seed = 0
@@ -57,11 +65,32 @@ class TaskEnvironment:
         self._started = False
         self.is_success = False
         scene.on_step = self._show
+        scene.observe_by(self.get_observation)
         action_mode.set_control_mode(scene.robot)
 
     def _show(self) -> None:
         if self._viewer is not None:
             self._viewer.sync()
+
+    @property
+    def _task(self) -> Task:
+        return self._scene.task
+
+    @property
+    def _robot(self) -> Robot:
+        return self._scene.robot
+
+    @property
+    def _pyrep(self) -> Any:
+        return self._scene.pyrep
+
+    @property
+    def _variation_number(self) -> int:
+        return self._variation
+
+    @_variation_number.setter
+    def _variation_number(self, variation: int) -> None:
+        self.set_variation(variation)
 
     def get_name(self) -> str:
         """Return the task's snake_case name."""
@@ -145,6 +174,7 @@ class TaskEnvironment:
             DemoError: the task could not be placed.
             TaskEnvironmentError: `demo` is of another task.
         """
+        demo = demo or take_restored(self.get_name())
         if demo is not None:
             return self.reset_to_demo(demo)
         for attempt in range(MAX_ATTEMPTS):
@@ -163,8 +193,9 @@ class TaskEnvironment:
         """Start an episode as a demonstration of this task started, in its variation.
 
         Raises:
-            TaskEnvironmentError: it is of another task.
+            TaskEnvironmentError: it is of another task, or of another simulator.
         """
+        demo.check_starts_here()
         if demo.task_name != self.get_name():
             raise TaskEnvironmentError(
                 f"{self.get_name()}: cannot start as a demonstration of {demo.task_name} did"
@@ -178,12 +209,20 @@ class TaskEnvironment:
     def _begin(self, sequence: np.random.SeedSequence) -> list[str]:
         descriptions = self._scene.init_episode(self._variation, sequence)
         self._filter.reseed(sequence)
+        self._scene.joint_position_action = None
         self.is_success = False
         return descriptions
 
     def get_observation(self) -> Observation:
         """Return the present moment."""
-        return self._filter.apply(self._recorder.observe(), self._variation)
+        obs = self._filter.apply(self._recorder.observe(), self._variation)
+        if self._scene.joint_position_action is not None:
+            obs.misc["joint_position_action"] = self._scene.joint_position_action.copy()
+        return obs
+
+    def camera_calibration(self) -> dict[str, Any]:
+        """Return matrices and planes of the cameras that make images, as in `Observation.misc`."""
+        return self._recorder.calibration()
 
     def joint_limits(self) -> tuple[Floats, Floats]:
         """Return the lower and the upper ends of the arm's joints [rad]."""
@@ -243,39 +282,51 @@ class TaskEnvironment:
             task_name=self.get_name(),
             variation=self._variation,
             descriptions=descriptions,
-            placements=self._scene.placements,
+            num_reset_attempts=self._scene.placements,
         )
 
     def get_demos(
         self,
         amount: int,
-        live_demos: bool = True,
+        live_demos: bool | None = None,
         image_paths: bool = False,
         callable_each_step: Callable[[Observation], None] | None = None,
         max_attempts: int = MAX_ATTEMPTS,
         random_selection: bool = True,
         from_episode_number: int = 0,
     ) -> list[Demo]:
-        """Return `amount` new demonstrations of the present variation.
+        """Return demonstrations of the present variation, new or stored by RLBench.
 
         Args:
-            amount: how many.
-            live_demos: must be True: stored demonstrations of RLBench are not read.
-            image_paths: must be False, as it concerns stored demonstrations.
-            callable_each_step: called with each observation as it is made.
-            max_attempts: granted to each demonstration.
-            random_selection: without effect on live demonstrations, as in RLBench.
-            from_episode_number: the same.
+            amount: how many; -1 for all that are stored.
+            live_demos: make new ones; False reads stored ones. None, the default, reads where
+                `Environment` has a `dataset_root`.
+            image_paths: of stored ones, give the paths of images instead of images.
+            callable_each_step: called with each observation of a new one as it is made.
+            max_attempts: granted to each new one.
+            random_selection: draw stored ones at random.
+            from_episode_number: leave out so many stored ones, where they are not drawn.
 
         Raises:
             DemoError: one of them failed `max_attempts` times.
-            TaskEnvironmentError: stored demonstrations are asked for.
+            TaskEnvironmentError: stored ones are asked for, and there are none, or not so many.
         """
-        if not live_demos or image_paths:
-            raise TaskEnvironmentError(
-                f"{self.get_name()}: stored demonstrations are not read; "
-                "use get_demos(amount, live_demos=True)"
+        if live_demos is None:
+            live_demos = not self._dataset_root
+        if not live_demos:
+            require_dataset_root(self._dataset_root, self.get_name())
+            return get_stored_demos(
+                amount,
+                image_paths,
+                self._dataset_root,
+                self._variation,
+                self.get_name(),
+                self._obs_config,
+                random_selection,
+                from_episode_number,
             )
+        if amount < 0:
+            raise TaskEnvironmentError(f"{self.get_name()}: {amount} demonstrations cannot be made")
         demos = []
         for _ in range(amount):
             demos.append(self._attempt(self._episode, max_attempts, callable_each_step))

@@ -20,7 +20,7 @@ from rlbench import cameras as camera_table
 from rlbench.backend.exceptions import DemoError, EngineError, RLBenchError
 from rlbench.environment import Environment
 from rlbench.observation_config import CameraConfig, ObservationConfig
-from rlbench.tasks import FS95_V1, task_id
+from rlbench.tasks import TASK_NAMES, task_id
 
 SENSOR_TO_CV = np.diag([-1.0, -1.0, 1.0, 1.0])  # upstream's misc holds sensor axes
 
@@ -70,7 +70,7 @@ class RLBenchSource:
         robot_setup: str = "panda",
     ) -> None:
         _check_cameras(config)
-        self.all_tasks = tuple(FS95_V1)
+        self.all_tasks = tuple(TASK_NAMES)
         self._config = config
         self._seed = seed
         self._task_id = -1

@@ -6,7 +6,7 @@ import pytest
 from rlbench.backend.exceptions import DemoError, TaskEnvironmentError, TaskNotAvailableError
 from rlbench.environment import Environment
 from rlbench.observation_config import ObservationConfig
-from rlbench.tasks import AVAILABLE, FS95_V1, get_task_class, task_id
+from rlbench.tasks import AVAILABLE, TASK_NAMES, get_task_class, task_id
 from rlbench.tools.task_validator import validate
 
 GROUPS = ("waypoints", "objects", "boxes", "robot")
@@ -129,7 +129,7 @@ def test_annotations_name_objects_waypoints_and_joints(load):
 
 
 def test_task_table_and_errors():
-    assert len(FS95_V1) == 95
+    assert len(TASK_NAMES) == 95
     assert [task_id(n) for n in AVAILABLE] == [0, 8, 9, 12, 40, 41, 54, 79]
     with pytest.raises(TaskNotAvailableError, match="0 reach_target, 8 close_fridge"):
         get_task_class("open_door")

@@ -48,7 +48,10 @@ class Observation:
         gripper_joint_positions: (2,) finger travel [m].
         gripper_touch_forces: (6,) force on each finger [N], world.
         task_low_dim_state: flat poses of the task's objects, world.
-        misc: calibration of each camera as upstream writes it.
+        misc: as upstream writes it: calibration of each camera; `variation_index`; `joint_poses`, of
+            the arm's joints, (7,) each as `gripper_pose`; in demonstrations, but at their first
+            moment, `joint_position_action`: the (8,) joints [rad] and opening of the hand [0, 1] that
+            were commanded in the 50 ms before.
         keypoints: (K, 3) [m], world; names are in `Demo.keypoint_names`.
         keypoint_visibility: (V, K) 1 seen, 0.5 hidden, 0 out of the image.
         keypoint_hiders: (V, K) handle of the object that hides the keypoint, -1 where none does.
@@ -65,20 +68,22 @@ class Observation:
     gripper_joint_positions: Floats
     gripper_touch_forces: Floats
     task_low_dim_state: Floats
-    keypoints: Floats
-    keypoint_visibility: npt.NDArray[np.float32]
-    keypoint_hiders: npt.NDArray[np.int32]
-    obj_annotations: dict[str, Any]
+    keypoints: Floats = field(default_factory=lambda: np.zeros((0, 3)))
+    keypoint_visibility: npt.NDArray[np.float32] = field(
+        default_factory=lambda: np.zeros((0, 0), np.float32)
+    )
+    keypoint_hiders: npt.NDArray[np.int32] = field(
+        default_factory=lambda: np.zeros((0, 0), np.int32)
+    )
+    obj_annotations: dict[str, Any] = field(default_factory=dict)
     misc: dict[str, Any] = field(default_factory=dict)
 
     def __getattr__(self, name: str) -> Any:
-        """Find `<camera>_<rgb|depth|mask|point_cloud>` among the images."""
+        """Find `<camera>_<rgb|depth|mask|point_cloud>` of one's own cameras among the images."""
         images = self.__dict__.get("images", {})
         for kind in _IMAGE_FIELDS:
             if name.endswith(f"_{kind}") and name.removesuffix(f"_{kind}") in images:
                 return getattr(images[name.removesuffix(f"_{kind}")], kind)
-            if name.endswith(f"_{kind}") and name.removesuffix(f"_{kind}") in RLBENCH_CAMERAS:
-                return None
         raise AttributeError(
             f"observation has no {name!r}; its cameras are {sorted(images)}; ask for images by "
             "ObservationConfig.set_all(True) or ObservationConfig(front_camera=CameraConfig())"
@@ -98,3 +103,20 @@ class Observation:
         ]
         there = [np.ravel(part) for part in parts if part is not None]
         return np.concatenate(there) if there else np.zeros(0)
+
+
+def _image_property(camera: str, kind: str) -> property:
+    """Return an attribute that stands for an image; scripts of RLBench set images to None."""
+
+    def get(obs: Observation) -> Any:
+        return getattr(obs.images.get(camera), kind, None)
+
+    def put(obs: Observation, image: Any) -> None:
+        setattr(obs.images.setdefault(camera, CameraImages()), kind, image)
+
+    return property(get, put, doc=f"The image `{kind}` of the camera `{camera}`, None without.")
+
+
+for _camera in RLBENCH_CAMERAS:
+    for _kind in _IMAGE_FIELDS:
+        setattr(Observation, f"{_camera}_{_kind}", _image_property(_camera, _kind))

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -11,8 +12,10 @@ from rlbench.backend.exceptions import (
     DemoError,
     FixedPlacementError,
     NoWaypointsError,
+    TaskEnvironmentError,
     WaypointError,
 )
+from rlbench.backend.observation import Observation
 from rlbench.backend.robot import Robot
 from rlbench.backend.spawn_boundary import SpawnBoundary
 from rlbench.backend.task import Task
@@ -32,6 +35,8 @@ ROLLING_STEPS = 30
 REST_STEPS = 10
 """Steps granted to the arm to come to rest at the end of each way."""
 GRIPPER_SPEED = 0.04
+OPEN = 0.9
+"""Fingers that are further open count as open."""
 WORKSPACE_MARGIN, WORKSPACE_HEIGHT = 0.2, 1.0
 """Actions may aim so far [m] beside the workspace, and so far above it."""
 NEAR = 0.1
@@ -47,6 +52,10 @@ class Scene:
         placements: how many placements the present episode took.
         refusals: why each refused one of them was refused.
         on_step: called after every `step`.
+        joint_position_action: in a demonstration (n + 1,) what was commanded in the last 50 ms:
+            joints [rad] and opening of the hand [0, 1]; None before its first step.
+        pyrep: the simulation under PyRep's names.
+        robot_setup: name of the robot.
     """
 
     def __init__(
@@ -71,6 +80,36 @@ class Scene:
         self.on_step: Callable[[], None] | None = None
         self.placements = 0
         self.refusals: list[str] = []
+        self.joint_position_action: Floats | None = None
+        self.robot_setup = "panda"
+        self._opening = 1.0
+        self._step_callback: Callable[[], None] | None = None
+        self._observe: Callable[[], Observation] | None = None
+
+    # ---- RLBench's names ----------------------------------------------------------------
+
+    @property
+    def pyrep(self) -> Any:
+        """The simulation under PyRep's names."""
+        return self.task.pyrep
+
+    def register_step_callback(self, func: Callable[[], None] | None) -> None:
+        """Call `func` after every 50 ms of steps and demonstrations; None ends that."""
+        self._step_callback = func
+
+    def observe_by(self, function: Callable[[], Observation]) -> None:
+        """Say what observes the scene."""
+        self._observe = function
+
+    def get_observation(self) -> Observation:
+        """Return the present moment.
+
+        Raises:
+            TaskEnvironmentError: nothing observes the scene.
+        """
+        if self._observe is None:
+            raise TaskEnvironmentError("the scene is not observed; Environment.get_task does that")
+        return self._observe()
 
     def _bring_into_workspace(self) -> None:
         """Put a task into the middle of the workspace, unless it is saved inside.
@@ -219,8 +258,9 @@ class Scene:
         """Advance 50 ms; action modes call it as often as an action takes."""
         self.engine.step()
         self.task.step()
-        if self.on_step is not None:
-            self.on_step()
+        for told in (self._step_callback, self.on_step):
+            if told is not None:
+                told()
 
     def workspace_bounds(self) -> tuple[Floats, Floats]:
         """Return (3,) lowest and (3,) highest position [m], world, that actions may aim at."""
@@ -247,11 +287,17 @@ class Scene:
         Raises:
             DemoError: a waypoint cannot be reached, or the task is not fulfilled at the end.
         """
+        self.joint_position_action = None
+        self._opening = float((self.robot.gripper.get_open_amount() > OPEN).all())
         record()
 
         def step() -> None:
             self.engine.step()
             self.task.step()
+            command = self.robot.arm.get_joint_target_positions()
+            self.joint_position_action = np.append(command, self._opening)
+            if self._step_callback is not None:
+                self._step_callback()
             if self.task.watches():
                 self.task.success()
             record()
@@ -348,6 +394,7 @@ class Scene:
         amount = command.amount
         if amount is None:
             amount = 1.0 if command.opens else 0.0
+        self._opening = amount
         for _ in range(MAX_GRIPPER_STEPS):
             if gripper.actuate(amount, GRIPPER_SPEED):
                 break

@@ -7,7 +7,7 @@ from rlbench.backend.task import Task
 from rlbench.compat.loader import load_task
 from rlbench.compat.origin import Checkout, Origin, chosen_source, open_checkout
 from rlbench.sim.compose import task_scene_path
-from rlbench.tasks import AVAILABLE, FS95_V1, builtin_class, builtin_file, task_id, unknown_task
+from rlbench.tasks import AVAILABLE, TASK_NAMES, builtin_class, builtin_file, task_id, unknown_task
 
 
 class Catalogue:
@@ -46,7 +46,7 @@ class Catalogue:
         there = set() if self.source == "rlbench" else set(AVAILABLE)
         if self.checkout is not None:
             there |= set(self.checkout.names())
-        known = [name for name in FS95_V1 if name in there]
+        known = [name for name in TASK_NAMES if name in there]
         return known + sorted(there - set(known))
 
     def incomplete(self) -> dict[str, str]:

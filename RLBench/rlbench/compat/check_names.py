@@ -23,7 +23,7 @@ from rlbench.environment import as_mjcf
 from rlbench.sim.mujoco_engine import MujocoEngine
 from rlbench.sim.mujoco_robot import Arm, Gripper
 from rlbench.sim.object_types import ObjectType
-from rlbench.tasks import FS95_V1
+from rlbench.tasks import TASK_NAMES
 
 
 @dataclass
@@ -145,7 +145,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         catalogue = Catalogue(args.rlbench_root, "rlbench")
         given = catalogue.names() if args.tasks == ["all"] else args.tasks
-        wanted = [FS95_V1[int(g)] if g.isdigit() and int(g) < len(FS95_V1) else g for g in given]
+        wanted = [TASK_NAMES[int(g)] if g.isdigit() and int(g) < len(TASK_NAMES) else g for g in given]
         origins = [catalogue.origin(name) for name in wanted]
     except RLBenchError as error:
         print(f"check_names: {error}", file=sys.stderr)

@@ -36,6 +36,15 @@ ARMS = _named("Jaco Mico Panda Sawyer UR3 UR5 UR10", Arm)
 GRIPPERS = _named("BaxterGripper JacoGripper MicoGripper PandaGripper Robotiq85Gripper", Gripper)
 """Robots by PyRep's classes: whichever is named, it is the one in the current scene."""
 
+SUPPORTED_ROBOTS: dict[str, tuple[type, type, int]] = {
+    "panda": (ARMS["Panda"], GRIPPERS["PandaGripper"], 7),
+    "jaco": (ARMS["Jaco"], GRIPPERS["JacoGripper"], 6),
+    "mico": (ARMS["Mico"], GRIPPERS["MicoGripper"], 6),
+    "sawyer": (ARMS["Sawyer"], GRIPPERS["BaxterGripper"], 7),
+    "ur5": (ARMS["UR5"], GRIPPERS["Robotiq85Gripper"], 6),
+}
+"""Values of `robot_setup` -> classes of the arm and of the gripper, and the arm's joints."""
+
 
 class ArmConfigurationPath:
     """A way of the arm; for annotations."""

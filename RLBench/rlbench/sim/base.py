@@ -186,6 +186,13 @@ class ArmPath(Protocol):
 class Arm(Protocol):
     """A serial arm with a tip."""
 
+    @property
+    def joints(self) -> Sequence[Any]:
+        """The joints, from the base; each has a `get_pose`."""
+
+    def get_joint_target_positions(self) -> Floats:
+        """Return (7,) what was commanded last [rad]."""
+
     def get_tip(self) -> Dummy:
         """Return the frame that reaches waypoints."""
 

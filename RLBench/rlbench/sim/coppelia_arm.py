@@ -66,6 +66,15 @@ class CoppeliaArm:
         """Return the frame that reaches waypoints."""
         return self._engine.dummy(self._engine.robot.tip)
 
+    @property
+    def joints(self) -> list[Any]:
+        """The joints, PyRep's own, from the base."""
+        return list(self._native.joints)
+
+    def get_joint_target_positions(self) -> Floats:
+        """Return (7,) what was commanded last [rad]."""
+        return np.asarray(self._native.get_joint_target_positions(), float)
+
     def get_joint_positions(self) -> Floats:
         """Return (7,) [rad]."""
         return np.asarray(self._native.get_joint_positions(), float)

@@ -14,7 +14,7 @@ from rlbench.sim.collision_world import CollisionWorld
 from rlbench.sim.kinematics import Kinematics, solve_ik
 from rlbench.sim.mujoco_engine import MujocoEngine
 from rlbench.sim.mujoco_gripper import Gripper
-from rlbench.sim.mujoco_objects import MujocoObject
+from rlbench.sim.mujoco_objects import MujocoJoint, MujocoObject
 from rlbench.sim.robot_model import Grip
 from rlbench.sim.timing import time_parametrise
 from rlbench.transforms import Floats
@@ -59,6 +59,15 @@ class Arm:
     def get_tip(self) -> MujocoObject:
         """Return the frame that reaches waypoints."""
         return self.tip
+
+    @property
+    def joints(self) -> list[MujocoJoint]:
+        """The joints as objects of the scene, from the base."""
+        return [self._engine.joint(name) for name in self._engine.robot.joints]
+
+    def get_joint_target_positions(self) -> Floats:
+        """Return (7,) what was commanded last [rad]."""
+        return self.get_joint_positions() if self._held is None else self._held.copy()
 
     def get_joint_positions(self) -> Floats:
         """Return (7,) [rad]."""

@@ -148,6 +148,13 @@ class Recorder:
         return {"objects": objects, "waypoints": waypoints, "joints": joints}
 
     def _misc(self) -> dict[str, Any]:
+        joints = self._robot.arm.joints
+        misc: dict[str, Any] = {"joint_poses": [np.asarray(j.get_pose()) for j in joints]}
+        misc |= self.calibration()
+        return misc
+
+    def calibration(self) -> dict[str, Any]:
+        """Return each camera's matrices and planes under the names of `Observation.misc`."""
         misc: dict[str, Any] = {}
         for name, wanted in self._config.cameras.items():
             spec = cameras.CAMERAS[name]

@@ -14,7 +14,7 @@ from rlbench.backend.task import Task
 if TYPE_CHECKING:
     from rlbench.compat.catalogue import Catalogue
 
-FS95_V1: tuple[str, ...] = (
+TASK_NAMES: tuple[str, ...] = (
     "reach_target",
     "close_box",
     "close_microwave",
@@ -111,14 +111,17 @@ FS95_V1: tuple[str, ...] = (
     "phone_on_base",
     "pour_from_cup_to_cup",
 )
-"""Names by task id. Append only: an id is a position."""
+"""Names by task id; all but two are those of RLBench's `FS95_V1["train"]`, in its order.
+
+Append only: an id is a position.
+"""
 
 _TASKS = Path(__file__).resolve().parent
 _SCENES = _TASKS.parent / "task_mjcf"
 
 AVAILABLE: tuple[str, ...] = tuple(
     name
-    for name in FS95_V1
+    for name in TASK_NAMES
     if (_TASKS / f"{name}.py").is_file() and (_SCENES / f"{name}.xml").is_file()
 )
 """Tasks with a Python file and a scene in this package, by id."""
@@ -135,13 +138,13 @@ LISTED = 20
 
 
 def task_id(name: str) -> int:
-    """Return the id of a task name: its position in `FS95_V1`.
+    """Return the id of a task name: its position in `TASK_NAMES`.
 
     Names outside of the set have an id too, so that their data can be stored and seeded: 1000 plus
     the CRC-32 of the name.
     """
-    if name in FS95_V1:
-        return FS95_V1.index(name)
+    if name in TASK_NAMES:
+        return TASK_NAMES.index(name)
     return FIRST_FREE_ID + zlib.crc32(name.encode())
 
 
@@ -158,7 +161,7 @@ def unknown_task(name: str, there: Sequence[str], lack: str | None) -> TaskNotAv
         there: names of those that do.
         lack: what of it is missing in a checkout of RLBench; None where there is no checkout.
     """
-    here = ", ".join(f"{task_id(n)} {n}" if n in FS95_V1 else n for n in there)
+    here = ", ".join(f"{task_id(n)} {n}" if n in TASK_NAMES else n for n in there)
     if lack is not None:
         if len(there) > LISTED:
             near = difflib.get_close_matches(name, there, n=3) or list(there[:3])
@@ -206,7 +209,8 @@ def get_task_class(
 def __getattr__(name: str) -> type[Task] | dict[str, list[type[Task]]]:
     """Load the class of an available task: `from rlbench.tasks import ReachTarget`.
 
-    A checkout's named sets too: `FS10_V1["train"]`, `MT30_V1["train"]`, lists of classes.
+    Named sets too: `FS95_V1["train"]`, `MT30_V1["train"]`, lists of classes. They are read from a
+    checkout; without one there is `FS95_V1` alone, with the built-in tasks.
 
     Raises:
         AttributeError: there is nothing of this name.
@@ -230,23 +234,32 @@ def __getattr__(name: str) -> type[Task] | dict[str, list[type[Task]]]:
     raise AttributeError(f"module 'rlbench.tasks' has no {name!r}; its task classes are {known}")
 
 
+OWN_SET = "FS95_V1"
+"""The set whose tasks have ids."""
+
+
 def _task_set(name: str, catalogue: "Catalogue") -> dict[str, list[type[Task]]]:
-    """Load the classes of a named set, without those that the checkout lacks."""
+    """Load the classes of a named set, without those that are not there, which a warning names."""
     from rlbench.compat.task_sets import read_task_sets  # noqa: PLC0415
 
-    if catalogue.checkout is None:
+    where = "this package"
+    sets: dict[str, dict[str, list[str]]] = {}
+    if catalogue.checkout is not None:
+        where = str(catalogue.checkout.root)
+        sets = read_task_sets(catalogue.checkout)
+    elif name != OWN_SET:
         raise ImportError(
             f"rlbench.tasks: {name} is a set of RLBench's tasks; set RLBENCH_ROOT to a checkout of it"
         )
-    sets = read_task_sets(catalogue.checkout)
+    sets.setdefault(OWN_SET, {"train": list(TASK_NAMES), "test": []})
     if name not in sets:
         raise ImportError(f"rlbench.tasks: there is no {name}; there are {', '.join(sorted(sets))}")
     there = set(catalogue.names())
     lacking = sorted({task for tasks in sets[name].values() for task in tasks} - there)
     if lacking:
         warnings.warn(
-            f"{name}: {len(lacking)} tasks are left out, their files are not in "
-            f"{catalogue.checkout.root}: {', '.join(lacking)}",
+            f"{name}: {len(lacking)} tasks are left out, their files are not in {where}: "
+            f"{', '.join(lacking)}",
             stacklevel=3,
         )
     return {

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rlbench.tasks import FS95_V1
+from rlbench.tasks import TASK_NAMES
 from rlbench.tools.known_gaps import KNOWN_GAPS
 
 WANTED = 0.9
@@ -70,8 +70,8 @@ def table(reports: Mapping[str, Report], out: Path, pictures: Path | None = None
         out: file that the page goes to; pictures are named relative to it.
         pictures: folder of `<task>.png`, None for no pictures.
     """
-    others = sorted(set(reports) - set(FS95_V1))
-    rows = [(str(i), name) for i, name in enumerate(FS95_V1)] + [("-", name) for name in others]
+    others = sorted(set(reports) - set(TASK_NAMES))
+    rows = [(str(i), name) for i, name in enumerate(TASK_NAMES)] + [("-", name) for name in others]
     there = [reports[name] for _, name in rows if name in reports]
     done = sum(is_done(report) for report in there)
     at_once = sum(r["first_attempt"] >= WANTED * r["episodes"] > 0 for r in there)

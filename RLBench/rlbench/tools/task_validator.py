@@ -29,7 +29,7 @@ from rlbench.environment import ENGINES, ROBOTS, Environment
 from rlbench.observation_config import KEYPOINT_GROUPS, ObservationConfig
 from rlbench.sim.visibility import HIDDEN, SEEN
 from rlbench.task_environment import TaskEnvironment
-from rlbench.tasks import FS95_V1, task_id
+from rlbench.tasks import TASK_NAMES, task_id
 from rlbench.tools.task_pictures import Pictures
 from rlbench.tools.task_report import (
     MIN_SUCCESS,
@@ -233,7 +233,7 @@ def resolve(given: Sequence[str], catalogue: Catalogue) -> list[str]:
     if list(given) == ["all"]:
         return catalogue.names()
     names = [
-        FS95_V1[int(g)] if g.isdigit() and int(g) < len(FS95_V1) else g
+        TASK_NAMES[int(g)] if g.isdigit() and int(g) < len(TASK_NAMES) else g
         for g in dict.fromkeys(given)
     ]
     incomplete = catalogue.incomplete()

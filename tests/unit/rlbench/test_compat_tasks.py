@@ -21,7 +21,7 @@ from rlbench.compat.catalogue import Catalogue
 from rlbench.compat.check_names import main as check_names
 from rlbench.compat.current import current_engine, using
 from rlbench.environment import Environment
-from rlbench.tasks import FS95_V1, get_task_class, task_id
+from rlbench.tasks import TASK_NAMES, get_task_class, task_id
 from tests.contract import fake_pyrep
 from tests.unit.rlbench.compat_files import LIFT, REACH, write_checkout, write_task
 
@@ -250,7 +250,7 @@ def test_a_task_outside_of_the_set_runs_and_has_an_id(tmp_path, launch):
     scene = tmp_path / "rlbench" / "task_ttms" / "poke_ball.xml"
     content = scene.read_text().replace('"reach_target"', '"poke_ball"')
     scene.write_text(content.replace("parent:reach_target", "parent:poke_ball"))
-    assert task_id("poke_ball") == task_id("poke_ball") > len(FS95_V1)
+    assert task_id("poke_ball") == task_id("poke_ball") > len(TASK_NAMES)
     env = launch(tmp_path)
     assert "poke_ball" in env.catalogue.names()
     demo = env.get_task("poke_ball").get_demo(0, 0)

@@ -171,9 +171,33 @@ def python(code, **settings):
     )
 
 
-def test_importing_rlbench_registers_where_gymnasium_is_loaded():
-    code = "import gymnasium, rlbench, sys; gymnasium.spec('%s'); print('mujoco' in sys.modules)"
-    assert python(code % STATE).stdout.strip() == "False"
+@pytest.mark.parametrize(
+    "imports",
+    [
+        "import gymnasium, rlbench",
+        "import rlbench, gymnasium",
+        "import rlbench; import gymnasium.envs",
+        "import rlbench; from rlbench import ObservationConfig; import gymnasium as gym; import gymnasium",
+        "import rlbench; from importlib.util import find_spec; find_spec('gymnasium'); import gymnasium",
+        "import rlbench.gym, gymnasium",
+    ],
+)
+def test_importing_rlbench_before_or_after_gymnasium_registers(imports):
+    code = f"{imports}; print(gymnasium.spec('{STATE}').entry_point)"
+    assert python(code).stdout.strip() == "rlbench.gym:RLBenchEnv"
+
+
+def test_imports_of_both_load_no_simulator():
+    code = "import rlbench, sys; print('gymnasium' in sys.modules); import gymnasium; "
+    run = python(code + "print('mujoco' in sys.modules)")
+    assert run.stdout.split() == ["False", "False"]
+
+
+def test_rlbench_does_without_gymnasium():
+    code = "import rlbench, sys; sys.path[:] = []; import gymnasium"
+    with pytest.raises(subprocess.CalledProcessError) as error:
+        python(code)
+    assert "No module named 'gymnasium'" in error.value.stderr
 
 
 def test_tasks_of_a_checkout_are_environments(tmp_path):

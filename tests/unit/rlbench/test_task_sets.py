@@ -52,7 +52,7 @@ def test_sets_are_imported_as_in_rlbench(checkout):
 
 def test_what_is_not_there_is_told(checkout, monkeypatch):
     root = checkout().root
-    with pytest.raises(ImportError, match="there is no MT99_V1; there are FS10_V1, MT15_V1"):
+    with pytest.raises(ImportError, match="there is no MT99_V1; there are FS10_V1, FS95_V1, MT15_V1"):
         from rlbench.tasks import MT99_V1  # noqa: F401, PLC0415
     (root / "rlbench" / "tasks" / "set_the_table.py").write_text("")
     with pytest.raises(ImportError, match=r"'set_the_table' is not .*set_the_table\.ttm not found"):
@@ -61,6 +61,21 @@ def test_what_is_not_there_is_told(checkout, monkeypatch):
     monkeypatch.delenv("RLBENCH_ROOT")
     with pytest.raises(ImportError, match="FS10_V1 is a set of RLBench's tasks; set RLBENCH_ROOT"):
         from rlbench.tasks import FS10_V1  # noqa: F401, PLC0415
+
+
+def test_the_set_with_ids_needs_no_checkout(checkout, monkeypatch):
+    monkeypatch.delenv("RLBENCH_ROOT", raising=False)
+    with pytest.warns(UserWarning, match="FS95_V1: 87 tasks are left out, .* not in this package"):
+        from rlbench.tasks import FS95_V1  # noqa: PLC0415
+    assert [task.__name__ for task in FS95_V1["train"][:2]] == ["ReachTarget", "CloseFridge"]
+    assert len(FS95_V1["train"]) == 8
+    assert FS95_V1["test"] == []
+    checkout()
+    with pytest.warns(UserWarning, match="FS95_V1: 87 tasks are left out"):
+        theirs = rlbench.tasks.FS95_V1
+    assert theirs["train"][0].is_from_rlbench
+    checkout(SETS + "FS95_V1 = {'train': [PickAndLift], 'test': [ReachTarget]}\n")
+    assert [t.__name__ for t in rlbench.tasks.FS95_V1["test"]] == ["ReachTarget"]
 
 
 @pytest.mark.parametrize(

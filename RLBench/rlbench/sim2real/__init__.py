@@ -1,0 +1,1 @@
+"""RLBench's names for domain randomisation, which there is none of here."""
