@@ -16,6 +16,7 @@ from torch import Tensor
 from pose_obj_3d import estimators, formal, geometry
 from pose_obj_3d.exceptions import DataError
 from pose_obj_3d.formal import FormalData
+from pose_obj_3d.formal_meta import ESTIMATED_NOISE
 from pose_obj_3d.windows import Rig, Tracks
 
 logger = logging.getLogger(__name__)
@@ -25,7 +26,6 @@ VAGUE_FACTOR = 20.0  # standard deviation along the worst direction, in those of
 STRAY_SIGMAS = 5.0  # distance from every prediction of the neighbours, in standard deviations, of a stray frame
 CERTAIN_SHARE = 0.8  # of points without gross errors have views that agree so well
 NOISE_SHARE = 4.0  # of the variance: 95 % of a Gaussian's squares are below 3.84 of it along a line, 2.6 in a ball
-ESTIMATED_NOISE = "estimated_px_per_view"  # in memory only: key of the noise in `meta`
 GRID_PX = 1 / 16  # detections are rounded to this grid, so even exact data is no better
 Predictions = tuple[tuple[tuple[int, float], ...], ...]
 # What neighbours predict, each a sum of (offset, factor): the one before, the one after, their mean; straight on.

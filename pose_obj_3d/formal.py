@@ -28,40 +28,41 @@ Keys of `meta` (keys marked * are required from the caller of `write_formal`, th
 import json
 import os
 import re
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from pose_obj_3d.exceptions import FormalError
+from pose_obj_3d.exceptions import ArchiveError, FormalError
+from pose_obj_3d.formal_meta import (
+    CURRENT_VERSION,
+    REQUIRED_META,
+    SPLIT_NAMES,
+    Meta,
+    check_meta,
+    check_split_numbers,
+    decode_meta,
+)
+from pose_obj_3d.safe_npz import Archive
 
 ARCHIVE_NAME = "sim_all_formal.npz"
 SHIPPED_SUFFIX = "_shipped"  # of the copy of an archive that came with the project, once its name was taken
-CURRENT_VERSION = 1
 NUM_CHANNELS = 8
 UV_EXACT = slice(0, 2)  # exact projection [px], rounded to 1/1024 px
 UV_DETECTED = slice(2, 4)  # detector-like 2D [px], rounded to 1/16 px; both NaN = no detection
 XYZ_WORLD = slice(4, 7)  # [m], the same in every view, rounded to 2^-17 m
 VISIBILITY = 7  # 1 seen; 0.5 in the image but hidden; 0 outside the image or behind the camera
 CHANNELS = ("u_exact", "v_exact", "u_detected", "v_detected", "x", "y", "z", "visibility")
-SPLIT_NAMES = ("train", "val", "test")
 NOISE_RATIO = 0.00504  # standard deviation of the detections, in image widths
 FRAME_PERIOD_S = 0.05
-REQUIRED_META = ("image_size", "camera_names", "task_names", "keypoint_names")
-READ_ERRORS = (
-    OSError, ValueError, EOFError, KeyError, MemoryError, NotImplementedError, RuntimeError,
-    zipfile.BadZipFile, zlib.error,
-)  # fmt: skip
-"""What NumPy and zipfile raise for an archive that is broken, encrypted or no archive."""
+CALIBRATION = ("intrinsics", "extrinsics")
 
 Array = npt.NDArray[Any]
-Meta = dict[str, Any]
-_EXAMPLE = re.compile(r"T(\d+)/exemple_(\d+)")
+_EXAMPLE = re.compile(r"T(0|[1-9][0-9]{0,8})/exemple_(0|[1-9][0-9]{0,8})")
+_FRAMES = 4096  # examples are checked in pieces of so many frames: less memory
 
 
 @dataclass(frozen=True)
@@ -172,6 +173,8 @@ def write_formal(
     full = complete_meta(path, meta, {t: len(xs) for t, xs in tracks.items()})
     K, E = np.asarray(intrinsics, np.float64), np.asarray(extrinsics, np.float64)
     _validate(path, {t: list(xs) for t, xs in tracks.items()}, full, K, E)
+    for name, x in arrays.items():
+        _check_values(f"{path}: {name}", x)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -193,17 +196,13 @@ def complete_meta(path: Path, meta: Mapping[str, Any], counts: Mapping[int, int]
     if missing:
         raise FormalError(f"{path}: meta lacks {', '.join(missing)}; required are {', '.join(REQUIRED_META)}")
     full: Meta = {"frame_period_s": FRAME_PERIOD_S, "source_seeds": {}, **meta, "format_version": CURRENT_VERSION}
-    full["noise"] = {"sigma_px": NOISE_RATIO * float(full["image_size"][0]), **dict(full.get("noise") or {})}
+    noise = full.get("noise") or {}
+    if "sigma_px" not in noise:
+        full["noise"] = {"sigma_px": NOISE_RATIO * float(full["image_size"][0]), **dict(noise)}
     if not full.get("split"):
         full["split"] = {f"T{t}": make_split(n, f"{path}: T{t}") for t, n in counts.items()}
-    return full
-
-
-def _open(path: Path) -> np.lib.npyio.NpzFile:
-    archive = np.load(path, allow_pickle=False)
-    if isinstance(archive, np.lib.npyio.NpzFile):
-        return archive
-    raise ValueError("a single array")
+    plain: Meta = json.loads(json.dumps(full))  # as it will be read
+    return plain
 
 
 def tasks_in(path: Path) -> list[int]:
@@ -213,9 +212,9 @@ def tasks_in(path: Path) -> list[int]:
         FormalError: It is not an npz archive.
     """
     try:
-        with _open(path) as archive:
-            matches = [_EXAMPLE.fullmatch(name) for name in archive.files]
-    except READ_ERRORS as error:
+        with Archive(path) as archive:
+            matches = [_EXAMPLE.fullmatch(name) for name in archive.names]
+    except (OSError, ArchiveError) as error:
         raise FormalError(f"{path}: not a readable npz archive ({error}); convert the data again") from error
     return sorted({int(match[1]) for match in matches if match})
 
@@ -237,81 +236,96 @@ def read_formal(path: str | Path) -> FormalData:
     if not path.is_file():
         raise FormalError(f"{path}: no such file; generate and convert data first, or set OBJ_POSE_DATA.ROOT_DIR")
     try:
-        with _open(path) as archive:
-            names = list(archive.files)
-            if names == ["pose"]:
-                raise FormalError(
-                    f"{path}: the older pickled layout without calibration; convert it with "
-                    "pose_obj_3d/formal_legacy.py"
-                )
-            members = {name: archive[name] for name in names}
-    except READ_ERRORS as error:
+        with Archive(path) as archive:
+            return _read(path, archive)
+    except (OSError, ArchiveError) as error:
         raise FormalError(f"{path}: not a readable npz archive ({error}); convert the data again") from error
-    meta = _decode_meta(path, members)
-    tracks = _collect_tracks(path, members)
-    K, E = members.get("intrinsics"), members.get("extrinsics")
-    if K is None or E is None:
+
+
+def _read(path: Path, archive: Archive) -> FormalData:
+    """Read an open archive: names first, then `meta`, then what the tracks say of themselves, at last the tracks."""
+    if archive.names == ["pose"]:
+        raise FormalError(
+            f"{path}: the older pickled layout without calibration; convert it with "
+            "pose_obj_3d/formal_legacy.py"
+        )
+    members = _list_examples(path, archive.names)
+    meta = _read_meta(path, archive)
+    absent = [name for name in CALIBRATION if name not in archive.names]
+    if absent:
         raise FormalError(f"{path}: intrinsics or extrinsics are missing; convert the data again")
-    _validate(path, tracks, meta, K, E)
+    K, E = (archive.read(name) for name in CALIBRATION)
+    headers = {task: [archive.header(name) for name in names] for task, names in members.items()}
+    _validate(path, headers, meta, K, E)
+    tracks: dict[int, list[Array]] = {task: [] for task in members}
+    for task, names in members.items():
+        for name in names:
+            x = archive.read(name)
+            _check_values(f"{path}: {name}", x)
+            tracks[task].append(x)
     return FormalData(path, tracks, meta, K.astype(np.float64), E.astype(np.float64))
 
 
-def _decode_meta(path: Path, members: Mapping[str, Array]) -> Meta:
+def _read_meta(path: Path, archive: Archive) -> Meta:
+    if "meta" not in archive.names:
+        raise FormalError(f"{path}: member 'meta' is missing; this is not a sim_all_formal archive")
+    header = archive.header("meta")
+    if header.dtype.kind != "U" or header.shape != ():
+        raise FormalError(f"{path}: member 'meta' must be one text, found {header.dtype} {header.shape}; convert the data again")
     try:
-        meta = json.loads(str(members["meta"]))
-    except KeyError:
-        raise FormalError(f"{path}: member 'meta' is missing; this is not a sim_all_formal archive") from None
-    except json.JSONDecodeError as error:
-        raise FormalError(f"{path}: member 'meta' is not JSON ({error}); convert the data again") from error
-    version = meta.get("format_version") if isinstance(meta, dict) else None
-    if version != CURRENT_VERSION:
-        raise FormalError(
-            f"{path}: format version {version!r}, this program reads {CURRENT_VERSION}; convert the data again"
-        )
-    absent = [k for k in (*REQUIRED_META, "noise", "split", "frame_period_s") if k not in meta]
-    if absent:
-        raise FormalError(f"{path}: meta lacks {', '.join(absent)}; convert the data again")
-    return dict(meta)
+        return decode_meta(str(archive.read("meta")))
+    except FormalError as error:
+        raise FormalError(f"{path}: {error}") from error
 
 
-def _collect_tracks(path: Path, members: Mapping[str, Array]) -> dict[int, list[Array]]:
-    numbered: dict[int, dict[int, Array]] = {}
-    for name, array in members.items():
-        if name in ("meta", "intrinsics", "extrinsics"):
+def _list_examples(path: Path, names: Sequence[str]) -> dict[int, list[str]]:
+    """Return the members of each task in the order of their numbers, none missing."""
+    numbered: dict[int, dict[int, str]] = {}
+    for name in names:
+        if name in ("meta", *CALIBRATION):
             continue
         match = _EXAMPLE.fullmatch(name)
         if match is None:
-            raise FormalError(f"{path}: unknown member {name!r}; allowed are T<task>/exemple_<n>")
-        numbered.setdefault(int(match[1]), {})[int(match[2])] = array
-    tracks = {}
-    for task, examples in sorted(numbered.items()):
-        gaps = sorted(set(range(max(examples) + 1)) - set(examples))
-        if gaps:
-            raise FormalError(f"{path}: T{task} lacks exemple_{gaps[0]}; convert the data again")
-        tracks[task] = [examples[n] for n in range(len(examples))]
-    return tracks
+            raise FormalError(f"{path}: unknown member {name[:80]!r}; allowed are T<task>/exemple_<n>")
+        numbered.setdefault(int(match[1]), {})[int(match[2])] = name
+    for task, examples in numbered.items():
+        gap = next((n for n in range(len(examples)) if n not in examples), None)
+        if gap is not None:
+            raise FormalError(f"{path}: T{task} lacks exemple_{gap}; convert the data again")
+    return {task: [examples[n] for n in range(len(examples))] for task, examples in sorted(numbered.items())}
 
 
-def _validate(path: Path, tracks: dict[int, list[Array]], meta: Meta, K: Array, E: Array) -> None:
-    """Check shapes, values, names and split against each other."""
+class _Shaped(Protocol):
+    """An array, or what its header says of it."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+
+def _validate(path: Path, tracks: Mapping[int, Sequence[_Shaped]], meta: Meta, K: Array, E: Array) -> None:
+    """Check types, shapes, names and split against each other, and `meta` and calibration by value."""
     if not tracks:
         raise FormalError(f"{path}: no examples; at least one task with 3 examples is needed")
+    try:
+        check_meta(meta)
+    except FormalError as error:
+        raise FormalError(f"{path}: {error}") from error
     V = len(meta["camera_names"])
     for name, array, shape in (("intrinsics", K, (V, 3, 3)), ("extrinsics", E, (V, 3, 4))):
-        if array.shape != shape or not np.isfinite(array).all():
-            raise FormalError(f"{path}: {name} must be finite {shape} for {V} cameras, found shape {array.shape}")
+        if array.shape != shape or array.dtype.kind not in "fiu" or not np.isfinite(array).all():
+            raise FormalError(
+                f"{path}: {name} must be finite {shape} for {V} cameras, found {array.dtype}, shape {array.shape}; "
+                "convert the data again"
+            )
     if V < 2:
         raise FormalError(f"{path}: {V} view(s); 3D needs at least two cameras (track_cams)")
-    size = meta["image_size"]
-    if len(size) != 2 or min(size) <= 0:
-        raise FormalError(f"{path}: image_size must be [width, height] > 0, found {size}")
-    if float(meta["noise"].get("sigma_px", -1)) < 0:
-        raise FormalError(f"{path}: noise needs sigma_px >= 0 [px], found {meta['noise']}")
     for task, examples in tracks.items():
         _validate_task(path, task, examples, meta, V)
 
 
-def _validate_task(path: Path, task: int, examples: list[Array], meta: Meta, V: int) -> None:
+def _validate_task(path: Path, task: int, examples: Sequence[_Shaped], meta: Meta, V: int) -> None:
     key = f"T{task}"
     for name in ("keypoint_names", "task_names", "split"):
         if key not in meta[name]:
@@ -319,31 +333,25 @@ def _validate_task(path: Path, task: int, examples: list[Array], meta: Meta, V: 
     keypoints = len(meta["keypoint_names"][key])
     for n, x in enumerate(examples):
         where = f"{path}: {key}/exemple_{n}"
-        if x.dtype != np.float32 or x.ndim != 4:
+        if x.dtype != np.float32 or len(x.shape) != 4:
             raise FormalError(f"{where} must be float32 (V, T, K, 8), found {x.dtype} {x.shape}")
         if x.shape[0] != V or x.shape[1] < 1 or x.shape[2] != keypoints or x.shape[3] != NUM_CHANNELS:
             raise FormalError(
                 f"{where} has shape {x.shape}; expected ({V} views, frames, {keypoints} keypoints, {NUM_CHANNELS})"
             )
-        bad = ~np.isfinite(x)
+    check_split_numbers(f"{path}: split of {key}", meta["split"][key], len(examples))
+
+
+def _check_values(where: str, x: Array) -> None:
+    """Check that an example is finite but for missed detections, and its visibility one of three values."""
+    for start in range(0, x.shape[1], _FRAMES):
+        part = x[:, start : start + _FRAMES]
+        bad = ~np.isfinite(part)
         # Both NaN is a keypoint that the detector missed.
-        bad[..., UV_DETECTED] &= ~np.isnan(x[..., UV_DETECTED]).all(axis=-1, keepdims=True)
+        bad[..., UV_DETECTED] &= ~np.isnan(part[..., UV_DETECTED]).all(axis=-1, keepdims=True)
         if bad.any():
             v, t, k, c = np.argwhere(bad)[0]
-            raise FormalError(f"{where} is not finite at view {v}, frame {t}, keypoint {k}, {CHANNELS[c]}")
-        if not np.isin(x[..., VISIBILITY], (0.0, 0.5, 1.0)).all():
+            raise FormalError(f"{where} is not finite at view {v}, frame {start + t}, keypoint {k}, {CHANNELS[c]}")
+        seen = part[..., VISIBILITY]
+        if not ((seen == 0) | (seen == 0.5) | (seen == 1)).all():
             raise FormalError(f"{where}: visibility must be 0, 0.5 or 1")
-    _validate_split(f"{path}: split of {key}", meta["split"][key], len(examples))
-
-
-def _validate_split(where: str, split: Mapping[str, Sequence[int]], n: int) -> None:
-    if set(split) != set(SPLIT_NAMES):
-        raise FormalError(f"{where}: needs {SPLIT_NAMES}, found {sorted(split)}")
-    numbers = [i for name in SPLIT_NAMES for i in split[name]]
-    if len(set(numbers)) != len(numbers):
-        raise FormalError(f"{where}: an example is in two parts; the parts must be disjoint")
-    if any(not 0 <= i < n for i in numbers):
-        raise FormalError(f"{where}: example {max(numbers)} is out of range, the file holds {n}")
-    empty = [name for name in SPLIT_NAMES if not split[name]]
-    if empty:
-        raise FormalError(f"{where}: no examples left for {', '.join(empty)}; at least 3 examples are needed")

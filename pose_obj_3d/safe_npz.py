@@ -148,6 +148,10 @@ class Archive:
         self.check_content(sum(info.file_size for info in infos))
         return members
 
+    def file_name(self, name: str) -> str:
+        """Return the name of a member's file in the archive."""
+        return self._members[name].filename
+
     def check_content(self, size: int) -> None:
         """Refuse content of this many bytes where the file is too small for it: it would fill the memory with nothing."""
         if size > FREE_CONTENT + MAX_RATIO * self._size:

@@ -10,9 +10,12 @@ import numpy as np
 
 from data_generation.RLBench.errors import ConfigError, StoreError
 from data_generation.RLBench.inspect_sources import Array, Example, Rig, Section, Source
-from pose_obj_3d.formal import CURRENT_VERSION, FRAME_PERIOD_S, READ_ERRORS
+from pose_obj_3d.exceptions import ArchiveError
+from pose_obj_3d.formal import CURRENT_VERSION, FRAME_PERIOD_S
+from pose_obj_3d.safe_npz import SINGLE_ARRAY, Archive
 
 DEFAULT_SIZE = (256, 256)  # [px], where an archive does not say
+MAX_NUMBER = 1e9  # of seconds or pixels
 _EXAMPLE = re.compile(r"T([0-9]{1,9})/exemple_([0-9]{1,9})")
 _REGULAR = ("meta", "intrinsics", "extrinsics")
 
@@ -24,12 +27,12 @@ class ArchiveSource(Source):
         file = Path(path).expanduser().absolute()
         super().__init__(file, "archive of tracks")
         try:
-            self._archive = np.load(file, allow_pickle=False)
-        except READ_ERRORS as error:
+            self._archive = Archive(file)
+        except (OSError, ArchiveError) as error:
+            if str(error) == SINGLE_ARRAY:
+                raise StoreError(f"{file} is a single array, not an archive of convert_data.py") from None
             raise StoreError(f"{file} is not a readable npz archive ({error})") from None
-        if not isinstance(self._archive, np.lib.npyio.NpzFile):
-            raise StoreError(f"{file} is a single array, not an archive of convert_data.py")
-        names = list(self._archive.files)
+        names = self._archive.names
         if names == ["pose"]:
             raise StoreError(
                 f"{file} has the older pickled layout; convert it with pose_obj_3d/formal_legacy.py first"
@@ -75,7 +78,7 @@ class ArchiveSource(Source):
             return {}
         try:
             meta = json.loads(str(member))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             meta = None
             self.note_damage(None, "", "meta", f"is not JSON: {error}")
         if not isinstance(meta, dict):
@@ -90,10 +93,10 @@ class ArchiveSource(Source):
 
     def _member(self, section: Section | None, name: str) -> Array | None:
         try:
-            return np.asarray(self._archive[name])
-        except READ_ERRORS as error:
-            is_absent = name not in self._archive.files
-            what = "is missing" if is_absent else f"cannot be read: {error or type(error).__name__}"
+            return self._archive.read(name)
+        except ArchiveError as error:
+            is_absent = name not in self._archive.names
+            what = "is missing" if is_absent else f"cannot be read: {error}"
             label = name.partition("/")[2]
             self.note_damage(section, label, name, what)
             return None
@@ -109,7 +112,7 @@ class ArchiveSource(Source):
 
     @staticmethod
     def _number(value: object, default: Any) -> Any:
-        is_number = isinstance(value, int | float) and np.isfinite(value) and value > 0
+        is_number = isinstance(value, int | float) and 0 < value < MAX_NUMBER
         return float(value) if is_number else default  # type: ignore[arg-type]
 
     # --- examples ---

@@ -8,7 +8,6 @@ Any reader of npz files reads the result; nothing but the compression changes.
 import logging
 import struct
 import sys
-import zipfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +19,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from data_generation.RLBench import command_line
 from data_generation.RLBench.errors import DataGenerationError, StoreError
 from data_generation.RLBench.whole_files import write_whole
+from pose_obj_3d.exceptions import ArchiveError
+from pose_obj_3d.safe_npz import Archive
 
 logger = logging.getLogger("pack_archive")
 
@@ -47,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             logger.info("%s: %.1f MB, was %.1f MB", path, path.stat().st_size / 1e6, before / 1e6)
     except DataGenerationError as error:
         return command_line.report_error("pack_archive.py", error)
-    except (OSError, zipfile.BadZipFile) as error:
+    except (OSError, ArchiveError) as error:
         return command_line.report_error("pack_archive.py", StoreError(f"not a readable archive: {error}"))
     return 0
 
@@ -63,9 +64,9 @@ def packed(path: Path) -> bytes:
     except ModuleNotFoundError:
         raise StoreError("package deflate is not installed; pip install deflate==0.9.0") from None
     body, directory, count = bytearray(), bytearray(), 0
-    with zipfile.ZipFile(path) as archive:
-        for member in tqdm(archive.infolist(), unit="member", disable=not sys.stderr.isatty()):
-            data, name = archive.read(member), member.filename.encode()
+    with Archive(path) as archive:
+        for member in tqdm(archive.names, unit="member", disable=not sys.stderr.isatty()):
+            data, name = archive.raw(member), archive.file_name(member).encode()
             small = bytes(deflate.deflate_compress(data, LEVEL))
             sizes = (zlib.crc32(data), len(small), len(data), len(name), 0)
             head = struct.pack("<5H3L2H", VERSION, 0, DEFLATED, DOS_TIME, DOS_DATE, *sizes)

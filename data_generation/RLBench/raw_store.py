@@ -31,6 +31,8 @@ from data_generation.RLBench.episode import (
 )
 from data_generation.RLBench.errors import DamagedEpisodeError, StoreError
 from data_generation.RLBench.whole_files import write_whole
+from pose_obj_3d.exceptions import ArchiveError
+from pose_obj_3d.safe_npz import read_npy
 
 FORMAT = "rlbench raw data"
 FORMAT_VERSION = 1
@@ -362,8 +364,10 @@ class RawStore:
         v, e = key.variation, key.example
         special = {"ee_state": f"{e}_ee_state.npy", "waypoints": f"actual_waypoints_ts_{e}.npy"}
         path = self.task_dir(key.task_id) / kind / str(v) / special.get(kind, f"{e}_actions.npy")
-        array: npt.NDArray[Any] = np.load(path, allow_pickle=False)
-        return array
+        try:
+            return read_npy(path)
+        except ArchiveError as error:
+            raise StoreError(f"{path} {error}; generate this episode again") from error
 
     def image_path(self, key: EpisodeKey, cam: str, kind: str, frame: int) -> Path:
         """Give the path of an image; `kind` is rgb, depth, or seg."""
