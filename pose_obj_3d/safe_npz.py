@@ -179,7 +179,7 @@ class Archive:
         Raises:
             ArchiveError: It is damaged, or no plain array.
         """
-        return self._open(name, read_header)
+        return self.open(name, read_header)
 
     def read(self, name: str) -> Array:
         """Read a member's array; texts are valid Unicode.
@@ -187,7 +187,7 @@ class Archive:
         Raises:
             ArchiveError: It is damaged, or no plain array.
         """
-        return self._open(name, read_array)
+        return self.open(name, read_array)
 
     def raw(self, name: str) -> bytes:
         """Read a member's bytes, whatever they are.
@@ -195,9 +195,14 @@ class Archive:
         Raises:
             ArchiveError: It is damaged.
         """
-        return self._open(name, lambda file, size: _filled(file, size).tobytes())
+        return self.open(name, lambda file, size: _filled(file, size).tobytes())
 
-    def _open(self, name: str, reader: Callable[[IO[bytes], int], R]) -> R:
+    def open(self, name: str, reader: Callable[[IO[bytes], int], R]) -> R:
+        """Give a member's stream and its size to a reader; return what that returns.
+
+        Raises:
+            ArchiveError: The member is damaged, or the reader refuses it.
+        """
         info = self._info(name)
         if reader is read_array and not info.filename.endswith(_SUFFIX):
             raise ArchiveError(f"member {name[:80]!r} is no array (its name does not end in {_SUFFIX})")
@@ -291,6 +296,18 @@ def read_header(file: IO[bytes], size: int) -> Header:
     Raises:
         ArchiveError: It is damaged, describes no plain array, or another number of bytes.
     """
+    header = parse_header(*header_text(file))
+    if header.length + header.size != size:
+        raise ArchiveError(f"has {size} bytes, but {header.dtype} {header.shape} needs {header.length + header.size}")
+    return header
+
+
+def header_text(file: IO[bytes]) -> tuple[bytes, int]:
+    """Read the text of an array's header, and the number of all bytes before the data.
+
+    Raises:
+        ArchiveError: It is no array.
+    """
     magic = file.read(8)
     if magic[:6] != b"\x93NUMPY" or len(magic) < 8:
         raise ArchiveError("is no array (it does not begin as one)")
@@ -300,10 +317,7 @@ def read_header(file: IO[bytes], size: int) -> Header:
     length = int.from_bytes(file.read(width), "little")
     if length > MAX_HEADER:
         raise ArchiveError(f"has a header of {length} bytes; at most {MAX_HEADER} are read")
-    header = parse_header(file.read(length), 8 + width + length)
-    if header.length + header.size != size:
-        raise ArchiveError(f"has {size} bytes, but {header.dtype} {header.shape} needs {header.length + header.size}")
-    return header
+    return file.read(length), 8 + width + length
 
 
 def parse_header(raw: bytes, length: int) -> Header:
