@@ -28,7 +28,7 @@ from pose_obj_3d.config import (
 )
 from pose_obj_3d.datasets import keypoint_ids, load_tracks, make_rig
 from pose_obj_3d.evaluation import Protocol, Variant
-from pose_obj_3d.exceptions import CheckpointError, ConfigError, PoseObj3DError
+from pose_obj_3d.exceptions import CheckpointError, ConfigError, PoseObj3DError, one_line
 from pose_obj_3d.formal import FormalData, read_formal
 from pose_obj_3d.logs import RunLog
 from pose_obj_3d.models import build_model
@@ -141,7 +141,7 @@ def main(argv: Sequence[str] | None = None, unsupervised: bool = False) -> int:
     except (PoseObj3DError, OSError) as error:
         if args.debug:
             raise
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        print(f"error: {one_line(str(error))}", file=sys.stderr)  # noqa: T201
         return 2
     return 0
 
@@ -242,7 +242,7 @@ def choose_device(gpu: str) -> torch.device:
     if not torch.cuda.is_available():
         logger.info("No CUDA device: running on the CPU")
         return torch.device("cpu")
-    if not gpu.isdigit() or int(gpu) >= torch.cuda.device_count():
+    if not (gpu.isascii() and gpu.isdigit()) or int(gpu) >= torch.cuda.device_count():
         raise ConfigError(f"GPU {gpu!r} does not exist; {torch.cuda.device_count()} found, numbered from 0")
     return torch.device("cuda", int(gpu))
 

@@ -9,6 +9,7 @@ import dataclasses
 import difflib
 import logging
 import math
+import re
 import typing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ import yaml
 
 from pose_obj_3d.exceptions import ConfigError
 from pose_obj_3d.formal import ARCHIVE_NAME, tasks_in
+from pose_obj_3d.plain_yaml import read_yaml
 
 logger = logging.getLogger(__name__)
 LEGACY_SECTIONS = ("H36M_DATA", "TOTALCAP_DATA", "KTH_DATA", "VIS", "DATA")
@@ -29,6 +31,12 @@ KEYPOINT_GROUPS = ("waypoints", "objects", "boxes", "robot")
 MANY_VIEWS = "two or more different view numbers, or [] for all"
 METRICS = ("mpjpe", "p_mpjpe", "n_mpjpe", "velocity")
 PACKAGE_DIR = Path(__file__).resolve().parent
+# Far above what is useful; they keep a slip of the keyboard from filling the memory.
+MAX_WIDTH, MAX_LAYERS, MAX_TRANSFORM, MAX_VIEWS = 4096, 64, 64, 1000
+MAX_TEXT = 4096
+MAX_SIZE = 2**24  # layers times width squared
+MAX_BATCH, MAX_EPOCHS, MAX_FACTOR, MAX_SEED = 10**7, 10**6, 1e6, 2**63 - 1
+TASK = re.compile(r"T[0-9]{1,9}")
 T = TypeVar("T")
 
 
@@ -49,6 +57,10 @@ def _require(ok: bool, key: str, value: object, allowed: str) -> None:
         raise ConfigError(f"{key} is {value!r}; allowed: {allowed}")
 
 
+def _require_between(low: float, value: float, high: float, key: str) -> None:
+    _require(low <= value <= high, key, value, f"{low} to {high:g}" if isinstance(high, float) else f"{low} to {high}")
+
+
 def _differ(values: typing.Sequence[object]) -> bool:
     return len(set(values)) == len(values)
 
@@ -63,8 +75,9 @@ class TFormerConfig:
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        _require(self.NUM_LAYERS >= 3, "NETWORK.T_FORMER.NUM_LAYERS", self.NUM_LAYERS, ">= 3")
-        divides = self.NUM_HEADS > 0 and self.NUM_CHANNELS > 0 and self.NUM_CHANNELS % self.NUM_HEADS == 0
+        _require_between(3, self.NUM_LAYERS, MAX_LAYERS, "NETWORK.T_FORMER.NUM_LAYERS")
+        _require_between(8, self.NUM_CHANNELS, MAX_WIDTH, "NETWORK.T_FORMER.NUM_CHANNELS")
+        divides = self.NUM_HEADS > 0 and self.NUM_CHANNELS % self.NUM_HEADS == 0
         _require(divides, "NETWORK.T_FORMER.NUM_HEADS", self.NUM_HEADS, f"divisors of NUM_CHANNELS {self.NUM_CHANNELS}")
 
 
@@ -77,8 +90,8 @@ class RotModelConfig:
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        _require(self.NUM_LAYERS >= 0, "NETWORK.ROT_MODEL.NUM_LAYERS", self.NUM_LAYERS, ">= 0")
-        _require(self.NUM_CHANNELS > 0, "NETWORK.ROT_MODEL.NUM_CHANNELS", self.NUM_CHANNELS, "> 0")
+        _require_between(0, self.NUM_LAYERS, MAX_LAYERS, "NETWORK.ROT_MODEL.NUM_LAYERS")
+        _require_between(1, self.NUM_CHANNELS, MAX_WIDTH, "NETWORK.ROT_MODEL.NUM_CHANNELS")
 
 
 @dataclass(frozen=True)
@@ -96,8 +109,7 @@ class MFormerConfig:
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        layers = self.NUM_RELATION_LAYERS
-        _require(layers > 0, "NETWORK.M_FORMER.NUM_RELATION_LAYERS", layers, "> 0")
+        _require_between(1, self.NUM_RELATION_LAYERS, MAX_LAYERS, "NETWORK.M_FORMER.NUM_RELATION_LAYERS")
         _require(0 <= self.DROPOUT < 1, "NETWORK.M_FORMER.DROPOUT", self.DROPOUT, "0 <= x < 1")
 
 
@@ -114,8 +126,8 @@ class StcNetworkConfig:
     def __post_init__(self) -> None:
         """Check ranges."""
         _require(self.CONTEXT in ("window", "track"), "NETWORK.STC.CONTEXT", self.CONTEXT, "window, track")
-        _require(self.WIDTH >= 8, "NETWORK.STC.WIDTH", self.WIDTH, ">= 8")
-        _require(self.NUM_LAYERS >= 0, "NETWORK.STC.NUM_LAYERS", self.NUM_LAYERS, ">= 0")
+        _require_between(8, self.WIDTH, MAX_WIDTH, "NETWORK.STC.WIDTH")
+        _require_between(0, self.NUM_LAYERS, MAX_LAYERS, "NETWORK.STC.NUM_LAYERS")
         divides = self.NUM_HEADS > 0 and self.WIDTH % self.NUM_HEADS == 0
         _require(divides, "NETWORK.STC.NUM_HEADS", self.NUM_HEADS, f"divisors of WIDTH {self.WIDTH}")
         _require(2 <= self.NUM_MIXES <= 8, "NETWORK.STC.NUM_MIXES", self.NUM_MIXES, "2 to 8")
@@ -150,10 +162,15 @@ class NetworkConfig:
         _require(0 <= self.DROPOUT < 1, "NETWORK.DROPOUT", self.DROPOUT, "0 <= x < 1")
         if self.ESTIMATOR not in ESTIMATORS:
             raise ConfigError(f"NETWORK.ESTIMATOR is {self.ESTIMATOR!r}; {_near(self.ESTIMATOR, ESTIMATORS)}")
-        _require(self.TRANSFORM_DIM > 0, "NETWORK.TRANSFORM_DIM", self.TRANSFORM_DIM, "> 0")
-        _require(self.NUM_CHANNELS > 0, "NETWORK.NUM_CHANNELS", self.NUM_CHANNELS, "> 0")
-        _require(self.AFTER_MHF_DIM > 0, "NETWORK.AFTER_MHF_DIM", self.AFTER_MHF_DIM, "> 0")
+        _require_between(1, self.TRANSFORM_DIM, MAX_TRANSFORM, "NETWORK.TRANSFORM_DIM")
+        _require_between(1, self.NUM_CHANNELS, MAX_WIDTH, "NETWORK.NUM_CHANNELS")
+        _require_between(1, self.AFTER_MHF_DIM, MAX_WIDTH, "NETWORK.AFTER_MHF_DIM")
         _require(0 <= self.MASK_RATE < 1, "NETWORK.MASK_RATE", self.MASK_RATE, "0 <= x < 1")
+        size = max(
+            self.STC.NUM_LAYERS * self.STC.WIDTH**2, self.T_FORMER.NUM_LAYERS * self.T_FORMER.NUM_CHANNELS**2,
+            self.M_FORMER.NUM_RELATION_LAYERS * self.AFTER_MHF_DIM**2, self.ROT_MODEL.NUM_LAYERS * self.ROT_MODEL.NUM_CHANNELS**2,
+        )  # fmt: skip
+        _require(size <= MAX_SIZE, "NETWORK, layers times width squared,", size, f"at most {MAX_SIZE}, a gigabyte")
         method = self.CONFIDENCE_METHOD
         _require(method in CONFIDENCE_METHODS, "NETWORK.CONFIDENCE_METHOD", method, ", ".join(CONFIDENCE_METHODS))
 
@@ -169,12 +186,12 @@ class EvalConfig:
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        _require(self.BATCH_SIZE > 0, "TEST.BATCH_SIZE", self.BATCH_SIZE, "> 0")
+        _require_between(1, self.BATCH_SIZE, MAX_BATCH, "TEST.BATCH_SIZE")
         _require(self.METRIC in METRICS, "TEST.METRIC", self.METRIC, ", ".join(METRICS))
         ok = all(n % 2 == 1 and n > 0 for n in self.NUM_FRAMES) and _differ(self.NUM_FRAMES)
         _require(ok, "TEST.NUM_FRAMES", list(self.NUM_FRAMES), "odd, > 0, each once")
-        ok = all(n > 0 for n in self.NUM_VIEWS) and _differ(self.NUM_VIEWS)
-        _require(ok, "TEST.NUM_VIEWS", list(self.NUM_VIEWS), "> 0, each once")
+        ok = all(0 < n <= MAX_VIEWS for n in self.NUM_VIEWS) and _differ(self.NUM_VIEWS)
+        _require(ok, "TEST.NUM_VIEWS", list(self.NUM_VIEWS), f"1 to {MAX_VIEWS}, each once")
 
 
 @dataclass(frozen=True)
@@ -193,14 +210,15 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        _require(self.NUM_EPOCHES > 0, "TRAIN.NUM_EPOCHES", self.NUM_EPOCHES, "> 0")
-        _require(self.BATCH_SIZE > 0, "TRAIN.BATCH_SIZE", self.BATCH_SIZE, "> 0")
-        _require(self.LEARNING_RATE > 0, "TRAIN.LEARNING_RATE", self.LEARNING_RATE, "> 0")
+        _require_between(1, self.NUM_EPOCHES, MAX_EPOCHS, "TRAIN.NUM_EPOCHES")
+        _require_between(1, self.BATCH_SIZE, MAX_BATCH, "TRAIN.BATCH_SIZE")
+        _require(0 < self.LEARNING_RATE <= MAX_FACTOR, "TRAIN.LEARNING_RATE", self.LEARNING_RATE, f"above 0, at most {MAX_FACTOR:g}")
         _require(0 < self.LR_DECAY <= 1, "TRAIN.LR_DECAY", self.LR_DECAY, "0 < x <= 1")
-        ok = len(self.INTER_LOSS_WEIGHT) > 0 and min(self.INTER_LOSS_WEIGHT) >= 0
-        _require(ok, "TRAIN.INTER_LOSS_WEIGHT", self.INTER_LOSS_WEIGHT, "at least one number >= 0")
-        _require(self.CONSIS_LOSS_WEIGHT >= 0, "TRAIN.CONSIS_LOSS_WEIGHT", self.CONSIS_LOSS_WEIGHT, ">= 0")
-        _require(self.SEED >= 0, "TRAIN.SEED", self.SEED, ">= 0")
+        weights = self.INTER_LOSS_WEIGHT
+        ok = len(weights) > 0 and min(weights) >= 0 and max(weights) <= MAX_FACTOR
+        _require(ok, "TRAIN.INTER_LOSS_WEIGHT", weights, f"at least one number from 0 to {MAX_FACTOR:g}")
+        _require_between(0, self.CONSIS_LOSS_WEIGHT, MAX_FACTOR, "TRAIN.CONSIS_LOSS_WEIGHT")
+        _require_between(0, self.SEED, MAX_SEED, "TRAIN.SEED")
 
 
 @dataclass(frozen=True)
@@ -222,7 +240,7 @@ class DataConfig:
         """Check names and numbers."""
         for key in ("SUBJECTS_TRAIN", "SUBJECTS_TEST"):
             for name in getattr(self, key):
-                ok = name[:1] == "T" and name[1:].isdecimal()
+                ok = TASK.fullmatch(name) is not None
                 _require(ok, f"OBJ_POSE_DATA.{key}", name, "T<task id>, such as 'T0'")
             ids = [int(name[1:]) for name in getattr(self, key)]
             _require(_differ(ids), f"OBJ_POSE_DATA.{key}", list(getattr(self, key)), "each task once")
@@ -232,7 +250,7 @@ class DataConfig:
         _require(self.OCCLUSION in ("keep", "drop"), "OBJ_POSE_DATA.OCCLUSION", self.OCCLUSION, "keep, drop")
         for key in ("TRAIN_CAMERAS", "TEST_CAMERAS"):
             views = getattr(self, key)
-            ok = _differ(views) and (len(views) != 1 or key == "TEST_CAMERAS") and all(v >= 0 for v in views)
+            ok = _differ(views) and (len(views) != 1 or key == "TEST_CAMERAS") and all(0 <= v < MAX_VIEWS for v in views)
             _require(ok, f"OBJ_POSE_DATA.{key}", list(views), MANY_VIEWS)
 
     def train_tasks(self) -> list[int]:
@@ -266,11 +284,9 @@ def load_config(path: str | Path) -> Config:
     """Read a YAML file; every fault is one ConfigError naming file, key and near match."""
     path = Path(path)
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
+        raw = read_yaml(path)
+    except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error}); pass --cfg cfg/submit/<name>.yaml") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(raw, dict):
         raise ConfigError(f"{path}: must be a mapping of sections {', '.join(_names(Config))}")
     legacy = [key for key in LEGACY_SECTIONS if key in raw]
@@ -351,7 +367,9 @@ def _convert(hint: Any, value: Any, full: str) -> Any:
     if hint == int | None:
         return None if value is None else _convert(int, value, full)
     if hint is str and isinstance(value, int | str) and not isinstance(value, bool):
-        return str(value)
+        text = str(value)
+        _require(text.isprintable() and len(text) <= MAX_TEXT, full, text[:80], f"printable texts of at most {MAX_TEXT} characters")
+        return text
     if hint is float and not isinstance(value, bool):
         try:  # YAML reads 1e-3 as text
             number = float(value)

@@ -21,7 +21,7 @@ if not __package__:  # run as a script
     sys.path.insert(0, str(_ROOT))
 
 from pose_obj_3d import plain_pickle  # noqa: E402
-from pose_obj_3d.exceptions import ArchiveError, FormalError, PoseObj3DError  # noqa: E402
+from pose_obj_3d.exceptions import ArchiveError, FormalError, PoseObj3DError, one_line  # noqa: E402
 from pose_obj_3d.formal import (  # noqa: E402
     NUM_CHANNELS,
     Array,
@@ -265,7 +265,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         convert(args.old, args.new, args.like)
     except (PoseObj3DError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        print(f"error: {one_line(str(error))}", file=sys.stderr)  # noqa: T201
         return 2
     return 0
 

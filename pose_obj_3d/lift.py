@@ -29,7 +29,7 @@ from pose_obj_3d.config import (
 )
 from pose_obj_3d.estimators import Estimate
 from pose_obj_3d.evaluation import Protocol
-from pose_obj_3d.exceptions import CheckpointError, ConfigError, DataError, PoseObj3DError
+from pose_obj_3d.exceptions import CheckpointError, ConfigError, DataError, PoseObj3DError, one_line
 from pose_obj_3d.logs import RunLog
 from pose_obj_3d.models import build_model
 from pose_obj_3d.models.blocks import Model, Normalised
@@ -94,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (PoseObj3DError, OSError) as error:
         if args.debug:
             raise
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        print(f"error: {one_line(str(error))}", file=sys.stderr)  # noqa: T201
         return 2
     return 0
 
