@@ -54,7 +54,6 @@ LEARNING_RATE = 0.002
 FINAL_LEARNING_RATE = 0.05  # of the first, after the last epoch
 EPOCHS = 30
 STEP_RANGE = (300, 3000)  # of a training; short recordings have more epochs, long ones fewer
-MAX_ZEROS = 0.005  # share of points at exactly (0, 0) that is no chance
 RTS = "RTS smoother, robust"
 Method = Callable[[Tracks], Estimate]
 
@@ -152,13 +151,7 @@ def check_file(file: TrackFile) -> tuple[list[str], TrackFile]:
     """
     keypoint_ids(file)
     uv, confidence = points_of(file)
-    warnings = []
-    zeros = (file.measured == 0).all(-1)
-    if zeros.mean() > MAX_ZEROS:
-        warnings.append(
-            f"{100 * zeros.mean():.1f} % of the points are exactly (0, 0): if that means missing, write NaN there, or confidence 0"
-        )
-        confidence = confidence * torch.from_numpy(~zeros).transpose(0, 1)
+    warnings = list(file.notes)
     # The cameras as the file has them: about their middle, inverted matrices would not be the user's.
     rig = Rig(torch.from_numpy(file.intrinsics), torch.from_numpy(file.extrinsics), 1.0, tuple(range(len(file.extrinsics))))
     try:

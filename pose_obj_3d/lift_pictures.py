@@ -15,9 +15,10 @@ from matplotlib.lines import Line2D
 from pose_obj_3d import geometry
 from pose_obj_3d.estimators import Estimate
 from pose_obj_3d.exceptions import ConfigError
+from pose_obj_3d.lenses import distort
 from pose_obj_3d.own_data import OUTLIER_SIGMAS, OwnData, is_outlier
 from pose_obj_3d.report import write_bytes_atomic
-from pose_obj_3d.track_file import METRES, TrackFile, distort
+from pose_obj_3d.track_file import METRES, TrackFile
 from pose_obj_3d.visualise import COLOURS, colour
 from pose_obj_3d.windows import Tracks
 
@@ -146,7 +147,7 @@ def _reprojections(
         for v, name in enumerate(file.camera_names):
             axes = grid[i, v]
             width, height = _background(axes, file, v, int(frame), images)
-            drawn = distort(uv[i, :, v].numpy(), file.intrinsics[v], file.distortion[v])
+            drawn = distort(uv[i, :, v].numpy(), file.intrinsics[v], file.distortion[v], file.lenses[v])
             _overlay(axes, file.measured[v, frame], drawn, far[i, v])
             axes.set(xlim=(0, width), ylim=(height, 0), aspect="equal")
             axes.tick_params(labelsize=7)

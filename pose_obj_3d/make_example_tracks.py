@@ -23,8 +23,8 @@ from pose_obj_3d.formal import (
     read_formal,
     shipped_archive,
 )
+from pose_obj_3d.lenses import distort
 from pose_obj_3d.report import write_bytes_atomic
-from pose_obj_3d.track_file import distort
 
 FOLDER = PACKAGE_DIR / "data" / "RLBench_pose_est_data"
 DISTORTION = (-0.25, 0.08, 0.001, -0.0005, 0.0)  # k1 k2 p1 p2 k3 of an ordinary lens

@@ -10,25 +10,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
+from pose_obj_3d.axes import doubt_axes, explain_axes
 from pose_obj_3d.exceptions import ArchiveError, ConfigError, DataError
+from pose_obj_3d.lenses import FISHEYE, FISHEYE_COUNT, LENSES, PINHOLE, precision, undistort
+from pose_obj_3d.missing import find_markers
+from pose_obj_3d.object_arrays import inner_shapes
 from pose_obj_3d.safe_npz import OBJECT_ARRAY, SINGLE_ARRAY, Archive
 
 logger = logging.getLogger(__name__)
 REQUIRED = ("points", "intrinsics", "extrinsics")
 OPTIONAL = (
     "confidence", "distortion", "units", "camera_names", "keypoint_names", "image_size", "sequence_starts", "fps", "truth",
+    "lens",
 )  # fmt: skip
 METRES = {"m": 1.0, "mm": 0.001}
 DISTORTION_COUNTS = (4, 5, 8, 12, 14)  # OpenCV: k1 k2 p1 p2 [k3 [k4 k5 k6 [s1 s2 s3 s4 [tx ty]]]]
 DEFAULT_FPS = 20.0
-ROUND_TRIP_PX = 0.1  # distorting an undistorted point must give it back this well
-MAX_LOST = 0.05  # share of a camera's points that may fail that
+SCORE_RANGE = (-0.05, 1.5)  # of confidence that is clipped to 0..1: networks' scores leave it a little
 _ROTATION_TOLERANCE = 1e-3
-_NEWTON_STEPS, _NEWTON_STEP_PX, _ROUND_OFF_PX = 8, 1e-3, 1e-9
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
@@ -47,6 +49,7 @@ class TrackFile:
         intrinsics: (V, 3, 3) [px].
         extrinsics: (V, 3, 4) world to camera, OpenCV axes [m].
         distortion: (V, 14) OpenCV's coefficients, filled up with 0.
+        lenses: V times `pinhole` or `fisheye`: what the coefficients mean.
         unit: `m` or `mm`, of the file's extrinsics and truth, and of what is written.
         camera_names: V names.
         keypoint_names: K names.
@@ -54,6 +57,7 @@ class TrackFile:
         sequence_starts: First frame of each sequence, ascending from 0.
         fps: Frames a second.
         truth: (T, K, 3) [m], NaN where unknown, or None; for reports alone.
+        notes: Lines on what was taken otherwise than it stands in the file.
     """
 
     path: Path
@@ -63,6 +67,7 @@ class TrackFile:
     intrinsics: Floats
     extrinsics: Floats
     distortion: Floats
+    lenses: list[str]
     unit: str
     camera_names: list[str]
     keypoint_names: list[str]
@@ -70,6 +75,7 @@ class TrackFile:
     sequence_starts: list[int]
     fps: float
     truth: Floats | None
+    notes: list[str]
 
 
 def read_tracks(path: str | Path, units: str | None = None, views: Sequence[str] = ()) -> TrackFile:
@@ -82,29 +88,33 @@ def read_tracks(path: str | Path, units: str | None = None, views: Sequence[str]
     """
     path = Path(path)
     members = _load(path)
-    points = _floats(path, members, "points", ("views", "frames", "keypoints", 2), (-1, -1, -1, 2))
+    points = _points(path, members)
     V, T, K, _ = points.shape
-    if min(V, T, K) < 1:
-        raise DataError(f"{path}: points is empty, {points.shape}; at least one view, frame and keypoint are needed")
-    if np.isinf(points).any():
-        raise DataError(f"{path}: points has infinite values; mark missing points by NaN")
-    confidence = _confidence(path, members, points)
+    confidence, notes = _confidence(path, members, points)
+    notes += [line for line in [doubt_axes(points, members)] if line]
     unit = _unit(path, members, units)
     names = _names(path, members, "camera_names", V, "camera")
     chosen = _chosen(path, names, views)
     intrinsics, extrinsics = _intrinsics(path, members, V, names), _extrinsics(path, members, V, names)
     extrinsics[:, :, 3] *= METRES[unit]
-    distortion = _distortion(path, members, V)[chosen]
-    measured = np.where((confidence > 0)[..., None], points, np.nan)[chosen]
-    names = [names[v] for v in chosen]
-    undistorted = undistort(path, measured, intrinsics[chosen], distortion, names)
-    confidence = np.where(np.isnan(undistorted[..., 0]), 0.0, confidence[chosen])
+    distortion, lenses = _distortion(path, members, V)
+    intrinsics, extrinsics, distortion = intrinsics[chosen], extrinsics[chosen], distortion[chosen]
+    names, lenses, confidence = [names[v] for v in chosen], [lenses[v] for v in chosen], confidence[chosen]
+    image_size = _image_size(path, members, V, chosen)
+    # Before distortion: a strong lens has no inverse where a marker stands.
+    markers = find_markers(points[chosen], confidence, 2 * intrinsics[:, :2, 2] if image_size is None else image_size, names)
+    confidence = np.where(markers.is_missing, 0.0, confidence)
+    measured = np.where((confidence > 0)[..., None], points[chosen], np.nan)
+    undistorted = undistort(path, measured, intrinsics, distortion, names, lenses)
+    for v in range(len(names)):
+        if lenses[v] == FISHEYE:
+            confidence[v] *= precision(undistorted[v].reshape(-1, 2), intrinsics[v], distortion[v]).reshape(T, K)
     return TrackFile(
-        path=path, points=undistorted, measured=measured, confidence=confidence,
-        intrinsics=intrinsics[chosen], extrinsics=extrinsics[chosen], distortion=distortion, unit=unit,
+        path=path, points=undistorted, measured=measured, confidence=np.where(np.isnan(undistorted[..., 0]), 0.0, confidence),
+        intrinsics=intrinsics, extrinsics=extrinsics, distortion=distortion, lenses=lenses, unit=unit,
         camera_names=names, keypoint_names=_names(path, members, "keypoint_names", K, "keypoint"),
-        image_size=_image_size(path, members, V, chosen), sequence_starts=_starts(path, members, T),
-        fps=_fps(path, members), truth=_truth(path, members, T, K, METRES[unit]),
+        image_size=image_size, sequence_starts=_starts(path, members, T),
+        fps=_fps(path, members), truth=_truth(path, members, T, K, METRES[unit]), notes=notes + markers.lines,
     )  # fmt: skip
 
 
@@ -136,11 +146,28 @@ def _read(path: Path, reader: Callable[[str], Found], name: str) -> Found:
         return reader(name)
     except ArchiveError as error:
         if OBJECT_ARRAY in str(error):
-            raise DataError(
-                f"{path}: {name} is a pickled object array; save plain arrays, names as np.array([...], dtype=str), "
-                "and missing points as NaN"
-            ) from error
+            raise DataError(f"{path}: {_object_array(path, name)}") from error
         raise DataError(f"{path}: {name} cannot be read ({error}); the file is damaged, write it again") from error
+
+
+def _object_array(path: Path, name: str) -> str:
+    """Say why NumPy made an object array of what should be numbers or names."""
+    shapes = inner_shapes(path, name)
+    if name.endswith("names") or len(shapes) < 2 or len(shapes[0]) != 1:
+        return (
+            f"{name} is a pickled object array; save plain arrays, names as np.array([...], dtype=str), and missing points as NaN; "
+            "views of different lengths make such an array, too: cut them to the same frames"
+        )
+    views = shapes[1:]
+    listed = ", ".join(f"view {v} {shape}" for v, shape in enumerate(views[:8])) + (", ..." if len(views) > 8 else "")
+    if len(set(views)) == 1:
+        return f"{name} is a pickled object array of {len(views)} equal arrays {views[0]}; save np.stack of them, as float"
+    axes = [i for i in range(min(map(len, views))) if len({shape[i] for shape in views}) > 1]
+    what = " and ".join(("numbers of frames", "numbers of keypoints", "last axes", "axes")[min(i, 3)] for i in axes) or "axes"
+    return (
+        f"{name} holds views of different {what}: {listed}. All need the same: cut recordings that start together to the "
+        "shortest, or fill up with NaN; then save one array (views, frames, keypoints, 2)"
+    )
 
 
 def _near(name: str) -> str:
@@ -161,17 +188,42 @@ def _floats(path: Path, members: Mapping[str, Array], key: str, axes: tuple[Any,
     return x.astype(np.float64)
 
 
-def _confidence(path: Path, members: Mapping[str, Array], points: Floats) -> Floats:
+def _points(path: Path, members: Mapping[str, Array]) -> Floats:
+    wrong = explain_axes(members["points"], members)
+    if wrong:
+        raise DataError(f"{path}: {wrong}")
+    points = _floats(path, members, "points", ("views", "frames", "keypoints", 2), (-1, -1, -1, 2))
+    if min(points.shape) < 1:
+        raise DataError(f"{path}: points is empty, {points.shape}; at least one view, frame and keypoint are needed")
+    if np.isinf(points).any():
+        raise DataError(f"{path}: points has infinite values; mark missing points by NaN")
+    return points
+
+
+def _confidence(path: Path, members: Mapping[str, Array], points: Floats) -> tuple[Floats, list[str]]:
+    """Return the confidence, 0 where missing, and lines on what was changed in it."""
     seen = np.asarray(~np.isnan(points).any(-1))
     if "confidence" not in members:
-        return seen.astype(np.float64)
+        return seen.astype(np.float64), []
     V, T, K = seen.shape
     axes = (f"{V} views", f"{T} frames", f"{K} keypoints")
-    confidence = np.nan_to_num(_floats(path, members, "confidence", axes, (V, T, K)))
+    given = _floats(path, members, "confidence", axes, (V, T, K))
+    confidence = np.where(np.isnan(given), 0.0, given)
     low, high = float(confidence.min()), float(confidence.max())
-    if low < 0 or high > 1:
-        raise DataError(f"{path}: confidence must lie in 0..1, found {low:g} to {high:g}; rescale it (0 = missing)")
-    return np.where(seen, confidence, 0.0)
+    if low < SCORE_RANGE[0] or high > SCORE_RANGE[1]:
+        off = int(((confidence < 0) | (confidence > 1)).sum())
+        how = "divide by 100" if 1 < high <= 100 and low >= 0 else "write 0 where missing" if high <= SCORE_RANGE[1] else "rescale it"
+        raise DataError(
+            f"{path}: confidence must lie in 0..1, found {low:g} to {high:g} ({off} of {confidence.size} outside); {how} (0 = missing)"
+        )
+    notes = []
+    off = int(((confidence < 0) | (confidence > 1)).sum())
+    if off:
+        notes.append(f"{off} of {confidence.size} values of confidence lie a little outside 0..1 ({low:.4g} to {high:.4g}): they are clipped")
+    lost = int((np.isnan(given) & seen).sum())
+    if lost:
+        notes.append(f"{lost} points have NaN as confidence: they count as missing; write 0 there")
+    return np.where(seen, confidence.clip(0, 1), 0.0), notes
 
 
 def _unit(path: Path, members: Mapping[str, Array], given: str | None) -> str:
@@ -245,18 +297,34 @@ def _extrinsics(path: Path, members: Mapping[str, Array], V: int, names: list[st
     return E[:, :3].copy()
 
 
-def _distortion(path: Path, members: Mapping[str, Array], V: int) -> Floats:
-    filled = np.zeros((V, max(DISTORTION_COUNTS)))
+def _distortion(path: Path, members: Mapping[str, Array], V: int) -> tuple[Floats, list[str]]:
+    """Return the coefficients (V, 14) and each camera's kind of lens."""
+    filled, lenses = np.zeros((V, max(DISTORTION_COUNTS))), _lenses(path, members, V)
     if "distortion" not in members:
-        return filled
+        if FISHEYE in lenses:
+            raise DataError(f"{path}: lens says {FISHEYE}, but there is no distortion; add it, ({V} views, {FISHEYE_COUNT}): k1 k2 k3 k4")
+        return filled, lenses
     x = members["distortion"]
     count = x.shape[1] if x.ndim == 2 and x.shape[1] in DISTORTION_COUNTS else -2
     axes = (f"{V} views", " or ".join(str(n) for n in DISTORTION_COUNTS))
     x = _floats(path, members, "distortion", axes, (V, count))
     if not np.isfinite(x).all():
         raise DataError(f"{path}: distortion is not finite; 0 means none")
+    is_fisheye = np.array([lens == FISHEYE for lens in lenses])
+    if x[is_fisheye, FISHEYE_COUNT:].any():
+        raise DataError(f"{path}: a fisheye lens has {FISHEYE_COUNT} coefficients, k1 k2 k3 k4, found {x.shape[1]} in distortion; fill up with 0")
     filled[:, : x.shape[1]] = x
-    return filled
+    return filled, lenses
+
+
+def _lenses(path: Path, members: Mapping[str, Array], V: int) -> list[str]:
+    if "lens" not in members:
+        return [PINHOLE] * V
+    given = [str(name) for name in members["lens"].ravel()]
+    lenses = given * V if members["lens"].ndim == 0 else given
+    if len(lenses) != V or not set(lenses) <= set(LENSES) or members["lens"].ndim > 1:
+        raise DataError(f"{path}: lens must be {' or '.join(LENSES)}, once or for each of {V} views; found {', '.join(given)[:100]}")
+    return lenses
 
 
 def _image_size(path: Path, members: Mapping[str, Array], V: int, chosen: list[int]) -> Floats | None:
@@ -295,68 +363,3 @@ def _truth(path: Path, members: Mapping[str, Array], T: int, K: int, metres: flo
     if "truth" not in members:
         return None
     return metres * _floats(path, members, "truth", (f"{T} frames", f"{K} keypoints", 3), (T, K, 3))
-
-
-def undistort(path: Path, points: Floats, intrinsics: Floats, distortion: Floats, names: list[str]) -> Floats:
-    """Convert pixels of real cameras to those of cameras without distortion and the same intrinsics.
-
-    The inverse is iterative and exists only near the image; it is checked by distorting again.
-
-    Args:
-        path: Names the file in messages.
-        points: (V, T, K, 2) [px], NaN = missing.
-        intrinsics: (V, 3, 3) [px].
-        distortion: (V, 14).
-        names: V camera names.
-
-    Returns:
-        (V, T, K, 2) [px]; NaN also where the distortion cannot be inverted.
-
-    Raises:
-        DataError: It cannot be for more than `MAX_LOST` of a camera's points.
-    """
-    result = points.copy()
-    for v in np.flatnonzero(np.abs(distortion).max(-1) > 0):
-        seen = ~np.isnan(points[v]).any(-1)
-        if not seen.any():
-            continue
-        K, D = intrinsics[v], distortion[v]
-        ideal = _inverted(points[v][seen], K, D)
-        off = np.abs(distort(ideal, K, D) - points[v][seen]).max(-1)
-        lost = ~(off < ROUND_TRIP_PX)
-        if lost.mean() > MAX_LOST:
-            raise DataError(
-                f"{path}: distortion of {names[v]} cannot be inverted for {lost.sum()} of {len(lost)} points (off by "
-                f"{np.nanmedian(off[lost]):.3g} px); check the order k1 k2 p1 p2 k3 ... and that points and intrinsics are in px"
-            )
-        if lost.any():
-            logger.warning("%s: distortion of %s cannot be inverted at %d points; they count as missing", path, names[v], lost.sum())
-        result[v][seen] = np.where(lost[:, None], np.nan, ideal)
-    return result
-
-
-def _inverted(measured: Floats, intrinsics: Floats, distortion: Floats) -> Floats:
-    """Undistort (n, 2) [px]: OpenCV's five fixed-point steps, then Newton's, which converge near the edges too."""
-    ideal = cv2.undistortPoints(measured.reshape(-1, 1, 2), intrinsics, distortion, P=intrinsics).reshape(-1, 2).astype(np.float64)
-    step = np.eye(2) * _NEWTON_STEP_PX
-    for _ in range(_NEWTON_STEPS):
-        at = distort(ideal, intrinsics, distortion)
-        a, b = ((distort(ideal + s, intrinsics, distortion) - at) / _NEWTON_STEP_PX for s in step)
-        r = measured - at
-        if np.nanmax(np.abs(r)) < _ROUND_OFF_PX:
-            break
-        determinant = a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            solved = np.stack([b[:, 1] * r[:, 0] - b[:, 0] * r[:, 1], a[:, 0] * r[:, 1] - a[:, 1] * r[:, 0]], -1)
-            solved = solved / determinant[:, None]
-        ideal = ideal + np.where(np.isfinite(solved), solved, 0.0)
-    return ideal
-
-
-def distort(points: Floats, intrinsics: Floats, distortion: Floats) -> Floats:
-    """Convert pixels (n, 2) of a camera without distortion to those of the real one (`cv2.projectPoints`)."""
-    if len(points) == 0 or not distortion.any():
-        return points
-    rays = np.concatenate([points, np.ones((len(points), 1))], -1) @ np.linalg.inv(intrinsics).T
-    uv, _ = cv2.projectPoints(rays.reshape(-1, 1, 3), np.zeros(3), np.zeros(3), intrinsics, distortion)
-    return np.asarray(uv, np.float64).reshape(-1, 2)

@@ -8,9 +8,10 @@ import pytest
 import torch
 from matplotlib.image import imsave
 
-from pose_obj_3d import cli, lift, make_example_tracks, track_file
+from pose_obj_3d import cli, lenses, lift, make_example_tracks
 from pose_obj_3d.exceptions import DataError
-from pose_obj_3d.track_file import distort, read_tracks
+from pose_obj_3d.lenses import distort
+from pose_obj_3d.track_file import read_tracks
 from tests.unit.pose_obj_3d.synthetic import IMAGE, NAMES, damage, motion, project, rig, write_scene
 
 SIGMA = np.array([1.0, 1.0, 1.0, 2.0])[:, None, None, None]
@@ -150,7 +151,7 @@ def test_every_lens_of_opencv(count):
     lens = np.concatenate([LENS[:4], rng.normal(scale=0.01, size=10)])[:count]
     full = np.concatenate([lens, np.zeros(14 - count)])
     uv = rng.uniform(0, IMAGE, (200, 2))
-    ideal = track_file.undistort("x", uv[None, None], K[None], full[None], ["a"])[0, 0]
+    ideal = lenses.undistort("x", uv[None, None], K[None], full[None], ["a"])[0, 0]
     np.testing.assert_allclose(distort(ideal, K, full), uv, atol=1e-6)
     assert np.abs(ideal - uv).max() > 0.5
 
@@ -264,7 +265,7 @@ def test_pictures_on_frames(tmp_path, capsys):
 BAD = {
     "no points": (lambda m: m.pop("points"), "key 'points' is missing"),
     "near miss": (lambda m: m.update(intrinsic=1), "key 'intrinsic' is unknown; did you mean intrinsics?"),
-    "third coordinate": (lambda m: m.update(points=np.zeros((4, 9, 2, 3))), "points must hold numbers of shape (views, frames, keypoints, 2)"),
+    "third coordinate": (lambda m: m.update(points=np.zeros((4, 9, 2, 3))), "if the third column is a score"),
     "infinite": (lambda m: m["points"].__setitem__((0, 0, 0), np.inf), "points has infinite values"),
     "pickle": (lambda m: m.update(keypoint_names=np.array(["a", None], dtype=object)), "keypoint_names is a pickled object array"),
     "confidence shape": (lambda m: m.update(confidence=np.ones((4, 3, 4))), "confidence must hold numbers of shape (4 views, 120 frames, 4 keypoints)"),
@@ -391,8 +392,11 @@ def test_missing_points_written_as_zeros_accuse_no_camera(tmp_path):
     m = members(frames=30, sequences=1, missing=0.25)
     m["points"] = np.nan_to_num(m["points"])
     assert call(write(tmp_path / "tracks.npz", **m)) == 0
-    (line,) = results(tmp_path / "tracks_3d")[1]["warnings"]
-    assert "exactly (0, 0)" in line
+    points, report = results(tmp_path / "tracks_3d")
+    (line,) = report["warnings"]
+    assert "mark missing ones" in line
+    assert "at (0, 0)" in line
+    assert (points["weights"][(m["points"] == 0).all(-1)] == 0).all()
 
 
 def test_the_example_is_a_track_file(tmp_path, capsys):
