@@ -33,7 +33,10 @@ _REFINEMENTS = 3  # Gauss-Newton steps from the consensus
 _OUTLIER_SIGMAS = 4.0  # a view beyond this is left out; the noise itself is there once in 3000 times
 _START_QUANTILE = 0.1  # of the residuals: of points without outliers, if these are a fifth of all
 _POINT_QUANTILE = 0.99
-STATED_TOLERANCE = 0.1  # relative difference up to which what an archive states of its noise is borne out
+STATED_TOLERANCE = 0.1  # relative difference up to which what an archive states of its noise is borne out, whatever the data
+GROUPS = 20  # stretches of frames; each in turn is left out to see how sure an estimate is (jackknife)
+LAGS = 3  # groups after a group that may be like it
+SIGNIFICANT = 3.5  # standard errors: of Student's t with GROUPS - 1 degrees of freedom, 1 in 800 is beyond
 MIN_DETECTIONS = 1000  # used in training without which a statement is not questioned
 
 
@@ -41,7 +44,8 @@ def check_noise(data: FormalData, tasks: Sequence[int], ids: Sequence[str]) -> t
     """Question the noise that an archive states: every weight and every likelihood rests on it.
 
     It is compared with that of each view's training detections, of visible points where there are enough.
-    Where all views bear it out it stands, so simulated data keep their exact number.
+    Where they do not contradict it with significance (`contradiction`) it stands: simulated data keep their
+    exact number, and a few examples overrule nothing by chance.
 
     Args:
         data: The archive.
@@ -58,11 +62,11 @@ def check_noise(data: FormalData, tasks: Sequence[int], ids: Sequence[str]) -> t
         weights = (visibility > 0).double()
     if weights.sum() < MIN_DETECTIONS:
         return data, ""
-    found = estimate_sigma(uv, weights, rig)
     stated = data.meta["noise"]
     claimed = torch.as_tensor(stated.get("sigma_px_per_view", data.sigma_px), dtype=torch.float64)
-    claimed = claimed.expand(len(found)).clamp_min(GRID_PX)
-    if ((found / claimed).log().abs() <= math.log1p(STATED_TOLERANCE)).all():
+    claimed = claimed.expand(len(rig.intrinsics)).clamp_min(GRID_PX)
+    found = contradiction(uv, weights, rig, claimed)
+    if found is None:
         return data, ""
     noise = {
         **stated, "sigma_px": float(found.square().mean().sqrt()), "sigma_px_per_view": found.tolist(),
@@ -76,6 +80,61 @@ def check_noise(data: FormalData, tasks: Sequence[int], ids: Sequence[str]) -> t
         f"in px (stated): {listed}"
     )
     return dataclasses.replace(data, meta={**data.meta, "noise": noise}), message
+
+
+def contradiction(uv: Tensor, weights: Tensor, rig: Rig, claimed: Tensor) -> Tensor | None:
+    """Test whether detections contradict a claimed noise.
+
+    They do where the noise of some view, or the common factor of all, is off by more than `STATED_TOLERANCE`,
+    and `SIGNIFICANT` standard errors more. The errors come from leaving out one stretch of frames after the
+    other: residuals of one frame, and of frames close in time, need not be independent.
+
+    Args:
+        uv: As in `estimate_sigma`, frames in the order of time.
+        weights: As there.
+        rig: As there.
+        claimed: (V,) [px].
+
+    Returns:
+        (V,) the noise to use [px]: the claimed one times the common factor, or, where the views contradict that
+        too, each view's own; None where the claim stands.
+    """
+    points, w = _points(uv, weights)
+    sigma, xyz, inliers = _estimate(points, w, rig)
+    ratio = (sigma / claimed).log()
+    tolerance = math.log1p(STATED_TOLERANCE)
+    if (ratio.abs() <= tolerance).all():
+        return None
+    found = []
+    for left_out in torch.arange(len(points)).tensor_split(GROUPS):
+        keep = torch.ones(len(points), dtype=torch.bool)
+        keep[left_out] = False
+        found.append((_iterated(xyz[keep], points[keep], inliers[keep], rig, sigma) / claimed).log())
+    ratios = torch.stack(found)
+
+    def is_beyond(value: Tensor, replicates: Tensor) -> Tensor:
+        return value.abs() > tolerance + SIGNIFICANT * _jackknife_error(replicates)
+
+    # In a mean over views the disagreement that a point spreads over them cancels: it is the surest number.
+    common, commons = ratio.mean(), ratios.mean(1)
+    if is_beyond(ratio - common, ratios - commons[:, None]).any():
+        return sigma
+    if is_beyond(common, commons):
+        return claimed * common.exp()
+    return sigma if is_beyond(ratio, ratios).any() else None
+
+
+def _jackknife_error(replicates: Tensor) -> Tensor:
+    """Return the standard error of a value from its replicates (GROUPS, *), the groups in the order of time.
+
+    Noise that lasts longer than a group makes neighbours alike; their products, weighted as by Newey and West
+    (Econometrica 55, 1987), then enlarge it.
+    """
+    off = replicates - replicates.mean(0)
+    variance = off.square().sum(0)
+    together = sum(2 * (1 - lag / (LAGS + 1)) * (off[lag:] * off[:-lag]).sum(0) for lag in range(1, LAGS + 1))
+    error: Tensor = ((variance + together).maximum(variance) * (GROUPS - 1) / GROUPS).sqrt()
+    return error
 
 
 def estimate_sigma(uv: Tensor, weights: Tensor, rig: Rig) -> Tensor:
@@ -93,17 +152,25 @@ def estimate_sigma(uv: Tensor, weights: Tensor, rig: Rig) -> Tensor:
     Raises:
         DataError: No point is seen by two views.
     """
-    points, w = _points(uv, weights)
-    V = w.shape[1]
-    sigma = torch.full((V,), _start(points, w, rig), dtype=torch.float64)
+    return _estimate(*_points(uv, weights), rig)[0]
+
+
+def _estimate(points: Tensor, w: Tensor, rig: Rig) -> tuple[Tensor, Tensor, Tensor]:
+    """Return sigma (V,), the points' consensus (n, 3) and the weights of its views (n, V), 0 = outlier."""
+    sigma = torch.full((w.shape[1],), _start(points, w, rig), dtype=torch.float64)
     for _ in range(_ROUNDS):
         reference = float(sigma.median())
         scaled = Rig(rig.intrinsics, rig.extrinsics, reference, rig.view_ids)
         found = estimators.consensus(points, w * (reference / sigma).square(), scaled, _OUTLIER_SIGMAS)
         assert found.inliers is not None
         inliers = torch.where(found.inliers > 0, w, 0.0)
-        for _ in range(_STEPS):
-            sigma = _update(found.xyz, points, inliers, rig, sigma).clamp_min(GRID_PX)
+        sigma = _iterated(found.xyz, points, inliers, rig, sigma)
+    return sigma, found.xyz, inliers
+
+
+def _iterated(xyz: Tensor, points: Tensor, inliers: Tensor, rig: Rig, sigma: Tensor) -> Tensor:
+    for _ in range(_STEPS):
+        sigma = _update(xyz, points, inliers, rig, sigma).clamp_min(GRID_PX)
     return sigma
 
 

@@ -10,7 +10,7 @@ import torch
 from pose_obj_3d import cli, datasets, noise
 from pose_obj_3d.config import PACKAGE_DIR
 from pose_obj_3d.exceptions import DataError
-from pose_obj_3d.formal import read_formal, shipped_archive, write_formal
+from pose_obj_3d.formal import make_split, read_formal, shipped_archive, write_formal
 from pose_obj_3d.windows import Rig
 from tests.unit.pose_obj_3d.synthetic import motion, project, rig, write_scene
 
@@ -119,6 +119,50 @@ def test_a_wrong_statement_is_corrected(tmp_path):
     weights = [tracks.weights[:, v].amax().item() for v in range(2)]
     assert weights[0] / weights[1] == pytest.approx(4, rel=0.15)
     assert tracks.precision[0, 0, 0] == pytest.approx(weights[0], rel=1e-4)
+
+
+def drifting(shape, period, rng):
+    """Noise of deviation 1 (V, T, K, 2) that lasts `period` frames."""
+    V, T, K, C = shape
+    return rng.normal(size=(V, -(-T // period), K, C)).repeat(period, 1)[:, :T]
+
+
+@pytest.mark.parametrize("period", [1, 10])
+@pytest.mark.parametrize("seed", range(6))
+def test_chance_contradicts_no_statement(seed, period):
+    """Few frames, whose noise may last for several: what they show by chance is no contradiction."""
+    rng = np.random.default_rng([seed, period])
+    K, E = rig()
+    uv = project(motion(rng, 90, [True, False, True, True]), K, E)
+    uv = torch.tensor(uv + 1.3 * drifting(uv.shape, period, rng)).transpose(0, 1)
+    cameras = Rig(torch.tensor(K), torch.tensor(E), 1.3, (0, 1, 2, 3))
+    claimed = torch.full((4,), 1.3, dtype=torch.float64)
+    weights = torch.ones(uv.shape[:-1], dtype=torch.float64)
+    assert noise.contradiction(uv, weights, cameras, claimed) is None
+    if period == 1:
+        found = noise.contradiction(uv, weights, cameras, claimed / 1.3)
+        np.testing.assert_allclose(found.numpy(), 1.3, rtol=0.1)
+        assert found.std() == 0  # all views alike: one factor, which is surer than four
+
+
+def test_one_view_of_another_noise_is_found():
+    uv, weights, cameras = scene(sigma=(1.3, 1.3, 2.6, 1.3), frames=300)
+    found = noise.contradiction(uv, weights, cameras, torch.full((4,), 1.3, dtype=torch.float64))
+    np.testing.assert_allclose(found.numpy(), [1.3, 1.3, 2.6, 1.3], rtol=0.12)
+
+
+@pytest.mark.skipif(not ARCHIVE.is_file(), reason="the ready data set is not here")
+@pytest.mark.parametrize("examples", [3, 4, 6])
+def test_small_parts_of_the_shipped_data_overrule_nothing(examples):
+    data = read_formal(ARCHIVE)
+    for task in data.tracks:
+        chosen = [data.tracks[task][n] for n in np.random.default_rng([task, examples]).permutation(len(data.tracks[task]))[:examples]]
+        meta = {**data.meta, "split": {f"T{task}": make_split(examples)}}
+        part = dataclasses.replace(data, tracks={task: chosen}, meta=meta)
+        ids = datasets.keypoint_ids(part, [task], ("waypoints",))
+        assert noise.check_noise(part, [task], ids)[1] == ""
+        if sum(x.shape[1] for x in chosen) > 300:
+            assert noise.check_noise(statement(part, sigma_px=data.sigma_px / 1.3, sigma_px_per_view=[data.sigma_px / 1.3] * 4), [task], ids)[1]
 
 
 def test_the_training_command_works_with_the_true_noise(tmp_path, capsys):
