@@ -35,7 +35,7 @@ READINGS = (
     "task_low_dim_state",
 )
 VISION_CAMERAS = ("left_shoulder", "right_shoulder", "wrist", "front")
-RENDER_CAMERA, RENDER_SIZE = "front", (360, 640)
+RENDER_CAMERA, RENDER_SIZE = "front", (640, 360)
 _BOUNDS = {"gripper_open": (0.0, 1.0)}
 _JOINT_SLACK = 0.1
 """Joints may be pushed so far [rad] beyond their ends."""
@@ -74,7 +74,7 @@ class RLBenchEnv(gymnasium.Env[Observations, npt.NDArray[np.float32]]):
                 "human": MuJoCo's viewer shows what is going on, which needs a display.
             action_mode: how actions are read; default `JointPositionActionMode`.
             shaped_rewards: rewards are those of `Task.reward`, not 1 for success.
-            image_size: height and width [px] of vision.
+            image_size: width and height [px] of vision; images are (height, width, 3).
             static_positions: leave the task where its scene file puts it.
             robot_setup: the robot; all but the Panda come from the checkout.
             rlbench_root: a checkout of RLBench; default $RLBENCH_ROOT, else none.

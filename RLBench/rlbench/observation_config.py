@@ -1,6 +1,8 @@
 """What to observe."""
 
 import copy
+import operator
+import reprlib
 from collections.abc import Iterator
 from dataclasses import InitVar, dataclass, field
 
@@ -36,10 +38,10 @@ class CameraConfig:
         depth_noise: added to the depth image; the point cloud stays exact.
         point_cloud: world coordinates of every pixel.
         mask: the image of object handles.
-        image_size: height and width [px].
+        image_size: width and height [px], as PyRep's resolutions; images are (height, width, ...).
         render_mode: accepted as in RLBench, without effect.
-        masks_as_one_channel: (H, W) handles; False: (H, W, 3) uint8, the handle's lowest byte
-            first.
+        masks_as_one_channel: (H, W) handles; False: (H, W, 3) float32 in [0, 1], a handle's three
+            lowest bytes / 255, the lowest first.
         depth_in_meters: metres along the camera's axis; False: 0 at the camera's near plane to
             1 at its far plane, which `Observation.misc` names.
     """
@@ -58,6 +60,11 @@ class CameraConfig:
     def set_all(self, value: bool) -> None:
         """Ask for all images, or for none."""
         self.rgb = self.depth = self.point_cloud = self.mask = value
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height [px]; see `checked_size`."""
+        return checked_size(self.image_size, "image_size")
 
     @property
     def is_wanted(self) -> bool:
@@ -83,7 +90,7 @@ class ObservationConfig:
         joint_velocities_noise, joint_positions_noise, joint_forces_noise: added to the readings.
         cameras: camera name -> images to make; empty needs no OpenGL.
         track_cams: cameras for which visibility is computed, in this order.
-        track_image_size: height and width [px] of those cameras.
+        track_image_size: width and height [px] of those cameras.
         keypoints: groups of `KEYPOINT_GROUPS`, in this order.
         shadows: render shadows (several times slower in software).
     """
@@ -162,9 +169,31 @@ class ObservationConfig:
                 raise SceneError(
                     f"keypoint group {group!r} is unknown; allowed: {', '.join(KEYPOINT_GROUPS)}"
                 )
-        sizes = [self.track_image_size, *(c.image_size for c in self.cameras.values())]
-        if min(min(size) for size in sizes) < 1:
-            raise SceneError("an image size is below 1 px; give height and width of at least 1")
+        checked_size(self.track_image_size, "track_image_size")
+        for name, camera in self.cameras.items():
+            checked_size(camera.image_size, f"image_size of the camera {name!r}")
+
+
+def checked_size(size: object, what: str) -> tuple[int, int]:
+    """Return an image's width and height [px] as they are used from here on.
+
+    Args:
+        size: two whole numbers in any sequence.
+        what: names the size in the error.
+
+    Raises:
+        SceneError: they are not.
+    """
+    try:
+        width, height = (operator.index(side) for side in size)  # type: ignore[attr-defined]
+    except (TypeError, ValueError):
+        width = height = 0
+    if min(width, height) < 1:
+        raise SceneError(
+            f"{what} is {reprlib.repr(size)}; it must be width and height [px], whole numbers of "
+            "at least 1"
+        )
+    return width, height
 
 
 def _blank() -> CameraConfig:

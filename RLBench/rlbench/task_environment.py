@@ -233,7 +233,15 @@ class TaskEnvironment:
         return self._scene.robot.gripper.get_range()
 
     def render(self, camera: str, image_size: tuple[int, int]) -> npt.NDArray[np.uint8]:
-        """Return what a camera of the table sees now, (height, width, 3), for people to look at."""
+        """Return what a camera of the table sees now, for people to look at.
+
+        Args:
+            camera: its name.
+            image_size: width and height [px].
+
+        Returns:
+            (height, width, 3) uint8.
+        """
         return self._recorder.picture(camera, image_size)
 
     def workspace_bounds(self) -> tuple[Floats, Floats]:

@@ -186,12 +186,12 @@ def _observation_config(config: DatasetConfig) -> ObservationConfig:
         "depth_in_meters": True,
         "point_cloud": config.get_point_clouds,
         "mask": config.get_segmentations,
-        "image_size": config.obs_dim[:2],  # height, width
+        "image_size": config.image_size,
     }
     return ObservationConfig(
         cameras={cam: CameraConfig(**camera) for cam in config.cams},
         track_cams=config.track_cams,
-        track_image_size=config.obs_dim[:2],
+        track_image_size=config.image_size,
         keypoints=config.keypoints,
     )
 

@@ -35,17 +35,28 @@ def first_observation(make_environment):
 
 
 @pytest.mark.needs_physics
-@pytest.mark.parametrize("name", ["reach_target", "pick_and_lift"])
-def test_seen_keypoints_lie_on_their_object(needs_gl, first_observation, name):
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        ("reach_target", (256, 256)),
+        ("pick_and_lift", (256, 256)),
+        ("pick_and_lift", [320, 200]),
+        ("pick_and_lift", (200, 320)),
+    ],
+)
+def test_seen_keypoints_lie_on_their_object(needs_gl, first_observation, name, size):
     """Pose, projection, visibility, segmentation and depth meet in one pixel."""
-    wanted = CameraConfig(image_size=(256, 256))
-    config = ObservationConfig(cameras=dict.fromkeys(TRACK_CAMERAS, wanted))
+    wanted = CameraConfig(image_size=size)
+    config = ObservationConfig(
+        cameras=dict.fromkeys(TRACK_CAMERAS, wanted), track_image_size=size
+    )
     env, task, obs = first_observation(name, config)
     points, engine = task._recorder.keypoints, task._scene.engine
     uv, _ = cameras.project_views(obs.keypoints[None], *env.track_calibration())
     checked = 0
     for v, camera in enumerate(TRACK_CAMERAS):
         images = obs.images[camera]
+        assert images.rgb.shape == images.point_cloud.shape == (size[1], size[0], 3)
         for k, handle in enumerate(points.owners):
             is_seen = obs.keypoint_visibility[v, k] == 1
             owner = engine.object_of_handle(int(handle))
@@ -103,7 +114,7 @@ def test_a_safe_hides_the_waypoints_that_lie_behind_its_wall(first_observation):
 
 
 def test_upstream_names_and_types(needs_gl, first_observation):
-    config = ObservationConfig(cameras={"wrist": CameraConfig(point_cloud=False, image_size=(48, 64))})
+    config = ObservationConfig(cameras={"wrist": CameraConfig(point_cloud=False, image_size=(64, 48))})
     env, _, obs = first_observation("pick_and_lift", config)
     assert obs.wrist_rgb.shape == (48, 64, 3)
     assert obs.wrist_rgb.dtype == np.uint8
@@ -116,11 +127,25 @@ def test_upstream_names_and_types(needs_gl, first_observation):
     env.shutdown()
 
 
+@pytest.mark.parametrize("size", [(96, 64), [64, 96], (64, 64)])
+def test_intrinsics_are_those_of_pyreps_sensors(needs_gl, first_observation, size):
+    """The view angle is that of the longer side; focal lengths are equal and negative."""
+    config = ObservationConfig(
+        cameras={"front": CameraConfig(image_size=size, mask=False)}, track_image_size=size
+    )
+    env, _, obs = first_observation("reach_target", config)
+    focal = -max(size) / 2 / np.tan(np.deg2rad(cameras.CAMERAS["front"].fov_deg) / 2)
+    wanted = [[focal, 0, size[0] / 2], [0, focal, size[1] / 2], [0, 0, 1]]
+    assert np.allclose(obs.misc["front_camera_intrinsics"], wanted)
+    assert np.allclose(np.abs(env.track_calibration()[0][3]), np.abs(wanted))
+    assert obs.front_depth.shape == (size[1], size[0])
+
+
 def test_own_camera_is_one_entry(first_observation, monkeypatch):
     own = cameras.CameraSpec("ceiling", (0.3, 0.0, 2.6), ((0, 1, 0), (1, 0, 0), (0, 0, -1)))
     monkeypatch.setitem(cameras.CAMERAS, "ceiling", own)
     config = ObservationConfig(
-        track_cams=("front", "ceiling", "overhead"), track_image_size=(100, 200)
+        track_cams=("front", "ceiling", "overhead"), track_image_size=(200, 100)
     )
     env, _, obs = first_observation("reach_target", config)
     K, E = env.track_calibration()

@@ -19,13 +19,13 @@ class CameraImages:
     Attributes:
         rgb: (H, W, 3) uint8.
         depth: (H, W) float32 [m], along the camera's z axis.
-        mask: (H, W) int32 object handles.
+        mask: (H, W) int32 object handles; or (H, W, 3), see `CameraConfig.masks_as_one_channel`.
         point_cloud: (H, W, 3) float32 [m], world frame.
     """
 
     rgb: npt.NDArray[np.uint8] | None = None
     depth: npt.NDArray[np.float32] | None = None
-    mask: npt.NDArray[np.int32] | None = None
+    mask: npt.NDArray[np.int32] | npt.NDArray[np.float32] | None = None
     point_cloud: npt.NDArray[np.float32] | None = None
 
 

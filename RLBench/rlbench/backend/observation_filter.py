@@ -54,9 +54,13 @@ class ObservationFilter:
                 images.depth = np.clip((images.depth - near) / (far - near), 0.0, 1.0)
             images.depth = wanted.depth_noise.apply(images.depth)
         if images.mask is not None and not wanted.masks_as_one_channel:
-            images.mask = handles_to_bytes(images.mask)
+            images.mask = handles_to_rgb(images.mask)
 
 
-def handles_to_bytes(mask: npt.NDArray[np.int32]) -> npt.NDArray[np.uint8]:
-    """Return (H, W, 3) uint8, the lowest byte of (H, W) handles first."""
-    return (mask[..., None] >> np.array([0, 8, 16])).astype(np.uint8)
+def handles_to_rgb(mask: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
+    """Return (H, W, 3) in [0, 1] of (H, W) handles, as PyRep's sensors show them.
+
+    Red is the lowest byte: the handle is 255 (red + 256 green + 65536 blue), without rounding.
+    """
+    parts = (mask[..., None] >> np.array([0, 8, 16])) & 255
+    return parts.astype(np.float32) / np.float32(255)

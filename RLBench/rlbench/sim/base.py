@@ -362,7 +362,7 @@ class Observer(Protocol):
             camera_positions: (V, 3) camera centres [m], world.
             uv: (V, K, 2) projections [px].
             depth: (V, K) distances along the cameras' z axes [m].
-            image_size: (height, width) [px].
+            image_size: (width, height) [px].
 
         Returns:
             (V, K) 1 seen, 0.5 inside the image but hidden, 0 outside or behind the camera;
@@ -377,7 +377,15 @@ class Observer(Protocol):
         depth: bool = True,
         mask: bool = True,
     ) -> CameraImages:
-        """Return what a camera of the table sees, (height, width) px; no point cloud."""
+        """Return what a camera of the table sees; no point cloud.
+
+        Args:
+            camera: its name.
+            image_size: (width, height) [px]; images are (height, width, ...).
+            rgb: make the colour image.
+            depth: make the depth image.
+            mask: make the image of handles.
+        """
 
     def close(self) -> None:
         """Free what images need."""

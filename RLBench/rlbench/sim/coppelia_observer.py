@@ -151,7 +151,7 @@ class CoppeliaObserver:
         depth: bool = True,
         mask: bool = True,
     ) -> CameraImages:
-        """Return what a camera sees, (height, width) px.
+        """Return what a camera sees; `image_size` is (width, height) [px].
 
         Raises:
             RenderingError: there is no such camera.
@@ -177,7 +177,7 @@ class CoppeliaObserver:
         return np.where(np.isin(found, known), found, 0).astype(np.int32)
 
     def _sensor(self, camera: str, image_size: tuple[int, int], is_mask: bool) -> Any:
-        height, width = image_size
+        width, height = image_size
         if (camera, is_mask) not in self._sensors:
             self._sensors[camera, is_mask] = self._open(camera, is_mask)
         sensor = self._sensors[camera, is_mask]

@@ -70,7 +70,7 @@ class MujocoObserver:
         depth: bool = True,
         mask: bool = True,
     ) -> CameraImages:
-        """Return what a camera sees, (height, width) px."""
+        """Return what a camera sees; `image_size` is (width, height) [px]."""
         seen = self._renderer(image_size).render(
             self._data, camera, rgb=rgb, depth=depth, segmentation=mask
         )
@@ -85,7 +85,7 @@ class MujocoObserver:
             # Imported late: `cams: []` must work where there is no OpenGL.
             from rlbench.sim.rendering import Renderer  # noqa: PLC0415
 
-            height, width = size
+            width, height = size
             self._renderers[size] = Renderer(self._model, width, height, shadows=self._shadows)
         return self._renderers[size]
 

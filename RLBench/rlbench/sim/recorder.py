@@ -12,7 +12,7 @@ from rlbench.backend.exceptions import SceneError
 from rlbench.backend.observation import CameraImages, Observation
 from rlbench.backend.robot import Robot
 from rlbench.backend.task import Task
-from rlbench.observation_config import ObservationConfig
+from rlbench.observation_config import ObservationConfig, checked_size
 from rlbench.sim.base import Engine, SceneObject, Shape
 from rlbench.sim.keypoints import Keypoints, make_keypoints, movable_shapes
 from rlbench.transforms import Floats
@@ -24,7 +24,7 @@ def track_calibration(config: ObservationConfig) -> tuple[Floats, Floats]:
     Raises:
         SceneError: a camera is unknown, or moves with the robot.
     """
-    height, width = config.track_image_size
+    width, height = checked_size(config.track_image_size, "track_image_size")
     K, E = [], []
     for name in config.track_cams:
         spec = _camera(name)
@@ -54,6 +54,7 @@ class Recorder:
         self.waypoints = task.waypoint_names()
         self.keypoints: Keypoints = make_keypoints(engine, config.keypoints, self.waypoints)
         self._K, self._E = track_calibration(config)
+        self._track_size = checked_size(config.track_image_size, "track_image_size")
         self._centres = np.array(
             [cameras.CAMERAS[name].position for name in config.track_cams]
         ).reshape(-1, 3)
@@ -77,9 +78,10 @@ class Recorder:
         self._observer.close()
 
     def picture(self, camera: str, image_size: tuple[int, int]) -> npt.NDArray[np.uint8]:
-        """Return (height, width, 3) what a camera of the table sees now."""
+        """Return (height, width, 3) what a camera sees now; `image_size` is (width, height)."""
         _camera(camera)
-        images = self._observer.images(camera, image_size, rgb=True, depth=False, mask=False)
+        size = checked_size(image_size, "image_size")
+        images = self._observer.images(camera, size, rgb=True, depth=False, mask=False)
         return np.asarray(images.rgb)
 
     def observe(self) -> Observation:
@@ -94,7 +96,7 @@ class Recorder:
             self._centres,
             uv[:, 0],
             depth[:, 0],
-            self._config.track_image_size,
+            self._track_size,
         )
         tip = robot.arm.get_tip()
         return Observation(
@@ -158,7 +160,7 @@ class Recorder:
         misc: dict[str, Any] = {}
         for name, wanted in self._config.cameras.items():
             spec = cameras.CAMERAS[name]
-            height, width = wanted.image_size
+            width, height = wanted.size
             K = cameras.intrinsics(spec.fov_deg, width, height)
             misc[f"{name}_camera_intrinsics"] = cameras.pyrep_intrinsics(K)
             misc[f"{name}_camera_extrinsics"] = cameras.pyrep_extrinsics(self._T_world_cam(spec))
@@ -177,12 +179,12 @@ class Recorder:
         for name, wanted in self._config.cameras.items():
             needs_depth = wanted.depth or wanted.point_cloud
             images = self._observer.images(
-                name, wanted.image_size, rgb=wanted.rgb, depth=needs_depth, mask=wanted.mask
+                name, wanted.size, rgb=wanted.rgb, depth=needs_depth, mask=wanted.mask
             )
             cloud = None
             if wanted.point_cloud:
                 spec = cameras.CAMERAS[name]
-                height, width = wanted.image_size
+                width, height = wanted.size
                 cloud = cameras.unproject_depth(
                     images.depth,
                     cameras.intrinsics(spec.fov_deg, width, height),

@@ -26,9 +26,9 @@ def in_image(
     Args:
         uv: (V, K, 2) projections [px].
         depth: (V, K) distances along the cameras' z axes [m].
-        image_size: (height, width) [px].
+        image_size: (width, height) [px].
     """
-    uv, width_height = np.asarray(uv), np.asarray(image_size)[::-1]
+    uv, width_height = np.asarray(uv), np.asarray(image_size)
     # Pixel i covers [i, i + 1); comparisons with NaN are false.
     return ((uv >= 0) & (uv < width_height)).all(axis=-1) & (np.asarray(depth) > 0)
 

@@ -15,6 +15,7 @@ from rlbench.task_environment import TaskEnvironment
 
 CAMERA = "front"
 SIZE = (256, 256)
+"""Width and height [px]."""
 COLOURS = {"waypoints": (230, 110, 0), "objects": (0, 150, 210), "robot": (150, 150, 150)}
 """Of keypoint groups; those that are not named are drawn like objects."""
 BACKGROUND, EDGE = 250, (222, 216, 206)
@@ -63,7 +64,7 @@ def picture_of(task: TaskEnvironment, demo: Demo, is_plain: bool = False) -> byt
     moves = np.ptp(points, axis=0).max(axis=-1) > FAR_MOTION
     tracks, names = _pixels(points), [names[k] for k in drawn]
     if is_plain:
-        canvas = np.full((*SIZE, 3), BACKGROUND, dtype=np.float64)
+        canvas = np.full((*SIZE[::-1], 3), BACKGROUND, dtype=np.float64)
         zoom, offset = _closer(tracks[:, [k for k, name in enumerate(names) if name != TIP]])
         tracks = zoom * tracks + offset
         for line in _squares(*task.workspace_bounds()):
@@ -76,14 +77,14 @@ def picture_of(task: TaskEnvironment, demo: Demo, is_plain: bool = False) -> byt
 
 def _pixels(points: Floats) -> Floats:
     """Project (..., 3) points [m] into the camera."""
-    camera, (height, width) = CAMERAS[CAMERA], SIZE
+    camera, (width, height) = CAMERAS[CAMERA], SIZE
     K = intrinsics(camera.fov_deg, width, height)
     return project(points, K, extrinsics(camera.T_world_cam()))[0]
 
 
 def _closer(tracks: Floats) -> tuple[float, Floats]:
     """Return zoom and (2,) offset that bring (T, K, 2) `tracks` into the middle of the picture."""
-    size = np.array(SIZE[::-1])
+    size = np.array(SIZE)
     low, high = tracks.min(axis=(0, 1)), tracks.max(axis=(0, 1))
     zoom = min(float(((1 - 2 * MARGIN) * size / np.maximum(high - low, 1.0)).min()), MOST_ZOOM)
     return zoom, size / 2 - zoom * (low + high) / 2

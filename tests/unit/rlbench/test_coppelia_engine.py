@@ -185,7 +185,7 @@ def test_images_meet_the_calibration(simulator):
     block.set_color([1, 0, 0])
     observer = engine.observer()
     height, width = 24, 32
-    images = observer.images("front", (height, width))
+    images = observer.images("front", (width, height))
     assert images.rgb.shape == (height, width, 3)
     assert images.depth.shape == images.mask.shape == (height, width)
     assert (images.rgb.dtype, images.depth.dtype, images.mask.dtype) == (
@@ -208,7 +208,7 @@ def test_a_camera_of_ones_own_is_made_and_removed(world, simulator, monkeypatch)
     engine, _ = simulator.load("reach_target")
     count = len(world.nodes)
     observer = engine.observer(shadows=True)
-    observer.images("ceiling", (4, 6), mask=False)
+    observer.images("ceiling", (6, 4), mask=False)
     made = list(world.nodes.values())[-1]
     assert len(world.nodes) == count + 1
     assert made.camera["resolution"] == (6, 4)
@@ -238,7 +238,7 @@ def test_a_shape_without_a_mesh_hides_by_its_box(simulator, monkeypatch, caplog)
 
 def test_a_demonstration_with_images(world):
     config = ObservationConfig(
-        keypoints=("waypoints", "robot"), cameras={"front": CameraConfig(image_size=(3, 4))}
+        keypoints=("waypoints", "robot"), cameras={"front": CameraConfig(image_size=(4, 3))}
     )
     env = Environment(obs_config=config, engine="coppeliasim", headless=False)
     env.launch()

@@ -46,7 +46,7 @@ def test_state_environments_pass_the_checker(task):
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_vision_passes_the_checker_and_shows_four_cameras(needs_gl):
-    env = gymnasium.make("rlbench/pick_and_lift-vision-v0", image_size=(32, 48))
+    env = gymnasium.make("rlbench/pick_and_lift-vision-v0", image_size=(48, 32))
     check_env(env.unwrapped, skip_render_check=True)
     obs, _ = env.reset(seed=0)
     images = {key: value for key, value in obs.items() if key.endswith("_rgb")}

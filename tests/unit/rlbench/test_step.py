@@ -19,8 +19,9 @@ from rlbench.backend.exceptions import (
     TaskEnvironmentError,
     WaypointError,
 )
+from rlbench.backend.observation_filter import handles_to_rgb
 from rlbench.noise_model import GaussianNoise, Identity
-from rlbench.observation_config import LOW_DIM, RLBENCH_CAMERAS
+from rlbench.observation_config import LOW_DIM, RLBENCH_CAMERAS, checked_size
 from rlbench.sim.rendering import select_gl_backend
 from rlbench.tasks import CloseFridge, PickAndLift, ReachTarget
 
@@ -230,7 +231,7 @@ def test_readings_can_be_left_out():
 
 
 def test_images_of_rlbenchs_cameras(needs_gl):
-    config = bare(front_camera=CameraConfig(image_size=(48, 64)))
+    config = bare(front_camera=CameraConfig(image_size=[64, 48]))
     config.wrist_camera.set_all(True)
     config.wrist_camera.image_size = (32, 32)
     config.wrist_camera.masks_as_one_channel = False
@@ -240,12 +241,42 @@ def test_images_of_rlbenchs_cameras(needs_gl):
     assert obs.front_rgb.shape == (48, 64, 3)
     assert 0.0 <= obs.front_depth.min() < obs.front_depth.max() <= 1.0
     assert obs.wrist_point_cloud.shape == obs.wrist_mask.shape == (32, 32, 3)
+    assert obs.wrist_mask.dtype == np.float32
     assert obs.overhead_rgb is None
     assert obs.misc["front_camera_far"] > obs.misc["front_camera_near"]
     assert obs.left_shoulder_rgb is None
     with pytest.raises(AttributeError, match="ask for images by"):
         _ = obs.ceiling_rgb
     env.shutdown()
+
+
+def test_coded_masks_hold_the_handles(needs_gl):
+    """Floats in [0, 1] that RLBench's scripts save as bytes, and decode."""
+    size = (40, 24)
+    config = bare(
+        front_camera=CameraConfig(image_size=size),
+        wrist_camera=CameraConfig(image_size=size, masks_as_one_channel=False),
+    )
+    env, task = load(PickAndLift, obs_config=config)
+    _, obs = task.reset()
+    config.front_camera.masks_as_one_channel = False
+    handles, coded = obs.front_mask, task.get_observation().front_mask
+    assert (handles.shape, coded.shape, coded.dtype) == ((24, 40), (24, 40, 3), np.float32)
+    assert 0.0 <= coded.min() < coded.max() <= 1.0
+    weights = np.array([1, 256, 65536])
+    assert np.array_equal((coded * 255 * weights).sum(axis=2), handles)
+    assert np.array_equal(((coded * 255).astype(np.uint8) * weights).sum(axis=2), handles)
+    assert len(np.unique(handles)) > 5
+    assert np.array_equal(obs.wrist_mask[..., 1:], np.zeros((24, 40, 2)))  # few objects
+    env.shutdown()
+
+
+def test_every_handle_of_three_bytes_survives_its_code():
+    rng = np.random.default_rng(0)
+    handles = np.concatenate([np.arange(1024), rng.integers(0, 2**24, 4096), [2**24 - 1]])
+    coded = handles_to_rgb(handles.reshape(1, -1).astype(np.int32))
+    assert np.array_equal((coded * 255) @ np.array([1.0, 256.0, 65536.0]), handles[None])
+    assert np.array_equal(coded.max(axis=(0, 1)), [1, 1, 1])
 
 
 def test_camera_arguments_have_rlbenchs_order():
@@ -328,8 +359,24 @@ def test_camera_configs_in_bulk():
     config.set_all_high_dim(False)
     assert not config.recording().cameras
     config.front_camera = CameraConfig(image_size=(0, 3))
-    with pytest.raises(SceneError, match="below 1 px"):
+    with pytest.raises(SceneError, match="image_size of the camera 'front' is .*0, 3"):
         Environment(obs_config=config).launch()
+
+
+@pytest.mark.parametrize("size", [[64, 48], (64, 48), np.array([64, 48])])
+def test_an_image_size_is_any_two_whole_numbers(size):
+    assert checked_size(size, "size") == (64, 48)
+
+
+@pytest.mark.parametrize(
+    "size", [64, None, "64", (64,), (64, 48, 3), (64.0, 48.0), (-1, 5), "a" * 10_000, [0] * 10_000]
+)
+def test_other_image_sizes_are_one_line(size):
+    with pytest.raises(SceneError, match="must be width and height") as caught:
+        ObservationConfig(front_camera=CameraConfig(image_size=size))
+    assert len(str(caught.value)) < 300
+    with pytest.raises(SceneError, match="track_image_size is"):
+        ObservationConfig(track_image_size=size)
 
 
 def test_noise_repeats_with_the_seed():

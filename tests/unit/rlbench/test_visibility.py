@@ -8,7 +8,7 @@ from rlbench.sim.visibility import OWN_REACH, in_image, keypoint_visibility
 # Three cameras at height 2 look straight down; a fourth looks up, away from everything.
 CENTRES = np.array([[0.0, 0.0, 2.0], [0.4, 0.0, 2.0], [0.0, 0.4, 2.0], [0.0, 0.0, 2.0]])
 DOWN = np.diag([1.0, -1.0, -1.0])
-SIZE = (100, 200)  # (height, width) [px]
+SIZE = (200, 100)  # (width, height) [px]
 
 SCENE = """
 <mujoco><worldbody>
@@ -51,7 +51,7 @@ def look(scene, xyz, owner, centres=CENTRES, own_reach=np.inf):
     T[:3, :3, :3] = DOWN
     T[:, :3, 3] = centres
     E = np.stack([extrinsics(pose) for pose in T])
-    K = np.stack([intrinsics(90.0, SIZE[1], SIZE[0])] * 4)
+    K = np.stack([intrinsics(90.0, *SIZE)] * 4)
     uv, depth = project_views(np.array([[xyz]]), K, E)
     body = model.body(owner).id if owner else -1
     inside = in_image(uv[:, 0], depth[:, 0], SIZE)
@@ -174,7 +174,7 @@ def test_many_points_at_once_equal_one_by_one(scene):
     T = np.tile(np.eye(4), (4, 1, 1))
     T[:3, :3, :3] = DOWN
     T[:, :3, 3] = CENTRES
-    K = np.stack([intrinsics(90.0, SIZE[1], SIZE[0])] * 4)
+    K = np.stack([intrinsics(90.0, *SIZE)] * 4)
     uv, depth = project_views(xyz[None], K, np.stack([extrinsics(pose) for pose in T]))
     owners = [model.body(name).id for name in names]
     reach = rng.choice([np.inf, OWN_REACH], 40)
