@@ -5,10 +5,20 @@
 say() { printf '\033[1m== %s\033[0m\n' "$*"; }
 die() { printf '%s\n' "$*" >&2; exit 2; }
 
+is_supported() { "$1" -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null; }
+
+# check_python PYTHON WHERE: end unless it is a version that the project supports.
+check_python() {
+    is_supported "$1" && return
+    local version
+    version=$("$1" -c 'import sys; print("is Python %d.%d" % sys.version_info[:2])' 2>/dev/null || echo "does not run")
+    die "$2 $version; Python 3.11 and 3.12 are supported: $3"
+}
+
 find_python() {
     local name
     for name in ${QUICKSTART_PYTHON:-python3.11 python3.12 python3 python}; do
-        if "$name" -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null; then
+        if is_supported "$name"; then
             command -v "$name"
             return
         fi
@@ -35,19 +45,30 @@ system_packages() {
     fi
 }
 
+# find_installer: sets INSTALL to pip, or to what stands in for it where an environment has none (uv makes such).
+find_installer() {
+    if "$PYTHON" -m pip --version >/dev/null 2>&1 || "$PYTHON" -m ensurepip >/dev/null 2>&1; then
+        INSTALL=("$PYTHON" -m pip install --quiet)
+    elif command -v uv >/dev/null; then
+        INSTALL=(uv pip install --quiet --python "$PYTHON")
+    else
+        die "$PYTHON has no pip, and neither ensurepip nor uv is there to bring it: make the environment with \`python -m venv\` or \`uv venv --seed\`"
+    fi
+}
+
 # PyTorch from PyPI brings CUDA on Linux; without a GPU its CPU build is tried first.
 install_torch() {
     if [ -n "${QUICKSTART_TORCH:-}" ]; then
-        "$PYTHON" -m pip install --quiet "$QUICKSTART_TORCH"
+        "${INSTALL[@]}" "$QUICKSTART_TORCH"
         return
     fi
     local wanted
     wanted=$(grep '^torch==' pose_est_requirements.txt)
     "$PYTHON" -c "import importlib.metadata as m, sys; sys.exit(m.version('torch').split('+')[0] != '${wanted##*==}')" 2>/dev/null && return
-    if ! command -v nvidia-smi >/dev/null && "$PYTHON" -m pip install --quiet "$wanted+cpu" 2>/dev/null; then
+    if ! command -v nvidia-smi >/dev/null && "${INSTALL[@]}" "$wanted+cpu" 2>/dev/null; then
         return
     fi
-    "$PYTHON" -m pip install --quiet "$wanted"
+    "${INSTALL[@]}" "$wanted"
 }
 
 # install_requirements FILE...: skipped when nothing changed since the last time.
@@ -60,14 +81,15 @@ install_requirements() {
     [ -e "$stamp" ] && return
     say "Installing Python packages into $("$PYTHON" -c 'import sys; print(sys.prefix)')"
     export PIP_DISABLE_PIP_VERSION_CHECK=1
+    find_installer
     install_torch
     if [ -n "${QUICKSTART_TORCH:-}" ]; then
         # The user's PyTorch stands; everything else as listed.
-        "$PYTHON" -m pip install --quiet $(cat "$@" | sed 's/#.*//' | grep -v '^torch==')
+        "${INSTALL[@]}" $(cat "$@" | sed 's/#.*//' | grep -v '^torch==')
     else
-        "$PYTHON" -m pip install --quiet "${files[@]}"
+        "${INSTALL[@]}" "${files[@]}"
     fi
-    "$PYTHON" -m pip install --quiet -e ./RLBench
+    "${INSTALL[@]}" -e ./RLBench
     touch "$stamp"
 }
 
@@ -75,6 +97,7 @@ set_up() {
     local base
     if [ -n "${VIRTUAL_ENV:-}" ] && [ -z "${QUICKSTART_PYTHON:-}" ]; then
         base=$VIRTUAL_ENV/bin/python
+        check_python "$base" "the active virtual environment $VIRTUAL_ENV" "deactivate it, or make it anew with one of them"
         system_packages "$base"
         PYTHON=$base
     else
@@ -82,6 +105,7 @@ set_up() {
         system_packages "$base"
         [ -x .venv/bin/python ] || { say "Creating .venv with $base"; "$base" -m venv .venv; }
         PYTHON=$PWD/.venv/bin/python
+        check_python "$PYTHON" "the environment $PWD/.venv" "remove the folder, and it is made anew"
     fi
     export PYTHON
     export LP_NUM_THREADS=1 # one Mesa thread a process: workers share the cores
