@@ -307,16 +307,7 @@ class Scene:
         path: ArmPath | None = None
         for _ in range(MAX_REPEATS):
             for i, waypoint in enumerate(waypoints):
-                waypoint.start_of_path()
-                if waypoint.skip:
-                    continue
-                path = self._plan(waypoint, waypoints[i + 1 :])
-                while not path.step():
-                    step()
-                self._come_to_rest(path, step)
-                waypoint.end_of_path()
-                reached()
-                self._act(waypoint, path, step)
+                path = self._visit(waypoint, waypoints[i + 1 :], step, reached) or path
             if not self.task.should_repeat_waypoints() or self.task.success()[0]:
                 break
         self._await_success(step)
@@ -327,6 +318,26 @@ class Scene:
                 f"{self.task.name}: all waypoints were passed, the task is not fulfilled",
                 cause="not_successful",
             )
+
+    def _visit(
+        self,
+        waypoint: Waypoint,
+        after: list[Waypoint],
+        step: Callable[[], None],
+        reached: Callable[[], None],
+    ) -> ArmPath | None:
+        """Go to a waypoint and do what it says; return the way there, None if it is left out."""
+        waypoint.start_of_path()
+        if waypoint.skip:
+            return None
+        path = self._plan(waypoint, after)
+        while not path.step():
+            step()
+        self._come_to_rest(path, step)
+        waypoint.end_of_path()
+        reached()
+        self._act(waypoint, path, step)
+        return path
 
     def _come_to_rest(self, path: ArmPath, step: Callable[[], None]) -> None:
         """Wait until the arm stands at the end of its way: servos lag, and what it meets gives way.
