@@ -1,11 +1,14 @@
 """A demonstration: observations in time, and what holds for all of them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from rlbench.backend.exceptions import TaskEnvironmentError
 from rlbench.backend.observation import Observation
+
+BACKGROUND = "(background)"
+"""What segmentation images show as 0: no object."""
 
 _SEED_PARTS = 5
 _restored: list["Demo"] = []
@@ -26,6 +29,8 @@ class Demo(Sequence[Observation]):
         task_name: snake_case name; empty where it is not known.
         variation: variation number.
         descriptions: sentences that describe the task.
+        mask_names: handle in segmentation images -> name of what is seen, each its own; 0 is
+            `BACKGROUND`. Shapes made one after the other under one handle are joined by " | ".
     """
 
     observations: list[Observation]
@@ -36,6 +41,7 @@ class Demo(Sequence[Observation]):
     task_name: str = ""
     variation: int = 0
     descriptions: list[str] = field(default_factory=list)
+    mask_names: dict[int, str] = field(default_factory=dict)
 
     @property
     def _observations(self) -> list[Observation]:
@@ -83,3 +89,11 @@ def take_restored(task_name: str) -> Demo | None:
     if _restored and _restored[0].task_name == task_name:
         return _restored.pop()
     return None
+
+
+def add_names(names: dict[int, str], found: Mapping[int, str]) -> None:
+    """Add the objects of a moment to `Demo.mask_names`."""
+    for handle, name in found.items():
+        before = names.setdefault(handle, name)
+        if name != before and name not in before.split(" | "):
+            names[handle] = f"{before} | {name}"

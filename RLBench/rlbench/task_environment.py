@@ -21,7 +21,7 @@ from rlbench.backend.observation_filter import ObservationFilter
 from rlbench.backend.robot import Robot
 from rlbench.backend.scene import Scene
 from rlbench.backend.task import Task
-from rlbench.demo import Demo, take_restored
+from rlbench.demo import BACKGROUND, Demo, add_names, take_restored
 from rlbench.observation_config import ObservationConfig
 from rlbench.sim.recorder import Recorder
 from rlbench.stored_demos import get_stored_demos, require_dataset_root
@@ -273,8 +273,10 @@ class TaskEnvironment:
         descriptions = self._begin(sequence)
         observations: list[Observation] = []
         frames: list[int] = []
+        names = {0: BACKGROUND}
 
         def record() -> None:
+            add_names(names, self._scene.engine.mask_names())
             observations.append(self.get_observation())
             if on_observation is not None:
                 on_observation(observations[-1])
@@ -291,6 +293,7 @@ class TaskEnvironment:
             variation=self._variation,
             descriptions=descriptions,
             num_reset_attempts=self._scene.placements,
+            mask_names=names,
         )
 
     def get_demos(

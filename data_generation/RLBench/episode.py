@@ -11,6 +11,9 @@ import numpy.typing as npt
 
 from data_generation.RLBench import image_files
 
+SEGMENTATION_NAMES = "segmentation_names"
+"""Key of `episode.json`: id in segmentation images, as text -> name, each its own."""
+
 Float = npt.NDArray[np.float64]
 
 
@@ -180,6 +183,14 @@ def episode_files(key: EpisodeKey, episode: Episode) -> Iterator[tuple[str, byte
     yield f"traj_keypoints/{v}/{e}_traj_keypoints.json", json_bytes(tracks)
     # Entropy and spawn keys may exceed 64 bits, so they are kept as text without pickles.
     yield f"seeds/{v}/{e}_seed.npy", npy_bytes(np.array([str(s) for s in episode.random_seed]))
+
+
+def segmentation_names(record: Mapping[str, Any]) -> dict[int, str]:
+    """Give id -> name of what an episode's segmentation images show; 0 is the background.
+
+    Empty for an episode of an earlier version, whose `episode.json` has no names.
+    """
+    return {int(k): str(name) for k, name in dict(record.get(SEGMENTATION_NAMES, {})).items()}
 
 
 def npy_bytes(array: npt.NDArray[Any]) -> bytes:

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from data_generation.RLBench import image_files
 from data_generation.RLBench.dataset_config import find_dataset
-from data_generation.RLBench.episode import EpisodeKey
+from data_generation.RLBench.episode import EpisodeKey, segmentation_names
 from data_generation.RLBench.errors import ConfigError, DamagedEpisodeError, StoreError
 from data_generation.RLBench.raw_store import MODES, STAGING, RawStore, RawTracks
 from data_generation.RLBench.track_statistics import check_tracks
@@ -252,7 +253,30 @@ class RawSource(Source):
             self.note_damage(section, label, name, fault)
         if len(faults) > MAX_FILES_NAMED:
             self.note_damage(section, label, "", f"{len(faults) - MAX_FILES_NAMED} more files are damaged")
+        self._note_unnamed(section, store, key, record, {name for name, _ in faults})
         return not any(name.startswith("traj_keypoints/") for name, _ in faults)
+
+    def _note_unnamed(
+        self, section: Section, store: RawStore, key: EpisodeKey, record: dict[str, Any], damaged: set[str]
+    ) -> None:
+        """Note what the first segmentation images of an episode show without a name of its own."""
+        folder = store.task_dir(key.task_id)
+        first = [store.image_path(key, cam, "seg", 0) for cam in record["cams"]]
+        whole = [p for p in first if p.is_file() and str(p.relative_to(folder)) not in damaged]
+        if not whole:
+            return
+        names = segmentation_names(record)
+        if not names:
+            note = f"{section.label}: ids in segmentations have no names (episodes of an earlier version)"
+            if note not in self.notes:
+                self.notes.append(note)
+            return
+        seen = {int(i) for path in whole for i in np.unique(image_files.decode_ids(path.read_bytes()))}
+        label = f"variation {key.variation} example {key.example}"
+        if nameless := sorted(seen - set(names)):
+            self.note_damage(section, label, "", f"ids in segmentations have no name: {nameless[:10]}")
+        if len(set(names.values())) < len(names):
+            self.note_damage(section, label, "", "ids in segmentations share a name")
 
     def frame(self, example: Example, view: int, t: int) -> npt.NDArray[np.uint8] | None:
         """Read a picture; a damaged one is noted and None."""

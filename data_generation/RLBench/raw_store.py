@@ -384,7 +384,7 @@ class RawStore:
         return image_files.decode_depth(self.image_path(key, cam, "depth", frame).read_bytes())
 
     def read_ids(self, key: EpisodeKey, cam: str, frame: int) -> npt.NDArray[np.int32]:
-        """Read (H, W) object ids."""
+        """Read (H, W) object ids; see `episode.segmentation_names`."""
         return image_files.decode_ids(self.image_path(key, cam, "seg", frame).read_bytes())
 
     def read_calibration(self, key: EpisodeKey, cam: str, frame: int) -> Calibration:

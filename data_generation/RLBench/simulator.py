@@ -8,7 +8,13 @@ import numpy as np
 
 from data_generation.RLBench import demo_arrays
 from data_generation.RLBench.dataset_config import DatasetConfig
-from data_generation.RLBench.episode import Calibration, CameraFilm, Episode, EpisodeKey
+from data_generation.RLBench.episode import (
+    SEGMENTATION_NAMES,
+    Calibration,
+    CameraFilm,
+    Episode,
+    EpisodeKey,
+)
 from data_generation.RLBench.errors import (
     ConfigError,
     DataGenerationError,
@@ -151,6 +157,7 @@ class RLBenchSource:
                 "engine_version": self._env.engine_version,
                 "robot": self._env.robot_setup,
                 "descriptions": list(demo.descriptions),
+                SEGMENTATION_NAMES: {str(h): name for h, name in demo.mask_names.items()},
             },
             keypoint_names=tuple(demo.keypoint_names),
             xyz=np.stack([o.keypoints for o in demo]).astype(np.float64),

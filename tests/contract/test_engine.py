@@ -28,6 +28,17 @@ def test_objects_fulfil_the_protocols(engine):
     assert isinstance(engine.joint("Panda_joint1"), base.Joint)
 
 
+def test_all_that_masks_may_show_has_a_name_of_its_own(make_engine):
+    engine = make_engine("reach_target")
+    names = engine.mask_names()
+    assert len(set(names.values())) == len(names)
+    assert {"target", "distractor0", "distractor1"} <= set(names.values())
+    assert any(engine.robot.owns(name) for name in names.values())
+    assert any("table" in name.lower() for name in names.values())
+    for handle, name in names.items():
+        assert engine.object_of_handle(handle).get_name() == name
+
+
 def test_missing_object_is_named_with_those_there(engine):
     with pytest.raises(SceneError, match=r"no shape named 'pick_and_drop'.*pick_and_lift_target"):
         engine.shape("pick_and_drop")

@@ -432,6 +432,9 @@ class Engine(Protocol):
     def object_of_handle(self, handle: int) -> SceneObject:
         """Return the object that segmentation images show as `handle`."""
 
+    def mask_names(self) -> dict[int, str]:
+        """Return handle -> name, each its own, of all that segmentation images may show now."""
+
     def object_names(self) -> list[str]:
         """Return the names of all objects but joints."""
 

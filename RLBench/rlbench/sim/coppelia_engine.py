@@ -180,6 +180,11 @@ class CoppeliaEngine:
         found = self._wrapped.get(handle)
         return found or self.wrap(self.api.objects.Object.get_object(int(handle)))
 
+    def mask_names(self) -> dict[int, str]:
+        """Return handle -> name of all shapes, the robot's and the base scene's too."""
+        shapes = (o for o in self.tree(None) if isinstance(o, CoppeliaShape))
+        return {o.get_handle(): o.get_name() for o in shapes}
+
     def object_names(self) -> list[str]:
         """Return the names of all objects but joints, those of the base scene too."""
         return [o.get_name() for o in self.tree(None) if not isinstance(o, CoppeliaJoint)]

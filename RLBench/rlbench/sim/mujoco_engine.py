@@ -228,6 +228,12 @@ class MujocoEngine(ObjectTree):
             return self._by_body[handle]
         return self._joints[self.model.joint(handle - JOINT_HANDLES).name]
 
+    def mask_names(self) -> dict[int, str]:
+        """Return handle -> name of all shapes, the robot's and the base scene's too."""
+        self.editor.build_all()
+        shapes = (o for o in self._objects.values() if isinstance(o, MujocoShape))
+        return {o.get_handle(): o.get_name() for o in shapes if o.still_exists()}
+
     def observer(self, shadows: bool = False) -> MujocoObserver:
         """Return what records this scene."""
         return MujocoObserver(self, shadows)

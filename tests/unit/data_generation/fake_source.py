@@ -46,7 +46,12 @@ def make_episode(key, config, seed=SEED, attempt=0):
     xyz = 0.2 * rng.standard_normal((1, K, 3)) + np.linspace(0, 0.1, T)[:, None, None]
     films = {cam: make_film(config, T, rng) for cam in config.cams}
     return Episode(
-        info={"task_name": f"task_{key.task_id}", "engine": "fake", "attempt": attempt},
+        info={
+            "task_name": f"task_{key.task_id}",
+            "engine": "fake",
+            "attempt": attempt,
+            "segmentation_names": {str(i): f"thing{i}" for i in range(400)},
+        },
         keypoint_names=NAMES,
         xyz=xyz,
         visibility=rng.choice(np.array([0, 0.5, 1], np.float32), (V, T, K)),

@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 import fake_source
 from data_generation.RLBench import inspect_pictures
 from data_generation.RLBench.dataset_config import load_config
-from data_generation.RLBench.episode import EpisodeKey
+from data_generation.RLBench.episode import SEGMENTATION_NAMES, EpisodeKey
 from data_generation.RLBench.raw_store import RawStore
 from inspected import fill_raw, inspect, make_tracks, rewrite, rig, write_archive
 from rlbench.cameras import project_views
@@ -218,3 +219,33 @@ def test_interrupted_episode_is_a_note(raw):
     assert code == 0
     assert report["notes"] == ["T0: 1 episode(s) interrupted, or being written now", "T5 has no episodes"]
     assert report["notes"][1] in page
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        ({str(i): f"thing{i % 399}" for i in range(400)}, "ids in segmentations share a name"),
+        ({"0": "(background)", "399": "block"}, "ids in segmentations have no name: [1, "),
+        (None, None),
+    ],
+)
+def test_names_of_segmentations(raw, write_config, names, told):
+    root = raw(tasks=(0,))
+    key, config = EpisodeKey(0, 1, 1), load_config(Path(write_config()))
+    episode = fake_source.make_episode(key, config)
+    facts = {k: v for k, v in episode.info.items() if k != SEGMENTATION_NAMES}
+    if names is not None:
+        facts[SEGMENTATION_NAMES] = names
+    RawStore(root).write(key, replace(episode, info=facts))
+    code, report, _ = inspect(root)
+    assert report["sections"][0]["examples"] == 4
+    if names is None:
+        assert (code, report["damage"]) == (0, [])
+        assert report["notes"] == [
+            "T0: ids in segmentations have no names (episodes of an earlier version)"
+        ]
+    else:
+        rows, _ = damage_of(root)
+        assert [row[:3] for row in rows] == [("T0", "variation 1 example 1", "")]
+        assert rows[0][3].startswith(told)
+        assert len(rows[0][3]) < 120

@@ -8,7 +8,7 @@ import pytest
 
 from data_generation.RLBench import image_files, raw_store
 from data_generation.RLBench.dataset_config import DatasetConfig
-from data_generation.RLBench.episode import CameraFilm, EpisodeKey
+from data_generation.RLBench.episode import CameraFilm, EpisodeKey, segmentation_names
 from data_generation.RLBench.errors import DamagedEpisodeError, StoreError
 from data_generation.RLBench.raw_store import RawStore
 from fake_source import make_episode
@@ -62,6 +62,15 @@ def test_images_come_back(store, episode):
         np.testing.assert_array_equal(store.read_rgb(KEY, "left", t), rgb[t])
         np.testing.assert_allclose(store.read_depth(KEY, "left", t), depth[t], atol=5.1e-4)
         np.testing.assert_array_equal(store.read_ids(KEY, "left", t), ids[t])
+
+
+def test_ids_have_names_which_earlier_episodes_lack(store, episode):
+    store.write(KEY, episode)
+    assert segmentation_names(store.check(KEY))[398] == "thing398"
+    info = {k: v for k, v in episode.info.items() if k != "segmentation_names"}
+    store.write(KEY, replace(episode, info=info))
+    assert segmentation_names(store.check(KEY)) == {}
+    assert store.read_tracks(KEY).keypoint_names == episode.keypoint_names
 
 
 def test_layout_is_the_documented_one(store, episode):
