@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import os
 import pickle
 import time
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 
 from pose_obj_3d.config import PACKAGE_DIR, Config, network_of, to_dict
 from pose_obj_3d.exceptions import CheckpointError
+from pose_obj_3d.whole_files import write_whole
 
 CHECKPOINT_VERSION = 1
 LAST, BEST = "last.pt", "best.pt"
@@ -56,15 +56,7 @@ def save(path: Path, state: State) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     buffer = io.BytesIO()
     torch.save(state, buffer)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(buffer.getbuffer())
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole(path, buffer.getbuffer())
 
 
 def load(path: Path) -> State:

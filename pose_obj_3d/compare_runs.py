@@ -4,18 +4,23 @@ Each argument is a run folder, or its name without the time, which means the new
 such run, a trained one if there is any.
 """
 
-import json
 import sys
-from collections import Counter
 from pathlib import Path
+
+if not __package__:  # run as a script
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from pose_obj_3d import process_start
+
+if __name__ == "__main__":
+    process_start.prepare("compare_runs.py", 560)
+
+import json
+from collections import Counter
 from typing import Any
 
-_ROOT = Path(__file__).resolve().parents[1]
-if not __package__:  # run as a script
-    sys.path.insert(0, str(_ROOT))
-
-from pose_obj_3d import report  # noqa: E402 - the line above makes it importable
-from pose_obj_3d.exceptions import DataError, PoseObj3DError  # noqa: E402
+from pose_obj_3d import report
+from pose_obj_3d.exceptions import DataError, PoseObj3DError
 
 PICTURES = ("reprojection.png", "track_3d.png", "training_curve.png")
 

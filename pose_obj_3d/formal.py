@@ -26,7 +26,6 @@ Keys of `meta` (keys marked * are required from the caller of `write_formal`, th
 """
 
 import json
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -47,6 +46,7 @@ from pose_obj_3d.formal_meta import (
     decode_meta,
 )
 from pose_obj_3d.safe_npz import Archive
+from pose_obj_3d.whole_files import writing
 
 ARCHIVE_NAME = "sim_all_formal.npz"
 SHIPPED_SUFFIX = "_shipped"  # of the copy of an archive that came with the project, once its name was taken
@@ -59,6 +59,7 @@ CHANNELS = ("u_exact", "v_exact", "u_detected", "v_detected", "x", "y", "z", "vi
 NOISE_RATIO = 0.00504  # standard deviation of the detections, in image widths
 FRAME_PERIOD_S = 0.05
 CALIBRATION = ("intrinsics", "extrinsics")
+MIN_EXAMPLES = 3  # of a task: one each to train, validate and test
 
 Array = npt.NDArray[Any]
 _EXAMPLE = re.compile(r"T(0|[1-9][0-9]{0,8})/exemple_(0|[1-9][0-9]{0,8})")
@@ -137,9 +138,9 @@ def make_split(n: int, where: str = "data set") -> dict[str, list[int]]:
     Returns:
         `train`, `val`, `test` -> sorted example numbers; disjoint, together 0..n-1.
     """
-    if n < 3:
+    if n < MIN_EXAMPLES:
         raise FormalError(
-            f"{where}: {n} example(s) cannot be split into train, val and test; at least 3 are needed: "
+            f"{where}: {n} example(s) cannot be split into train, val and test; at least {MIN_EXAMPLES} are needed: "
             "generate more examples"
         )
     n_test, n_val = max(1, round(0.2 * n)), max(1, round(0.1 * n))
@@ -176,18 +177,11 @@ def write_formal(
     for name, x in arrays.items():
         _check_values(f"{path}: {name}", x)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            members: dict[str, Any] = {
-                "meta": np.array(json.dumps(full, sort_keys=True)), "intrinsics": K, "extrinsics": E, **arrays
-            }
-            np.savez_compressed(file, **members)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    members: dict[str, Any] = {
+        "meta": np.array(json.dumps(full, sort_keys=True)), "intrinsics": K, "extrinsics": E, **arrays
+    }  # fmt: skip
+    with writing(path) as file:
+        np.savez_compressed(file, **members)
 
 
 def complete_meta(path: Path, meta: Mapping[str, Any], counts: Mapping[int, int]) -> Meta:

@@ -5,24 +5,28 @@ calibration. To convert a file: `python formal_legacy.py old.npz new.npz --like 
 `archive.npz` is one of ours filmed by the same cameras: it lends calibration and names.
 """
 
+import sys
+from pathlib import Path
+
+if not __package__:  # run as a script
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from pose_obj_3d import process_start
+
+if __name__ == "__main__":
+    process_start.prepare("formal_legacy.py", 120)
+
 import argparse
 import math
-import os
 import re
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
-_ROOT = Path(__file__).resolve().parents[1]
-if not __package__:  # run as a script
-    sys.path.insert(0, str(_ROOT))
-
-from pose_obj_3d import plain_pickle  # noqa: E402
-from pose_obj_3d.exceptions import ArchiveError, FormalError, PoseObj3DError, one_line  # noqa: E402
-from pose_obj_3d.formal import (  # noqa: E402
+from pose_obj_3d import plain_pickle
+from pose_obj_3d.exceptions import ArchiveError, FormalError, PoseObj3DError, one_line
+from pose_obj_3d.formal import (
     NUM_CHANNELS,
     Array,
     FormalData,
@@ -30,7 +34,8 @@ from pose_obj_3d.formal import (  # noqa: E402
     read_formal,
     write_formal,
 )
-from pose_obj_3d.safe_npz import MAX_LENGTH, Archive, header_text  # noqa: E402
+from pose_obj_3d.safe_npz import MAX_LENGTH, Archive, header_text
+from pose_obj_3d.whole_files import writing
 
 _CORE = ("numpy.core", "numpy._core")
 _MAX_AXES = 8
@@ -233,12 +238,8 @@ def write_legacy(path: Path, data: FormalData) -> None:
     }
     holder = np.empty((), object)
     holder[()] = pose
-    partial = path.with_name(f".{path.name}.part")
-    with partial.open("wb") as stream:
+    with writing(path) as stream:
         np.savez_compressed(stream, pose=holder)
-        stream.flush()
-        os.fsync(stream.fileno())
-    partial.replace(path)
 
 
 def convert(old: Path, new: Path, like: Path) -> None:

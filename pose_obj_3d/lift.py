@@ -4,6 +4,11 @@ Without further flags the tracks are triangulated robustly and smoothed; `--trai
 without a label, how their keypoints move; `--checkpoint` takes what was learned before.
 """
 
+from pose_obj_3d import process_start
+
+if __name__ == "__main__":
+    process_start.prepare("python -m pose_obj_3d.lift", 850)
+
 import argparse
 import logging
 import math

@@ -5,6 +5,11 @@ lens distortion. On the archive's exact projections comes the noise of detectors
 with outliers, missing detections, and confidences. `python -m pose_obj_3d.make_example_tracks --help`.
 """
 
+from pose_obj_3d import process_start
+
+if __name__ == "__main__":
+    process_start.prepare("python -m pose_obj_3d.make_example_tracks", 600)
+
 import argparse
 import sys
 from collections.abc import Sequence

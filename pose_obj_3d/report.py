@@ -1,12 +1,12 @@
 """Write an evaluation as text, Markdown and JSON. Owns the order and wording of the table."""
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from pose_obj_3d.evaluation import COLUMNS
+from pose_obj_3d.whole_files import writing
 
 METRIC_KEYS = {
     "mpjpe": "mpjpe_mm", "p_mpjpe": "p_mpjpe_mm", "n_mpjpe": "n_mpjpe_mm", "velocity": "velocity_mm_per_s"
@@ -111,13 +111,8 @@ def write_atomic(path: Path, text: str) -> None:
 
 def write_bytes_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Let `write` fill a file under a temporary name, then rename it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            write(file)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with writing(path) as file:
+        write(file)
 
 
 def write_results(folder: Path, results: dict[str, Any], header: dict[str, Any], metric: str = "mpjpe") -> None:

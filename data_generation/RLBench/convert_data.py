@@ -3,21 +3,27 @@
 python convert_data.py --path_dataset data/my_expe --path_dataset_config dataset_config.json
 """
 
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from pose_obj_3d import process_start
+
+if __name__ == "__main__":
+    process_start.prepare("convert_data.py", 480)
+
 import argparse
 import hashlib
 import json
 import logging
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from data_generation.RLBench import command_line, dataset_stats
 from data_generation.RLBench.dataset_config import (
@@ -30,10 +36,10 @@ from data_generation.RLBench.dataset_config import (
 from data_generation.RLBench.errors import ConfigError, DataGenerationError, StoreError
 from data_generation.RLBench.keypoint_tracks import RANGES, DetectorNoise, assemble, detect, rounded
 from data_generation.RLBench.raw_store import MODES, RawStore, RawTracks
-from data_generation.RLBench.whole_files import write_whole
 from pose_obj_3d.exceptions import PoseObj3DError
-from pose_obj_3d.formal import read_formal, shipped_copy, write_formal
+from pose_obj_3d.formal import MIN_EXAMPLES, read_formal, shipped_copy, write_formal
 from pose_obj_3d.formal_legacy import write_legacy
+from pose_obj_3d.whole_files import write_whole
 from rlbench.cameras import project_views
 
 logger = logging.getLogger("convert_data")
@@ -109,18 +115,28 @@ def convert(store: RawStore, config: DatasetConfig, noise: DetectorNoise, output
         for t, episodes in raw.items()
     }
     stats = dataset_stats.dataset_stats(store, raw, tracks)
-    write_whole(store.root / dataset_stats.NAME, f"{json.dumps(stats, indent=1)}\n".encode())
-    logger.info("statistics written to %s", store.root / dataset_stats.NAME)
-    for left in output.parent.glob(f".{output.name}.*.tmp"):  # of a killed conversion
-        left.unlink()
     meta = _meta(store, raw, first, noise, output)
     if not config.cams:
         del meta["image_pattern"]
     keep_shipped(output)
     meta["source_seeds"] = {"seed": marker["seed"], "mode": store.mode, **meta["source_seeds"]}
     write_formal(output, tracks, meta, first.intrinsics, first.extrinsics)
+    write_statistics(store, output, f"{json.dumps(stats, indent=1)}\n".encode())
     counts = ", ".join(f"T{t} {len(x)} examples" for t, x in tracks.items())
     return f"{counts}, {len(first.track_cams)} views written to {output}"
+
+
+def write_statistics(store: RawStore, output: Path, text: bytes) -> None:
+    """Write the statistics into the data set; beside the archive where that cannot be written."""
+    path = store.root / dataset_stats.NAME
+    try:
+        write_whole(path, text)
+    except OSError as error:
+        other = output.with_name(f"{output.stem}_{dataset_stats.NAME}")
+        logger.info("%s cannot be written (%s)", path, error.strerror or error)
+        path = other
+        write_whole(path, text)
+    logger.info("statistics written to %s", path)
 
 
 def keep_shipped(output: Path) -> None:
@@ -131,9 +147,10 @@ def keep_shipped(output: Path) -> None:
     listed = output.with_name(CHECKSUMS)
     if not (output.is_file() and listed.is_file()):
         return
-    if hashlib.sha256(output.read_bytes()).hexdigest() in listed.read_text().split():
+    data = output.read_bytes()  # once: another conversion may replace it
+    if hashlib.sha256(data).hexdigest() in listed.read_text(encoding="utf-8", errors="replace").split():
         copy = shipped_copy(output)
-        write_whole(copy, output.read_bytes())
+        write_whole(copy, data)
         logger.info("the data set that came with the project is kept as %s", copy)
 
 
@@ -141,14 +158,20 @@ def requested_tasks(store: RawStore, config: DatasetConfig) -> list[int]:
     """List the task ids to convert.
 
     Raises:
-        ConfigError: A requested task has no episode.
+        ConfigError: A requested task has too few episodes.
     """
     there, wanted = store.task_ids(), config.task_ids(store.mode)
     tasks = there if isinstance(wanted, str) else list(wanted)
     if not tasks:
         raise ConfigError(f"{config.source}: {store.mode}_task_ids names no task that is in {store.root}")
     for task_id in tasks:
-        if not store.episodes(task_id):
+        count = len(store.episodes(task_id))
+        if 0 < count < MIN_EXAMPLES:
+            raise ConfigError(
+                f"{store.root}: task {task_id} has {count} {store.mode} episode(s); at least {MIN_EXAMPLES} are "
+                "needed, for training, validation and test: generate more examples"
+            )
+        if not count:
             filled = ", ".join(str(t) for t in there if store.episodes(t)) or "none"
             raise ConfigError(
                 f"{store.root}: task {task_id} of {config.source} has no {store.mode} episodes "

@@ -5,28 +5,34 @@ python data_card.py <folder of archives> --output <folder> [--pictures DIR] [--v
 The archives are copied to the output folder when they lie elsewhere.
 """
 
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from pose_obj_3d import process_start
+
+if __name__ == "__main__":
+    process_start.prepare("data_card.py", 480)
+
 import hashlib
 import importlib.metadata
 import json
 import logging
 import platform
-import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import cv2
 from tqdm import tqdm
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
 from data_generation.RLBench import command_line
 from data_generation.RLBench.convert_data import CHECKSUMS
 from data_generation.RLBench.errors import DataGenerationError, StoreError
 from data_generation.RLBench.track_statistics import statistics
-from data_generation.RLBench.whole_files import write_whole
 from pose_obj_3d.exceptions import PoseObj3DError
 from pose_obj_3d.formal import ARCHIVE_NAME, FormalData, read_formal
+from pose_obj_3d.whole_files import write_whole
 
 logger = logging.getLogger("data_card")
 

@@ -1,12 +1,13 @@
 """The dataset config: its keys, their checks, and where files are looked for."""
 
-import json
 import logging
 import os
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
+from data_generation.RLBench.episode_plan import TaskPlan
 from data_generation.RLBench.errors import ConfigError, near_match
+from data_generation.RLBench.json_files import JsonError, read_json, short
 from data_generation.RLBench.keypoint_tracks import RANGES, DetectorNoise, PerView
 
 logger = logging.getLogger(__name__)
@@ -24,6 +25,11 @@ REGISTERED_ACTIONS = (
 )
 STATE_DIM = 8  # seven joints or a pose (3 + 4), then the gripper
 MAX_IMAGE_SIDE = 4096
+MAX_COUNT = 10**9  # episodes, variations, frames, channels
+MAX_SEED = 2**64 - 1
+MAX_LIST = 1000  # entries of a list
+MAX_TEXT = 200  # characters
+MAX_FILE_BYTES = 1 << 20
 ALL = "*"
 
 
@@ -87,15 +93,15 @@ class DatasetConfig:
         values = asdict(self)
         return {k: list(v) if isinstance(v := values[k], tuple) else v for k in keys}
 
-    def episodes(self, n_variations: int) -> list[tuple[int, int]]:
-        """List the (variation, example) pairs wanted of a task, variation fastest.
+    def plan(self, task_id: int, n_variations: int) -> TaskPlan:
+        """Give the episodes wanted of a task.
 
         Args:
-            n_variations: How many variations the task has.
+            task_id: The task.
+            n_variations: How many variations it has, at least 1.
         """
         used = min(self.n_variation_per_task, n_variations)
-        count = self.n_ex_per_task or used * self.n_ex_per_variation
-        return [(n % used, n // used) for n in range(count)]
+        return TaskPlan(task_id, used, self.n_ex_per_task or used * self.n_ex_per_variation)
 
 
 def find_config(path: str, cwd: Path | None = None) -> Path:
@@ -133,21 +139,17 @@ def load_config(path: Path) -> DatasetConfig:
         ConfigError: With file, key, what was found and what is allowed.
     """
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_unique_keys)
-    except json.JSONDecodeError as error:
-        raise ConfigError(
-            f"{path}: not valid JSON at line {error.lineno} column {error.colno}: {error.msg}"
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from None
-    except ConfigError as error:
+        raw = read_json(path, MAX_FILE_BYTES)
+    except JsonError as error:
         raise ConfigError(f"{path}: {error}") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from None
     if not isinstance(raw, dict):
         raise ConfigError(f"{path}: the file must hold a JSON object {{...}}, found {_kind(raw)}")
     known = {f.name for f in fields(DatasetConfig)} - {"source", "ignored"}
     for key in raw:
         if key not in known and key not in IGNORED_KEYS:
-            raise ConfigError(f"{path}: unknown key {key!r}; {near_match(key, known)}")
+            raise ConfigError(f"{path}: unknown key {key[:60]!r}; {near_match(key, known)}")
     ignored = tuple(k for k in IGNORED_KEYS if k in raw)
     if ignored:
         logger.info("%s: %s of older configs ignored", path, " and ".join(ignored))
@@ -157,29 +159,25 @@ def load_config(path: Path) -> DatasetConfig:
     return config
 
 
-def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    keys = [k for k, _ in pairs]
-    twice = {k for k in keys if keys.count(k) > 1}
-    if twice:
-        raise ConfigError(f"key {sorted(twice)[0]!r} is given twice; keep one")
-    return dict(pairs)
-
-
 def _kind(value: object) -> str:
     names = {dict: "an object", list: "a list", str: "text", bool: "a boolean", type(None): "null"}
     return names.get(type(value), "a number")
 
 
 def _fail(source: str, key: str, value: object, allowed: str) -> ConfigError:
-    return ConfigError(f"{source}: {key} is {json.dumps(value)}; it must be {allowed}")
+    return ConfigError(f"{source}: {key} is {short(value)}; it must be {allowed}")
 
 
-def _is_int(value: object, low: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= low
+def _is_int(value: object, low: int, high: int = MAX_COUNT) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
 
 
 def _is_name(value: object) -> bool:
-    return isinstance(value, str) and value.isidentifier()
+    return isinstance(value, str) and len(value) <= MAX_TEXT and value.isidentifier()
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, list) and len(value) <= MAX_LIST
 
 
 def _checked(key: str, value: object, source: str) -> object:
@@ -187,8 +185,8 @@ def _checked(key: str, value: object, source: str) -> object:
     if key in _CHECKS:
         return _CHECKS[key](key, value, source)
     if key in ("name", "env", "action_mode"):
-        if not isinstance(value, str) or not value:
-            raise _fail(source, key, value, "a text")
+        if not isinstance(value, str) or not 0 < len(value) <= MAX_TEXT:
+            raise _fail(source, key, value, f"a text of 1 to {MAX_TEXT} characters")
         return value
     if key in ("headless_generation", "use_object_quaternions", "get_segmentations",
                "get_point_clouds"):  # fmt: skip
@@ -197,9 +195,9 @@ def _checked(key: str, value: object, source: str) -> object:
         return value
     if value is None and key in ("n_ex_per_task", "max_seq_len"):
         return None
-    lowest = 0 if key == "noise_seed" else 1
-    if not _is_int(value, lowest):
-        raise _fail(source, key, value, f"a whole number of at least {lowest}")
+    low, high = (0, MAX_SEED) if key == "noise_seed" else (1, MAX_COUNT)
+    if not _is_int(value, low, high):
+        raise _fail(source, key, value, f"a whole number of at least {low} and at most {high}")
     return value
 
 
@@ -207,7 +205,7 @@ def _checked_setting(key: str, value: object, source: str) -> PerView:
     """Check a detector setting: a number, or a list with one for each track camera."""
     low, high = RANGES[key]
     allowed = f"a number in [{low:g}, {high:g}], or a list with one for each of track_cams"
-    numbers = value if isinstance(value, list) and value else [value]
+    numbers = value if _is_list(value) and value else [value]
     for number in numbers:
         is_number = isinstance(number, int | float) and not isinstance(number, bool)
         if not is_number or not low <= number <= high:
@@ -218,7 +216,7 @@ def _checked_setting(key: str, value: object, source: str) -> PerView:
 def _checked_ids(key: str, value: object, source: str) -> tuple[int | str, ...] | str:
     if value in (ALL, [ALL]):
         return ALL
-    if not isinstance(value, list) or not all(_is_int(v, 0) or _is_name(v) for v in value):
+    if not _is_list(value) or not all(_is_int(v, 0) or _is_name(v) for v in value):
         allowed = 'a list of task ids such as [0, 8, 9] or names, or ["*"] for all'
         raise _fail(source, key, value, allowed)
     if len(set(value)) != len(value):
@@ -227,7 +225,7 @@ def _checked_ids(key: str, value: object, source: str) -> tuple[int | str, ...] 
 
 
 def _checked_names(key: str, value: object, source: str) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(v, str) and v for v in value):
+    if not _is_list(value) or not all(isinstance(v, str) and 0 < len(v) <= MAX_TEXT for v in value):
         raise _fail(source, key, value, "a list of names")
     if len(set(value)) != len(value):
         raise _fail(source, key, value, "a list that names each entry once")

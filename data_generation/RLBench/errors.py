@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Iterable
 
+MAX_COMPARED = 60  # characters of a name that may be any file's
+
 
 class DataGenerationError(Exception):
     """A fault the user can mend; its text is one line that says how."""
@@ -14,6 +16,10 @@ class ConfigError(DataGenerationError):
 
 class StoreError(DataGenerationError):
     """A data set folder that cannot be used."""
+
+
+class StoreLostError(StoreError):
+    """A data set folder that is no longer the one that a run began to fill."""
 
 
 class DamagedEpisodeError(StoreError):
@@ -38,15 +44,16 @@ class DemoFailedError(Exception):
 
     Args:
         cause: Short text, the same for the same kind of failure.
+        fault: Where the task's own code raised an error: which and where, in one line.
     """
 
-    def __init__(self, cause: str) -> None:
-        super().__init__(cause)
-        self.cause = cause
+    def __init__(self, cause: str, fault: str = "") -> None:
+        super().__init__(cause, fault)
+        self.cause, self.fault = cause, fault
 
 
 def near_match(name: str, allowed: Iterable[str]) -> str:
     """Say which allowed name was probably meant, or list them all."""
     names = sorted(allowed)
-    close = difflib.get_close_matches(name, names, n=1)
+    close = difflib.get_close_matches(name[:MAX_COMPARED], names, n=1)
     return f"did you mean {close[0]!r}?" if close else f"allowed: {', '.join(names)}"

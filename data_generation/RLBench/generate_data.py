@@ -5,23 +5,25 @@ python generate_data.py --path_dataset data/my_expe --path_dataset_config datase
 Exit code: 0 all requested episodes are there; 1 some are missing; 2 a user's error.
 """
 
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from pose_obj_3d import process_start
+
+if __name__ == "__main__":
+    process_start.prepare("generate_data.py", 640, simulates=True)
+
 import argparse
 import importlib
 import logging
-import multiprocessing
 import os
-import sys
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 
 from tqdm import tqdm
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from data_generation.RLBench import command_line, worker
 from data_generation.RLBench.dataset_config import (
@@ -31,13 +33,18 @@ from data_generation.RLBench.dataset_config import (
 )
 from data_generation.RLBench.demo_source import DemoSource, OpenSource
 from data_generation.RLBench.episode import EpisodeKey
+from data_generation.RLBench.episode_jobs import EpisodeJobs
+from data_generation.RLBench.episode_plan import Plan
 from data_generation.RLBench.errors import (
     ConfigError,
     DamagedEpisodeError,
     DataGenerationError,
 )
 from data_generation.RLBench.generation_report import Report
-from data_generation.RLBench.raw_store import DEFAULTS, MODES, RawStore
+from data_generation.RLBench.raw_store import MODES, RawStore
+from data_generation.RLBench.store_folder import DEFAULTS
+from data_generation.RLBench.worker_pool import WorkerDiedError, WorkerPool
+from pose_obj_3d.formal import MIN_EXAMPLES
 
 logger = logging.getLogger("generate_data")
 
@@ -93,12 +100,15 @@ def build_parser() -> command_line.Parser:
         help="give up a task after an episode whose attempts all failed")  # fmt: skip
     add("--max_traj_trials_bef_skip", type=at_least(1), default=10,
         help="attempts at an episode before it is given up (default 10)")  # fmt: skip
+    add("--max_seconds", type=at_least(1), default=3600,
+        help="give a task up whose attempt takes longer [s] (default 3600)")  # fmt: skip
     add("--seed", type=at_least(0), default=0, help="seed of the data set (default 0)")
     add("--overwrite", action="store_true", help="make the requested episodes anew")
     add("--mode", choices=MODES, default="train", help="which task ids and folder (default train)")
     add("--engine", choices=sorted(ENGINES), default="mujoco", help="simulator (default mujoco)")
     add("--rlbench_root",
-        help="checkout of RLBench whose own tasks run too (default $RLBENCH_ROOT, else none)")  # fmt: skip
+        help="checkout of RLBench whose own tasks run too (default $RLBENCH_ROOT, else none); its task "
+        "files are Python and run as such: name only one that you trust")  # fmt: skip
     add("--tasks_from", choices=("auto", "builtin", "rlbench"),
         help="which version of a task: the checkout's where it has one (auto), or only one kind "
         "(default $RLBENCH_TASKS_FROM, else auto)")  # fmt: skip
@@ -114,22 +124,20 @@ def main(argv: Sequence[str] | None = None, open_source: OpenSource | None = Non
     try:
         config = load_config(find_config(args.path_dataset_config))
         store = RawStore(Path(args.path_dataset).expanduser().absolute(), args.mode)
-        store.check_target()
+        store.folder.check_target()
         if config.is_headless() and not config.headless_generation:
             logger.warning("headless_generation is false, but there is no display: no viewer opens")
         settings = worker.WorkerSettings(
             open_source or _chosen_source(args), config, RawStore(store.root, args.mode), args.seed,
             args.max_traj_trials_bef_skip,
         )  # fmt: skip
-        with _pool(args.n_processes, settings) as pool:
+        for name, value in WORKER_ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
+        with WorkerPool(args.n_processes, settings, args.max_seconds) as pool:
             catalogue = describe_tasks(config, args.mode, pool, _places(args))
             report = run(pool, store, catalogue, args, config)
     except DataGenerationError as error:
         return command_line.report_error("generate_data.py", error)
-    except BrokenProcessPool:
-        print("generate_data.py: a worker process died (killed, or out of memory); run the same "
-              "command again to continue, with fewer --n_processes", file=sys.stderr)  # fmt: skip
-        return command_line.INCOMPLETE
     except KeyboardInterrupt:
         print("generate_data.py: interrupted; run the same command again to continue", file=sys.stderr)
         return command_line.INTERRUPTED
@@ -162,20 +170,8 @@ def _chosen_source(args: argparse.Namespace) -> OpenSource:
                    robot_setup=args.robot_setup)  # fmt: skip
 
 
-@contextmanager
-def _pool(n_processes: int, settings: worker.WorkerSettings) -> Iterator[ProcessPoolExecutor]:
-    for name, value in WORKER_ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    context = multiprocessing.get_context("spawn")  # OpenGL does not survive a fork
-    pool = ProcessPoolExecutor(n_processes, context, worker.start, (settings,))
-    try:
-        yield pool
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
 def describe_tasks(
-    config: DatasetConfig, mode: str, pool: ProcessPoolExecutor, places: str = ""
+    config: DatasetConfig, mode: str, pool: WorkerPool, places: str = ""
 ) -> worker.Catalogue:
     """Ask for the variations of the requested tasks; those that cannot run are named.
 
@@ -191,7 +187,11 @@ def describe_tasks(
     tasks, field = config.task_ids(mode), f"{mode}_task_ids"
     if not tasks:
         raise ConfigError(f"{config.source}: {field} is missing or empty; name the tasks to generate")
-    catalogue = pool.submit(worker.describe, tasks).result()
+    catalogue: worker.Catalogue
+    try:
+        catalogue, wanted = pool.call(worker.list_tasks, tasks)
+    except WorkerDiedError as error:
+        raise DataGenerationError(f"the simulator cannot be opened: {error}") from None
     if isinstance(tasks, str):
         runs = ", ".join(f"{t} {name}" for t, name in sorted(catalogue.available.items()))
         logger.info('%s "*": %d of %d tasks run here: %s', field, len(catalogue.available),
@@ -203,9 +203,22 @@ def describe_tasks(
                 raise _unavailable(f"{config.source}: {field} holds {task}", task, catalogue, places)
             if resolved.count(task_id) > 1:
                 raise ConfigError(f"{config.source}: {field} holds task {task_id} twice; keep one")
+    for task_id in wanted:
+        _describe(pool, catalogue, task_id)
     for why in catalogue.broken.values():
         logger.warning("skipped: %s", why)
     return catalogue
+
+
+def _describe(pool: WorkerPool, catalogue: worker.Catalogue, task_id: int) -> None:
+    try:
+        variations, source, fault = pool.call(worker.describe, task_id)
+    except WorkerDiedError as error:
+        fault = f"task {task_id} ({catalogue.available[task_id]}): {error}"
+    if fault:
+        catalogue.broken[task_id] = fault
+        return
+    catalogue.n_variations[task_id], catalogue.sources[task_id] = variations, source
 
 
 def _unavailable(
@@ -226,15 +239,12 @@ def _unavailable(
     return ConfigError(f"{place}{named}, which this engine cannot run; {there}; {places}")
 
 
-def plan_episodes(config: DatasetConfig, catalogue: worker.Catalogue) -> dict[int, list[EpisodeKey]]:
-    """List the requested episodes of each task that works."""
-    return {
-        t: [EpisodeKey(t, e, v) for v, e in config.episodes(n)]
-        for t, n in catalogue.n_variations.items()
-    }
+def plan_episodes(config: DatasetConfig, catalogue: worker.Catalogue) -> Plan:
+    """Give the requested episodes of each task that works."""
+    return {t: config.plan(t, n) for t, n in catalogue.n_variations.items()}
 
 
-def run(pool: ProcessPoolExecutor, store: RawStore, catalogue: worker.Catalogue,
+def run(pool: WorkerPool, store: RawStore, catalogue: worker.Catalogue,
         args: argparse.Namespace, config: DatasetConfig) -> Report:  # fmt: skip
     """Make what is missing of what is requested and write `report.json`."""
     plan = plan_episodes(config, catalogue)
@@ -246,34 +256,43 @@ def run(pool: ProcessPoolExecutor, store: RawStore, catalogue: worker.Catalogue,
             logger.info("removed what an interrupted run left of %s", key)
         report = Report(store, config.name, plan, args.seed, args.n_processes, catalogue.names())
         report.broken.update(catalogue.broken)
-        jobs = []
+        there = {}
         for task_id, keys in plan.items():
-            store.write_variations(task_id, (k.variation for k in keys))
-            source = catalogue.sources[task_id]
-            jobs += keys if args.overwrite else _missing(store, keys, report, source)
-        if args.overwrite:
-            for key in jobs:
-                store.remove(key)
+            on_disk = store.episodes(task_id)
+            there[task_id] = {key for key in on_disk if key in keys}
+            _tell_few(report.task(task_id), len(on_disk) - len(there[task_id]) + len(keys))
+            store.write_variations(task_id, keys.used_variations())
+            if args.overwrite:
+                for key in there.pop(task_id):
+                    store.remove(key)
+            else:
+                _look_at(store, there[task_id], report, catalogue.sources[task_id])
+        jobs = EpisodeJobs(plan, there, store.folder.identity, args.max_traj_trials_bef_skip, report.task_label)
         _make(pool, jobs, report, skip_tasks=args.skip_task_on_multi_fails)
+        lost = report.count()
+        if lost:
+            logger.warning("%d episodes that were there are gone or damaged, first %s: something else changes "
+                           "files in %s", len(lost), lost[0], store.root)  # fmt: skip
         report.write()
     finally:
         store.close()
     return report
 
 
-def _missing(
-    store: RawStore, keys: list[EpisodeKey], report: Report, source: str
-) -> list[EpisodeKey]:
-    """List the episodes that do not exist; damaged ones are named and left as they are.
+def _tell_few(task: str, count: int) -> None:
+    """Say before the work that there will be too few examples of a task."""
+    if count < MIN_EXAMPLES:
+        logger.warning("task %s: %d example(s) are asked for; the conversion needs at least %d, for training, "
+                       "validation and test", task, count, MIN_EXAMPLES)  # fmt: skip
+
+
+def _look_at(store: RawStore, there: set[EpisodeKey], report: Report, source: str) -> None:
+    """Note the episodes that exist; damaged ones are named and left as they are.
 
     Raises:
         ConfigError: An episode was made from another version of the task.
     """
-    missing = []
-    for key in keys:
-        if not store.exists(key):
-            missing.append(key)
-            continue
+    for key in sorted(there):
         try:
             record = store.check(key, deep=False)
         except DamagedEpisodeError as error:
@@ -281,8 +300,7 @@ def _missing(
             report.damaged.append(key)
         else:
             _check_source(store, key, str(record.get("task_source", "builtin")), source)
-            report.found(key, record["n_frames"])
-    return missing
+            report.found(key)
 
 
 def _check_source(store: RawStore, key: EpisodeKey, before: str, now: str) -> None:
@@ -294,39 +312,38 @@ def _check_source(store: RawStore, key: EpisodeKey, before: str, now: str) -> No
         )
 
 
-def _make(
-    pool: ProcessPoolExecutor, jobs: list[EpisodeKey], report: Report, skip_tasks: bool
-) -> None:
+def _make(pool: WorkerPool, jobs: EpisodeJobs, report: Report, skip_tasks: bool) -> None:
     """Run the jobs in the pool and collect their outcomes."""
-    futures: dict[Future[worker.Outcome], EpisodeKey] = {}
-    futures = {pool.submit(worker.make_episode, key): key for key in jobs}
     last_line = time.monotonic()
-    bar = tqdm(total=len(jobs), unit="episode", disable=not (jobs and sys.stderr.isatty()))
+    bar = tqdm(total=jobs.total, unit="episode", disable=not (jobs.total and sys.stderr.isatty()))
     with bar:
-        for future in as_completed(futures):
-            bar.update()
-            if future.cancelled():
+        for answer in pool.run(jobs, worker.make_episode):
+            outcome = jobs.died(answer.job, answer.died) if answer.died else answer.result
+            if outcome is None:
                 continue
-            outcome = future.result()
+            bar.update()
+            jobs.done(outcome.key)
             report.add(outcome)
             bar.set_postfix_str(report.rate())
-            if outcome.broken:
-                _skip(futures, outcome.key.task_id)
-                if report.set_broken(outcome.key.task_id, outcome.broken):
-                    logger.warning("skipped: %s", outcome.broken)
-            elif not outcome.is_done:
-                _tell_failure(outcome)
-                if skip_tasks:
-                    skipped = _skip(futures, outcome.key.task_id)
-                    logger.warning("task %s skipped: %d episodes", report.task(outcome.key.task_id), skipped)
+            if not outcome.is_done:
+                _give_up(outcome, jobs, report, skip_tasks)
+                bar.total = jobs.total
             if bar.disable and time.monotonic() - last_line > LOG_PERIOD:
                 last_line = time.monotonic()
-                logger.info("%d of %d episodes, %s", len(report.outcomes), len(jobs), report.rate())
+                logger.info("%d of %d episodes, %s", report.finished, jobs.total, report.rate())
 
 
-def _skip(futures: dict[Future[worker.Outcome], EpisodeKey], task_id: int) -> int:
-    """Cancel what has not begun of a task; return how much that is."""
-    return sum(f.cancel() for f, k in futures.items() if k.task_id == task_id)
+def _give_up(outcome: worker.Outcome, jobs: EpisodeJobs, report: Report, skip_tasks: bool) -> None:
+    """Say that an episode cannot be made, and what that means for its task."""
+    task_id = outcome.key.task_id
+    if outcome.broken:
+        jobs.skip(task_id)
+        if report.set_broken(task_id, outcome.broken):
+            logger.warning("skipped: %s", outcome.broken)
+    elif task_id not in report.broken:
+        _tell_failure(outcome)
+        if skip_tasks:
+            logger.warning("task %s skipped: %d episodes", report.task(task_id), jobs.skip(task_id))
 
 
 def _tell_failure(outcome: worker.Outcome) -> None:

@@ -3,24 +3,52 @@
 import json
 import time
 from collections import Counter
+from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from data_generation.RLBench.episode import EpisodeKey
+from data_generation.RLBench.episode_plan import Plan
+from data_generation.RLBench.errors import StoreError
 from data_generation.RLBench.raw_store import RawStore
-from data_generation.RLBench.whole_files import write_whole
 from data_generation.RLBench.worker import Outcome
+from pose_obj_3d.whole_files import write_whole
 
 NAME = "report.json"
+MOST_NAMED = 1000  # episodes that `report.json` names one by one
+NAMED_IN_LINE = 5
+
+
+@dataclass
+class Tally:
+    """What the workers did for one task."""
+
+    attempts: int = 0
+    made: int = 0
+    frames_made: int = 0
+    failures: Counter[str] = field(default_factory=Counter)
+
+    def add(self, outcome: Outcome) -> None:
+        """Count one episode."""
+        self.attempts += outcome.attempts
+        self.made += outcome.is_done
+        self.frames_made += outcome.n_frames
+        self.failures += outcome.failures
 
 
 class Report:
-    """Collects outcomes; knows what was requested."""
+    """Collects outcomes; knows what was requested and, after `count`, what is on disk.
+
+    Attributes:
+        damaged: Requested episodes that are there, but not as they were written.
+        broken: Task id -> why it cannot run.
+    """
 
     def __init__(
         self,
         store: RawStore,
         name: str,
-        plan: dict[int, list[EpisodeKey]],
+        plan: Plan,
         seed: int,
         n_processes: int,
         task_names: dict[int, str],
@@ -31,34 +59,67 @@ class Report:
         self.seed = seed
         self.n_processes = n_processes
         self._task_names = task_names
-        self.outcomes: list[Outcome] = []
         self.damaged: list[EpisodeKey] = []
         self.broken: dict[int, str] = {}
-        self.frames_found: dict[EpisodeKey, int] = {}
+        self.finished = 0
+        self._found: set[EpisodeKey] = set()
+        self._made: set[EpisodeKey] = set()
+        self._tallies = {t: Tally() for t in plan}
+        self._demo_seconds = self._write_seconds = self._peak_memory_mib = 0.0
         self._started = time.perf_counter()
+        self._frames: dict[EpisodeKey, int] = {}  # of what is on disk
 
-    def found(self, key: EpisodeKey, n_frames: int) -> None:
-        """Count an episode that an earlier run made."""
-        self.frames_found[key] = n_frames
+    def found(self, key: EpisodeKey) -> None:
+        """Note an episode that an earlier run made."""
+        self._found.add(key)
 
     def add(self, outcome: Outcome) -> None:
         """Count what a worker did."""
-        self.outcomes.append(outcome)
+        self.finished += 1
+        self._tallies[outcome.key.task_id].add(outcome)
+        if outcome.is_done:
+            self._made.add(outcome.key)
+            self._write_seconds += outcome.write_seconds
+        self._demo_seconds += outcome.demo_seconds
+        self._peak_memory_mib = max(self._peak_memory_mib, outcome.peak_memory_mib)
+
+    def count(self) -> list[EpisodeKey]:
+        """Count the requested episodes that are on disk; return those made or found that are not.
+
+        Raises:
+            StoreError: The folder is no longer the one that the run filled.
+        """
+        self.store.folder.check_own()
+        damaged = set(self.damaged)
+        self._frames = {}
+        for task_id, keys in self.plan.items():
+            for key in self.store.episodes(task_id):
+                frames = None if key not in keys or key in damaged else self.store.frames_if_whole(key)
+                if frames is not None:
+                    self._frames[key] = frames
+        return sorted((self._found | self._made) - set(self._frames))
 
     @property
-    def missing(self) -> list[EpisodeKey]:
-        """Give the requested episodes that are not there, damaged ones included."""
-        there = {o.key for o in self.outcomes if o.is_done} | set(self.frames_found)
-        return [k for keys in self.plan.values() for k in keys if k not in there]
+    def requested(self) -> int:
+        """How many episodes were asked for."""
+        return sum(len(keys) for keys in self.plan.values())
+
+    def missing(self, most: int = MOST_NAMED) -> list[EpisodeKey]:
+        """Give the first requested episodes that are not on disk, damaged ones included."""
+        return list(islice((k for keys in self.plan.values() for k in keys if k not in self._frames), most))
 
     @property
     def is_complete(self) -> bool:
         """Tell whether everything requested is there."""
-        return not self.missing and not self.broken
+        return len(self._frames) == self.requested and not self.broken
 
     def task(self, task_id: int) -> str:
         """Give a task's id and name: people know the name, folders the id."""
         return f"{task_id} {self._task_names.get(task_id, '')}".strip()
+
+    def task_label(self, task_id: int) -> str:
+        """Give a task's id and name as errors of the simulator do."""
+        return f"task {task_id} ({self._task_names.get(task_id, '?')})"
 
     def set_broken(self, task_id: int, why: str) -> bool:
         """Note that a task cannot run; False where that is known already."""
@@ -72,52 +133,60 @@ class Report:
         return f"{self._frames_made() / max(time.perf_counter() - self._started, 1e-9):.1f} frames/s"
 
     def _frames_made(self) -> int:
-        return sum(o.n_frames for o in self.outcomes)
+        return sum(t.frames_made for t in self._tallies.values())
 
     def write(self) -> None:
-        """Write `report.json` into the data set's folder."""
+        """Write `report.json` into the data set's folder.
+
+        Raises:
+            StoreError: It cannot be written.
+        """
         text = json.dumps(self.to_json(), indent=1)
-        write_whole(self.store.root / NAME, f"{text}\n".encode())
+        try:
+            write_whole(self.store.root / NAME, f"{text}\n".encode())
+        except OSError as error:
+            self.store.folder.check_own()
+            raise StoreError(f"{self.store.root / NAME} cannot be written: {error.strerror or error}") from None
 
     def to_json(self) -> dict[str, Any]:
         """Give the whole account as plain values."""
         seconds = time.perf_counter() - self._started
-        made = [o for o in self.outcomes if o.is_done]
-        demo, writing = sum(o.demo_seconds for o in self.outcomes), sum(o.write_seconds for o in made)
-        busy = max(demo + writing, 1e-9)
+        tallies = self._tallies.values()
+        busy = max(self._demo_seconds + self._write_seconds, 1e-9)
+        done = len(self._frames)
         return {
             "name": self.name,
             "mode": self.store.mode,
             "seed": self.seed,
             "n_processes": self.n_processes,
-            "requested": sum(len(keys) for keys in self.plan.values()),
-            "done": len(made) + len(self.frames_found),
-            "made_now": len(made),
-            "already_there": len(self.frames_found),
-            "attempts": sum(o.attempts for o in self.outcomes),
-            "failures": dict(sum((o.failures for o in self.outcomes), Counter())),
-            "frames": self._frames_made() + sum(self.frames_found.values()),
+            "requested": self.requested,
+            "done": done,
+            "made_now": sum(t.made for t in tallies),
+            "already_there": len(self._found),
+            "attempts": sum(t.attempts for t in tallies),
+            "failures": dict(sum((t.failures for t in tallies), Counter())),
+            "frames": sum(self._frames.values()),
             "frames_made_now": self._frames_made(),
             "seconds": round(seconds, 3),
             "frames_per_second": round(self._frames_made() / max(seconds, 1e-9), 2),
             "frames_per_second_per_process": round(self._frames_made() / busy, 2),
-            "seconds_in_demos": round(demo, 3),
-            "seconds_in_writing": round(writing, 3),
-            "peak_memory_mib": round(max((o.peak_memory_mib for o in self.outcomes), default=0.0), 1),
-            "missing": [str(k) for k in self.missing],
-            "damaged": [str(k) for k in self.damaged],
+            "seconds_in_demos": round(self._demo_seconds, 3),
+            "seconds_in_writing": round(self._write_seconds, 3),
+            "peak_memory_mib": round(self._peak_memory_mib, 1),
+            "n_missing": self.requested - done,
+            "missing": [str(k) for k in self.missing()],  # the first `MOST_NAMED`
+            "damaged": [str(k) for k in self.damaged[:MOST_NAMED]],
             "broken": {str(t): why for t, why in self.broken.items()},
             "tasks": {str(t): self._task(t) for t in self.plan},
         }
 
     def _task(self, task_id: int) -> dict[str, Any]:
-        outcomes = [o for o in self.outcomes if o.key.task_id == task_id]
-        missing = {k for k in self.missing if k.task_id == task_id}
+        tally = self._tallies[task_id]
         return {
             "requested": len(self.plan[task_id]),
-            "done": len(self.plan[task_id]) - len(missing),
-            "attempts": sum(o.attempts for o in outcomes),
-            "failures": dict(sum((o.failures for o in outcomes), Counter())),
+            "done": sum(k.task_id == task_id for k in self._frames),
+            "attempts": tally.attempts,
+            "failures": dict(tally.failures),
         }
 
     def summary(self) -> str:
@@ -128,11 +197,11 @@ class Report:
             f"({values['made_now']} made now, {values['attempts']} attempts, "
             f"{values['frames_made_now']} frames, {values['frames_per_second']} frames/s)"
         )
-        missing = self.missing
+        missing = self.missing(NAMED_IN_LINE)
         if missing:
-            first = (f"{key} ({self._task_names.get(key.task_id, '?')})" for key in missing[:5])
+            first = (f"{key} ({self._task_names.get(key.task_id, '?')})" for key in missing)
             line += f"; missing: {', '.join(first)}"
-            line += " ..." if len(missing) > 5 else ""
+            line += " ..." if values["n_missing"] > NAMED_IN_LINE else ""
         if self.broken:
             line += f"; tasks that cannot run: {', '.join(map(self.task, self.broken))}"
         return line

@@ -4,17 +4,23 @@ python inspect_dataset.py data/my_expe
 python inspect_dataset.py ../../pose_obj_3d/data/RLBench_pose_est_data/sim_all_formal.npz --tasks 0 9
 """
 
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from pose_obj_3d import process_start
+
+if __name__ == "__main__":
+    process_start.prepare("inspect_dataset.py", 490)
+
 import importlib
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from data_generation.RLBench import command_line, inspect_page
 from data_generation.RLBench import inspect_statistics as limits
@@ -29,7 +35,7 @@ from data_generation.RLBench.inspect_sources import (
 )
 from data_generation.RLBench.inspect_statistics import SectionStatistics
 from data_generation.RLBench.track_statistics import MOVING_SPEED
-from data_generation.RLBench.whole_files import write_whole
+from pose_obj_3d.whole_files import write_whole
 
 FORMAT = "inspection of keypoint tracks"
 FORMAT_VERSION = 1

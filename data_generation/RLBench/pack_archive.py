@@ -5,22 +5,28 @@ python pack_archive.py <archive.npz> ...
 Any reader of npz files reads the result; nothing but the compression changes.
 """
 
-import logging
-import struct
 import sys
-import zlib
-from collections.abc import Sequence
 from pathlib import Path
-
-from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from pose_obj_3d import process_start
+
+if __name__ == "__main__":
+    process_start.prepare("pack_archive.py", 40)
+
+import logging
+import struct
+import zlib
+from collections.abc import Sequence
+
+from tqdm import tqdm
+
 from data_generation.RLBench import command_line
 from data_generation.RLBench.errors import DataGenerationError, StoreError
-from data_generation.RLBench.whole_files import write_whole
 from pose_obj_3d.exceptions import ArchiveError
 from pose_obj_3d.safe_npz import Archive
+from pose_obj_3d.whole_files import write_whole
 
 logger = logging.getLogger("pack_archive")
 

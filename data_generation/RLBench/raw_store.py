@@ -7,19 +7,19 @@ last by rename: without it the episode does not exist. The staging folder goes a
 marks every episode that a kill interrupted.
 """
 
-import fcntl
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from data_generation.RLBench import image_files
+from data_generation.RLBench import image_files, raw_records
 from data_generation.RLBench.episode import (
     Calibration,
     Episode,
@@ -30,20 +30,18 @@ from data_generation.RLBench.episode import (
     npy_bytes,
 )
 from data_generation.RLBench.errors import DamagedEpisodeError, StoreError
-from data_generation.RLBench.whole_files import write_whole
+from data_generation.RLBench.json_files import JsonError, read_json
+from data_generation.RLBench.regular_files import regular_size, sha256_of
+from data_generation.RLBench.store_folder import FORMAT_VERSION, MARKER, StoreFolder
 from pose_obj_3d.exceptions import ArchiveError
 from pose_obj_3d.safe_npz import read_npy
+from pose_obj_3d.whole_files import write_whole
 
-FORMAT = "rlbench raw data"
-FORMAT_VERSION = 1
-MARKER = "dataset.json"
-LOCK = ".lock"
 STAGING = ".staging"
 MODES = ("train", "test")
-# What a data set was made with when its marker does not say so.
-DEFAULTS = {"engine": "mujoco", "robot_setup": "panda"}
 IMAGE_SUFFIX = ".png"
 BULKY = ("obs/", "obs_segmentations/", "pt_clouds/")
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,8}")  # as folders are named
 
 
 @dataclass(frozen=True)
@@ -75,25 +73,9 @@ class RawStore:
     def __init__(self, root: Path, mode: str = "train") -> None:
         self.root = Path(root)
         self.mode = mode
-        self._lock: IO[str] | None = None
+        self.folder = StoreFolder(self.root)
 
     # --- the folder ---
-
-    def check_target(self) -> None:
-        """Refuse a folder that is not ours; writes nothing."""
-        if not self.root.exists():
-            return
-        if not self.root.is_dir():
-            raise StoreError(f"--path_dataset {self.root} is a file; name a new or empty folder")
-        try:
-            names = {p.name for p in self.root.iterdir()} - {LOCK, f".{MARKER}.tmp"}
-        except OSError as error:
-            raise StoreError(f"--path_dataset {self.root}: cannot be read: {error}") from None
-        if names and MARKER not in names:
-            raise StoreError(
-                f"--path_dataset {self.root} is not empty and not a data set of this program "
-                f"(it has {sorted(names)[0]!r} but no {MARKER}); name a new or empty folder"
-            )
 
     def create(self, seed: int, settings: Mapping[str, object], overwrite: bool = False) -> None:
         """Make the folder, or continue one made with the same seed and settings.
@@ -104,62 +86,28 @@ class RawStore:
             overwrite: Accept another seed or other settings; the episodes made with the old ones
                 are removed.
         """
-        self.check_target()
+        self.folder.check_target()
         wanted = {"seed": seed, "settings": dict(settings)}
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            self._take_lock()
+            self.folder.take()
             if (self.root / MARKER).exists():
-                found = self.marker()
+                found = self.folder.marker()
                 if not overwrite:
-                    self._compare(found, wanted)
+                    self.folder.compare(found, wanted)
                 if all(found.get(k) == v for k, v in wanted.items()):
                     return
                 self._remove_all()
-            head = {"format": FORMAT, "format_version": FORMAT_VERSION}
-            write_whole(self.root / MARKER, json.dumps({**head, **wanted}, indent=1).encode())
+            self.folder.sign(wanted)
         except OSError as error:
             raise StoreError(f"--path_dataset {self.root} cannot be written: {error}") from None
 
     def close(self) -> None:
         """Give the folder free for another writer."""
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+        self.folder.close()
 
     def marker(self) -> dict[str, Any]:
         """Read `dataset.json`."""
-        path = self.root / MARKER
-        try:
-            marker = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise StoreError(f"{self.root} is not a data set: it has no {MARKER}") from None
-        except (OSError, ValueError) as error:
-            raise StoreError(f"{path} cannot be read: {error}") from None
-        if not isinstance(marker, dict) or marker.get("format") != FORMAT:
-            raise StoreError(f"{path} does not belong to a data set of this program")
-        if marker.get("format_version") != FORMAT_VERSION:
-            found = marker.get("format_version")
-            raise StoreError(f"{path}: format version {found}; this program reads {FORMAT_VERSION}")
-        return marker
-
-    def _take_lock(self) -> None:
-        self._lock = (self.root / LOCK).open("w")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # a kill frees it
-        except BlockingIOError:
-            self.close()
-            raise StoreError(f"{self.root}: another generation is writing here; wait for it") from None
-
-    def _compare(self, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-        before = {**DEFAULTS, "seed": found.get("seed"), **found.get("settings", {})}
-        now = {**DEFAULTS, "seed": wanted["seed"], **wanted["settings"]}
-        for name, value in now.items():
-            if before.get(name) != value:
-                raise StoreError(
-                    f"{self.root} was made with {name} {before.get(name)}, now it is {value}; name "
-                    "another --path_dataset, or make all anew with --overwrite"
-                )
+        return self.folder.marker()
 
     def task_dir(self, task_id: int) -> Path:
         """Give a task's folder."""
@@ -176,18 +124,29 @@ class RawStore:
     # --- writing ---
 
     def write(self, key: EpisodeKey, episode: Episode) -> None:
-        """Write an episode; it exists when this returns and not before."""
+        """Write an episode; it exists when this returns and not before.
+
+        Raises:
+            StoreLostError: The data set's folder is not the one that the run began with.
+            StoreError: It cannot be written.
+        """
+        self.folder.check_own()
+        staging = self._staging(key)
         try:
-            staging = self._staging(key)
             shutil.rmtree(staging, ignore_errors=True)
             sums = self._stage(staging, episode_files(key, episode))
             self.remove(key)
             self._move(staging, self.task_dir(key.task_id), sums)
             path = self.episode_path(key)
-            path.parent.mkdir(parents=True, exist_ok=True)
+            self.folder.make(path.parent)
             write_whole(path, _signed(self._record(key, episode, sums)))
             shutil.rmtree(staging)
+            self.folder.check_own()
+        except ValueError:
+            shutil.rmtree(staging, ignore_errors=True)
+            raise
         except OSError as error:
+            self.folder.check_own()
             raise StoreError(f"{self.root}: {key} cannot be written: {error}") from None
 
     def _record(self, key: EpisodeKey, episode: Episode, sums: Mapping[str, Any]) -> dict[str, Any]:
@@ -209,35 +168,38 @@ class RawStore:
             "files": dict(sums),
         }
 
-    @staticmethod
-    def _stage(staging: Path, files: Iterable[tuple[str, bytes]]) -> dict[str, list[int | str]]:
+    def _stage(
+        self, staging: Path, files: Iterable[tuple[str, bytes]]
+    ) -> dict[str, list[int | str]]:
         """Write files and return their sizes and checksums by name."""
         sums: dict[str, list[int | str]] = {}
         made: set[str] = set()
         for name, data in files:
             folder = name.rpartition("/")[0]
             if folder not in made:
-                (staging / folder).mkdir(parents=True, exist_ok=True)
+                self.folder.make(staging / folder)
                 made.add(folder)
             (staging / name).write_bytes(data)
             sums[name] = [len(data), hashlib.sha256(data).hexdigest()]
         return sums
 
-    @staticmethod
-    def _move(staging: Path, task_dir: Path, names: Iterable[str]) -> None:
+    def _move(self, staging: Path, task_dir: Path, names: Iterable[str]) -> None:
         made: set[Path] = set()
         for name in names:
             target = task_dir / name
             if target.parent not in made:
-                target.parent.mkdir(parents=True, exist_ok=True)
+                self.folder.make(target.parent)
                 made.add(target.parent)
             (staging / name).replace(target)
 
     def write_variations(self, task_id: int, variations: Iterable[int]) -> None:
         """Write the task's variation numbers."""
-        self.task_dir(task_id).mkdir(parents=True, exist_ok=True)
         numbers = np.array(sorted(set(variations)), dtype=np.int64)
-        write_whole(self.task_dir(task_id) / "variation_numbers.npy", npy_bytes(numbers))
+        try:
+            self.folder.make(self.task_dir(task_id))
+            write_whole(self.task_dir(task_id) / "variation_numbers.npy", npy_bytes(numbers))
+        except OSError as error:
+            raise StoreError(f"{self.root}: task {task_id} cannot be written: {error}") from None
 
     def remove(self, key: EpisodeKey) -> None:
         """Remove an episode: `episode.json` first, then every file that carries its number."""
@@ -260,8 +222,10 @@ class RawStore:
         """Remove what a killed run left; return the episodes that it had in flight."""
         interrupted = []
         for staging in (self.root / self.mode).glob(f"*/{STAGING}/*_*"):
-            variation, example = (int(n) for n in staging.name.split("_"))
-            key = EpisodeKey(int(staging.parent.parent.name), example, variation)
+            numbers = (staging.parent.parent.name, *staging.name.split("_")[::-1])
+            if len(numbers) != 3 or not all(map(_NUMBER.fullmatch, numbers)):
+                continue  # nothing of ours
+            key = EpisodeKey(*map(int, numbers))
             if not self.episode_path(key).exists():
                 self.remove(key)
                 interrupted.append(key)
@@ -271,15 +235,23 @@ class RawStore:
     # --- reading ---
 
     def episodes(self, task_id: int) -> list[EpisodeKey]:
-        """List a task's episodes by example, then variation."""
-        found = self.task_dir(task_id).glob("episodes/*/*/episode.json")
-        numbers = ((p.parent.name, p.parent.parent.name) for p in found)
-        return sorted(EpisodeKey(task_id, int(e), int(v)) for e, v in numbers)
+        """List a task's episodes by example, then variation.
+
+        Raises:
+            StoreError: A folder that holds an `episode.json` has another name than a number.
+        """
+        keys = []
+        for path in self.task_dir(task_id).glob("episodes/*/*/episode.json"):
+            numbers = path.parts[-2], path.parts[-3]
+            if not all(map(_NUMBER.fullmatch, numbers)):
+                raise StoreError(f"{path.parent}: folders of episodes are named by numbers; move this one away")
+            keys.append(EpisodeKey(task_id, *map(int, numbers)))
+        return sorted(keys)
 
     def task_ids(self) -> list[int]:
         """List the tasks that have a folder."""
         folders = (p.name for p in (self.root / self.mode).glob("*"))
-        return sorted(int(n) for n in folders if n.isdigit())
+        return sorted(int(n) for n in folders if _NUMBER.fullmatch(n))
 
     def exists(self, key: EpisodeKey) -> bool:
         """Tell whether the episode was written."""
@@ -300,18 +272,27 @@ class RawStore:
             raise self._damaged(key, f"{name} {fault}")
         return record
 
+    def frames_if_whole(self, key: EpisodeKey) -> int | None:
+        """Give an episode's number of frames; None where it, or one of its files, is missing or cut."""
+        try:
+            record = self.read_record(key)
+        except StoreError:
+            return None
+        is_whole = all(regular_size(self.task_dir(key.task_id) / n) == size for n, (size, _) in record["files"].items())
+        return int(record["n_frames"]) if is_whole else None
+
     def faults(self, key: EpisodeKey, record: Mapping[str, Any], deep: bool = True) -> Iterator[tuple[str, str]]:
         """Yield every file, inside the task's folder, that is not as written, and what is wrong."""
         for name, (size, digest) in record["files"].items():
             path = self.task_dir(key.task_id) / name
             is_hashed = deep or not name.startswith(BULKY)
-            try:
-                if path.stat().st_size != size:
-                    yield name, f"has {path.stat().st_size} bytes, not {size}"
-                elif is_hashed and hashlib.sha256(path.read_bytes()).hexdigest() != digest:
-                    yield name, "was changed after it was written"
-            except OSError:
+            found = regular_size(path)
+            if found is None:
                 yield name, "is missing or unreadable"
+            elif found != size:
+                yield name, f"has {found} bytes, not {size}"
+            elif is_hashed and sha256_of(path) != digest:
+                yield name, "was changed after it was written"
 
     def _damaged(self, key: EpisodeKey, fault: str) -> DamagedEpisodeError:
         remedy = f"delete {self.episode_path(key)} and run generate_data.py again"
@@ -322,15 +303,20 @@ class RawStore:
         """Read `episode.json`, checked against its own checksum."""
         path = self.episode_path(key)
         try:
-            record = json.loads(path.read_text(encoding="utf-8"))
+            record = read_json(path, raw_records.MAX_RECORD_BYTES)
         except OSError:
             raise StoreError(f"{self.root}: {self.mode} {key} does not exist") from None
-        except ValueError:
-            raise self._damaged(key, "episode.json is not valid JSON") from None
+        except JsonError as error:
+            raise self._damaged(key, f"episode.json is not valid JSON of an episode: {error}") from None
         if not isinstance(record, dict) or record.pop("checksum", None) != _checksum(record):
             raise self._damaged(key, "episode.json was changed after it was written")
-        if record["format_version"] != FORMAT_VERSION:
-            raise StoreError(f"{path}: format version {record['format_version']}, not {FORMAT_VERSION}")
+        version = record.get("format_version")
+        if version != FORMAT_VERSION:
+            raise StoreError(f"{path}: format version {str(version)[:40]}, not {FORMAT_VERSION}")
+        try:
+            raw_records.check_record(record)
+        except ValueError as error:
+            raise self._damaged(key, f"episode.json: {error}") from None
         if (record["task_id"], record["example"], record["variation"]) != (
             key.task_id, key.example, key.variation,
         ):  # fmt: skip
@@ -342,18 +328,30 @@ class RawStore:
         return self.tracks_of(key, self.check(key))
 
     def tracks_of(self, key: EpisodeKey, record: Mapping[str, Any]) -> RawTracks:
-        """Read the keypoints of an episode whose `episode.json` is known; checks nothing."""
+        """Read the keypoints of an episode whose `episode.json` is known.
+
+        Raises:
+            DamagedEpisodeError: The tracks are not what that says.
+        """
         name = f"traj_keypoints/{key.variation}/{key.example}_traj_keypoints.json"
-        tracks = json.loads((self.task_dir(key.task_id) / name).read_text(encoding="utf-8"))
-        cameras = [Calibration.from_json(record["cameras"][c]) for c in record["track_cams"]]
+        try:
+            tracks = read_json(self.task_dir(key.task_id) / name, raw_records.MAX_TRACKS_BYTES)
+            xyz, visibility = raw_records.check_tracks(record, tracks)
+        except OSError:
+            raise self._damaged(key, f"{name} is missing or unreadable") from None
+        except ValueError as error:
+            raise self._damaged(key, f"{name}: {error}") from None
+        cameras = [raw_records.calibration(record, c) for c in record["track_cams"]]
+        if any(c.extrinsics.ndim != 2 for c in cameras):
+            raise self._damaged(key, "episode.json: a track camera moves")
         return RawTracks(
             key=key,
             task_name=record["task_name"],
             keypoint_names=tuple(record["keypoint_names"]),
             track_cams=tuple(record["track_cams"]),
             image_size=cameras[0].image_size,
-            xyz=np.asarray(tracks["xyz"], dtype=np.float64),
-            visibility=np.asarray(tracks["visibility"], dtype=np.float32),
+            xyz=xyz,
+            visibility=visibility.astype(np.float32),
             intrinsics=np.stack([c.intrinsics for c in cameras]),
             extrinsics=np.stack([c.extrinsics for c in cameras]),
             random_seed=tuple(int(s) for s in record["random_seed"]),
@@ -367,7 +365,7 @@ class RawStore:
         try:
             return read_npy(path)
         except ArchiveError as error:
-            raise StoreError(f"{path} {error}; generate this episode again") from error
+            raise self._damaged(key, f"{path.name} {error}") from None
 
     def image_path(self, key: EpisodeKey, cam: str, kind: str, frame: int) -> Path:
         """Give the path of an image; `kind` is rgb, depth, or seg."""
@@ -389,7 +387,7 @@ class RawStore:
 
     def read_calibration(self, key: EpisodeKey, cam: str, frame: int) -> Calibration:
         """Read a camera's calibration at one frame."""
-        calibration = Calibration.from_json(self.read_record(key)["cameras"][cam])
+        calibration = raw_records.calibration(self.read_record(key), cam)
         if calibration.extrinsics.ndim == 2:
             return calibration
         moved = calibration.extrinsics[frame]
@@ -397,7 +395,11 @@ class RawStore:
 
 
 def _checksum(record: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(record, sort_keys=True).encode("utf-8")).hexdigest()
+    try:
+        text = json.dumps(record, sort_keys=True)
+    except RecursionError:
+        text = ""  # no record of ours
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
 def _signed(record: Mapping[str, Any]) -> bytes:

@@ -1,5 +1,6 @@
 """What runs in a worker process: one demo source, one episode after the other."""
 
+import contextlib
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -7,7 +8,9 @@ import resource
 import signal
 import threading
 import time
+import traceback
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import cv2
@@ -15,11 +18,14 @@ import cv2
 from data_generation.RLBench.dataset_config import DatasetConfig
 from data_generation.RLBench.demo_source import DemoSource, OpenSource
 from data_generation.RLBench.episode import Episode, EpisodeKey
-from data_generation.RLBench.errors import DemoFailedError, TaskBrokenError
+from data_generation.RLBench.errors import DataGenerationError, DemoFailedError, TaskBrokenError
 from data_generation.RLBench.raw_store import RawStore
+from data_generation.RLBench.store_folder import Identity
+from pose_obj_3d import process_start
 
 # Test episodes have their own seeds: example e of a test set is not example e of a training set.
 TEST_SEED_OFFSET = 1_000_000
+MAX_TOLD = 200  # characters of an error that is not ours
 
 
 @dataclass(frozen=True)
@@ -88,6 +94,7 @@ class _Process:
 
 def start(settings: WorkerSettings) -> None:
     """Prepare this process; the simulator opens at the first use, so that its errors are reported."""
+    process_start.open_streams()  # what a task prints to nobody must not end it
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the main process's business
     threading.Thread(target=_end_with_parent, daemon=True).start()
     cv2.setNumThreads(1)
@@ -95,7 +102,7 @@ def start(settings: WorkerSettings) -> None:
 
 
 def _end_with_parent() -> None:
-    """End this process when its parent is killed; a pool's worker would wait for ever."""
+    """End this process when its parent is killed; it would wait for work for ever."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         multiprocessing.connection.wait([parent.sentinel])
@@ -109,54 +116,106 @@ def _source() -> DemoSource:
     return _Process.source
 
 
-def describe(tasks: tuple[int | str, ...] | str) -> Catalogue:
-    """List tasks and the variations of those requested, by id or name ("*": all available)."""
+def list_tasks(tasks: tuple[int | str, ...] | str) -> tuple[Catalogue, list[int]]:
+    """List what the source offers, and which of its tasks are requested by id or name ("*": all)."""
     source = _source()
     incomplete = {task_id: name for task_id, (name, _) in source.incomplete.items()}
     catalogue = Catalogue(source.all_tasks, dict(source.available), {}, {}, {}, incomplete)
-    wanted = source.available if isinstance(tasks, str) else map(catalogue.resolve, tasks)
+    wanted = list(source.available) if isinstance(tasks, str) else [catalogue.resolve(t) for t in tasks]
     for task_id in wanted:
         if task_id in source.incomplete:
             name, why = source.incomplete[task_id]
             catalogue.broken[task_id] = f"task {task_id} ({name}): {why}"
-        if task_id not in source.available:
-            continue
-        try:
-            catalogue.n_variations[task_id] = source.n_variations(task_id)
-            catalogue.sources[task_id] = source.task_source(task_id)
-        except TaskBrokenError as error:
-            catalogue.broken[task_id] = str(error)
-    return catalogue
+    return catalogue, [t for t in wanted if t in source.available]
 
 
-def make_episode(key: EpisodeKey) -> Outcome:
-    """Make and write one episode, in at most `max_attempts` attempts."""
-    settings, outcome = _Process.settings, Outcome(key)
+def describe(task_id: int) -> tuple[int, str, str]:
+    """Give a task's number of variations, where it comes from, and why it cannot run."""
+    source = _source()
+    try:
+        return _n_variations(source, task_id), source.task_source(task_id), ""
+    except DataGenerationError as error:
+        if not isinstance(error, TaskBrokenError):
+            raise
+        return 0, "", str(error)
+    except BaseException as error:  # noqa: BLE001 - a user's task file may raise anything
+        return 0, "", f"{_label(source, task_id)}: {told(error)}"
+
+
+def _n_variations(source: DemoSource, task_id: int) -> int:
+    number = source.n_variations(task_id)
+    if number < 1:
+        raise TaskBrokenError(f"{_label(source, task_id)}: it has {number} variations; at least 1 is needed")
+    return number
+
+
+def _label(source: DemoSource, task_id: int) -> str:
+    return f"task {task_id} ({source.available.get(task_id, '?')})"
+
+
+def told(error: BaseException) -> str:
+    """Give an error that is not ours in one line, with the place that raised it."""
+    text = " ".join(str(error).split())[:MAX_TOLD]
+    frames = traceback.extract_tb(error.__traceback__, limit=-1)
+    place = f" ({frames[0].filename}:{frames[0].lineno})" if frames else ""
+    return f"{type(error).__name__}: {text or 'no message'}{place}"
+
+
+def make_episode(outcome: Outcome, identity: Identity | None, tell: Callable[[Outcome], None]) -> Outcome:
+    """Make and write one episode, in at most `max_attempts` attempts.
+
+    Args:
+        outcome: Of the attempts before, made by a process that has died; else a new one.
+        identity: Of the data set's folder.
+        tell: Is called before each attempt, which the outcome counts then.
+    """
+    settings, key = _Process.settings, outcome.key
+    settings.store.folder.identity = identity
     seed_example = key.example + (TEST_SEED_OFFSET if settings.store.mode == "test" else 0)
-    started = time.perf_counter()
-    for attempt in range(settings.max_attempts):
+    started, before = time.perf_counter(), outcome.demo_seconds
+    faults: list[str] = []
+    for attempt in range(outcome.attempts, settings.max_attempts):
         outcome.attempts += 1
+        tell(outcome)
         try:
-            episode = _source().attempt(key, seed_example, attempt)
-            _check_length(episode, settings.config.max_seq_len)
+            episode = _attempt(key, seed_example, attempt)
         except DemoFailedError as failure:
             outcome.failures[failure.cause] += 1
+            faults += [failure.fault] * bool(failure.fault)
             continue
         except TaskBrokenError as error:
             outcome.broken = str(error)
             outcome.failures["task cannot run"] += 1
             break
-        outcome.demo_seconds = time.perf_counter() - started
-        settings.store.write(key, episode)
-        outcome.write_seconds = time.perf_counter() - started - outcome.demo_seconds
+        outcome.demo_seconds = before + time.perf_counter() - started
+        try:
+            settings.store.write(key, episode)
+        except ValueError as error:  # such as a pose that is not finite
+            outcome.broken = f"{_label(_source(), key.task_id)}: {told(error)}"
+            outcome.failures["cannot be written"] += 1
+            break
+        outcome.write_seconds = before + time.perf_counter() - started - outcome.demo_seconds
         outcome.is_done, outcome.n_frames = True, episode.n_frames
         break
     if not outcome.is_done:
-        outcome.demo_seconds = time.perf_counter() - started
+        outcome.demo_seconds = before + time.perf_counter() - started
+        if faults and len(faults) == outcome.attempts:  # its own code fails every time
+            outcome.broken = f"{_label(_source(), key.task_id)}: {faults[0]}"
     outcome.peak_memory_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return outcome
 
 
-def _check_length(episode: Episode, limit: int | None) -> None:
+def _attempt(key: EpisodeKey, seed_example: int, attempt: int) -> Episode:
+    source, limit = _source(), _Process.settings.config.max_seq_len
+    try:
+        episode = source.attempt(key, seed_example, attempt)
+    except (DemoFailedError, DataGenerationError):
+        raise
+    except BaseException as error:  # a user's task file may raise anything
+        _Process.source = None  # who knows what it left behind
+        with contextlib.suppress(Exception):
+            source.close()
+        raise TaskBrokenError(f"{_label(source, key.task_id)}: {told(error)}") from error
     if limit is not None and episode.n_frames > limit:
         raise DemoFailedError(f"longer than max_seq_len {limit}")
+    return episode

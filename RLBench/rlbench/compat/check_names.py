@@ -5,6 +5,11 @@ python -m rlbench.compat.check_names all --rlbench_root ~/RLBench
 Runs `init_task`, and `init_episode` of each variation asked for, and notes each look-up.
 """
 
+from rlbench import process_start
+
+if __name__ == "__main__":
+    process_start.prepare("check_names", 350, simulates=True)
+
 import argparse
 import sys
 from collections.abc import Sequence

@@ -5,6 +5,11 @@ python -m rlbench.tools.task_validator all --rlbench_root ~/RLBench --attempts 1
 python -m rlbench.tools.task_table tasks.json --pictures pictures --out TASKS.md
 """
 
+from rlbench import process_start
+
+if __name__ == "__main__":
+    process_start.prepare("task_table", 150)
+
 import argparse
 import json
 import sys

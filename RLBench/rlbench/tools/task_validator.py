@@ -4,6 +4,11 @@ python -m rlbench.tools.task_validator pick_and_lift --episodes 100
 python -m rlbench.tools.task_validator all --json tasks.json
 """
 
+from rlbench import process_start
+
+if __name__ == "__main__":
+    process_start.prepare("task_validator", 350, simulates=True)
+
 import argparse
 import collections
 import sys

@@ -4,6 +4,11 @@ python -m rlbench.ttm.describe scene.ttm
 python -m rlbench.ttm.describe scene.ttm --json
 """
 
+from rlbench import process_start
+
+if __name__ == "__main__":
+    process_start.prepare("describe", 120)
+
 import argparse
 import json
 import sys
@@ -28,7 +33,6 @@ from rlbench.ttm.model import (
     Shape,
     VisionSensor,
 )
-from rlbench.ttm.printing import print_result
 from rlbench.ttm.reader import application_name, read_scene
 
 _TYPES: dict[type[SceneObject], str] = {
@@ -216,7 +220,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (RLBenchError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
-    print_result(json.dumps(_document(scene), indent=1) if args.json else _both(scene))
+    print(json.dumps(_document(scene), indent=1) if args.json else _both(scene))
     return 0
 
 

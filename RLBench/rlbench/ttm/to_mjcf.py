@@ -6,6 +6,11 @@ The folder then holds `scene.xml`, which MuJoCo's own viewer opens, and `files/`
 textures. Things that stand more than 1 mm deep in others are moved out, and told, unless `--as_saved`.
 """
 
+from rlbench import process_start
+
+if __name__ == "__main__":
+    process_start.prepare("to_mjcf", 330, simulates=True)
+
 import argparse
 import sys
 import tempfile
@@ -21,7 +26,6 @@ from rlbench.ttm.mjcf_contacts import Overlap, overlaps
 from rlbench.ttm.mjcf_overlaps import part
 from rlbench.ttm.mjcf_writer import write_scene
 from rlbench.ttm.model import Floats
-from rlbench.ttm.printing import print_result
 from rlbench.ttm.reader import read_scene
 
 WORST = 1e-3
@@ -142,7 +146,7 @@ def main(arguments: list[str] | None = None) -> int:
         for o in made.overlaps
         if o.depth > WORST
     ]
-    print_result("\n".join([*lines, str(args.out / SCENE_FILE)]))
+    print("\n".join([*lines, str(args.out / SCENE_FILE)]))
     return 0
 
 

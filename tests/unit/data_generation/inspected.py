@@ -8,7 +8,6 @@ import numpy as np
 import fake_source
 from data_generation.RLBench import inspect_dataset
 from data_generation.RLBench.dataset_config import load_config
-from data_generation.RLBench.episode import EpisodeKey
 from data_generation.RLBench.raw_store import RawStore
 from pose_obj_3d.formal import write_formal
 from rlbench.cameras import project_views
@@ -24,8 +23,7 @@ def fill_raw(tmp_path, write_config, tasks=(0, 1), modes=("train",), **changes):
         store = RawStore(tmp_path / "d", mode)
         store.create(0, config.fingerprint())
         for task in tasks:
-            for variation, example in config.episodes(3):
-                key = EpisodeKey(task, example, variation)
+            for key in config.plan(task, 3):
                 store.write(key, fake_source.make_episode(key, config))
         store.close()
     return tmp_path / "d"

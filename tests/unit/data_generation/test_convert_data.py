@@ -3,6 +3,7 @@ import json
 import os
 import subprocess
 import sys
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +30,7 @@ def raw(tmp_path, write_config):
         store = RawStore(tmp_path / "d")
         store.create(0, config.fingerprint(), overwrite=True)
         for task in tasks:
-            for variation, example in config.episodes(3)[:n]:
-                key = EpisodeKey(task, example, variation)
+            for key in islice(config.plan(task, 3), n):
                 store.write(key, fake_source.make_episode(key, config))
         store.close()
         return store, config_path

@@ -11,6 +11,7 @@ from data_generation.RLBench.dataset_config import (
     find_dataset,
     load_config,
 )
+from data_generation.RLBench.episode import EpisodeKey
 from data_generation.RLBench.errors import ConfigError
 
 
@@ -26,7 +27,7 @@ def test_shipped_configs_load(name):
     assert config.image_size == (256, 256)
     assert len(config.cams) == len(config.track_cams) == 4
     assert config.task_ids("train") == ((9, 12, 40, 54, 79) if name == "dataset_config.json" else (0, 9))
-    assert len(config.episodes(20)) == (10 if name == "dataset_config.json" else 12)
+    assert len(config.plan(0, 20)) == (10 if name == "dataset_config.json" else 12)
 
 
 @pytest.mark.parametrize(
@@ -87,8 +88,8 @@ def test_bad_files(tmp_path, text, message):
 
 
 def test_not_text(tmp_path):
-    (tmp_path / "c.json").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ConfigError, match="cannot be read"):
+    (tmp_path / "c.json").write_bytes(b"{\"name\": \"\xff\"}")
+    with pytest.raises(ConfigError, match="not UTF-8"):
         load_config(tmp_path / "c.json")
 
 
@@ -103,11 +104,36 @@ def test_all_tasks(tmp_path, value):
     assert load(tmp_path, {"train_task_ids": value}).task_ids("train") == "*"
 
 
+def pairs(config, n_variations):
+    return [(k.variation, k.example) for k in config.plan(5, n_variations)]
+
+
 def test_episodes_run_over_variations_first():
     config = DatasetConfig("x", n_variation_per_task=2, n_ex_per_variation=3)
-    assert config.episodes(20) == [(0, 0), (1, 0), (0, 1), (1, 1), (0, 2), (1, 2)]
-    assert config.episodes(1) == [(0, 0), (0, 1), (0, 2)]
-    assert replace(config, n_ex_per_task=3).episodes(20) == [(0, 0), (1, 0), (0, 1)]
+    assert pairs(config, 20) == [(0, 0), (1, 0), (0, 1), (1, 1), (0, 2), (1, 2)]
+    assert pairs(config, 1) == [(0, 0), (0, 1), (0, 2)]
+    assert pairs(replace(config, n_ex_per_task=3), 20) == [(0, 0), (1, 0), (0, 1)]
+
+
+@pytest.mark.parametrize("counts", [(2, 3, 5), (3, 1, 2), (1, 4, None), (4, 2, None)])
+def test_a_plan_holds_what_it_lists(counts):
+    variations, per_variation, per_task = counts
+    config = DatasetConfig("x", n_variation_per_task=variations, n_ex_per_variation=per_variation, n_ex_per_task=per_task)
+    plan = config.plan(5, 20)
+    listed = set(plan)
+    assert len(listed) == len(plan)
+    assert set(plan.used_variations()) == {k.variation for k in listed}
+    every = (EpisodeKey(t, e, v) for t in (4, 5) for e in range(-1, 7) for v in range(-1, 7))
+    assert {k for k in every if k in plan} == listed
+
+
+def test_a_huge_plan_is_arithmetic():
+    config = DatasetConfig("x", n_variation_per_task=10**9, n_ex_per_variation=10**9)
+    plan = config.plan(0, 10**9)
+    assert len(plan) == 10**18
+    assert next(iter(plan)) == EpisodeKey(0, 0, 0)
+    assert EpisodeKey(0, 10**9 - 1, 10**9 - 1) in plan
+    assert EpisodeKey(0, 10**9, 0) not in plan
 
 
 def test_config_is_looked_for_here_then_in_configs(tmp_path):

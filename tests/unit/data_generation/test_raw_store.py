@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from data_generation.RLBench import image_files, raw_store
+from data_generation.RLBench import image_files, raw_store, store_folder
 from data_generation.RLBench.dataset_config import DatasetConfig
 from data_generation.RLBench.episode import CameraFilm, EpisodeKey, segmentation_names
 from data_generation.RLBench.errors import DamagedEpisodeError, StoreError
@@ -150,7 +150,7 @@ def test_a_kill_at_any_moment_leaves_nothing_or_everything(store, episode, monke
     elif stop_at == "move":
         real_move = RawStore._move
         monkeypatch.setattr(
-            RawStore, "_move", staticmethod(lambda s, t, n: (real_move(s, t, list(n)[:7]), killed()))
+            RawStore, "_move", lambda self, s, t, n: (real_move(self, s, t, list(n)[:7]), killed())
         )
     elif stop_at == "record":
         monkeypatch.setattr(raw_store, "write_whole", killed)
@@ -253,7 +253,7 @@ def test_file_as_folder_is_refused(tmp_path):
     [
         ("{", "cannot be read"),
         ('{"format": "other"}', "does not belong"),
-        (json.dumps({"format": raw_store.FORMAT, "format_version": 99}), "format version 99"),
+        (json.dumps({"format": store_folder.FORMAT, "format_version": 99}), "format version 99"),
     ],
 )
 def test_bad_marker(tmp_path, text, message):

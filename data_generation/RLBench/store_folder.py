@@ -1,0 +1,151 @@
+"""The folder of a raw data set: whose it is, who writes there, and whether it is still the same one.
+
+A run that writes holds a lock on `.lock`. The file's inode is the folder's identity while the run
+lasts: since the file is held open, no other file gets the same one. Whoever writes an episode asks
+before and after whether the folder at this path is still that folder, and never makes it.
+"""
+
+import fcntl
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from data_generation.RLBench.errors import StoreError, StoreLostError
+from data_generation.RLBench.json_files import JsonError, read_json
+from pose_obj_3d.whole_files import is_temporary, write_whole
+
+FORMAT = "rlbench raw data"
+FORMAT_VERSION = 1
+MARKER = "dataset.json"
+LOCK = ".lock"
+# What a data set was made with when its marker does not say so.
+DEFAULTS = {"engine": "mujoco", "robot_setup": "panda"}
+MAX_MARKER_BYTES = 1 << 20
+Identity = tuple[int, int]  # device and inode
+
+
+class StoreFolder:
+    """One data set folder.
+
+    Attributes:
+        root: Where it is.
+        identity: Which folder is meant while a run writes; None where nobody writes.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(root)
+        self.identity: Identity | None = None
+        self._lock: IO[str] | None = None
+
+    def check_target(self) -> None:
+        """Refuse a folder that is not ours; writes nothing."""
+        if not self.root.exists():
+            return
+        if not self.root.is_dir():
+            raise StoreError(f"--path_dataset {self.root} is a file; name a new or empty folder")
+        try:
+            names = {p.name for p in self.root.iterdir()} - {LOCK}
+        except OSError as error:
+            raise StoreError(f"--path_dataset {self.root}: cannot be read: {error}") from None
+        names = {name for name in names if not is_temporary(name)}
+        if names and MARKER not in names:
+            raise StoreError(
+                f"--path_dataset {self.root} is not empty and not a data set of this program "
+                f"(it has {sorted(names)[0]!r} but no {MARKER}); name a new or empty folder"
+            )
+
+    def take(self) -> None:
+        """Make the folder if it is not there, and keep other writers out.
+
+        Raises:
+            OSError: It cannot be made.
+            StoreError: Another process writes there.
+        """
+        self.root.mkdir(parents=True, exist_ok=True)
+        self._lock = (self.root / LOCK).open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # a kill frees it
+        except BlockingIOError:
+            self.close()
+            raise StoreError(f"{self.root}: another generation is writing here; wait for it") from None
+        status = os.fstat(self._lock.fileno())
+        self.identity = (status.st_dev, status.st_ino)
+
+    def close(self) -> None:
+        """Give the folder free for another writer."""
+        self.identity = None
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def check_own(self) -> None:
+        """Check that this path still leads to the folder that the run began to fill.
+
+        Raises:
+            StoreLostError: It was deleted, renamed, emptied or replaced.
+        """
+        if self.identity is None:
+            return
+        try:
+            status = (self.root / LOCK).stat()
+            is_same = (status.st_dev, status.st_ino) == self.identity and (self.root / MARKER).is_file()
+        except OSError:
+            is_same = False
+        if not is_same:
+            raise StoreLostError(
+                f"{self.root} was deleted, renamed, emptied or replaced while this run wrote there; "
+                "nothing more is written: bring it back, or name another --path_dataset, and run again"
+            )
+
+    def make(self, folder: Path) -> None:
+        """Make a folder below the root, but never the root itself.
+
+        Raises:
+            FileNotFoundError: The root is gone.
+        """
+        missing = []
+        while folder != self.root and not folder.is_dir():
+            missing.append(folder)
+            folder = folder.parent
+        for path in reversed(missing):
+            path.mkdir(exist_ok=True)
+
+    def sign(self, wanted: Mapping[str, object]) -> None:
+        """Write `dataset.json`."""
+        head = {"format": FORMAT, "format_version": FORMAT_VERSION}
+        write_whole(self.root / MARKER, json.dumps({**head, **wanted}, indent=1).encode())
+
+    def marker(self) -> dict[str, Any]:
+        """Read `dataset.json`."""
+        path = self.root / MARKER
+        try:
+            marker = read_json(path, MAX_MARKER_BYTES)
+        except FileNotFoundError:
+            raise StoreError(f"{self.root} is not a data set: it has no {MARKER}") from None
+        except (OSError, JsonError) as error:
+            raise StoreError(f"{path} cannot be read: {error}") from None
+        if not isinstance(marker, dict) or marker.get("format") != FORMAT:
+            raise StoreError(f"{path} does not belong to a data set of this program")
+        if marker.get("format_version") != FORMAT_VERSION:
+            found = str(marker.get("format_version"))[:40]
+            raise StoreError(f"{path}: format version {found}; this program reads {FORMAT_VERSION}")
+        if type(marker.get("seed")) is not int or not isinstance(marker.get("settings"), dict):
+            raise StoreError(f"{path} is damaged: it must hold a whole number `seed` and an object `settings`")
+        return marker
+
+    def compare(self, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+        """Refuse a folder that was made with other settings.
+
+        Raises:
+            StoreError: Names the first setting that differs.
+        """
+        before = {**DEFAULTS, "seed": found["seed"], **found["settings"]}
+        now = {**DEFAULTS, "seed": wanted["seed"], **wanted["settings"]}
+        for name, value in now.items():
+            if before.get(name) != value:
+                raise StoreError(
+                    f"{self.root} was made with {name} {str(before.get(name))[:100]}, now it is {value}; name "
+                    "another --path_dataset, or make all anew with --overwrite"
+                )

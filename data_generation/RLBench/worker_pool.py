@@ -1,0 +1,239 @@
+"""Worker processes that may die. Each has one job at a time, so that a death is that of one job."""
+
+import contextlib
+import multiprocessing
+import multiprocessing.connection
+import pickle
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any, Protocol, Self
+
+from data_generation.RLBench import worker
+from data_generation.RLBench.errors import DataGenerationError
+
+END_SECONDS = 5.0  # granted to a worker that is told to end
+_TOLD, _DONE, _RAISED = "told", "done", "raised"
+
+
+class WorkerDiedError(Exception):
+    """A worker process ended while it worked; the text says how."""
+
+
+class WorkerKilledError(WorkerDiedError):
+    """A worker process was killed from outside: by a user, or for want of memory."""
+
+
+class WorkerStuckError(WorkerDiedError):
+    """A worker process was killed by this one because it said nothing for too long."""
+
+
+class Jobs(Protocol):
+    """What a pool works on."""
+
+    def take(self) -> Any | None:
+        """Give the next job; None where there is none now."""
+
+    def told(self, job: Any, value: Any) -> None:
+        """Hear what a worker tells before it is done."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What became of a job: a result, or why there is none."""
+
+    job: Any
+    result: Any = None
+    died: WorkerDiedError | None = None
+
+
+class Worker:
+    """One process; it starts with the first job and again after a death."""
+
+    def __init__(self, settings: worker.WorkerSettings) -> None:
+        self._settings = settings
+        self._context = multiprocessing.get_context("spawn")  # OpenGL does not survive a fork
+        self._process: Any = None
+        self._pipe: Connection | None = None
+        self.job: Any = None
+        self.heard = 0.0
+
+    @property
+    def pipe(self) -> Connection:
+        """Where answers come from; ready when the process has died, too."""
+        if self._pipe is None:
+            self._start()
+        assert self._pipe is not None
+        return self._pipe
+
+    def _start(self) -> None:
+        self._pipe, theirs = self._context.Pipe()
+        self._process = self._context.Process(target=serve, args=(theirs, self._settings))
+        try:
+            self._process.start()
+        except OSError as error:
+            self._pipe, self._process = None, None
+            raise DataGenerationError(
+                f"no worker process can be started: {error.strerror or error}; use fewer --n_processes"
+            ) from None
+        theirs.close()  # so that the process's end closes the pipe
+
+    def send(self, job: Any, function: Callable[..., Any], *args: Any) -> None:
+        """Give it a job; `receive` gives the answer, also if it has died already."""
+        self.job, self.heard = job, time.monotonic()
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            self.pipe.send((function, args))
+
+    def receive(self) -> tuple[str, Any]:
+        """Give what it says, waiting for it.
+
+        Raises:
+            WorkerDiedError: It has died.
+        """
+        try:
+            kind, value = self.pipe.recv()
+        except (EOFError, OSError):
+            raise self._dead() from None
+        self.heard = time.monotonic()
+        return kind, value
+
+    def kill(self, reason: str) -> WorkerDiedError:
+        """End it by force; return the error that says so."""
+        self._process.kill()
+        self._dead()
+        return WorkerStuckError(reason)
+
+    def _dead(self) -> WorkerDiedError:
+        process, self._process = self._process, None
+        if self._pipe is not None:
+            self._pipe.close()
+        self._pipe = None
+        process.join(END_SECONDS)
+        if process.is_alive():  # it has closed its pipe, and lives on
+            process.kill()
+            process.join()
+        code = process.exitcode
+        if code == -signal.SIGKILL:
+            return WorkerKilledError("its process was killed, or is out of memory")
+        if code is not None and code < 0:
+            with contextlib.suppress(ValueError):
+                return WorkerDiedError(f"its process died of {signal.Signals(-code).name}")
+        return WorkerDiedError(f"its process ended with exit code {code}")
+
+    def close(self) -> None:
+        """Let it end, by force if it works on."""
+        if self._process is None:
+            return
+        if self.job is not None:
+            self._process.kill()
+        if self._pipe is not None:
+            self._pipe.close()  # an idle worker ends when its pipe is closed
+        self._process.join(END_SECONDS)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
+
+
+class WorkerPool:
+    """Some workers; those that nobody needs are not started."""
+
+    def __init__(self, number: int, settings: worker.WorkerSettings, silence_s: float) -> None:
+        self._workers = [Worker(settings) for _ in range(number)]
+        self._silence_s = silence_s
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for one in self._workers:
+            one.close()
+
+    def call(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Let one worker do something and give its result.
+
+        Raises:
+            WorkerDiedError: It died, or took too long.
+        """
+        one = self._workers[0]
+        one.send(function, function, *args)
+        kind = _TOLD
+        while kind == _TOLD:
+            if not one.pipe.poll(self._silence_s):
+                one.job = None
+                raise one.kill(self._no_end())
+            kind, value = one.receive()
+        one.job = None
+        return _result(kind, value)
+
+    def run(self, jobs: Jobs, function: Callable[..., Any]) -> Iterator[Answer]:
+        """Work until there are no jobs; yield the answers as they come.
+
+        Args:
+            jobs: Tuples: the arguments of `function`, but for the last one: a function that tells.
+            function: Is called in a worker.
+        """
+        while True:
+            for one in self._workers:
+                if one.job is None and (job := jobs.take()) is not None:
+                    one.send(job, function, *job)
+            busy = [one for one in self._workers if one.job is not None]
+            if not busy:
+                return
+            yield from self._listen(busy, jobs)
+
+    def _listen(self, busy: list[Worker], jobs: Jobs) -> Iterator[Answer]:
+        patience = min(one.heard for one in busy) + self._silence_s - time.monotonic()
+        ready = multiprocessing.connection.wait([one.pipe for one in busy], max(patience, 0.0))
+        for one in busy:
+            job = one.job
+            try:
+                if one.pipe not in ready:
+                    if time.monotonic() - one.heard < self._silence_s:
+                        continue
+                    raise one.kill(self._no_end())
+                kind, value = one.receive()
+            except WorkerDiedError as error:
+                one.job = None
+                yield Answer(job, died=error)
+                continue
+            if kind == _TOLD:
+                jobs.told(job, value)
+                continue
+            one.job = None
+            yield Answer(job, _result(kind, value))
+
+    def _no_end(self) -> str:
+        return f"no end after {self._silence_s:g} s"
+
+
+def _result(kind: str, value: Any) -> Any:
+    if kind == _RAISED:
+        raise value
+    return value
+
+
+def serve(pipe: Connection, settings: worker.WorkerSettings) -> None:
+    """Be a worker: take jobs from the pipe until it is closed."""
+    worker.start(settings)
+    while True:
+        try:
+            function, args = pipe.recv()
+        except (EOFError, OSError):
+            return
+        try:
+            extra = [lambda value: pipe.send((_TOLD, value))] if function is worker.make_episode else []
+            answer = (_DONE, function(*args, *extra))
+        except BaseException as error:  # noqa: BLE001 - it is raised again in the main process
+            answer = (_RAISED, _sendable(error))
+        pipe.send(answer)
+
+
+def _sendable(error: BaseException) -> BaseException:
+    """Give the error itself if it survives the pipe and is ours, else one of ours that tells it."""
+    if isinstance(error, DataGenerationError):
+        with contextlib.suppress(Exception):
+            pickle.loads(pickle.dumps(error))  # noqa: S301 - our own, made here
+            return error
+    return DataGenerationError(worker.told(error))
