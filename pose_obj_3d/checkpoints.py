@@ -15,6 +15,7 @@ from pose_obj_3d.whole_files import write_whole
 
 CHECKPOINT_VERSION = 1
 LAST, BEST = "last.pt", "best.pt"
+MOST_NAMED = 4  # differences in a message
 REQUIRED = ("version", "config", "keypoint_ids", "unsupervised", "epoch", "model", "data_sha256")
 State = dict[str, Any]
 
@@ -106,26 +107,47 @@ def check_model(path: Path, state: State, config: Config, ids: list[str]) -> Non
         raise CheckpointError(f"{path}: belongs to another model: {'; '.join(faults)}; use the config it was made with")
 
 
-def check_resumable(path: Path, state: State, config: Config, unsupervised: bool, data_sha256: str) -> None:
-    """Refuse to continue a run of another config, kind or data set (more epochs are fine)."""
-    faults = differences(state["identity"], identity(config, with_epochs=False))
+def resume_faults(state: State, config: Config, unsupervised: bool, data_sha256: str) -> list[str]:
+    """List what keeps a run from being continued under a config, kind and data set (more epochs are fine)."""
+    known = state.get("identity")
+    faults = differences(known, identity(config, with_epochs=False)) if isinstance(known, dict) else ["it holds no identity"]
     if state["unsupervised"] != unsupervised:
         faults.append("supervised and unsupervised training differ")
     if state["data_sha256"] != data_sha256:
         faults.append("the data file has changed")
+    return faults
+
+
+def check_resumable(path: Path, state: State, config: Config, unsupervised: bool, data_sha256: str) -> None:
+    """Refuse to continue a run of another config, kind or data set (more epochs are fine)."""
+    faults = resume_faults(state, config, unsupervised, data_sha256)
     if faults:
         raise CheckpointError(f"{path}: cannot be resumed: {'; '.join(faults)}; start a new run instead")
 
 
-def find_run(root: Path, config_path: Path, config: Config, unsupervised: bool, data_sha256: str) -> Path | None:
-    """Return `last.pt` of the newest run of this config, kind and data with the same resolved config."""
+def find_run(
+    root: Path, config_path: Path, config: Config, unsupervised: bool, data_sha256: str
+) -> tuple[Path | None, str]:
+    """Look for the newest run of this config, kind and data with the same resolved config.
+
+    Returns:
+        Its `last.pt`, and nothing; or None, and why the newest run of that name is another one
+        (nothing where there is no run of that name).
+    """
     runs = list(root.glob(f"{config_path.stem}_[0-9]*/{LAST}"))
+    why = ""
     for path in sorted(runs, key=lambda p: (p.stat().st_mtime_ns, str(p)), reverse=True):
         try:
             state = load(path)
-            check_resumable(path, state, config, unsupervised, data_sha256)
-        except CheckpointError:
+        except CheckpointError as error:
+            why = why or str(error)
             continue
-        if state["config"]["TRAIN"]["NUM_EPOCHES"] == config.TRAIN.NUM_EPOCHES:
-            return path
-    return None
+        faults = resume_faults(state, config, unsupervised, data_sha256)
+        there, here = state["config"]["TRAIN"]["NUM_EPOCHES"], config.TRAIN.NUM_EPOCHES
+        if there != here:
+            faults.append(f"TRAIN.NUM_EPOCHES: {there} there, {here} here")
+        if not faults:
+            return path, ""
+        more = f" and {len(faults) - MOST_NAMED} more" if len(faults) > MOST_NAMED else ""
+        why = why or f"the newest one, {path}, differs: {'; '.join(faults[:MOST_NAMED])}{more}"
+    return None, why

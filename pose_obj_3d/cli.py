@@ -291,11 +291,12 @@ def _find_resumable(session: Session, sha: str) -> Path | None:
     if not given:
         return None
     if given == "auto":
-        path = checkpoints.find_run(
+        path, why = checkpoints.find_run(
             session.checkpoint_root, session.args.cfg, session.config, session.unsupervised, sha
         )
         if path is None:
-            logger.info("No earlier run of this config on this data: starting a new one")
+            which = f"{session.args.cfg.stem} in {session.checkpoint_root}"
+            logger.info("Starting a new run: no run of %s can be continued; %s", which, why or "there is none")
         return path
     path = Path(given)
     state = checkpoints.load(path)
@@ -330,10 +331,11 @@ def evaluate_command(session: Session) -> None:
 
 def _newest_best(session: Session) -> Path:
     sha = checkpoints.file_sha256(session.data.path)
-    last = checkpoints.find_run(session.checkpoint_root, session.args.cfg, session.config, session.unsupervised, sha)
+    last, why = checkpoints.find_run(session.checkpoint_root, session.args.cfg, session.config, session.unsupervised, sha)
     if last is None:
         raise CheckpointError(
-            f"--eval: no trained run of {session.args.cfg} in {session.checkpoint_root}; train first or pass --checkpoint FILE"
+            f"--eval: no trained run of {session.args.cfg} in {session.checkpoint_root}{why and f' ({why})'}; train first or "
+            "pass --checkpoint FILE"
         )
     return last.parent / checkpoints.BEST
 

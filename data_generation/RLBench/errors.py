@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Iterable
 
 MAX_COMPARED = 60  # characters of a name that may be any file's
+MAX_LISTED = 240  # characters of all that is allowed
 
 
 class DataGenerationError(Exception):
@@ -56,4 +57,7 @@ def near_match(name: str, allowed: Iterable[str]) -> str:
     """Say which allowed name was probably meant, or list them all."""
     names = sorted(allowed)
     close = difflib.get_close_matches(name[:MAX_COMPARED], names, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"allowed: {', '.join(names)}"
+    if close:
+        return f"did you mean {close[0]!r}?"
+    listed = ", ".join(names)
+    return f"allowed: {listed if len(listed) <= MAX_LISTED else listed[:MAX_LISTED].rpartition(',')[0] + ', ...'}"

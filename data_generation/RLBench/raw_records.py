@@ -12,6 +12,7 @@ from data_generation.RLBench.json_files import short
 
 MAX_RECORD_BYTES = 16 << 20
 MAX_TRACKS_BYTES = 32 << 20
+MAX_FILE_BYTES = 1 << 30
 MAX_NUMBER = 10**9
 MAX_SEED_DIGITS = 100
 MAX_SIDE = 1 << 16  # [px]
@@ -108,5 +109,5 @@ def _is_file(item: tuple[str, object]) -> bool:
     if not is_inside or not isinstance(entry, list) or len(entry) != 2:
         return False
     size, digest = entry
-    is_size = isinstance(size, int) and not isinstance(size, bool) and size >= 0
+    is_size = isinstance(size, int) and not isinstance(size, bool) and 0 <= size <= MAX_FILE_BYTES
     return is_size and isinstance(digest, str) and _DIGEST.fullmatch(digest) is not None

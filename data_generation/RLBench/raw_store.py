@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from data_generation.RLBench import image_files, raw_records
+from data_generation.RLBench.dataset_config import STATE_DIM
 from data_generation.RLBench.episode import (
     Calibration,
     Episode,
@@ -131,23 +132,31 @@ class RawStore:
             StoreError: It cannot be written.
         """
         self.folder.check_own()
-        staging = self._staging(key)
         try:
-            shutil.rmtree(staging, ignore_errors=True)
-            sums = self._stage(staging, episode_files(key, episode))
-            self.remove(key)
-            self._move(staging, self.task_dir(key.task_id), sums)
-            path = self.episode_path(key)
-            self.folder.make(path.parent)
-            write_whole(path, _signed(self._record(key, episode, sums)))
-            shutil.rmtree(staging)
-            self.folder.check_own()
-        except ValueError:
-            shutil.rmtree(staging, ignore_errors=True)
-            raise
+            try:
+                self._write(key, episode)
+            except FileNotFoundError:  # somebody moved a folder away meanwhile; the root may still be ours
+                self.folder.check_own()
+                self._write(key, episode)
         except OSError as error:
             self.folder.check_own()
             raise StoreError(f"{self.root}: {key} cannot be written: {error}") from None
+        self.folder.check_own()
+
+    def _write(self, key: EpisodeKey, episode: Episode) -> None:
+        staging = self._staging(key)
+        shutil.rmtree(staging, ignore_errors=True)
+        try:
+            sums = self._stage(staging, episode_files(key, episode))
+        except ValueError:
+            shutil.rmtree(staging, ignore_errors=True)
+            raise
+        self.remove(key)
+        self._move(staging, self.task_dir(key.task_id), sums)
+        path = self.episode_path(key)
+        self.folder.make(path.parent)
+        write_whole(path, _signed(self._record(key, episode, sums)))
+        shutil.rmtree(staging)
 
     def _record(self, key: EpisodeKey, episode: Episode, sums: Mapping[str, Any]) -> dict[str, Any]:
         return {
@@ -358,12 +367,23 @@ class RawStore:
         )
 
     def read_array(self, key: EpisodeKey, kind: str) -> npt.NDArray[Any]:
-        """Read `ee_state`, `waypoints`, or `actions/<registered action>`."""
+        """Read `ee_state`, `waypoints`, or `actions/<registered action>`.
+
+        Raises:
+            DamagedEpisodeError: It is missing, or no array of finite numbers of the right shape.
+        """
         v, e = key.variation, key.example
         special = {"ee_state": f"{e}_ee_state.npy", "waypoints": f"actual_waypoints_ts_{e}.npy"}
         path = self.task_dir(key.task_id) / kind / str(v) / special.get(kind, f"{e}_actions.npy")
         try:
-            return read_npy(path)
+            array = read_npy(path)
+            if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
+                raise ArchiveError("must hold finite numbers")
+            if array.ndim != (1 if kind == "waypoints" else 2) or array.shape[1:] not in ((), (STATE_DIM,)):
+                raise ArchiveError(f"has the shape {array.shape}")
+            return array
+        except OSError as error:
+            raise self._damaged(key, f"{path.name} cannot be read: {error.strerror or error}") from None
         except ArchiveError as error:
             raise self._damaged(key, f"{path.name} {error}") from None
 

@@ -1,9 +1,11 @@
 """RLBench as a source of demos. The only file here that loads the simulator."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import mujoco
 import numpy as np
 
 from data_generation.RLBench import demo_arrays
@@ -26,8 +28,11 @@ from rlbench import cameras as camera_table
 from rlbench.backend.exceptions import DemoError, EngineError, RLBenchError
 from rlbench.environment import Environment
 from rlbench.observation_config import CameraConfig, ObservationConfig
+from rlbench.sim.mujoco_health import UNSTABLE
 from rlbench.tasks import TASK_NAMES, task_id
 
+logger = logging.getLogger(__name__)
+_told: set[str] = set()
 SENSOR_TO_CV = np.diag([-1.0, -1.0, 1.0, 1.0])  # upstream's misc holds sensor axes
 
 
@@ -40,7 +45,16 @@ def open_source(
     robot_setup: str = "panda",
 ) -> "RLBenchSource":
     """Open a simulator for a dataset config; the other arguments are `Environment`'s."""
+    mujoco.set_mju_user_warning(_tell_warning)
     return RLBenchSource(config, seed, engine, rlbench_root, tasks_from, robot_setup)
+
+
+def _tell_warning(text: str) -> None:
+    """Log what MuJoCo warns of, once; of numbers that are none our own errors tell more."""
+    line = " ".join(text.split())
+    if "nan" not in line.lower() and line not in _told:
+        _told.add(line)
+        logger.warning("MuJoCo: %s", line)
 
 
 @contextmanager
@@ -131,7 +145,8 @@ class RLBenchSource:
                 self._seed, seed_example, attempt, lambda o: demo_arrays.take_images(o, films)
             )
         except DemoError as error:
-            raise DemoFailedError(error.cause) from None
+            is_its_own = "_raised_" in error.cause or error.cause == UNSTABLE
+            raise DemoFailedError(error.cause, str(error) if is_its_own else "") from None
         except EngineError as error:
             raise DataGenerationError(f"{key}: {error}") from None
         except RLBenchError as error:

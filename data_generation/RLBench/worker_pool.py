@@ -15,7 +15,8 @@ from data_generation.RLBench import worker
 from data_generation.RLBench.errors import DataGenerationError
 
 END_SECONDS = 5.0  # granted to a worker that is told to end
-_TOLD, _DONE, _RAISED = "told", "done", "raised"
+START_SECONDS = 120.0  # granted to one that loads its packages
+_READY, _TOLD, _DONE, _RAISED = "ready", "told", "done", "raised"
 
 
 class WorkerDiedError(Exception):
@@ -58,7 +59,7 @@ class Worker:
         self._process: Any = None
         self._pipe: Connection | None = None
         self.job: Any = None
-        self.heard = 0.0
+        self._heard = 0.0
 
     @property
     def pipe(self) -> Connection:
@@ -79,10 +80,15 @@ class Worker:
                 f"no worker process can be started: {error.strerror or error}; use fewer --n_processes"
             ) from None
         theirs.close()  # so that the process's end closes the pipe
+        self._heard += START_SECONDS
+
+    def patience(self, silence_s: float) -> float:
+        """Give how long [s] it may still say nothing."""
+        return self._heard + silence_s - time.monotonic()
 
     def send(self, job: Any, function: Callable[..., Any], *args: Any) -> None:
         """Give it a job; `receive` gives the answer, also if it has died already."""
-        self.job, self.heard = job, time.monotonic()
+        self.job, self._heard = job, time.monotonic()
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self.pipe.send((function, args))
 
@@ -96,7 +102,7 @@ class Worker:
             kind, value = self.pipe.recv()
         except (EOFError, OSError):
             raise self._dead() from None
-        self.heard = time.monotonic()
+        self._heard = time.monotonic()
         return kind, value
 
     def kill(self, reason: str) -> WorkerDiedError:
@@ -158,13 +164,14 @@ class WorkerPool:
         """
         one = self._workers[0]
         one.send(function, function, *args)
-        kind = _TOLD
-        while kind == _TOLD:
-            if not one.pipe.poll(self._silence_s):
-                one.job = None
-                raise one.kill(self._no_end())
-            kind, value = one.receive()
-        one.job = None
+        try:
+            kind = _READY
+            while kind not in (_DONE, _RAISED):
+                if not one.pipe.poll(max(one.patience(self._silence_s), 0.0)):
+                    raise one.kill(self._no_end())
+                kind, value = one.receive()
+        finally:
+            one.job = None
         return _result(kind, value)
 
     def run(self, jobs: Jobs, function: Callable[..., Any]) -> Iterator[Answer]:
@@ -184,13 +191,13 @@ class WorkerPool:
             yield from self._listen(busy, jobs)
 
     def _listen(self, busy: list[Worker], jobs: Jobs) -> Iterator[Answer]:
-        patience = min(one.heard for one in busy) + self._silence_s - time.monotonic()
+        patience = min(one.patience(self._silence_s) for one in busy)
         ready = multiprocessing.connection.wait([one.pipe for one in busy], max(patience, 0.0))
         for one in busy:
             job = one.job
             try:
                 if one.pipe not in ready:
-                    if time.monotonic() - one.heard < self._silence_s:
+                    if one.patience(self._silence_s) > 0:
                         continue
                     raise one.kill(self._no_end())
                 kind, value = one.receive()
@@ -200,6 +207,7 @@ class WorkerPool:
                 continue
             if kind == _TOLD:
                 jobs.told(job, value)
+            if kind in (_TOLD, _READY):
                 continue
             one.job = None
             yield Answer(job, _result(kind, value))
@@ -217,17 +225,19 @@ def _result(kind: str, value: Any) -> Any:
 def serve(pipe: Connection, settings: worker.WorkerSettings) -> None:
     """Be a worker: take jobs from the pipe until it is closed."""
     worker.start(settings)
-    while True:
-        try:
+    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the main process has gone
+        pipe.send((_READY, None))
+        while True:
             function, args = pipe.recv()
-        except (EOFError, OSError):
-            return
-        try:
-            extra = [lambda value: pipe.send((_TOLD, value))] if function is worker.make_episode else []
-            answer = (_DONE, function(*args, *extra))
-        except BaseException as error:  # noqa: BLE001 - it is raised again in the main process
-            answer = (_RAISED, _sendable(error))
-        pipe.send(answer)
+            pipe.send(_answer(pipe, function, args))
+
+
+def _answer(pipe: Connection, function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[str, Any]:
+    tells = [lambda value: pipe.send((_TOLD, value))] if function is worker.make_episode else []
+    try:
+        return _DONE, function(*args, *tells)
+    except BaseException as error:  # noqa: BLE001 - it is raised again in the main process
+        return _RAISED, _sendable(error)
 
 
 def _sendable(error: BaseException) -> BaseException:

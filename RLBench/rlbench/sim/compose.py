@@ -11,11 +11,14 @@ import numpy as np
 from rlbench import transforms as tf
 from rlbench.backend.exceptions import SceneError
 from rlbench.cameras import CAMERAS, mujoco_camera
+from rlbench.sim.mujoco_health import check_model
 from rlbench.sim.robot_model import FIRM, PANDA, RobotModel
 from rlbench.transforms import Floats
 
 PACKAGE = Path(__file__).resolve().parent.parent
 TIMESTEP = 0.002
+MAX_REASON = 250
+"""Characters of MuJoCo's own messages that ours repeat."""
 SCENE_FILE = "scene.xml"
 """What `to_mjcf` calls a scene; the folder tells which it is. Cached ones have the name of their task."""
 
@@ -108,10 +111,16 @@ def compose(scene: Path, robot: RobotModel = PANDA) -> tuple[mujoco.MjModel, Ann
 
 def _compiled(spec: mujoco.MjSpec, scene: Path) -> mujoco.MjModel:
     try:
-        return spec.compile()
-    except ValueError as error:
-        reason = " ".join(str(error).split())
-        raise SceneError(f"scene file {scene}: MuJoCo refuses it: {reason}") from error
+        model = spec.compile()
+    except (ValueError, mujoco.FatalError) as error:
+        raise SceneError(f"scene file {scene}: MuJoCo refuses it: {_reason(error)}") from error
+    check_model(model, scene)
+    return model
+
+
+def _reason(error: Exception) -> str:
+    """Return the first of what MuJoCo says: it may tell a fault of every triangle of a mesh."""
+    return " ".join(str(error).split())[:MAX_REASON]
 
 
 def compose_spec(scene: Path, robot: RobotModel = PANDA) -> tuple[mujoco.MjSpec, Annotations]:
@@ -144,9 +153,8 @@ def compose_spec(scene: Path, robot: RobotModel = PANDA) -> tuple[mujoco.MjSpec,
         for body in spec.worldbody.bodies:
             if any(joint.type == mujoco.mjtJoint.mjJNT_FREE for joint in body.joints):
                 add_weld(spec, robot, body.name)
-    except ValueError as error:
-        reason = " ".join(str(error).split())
-        raise SceneError(f"scene file {scene}: MuJoCo refuses it: {reason}") from error
+    except (ValueError, mujoco.FatalError) as error:
+        raise SceneError(f"scene file {scene}: MuJoCo refuses it: {_reason(error)}") from error
     notes = _parse_texts(spec)
     _set_frictions(spec, notes.frictions)
     return spec, notes

@@ -18,6 +18,7 @@ from rlbench.const import DEMO_DT
 from rlbench.sim.compose import compose, scene_label
 from rlbench.sim.mujoco_edit import Compiled, Editor
 from rlbench.sim.mujoco_grasp import ROBOT_TYPE, WORLD_TYPE
+from rlbench.sim.mujoco_health import check_motion
 from rlbench.sim.mujoco_objects import (
     JOINT_HANDLES,
     MujocoDummy,
@@ -320,6 +321,7 @@ class MujocoEngine(ObjectTree):
             mujoco.mj_step(self.model, self.data)
             if before is not None:
                 self.stay_asleep(before)
+        check_motion(self.data, self.label)
         for body, T in self.changes.parked.items():
             if self.is_free(body):
                 self._place(body, T)

@@ -10,6 +10,7 @@ import numpy as np
 
 from rlbench import transforms as tf
 from rlbench.backend.exceptions import SceneError
+from rlbench.sim.mujoco_health import check_pose
 from rlbench.transforms import Floats
 
 _SAME = 1e-12
@@ -116,6 +117,7 @@ class SceneGraph:
             T_new: body to world.
             keeps_velocity: the whole tree moves on as before, in world axes; else it stands still.
         """
+        check_pose(self.model.body(body).name, T_new)
         kept = self._velocities(body, keeps_velocity)
         before = self.world_transform(body)
         followers = [(b, self.world_transform(b)) for b in self.tree(body)[1:]]

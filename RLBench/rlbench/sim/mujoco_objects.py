@@ -7,6 +7,7 @@ import numpy as np
 
 from rlbench import transforms as tf
 from rlbench.sim.detection import geom_triangles, parse_volume, surface_in_volume
+from rlbench.sim.mujoco_health import check_value
 from rlbench.sim.mujoco_motors import JointProperties, frame_force
 from rlbench.sim.mujoco_properties import SOLID_GROUP, ObjectProperties, ShapeProperties
 from rlbench.sim.object_types import ObjectType
@@ -329,6 +330,7 @@ class MujocoJoint(JointProperties, MujocoObject):
 
     def set_joint_position(self, position: float, disable_dynamics: bool = False) -> None:
         """Set the value [rad or m] at once, dynamic or not; the velocity becomes zero."""
+        check_value(self.get_name(), position)
         data = self._engine.data
         data.qpos[self._qpos] = position
         data.qvel[self._dof] = 0.0

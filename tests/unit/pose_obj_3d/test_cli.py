@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from pose_obj_3d import cli
+from pose_obj_3d import checkpoints, cli
 from pose_obj_3d.cli import main
 from tests.unit.pose_obj_3d.synthetic import write_scene
 
@@ -99,6 +99,40 @@ def test_resuming_on_other_terms(trained, capsys):
     (trained / "slow.yaml").write_text(CONFIG.replace("BATCH_SIZE: 64", "BATCH_SIZE: 32"), encoding="utf-8")
     assert call(trained, "slow.yaml", "--resume_checkpoint", str(run / "last.pt")) == 2
     assert_one_line(capsys, "cannot be resumed", "TRAIN.BATCH_SIZE: 64 there, 32 here")
+
+
+@pytest.mark.parametrize(("old", "new", "unsupervised", "words"), [
+    ("BATCH_SIZE: 64", "BATCH_SIZE: 32", False, "TRAIN.BATCH_SIZE: 64 there, 32 here"),
+    ("NUM_EPOCHES: 2", "NUM_EPOCHES: 3", False, "TRAIN.NUM_EPOCHES: 2 there, 3 here"),
+    ("WIDTH: 16", "WIDTH: 32", False, "NETWORK.STC.WIDTH: 16 there, 32 here"),
+    ("TRAIN:", "TRAIN:", True, "supervised and unsupervised training differ"),
+])
+def test_auto_says_why_it_starts_anew(trained, tmp_path, caplog, old, new, unsupervised, words):
+    (run,) = (trained / "checkpoint" / "submit").iterdir()
+    text = CONFIG.replace(old, new).replace("./a.npz", str(trained / "a.npz"))
+    (tmp_path / "c.yaml").write_text(text, encoding="utf-8")
+    flags = ["--cfg", str(tmp_path / "c.yaml"), "--log", str(trained), "--resume_checkpoint", "auto"]
+    session = cli.open_session(cli.build_parser(unsupervised).parse_args(flags), unsupervised)
+    sha = checkpoints.file_sha256(session.data.path)
+    with caplog.at_level("INFO"):
+        assert cli._find_resumable(session, sha) is None
+    assert words in caplog.messages[-1]
+    assert str(run / "last.pt") in caplog.messages[-1]
+    with caplog.at_level("INFO"):
+        assert cli._find_resumable(session, "another") is None
+    assert "the data file has changed" in caplog.messages[-1]
+
+
+def test_auto_continues_the_same_run_and_says_when_there_is_none(trained, tmp_path, caplog):
+    (run,) = (trained / "checkpoint" / "submit").iterdir()
+    flags = ["--cfg", str(trained / "c.yaml"), "--log", str(trained), "--resume_checkpoint", "auto"]
+    session = cli.open_session(cli.build_parser(False).parse_args(flags), False)
+    sha = checkpoints.file_sha256(session.data.path)
+    assert cli._find_resumable(session, sha) == run / "last.pt"
+    session.checkpoint_root = tmp_path
+    with caplog.at_level("INFO"):
+        assert cli._find_resumable(session, sha) is None
+    assert "there is none" in caplog.messages[-1]
 
 
 @pytest.mark.parametrize("flags", [["--eval", "--checkpoint", "{}/c.yaml"], ["--eval", "--checkpoint", "{}/none.pt"],
