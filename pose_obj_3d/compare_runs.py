@@ -13,7 +13,7 @@ if not __package__:  # run as a script
 from pose_obj_3d import process_start
 
 if __name__ == "__main__":
-    process_start.prepare("compare_runs.py", 560)
+    process_start.prepare("compare_runs.py", 600)
 
 import json
 from collections import Counter

@@ -8,7 +8,7 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 from pose_obj_3d import process_start  # noqa: E402
 
 if __name__ == "__main__":
-    process_start.prepare("run_h36m_waypoints_unsup.py", 600)
+    process_start.prepare("run_h36m_waypoints_unsup.py", 780)
 
 from pose_obj_3d.cli import main  # noqa: E402
 
