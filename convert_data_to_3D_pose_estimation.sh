@@ -13,7 +13,9 @@ fi
 if [ -z "${PYTHON:-}" ] && ! command -v python >/dev/null 2>&1; then
     PYTHON=python3
 fi
-if ! "${PYTHON:-python}" -c 'import cv2, numpy, rlbench, tqdm' >/dev/null 2>&1; then
+# Looked for, not loaded: what a limit on memory or another version forbids, convert_data.py says itself.
+if ! "${PYTHON:-python}" -c 'import importlib.util as u, sys
+sys.exit(any(u.find_spec(n) is None for n in ("cv2", "numpy", "rlbench", "tqdm")))' >/dev/null 2>&1; then
     echo "convert_data_to_3D_pose_estimation.sh: ${PYTHON:-python} is not there or lacks packages;" \
         "pip install -r RLBench/requirements.txt -r data_gen_requirements.txt ./RLBench," \
         "or name another interpreter with PYTHON" >&2

@@ -22,6 +22,7 @@ from typing import Any
 from pose_obj_3d import report
 from pose_obj_3d.exceptions import DataError, PoseObj3DError
 
+MAX_BYTES = 256 << 20
 PICTURES = ("reprojection.png", "track_3d.png", "training_curve.png")
 
 
@@ -40,6 +41,24 @@ def find_run(name: str) -> Path:
         if (folder / "results.json").is_file():
             return folder
     raise DataError(f"{name}: no results.json in it or in {path.name}_<time>; train or --eval first")
+
+
+def read_results(path: Path) -> dict[str, Any]:
+    """Read a run's `results.json`.
+
+    Raises:
+        DataError: it is not what a run writes.
+    """
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise ValueError(f"more than {MAX_BYTES} bytes")
+        run: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        run["data"]
+        title, result = next(iter(run["results"].items()))
+        report.text_table(result, title)  # needs all of it
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, StopIteration, RecursionError) as error:
+        raise DataError(f"{path}: not what a run writes ({type(error).__name__}); evaluate the run again") from error
+    return run
 
 
 def merge(runs: dict[Path, dict[str, Any]]) -> tuple[str, dict[str, Any]]:
@@ -75,7 +94,7 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     try:
         folders = [find_run(name).resolve() for name in names]
-        runs = {folder: json.loads((folder / "results.json").read_text(encoding="utf-8")) for folder in folders}
+        runs = {folder: read_results(folder / "results.json") for folder in folders}
         title, result = merge(runs)
     except PoseObj3DError as error:
         print(error, file=sys.stderr)

@@ -7,6 +7,7 @@ now: the next writer of the same file removes the first and spares the second. S
 
 import fcntl
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -54,6 +55,43 @@ def remove_leftovers(path: Path) -> None:
         with suppress(OSError), left.open("rb") as file:  # gone by now, or another user's
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # a kill frees it
             left.unlink()
+
+
+@contextmanager
+def folder_in_the_making(path: Path) -> Iterator[Path]:
+    """Make a temporary folder beside `path`, and remove it with all that is left in it.
+
+    What killed processes left beside the same path goes before that.
+    """
+    for left in path.parent.glob(temporary_names(path.name)):
+        if left.is_dir() and (lock := _locked_folder(left)) is not None:
+            shutil.rmtree(left, ignore_errors=True)
+            os.close(lock)
+    while True:
+        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}{SUFFIX}")
+        temporary.mkdir()
+        lock = _locked_folder(temporary)
+        if lock is not None and temporary.is_dir():
+            break
+    try:
+        yield temporary
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        os.close(lock)
+
+
+def _locked_folder(folder: Path) -> int | None:
+    """Lock a folder that no living process makes; return what keeps the lock."""
+    try:
+        lock = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        return None
+    return lock
 
 
 def _open_locked(path: Path) -> tuple[Path, BinaryIO]:

@@ -8,6 +8,7 @@ from typing import NoReturn
 USER_ERROR = 2
 INCOMPLETE = 1
 INTERRUPTED = 130
+MAX_LINE = 460  # characters of an error
 
 
 class Parser(argparse.ArgumentParser):
@@ -44,7 +45,10 @@ def boolean(text: str) -> bool:
 
 def report_error(program: str, error: Exception) -> int:
     """Print a user's error as one line and give the exit code."""
-    print(f"{program}: {' '.join(str(error).split())}", file=sys.stderr)
+    line = " ".join(str(error).split())
+    if len(line) > MAX_LINE:
+        line = f"{line[: MAX_LINE // 2]} ... {line[-MAX_LINE // 2 :]}"
+    print(f"{program}: {line}", file=sys.stderr)
     return USER_ERROR
 
 

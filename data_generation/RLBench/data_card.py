@@ -17,7 +17,6 @@ if __name__ == "__main__":
 
 import hashlib
 import importlib.metadata
-import json
 import logging
 import platform
 from collections.abc import Mapping, Sequence
@@ -29,6 +28,7 @@ from tqdm import tqdm
 from data_generation.RLBench import command_line
 from data_generation.RLBench.convert_data import CHECKSUMS
 from data_generation.RLBench.errors import DataGenerationError, StoreError
+from data_generation.RLBench.json_files import read_json
 from data_generation.RLBench.track_statistics import statistics
 from pose_obj_3d.exceptions import PoseObj3DError
 from pose_obj_3d.formal import ARCHIVE_NAME, FormalData, read_formal
@@ -39,6 +39,7 @@ logger = logging.getLogger("data_card")
 TEMPLATE = Path(__file__).with_name("data_card.md")
 MIN_INSIDE, MIN_SEEN = 0.95, 0.80
 """Shares of frames in which a keypoint should be inside two images, and seen by two cameras."""
+MAX_VALIDATION_BYTES = 64 << 20
 RARE = 0.005  # a smaller share is not worth naming
 PICTURE_QUALITY = 88  # JPEG
 PACKAGES = ("mujoco", "ompl", "numpy")
@@ -106,12 +107,16 @@ def _read_validation(path: Path | None) -> dict[str, dict[str, dict[str, float]]
     if path is None:
         return {}
     try:
-        reports = json.loads(path.read_text(encoding="utf-8"))
+        reports = read_json(path, MAX_VALIDATION_BYTES)
         return {
-            r["task"]: {name: k["hidden_by"] for name, k in r["keypoints"].items()} for r in reports
+            r["task"]: {
+                name: {hider: float(share) for hider, share in k["hidden_by"].items()} for name, k in r["keypoints"].items()
+            }
+            for r in reports
         }
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise StoreError(f"{path} is not the JSON of rlbench.tools.task_validator: {error!r}") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        why = f"{type(error).__name__} {error}"[:100]
+        raise StoreError(f"{path} is not the JSON of rlbench.tools.task_validator: {why}") from None
 
 
 def _copy_pictures(folder: Path | None, output: Path, tasks: Sequence[int]) -> list[int]:

@@ -34,12 +34,14 @@ from data_generation.RLBench.inspect_sources import (
     choose_sections,
 )
 from data_generation.RLBench.inspect_statistics import SectionStatistics
+from data_generation.RLBench.json_files import read_json
 from data_generation.RLBench.track_statistics import MOVING_SPEED
-from pose_obj_3d.whole_files import write_whole
+from pose_obj_3d.whole_files import is_temporary, write_whole
 
 FORMAT = "inspection of keypoint tracks"
 FORMAT_VERSION = 1
 STATISTICS = "statistics.json"
+MAX_STATISTICS_BYTES = 64 << 20
 PAGE = "index.html"
 
 
@@ -172,7 +174,7 @@ def prepare(output: Path, files: Sequence[str]) -> None:
         raise ConfigError(f"--output {output} is a file; name a new or empty folder")
     output.mkdir(parents=True, exist_ok=True)
     older = _older_files(output)
-    if older is None and any(output.iterdir()):
+    if older is None and not all(is_temporary(p.name) for p in output.iterdir()):
         raise ConfigError(f"--output {output} is not empty and no inspection; name a new or empty folder")
     foreign = [name for name in files if (output / name).exists() and name not in (older or ())]
     if foreign:
@@ -186,7 +188,7 @@ def prepare(output: Path, files: Sequence[str]) -> None:
 def _older_files(output: Path) -> set[str] | None:
     """Give the files that an older inspection wrote here, None where there was none."""
     try:
-        older = json.loads((output / STATISTICS).read_text(encoding="utf-8"))
+        older = read_json(output / STATISTICS, MAX_STATISTICS_BYTES)
     except (OSError, ValueError):
         return None
     if not isinstance(older, dict) or older.get("format") != FORMAT:

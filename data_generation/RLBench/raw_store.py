@@ -148,14 +148,15 @@ class RawStore:
         shutil.rmtree(staging, ignore_errors=True)
         try:
             sums = self._stage(staging, episode_files(key, episode))
-        except ValueError:
+            record = _signed(self._record(key, episode, sums))
+        except Exception:  # such as a value that JSON does not have
             shutil.rmtree(staging, ignore_errors=True)
             raise
         self.remove(key)
         self._move(staging, self.task_dir(key.task_id), sums)
         path = self.episode_path(key)
         self.folder.make(path.parent)
-        write_whole(path, _signed(self._record(key, episode, sums)))
+        write_whole(path, record)
         shutil.rmtree(staging)
 
     def _record(self, key: EpisodeKey, episode: Episode, sums: Mapping[str, Any]) -> dict[str, Any]:

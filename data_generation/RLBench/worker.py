@@ -190,7 +190,9 @@ def make_episode(outcome: Outcome, identity: Identity | None, tell: Callable[[Ou
         outcome.demo_seconds = before + time.perf_counter() - started
         try:
             settings.store.write(key, episode)
-        except ValueError as error:  # such as a pose that is not finite
+        except DataGenerationError:
+            raise
+        except Exception as error:  # noqa: BLE001 - such as a pose that is not finite, or no number at all
             outcome.broken = f"{_label(_source(), key.task_id)}: {told(error)}"
             outcome.failures["cannot be written"] += 1
             break

@@ -86,6 +86,14 @@ class Worker:
         """Give how long [s] it may still say nothing."""
         return self._heard + silence_s - time.monotonic()
 
+    def signs(self) -> tuple[Any, Any]:
+        """Give what is ready when it says something, and when it has died."""
+        return self.pipe, self._process.sentinel
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until there is something to receive."""
+        return bool(multiprocessing.connection.wait(self.signs(), seconds))
+
     def send(self, job: Any, function: Callable[..., Any], *args: Any) -> None:
         """Give it a job; `receive` gives the answer, also if it has died already."""
         self.job, self._heard = job, time.monotonic()
@@ -99,6 +107,8 @@ class Worker:
             WorkerDiedError: It has died.
         """
         try:
+            if not (self.pipe.poll() or self._process.is_alive() or self.pipe.poll()):
+                raise EOFError  # a process of its own may hold the pipe open
             kind, value = self.pipe.recv()
         except (EOFError, OSError):
             raise self._dead() from None
@@ -167,7 +177,7 @@ class WorkerPool:
         try:
             kind = _READY
             while kind not in (_DONE, _RAISED):
-                if not one.pipe.poll(max(one.patience(self._silence_s), 0.0)):
+                if not one.wait(max(one.patience(self._silence_s), 0.0)):
                     raise one.kill(self._no_end())
                 kind, value = one.receive()
         finally:
@@ -192,11 +202,11 @@ class WorkerPool:
 
     def _listen(self, busy: list[Worker], jobs: Jobs) -> Iterator[Answer]:
         patience = min(one.patience(self._silence_s) for one in busy)
-        ready = multiprocessing.connection.wait([one.pipe for one in busy], max(patience, 0.0))
+        multiprocessing.connection.wait([sign for one in busy for sign in one.signs()], max(patience, 0.0))
         for one in busy:
             job = one.job
             try:
-                if one.pipe not in ready:
+                if not one.wait(0):
                     if one.patience(self._silence_s) > 0:
                         continue
                     raise one.kill(self._no_end())

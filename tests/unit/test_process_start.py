@@ -12,7 +12,7 @@ import pytest
 from pose_obj_3d import process_start
 
 ROOT = Path(__file__).resolve().parents[2]
-COPIES = [ROOT / "pose_obj_3d" / "process_start.py", ROOT / "RLBench" / "rlbench" / "process_start.py"]
+NAMES = ("process_start.py", "whole_files.py")
 COMMAND = """
 import sys
 sys.path.insert(0, {root!r})
@@ -87,8 +87,9 @@ def test_every_command_prepares_itself_before_it_loads_anything():
 
 
 def test_the_two_packages_begin_alike():
-    """Neither may import the other, so each has the file."""
-    assert COPIES[0].read_bytes() == COPIES[1].read_bytes()
+    """Neither may import the other, so each has the files."""
+    for name in NAMES:
+        assert (ROOT / "pose_obj_3d" / name).read_bytes() == (ROOT / "RLBench/rlbench" / name).read_bytes()
 
 
 @pytest.mark.parametrize(("version", "is_good"), [

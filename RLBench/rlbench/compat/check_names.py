@@ -135,6 +135,8 @@ def check(origin: Origin, variations: int = 1) -> Names:
                 task.cleanup()
     except RLBenchError as error:
         names.error = str(error)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a task's file may raise anything
+        names.error = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
     finally:
         objects.on_lookup.remove(note)
     return names
@@ -144,7 +146,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command: 0 when all names are found, 1 when not, 2 for a user's error."""
     parser = argparse.ArgumentParser(prog="check_names", description=__doc__.split("\n")[0])
     parser.add_argument("tasks", nargs="+", help="names or ids, or `all`")
-    parser.add_argument("--rlbench_root", help="checkout of RLBench (default $RLBENCH_ROOT)")
+    parser.add_argument(
+        "--rlbench_root",
+        help="checkout of RLBench (default $RLBENCH_ROOT); its task files are Python and run as such: "
+        "name only one that you trust",
+    )
     parser.add_argument("--variations", type=int, default=3, help="of each task (3)")
     args = parser.parse_args(argv)
     try:

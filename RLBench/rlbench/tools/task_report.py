@@ -2,14 +2,17 @@
 
 import collections
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, get_args, get_origin
 
 from rlbench.backend.exceptions import ReportError
+from rlbench.whole_files import write_whole
 
 MIN_SUCCESS = 0.95
+MAX_BYTES = 64 << 20
+"""Size of a file of reports."""
 MIN_INSIDE = 0.95
 """Share of frames in which a keypoint should be inside at least two images."""
 MIN_SEEN = 0.80
@@ -89,9 +92,11 @@ class TaskReport:
         """Make a report from what `dataclasses.asdict` gave.
 
         Raises:
-            TypeError: a field is missing or unknown.
+            TypeError: a field is missing, unknown, or of another type.
         """
         report = cls(**row)
+        for field_ in fields(cls):
+            _check_type(field_.name, getattr(report, field_.name), field_.type)
         report.keypoints = {name: KeypointReport(**k) for name, k in row["keypoints"].items()}
         return report
 
@@ -130,12 +135,39 @@ class TaskReport:
         return found
 
 
+def _check_type(name: str, value: object, kind: Any) -> None:
+    """Compare a value read from JSON with a field's type; of lists and objects their entries too."""
+    outer, inner = get_origin(kind) or kind, get_args(kind)
+    allowed = (int, float) if outer is float else outer
+    if not isinstance(value, allowed) or (isinstance(value, bool) and outer is not bool):
+        raise TypeError(f"{name} must be {outer.__name__}, not {type(value).__name__}")
+    entry = {int: int, str: str}.get(inner[-1]) if inner else None
+    entries = value.values() if isinstance(value, dict) else value
+    if entry is not None and isinstance(entries, Iterable) and not all(isinstance(v, entry) for v in entries):
+        raise TypeError(f"{name} holds another thing than {entry.__name__}")
+
+
+def read_rows(file: Path) -> list[Any]:
+    """Read a list from a JSON file.
+
+    Raises:
+        OSError, ValueError: it cannot be read, is too large, or holds no list.
+    """
+    if not file.is_file() or file.stat().st_size > MAX_BYTES:
+        raise ValueError(f"it is no regular file of at most {MAX_BYTES} bytes")
+    try:
+        rows = json.loads(file.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+    if not isinstance(rows, list):
+        raise ValueError("it holds no list")
+    return rows
+
+
 def write_reports(reports: Sequence[TaskReport], file: Path) -> None:
     """Write reports as JSON; a kill leaves the file as it was."""
     text = json.dumps([asdict(report) for report in reports], indent=1)
-    partial = file.with_name(f"{file.name}.part")
-    partial.write_text(f"{text}\n", encoding="utf-8")
-    partial.replace(file)
+    write_whole(file, f"{text}\n".encode())
 
 
 def read_reports(file: Path, seed: int, attempts: int, robot: str = "panda") -> list[TaskReport]:
@@ -147,11 +179,10 @@ def read_reports(file: Path, seed: int, attempts: int, robot: str = "panda") -> 
     if not file.exists():
         return []
     try:
-        rows = json.loads(file.read_text(encoding="utf-8"))
-        reports = [TaskReport.from_json(row) for row in rows]
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        reports = [TaskReport.from_json(row) for row in read_rows(file)]
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise ReportError(
-            f"{file} is not what --json writes ({error}); choose another file"
+            f"{file} is not what --json writes ({str(error)[:100]}); choose another file"
         ) from error
     for report in reports:
         before, now = (report.seed, report.attempts, report.robot), (seed, attempts, robot)

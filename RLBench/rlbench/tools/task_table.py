@@ -11,7 +11,6 @@ if __name__ == "__main__":
     process_start.prepare("task_table", 150)
 
 import argparse
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,7 +18,13 @@ from typing import Any
 
 from rlbench.tasks import TASK_NAMES
 from rlbench.tools.known_gaps import KNOWN_GAPS
+from rlbench.tools.task_report import read_rows
+from rlbench.whole_files import write_whole
 
+_SHOWN: Mapping[str, Any] = {
+    "task": str, "episodes": int, "first_attempt": int, "succeeded": int, "failures": dict, "source": str,
+    "seconds_per_demo": (int, float), "keypoints": dict,
+}  # fmt: skip
 WANTED = 0.9
 """Share of episodes that succeed, from which a task counts as done."""
 
@@ -39,13 +44,31 @@ def read_reports(paths: Sequence[Path]) -> dict[str, Report]:
     found: dict[str, Report] = {}
     for path in paths:
         try:
-            rows = json.loads(path.read_text(encoding="utf-8"))
+            rows = read_rows(path)
+            for row in rows:
+                _check(row)
             found |= {row["task"]: row for row in rows}
         except (ValueError, TypeError, KeyError) as error:
             raise ValueError(
-                f"{path} is not what `task_validator --json` writes ({error}); make it anew"
+                f"{path} is not what `task_validator --json` writes ({str(error)[:100]}); make it anew"
             ) from error
     return found
+
+
+def _check(row: Any) -> None:
+    """Check the fields that the table shows.
+
+    Raises:
+        TypeError: one is of another type.
+        KeyError: one is missing.
+    """
+    if not isinstance(row, dict):
+        raise TypeError("an entry is no object")
+    for name, kind in _SHOWN.items():
+        if not isinstance(row[name], kind) or isinstance(row[name], bool):
+            raise TypeError(f"{name} is of another type")
+    if not all(isinstance(n, int) for n in row["failures"].values()):
+        raise TypeError("failures must be numbers")
 
 
 def is_done(report: Report) -> bool:
@@ -135,10 +158,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         reports = read_reports(args.reports)
+        write_whole(args.out, table(reports, args.out, args.pictures).encode())
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
-    args.out.write_text(table(reports, args.out, args.pictures), encoding="utf-8")
     return 0
 
 

@@ -13,6 +13,7 @@ import argparse
 import collections
 import sys
 import time
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,8 @@ from rlbench.tools.task_report import (
     write_reports,
 )
 
+MAX_TOLD = 200
+"""Characters of an error that is not ours."""
 MOVING_SPEED = 0.005
 """[m/s] above which a keypoint counts as moving."""
 
@@ -273,7 +276,11 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add("--min_success", type=float, default=MIN_SUCCESS, help="share of first attempts (0.95)")
     add("--engine", choices=ENGINES, default="mujoco", help="simulator (mujoco)")
-    add("--rlbench_root", help="checkout of RLBench whose own tasks run too ($RLBENCH_ROOT)")
+    add(
+        "--rlbench_root",
+        help="checkout of RLBench whose own tasks run too ($RLBENCH_ROOT); its task files are Python "
+        "and run as such: name only one that you trust",
+    )
     add(
         "--tasks_from",
         choices=SOURCES,
@@ -353,10 +360,18 @@ def _try_out(name: str, args: argparse.Namespace) -> TaskReport:
     except (EngineError, TaskEnvironmentError):
         raise  # no task can run
     except RLBenchError as error:
-        seed, attempts, robot = _settings(args)
-        return TaskReport(
-            name, task_id(name), 0, 0, attempts, error=str(error), seed=seed, robot=robot
-        )
+        why = str(error)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a task's file may raise anything
+        why = _told(error)
+    seed, attempts, robot = _settings(args)
+    return TaskReport(name, task_id(name), 0, 0, attempts, error=why, seed=seed, robot=robot)
+
+
+def _told(error: BaseException) -> str:
+    """Give an error that is not ours in one line, with the place that raised it."""
+    frame = traceback.extract_tb(error.__traceback__, limit=-1)[0]
+    text = " ".join(str(error).split())[:MAX_TOLD] or "no message"
+    return f"{type(error).__name__}: {text} ({frame.filename}:{frame.lineno})"
 
 
 def _settings(args: argparse.Namespace) -> tuple[int, int, str]:

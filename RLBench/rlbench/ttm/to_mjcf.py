@@ -13,7 +13,6 @@ if __name__ == "__main__":
 
 import argparse
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from rlbench.ttm.mjcf_overlaps import part
 from rlbench.ttm.mjcf_writer import write_scene
 from rlbench.ttm.model import Floats
 from rlbench.ttm.reader import read_scene
+from rlbench.whole_files import folder_in_the_making
 
 WORST = 1e-3
 """Free bodies that overlap by more [m] as saved are worth a line."""
@@ -103,13 +103,13 @@ def convert(
     """
     made = conversion(source, bonds_break=bonds_break, part_overlaps=part_overlaps)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as name:
-        new = Path(name) / "made"
+    with folder_in_the_making(folder) as beside:
+        new = beside / "made"
         for path, content in made.files.items():
             (new / path).parent.mkdir(parents=True, exist_ok=True)
             (new / path).write_bytes(content)
         if replace and folder.exists():
-            folder.rename(Path(name) / "old")
+            folder.rename(beside / "old")
         new.rename(folder)
     return made
 

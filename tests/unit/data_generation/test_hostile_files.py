@@ -245,7 +245,8 @@ def forge(root, path, data):
             record_path.write_text(signed(record))
 
 
-def test_mutated_data_sets(data_set, tmp_path, capsys):
+def test_mutated_data_sets(data_set, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(os, "fsync", lambda _: None)  # waits for the disk
     rng = np.random.default_rng(1)
     codes = []
     for _ in range(MUTATIONS):

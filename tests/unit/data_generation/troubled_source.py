@@ -39,6 +39,17 @@ def with_nan_in_poses(episode):
     return replace(episode, obj_poses=poses)
 
 
+def with_an_object_in_poses(episode):
+    return replace(episode, obj_poses=[{"objects": object()} for _ in episode.obj_poses])
+
+
+def fork_and_exit(episode):
+    """End, while a child of its own keeps the pipe open."""
+    if os.fork() == 0:
+        time.sleep(20)
+    os._exit(5)
+
+
 def prints(episode):
     print("a task may print")
     return episode
@@ -53,6 +64,8 @@ TROUBLES = {
     "recursion": lambda episode: recurse(0),
     "nan_tracks": with_nan_in_tracks,
     "nan_poses": with_nan_in_poses,
+    "object_poses": with_an_object_in_poses,
+    "fork": fork_and_exit,
     "os_exit": lambda episode: os._exit(7),
     "segfault": kill_by(signal.SIGSEGV),
     "endless": lambda episode: time.sleep(600),

@@ -57,3 +57,16 @@ def test_refuses_in_one_line(tmp_path, capsys, names):
     write_run(tmp_path, "b", "b", 1.0, data="other.npz")
     assert compare_runs.main([str(tmp_path / name) for name in names]) == 2
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("text", [
+    "", "{", "[1]", "[" * 100_000, '{"data": 1}', '{"data": 1, "results": []}', '{"data": 1, "results": {}}',
+    '{"data": 1, "results": {"Test": 3}}', '{"data": 1, "results": {"Test": {"counts": [], "methods": {"a": 1}}}}',
+])  # fmt: skip
+def test_what_is_no_result_of_a_run(tmp_path, capsys, text):
+    write_run(tmp_path, "a", "a", 1.0)
+    (write_run(tmp_path, "b", "b", 1.0) / "results.json").write_text(text)
+    assert compare_runs.main([str(tmp_path / "a"), str(tmp_path / "b")]) == 2
+    said = capsys.readouterr().err.strip().splitlines()
+    assert len(said) == 1
+    assert "b/results.json: not what a run writes" in said[0]

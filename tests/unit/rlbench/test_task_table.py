@@ -71,8 +71,14 @@ def test_later_reports_replace_earlier_ones_and_pictures_are_linked(tmp_path):
     assert "squares are 10 cm wide" in out.read_text()
 
 
-@pytest.mark.parametrize("content", ["{", "[1]", '[{"name": 1}]'])
+@pytest.mark.parametrize("content", [
+    "{", "[1]", '[{"name": 1}]', "[" * 100_000, "{}", '"x"', "\ud83d", json.dumps([report("a", "20", 20)]),
+    json.dumps([report("a", 20, 20, failures={"x": None})]), json.dumps([report("a", 20, 20, seconds_per_demo="fast")]),
+])  # fmt: skip
 def test_other_files_are_refused(tmp_path, capsys, content):
-    (tmp_path / "x.json").write_text(content)
+    (tmp_path / "x.json").write_text(content, errors="surrogatepass")
     assert task_table.main([str(tmp_path / "x.json"), "--out", str(tmp_path / "T.md")]) == 2
-    assert "is not what `task_validator --json` writes" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "is not what `task_validator --json` writes" in said
+    assert len(said.splitlines()) == 1
+    assert not (tmp_path / "T.md").exists()

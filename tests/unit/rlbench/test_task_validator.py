@@ -7,6 +7,7 @@ import pytest
 
 from rlbench.backend.exceptions import DemoError, SceneError
 from rlbench.task_environment import TaskEnvironment
+from rlbench.tasks.reach_target import ReachTarget
 from rlbench.tools import task_validator as tv
 from rlbench.tools.task_pictures import BACKGROUND, COLOURS, Pictures
 
@@ -166,3 +167,18 @@ def test_pictures_show_keypoints_with_and_without_the_scene(tmp_path):
             assert (picture == COLOURS[group]).all(axis=-1).sum() > 10
     assert (plain == BACKGROUND).all(axis=-1).mean() > 0.5
     assert (scene == BACKGROUND).all(axis=-1).mean() < 0.01
+
+
+@pytest.mark.parametrize("error", [ValueError("one line\nand another"), SystemExit(3), RecursionError()])
+def test_a_task_that_raises_anything_is_told_and_the_others_go_on(monkeypatch, capsys, error):
+    def fail(task, index):
+        raise error
+
+    monkeypatch.setattr(ReachTarget, "init_episode", fail)
+    assert tv.main(["0", "12", "--episodes", "1", "--not_every_variation"]) == 1
+    said = capsys.readouterr()
+    problems = [line for line in said.out.splitlines() if line.startswith("problem: ")]
+    assert len(problems) == 1
+    assert problems[0].startswith(f"problem: reach_target: cannot run: {type(error).__name__}: ")
+    assert "| 12 | unplug_charger | 1 | 1/1 |" in said.out
+    assert not said.err
