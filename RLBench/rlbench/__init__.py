@@ -24,6 +24,8 @@ _HOMES = {
     "name_to_task_class": "rlbench.utils",
 }
 
+__all__ = list(_HOMES)
+
 
 def __getattr__(name: str) -> Any:
     """Load a public name from where it lives."""
