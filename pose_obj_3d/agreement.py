@@ -7,24 +7,25 @@ the other views agree.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
 
 import torch
 from torch import Tensor
 
-from pose_obj_3d import estimators, geometry
+from pose_obj_3d import causes, estimators, geometry
+from pose_obj_3d.hypotheses import Views
+from pose_obj_3d.view_residuals import BEHIND_PX, disagreement, listed, normalised, residuals
 from pose_obj_3d.windows import Rig
 
 SUSPECT = 0.01  # residual in focal lengths (0.6 degrees) above which views disagree
-FACTOR = 4.0  # a cure must lower the residual this many times
+FACTOR = 4.0  # a camera that is to blame is so many times further off than the others' noise allows
 DISTINCT = 1.5  # without the guilty camera the others agree this many times better than without any other
-BEHIND, USELESS = 0.02, 0.5  # share of a camera's points behind it: worth a line; worth nothing
-_BEHIND_PX = 1e5  # counts as residual of a point behind a camera that sees it
-_MAX_SHOWN_PX = 10000
-_TURN_YZ = torch.diag(torch.tensor([1.0, -1.0, -1.0], dtype=torch.float64))
-_TO_CHECK = (
-    "check that extrinsics are world to camera in OpenCV's axes, that the order of cameras is that of the points, that "
-    "intrinsics belong to this image size, and that all cameras are synchronised"
+BEHIND, USELESS = 0.2, 0.5  # share of a camera's points behind it: worth a line; worth nothing
+SYSTEMATIC = 0.5  # an affine map takes away this share of a calibration's error, and none of noise
+_PLACES_A_KEYPOINT = 2.0  # independent pieces of evidence that a keypoint gives: each has a bias of its own
+_AFFINE_ROUNDS, _MIN_AFFINE = 4, 12
+_REST = (
+    "no convention of extrinsics, no swap of cameras or keypoints, no mirrored, turned or scaled image cures it: detections "
+    "may be noisy, calibration or synchronisation may be off, or several faults at once"
 )
 
 
@@ -54,15 +55,19 @@ class _LeftOut:
         relative: The same in units of what their own noise allows.
         others: How far they disagree among themselves [px].
         behind: Share of the points that lie behind it.
+        mapped: What an affine map of the prediction leaves of `off`: little where the error is systematic [px].
     """
 
     off: float
     relative: float
     others: float
     behind: float
+    mapped: float
 
 
-def judge(points: Tensor, w: Tensor, rig: Rig, names: Sequence[str]) -> Verdict:
+def judge(
+    points: Tensor, w: Tensor, rig: Rig, names: Sequence[str], views: Views | None = None, keypoints: Sequence[str] = ()
+) -> Verdict:  # fmt: skip
     """Look for the cause where the views disagree.
 
     Args:
@@ -70,113 +75,34 @@ def judge(points: Tensor, w: Tensor, rig: Rig, names: Sequence[str]) -> Verdict:
         w: (n, V), 0 = not seen.
         rig: The V cameras as the user gave them: inverting them must invert his matrices.
         names: V names.
+        views: The same data as detected, for what `causes` tries; None tries nothing.
+        keypoints: Names of its keypoints.
     """
-    own, rig = rig, normalised(rig)
+    rig = normalised(rig)
     limit = SUSPECT * float(rig.intrinsics[:, 0, 0].median())
     before = disagreement(points, w, rig)
     text = f"the views disagree: median residual {before:.1f} px"
-    if before >= _BEHIND_PX:
+    if before >= BEHIND_PX:
         text = "most points come out behind a camera"
     text = f"{text} ({listed(names, residuals(points, w, rig))})"
-    if before > limit:
-        cure, corrected = _convention(points, w, own, before, limit)
-        cure = cure or _swap(points, w, rig, names, before, limit)
-        if cure:
-            return Verdict([f"{text}, {cure}"], [], True, corrected)
     apart = [_leave_out(points, w, rig, v) for v in range(len(names))] if len(names) > 2 else []
+    if before > limit and views is not None:
+        found = causes.find_causes(views, names, keypoints)
+        # One camera, without which all others agree far better, explains more than a cure that leaves much.
+        if found and min([x.others for x in apart], default=math.inf) > found[0].after / causes.EQUAL:
+            best = found[0].hypothesis
+            return Verdict([f"{text}, {causes.explained(found)}"], [], True, best.views.rig if best.is_convention else None)
     share = _shares_behind(points, w, rig, apart, limit)
-    found = [v for v in range(len(names)) if share[v] > BEHIND]
-    if found:
-        lines = [f"{100 * share[v]:.0f} % of the points of camera {names[v]} lie behind it: does its z axis look backwards?" for v in found]
-        return Verdict(lines, [v for v in found if apart and share[v] > USELESS and apart[v].others < limit])
-    single = _single(apart, names, limit)
+    behind = [v for v in range(len(names)) if share[v] > BEHIND]
+    if behind:
+        lines = [f"{100 * share[v]:.0f} % of the points of camera {names[v]} lie behind it: does its z axis look backwards?" for v in behind]
+        return Verdict(lines, [v for v in behind if apart and share[v] > USELESS and apart[v].others < limit])
+    places = causes.evidence(views, min(x.others for x in apart)) if views is not None and apart else math.inf
+    single = _single(apart, names, limit, min(places, _PLACES_A_KEYPOINT * len(keypoints) * max(2 * len(names) - 5, 1)) if keypoints else math.inf)
     if single or before <= limit:
         return Verdict(single, [])
     blame = "no single camera is to blame" if len(names) > 2 else "two cameras cannot tell which of them is wrong"
-    return Verdict([f"{text}; {blame}: {_TO_CHECK}"], [])
-
-
-def listed(names: Sequence[str], values: Sequence[float]) -> str:
-    """Return one number [px] for each camera."""
-    return ", ".join(f"{name} {_px(value)}" for name, value in zip(names, values, strict=True))
-
-
-def _px(value: float) -> str:
-    if math.isnan(value):
-        return "-"
-    return f"{value:.1f}" if value < _MAX_SHOWN_PX else f"over {_MAX_SHOWN_PX}"
-
-
-def normalised(rig: Rig) -> Rig:
-    """Return the cameras in float64 about their middle, the two furthest 1 apart: no check then knows the unit."""
-    E = rig.extrinsics.double()
-    R = E[:, :, :3]
-    centre = centres(rig)
-    scale = torch.cdist(centre[None], centre[None]).max().clamp_min(1e-12)
-    t = (E[:, :, 3] + R @ centre.mean(0)) / scale
-    return Rig(rig.intrinsics.double(), torch.cat([R, t.unsqueeze(-1)], -1), 1.0, rig.view_ids)
-
-
-def centres(rig: Rig) -> Tensor:
-    """Return the cameras' places (V, 3)."""
-    E = rig.extrinsics.double()
-    return -(E[:, :, :3].transpose(1, 2) @ E[:, :, 3:]).squeeze(-1)
-
-
-def disagreement(points: Tensor, w: Tensor, rig: Rig) -> float:
-    """Return the median residual of the views [px], corrected for what the triangulated point takes up."""
-    count = geometry.count_views(w)
-    points, w, count = points[count >= 2], w[count >= 2], count[count >= 2]
-    if len(points) == 0:
-        return float("inf")
-    found = estimators.maximum_likelihood(points, w, rig)
-    predicted, depth = geometry.project(found.xyz, rig.intrinsics, rig.extrinsics)
-    square = ((points - predicted).square().sum(-1) * w).sum(-1) * 2 / (2 * count - 3)
-    behind = ((depth <= 0) & (w > 0)).any(-1) | ~square.isfinite()
-    # A point behind a camera fits the equations, not the world.
-    return float(torch.where(behind, _BEHIND_PX**2, square).sqrt().median())
-
-
-def residuals(points: Tensor, w: Tensor, rig: Rig) -> list[float]:
-    """Return each camera's median distance from the points that all of them triangulate [px]."""
-    xyz = estimators.maximum_likelihood(points, w, rig).xyz
-    predicted, _ = geometry.project(xyz, rig.intrinsics, rig.extrinsics)
-    off = torch.where(w > 0, (points - predicted).norm(dim=-1), torch.nan)
-    return [float(x) for x in off.nanmedian(0).values]
-
-
-def _convention(points: Tensor, w: Tensor, rig: Rig, before: float, limit: float) -> tuple[str, Rig | None]:
-    """Name the convention of extrinsics that makes the views agree, if one does, and correct the cameras."""
-    there, back = rig.extrinsics.double(), _inverted(rig.extrinsics.double())
-    turn = _TURN_YZ.to(there.device)
-    candidates = {
-        "inverted extrinsics: they seem to be camera to world; needed is world to camera": back,
-        "cameras' y and z axes turned: they seem to be those of OpenGL; needed are OpenCV's, y down, z forward": turn @ there,
-        "inverted extrinsics and y and z axes turned: they seem to be camera to world with the axes of OpenGL or Blender; "
-        "needed is world to camera in OpenCV's axes": turn @ back,
-    }
-    rigs = {what: Rig(rig.intrinsics, E, rig.sigma_px, rig.view_ids) for what, E in candidates.items()}
-    after = {what: disagreement(points, w, normalised(other)) for what, other in rigs.items()}
-    best = min(after, key=after.__getitem__)
-    return (f"{after[best]:.1f} px with {best}", rigs[best]) if after[best] < min(limit, before / FACTOR) else ("", None)
-
-
-def _inverted(extrinsics: Tensor) -> Tensor:
-    R = extrinsics[:, :, :3].transpose(1, 2)
-    return torch.cat([R, -R @ extrinsics[:, :, 3:]], -1)
-
-
-def _swap(points: Tensor, w: Tensor, rig: Rig, names: Sequence[str], before: float, limit: float) -> str:
-    """Name the pair of cameras that makes the views agree when exchanged, if one does."""
-    after = {}
-    for a, b in combinations(range(len(names)), 2):
-        order = list(range(len(names)))
-        order[a], order[b] = b, a
-        after[a, b] = disagreement(points[:, order], w[:, order], rig)
-    a, b = min(after, key=after.__getitem__)
-    if after[a, b] >= min(limit, before / FACTOR):
-        return ""
-    return f"{after[a, b]:.1f} px with the tracks of {names[a]} and {names[b]} exchanged: these cameras seem to be swapped"
+    return Verdict([f"{text}; {blame}; {_REST}"], [])
 
 
 def _leave_out(points: Tensor, w: Tensor, rig: Rig, view: int) -> _LeftOut:
@@ -184,7 +110,7 @@ def _leave_out(points: Tensor, w: Tensor, rig: Rig, view: int) -> _LeftOut:
     keep[view] = 0
     rows = (w[:, view] > 0) & (geometry.count_views(w * keep) >= 2)
     if not rows.any():
-        return _LeftOut(0.0, 0.0, float("inf"), 0.0)
+        return _LeftOut(0.0, 0.0, float("inf"), 0.0, 0.0)
     points, w = points[rows], w[rows] * keep
     found = estimators.maximum_likelihood(points, w, rig)
     predicted, J = geometry.projection_jacobian(found.xyz, rig.intrinsics, rig.extrinsics)
@@ -193,8 +119,24 @@ def _leave_out(points: Tensor, w: Tensor, rig: Rig, view: int) -> _LeftOut:
     off = (points[:, view] - predicted[:, view]).norm(dim=-1)
     depth = found.xyz @ rig.extrinsics[view, 2, :3] + rig.extrinsics[view, 2, 3]
     return _LeftOut(
-        float(off.median()), float((off / spread.sqrt()).median()), disagreement(points, w, rig), float((depth <= 0).double().mean())
-    )
+        float(off.median()), float((off / spread.sqrt()).median()), disagreement(points, w, rig), float((depth <= 0).double().mean()),
+        _mapped(predicted[:, view], points[:, view]),
+    )  # fmt: skip
+
+
+def _mapped(predicted: Tensor, seen: Tensor) -> float:
+    """Return the median distance of points (n, 2) from the affine map of their prediction that fits most of them."""
+    sound = predicted.isfinite().all(-1)
+    x, y = torch.cat([predicted, torch.ones_like(predicted[:, :1])], -1)[sound], seen[sound]
+    if len(x) < _MIN_AFFINE:
+        return math.inf
+    weight = torch.ones(len(x), 1, dtype=x.dtype)
+    off = torch.zeros(len(x))
+    for _ in range(_AFFINE_ROUNDS):
+        solved = torch.linalg.lstsq(x * weight, y * weight).solution
+        off = (y - x @ solved).norm(dim=-1)
+        weight = (1 / off.clamp_min(1e-3 + float(off.median()))).sqrt().unsqueeze(-1)
+    return float(off.median())
 
 
 def _shares_behind(points: Tensor, w: Tensor, rig: Rig, apart: Sequence[_LeftOut], limit: float) -> list[float]:
@@ -211,7 +153,7 @@ def _shares_behind(points: Tensor, w: Tensor, rig: Rig, apart: Sequence[_LeftOut
     return [max(a, b) for a, b in zip(share.tolist(), told, strict=True)]
 
 
-def _single(apart: Sequence[_LeftOut], names: Sequence[str], limit: float) -> list[str]:
+def _single(apart: Sequence[_LeftOut], names: Sequence[str], limit: float, places: float) -> list[str]:
     """Name the camera that is far from the others, which agree without it, and without no other."""
     if not apart:
         return []
@@ -220,7 +162,12 @@ def _single(apart: Sequence[_LeftOut], names: Sequence[str], limit: float) -> li
     is_guilty = x.off >= limit / 2 and x.relative >= FACTOR * x.others and x.others < limit
     if not is_guilty or apart[second].others < DISTINCT * x.others:
         return []
+    if places * math.log(x.relative / max(x.others, 1e-3)) < causes.EVIDENCE + math.log(len(names)):
+        return []
+    cause = "check its calibration and synchronisation"
+    if x.mapped > SYSTEMATIC * x.off:
+        cause = "its detections may be noisy or of other keypoints, it may be unsynchronised, or its calibration is wrong"
     return [
         f"camera {names[best]} is {x.off:.1f} px off what the others predict, which agree within {x.others:.1f} px without it: "
-        f"check its calibration and synchronisation (median px with each camera left out: {listed(names, [a.off for a in apart])})"
+        f"{cause} (median px with each camera left out: {listed(names, [a.off for a in apart])})"
     ]

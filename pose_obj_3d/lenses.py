@@ -185,4 +185,5 @@ def precision(points: Floats, intrinsics: Floats, distortion: Floats) -> Floats:
     with np.errstate(divide="ignore", invalid="ignore"):
         along, across = (1 + r * r) / slope, np.where(r > 0, r / bent, 1.0)
         weight = 1 / np.maximum(1.0, (along**2 + across**2) / 2)
-    return np.nan_to_num(weight)
+    result: Floats = np.nan_to_num(weight)
+    return result

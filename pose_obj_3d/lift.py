@@ -48,7 +48,7 @@ from pose_obj_3d.own_data import (
     smooth_tracks,
     split,
 )
-from pose_obj_3d.sanity import examine
+from pose_obj_3d.sanity import Images, examine
 from pose_obj_3d.track_file import METRES, TrackFile, read_tracks
 from pose_obj_3d.trainer import Run, calibrate_best, fit
 from pose_obj_3d.windows import Rig, Tracks
@@ -160,7 +160,9 @@ def check_file(file: TrackFile) -> tuple[list[str], TrackFile]:
     # The cameras as the file has them: about their middle, inverted matrices would not be the user's.
     rig = Rig(torch.from_numpy(file.intrinsics), torch.from_numpy(file.extrinsics), 1.0, tuple(range(len(file.extrinsics))))
     try:
-        found = examine(uv, confidence, rig, file.camera_names, file.keypoint_names, file.unit, sequences_of(file)[0])
+        found = examine(
+            uv, confidence, rig, file.camera_names, file.keypoint_names, file.unit, sequences_of(file)[0], images_of(file)
+        )  # fmt: skip
     except DataError as error:
         raise DataError(f"{file.path}: {error}") from error
     warnings += found.warnings
@@ -172,6 +174,12 @@ def check_file(file: TrackFile) -> tuple[list[str], TrackFile]:
     for warning in warnings:
         logger.warning("%s: %s", file.path, warning)
     return warnings, file
+
+
+def images_of(file: TrackFile) -> Images:
+    """Return what was detected, before distortion was taken out."""
+    size = 2 * file.intrinsics[:, :2, 2] if file.image_size is None else file.image_size
+    return Images(torch.from_numpy(file.measured).transpose(0, 1), torch.from_numpy(size), file.distortion, file.lenses)
 
 
 def check_ids(path: Path, trained: Sequence[str], file: TrackFile) -> None:

@@ -6,16 +6,23 @@ agree is then asked without it, so that no camera is accused for another's fault
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from pose_obj_3d import geometry
-from pose_obj_3d.agreement import Verdict, centres, disagreement, judge, normalised
+from pose_obj_3d.agreement import SUSPECT, Verdict, judge
+from pose_obj_3d.causes import exchanged_labels
 from pose_obj_3d.exceptions import DataError
+from pose_obj_3d.hypotheses import Views
+from pose_obj_3d.lenses import PINHOLE
 from pose_obj_3d.synchronisation import find_shift, shifted
+from pose_obj_3d.twins import without_twins
+from pose_obj_3d.view_residuals import centres, disagreement, normalised
 from pose_obj_3d.windows import Rig
 
 MAX_FRAMES = 2000  # looked at, evenly spread
@@ -23,6 +30,23 @@ MAX_POINTS = 3000  # triangulated, evenly spread
 FOCAL_RANGE_PX = (10.0, 1e6)
 DISTANCE_RANGE_M = (0.01, 100.0)  # between the two cameras that are furthest apart
 UNITS_M = {"m": 1.0, "mm": 0.001, "cm": 0.01}
+
+
+@dataclass(frozen=True)
+class Images:
+    """What the cameras' images showed, with distortion.
+
+    Attributes:
+        raw: (N, V, K, 2) [px], NaN = missing.
+        size: (V, 2) width and height, roughly [px].
+        distortion: (V, 14).
+        lenses: V kinds of lens.
+    """
+
+    raw: Tensor
+    size: Tensor
+    distortion: npt.NDArray[np.float64]
+    lenses: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -47,7 +71,7 @@ def check_geometry(
 
 def examine(
     uv: Tensor, weights: Tensor, rig: Rig, view_names: Sequence[str], keypoint_names: Sequence[str] = (),
-    unit: str = "m", first: Tensor | None = None,
+    unit: str = "m", first: Tensor | None = None, images: Images | None = None,
 ) -> Findings:  # fmt: skip
     """Check the cameras against each other and against the points.
 
@@ -59,6 +83,7 @@ def examine(
         keypoint_names: K names; numbers stand in.
         unit: What the extrinsics' lengths were said to be before they became metres.
         first: (N,) first frame of each frame's sequence, for a look at synchronisation; None for none.
+        images: What was detected before distortion was taken out; `uv` itself, of cameras without it, where None.
 
     Raises:
         DataError: One view, no keypoint in two views, cameras in one place, or pixels mixed with normalised
@@ -78,9 +103,11 @@ def examine(
     _check_places(rig)
     doubles, out = _check_doubles(uv, weights, rig, view_names)
     blind = (~(weights > 0).any(0).any(-1)).nonzero().squeeze(-1).tolist()
-    views = [v for v in range(V) if v not in (*out, *blind)]
-    used = [view_names[v] for v in views]
-    verdict = _agreement(uv[:, views], weights[:, views], _part(rig, views), used, first)
+    lines, weights = without_twins(images.raw if images else uv, weights, view_names, names)
+    doubles += lines
+    chosen = [v for v in range(V) if v not in (*out, *blind)]
+    used = [view_names[v] for v in chosen]
+    verdict = _agreement(_views(uv, weights, rig, images, chosen), uv[:, chosen], used, names, first)
     # Matrices of another convention say nothing of distances.
     warnings = _check_unit(verdict.corrected, used, unit) if verdict.corrected else _check_unit(rig, view_names, unit)
     warnings += doubles + verdict.warnings
@@ -88,7 +115,7 @@ def examine(
     if never:
         warnings.append(f"never seen by two views in one frame, so without 3D: {', '.join(never)}")
     warnings += [f"camera {view_names[v]} sees no keypoint in any frame" for v in blind]
-    return Findings(warnings, [views[i] for i in verdict.behind])
+    return Findings(warnings, [chosen[i] for i in verdict.behind])
 
 
 def _part(rig: Rig, views: Sequence[int]) -> Rig:
@@ -96,20 +123,38 @@ def _part(rig: Rig, views: Sequence[int]) -> Rig:
     return Rig(rig.intrinsics[chosen], rig.extrinsics[chosen], rig.sigma_px, tuple(rig.view_ids[v] for v in chosen))
 
 
-def _agreement(uv: Tensor, weights: Tensor, rig: Rig, names: Sequence[str], first: Tensor | None) -> Verdict:
-    """Judge whether the views agree, and whether a camera is late."""
+def _views(uv: Tensor, weights: Tensor, rig: Rig, images: Images | None, chosen: Sequence[int]) -> Views:
+    """Gather what hypotheses change, for some views."""
+    if images is None:
+        size, plain = 2 * rig.intrinsics[:, :2, 2].double(), np.zeros((len(chosen), 14))
+        return Views(uv[:, chosen].double(), weights[:, chosen].double(), _part(rig, chosen), size[chosen], plain, (PINHOLE,) * len(chosen))
+    raw = images.raw[:, chosen].double().nan_to_num(0.0)
+    return Views(
+        raw, weights[:, chosen].double(), _part(rig, chosen), images.size[chosen].double(), images.distortion[chosen],
+        tuple(images.lenses[v] for v in chosen),
+    )  # fmt: skip
+
+
+def _agreement(views: Views, uv: Tensor, names: Sequence[str], keypoints: Sequence[str], first: Tensor | None) -> Verdict:
+    """Judge whether the views agree, and whether a camera exchanges keypoints or is late."""
+    weights, rig = views.w, views.rig
     if not ((weights > 0).sum(1) >= 2).any():
         return Verdict([], [])
-    verdict = judge(*_sample(uv, weights), rig, names)
+    verdict = judge(*_sample(uv, weights), rig, names, views, keypoints)
+    if verdict.is_explained or verdict.behind:
+        return verdict
+    lines, sound = exchanged_labels(views, names, keypoints, SUSPECT * float(rig.intrinsics[:, 0, 0].median()))
+    if lines and ((sound.w > 0).sum(1) >= 2).any():
+        weights = sound.w
+        verdict = judge(*_sample(uv, weights), rig, names, sound, keypoints)
+        if verdict.is_explained or verdict.behind:
+            return replace(verdict, warnings=lines + verdict.warnings)
     # Two views that disagree nearly always agree better when one is shifted: that says nothing.
-    if first is None or verdict.is_explained or verdict.behind or (verdict.warnings and len(names) < 3):
-        return verdict
-    late = find_shift(uv, weights, rig, first)
-    if late is None:
-        return verdict
-    if verdict.warnings and judge(*_sample(*shifted(uv, weights, first, late)), rig, names).warnings:
-        return verdict  # something else is wrong, which the shift does not cure
-    return Verdict([late.line(names)], [])
+    late = None if first is None or (verdict.warnings and len(names) < 3) else find_shift(uv, weights, rig, first)
+    # What the shift does not cure is something else.
+    if first is None or late is None or (verdict.warnings and judge(*_sample(*shifted(uv, weights, first, late)), rig, names).warnings):
+        return replace(verdict, warnings=lines + verdict.warnings)
+    return Verdict([*lines, late.line(names)], [])
 
 
 def _sample(uv: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:

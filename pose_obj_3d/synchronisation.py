@@ -6,12 +6,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pose_obj_3d.agreement import disagreement, normalised
+from pose_obj_3d.view_residuals import centred_residuals, normalised
 from pose_obj_3d.windows import Rig
 
 MAX_SHIFT = 8  # frames that a camera is tried to be early or late
 MIN_MOVING, MAX_MOVING = 50, 800  # points that this is tried on
 SYNCHRONISED = 1.25  # the residual must fall by this factor
+BLOCKS, AGREEING = 4, 3  # parts of the recording, and how many must find the same shift by themselves
+_MIN_BLOCK = 10  # points
 
 
 @dataclass(frozen=True)
@@ -54,16 +56,39 @@ def find_shift(uv: Tensor, weights: Tensor, rig: Rig, first: Tensor) -> Shift | 
         return None
     rig = normalised(rig)
     points, w = uv[frame, :, keypoint].double(), (weights[frame, :, keypoint] > 0).double()
-    before = disagreement(points, w, rig)
-    best = (before, 0, 0)
+    before = centred_residuals(points, w, rig)
+    rows = (w > 0).sum(1) >= 2
+    table: dict[tuple[int, int], Tensor] = {}  # (view, shift) -> residual of each point, NaN where two views are no more
+    own = torch.full((len(points),), torch.nan, dtype=torch.float64).masked_scatter(rows, before)
     for v in range(uv.shape[1]):
         for shift in [*range(-MAX_SHIFT, 0), *range(1, MAX_SHIFT + 1)]:
-            shifted, seen = points.clone(), w.clone()
-            shifted[:, v] = uv[frame + shift, v, keypoint].double()
+            moved, seen = points.clone(), w.clone()
+            moved[:, v] = uv[frame + shift, v, keypoint].double()
             seen[:, v] = (weights[frame + shift, v, keypoint] > 0).double()
-            best = min(best, (disagreement(shifted, seen, rig), v, shift))
-    after, v, shift = best
-    return Shift(v, shift, before, after) if after * SYNCHRONISED < before else None
+            rows = (seen > 0).sum(1) >= 2
+            table[v, shift] = torch.full_like(own, torch.nan).masked_scatter(rows, centred_residuals(moved, seen, rig))
+    return _agreed(table, own, frame)
+
+
+def _agreed(table: dict[tuple[int, int], Tensor], own: Tensor, frame: Tensor) -> Shift | None:
+    """Return the best shift, if parts of the recording find it by themselves: errors that last fit some shift by chance."""
+    keys = list(table)
+    found = torch.stack([table[key] for key in keys])  # (shifts, n)
+    medians, before = found.nanmedian(1).values, float(own.nanmedian())
+    best = int(medians.nan_to_num(torch.inf).argmin())
+    after, (v, shift) = float(medians[best]), keys[best]
+    if not after * SYNCHRONISED < before:
+        return None
+    agreeing = blocks = 0
+    for part in frame.argsort(stable=True).chunk(BLOCKS):
+        if len(part) < _MIN_BLOCK:
+            continue
+        blocks += 1
+        at = found[:, part].nanmedian(1).values.nan_to_num(torch.inf)
+        u, other = keys[int(at.argmin())]
+        is_same = (u == v and abs(other - shift) <= 1) or (len({key[0] for key in keys}) == 2 and u != v and abs(other + shift) <= 1)
+        agreeing += is_same and bool(at.min() < own[part].nanmedian())
+    return Shift(v, shift, before, after) if agreeing >= min(AGREEING, blocks) > 1 else None
 
 
 def shifted(uv: Tensor, weights: Tensor, first: Tensor, shift: Shift) -> tuple[Tensor, Tensor]:
