@@ -25,7 +25,7 @@ _PLACES_A_KEYPOINT = 2.0  # independent pieces of evidence that a keypoint gives
 _AFFINE_ROUNDS, _MIN_AFFINE = 4, 12
 _REST = (
     "no convention of extrinsics, no swap of cameras or keypoints, no mirrored, turned or scaled image cures it: detections "
-    "may be noisy, calibration or synchronisation may be off, or several faults at once"
+    "may be noisy or of other subjects, calibration or synchronisation may be off, or several faults at once"
 )
 
 

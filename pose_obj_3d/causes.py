@@ -16,13 +16,14 @@ from pose_obj_3d import epipolar, hypotheses
 from pose_obj_3d.hypotheses import Hypothesis, Views
 from pose_obj_3d.view_residuals import centred_residuals, normalised
 
-FACTOR = 3.0  # a cure must lower the disagreement so many times
+FACTOR = 2.0  # a cure must lower the disagreement so many times
+FITTED = 3.0  # and one with a free number so many times
 PLAUSIBLE = 0.04  # and below this, in focal lengths (2.3 degrees)
 EQUAL = 1.5  # explanations within this factor of the best are as good
-EVIDENCE = 8.0  # log odds beyond those of the number of hypotheses
+EVIDENCE = 10.0  # log odds beyond those of the number of hypotheses
 APART = 3.0  # points so many times their disagreement apart are two pieces of evidence
 MAX_SHOWN = 3
-_POINTS, _MIN_FRAMES, _MAX_FRAMES = 400, 8, 60
+_POINTS, _MIN_FRAMES, _MAX_FRAMES = 300, 8, 60
 _SCALES, _COARSE, _FINE, _SCALE_ROUNDS = (0.15, 7.0), 21, 9, 4
 _NO_SCALE = (0.83, 1.2)  # so near to 1 it is the focal length that is a little off
 _MAX_SINGLE = 8  # cameras, of which each is tried alone
@@ -41,6 +42,16 @@ class Cause:
     after: float
     hypothesis: Hypothesis
 
+    @property
+    def level(self) -> float:
+        """Return `after` [px] as it would be had the hypothesis not made the points smaller."""
+        return self.after / min(self.hypothesis.scale, 1.0)
+
+    @property
+    def factor(self) -> float:
+        """Return how many times it must lower the disagreement."""
+        return FACTOR if self.hypothesis.scale == 1.0 else FITTED
+
     def sentence(self) -> str:
         """Return what cures it, and what that means."""
         return f"{self.after:.1f} px with {self.hypothesis.words}: {self.hypothesis.advice}"
@@ -58,16 +69,16 @@ def find_causes(views: Views, names: Sequence[str], keypoints: Sequence[str]) ->
     """Return what cures a disagreement, equally good explanations together, the best first; none where nothing does."""
     views = sample(views)
     before = _score(views)
-    proposed = sorted(_all(views, names, keypoints), key=lambda h: epipolar.distance(h.views))
+    proposed = sorted(_all(views, names, keypoints), key=lambda h: epipolar.distance(h.views) / min(h.scale, 1.0))
     tried = [Cause(_score(h.views), h) for h in proposed[:_TRIANGULATED]]
-    best = min(tried, key=lambda cause: cause.after)
+    best = min(tried, key=lambda cause: cause.level)
     limit = PLAUSIBLE * float(views.rig.intrinsics[:, 0, 0].median())
-    if not best.after < min(limit, before / FACTOR):
+    if not (best.after / max(best.hypothesis.scale, 1.0) < limit and best.level < before / best.factor):
         return []
-    if evidence(views, best.after) * math.log(min(before, 1e4) / max(best.after, 1e-3)) < EVIDENCE + math.log(len(proposed)):
+    if evidence(views, best.after) * math.log(min(before, 1e4) / max(best.level, 1e-3)) < EVIDENCE + math.log(len(proposed)):
         return []
-    good = [c for c in tried if c.after <= EQUAL * best.after + 0.05 and c.after < before / FACTOR]
-    return sorted(good, key=lambda cause: cause.after)
+    good = [c for c in tried if c.level <= EQUAL * best.level + 0.05 and c.level < before / c.factor]
+    return sorted(good, key=lambda cause: cause.level)
 
 
 def explained(causes: Sequence[Cause]) -> str:
@@ -97,7 +108,7 @@ def _all(views: Views, names: Sequence[str], keypoints: Sequence[str]) -> Iterat
         factor = _scale(views, chosen)
         if not _NO_SCALE[0] < factor < _NO_SCALE[1]:
             yield hypotheses.scale_hypothesis(views, names, chosen, factor)
-    for view in range(V):
+    for view in range(V) if V > 2 else [1]:  # two views cannot tell whose order is wrong
         order, _ = _labels(views, view)
         if order != list(range(len(order))):
             yield _label_hypothesis(views, view, order, names, keypoints)
@@ -148,6 +159,7 @@ def _scale(views: Views, chosen: Sequence[int]) -> float:
         raw = few.raw.repeat(count, 1, 1, 1, 1).clone()  # (count, F, V, K, 2)
         raw[:, :, list(chosen)] *= factors.exp()[:, None, None, None, None]
         at = epipolar.distances(replace(few, raw=raw.flatten(0, 1), w=few.w.repeat(count, 1, 1)), count)
+        at = at / factors.exp().clamp_max(1.0)  # whatever is made small disagrees by less
         best, step = float(factors[at.argmin()]), (high - low) / (count - 1)
         low, high, count = best - step, best + step, _FINE
     return math.exp(best)
@@ -172,7 +184,7 @@ def _labels(views: Views, view: int) -> tuple[list[int], list[_Cycle]]:
     best = epipolar.best_labels(cost)
     cycles = []
     for cycle in _cycles(best):
-        before = float(torch.stack([cost[k, k] for k in cycle]).min())
+        before = float(torch.stack([cost[k, k] for k in cycle]).mean())
         after = float(torch.stack([cost[k, best[k]] for k in cycle]).mean())
         if FACTOR * after < before:
             cycles.append(_Cycle(cycle, before, after))
@@ -224,7 +236,7 @@ def exchanged_labels(views: Views, names: Sequence[str], keypoints: Sequence[str
         _, cycles = _labels(few, view)
         for cycle in cycles:
             before, after = (float(focal[view]) * x for x in (cycle.before, cycle.after))
-            if before < limit or not after < min(before / FACTOR, PLAUSIBLE * float(focal[view])):
+            if before < limit or not after < min(before / FITTED, PLAUSIBLE * float(focal[view])):
                 continue
             own = [v for v in range(len(names)) if v != view]
             count = evidence(replace(few, raw=few.raw[:, :, cycle.keypoints], w=few.w[:, :, cycle.keypoints]), after)

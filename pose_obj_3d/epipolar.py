@@ -46,10 +46,11 @@ def distance(views: Views) -> float:
 def distances(views: Views, groups: int) -> Tensor:
     """Return `distance` of equally many frames each: (groups,)."""
     ideal, w = views.points()
-    rays = geometry.normalise_uv(ideal.transpose(1, 2), views.rig.intrinsics.double()).unflatten(0, (groups, -1)).flatten(1, 2)
-    seen = (w > 0).transpose(1, 2).unflatten(0, (groups, -1)).flatten(1, 2)  # (groups, n, V)
+    V = w.shape[1]
+    rays = geometry.normalise_uv(ideal.transpose(1, 2), views.rig.intrinsics.double()).reshape(groups, -1, V, 2)
+    seen = (w > 0).transpose(1, 2).reshape(groups, -1, V)
     E = essential(views.rig.extrinsics.double())
-    a, b = torch.triu_indices(w.shape[1], w.shape[1], 1)
+    a, b = torch.triu_indices(V, V, 1)
     off = torch.where(seen[..., a] & seen[..., b], sampson(E[a, b], rays[..., a, :], rays[..., b, :]), torch.nan)
     return off.nanmedian(1).values.nanmean(-1).nan_to_num(torch.inf)
 

@@ -86,6 +86,8 @@ class Hypothesis:
         views: The data without the fault.
         mirrors: Whether undoing it, where nothing was wrong, would mirror the world.
         is_convention: Whether the corrected extrinsics are the user's in another convention.
+        scale: What it multiplies points by: disagreements shrink with them. 1 where it is no fit, but one of a few
+            fixed changes.
     """
 
     words: str
@@ -93,6 +95,7 @@ class Hypothesis:
     views: Views
     mirrors: bool = False
     is_convention: bool = False
+    scale: float = 1.0
 
 
 def inverted(extrinsics: Tensor) -> Tensor:
@@ -155,7 +158,7 @@ def scale_hypothesis(views: Views, names: Sequence[str], chosen: Sequence[int], 
     """Undo an image size that is not that of the calibration."""
     where = "all cameras" if len(chosen) > 1 else f"camera {names[chosen[0]]}"
     advice = "the points seem to be of another image size than the intrinsics"
-    return Hypothesis(f"the points of {where} times {factor:.3g}", advice, scaled(views, chosen, factor))
+    return Hypothesis(f"the points of {where} times {factor:.3g}", advice, scaled(views, chosen, factor), scale=factor)
 
 
 def other_lenses(views: Views) -> Iterator[Hypothesis]:

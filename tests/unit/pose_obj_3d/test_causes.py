@@ -1,0 +1,157 @@
+"""Faults of files are named, or listed where several explain the data; noise accuses nobody."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pose_obj_3d.hypotheses import inverted
+from pose_obj_3d.lenses import distort
+from pose_obj_3d.lift import check_file
+from pose_obj_3d.track_file import read_tracks
+from tests.benchmarks.lift_checks import (
+    ACCUSES,
+    FAULTS,
+    KINDS,
+    detection,
+    lines_of,
+    pixels,
+    scene,
+    sound,
+    tracks,
+    white,
+)
+from tests.unit.pose_obj_3d.synthetic import IMAGE, NAMES, motion, project, rig
+
+LINE = 500  # characters that a message may have
+SEEDS = {name: 5 + i for i, name in enumerate(FAULTS)}  # two to eight cameras, with and without distortion
+
+
+@pytest.mark.parametrize("fault", list(FAULTS))
+def test_each_fault_is_named(tmp_path, fault):
+    result, lines, _ = detection(fault, SEEDS[fault], tmp_path)
+    assert result in ("named", "listed"), lines
+    assert max(map(len, lines)) < LINE
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+@pytest.mark.parametrize("seed", [1, 4, 7])
+def test_noise_accuses_nobody(tmp_path, kind, seed):
+    """Up to 15 px, tails, errors that stay, 5 frames, one keypoint."""
+    result, lines, _ = sound(kind, seed, tmp_path)
+    assert result != "accuses", lines
+    for line in lines:
+        assert "no convention of extrinsics, no swap of cameras" in line
+
+
+def four_cameras(change=lambda uv: uv, **more):
+    """What a file of the four shipped cameras holds: two are the mirror images of each other."""
+    rng = np.random.default_rng(0)
+    K, E = rig()
+    uv = project(motion(rng, 60, [True, False, True, True, True]), K, E)
+    uv = change(uv + rng.normal(size=uv.shape))
+    return {"points": uv, "intrinsics": K, "extrinsics": E, "camera_names": np.array(NAMES), "image_size": np.array([IMAGE, IMAGE])} | more
+
+
+def mirror(uv):
+    return np.stack([IMAGE - uv[..., 0], uv[..., 1]], -1)
+
+
+@pytest.mark.parametrize("change", [mirror, lambda uv: uv[[1, 0, 2, 3]]])
+def test_a_rig_that_is_its_own_mirror_image_leaves_two_causes(tmp_path, change):
+    """Mirrored images and exchanged cameras explain the same points; the worlds differ by a reflection."""
+    (line,) = lines_of(four_cameras(change), tmp_path)
+    assert "possible causes, which explain it equally well" in line
+    assert "x mirrored (W - x) in all cameras" in line
+    assert "the tracks of left_shoulder and right_shoulder exchanged" in line
+    assert "the mirror image of the other's" in line
+    assert len(line) < LINE
+
+
+@pytest.mark.parametrize(("change", "words"), [
+    (lambda R, t: (R, -R.transpose(0, 2, 1) @ t), "translations taken for the cameras' places"),
+    (lambda R, t: (R.transpose(0, 2, 1), t), "rotations transposed, translations kept"),
+    (lambda R, t: (np.diag([-1.0, -1, 1]) @ R, np.diag([-1.0, -1, 1]) @ t), "x and y axes turned"),
+])
+def test_more_conventions_of_extrinsics(tmp_path, change, words):
+    m = four_cameras()
+    m["extrinsics"] = np.concatenate(change(m["extrinsics"][:, :, :3], m["extrinsics"][:, :, 3:]), -1)
+    lines = lines_of(m, tmp_path)
+    assert any(words in line for line in lines), lines
+
+
+def bent(uv, lens, kind):
+    K = rig()[0]
+    full = np.concatenate([lens, np.zeros(14 - len(lens))])
+    return np.stack([distort(uv[v].reshape(-1, 2), K[v], full, kind).reshape(uv[v].shape) for v in range(4)])
+
+
+def test_distortion_of_another_kind(tmp_path):
+    fisheye = np.array([0.3, -0.2, 0.05, 0.0])
+    m = four_cameras(lambda uv: bent(uv, fisheye, "fisheye"), distortion=np.tile(fisheye, (4, 1)))
+    K = m["intrinsics"].copy()
+    K[:, [0, 1], [0, 1]] *= 0.6  # a wide lens
+    m["intrinsics"] = K
+    rng = np.random.default_rng(0)
+    xyz = motion(rng, 60, [True] * 6) * [2, 2, 1]
+    plain = project(xyz, K, m["extrinsics"])
+    full = np.concatenate([fisheye, np.zeros(10)])
+    m["points"] = np.stack([distort(plain[v].reshape(-1, 2), K[v], full, "fisheye").reshape(plain[v].shape) for v in range(4)]) + rng.normal(size=plain.shape) * 0.1
+    lines = lines_of(m, tmp_path)
+    assert lines == [] or "fisheye" in lines[0], lines
+    assert lines_of(m | {"lens": np.array("fisheye")}, tmp_path) == []
+    m["points"] = plain
+    (line,) = lines_of(m | {"distortion": np.tile([-0.4, 0.1, 0.0, 0.0], (4, 1))}, tmp_path)
+    assert "undistorted already" in line
+
+
+def test_few_points_accuse_nobody(tmp_path):
+    """One keypoint that rests: however many frames, it is one place."""
+    rng = np.random.default_rng(0)
+    for seed in range(4):
+        m = scene(np.random.default_rng(seed), 2, False, 200, 1, white(1.0))
+        xyz = np.tile(tracks(rng, 1, 1), (200, 1, 1))
+        m["points"] = pixels(m, xyz) + rng.normal(size=(2, 1, 1, 2)) * 30 + rng.normal(size=(2, 200, 1, 2))
+        lines = lines_of(m, tmp_path)
+        assert not any(ACCUSES.search(line) for line in lines), lines
+
+
+def test_two_subjects_are_no_fault_of_a_camera(tmp_path):
+    """Each camera follows another one of two people for half of the time."""
+    rng = np.random.default_rng(3)
+    m = scene(rng, 4, False, 120, 8, white(2.0))
+    other = pixels(m, tracks(rng, 120, 8) + [0.4, -0.3, 0.1])
+    for v in range(4):
+        rows = np.arange(120) // 30 % 4 == v
+        m["points"][v, rows] = other[v, rows]
+    lines = lines_of(m, tmp_path)
+    assert not any(re.search(r" seem|px with", line) for line in lines), lines
+
+
+def test_many_cameras_make_no_long_line(tmp_path):
+    rng = np.random.default_rng(0)
+    m = scene(rng, 16, False, 30, 6, white(40.0))
+    m["camera_names"] = np.array([f"camera_in_the_far_corner_number_{v}" for v in range(16)])
+    for line in lines_of(m, tmp_path):
+        assert len(line) < 2 * LINE
+
+
+def test_inverting_twice_gives_the_same():
+    E = torch.tensor(rig()[1])
+    torch.testing.assert_close(inverted(inverted(E)), E)
+
+
+CASES = Path(__file__).resolve().parents[4] / "shared" / "cases"
+
+
+@pytest.mark.parametrize(("name", "words"), [
+    ("images_mirrored", "x mirrored (W - x) in all cameras"), ("missing_is_0_wide_lens", "498 at (0, 0)"),
+])
+def test_files_of_others(name, words):
+    path = CASES / f"{name}.npz"
+    if not path.is_file():
+        pytest.skip(f"no {path}")
+    (line,) = check_file(read_tracks(path))[0]
+    assert words in line
