@@ -122,7 +122,7 @@ def test_two_subjects_are_no_fault_of_a_camera(tmp_path):
     """Each camera follows another one of two people for half of the time."""
     rng = np.random.default_rng(3)
     m = scene(rng, 4, False, 120, 8, white(2.0))
-    other = pixels(m, tracks(rng, 120, 8) + [0.4, -0.3, 0.1])
+    other = pixels(m, tracks(rng, 120, 8) + np.array([0.4, -0.3, 0.1]))
     for v in range(4):
         rows = np.arange(120) // 30 % 4 == v
         m["points"][v, rows] = other[v, rows]
