@@ -18,7 +18,7 @@ from rlbench.backend.observation import Observation
 from rlbench.backend.task import Task
 from rlbench.demo import Demo
 from rlbench.environment import Environment
-from rlbench.observation_config import CameraConfig, ObservationConfig
+from rlbench.observation_config import CameraConfig, ObservationConfig, checked_size
 from rlbench.registration import OBSERVATION_MODES, register_tasks
 from rlbench.sim.display import has_display
 from rlbench.sim.forks import check_not_forked
@@ -118,7 +118,8 @@ class RLBenchEnv(gymnasium.Env[Observations, npt.NDArray[np.float32]]):
         }
         readings = _flat(first)
         if self._fault is not None:
-            blank = np.zeros((*image_size, 3), np.uint8)
+            width, height = checked_size(image_size, "image_size")
+            blank = np.zeros((height, width, 3), np.uint8)
             readings |= {f"{name}_rgb": blank for name in images}
         self.observation_space = spaces.Dict(
             {key: _space(key, value, bounds) for key, value in readings.items()}
