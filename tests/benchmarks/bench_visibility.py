@@ -13,6 +13,7 @@ import argparse
 import sys
 import time
 from collections import Counter
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,8 @@ from rlbench.tasks import AVAILABLE
 
 BEHIND = 0.05
 """A seen keypoint may lie this far behind the surface drawn at its pixel [m]."""
+FINE = 4096
+"""Size of the image [px] in which slits are looked for that are narrower than a pixel."""
 
 
 class SeenOrDrawn:
@@ -67,11 +70,14 @@ class SeenOrDrawn:
                 self.counts[group, name] += int((seen == SEEN)[:, self._groups == group].sum())
             self.counts[group, "inside"] += int((now != OUTSIDE)[:, self._groups == group].sum())
         for v, camera in enumerate(TRACK_CAMERAS):
-            drawn = self._observer.images(
-                camera, (self._size, self._size), rgb=False, depth=True, mask=False
-            ).depth
+            drawn = self._depth(camera, self._size)
+            fine = cache(partial(self._depth, camera, FINE))
             for k in np.flatnonzero((now[v] == SEEN) & self.compared):
-                self._compare(camera, k, uv[v, k] * self._size / 256, depth[v, k], drawn)
+                self._compare(camera, k, uv[v, k] / 256, depth[v, k], drawn, fine)
+
+    def _depth(self, camera, size):
+        images = self._observer.images(camera, (size, size), rgb=False, depth=True, mask=False)
+        return images.depth
 
     def _rays(self, name, xyz, reach, uv, depth):
         began = time.perf_counter()
@@ -82,25 +88,30 @@ class SeenOrDrawn:
         self.seconds[name].append(time.perf_counter() - began)
         return seen
 
-    def _compare(self, camera, k, pixel, depth, drawn):
+    def _compare(self, camera, k, place, depth, drawn, fine):
         """Count a keypoint that lies behind everything around it.
 
-        The point lies among the centres of four pixels. The edge of a thing beside it may cover
-        some of them, not all.
+        The point, at `place` in shares of the image, lies among the centres of four pixels. The
+        edge of a thing beside it may cover some of them, not all, unless it is seen through a slit
+        narrower than a pixel: then a larger image shows it.
         """
-        column, row = np.floor(pixel - 0.5).astype(int)
-        near = drawn[max(row, 0) : row + 2, max(column, 0) : column + 2]
-        column, row = np.floor(pixel).astype(int)
-        group = self._groups[k]
+        group, limit = self._groups[k], depth - BEHIND
+        column, row = np.floor(place * len(drawn)).astype(int)
         self.counts[group, "compared"] += 1
-        self.counts[group, "own pixel nearer"] += int(drawn[row, column] < depth - BEHIND)
-        if near.max() < depth - BEHIND:
+        self.counts[group, "own pixel nearer"] += int(drawn[row, column] < limit)
+        if farthest(drawn, place) < limit and farthest(fine(), place) < limit:
             self.counts[group, "behind"] += 1
             name = self._points.names[k]
             self.faults.append(
                 f"{camera} frame {self._frame - 1}: {name} is at {depth:.3f} m, "
-                f"drawn is {near.max():.3f} m"
+                f"drawn is {farthest(fine(), place):.3f} m"
             )
+
+
+def farthest(drawn, place):
+    """Return the greatest depth [m] among the four pixels whose centres surround a place."""
+    column, row = np.floor(place * len(drawn) - 0.5).astype(int)
+    return drawn[max(row, 0) : row + 2, max(column, 0) : column + 2].max()
 
 
 def demonstrations(task, compare, demos):

@@ -42,6 +42,6 @@ def test_the_images_show_where_an_owner_should_have_hidden_its_keypoint(environm
     task = environment.get_task("take_money_out_safe")
     points = task._recorder.keypoints
     task._recorder.keypoints = replace(points, own_reach=np.full(len(points.names), np.inf))
-    compare = SeenOrDrawn(task, every=15, size=SIZE)
+    compare = SeenOrDrawn(task, every=60, size=SIZE)
     demonstrations(task, compare, demos=1)
-    assert compare.counts["waypoints", "behind"] > 5
+    assert compare.counts["waypoints", "behind"] > 2
