@@ -18,7 +18,7 @@ SUPPORTED = ((3, 11), (3, 12))
 USER_ERROR = 2
 INTERRUPTED = 130
 MIB = 1 << 20
-NO_MEMORY = ("cannot allocate memory", "failed to map segment", "out of memory", "bad_alloc", "can't start new thread")
+NO_MEMORY = ("allocate memory", "failed to map segment", "out of memory", "bad_alloc", "can't start new thread")
 GL_BACKENDS = (
     "", "egl", "osmesa", "glfw", "glx", "0", "1", "on", "off", "true", "false", "enable", "enabled", "disable", "disabled",
 )  # fmt: skip

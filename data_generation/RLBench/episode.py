@@ -51,16 +51,6 @@ class Calibration:
             "extrinsics": self.extrinsics.tolist(),
         }
 
-    @classmethod
-    def from_json(cls, raw: Mapping[str, Any]) -> "Calibration":
-        """Read what `to_json` gave."""
-        width, height = (int(v) for v in raw["image_size"])
-        return cls(
-            (width, height),
-            np.asarray(raw["intrinsics"], dtype=np.float64),
-            np.asarray(raw["extrinsics"], dtype=np.float64),
-        )
-
 
 class CameraFilm:
     """What one camera saw, frame by frame, kept as the bytes of the files to be.

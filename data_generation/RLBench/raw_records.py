@@ -1,5 +1,7 @@
-"""What `episode.json` and the tracks' JSON of a raw data set must hold; anything else is a ValueError of one line."""
+"""What `episode.json` and the tracks' JSON of a raw data set hold; anything else is a ValueError of one line."""
 
+import hashlib
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -7,8 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from data_generation.RLBench.episode import Calibration
+from data_generation.RLBench.episode import Calibration, Episode, EpisodeKey, json_bytes
 from data_generation.RLBench.json_files import short
+from data_generation.RLBench.store_folder import FORMAT_VERSION
 
 MAX_RECORD_BYTES = 16 << 20
 MAX_TRACKS_BYTES = 32 << 20
@@ -20,6 +23,42 @@ _PLAIN = re.compile(r"[\w-][\w.-]*")  # a part of a path that leads nowhere else
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _DIGITS = re.compile(rf"[0-9]{{1,{MAX_SEED_DIGITS}}}")
 Array = npt.NDArray[Any]
+
+
+def record_of(key: EpisodeKey, episode: Episode, mode: str, sums: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what `episode.json` says of an episode; `sums` are the sizes and digests of its files."""
+    return {
+        **episode.info,
+        "format_version": FORMAT_VERSION,
+        "mode": mode,
+        "task_id": key.task_id,
+        "variation": key.variation,
+        "example": key.example,
+        "success": True,
+        "n_frames": episode.n_frames,
+        "random_seed": [str(s) for s in episode.random_seed],
+        "cams": list(episode.films),
+        "track_cams": list(episode.track_cams),
+        "cameras": {name: c.to_json() for name, c in episode.cameras.items()},
+        "keypoint_names": list(episode.keypoint_names),
+        "waypoint_frames": episode.waypoint_frames.tolist(),
+        "files": dict(sums),
+    }
+
+
+def signed(record: Mapping[str, Any]) -> bytes:
+    """Give the text of `episode.json` with its own checksum."""
+    plain = json.loads(json_bytes(record))
+    return json.dumps({**plain, "checksum": checksum(plain)}, indent=0).encode("utf-8")
+
+
+def checksum(record: Mapping[str, Any]) -> str:
+    """Give the digest of a record without its checksum."""
+    try:
+        text = json.dumps(record, sort_keys=True)
+    except RecursionError:
+        text = ""  # no record of ours
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
 def check_record(record: Mapping[str, Any]) -> None:

@@ -8,7 +8,6 @@ marks every episode that a kill interrupted.
 """
 
 import hashlib
-import json
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
@@ -27,7 +26,6 @@ from data_generation.RLBench.episode import (
     EpisodeKey,
     Float,
     episode_files,
-    json_bytes,
     npy_bytes,
 )
 from data_generation.RLBench.errors import DamagedEpisodeError, StoreError
@@ -148,7 +146,7 @@ class RawStore:
         shutil.rmtree(staging, ignore_errors=True)
         try:
             sums = self._stage(staging, episode_files(key, episode))
-            record = _signed(self._record(key, episode, sums))
+            record = raw_records.signed(raw_records.record_of(key, episode, self.mode, sums))
         except Exception:  # such as a value that JSON does not have
             shutil.rmtree(staging, ignore_errors=True)
             raise
@@ -158,25 +156,6 @@ class RawStore:
         self.folder.make(path.parent)
         write_whole(path, record)
         shutil.rmtree(staging)
-
-    def _record(self, key: EpisodeKey, episode: Episode, sums: Mapping[str, Any]) -> dict[str, Any]:
-        return {
-            **episode.info,
-            "format_version": FORMAT_VERSION,
-            "mode": self.mode,
-            "task_id": key.task_id,
-            "variation": key.variation,
-            "example": key.example,
-            "success": True,
-            "n_frames": episode.n_frames,
-            "random_seed": [str(s) for s in episode.random_seed],
-            "cams": list(episode.films),
-            "track_cams": list(episode.track_cams),
-            "cameras": {name: c.to_json() for name, c in episode.cameras.items()},
-            "keypoint_names": list(episode.keypoint_names),
-            "waypoint_frames": episode.waypoint_frames.tolist(),
-            "files": dict(sums),
-        }
 
     def _stage(
         self, staging: Path, files: Iterable[tuple[str, bytes]]
@@ -314,11 +293,13 @@ class RawStore:
         path = self.episode_path(key)
         try:
             record = read_json(path, raw_records.MAX_RECORD_BYTES)
-        except OSError:
+        except FileNotFoundError:
             raise StoreError(f"{self.root}: {self.mode} {key} does not exist") from None
+        except OSError as error:
+            raise StoreError(f"{path} cannot be read: {error.strerror or error}") from None
         except JsonError as error:
             raise self._damaged(key, f"episode.json is not valid JSON of an episode: {error}") from None
-        if not isinstance(record, dict) or record.pop("checksum", None) != _checksum(record):
+        if not isinstance(record, dict) or record.pop("checksum", None) != raw_records.checksum(record):
             raise self._damaged(key, "episode.json was changed after it was written")
         version = record.get("format_version")
         if version != FORMAT_VERSION:
@@ -413,16 +394,3 @@ class RawStore:
             return calibration
         moved = calibration.extrinsics[frame]
         return Calibration(calibration.image_size, calibration.intrinsics, moved)
-
-
-def _checksum(record: Mapping[str, Any]) -> str:
-    try:
-        text = json.dumps(record, sort_keys=True)
-    except RecursionError:
-        text = ""  # no record of ours
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()
-
-
-def _signed(record: Mapping[str, Any]) -> bytes:
-    plain = json.loads(json_bytes(record))
-    return json.dumps({**plain, "checksum": _checksum(plain)}, indent=0).encode("utf-8")

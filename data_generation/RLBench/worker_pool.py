@@ -15,6 +15,7 @@ from data_generation.RLBench import worker
 from data_generation.RLBench.errors import DataGenerationError
 
 END_SECONDS = 5.0  # granted to a worker that is told to end
+TICK_SECONDS = 1.0  # a dead worker's own child may keep its pipe open, so that nothing tells of the death
 START_SECONDS = 120.0  # granted to one that loads its packages
 _READY, _TOLD, _DONE, _RAISED = "ready", "told", "done", "raised"
 
@@ -91,8 +92,14 @@ class Worker:
         return self.pipe, self._process.sentinel
 
     def wait(self, seconds: float) -> bool:
-        """Wait until there is something to receive."""
-        return bool(multiprocessing.connection.wait(self.signs(), seconds))
+        """Wait until there is something to receive, also that it has died."""
+        deadline = time.monotonic() + seconds
+        while True:
+            left = max(min(deadline - time.monotonic(), TICK_SECONDS), 0.0)
+            if multiprocessing.connection.wait(self.signs(), left) or not self._process.is_alive():
+                return True
+            if time.monotonic() >= deadline:
+                return False
 
     def send(self, job: Any, function: Callable[..., Any], *args: Any) -> None:
         """Give it a job; `receive` gives the answer, also if it has died already."""
@@ -202,7 +209,7 @@ class WorkerPool:
 
     def _listen(self, busy: list[Worker], jobs: Jobs) -> Iterator[Answer]:
         patience = min(one.patience(self._silence_s) for one in busy)
-        multiprocessing.connection.wait([sign for one in busy for sign in one.signs()], max(patience, 0.0))
+        multiprocessing.connection.wait([sign for one in busy for sign in one.signs()], max(min(patience, TICK_SECONDS), 0.0))
         for one in busy:
             job = one.job
             try:

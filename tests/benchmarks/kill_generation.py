@@ -19,7 +19,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = {
-    "train_task_ids": [0, 9], "n_ex_per_task": 30, "n_variation_per_task": 3, "obs_dim": [48, 64, 3], "cams": ["front"],
+    "train_task_ids": [0, 9], "n_ex_per_task": 8, "n_variation_per_task": 3, "obs_dim": [24, 32, 3], "cams": ["front"],
     "track_cams": ["left_shoulder", "front"],
 }  # fmt: skip
 UNEQUAL = {"report.json"}  # times of the run

@@ -212,6 +212,7 @@ ENDS = {
     "memory": ("raise MemoryError", 2, "command: out of memory; "),
     "import": ("raise ImportError('libx.so: failed to map segment from shared object')", 2, "command: out of memory; "),
     "cause": ("raise RuntimeError('x') from OSError(12, 'Cannot allocate memory')", 2, "command: out of memory; "),
+    "torch": ("raise RuntimeError(\"DefaultCPUAllocator: can't allocate memory\")", 2, "command: out of memory; "),
     "package": ("import no_such_package", 2, "command: package no_such_package is not installed"),
     "interrupt": ("raise KeyboardInterrupt", 130, "command: interrupted"),
     "fault": ("raise ValueError('ours')", 1, "Traceback"),

@@ -72,7 +72,7 @@ def test_later_reports_replace_earlier_ones_and_pictures_are_linked(tmp_path):
 
 
 @pytest.mark.parametrize("content", [
-    "{", "[1]", '[{"name": 1}]', "[" * 100_000, "{}", '"x"', "\ud83d", json.dumps([report("a", "20", 20)]),
+    "{", "[1]", '[{"name": 1}]', "[" * 100_000, "{}", '"x"', "\ud83d", json.dumps([report("a", 20, "20")]),
     json.dumps([report("a", 20, 20, failures={"x": None})]), json.dumps([report("a", 20, 20, seconds_per_demo="fast")]),
 ])  # fmt: skip
 def test_other_files_are_refused(tmp_path, capsys, content):
