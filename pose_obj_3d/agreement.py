@@ -86,8 +86,8 @@ def judge(
         text = "most points come out behind a camera"
     text = f"{text} ({listed(names, residuals(points, w, rig))})"
     apart = [_leave_out(points, w, rig, v) for v in range(len(names))] if len(names) > 2 else []
-    if before > limit and views is not None:
-        found = causes.find_causes(views, names, keypoints)
+    if views is not None:
+        found = causes.find_causes(views, names, keypoints, is_small=before <= limit)
         # One camera, without which all others agree far better, explains more than a cure that leaves much.
         if found and min([x.others for x in apart], default=math.inf) > found[0].after / causes.EQUAL:
             best = found[0].hypothesis

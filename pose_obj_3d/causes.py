@@ -65,14 +65,26 @@ def sample(views: Views) -> Views:
     return replace(views, raw=views.raw[rows], w=views.w[rows])
 
 
-def find_causes(views: Views, names: Sequence[str], keypoints: Sequence[str]) -> list[Cause]:
-    """Return what cures a disagreement, equally good explanations together, the best first; none where nothing does."""
+def find_causes(views: Views, names: Sequence[str], keypoints: Sequence[str], is_small: bool = False) -> list[Cause]:
+    """Return what cures a disagreement, equally good explanations together, the best first; none where nothing does.
+
+    Args:
+        views: The data.
+        names: V names.
+        keypoints: K names.
+        is_small: Ask for what disturbs little: the wrong model of lens.
+    """
     views = sample(views)
     before = _score(views)
-    proposed = sorted(_all(views, names, keypoints), key=lambda h: epipolar.distance(h.views) / min(h.scale, 1.0))
+    proposed = list(hypotheses.other_lenses(views) if is_small else _all(views, names, keypoints))
+    if not proposed:
+        return []
+    proposed = sorted(proposed, key=lambda h: epipolar.distance(h.views) / min(h.scale, 1.0))
     tried = [Cause(_score(h.views), h) for h in proposed[:_TRIANGULATED]]
     best = min(tried, key=lambda cause: cause.level)
     limit = PLAUSIBLE * float(views.rig.intrinsics[:, 0, 0].median())
+    if is_small and not best.level < before / FITTED:
+        return []
     if not (best.after / max(best.hypothesis.scale, 1.0) < limit and best.level < before / best.factor):
         return []
     if evidence(views, best.after) * math.log(min(before, 1e4) / max(best.level, 1e-3)) < EVIDENCE + math.log(len(proposed)):

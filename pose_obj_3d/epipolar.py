@@ -15,7 +15,7 @@ from pose_obj_3d.hypotheses import Views, pair_orders
 
 MAX_ORDERED = 6  # cameras whose orders are all tried
 _MAX_PAIRS = 60  # cameras' points that the orders are tried on
-MAX_KEYPOINTS = 300
+MAX_KEYPOINTS = 150
 
 
 def essential(extrinsics: Tensor) -> Tensor:
