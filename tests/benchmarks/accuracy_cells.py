@@ -63,8 +63,9 @@ LEARNED = {
 }
 METHODS = {**REFERENCES, **TRACK_REFERENCES, **LEARNED, **BOUNDS}
 _NO_NUMBERS = {
-    "agreement", "checkpoints", "cli", "compare_runs", "config", "exceptions", "formal", "formal_legacy", "intervals", "lift",
-    "logs", "report", "sanity", "synchronisation", "visualise",
+    "agreement", "axes", "causes", "checkpoints", "cli", "compare_runs", "config", "epipolar", "exceptions", "formal", "formal_legacy",
+    "hypotheses", "intervals", "lenses", "lift", "logs", "missing", "object_arrays", "report", "sanity", "synchronisation", "twins",
+    "view_residuals", "visualise",
 }  # fmt: skip
 """Modules that decide no error; `run_*.py` neither."""
 
