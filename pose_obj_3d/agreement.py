@@ -88,8 +88,9 @@ def judge(
     apart = [_leave_out(points, w, rig, v) for v in range(len(names))] if len(names) > 2 else []
     if views is not None:
         found = causes.find_causes(views, names, keypoints, is_small=before <= limit)
-        # One camera, without which all others agree far better, explains more than a cure that leaves much.
-        if found and min([x.others for x in apart], default=math.inf) > found[0].after / causes.EQUAL:
+        # One camera, without which three or more agree far better, explains more than a cure that leaves much.
+        others = min(x.others for x in apart) if len(names) > 3 else math.inf
+        if found and others > found[0].after / causes.EQUAL:
             best = found[0].hypothesis
             return Verdict([f"{text}, {causes.explained(found)}"], [], True, best.views.rig if best.is_convention else None)
     share = _shares_behind(points, w, rig, apart, limit)

@@ -116,6 +116,7 @@ def _all(views: Views, names: Sequence[str], keypoints: Sequence[str]) -> Iterat
             yield hypotheses.order_hypothesis(views, names, order, extrinsics_only)
     yield from hypotheses.image_changes(views, names)
     yield from hypotheses.other_lenses(views)
+    yield from hypotheses.stated_sizes(views)
     for chosen in [list(range(V)), *([v] for v in range(min(V, _MAX_SINGLE)))]:
         factor = _scale(views, chosen)
         if not _NO_SCALE[0] < factor < _NO_SCALE[1]:

@@ -18,6 +18,7 @@ from pose_obj_3d.windows import Rig
 
 _TURN_YZ = torch.diag(torch.tensor([1.0, -1.0, -1.0], dtype=torch.float64))
 _TURN_XY = torch.diag(torch.tensor([-1.0, -1.0, 1.0], dtype=torch.float64))
+_SAME_SIZE = (0.83, 1.2)  # principal points are near the middle, not in it
 Floats = npt.NDArray[np.float64]
 
 
@@ -159,6 +160,18 @@ def scale_hypothesis(views: Views, names: Sequence[str], chosen: Sequence[int], 
     where = "all cameras" if len(chosen) > 1 else f"camera {names[chosen[0]]}"
     advice = "the points seem to be of another image size than the intrinsics"
     return Hypothesis(f"the points of {where} times {factor:.3g}", advice, scaled(views, chosen, factor), scale=factor)
+
+
+def stated_sizes(views: Views) -> Iterator[Hypothesis]:
+    """Undo sizes of images that differ from camera to camera and from the calibration's, as the file states them."""
+    ratio = 2 * views.rig.intrinsics[:, :2, 2].double().to(views.size) / views.size
+    factor = ratio.log().mean(-1).exp()
+    if bool(((factor > _SAME_SIZE[0]) & (factor < _SAME_SIZE[1])).all()):
+        return
+    yield Hypothesis(
+        "each camera's points scaled from image_size to twice its principal point", "points and intrinsics seem to be of other image sizes",
+        replace(views, raw=views.raw * factor[:, None, None]), scale=float(factor.min()),
+    )  # fmt: skip
 
 
 def other_lenses(views: Views) -> Iterator[Hypothesis]:

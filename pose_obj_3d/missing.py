@@ -14,6 +14,7 @@ KNOWN = ((0.0, 0.0), (-1.0, -1.0))  # no detector finds a point just there
 MIN_COUNT = 3  # how often another value must occur in a track
 MIN_SHARE = 0.005  # of the points
 MIN_TRACKS = 3  # of one view; or tracks of two views
+MIN_RUNS = 5  # of one value in a single track
 MAX_SHOWN = 4  # values in the line
 _MAX_TRIED, _MAX_POINTS = 200, 500_000
 _JUMP_STEPS, _JUMP_SIZE = 5.0, 0.02  # a marker is this many usual steps, and image sizes, from its neighbours in time
@@ -107,7 +108,16 @@ def _jumps(points: Floats, seen: Bools, size: Floats, value: Floats, view: Integ
     tracks = np.stack([view, keypoint], -1)
     some, count = np.unique(tracks, axis=0, return_counts=True)
     jumping = [(v, k) for (v, k), n in zip(some.tolist(), count, strict=True) if n >= MIN_COUNT and _jumps_in(points[v, :, k], seen[v, :, k], value, size[v])]
-    return len(jumping) >= MIN_TRACKS or len({v for v, _ in jumping}) >= 2
+    if len(jumping) >= MIN_TRACKS or len({v for v, _ in jumping}) >= 2:
+        return True
+    return any(_comes_and_goes(points[v, :, k][seen[v, :, k]], value) for v, k in jumping)
+
+
+def _comes_and_goes(track: Floats, value: Floats) -> bool:
+    """Say whether a value returns several times in a track that otherwise never has one twice."""
+    is_value = (track == value).all(-1)
+    runs = int((np.diff(is_value.astype(np.int8), prepend=0) == 1).sum())
+    return runs >= MIN_RUNS and len(np.unique(track[~is_value], axis=0)) == int((~is_value).sum())
 
 
 def _jumps_in(track: Floats, seen: Bools, value: Floats, size: Floats) -> bool:

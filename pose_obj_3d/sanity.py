@@ -25,6 +25,7 @@ from pose_obj_3d.twins import without_twins
 from pose_obj_3d.view_residuals import centres, disagreement, normalised
 from pose_obj_3d.windows import Rig
 
+MAX_LINE = 500  # characters
 MAX_FRAMES = 2000  # looked at, evenly spread
 MAX_POINTS = 3000  # triangulated, evenly spread
 FOCAL_RANGE_PX = (10.0, 1e6)
@@ -115,7 +116,7 @@ def examine(
     if never:
         warnings.append(f"never seen by two views in one frame, so without 3D: {', '.join(never)}")
     warnings += [f"camera {view_names[v]} sees no keypoint in any frame" for v in blind]
-    return Findings(warnings, [chosen[i] for i in verdict.behind])
+    return Findings([line if len(line) < MAX_LINE else f"{line[: MAX_LINE - 5]} ..." for line in warnings], [chosen[i] for i in verdict.behind])
 
 
 def _part(rig: Rig, views: Sequence[int]) -> Rig:
@@ -130,9 +131,16 @@ def _views(uv: Tensor, weights: Tensor, rig: Rig, images: Images | None, chosen:
         return Views(uv[:, chosen].double(), weights[:, chosen].double(), _part(rig, chosen), size[chosen], plain, (PINHOLE,) * len(chosen))
     raw = images.raw[:, chosen].double().nan_to_num(0.0)
     return Views(
-        raw, weights[:, chosen].double(), _part(rig, chosen), images.size[chosen].double(), images.distortion[chosen],
+        raw, weights[:, chosen].double(), _part(rig, chosen), _upright(images.size[chosen].double(), rig.intrinsics[chosen]), images.distortion[chosen],
         tuple(images.lenses[v] for v in chosen),
     )  # fmt: skip
+
+
+def _upright(size: Tensor, intrinsics: Tensor) -> Tensor:
+    """Exchange width and height where the principal points say that images were turned after the calibration."""
+    middle = 2 * intrinsics[:, :2, 2].double()
+    is_turned = ((size.flip(-1) / middle).log().abs().sum(-1)) < 0.5 * (size / middle).log().abs().sum(-1)
+    return torch.where(is_turned[:, None], size.flip(-1), size)
 
 
 def _agreement(views: Views, uv: Tensor, names: Sequence[str], keypoints: Sequence[str], first: Tensor | None) -> Verdict:

@@ -194,6 +194,20 @@ def scale_intrinsics(m: Members) -> None:
     m["image_size"] = m["image_size"] * 2
 
 
+def turned_by_90(m: Members) -> None:
+    """Turn the images to portrait after the calibration."""
+    width, height = m["image_size"]
+    m["points"] = np.stack([height - m["points"][..., 1], m["points"][..., 0]], -1)
+    m["image_size"] = np.array([height, width])
+
+
+def sizes_of_their_own(m: Members) -> None:
+    """Give each camera images of a size of its own, and say so."""
+    factor = np.array([0.5, 0.75, 0.25, 1, 0.4, 0.6, 0.5, 1])[: len(m["points"])]
+    m["points"] = m["points"] * factor[:, None, None, None]
+    m["image_size"] = m["image_size"] * factor[:, None]
+
+
 def swapped_extrinsics(m: Members) -> None:
     """Exchange the extrinsics alone of cameras 0 and 1."""
     m["extrinsics"][[0, 1]] = m["extrinsics"][[1, 0]]
@@ -216,6 +230,8 @@ FAULTS: dict[str, tuple[Callable[[Members, Rng], Any], str, int]] = {
     "double size": (lambda m, _: m["points"].__imul__(2), r"points of all cameras times 0\.(5\d*|49\d*)", 2),
     "one half size": (lambda m, _: change_view(m, 1, lambda p: p / 2), r"points of camera cam1 times (2\.0\d?|1\.9\d|2):", 2),
     "turned by 180": (lambda m, _: m.update(points=m["image_size"] - m["points"]), "turned by 180 degrees in all|x and y axes turned", 2),
+    "turned by 90": (lambda m, _: turned_by_90(m), "turned by 90 degrees in all cameras", 2),
+    "sizes of their own": (lambda m, _: sizes_of_their_own(m), "from image_size to twice its principal point", 2),
     "camera to world": (lambda m, _: inverse(m), "with inverted extrinsics", 2),
     "OpenGL": (lambda m, _: m.update(extrinsics=np.diag([1.0, -1, -1]) @ m["extrinsics"]), "y and z axes turned", 2),
     "swapped pair": (lambda m, _: reorder(m, [1, 0, *range(2, len(m["points"]))]), "tracks of cam0 and cam1 exchanged", 2),

@@ -137,7 +137,7 @@ def test_many_cameras_make_no_long_line(tmp_path):
     m = scene(rng, 16, False, 30, 6, white(40.0))
     m["camera_names"] = np.array([f"camera_in_the_far_corner_number_{v}" for v in range(16)])
     for line in lines_of(m, tmp_path):
-        assert len(line) < 2 * LINE
+        assert len(line) < LINE
 
 
 def test_inverting_twice_gives_the_same():

@@ -186,6 +186,22 @@ def test_one_camera_without_a_detector_in_it(tmp_path):
     assert "100 at (64, 64)" in note
 
 
+def test_a_constant_point_of_one_keypoint_in_one_camera(tmp_path):
+    m = members()
+    m["points"][2, ::4, 0] = (64.0, 64.0)
+    (note,) = read_tracks(written(tmp_path, **m)).notes
+    assert "10 at (64, 64)" in note
+
+
+def test_two_still_keypoints_that_are_exchanged_at_times_are_no_markers(tmp_path):
+    """An exact tracker of still points repeats two places in both tracks."""
+    m = members()
+    m["points"][:, :, :] = m["points"][:, :1]
+    flips = np.random.default_rng(0).random(T) < 0.4
+    m["points"][0, flips] = m["points"][0, flips][:, [1, 0, 2, 3, 4]]
+    assert read_tracks(written(tmp_path, **m)).notes == []
+
+
 @pytest.mark.parametrize(("value", "words"), [
     (1.0000001, "clipped"), (1.3, "clipped"), (-1e-4, "clipped"), (np.nan, "NaN as confidence"),
 ])
