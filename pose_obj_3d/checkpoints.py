@@ -1,22 +1,23 @@
 """Checkpoints and run folders: atomic, loaded without pickled code, checked against what they meet."""
 
 import hashlib
-import io
-import pickle
+import logging
 import time
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
+from pose_obj_3d import checkpoint_file, checkpoint_state
 from pose_obj_3d.config import PACKAGE_DIR, Config, network_of, to_dict
-from pose_obj_3d.exceptions import CheckpointError
+from pose_obj_3d.exceptions import ArchiveError, CheckpointError
 from pose_obj_3d.whole_files import write_whole
 
-CHECKPOINT_VERSION = 1
+logger = logging.getLogger(__name__)
+CHECKPOINT_VERSION = checkpoint_state.VERSION
 LAST, BEST = "last.pt", "best.pt"
 MOST_NAMED = 4  # differences in a message
-REQUIRED = ("version", "config", "keypoint_ids", "unsupervised", "epoch", "model", "data_sha256")
 State = dict[str, Any]
 
 
@@ -55,24 +56,42 @@ def new_run(log_root: Path, checkpoint_root: Path, config_path: Path) -> str:
 def save(path: Path, state: State) -> None:
     """Write atomically: a kill at any moment leaves the old checkpoint or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    buffer = io.BytesIO()
-    torch.save(state, buffer)
-    write_whole(path, buffer.getbuffer())
+    write_whole(path, checkpoint_file.to_bytes(state))
 
 
-def load(path: Path) -> State:
-    """Read a checkpoint; anything else is a CheckpointError."""
+def load(path: Path, warn: bool = True) -> State:
+    """Read a checkpoint; anything else is a CheckpointError. One without a checksum is an older one: that is said, if `warn`."""
     if not path.is_file():
         raise CheckpointError(f"{path}: no such checkpoint; they are in pose_obj_3d/checkpoint/<group>/<run>/best.pt")
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
-        raise CheckpointError(f"{path}: not a readable checkpoint ({reason})") from error
-    missing = [k for k in REQUIRED if not isinstance(state, dict) or k not in state]
-    if missing or state["version"] != CHECKPOINT_VERSION:
-        raise CheckpointError(f"{path}: not a checkpoint of this program (version {CHECKPOINT_VERSION})")
-    return dict(state)
+        state, has_sum = checkpoint_file.read(path)
+        checkpoint_state.check_state(state)
+    except (OSError, ArchiveError) as error:
+        raise CheckpointError(f"{path}: not a readable checkpoint ({error})") from error
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    if warn and not has_sum:
+        logger.warning("%s: written by an older version, without a checksum: damage to its numbers would not be seen", path)
+    return state
+
+
+def load_model(path: Path, model: nn.Module, state: State) -> None:
+    """Put a checkpoint's weights into a model; those of another model are a CheckpointError."""
+    try:
+        checkpoint_state.load_model(model, state["model"])
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}; use the config and the data it was made with") from error
+
+
+def load_training(path: Path, optimiser: torch.optim.Optimizer, shuffle: torch.Generator, state: State) -> None:
+    """Put a checkpoint's state into optimiser and generators; what does not fit is a CheckpointError."""
+    try:
+        checkpoint_state.load_optimiser(optimiser, state["optimiser"])
+        torch.set_rng_state(state["rng_torch"])
+        shuffle.set_state(state["rng_shuffle"])
+    except (CheckpointError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise CheckpointError(f"{path}: cannot be resumed: {reason}; start a new run instead") from error
 
 
 def identity(config: Config, with_epochs: bool = True) -> State:
@@ -138,7 +157,7 @@ def find_run(
     why = ""
     for path in sorted(runs, key=lambda p: (p.stat().st_mtime_ns, str(p)), reverse=True):
         try:
-            state = load(path)
+            state = load(path, warn=False)
         except CheckpointError as error:
             why = why or str(error)
             continue

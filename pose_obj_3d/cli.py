@@ -265,7 +265,7 @@ def train_command(session: Session) -> None:
         resumed.parent if resumed else session.checkpoint_root / name,
     )  # fmt: skip
     if resumed:
-        run_state.restore(checkpoints.load(resumed))
+        run_state.restore(checkpoints.load(resumed), resumed)
         logger.info("Resuming %s after epoch %d", resumed, run_state.epoch)
     if not session.unsupervised:
         run_state.constants["val/dlt_mpjpe_mm"] = _dlt_mm(val, rig)
@@ -299,7 +299,7 @@ def _find_resumable(session: Session, sha: str) -> Path | None:
             logger.info("Starting a new run: no run of %s can be continued; %s", which, why or "there is none")
         return path
     path = Path(given)
-    state = checkpoints.load(path)
+    state = checkpoints.load(path, warn=False)
     checkpoints.check_model(path, state, session.config, session.ids)
     checkpoints.check_resumable(path, state, session.config, session.unsupervised, sha)
     return path
@@ -320,7 +320,7 @@ def evaluate_command(session: Session) -> None:
         path = Path(args.checkpoint) if args.checkpoint not in (None, "auto") else _newest_best(session)
         state = checkpoints.load(path)
         checkpoints.check_model(path, state, config, session.ids)
-        model.load_state_dict(state["model"])
+        checkpoints.load_model(path, model, state)
         checkpoint = str(path)
         logger.info("Evaluating %s (epoch %d)", path, state["epoch"])
     name = checkpoints.new_run(session.log_root, session.checkpoint_root, args.cfg)

@@ -268,7 +268,7 @@ def _restored(args: argparse.Namespace, state: checkpoints.State, data: OwnData,
     device = choose_device(args.gpu)
     model = build_model(config.NETWORK, len(data.ids), data.rig).to(device)
     checkpoints.check_model(args.checkpoint, state, config, data.ids)
-    model.load_state_dict(state["model"])
+    checkpoints.load_model(args.checkpoint, model, state)
     if isinstance(model, Normalised):
         # It measures from the middle of its training points, whose world need not be this file's (and is not
         # the one about `data.origin`); the median, since a few triangulations may be far out.

@@ -195,7 +195,7 @@ class Archive:
         Raises:
             ArchiveError: It is damaged.
         """
-        return self.open(name, lambda file, size: _filled(file, size).tobytes())
+        return self.open(name, lambda file, size: filled(file, size).tobytes())
 
     def open(self, name: str, reader: Callable[[IO[bytes], int], R]) -> R:
         """Give a member's stream and its size to a reader; return what that returns.
@@ -265,14 +265,18 @@ def read_array(file: IO[bytes], size: int) -> Array:
     header = read_header(file, size)
     if header.size == 0:
         return np.empty(header.shape, header.dtype)
-    flat = _filled(file, header.size).view(header.dtype)
+    flat = filled(file, header.size).view(header.dtype)
     if header.dtype.kind == "U":
         _check_text(flat)
     return flat.reshape(header.shape, order="F" if header.fortran else "C")
 
 
-def _filled(file: IO[bytes], size: int) -> npt.NDArray[np.uint8]:
-    """Read exactly so many bytes."""
+def filled(file: IO[bytes], size: int) -> npt.NDArray[np.uint8]:
+    """Read exactly so many bytes, (size,).
+
+    Raises:
+        ArchiveError: There are fewer.
+    """
     buffer = np.empty(size, np.uint8)
     view, done = buffer.data, 0
     while done < size:

@@ -105,12 +105,10 @@ class Run:
             "rng_shuffle": self.shuffle.get_state(),
         }
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Continue from a checkpoint's state."""
-        self.model.load_state_dict(state["model"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        torch.set_rng_state(state["rng_torch"])
-        self.shuffle.set_state(state["rng_shuffle"])
+    def restore(self, state: dict[str, Any], path: Path) -> None:
+        """Continue from a checkpoint's state; `path` names it in errors."""
+        checkpoints.load_model(path, self.model, state)
+        checkpoints.load_training(path, self.optimiser, self.shuffle, state)
         self.epoch, self.best, self.best_epoch = state["epoch"], state["best"], state["best_epoch"]
         self.history = list(state["history"])
 

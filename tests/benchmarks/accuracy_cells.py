@@ -201,7 +201,7 @@ class Cells:
         model.set_normalisation(train.xyz[train.is_real])
         run = Run(config, unsupervised, model, train, val, case.rig, case.ids, self.data_sha256, folder)
         if (folder / checkpoints.LAST).is_file():
-            run.restore(checkpoints.load(folder / checkpoints.LAST))
+            run.restore(checkpoints.load(folder / checkpoints.LAST), folder / checkpoints.LAST)
         log = RunLog(folder, yaml.safe_dump(checkpoints.identity(config)))
         fit(run, log)
         log.close()
@@ -223,7 +223,7 @@ class Cells:
         resolved = self.folder / "resolved.yaml"
         report.write_atomic(resolved, yaml.safe_dump(state["config"]))
         model = build_model(load_config(resolved).NETWORK, len(state["keypoint_ids"]), case.rig)
-        model.load_state_dict(state["model"])
+        checkpoints.load_model(path, model, state)
         tracks = case.tracks("test", with_truth=True, ids=state["keypoint_ids"])
         found = evaluation.estimate(model, tracks, case.rig, case.protocol)
         return {"sums": sums(found, tracks, ids, case), "info": {"best_epoch": state["epoch"]}}

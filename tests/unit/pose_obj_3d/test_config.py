@@ -65,7 +65,7 @@ def load(tmp_path, text):
     ("TRAIN: {NUM_EPOCHES: 100000000}", "NUM_EPOCHES is 100000000; allowed"),
     ("TRAIN: {BATCH_SIZE: 1000000000}", "BATCH_SIZE is 1000000000; allowed"),
     ("TRAIN: {SEED: 18446744073709551616}", "line 1, column 15"),
-    ("TRAIN: {LEARNING_RATE: 1e300}", "LEARNING_RATE is 1e[+]300; allowed"),
+    ("TRAIN: {CONSIS_LOSS_WEIGHT: 1e300}", "CONSIS_LOSS_WEIGHT is 1e[+]300; allowed"),
     ("TEST: {NUM_VIEWS: [1000000000]}", "NUM_VIEWS is .1000000000.; allowed"),
     ("OBJ_POSE_DATA: {SUBJECTS_TRAIN: [T" + "9" * 4000 + "]}", "T<task id>"),
     ("OBJ_POSE_DATA: {SUBJECTS_TRAIN: [T\u0661]}", "T<task id>"),
