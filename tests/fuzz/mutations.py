@@ -1,0 +1,383 @@
+"""Damage files as transfers, disks, slips and attackers do: by bytes, and by what the bytes mean.
+
+Every mutation is `(rng, raw) -> raw`; the generator decides everything.
+"""
+
+import io
+import json
+import pickletools
+import re
+import struct
+import warnings
+import zipfile
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+Mutation = Callable[[np.random.Generator, bytes], bytes]
+NUMBERS = (0, 1, 2, 3, 7, 127, 128, 255, 256, 65535, 65536, 2**31 - 1, 2**31, 2**32 - 1, 2**40, 2**63 - 1, 2**63, 10**12, 10**30)
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+DEEP = 20_000
+
+
+def pick(rng: np.random.Generator, items: Sequence[Any]) -> Any:
+    return items[int(rng.integers(len(items)))]
+
+
+# --- bytes ---
+
+
+def _span(rng: np.random.Generator, raw: bytes, most: int = 200) -> tuple[int, int]:
+    start = int(rng.integers(len(raw) + 1))
+    return start, min(len(raw), start + int(rng.integers(1, most)))
+
+
+def flip(rng: np.random.Generator, raw: bytes) -> bytes:
+    out = bytearray(raw)
+    for _ in range(int(rng.integers(1, 9)) if raw else 0):
+        out[int(rng.integers(len(out)))] ^= int(rng.integers(1, 256))
+    return bytes(out)
+
+
+def truncate(rng: np.random.Generator, raw: bytes) -> bytes:
+    return raw[: int(rng.integers(len(raw) + 1))]
+
+
+def insert(rng: np.random.Generator, raw: bytes) -> bytes:
+    start, _ = _span(rng, raw)
+    return raw[:start] + rng.bytes(int(rng.integers(1, 100))) + raw[start:]
+
+
+def delete(rng: np.random.Generator, raw: bytes) -> bytes:
+    start, end = _span(rng, raw)
+    return raw[:start] + raw[end:]
+
+
+def repeat(rng: np.random.Generator, raw: bytes) -> bytes:
+    start, end = _span(rng, raw)
+    return raw[:end] + raw[start:end] * int(rng.integers(1, 20)) + raw[end:]
+
+
+def swap(rng: np.random.Generator, raw: bytes) -> bytes:
+    a, b = sorted(int(n) for n in rng.integers(len(raw) + 1, size=2))
+    size = min(int(rng.integers(1, 500)), b - a, len(raw) - b)
+    return raw[:a] + raw[b : b + size] + raw[a + size : b] + raw[a : a + size] + raw[b + size :]
+
+
+def overwrite(rng: np.random.Generator, raw: bytes) -> bytes:
+    start, end = _span(rng, raw)
+    return raw[:start] + pick(rng, (b"\0", b"\xff", b" ", b"A")) * (end - start) + raw[end:]
+
+
+def number(rng: np.random.Generator, raw: bytes) -> bytes:
+    """Put a number that readers stumble over somewhere."""
+    kind, size = pick(rng, (("<B", 1), ("<H", 2), ("<I", 4), ("<Q", 8)))
+    start, value = int(rng.integers(len(raw) + 1)), pick(rng, NUMBERS) % 2 ** (8 * size)
+    return raw[:start] + struct.pack(kind, value) + raw[start + size :]
+
+
+BYTES: tuple[Mutation, ...] = (flip, truncate, insert, delete, repeat, swap, overwrite, number)
+
+
+# --- zip archives ---
+
+
+def unpack(raw: bytes) -> list[tuple[str, bytes]]:
+    with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+        return [(info.filename, archive.read(info)) for info in archive.infolist()]
+
+
+def pack(members: Sequence[tuple[str, bytes]], method: int) -> bytes:
+    stream = io.BytesIO()
+    with warnings.catch_warnings(), zipfile.ZipFile(stream, "w", method) as archive:
+        warnings.simplefilter("ignore", UserWarning)  # a name twice
+        for name, content in members:
+            archive.writestr(zipfile.ZipInfo(name), content, method)
+    return stream.getvalue()
+
+
+def in_member(mutations: Sequence[Mutation], suffix: str = "") -> Mutation:
+    """Damage the content of a member whose name ends so; the archive around it stays sound."""
+
+    def mutation(rng: np.random.Generator, raw: bytes) -> bytes:
+        members = unpack(raw)
+        places = [n for n, (name, _) in enumerate(members) if name.endswith(suffix)]
+        place = pick(rng, places)
+        name, content = members[place]
+        members[place] = (name, pick(rng, mutations)(rng, content))
+        return pack(members, pick(rng, METHODS[:2]))
+
+    return mutation
+
+
+def rearrange(rng: np.random.Generator, raw: bytes) -> bytes:
+    """Drop, double, rename, exchange, add members, or compress them otherwise."""
+    members = unpack(raw)
+    n, other = int(rng.integers(len(members))), int(rng.integers(len(members)))
+    name, content = members[n]
+    names = (name + "x", name[:-4], "", "../" + name, "a\nb.npy", f"T0/exemple_{pick(rng, NUMBERS)}.npy", "x" * 60000, "é☃.npy", "T0/exemple_٣.npy")
+    action = int(rng.integers(6))
+    if action == 0:
+        del members[n]
+    elif action == 1:
+        members.append((name, members[other][1]))
+    elif action == 2:
+        members[n] = (pick(rng, names), content)
+    elif action == 3:
+        members[n], members[other] = (name, members[other][1]), (members[other][0], content)
+    elif action == 4:
+        members.append((pick(rng, names), content))
+    return pack(members, pick(rng, METHODS))
+
+
+_LOCAL = {4: 2, 6: 2, 8: 2, 14: 4, 18: 4, 22: 4, 26: 2, 28: 2}  # offset: size
+_CENTRAL = {6: 2, 8: 2, 10: 2, 16: 4, 20: 4, 24: 4, 28: 2, 30: 2, 32: 2, 42: 4}
+_END = {4: 2, 6: 2, 8: 2, 10: 2, 12: 4, 16: 4, 20: 2}
+
+
+def fields(rng: np.random.Generator, raw: bytes) -> bytes:
+    """Change a field of the archive's structure: sizes, checks, offsets, counts, flags, methods."""
+    out = bytearray(raw)
+    for _ in range(int(rng.integers(1, 4))):
+        mark, table = pick(rng, ((b"PK\x03\x04", _LOCAL), (b"PK\x01\x02", _CENTRAL), (b"PK\x05\x06", _END)))
+        places = [m.start() for m in re.finditer(re.escape(mark), out)]
+        if not places:
+            continue
+        offset, size = pick(rng, list(table.items()))
+        place = pick(rng, places) + offset
+        old = int.from_bytes(out[place : place + size], "little")
+        value = pick(rng, (*NUMBERS, old + 1, old - 1, old * 2, old ^ 1, old ^ 8)) % 2 ** (8 * size)
+        out[place : place + size] = value.to_bytes(size, "little")
+    return bytes(out)
+
+
+def bomb(rng: np.random.Generator, raw: bytes) -> bytes:
+    """Fill a member with so many zeros that they would fill the memory."""
+    members = unpack(raw)
+    n = int(rng.integers(len(members)))
+    name, content = members[n]
+    members[n] = (name, content[: int(rng.integers(200))] + bytes(int(rng.integers(1, 2**27))))
+    return pack(members, zipfile.ZIP_DEFLATED)
+
+
+def prefix(rng: np.random.Generator, raw: bytes) -> bytes:
+    """Put something before or behind the archive: zip allows both."""
+    extra = rng.bytes(int(rng.integers(1, 300)))
+    return extra + raw if rng.random() < 0.5 else raw + extra
+
+
+ZIP: tuple[Mutation, ...] = (rearrange, rearrange, fields, fields, prefix)
+
+
+# --- arrays ---
+
+_TYPES = (
+    "'<f4'", "'<f8'", "'>f4'", "'<f2'", "'<f16'", "'<c8'", "'<i8'", "'|b1'", "'|O'", "'<U5'", "'<U0'", "'<U99999999'", "'|S3'", "'|V8'",
+    "'<M8[s]'", "[('a', '<f4')]", "[('a', '|O')]", "('<f4', (2,))", "'" + "<" * 500 + "'", "3", "None", "'f4,f4'", "'<f4\\n'", "''",
+)  # fmt: skip
+_SHAPES = (
+    "()", "(0,)", "(-1,)", "(1,)", "(3)", "(True,)", "(1.5,)", "(2, 3, 4, 8)", "(0, 1000000000000)", "(1000000000000, 1000000000000)",
+    "(1000000000,)", "(" + "1, " * 40 + ")", "(" * 3000, "(" + "9" * 4000 + ",)", "'x'", "None", "(3L,)", "(4, 6, 3, 8, 1)",
+)  # fmt: skip
+_HEADERS = ("", "{}", "{1: 2}", "[" * 5000, "-" * 5000, "{'a': " * 2000, "__import__('os')", "\x00", "{'descr': '<f4'}", "\"\"\"", "(\n" * 50)
+
+
+def array(rng: np.random.Generator, raw: bytes) -> bytes:
+    """Damage an array's header in a way that only a parser of it notices."""
+    if len(raw) < 12 or raw[:6] != b"\x93NUMPY":
+        return flip(rng, raw)
+    length = int.from_bytes(raw[8:10], "little")
+    text, data = raw[10 : 10 + length].decode("latin-1"), raw[10 + length :]
+    action = int(rng.integers(7))
+    if action == 0:
+        text = re.sub(r"'descr': ('[^']*'|[^,]*)", lambda _: f"'descr': {pick(rng, _TYPES)}", text)
+    elif action == 1:
+        text = re.sub(r"'shape': \([^)]*\)", lambda _: f"'shape': {pick(rng, _SHAPES)}", text)
+    elif action == 2:
+        numbers = list(re.finditer(r"\d+", text))
+        where = pick(rng, numbers) if numbers else None
+        text = text[: where.start()] + str(pick(rng, NUMBERS)) + text[where.end() :] if where else text
+    elif action == 3:
+        text = text.replace(pick(rng, ("True", "False")), pick(rng, ("True", "False", "None", "0", "[]")))
+    elif action == 4:
+        text = pick(rng, _HEADERS)
+    elif action == 5:
+        data = pick(rng, (data[:-1], data + b"\0", data[: len(data) // 2], data * 2, b""))
+    version = raw[6:8] if action != 6 else bytes([int(rng.integers(256)), int(rng.integers(3))])
+    encoded = text.encode("latin-1", "replace")[:65535]
+    stated = len(encoded) if rng.random() < 0.9 else int(pick(rng, NUMBERS)) % 65536
+    return raw[:6] + version + struct.pack("<H", stated) + encoded + data
+
+
+def values(rng: np.random.Generator, raw: bytes) -> bytes:
+    """Put numbers into an array that are none, or hard to calculate with."""
+    if len(raw) < 140:
+        return flip(rng, raw)
+    kind = pick(rng, ("<f4", "<f8"))
+    wild = np.array(pick(rng, (np.nan, np.inf, -np.inf, 1e38, -1e38, 1e-42, 0.3, -1.0)), kind).tobytes()
+    out = bytearray(raw)
+    for _ in range(int(rng.integers(1, 5))):
+        size = len(wild)
+        place = 128 + size * int(rng.integers(max(1, (len(raw) - 128) // size)))
+        out[place : place + size] = wild[: len(out) - place]
+    return bytes(out)
+
+
+ARRAY: tuple[Mutation, ...] = (array, array, array, values, *BYTES)
+
+
+# --- JSON ---
+
+_WILD: tuple[Any, ...] = (
+    None, True, False, 0, -1, 1, 1.5, 1e300, -1e300, 10**30, 10**400, "", "x", "T0", "a\nb", "\ud800", "x" * 10_000, [], {}, [[]], [0],
+    [1, 2], ["a", "a"], {"a": 1}, {"T0": []}, [None] * 4, list(range(500)), "{task.__class__}", float("nan"), float("inf"),
+)  # fmt: skip
+_TEXTS = ("NaN", "{}", "[]", "3", "null", "[" * DEEP, '{"a":' * DEEP, "1" * 5000, '"\\ud800"', "", "{", '{"a": 1, "a": 2}', "\ufeff{}")
+
+
+def _places(value: Any, found: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, part in items:
+        found.append((value, key))
+        _places(part, found)
+    return found
+
+
+def text_of(document: Any) -> str:
+    return json.dumps(document)
+
+
+def document(rng: np.random.Generator, text: str) -> str:
+    """Change, drop or add values of a JSON text."""
+    if rng.random() < 0.1:
+        return str(pick(rng, _TEXTS))
+    content = json.loads(text)
+    for _ in range(int(rng.integers(1, 4))):
+        places = _places(content, [])
+        # Choosing a depth first: else nearly all damage hits the longest list.
+        holder, key = pick(rng, [p for p in places if len(p[0]) < 12] or places)
+        action = rng.random()
+        if action < 0.15 and isinstance(holder, dict):
+            del holder[key]
+        elif action < 0.25 and isinstance(holder, dict):
+            holder[str(pick(rng, ("T1", "T" + "9" * 50, "", "x", "T٣", key)))] = pick(rng, _WILD)
+        elif action < 0.35 and isinstance(holder, list):
+            holder.extend(holder * int(rng.integers(1, 4)))
+        else:
+            holder[key] = pick(rng, _WILD)
+    return text_of(content)
+
+
+def meta(rng: np.random.Generator, raw: bytes) -> bytes:
+    """Change the JSON that an array holds as its only text."""
+    text = document(rng, str(np.load(io.BytesIO(raw))))
+    stream = io.BytesIO()
+    if "\ud800" in text:
+        text = text.replace("\ud800", "?")
+    np.save(stream, np.array(text))
+    return stream.getvalue()
+
+
+# --- pickles ---
+
+
+def _steps(raw: bytes, start: int) -> list[tuple[int, int, Any]]:
+    stream = io.BytesIO(raw)
+    stream.seek(start)
+    found = [(place, opcode) for opcode, _, place in pickletools.genops(stream)]
+    ends = [place for place, _ in found[1:]] + [stream.tell()]
+    return [(place, end, opcode) for (place, opcode), end in zip(found, ends, strict=True)]
+
+
+_NAMES = (
+    b"cos\nsystem\n", b"cbuiltins\neval\n", b"cnumpy\nndarray\n", b"cnumpy\ndtype\n", b"c__builtin__\neval\n", b"cnumpy.core.multiarray\n_reconstruct\n",
+    b"ctorch\nFloatStorage\n", b"ctorch._utils\n_rebuild_tensor_v2\n", b"ccollections\nOrderedDict\n", b"cnumpy.core.multiarray\nos.system\n",
+)  # fmt: skip
+_PARTS = (
+    b"N", b"(", b"]", b"}", b")", b"0", b"2", b"t", b"\x85", b"\x86", b"\x87", b"R", b"b", b"a", b"e", b"s", b"u", b"d", b"l", b"\x93", b"\x94",
+    b"Q", b"o", b"\x81", b"\x92", b"\x8f", b"\x90", b"\x91", b"\x88", b"I9999999999\n", b"M\xff\xff", b"K\x00", b"J\xff\xff\xff\xff",
+    b"\x8b\x04\x00\x00\x00\xff\xff\xff\x7f", b"\x8e" + b"\xff" * 7 + b"\x7f", b"h\x05", b"j\xff\xff\xff\x7f", b"r\xff\xff\xff\x7f", b"q\x00",
+    b"G\x7f\xf8\0\0\0\0\0\0", b"X\x01\0\0\0T", b"C\x01x", b"B\x10\0\0\0abc", b"Px\n", b"\x97", b"\x96\x01\0\0\0\0\0\0\0x", b".", b"\x82\x01",
+    *_NAMES,
+)  # fmt: skip
+
+
+def pickled(start_of: Callable[[bytes], int]) -> Mutation:
+    """Change, drop, double, exchange or insert instructions of a pickle that begins at `start_of(raw)`."""
+
+    def mutation(rng: np.random.Generator, raw: bytes) -> bytes:
+        steps = _steps(raw, start_of(raw))
+        out = raw
+        for _ in range(int(rng.integers(1, 4))):
+            place, end, _ = pick(rng, steps)
+            other, other_end, _ = pick(rng, steps)
+            replacement = pick(rng, (b"", raw[place:end] * 2, raw[other:other_end], raw[place:end] + pick(rng, _PARTS), pick(rng, _PARTS)))
+            # Places of the sound pickle: after the first change they are near misses, which is welcome.
+            out = out[:place] + replacement + out[end:]
+        return out
+
+    return mutation
+
+
+def pickled_argument(start_of: Callable[[bytes], int]) -> Mutation:
+    """Change the argument of an instruction: lengths, numbers, texts."""
+
+    def mutation(rng: np.random.Generator, raw: bytes) -> bytes:
+        steps = [s for s in _steps(raw, start_of(raw)) if s[1] - s[0] > 1]
+        place, end, _ = pick(rng, steps)
+        changed = pick(rng, (flip, overwrite, number))(rng, raw[place + 1 : end])
+        return raw[: place + 1] + changed[: end - place - 1] + raw[end:]
+
+    return mutation
+
+
+def array_pickle(raw: bytes) -> int:
+    """Return where the pickle of an object array begins."""
+    return 10 + int.from_bytes(raw[8:10], "little")
+
+
+# --- YAML ---
+
+_TOKENS = (
+    "&a", "*a", "*b", "!!int", "!!float x", "!!binary aGk=", "!!python/object/apply:os.getcwd []", "!!set {a}", "!x", "<<: *a", "[", "]", "{", "}",
+    ": ", "- ", "? ", "| ", "> ", "'", '"', "%YAML 3.0", "---", "...", "2001-99-99", "2001-01-01", "1e999", ".nan", ".inf", "-.inf", "0x" + "f" * 300,
+    "9" * 5000, "1:" * 200 + "1", "\t", "\0", "~", "true", "", "\ufeff", "T" + "9" * 4000, "100000000", "-1", "[" * 300, "{a: " * 300, "#", "\u2028",
+    "&a [*a]", "&a [x,x,x,x,x,x,x,x,x]", "&b [" + "*a," * 200 + "]", "\x1b[31m", "a" * 60000,
+)  # fmt: skip
+
+
+def yaml_tokens(rng: np.random.Generator, raw: bytes) -> bytes:
+    """Exchange, drop, double or insert tokens and lines of a YAML text."""
+    text = raw.decode("utf-8")
+    for _ in range(int(rng.integers(1, 5))):
+        parts = re.split(r"(\s+|[\[\]{},:])", text)
+        n = int(rng.integers(len(parts)))
+        action = int(rng.integers(5))
+        if action == 0:
+            parts[n] = pick(rng, _TOKENS)
+        elif action == 1:
+            parts.insert(n, pick(rng, _TOKENS))
+        elif action == 2:
+            del parts[n]
+        elif action == 3:
+            parts[n] = pick(rng, parts)
+        else:
+            lines = text.split("\n")
+            lines.insert(int(rng.integers(len(lines))), pick(rng, lines))
+            parts = ["\n".join(lines)]
+        text = "".join(parts)
+    return text.encode("utf-8", "replace")
+
+
+def yaml_nest(rng: np.random.Generator, raw: bytes) -> bytes:
+    """Name parts in each other, some levels deep."""
+    levels, width = int(rng.integers(2, 9)), int(rng.integers(2, 12))
+    text = "&a0 [" + ",".join("x" * width) + "]"
+    for n in range(1, levels):
+        text = f"&a{n} [{text}" + f",*a{n - 1}" * (width - 1) + "]"
+    key = pick(rng, ("OBJ_POSE_DATA: {SUBJECTS_TRAIN: %s}", "TRAIN: {LEARNING_RATE: %s}", "TRAIN: {INTER_LOSS_WEIGHT: %s}", "VIS: %s", "GPU: %s"))
+    return (key % text).encode()
+
+
+YAML: tuple[Mutation, ...] = (yaml_tokens, yaml_tokens, yaml_tokens, yaml_nest, *BYTES)
