@@ -22,7 +22,7 @@ from typing import Any
 from pose_obj_3d import report
 from pose_obj_3d.exceptions import DataError, PoseObj3DError
 
-MAX_BYTES = 256 << 20
+MAX_BYTES = 32 << 20  # in memory JSON takes twenty times as much
 PICTURES = ("reprojection.png", "track_3d.png", "training_curve.png")
 
 
@@ -56,7 +56,7 @@ def read_results(path: Path) -> dict[str, Any]:
         run["data"]
         title, result = next(iter(run["results"].items()))
         report.text_table(result, title)  # needs all of it
-    except (OSError, ValueError, TypeError, LookupError, AttributeError, StopIteration, RecursionError) as error:
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, StopIteration, RecursionError, OverflowError) as error:
         raise DataError(f"{path}: not what a run writes ({type(error).__name__}); evaluate the run again") from error
     return run
 

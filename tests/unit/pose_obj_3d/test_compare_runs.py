@@ -59,8 +59,19 @@ def test_refuses_in_one_line(tmp_path, capsys, names):
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
 
 
+COUNTS = dict.fromkeys(("all", "moving", "still", "fewer than two views"), 3)
+
+
+def errors(value):
+    return {column: {"mpjpe_mm": value} for column in COUNTS}
+
+
 @pytest.mark.parametrize("text", [
-    "", "{", "[1]", "[" * 100_000, '{"data": 1}', '{"data": 1, "results": []}', '{"data": 1, "results": {}}',
+    *(json.dumps({"data": "a", "results": {"T": result}}) for result in (
+        {"counts": COUNTS, "methods": [errors(1)]}, {"counts": COUNTS, "methods": {"a": errors("x")}}, {"counts": {"all": 3}, "methods": {"a": errors(1)}},
+        {"counts": COUNTS, "methods": {"a": errors(10**400)}}, {"counts": COUNTS, "methods": {"a": {"all": {"mpjpe_mm": 1.0}}}},
+    )),
+    "3", "null", "1" * 5000, "", "{", "[1]", "[" * 100_000, '{"data": 1}', '{"data": 1, "results": []}', '{"data": 1, "results": {}}',
     '{"data": 1, "results": {"Test": 3}}', '{"data": 1, "results": {"Test": {"counts": [], "methods": {"a": 1}}}}',
 ])  # fmt: skip
 def test_what_is_no_result_of_a_run(tmp_path, capsys, text):
