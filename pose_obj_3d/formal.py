@@ -63,7 +63,7 @@ MIN_EXAMPLES = 3  # of a task: one each to train, validate and test
 
 Array = npt.NDArray[Any]
 _EXAMPLE = re.compile(r"T(0|[1-9][0-9]{0,8})/exemple_(0|[1-9][0-9]{0,8})")
-_FRAMES = 4096  # examples are checked in pieces of so many frames: less memory
+_PIECE = 2**22  # numbers of an example that are checked at once; bounds the memory
 
 
 @dataclass(frozen=True)
@@ -338,8 +338,9 @@ def _validate_task(path: Path, task: int, examples: Sequence[_Shaped], meta: Met
 
 def _check_values(where: str, x: Array) -> None:
     """Check that an example is finite but for missed detections, and its visibility one of three values."""
-    for start in range(0, x.shape[1], _FRAMES):
-        part = x[:, start : start + _FRAMES]
+    frames = max(1, _PIECE // max(1, x[:, 0].size))
+    for start in range(0, x.shape[1], frames):
+        part = x[:, start : start + frames]
         bad = ~np.isfinite(part)
         # Both NaN is a keypoint that the detector missed.
         bad[..., UV_DETECTED] &= ~np.isnan(part[..., UV_DETECTED]).all(axis=-1, keepdims=True)

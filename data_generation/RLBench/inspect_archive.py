@@ -12,6 +12,7 @@ from data_generation.RLBench.errors import ConfigError, StoreError
 from data_generation.RLBench.inspect_sources import Array, Example, Rig, Section, Source
 from pose_obj_3d.exceptions import ArchiveError
 from pose_obj_3d.formal import CURRENT_VERSION, FRAME_PERIOD_S
+from pose_obj_3d.formal_meta import MAX_TEXT
 from pose_obj_3d.safe_npz import SINGLE_ARRAY, Archive
 
 DEFAULT_SIZE = (256, 256)  # [px], where an archive does not say
@@ -76,6 +77,9 @@ class ArchiveSource(Source):
         member = self._member(None, "meta")
         if member is None:
             return {}
+        if member.size != 1 or member.itemsize > 4 * MAX_TEXT:
+            self.note_damage(None, "", "meta", f"is not one text of at most {MAX_TEXT} characters")
+            return {}
         try:
             meta = json.loads(str(member))
         except (ValueError, RecursionError) as error:
@@ -85,7 +89,7 @@ class ArchiveSource(Source):
             self.note_damage(None, "", "meta", "is not a JSON object")
             return {}
         if meta.get("format_version") != CURRENT_VERSION:
-            found = meta.get("format_version")
+            found = str(meta.get("format_version"))[:40]
             self.note_damage(None, "", "meta", f"format version {found}, this program reads {CURRENT_VERSION}")
         noise = meta.get("noise")
         self.sigma_px = self._number(noise.get("sigma_px") if isinstance(noise, dict) else None, None)
