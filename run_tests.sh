@@ -12,7 +12,9 @@ say "Types of the strict modules"
 "$PYTHON" -m mypy --no-error-summary \
     RLBench/rlbench/cameras.py RLBench/rlbench/sim/base.py \
     data_generation/RLBench/raw_store.py data_generation/RLBench/keypoint_tracks.py \
-    pose_obj_3d/safe_npz.py pose_obj_3d/plain_pickle.py pose_obj_3d/formal.py pose_obj_3d/formal_meta.py pose_obj_3d/formal_legacy.py pose_obj_3d/plain_yaml.py pose_obj_3d/checkpoint_file.py pose_obj_3d/checkpoint_state.py pose_obj_3d/config.py pose_obj_3d/geometry.py \
+    pose_obj_3d/safe_npz.py pose_obj_3d/plain_pickle.py pose_obj_3d/plain_yaml.py \
+    pose_obj_3d/formal.py pose_obj_3d/formal_meta.py pose_obj_3d/formal_legacy.py \
+    pose_obj_3d/checkpoint_file.py pose_obj_3d/checkpoint_state.py pose_obj_3d/config.py pose_obj_3d/geometry.py \
     pose_obj_3d/losses.py pose_obj_3d/metrics.py pose_obj_3d/intervals.py
 say "Tests"
 # By file: what a file's tests share is made once. In order: the long ones come early.
