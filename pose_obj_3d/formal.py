@@ -38,6 +38,7 @@ import numpy.typing as npt
 from pose_obj_3d.exceptions import ArchiveError, FormalError
 from pose_obj_3d.formal_meta import (
     CURRENT_VERSION,
+    MAX_TEXT,
     REQUIRED_META,
     SPLIT_NAMES,
     Meta,
@@ -266,6 +267,8 @@ def _read_meta(path: Path, archive: Archive) -> Meta:
     header = archive.header("meta")
     if header.dtype.kind != "U" or header.shape != ():
         raise FormalError(f"{path}: member 'meta' must be one text, found {header.dtype} {header.shape}; convert the data again")
+    if header.size > 4 * MAX_TEXT:
+        raise FormalError(f"{path}: member 'meta' has {header.size // 4} characters; at most {MAX_TEXT} are read")
     try:
         return decode_meta(str(archive.read("meta")))
     except FormalError as error:
@@ -336,15 +339,21 @@ def _validate_task(path: Path, task: int, examples: Sequence[_Shaped], meta: Met
     check_split_numbers(f"{path}: split of {key}", meta["split"][key], len(examples))
 
 
+def _missed(x: Array) -> npt.NDArray[np.bool_]:
+    """Return the detections (V, T, K, 8) that are NaN in both coordinates."""
+    missed = np.zeros(x.shape, bool)
+    missed[..., UV_DETECTED] = np.isnan(x[..., UV_DETECTED]).all(axis=-1, keepdims=True)
+    return missed
+
+
 def _check_values(where: str, x: Array) -> None:
     """Check that an example is finite but for missed detections, and its visibility one of three values."""
     frames = max(1, _PIECE // max(1, x[:, 0].size))
     for start in range(0, x.shape[1], frames):
         part = x[:, start : start + frames]
-        bad = ~np.isfinite(part)
+        finite = np.isfinite(part)
         # Both NaN is a keypoint that the detector missed.
-        bad[..., UV_DETECTED] &= ~np.isnan(part[..., UV_DETECTED]).all(axis=-1, keepdims=True)
-        if bad.any():
+        if not finite.all() and (bad := ~(finite | _missed(part))).any():
             v, t, k, c = np.argwhere(bad)[0]
             raise FormalError(f"{where} is not finite at view {v}, frame {start + t}, keypoint {k}, {CHANNELS[c]}")
         seen = part[..., VISIBILITY]
