@@ -29,6 +29,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -64,6 +65,9 @@ MIN_EXAMPLES = 3  # of a task: one each to train, validate and test
 
 Array = npt.NDArray[Any]
 _EXAMPLE = re.compile(r"T(0|[1-9][0-9]{0,8})/exemple_(0|[1-9][0-9]{0,8})")
+MAX_PX, MAX_M = 1e9, 1e6  # of coordinates; the exact ones of a point beside a camera are large
+MAX_STRETCH = 0.01  # of a rotation: R R^T - 1
+_LIMITS = np.array([MAX_PX] * 4 + [MAX_M] * 3 + [1], np.float32)
 _PIECE = 2**22  # numbers of an example that are checked at once; bounds the memory
 
 
@@ -174,8 +178,9 @@ def write_formal(
     arrays = {f"T{t}/exemple_{n}": np.asfortranarray(x) for t, xs in tracks.items() for n, x in enumerate(xs)}
     full = complete_meta(path, meta, {t: len(xs) for t, xs in tracks.items()})
     K, E = np.asarray(intrinsics, np.float64), np.asarray(extrinsics, np.float64)
-    _validate(path, {t: list(xs) for t, xs in tracks.items()}, full, K, E)
+    _validate(path, {t: len(xs) for t, xs in tracks.items()}, full, K, E)
     for name, x in arrays.items():
+        _check_shape(f"{path}: {name}", _expected_shape(full, int(name[1:].partition("/")[0])), x)
         _check_values(f"{path}: {name}", x)
     path.parent.mkdir(parents=True, exist_ok=True)
     members: dict[str, Any] = {
@@ -250,13 +255,14 @@ def _read(path: Path, archive: Archive) -> FormalData:
     if absent:
         raise FormalError(f"{path}: intrinsics or extrinsics are missing; convert the data again")
     K, E = (archive.read(name) for name in CALIBRATION)
-    headers = {task: [archive.header(name) for name in names] for task, names in members.items()}
-    _validate(path, headers, meta, K, E)
+    _validate(path, {task: len(names) for task, names in members.items()}, meta, K, E)
     tracks: dict[int, list[Array]] = {task: [] for task in members}
     for task, names in members.items():
+        expected = _expected_shape(meta, task)
         for name in names:
-            x = archive.read(name)
-            _check_values(f"{path}: {name}", x)
+            where = f"{path}: {name}"
+            x = archive.read(name, partial(_check_shape, where, expected))
+            _check_values(where, x)
             tracks[task].append(x)
     return FormalData(path, tracks, meta, K.astype(np.float64), E.astype(np.float64))
 
@@ -301,9 +307,9 @@ class _Shaped(Protocol):
     def shape(self) -> tuple[int, ...]: ...
 
 
-def _validate(path: Path, tracks: Mapping[int, Sequence[_Shaped]], meta: Meta, K: Array, E: Array) -> None:
-    """Check types, shapes, names and split against each other, and `meta` and calibration by value."""
-    if not tracks:
+def _validate(path: Path, counts: Mapping[int, int], meta: Meta, K: Array, E: Array) -> None:
+    """Check `meta` and calibration, and names and split against the number of examples of each task."""
+    if not counts:
         raise FormalError(f"{path}: no examples; at least one task with 3 examples is needed")
     try:
         check_meta(meta)
@@ -316,27 +322,39 @@ def _validate(path: Path, tracks: Mapping[int, Sequence[_Shaped]], meta: Meta, K
                 f"{path}: {name} must be finite {shape} for {V} cameras, found {array.dtype}, shape {array.shape}; "
                 "convert the data again"
             )
+    _check_calibration(path, K, E)
     if V < 2:
         raise FormalError(f"{path}: {V} view(s); 3D needs at least two cameras (track_cams)")
-    for task, examples in tracks.items():
-        _validate_task(path, task, examples, meta, V)
+    for task, n in counts.items():
+        key = f"T{task}"
+        for name in ("keypoint_names", "task_names", "split"):
+            if key not in meta[name]:
+                raise FormalError(f"{path}: meta['{name}'] lacks {key}; it has {sorted(meta[name])}")
+        check_split_numbers(f"{path}: split of {key}", meta["split"][key], n)
 
 
-def _validate_task(path: Path, task: int, examples: Sequence[_Shaped], meta: Meta, V: int) -> None:
-    key = f"T{task}"
-    for name in ("keypoint_names", "task_names", "split"):
-        if key not in meta[name]:
-            raise FormalError(f"{path}: meta['{name}'] lacks {key}; it has {sorted(meta[name])}")
-    keypoints = len(meta["keypoint_names"][key])
-    for n, x in enumerate(examples):
-        where = f"{path}: {key}/exemple_{n}"
-        if x.dtype != np.float32 or len(x.shape) != 4:
-            raise FormalError(f"{where} must be float32 (V, T, K, 8), found {x.dtype} {x.shape}")
-        if x.shape[0] != V or x.shape[1] < 1 or x.shape[2] != keypoints or x.shape[3] != NUM_CHANNELS:
-            raise FormalError(
-                f"{where} has shape {x.shape}; expected ({V} views, frames, {keypoints} keypoints, {NUM_CHANNELS})"
-            )
-    check_split_numbers(f"{path}: split of {key}", meta["split"][key], len(examples))
+def _check_calibration(path: Path, K: Array, E: Array) -> None:
+    """Check that numbers can be calculated with, and that cameras are turned, not stretched."""
+    focal = K[:, [0, 1], [0, 1]]
+    if np.abs(K).max() > MAX_PX or np.abs(focal).min() < 1 / MAX_PX:
+        raise FormalError(f"{path}: intrinsics must hold focal lengths and centres in px, found {K.min():g} to {K.max():g}")
+    R = E[:, :, :3].astype(np.float64)
+    if np.abs(E).max() > MAX_M or np.abs(R @ R.transpose(0, 2, 1) - np.eye(3)).max() > MAX_STRETCH:
+        raise FormalError(f"{path}: extrinsics must be [R | t], world to camera [m], with R a rotation")
+
+
+def _expected_shape(meta: Meta, task: int) -> tuple[int, int]:
+    """Return the numbers of views and of keypoints of a task's examples."""
+    return len(meta["camera_names"]), len(meta["keypoint_names"][f"T{task}"])
+
+
+def _check_shape(where: str, expected: tuple[int, int], x: _Shaped) -> None:
+    """Check an example's type and shape, before its numbers are unpacked."""
+    views, keypoints = expected
+    if x.dtype != np.float32 or len(x.shape) != 4:
+        raise FormalError(f"{where} must be float32 (V, T, K, 8), found {x.dtype} {x.shape}")
+    if x.shape[0] != views or x.shape[1] < 1 or x.shape[2] != keypoints or x.shape[3] != NUM_CHANNELS:
+        raise FormalError(f"{where} has shape {x.shape}; expected ({views} views, frames, {keypoints} keypoints, {NUM_CHANNELS})")
 
 
 def _missed(x: Array) -> npt.NDArray[np.bool_]:
@@ -351,11 +369,13 @@ def _check_values(where: str, x: Array) -> None:
     frames = max(1, _PIECE // max(1, x[:, 0].size))
     for start in range(0, x.shape[1], frames):
         part = x[:, start : start + frames]
-        finite = np.isfinite(part)
+        sound = np.abs(part) <= _LIMITS  # false for NaN
         # Both NaN is a keypoint that the detector missed.
-        if not finite.all() and (bad := ~(finite | _missed(part))).any():
+        if not sound.all() and (bad := ~(sound | _missed(part))).any():
             v, t, k, c = np.argwhere(bad)[0]
-            raise FormalError(f"{where} is not finite at view {v}, frame {start + t}, keypoint {k}, {CHANNELS[c]}")
+            value, limit = part[v, t, k, c], _LIMITS[c]
+            what = f"{value:g}, above {limit:g}," if np.isfinite(value) else "not finite"
+            raise FormalError(f"{where} is {what} at view {v}, frame {start + t}, keypoint {k}, {CHANNELS[c]}")
         seen = part[..., VISIBILITY]
         if not ((seen == 0) | (seen == 0.5) | (seen == 1)).all():
             raise FormalError(f"{where}: visibility must be 0, 0.5 or 1")

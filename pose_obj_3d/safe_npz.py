@@ -13,6 +13,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self, TypeVar
@@ -181,13 +182,15 @@ class Archive:
         """
         return self.open(name, read_header)
 
-    def read(self, name: str) -> Array:
-        """Read a member's array; texts are valid Unicode.
+    def read(self, name: str, check: Callable[[Header], None] | None = None) -> Array:
+        """Read a member's array; texts are valid Unicode. `check` may refuse what it says of itself before it is unpacked.
 
         Raises:
             ArchiveError: It is damaged, or no plain array.
         """
-        return self.open(name, read_array)
+        if not self._info(name).filename.endswith(_SUFFIX):
+            raise ArchiveError(f"member {name[:80]!r} is no array (its name does not end in {_SUFFIX})")
+        return self.open(name, partial(read_array, check=check))
 
     def raw(self, name: str) -> bytes:
         """Read a member's bytes, whatever they are.
@@ -204,8 +207,6 @@ class Archive:
             ArchiveError: The member is damaged, or the reader refuses it.
         """
         info = self._info(name)
-        if reader is read_array and not info.filename.endswith(_SUFFIX):
-            raise ArchiveError(f"member {name[:80]!r} is no array (its name does not end in {_SUFFIX})")
         try:
             with self._zip.open(info) as file:
                 return reader(file, info.file_size)
@@ -256,13 +257,15 @@ def read_npy(path: Path) -> Array:
             raise ArchiveError(_cause(error)) from error
 
 
-def read_array(file: IO[bytes], size: int) -> Array:
-    """Read an array of `size` bytes, its header included.
+def read_array(file: IO[bytes], size: int, check: Callable[[Header], None] | None = None) -> Array:
+    """Read an array of `size` bytes, its header included; `check` looks at the header first.
 
     Raises:
         ArchiveError: It is damaged, or no plain array.
     """
     header = read_header(file, size)
+    if check:
+        check(header)
     if header.size == 0:
         return np.empty(header.shape, header.dtype)
     flat = filled(file, header.size).view(header.dtype)

@@ -215,7 +215,7 @@ def values(rng: np.random.Generator, raw: bytes) -> bytes:
     if len(raw) < 140:
         return flip(rng, raw)
     kind = pick(rng, ("<f4", "<f8"))
-    wild = np.array(pick(rng, (np.nan, np.inf, -np.inf, 1e38, -1e38, 1e-42, 0.3, -1.0)), kind).tobytes()
+    wild = np.array(pick(rng, (np.nan, np.inf, -np.inf, 1e38, -1e38, 1e15, 1e9, -1e9, 1e6, 1e-42, 0.3, -1.0)), kind).tobytes()
     out = bytearray(raw)
     for _ in range(int(rng.integers(1, 5))):
         size = len(wild)
