@@ -11,7 +11,13 @@ import numpy as np
 
 from rlbench import transforms as tf
 from rlbench.action_modes.arm_base import ArmActionMode, Bounds, follow, servo_arm
-from rlbench.action_modes.validation import checked, unit_quaternion
+from rlbench.action_modes.validation import (
+    assert_action_shape,
+    assert_unit_quaternion,
+    calculate_delta_pose,
+    checked,
+    unit_quaternion,
+)
 from rlbench.backend.exceptions import ConfigurationPathError, IKError, InvalidActionError
 from rlbench.backend.robot import Robot
 from rlbench.backend.scene import Scene
@@ -27,6 +33,9 @@ __all__ = [
     "JointTorque",
     "JointVelocity",
     "RelativeFrame",
+    "assert_action_shape",
+    "assert_unit_quaternion",
+    "calculate_delta_pose",
 ]
 
 DELTA_LIMIT = 0.1

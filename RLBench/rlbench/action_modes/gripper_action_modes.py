@@ -5,13 +5,15 @@ from typing import ClassVar
 
 import numpy as np
 
-from rlbench.action_modes.validation import checked
+from rlbench.action_modes.validation import assert_action_shape, checked
 from rlbench.backend.robot import Robot
 from rlbench.backend.scene import GRIPPER_SPEED, MAX_GRIPPER_STEPS, Scene
 from rlbench.const import DEMO_DT
 from rlbench.sim.hand import OPEN
 from rlbench.sim.robot_model import PANDA
 from rlbench.transforms import Floats
+
+__all__ = ["Discrete", "GripperActionMode", "GripperJointPosition", "assert_action_shape"]
 
 Bounds = tuple[Floats, Floats]
 DROP_STEPS = 10

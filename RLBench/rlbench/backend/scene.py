@@ -35,8 +35,6 @@ ROLLING_STEPS = 30
 REST_STEPS = 10
 """Steps granted to the arm to come to rest at the end of each way."""
 GRIPPER_SPEED = 0.04
-OPEN = 0.9
-"""Fingers that are further open count as open."""
 WORKSPACE_MARGIN, WORKSPACE_HEIGHT = 0.2, 1.0
 """Actions may aim so far [m] beside the workspace, and so far above it."""
 NEAR = 0.1
@@ -288,7 +286,7 @@ class Scene:
             DemoError: a waypoint cannot be reached, or the task is not fulfilled at the end.
         """
         self.joint_position_action = None
-        self._opening = float((self.robot.gripper.get_open_amount() > OPEN).all())
+        self._opening = float(self.robot.gripper.is_open())
         record()
 
         def step() -> None:

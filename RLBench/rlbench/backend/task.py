@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -133,39 +134,39 @@ class Task:
         """Look a proximity sensor up."""
         return self.engine.sensor(name)
 
-    # ---- registration -------------------------------------------------------------------
+    # ---- registration, with RLBench's names of arguments ----------------------------------
 
     def register_graspable_objects(self, objects: Sequence[Shape]) -> None:
         """Say which shapes a closing gripper may hold."""
         self._graspable_objects = list(objects)
 
-    def register_success_conditions(self, conditions: Sequence[Condition]) -> None:
+    def register_success_conditions(self, condition: Sequence[Condition]) -> None:
         """Say what must hold for success, all at once."""
-        self._success_conditions = list(conditions)
+        self._success_conditions = list(condition)
 
-    def register_fail_conditions(self, conditions: Sequence[Condition]) -> None:
+    def register_fail_conditions(self, condition: Sequence[Condition]) -> None:
         """Say what, all at once, makes the episode a failure and ends it."""
-        self._fail_conditions = list(conditions)
+        self._fail_conditions = list(condition)
 
     def register_waypoint_ability_start(
-        self, index: int, function: Callable[[Waypoint], None]
+        self, waypoint_index: int, func: Callable[[Waypoint], None]
     ) -> None:
-        """Call `function` before the way to waypoint `index` is planned."""
-        self._waypoint_abilities[index, "start"] = function
+        """Call `func` before the way to waypoint `waypoint_index` is planned."""
+        self._waypoint_abilities[waypoint_index, "start"] = func
 
     def register_waypoint_ability_end(
-        self, index: int, function: Callable[[Waypoint], None]
+        self, waypoint_index: int, func: Callable[[Waypoint], None]
     ) -> None:
-        """Call `function` when waypoint `index` is reached."""
-        self._waypoint_abilities[index, "end"] = function
+        """Call `func` when waypoint `waypoint_index` is reached."""
+        self._waypoint_abilities[waypoint_index, "end"] = func
 
-    def register_waypoints_should_repeat(self, function: Callable[[], bool]) -> None:
-        """Go through all waypoints again as long as `function` says so."""
-        self._waypoints_should_repeat = function
+    def register_waypoints_should_repeat(self, func: Callable[[], bool]) -> None:
+        """Go through all waypoints again as long as `func` says so."""
+        self._waypoints_should_repeat = func
 
-    def register_stop_at_waypoint(self, index: int) -> None:
-        """End the demonstration before waypoint `index`; -1 leaves none out."""
-        self._stop_at_waypoint_index = index
+    def register_stop_at_waypoint(self, waypoint_index: int) -> None:
+        """End the demonstration before waypoint `waypoint_index`; -1 leaves none out."""
+        self._stop_at_waypoint_index = waypoint_index
 
     # ---- used by the scene --------------------------------------------------------------
 
@@ -250,3 +251,16 @@ def _copied(value: Any, done: dict[int, Any]) -> Any:
         return value
     done[id(value)] = copy
     return copy
+
+
+def __getattr__(name: str) -> str:
+    """Return `TASKS_PATH`, the folder of task files: the checkout's of $RLBENCH_ROOT, else this package's."""
+    if name != "TASKS_PATH":
+        raise AttributeError(f"module 'rlbench.backend.task' has no {name!r}")
+    # Imported late: tasks need nothing of it.
+    from rlbench.compat.origin import chosen_source, open_checkout  # noqa: PLC0415
+
+    checkout = None if chosen_source(None) == "builtin" else open_checkout(None)
+    if checkout is not None:
+        return str(checkout.file("__init__").parent)
+    return str(Path(__file__).resolve().parent.parent / "tasks")

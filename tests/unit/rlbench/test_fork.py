@@ -15,7 +15,7 @@ SECONDS = 60
 """A hang ends here; the slowest of the scripts takes 5 s."""
 
 MAKE = """
-import gc, os, sys
+import gc, os, signal, sys
 from rlbench import CameraConfig, Environment, ObservationConfig
 from rlbench.backend.exceptions import RenderingError
 
@@ -35,6 +35,7 @@ def said(function):
 def forked(function):
     child = os.fork()
     if child == 0:
+        signal.alarm(40)  # a child that hangs does not stay
         function()
         sys.stdout.flush()
         sys.exit(0)  # the interpreter ends as usual: what was inherited is let go

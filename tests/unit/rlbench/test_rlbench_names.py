@@ -1,17 +1,25 @@
 """Names, attributes and values that scripts of RLBench use beside its documented interface."""
 
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.spatial.transform import Rotation
 
 import rlbench
 from rlbench import environment
 from rlbench.action_modes.action_mode import MoveArmThenGripper
-from rlbench.action_modes.arm_action_modes import JointPosition
+from rlbench.action_modes.arm_action_modes import (
+    JointPosition,
+    assert_action_shape,
+    assert_unit_quaternion,
+    calculate_delta_pose,
+)
 from rlbench.action_modes.gripper_action_modes import Discrete
 from rlbench.backend import const, exceptions, utils
+from rlbench.backend import task as task_module
 from rlbench.backend.observation import CameraImages, Observation
 from rlbench.const import SUPPORTED_ROBOTS
 from rlbench.demo import Demo
@@ -20,6 +28,7 @@ from rlbench.observation_config import RLBENCH_CAMERAS, CameraConfig, Observatio
 from rlbench.sim2real.domain_randomization import RandomizeEvery, VisualRandomizationConfig
 from rlbench.tasks import PickAndLift, ReachTarget
 from rlbench.utils import InvalidTaskName, name_to_task_class
+from tests.unit.rlbench.compat_files import write_checkout
 
 
 @pytest.fixture
@@ -297,3 +306,46 @@ def test_domain_randomisation_can_be_described_and_is_refused(tmp_path):
     assert rlbench.RandomizeEvery is RandomizeEvery
     with pytest.raises(exceptions.TaskEnvironmentError, match="randomize_every=.* is not supported"):
         Environment(randomize_every=RandomizeEvery.EPISODE, visual_randomization_config=config)
+
+
+def test_helpers_of_action_modes_of_ones_own(loaded):
+    assert_action_shape([0.0] * 8, (8,))
+    with pytest.raises(exceptions.InvalidActionError, match=r"shape \(7,\), it must be \(8,\)"):
+        assert_action_shape(np.zeros(7), (8,))
+    assert_unit_quaternion([0, 0, 0, 1])
+    with pytest.raises(exceptions.InvalidActionError, match="has length 2"):
+        assert_unit_quaternion([0, 0, 0, 2])
+    _, task = loaded()
+    task.reset()
+    now = task._robot.arm.get_tip().get_pose()
+    assert np.allclose(calculate_delta_pose(task._robot, [0, 0, 0, 0, 0, 0, 1]), now, atol=1e-6)
+    turned = calculate_delta_pose(task._robot, [0.1, 0, -0.1, 0, 0, np.sin(0.2), np.cos(0.2)])
+    assert np.allclose(turned[:3], now[:3] + np.array([0.1, 0, -0.1]))
+    heading = Rotation.from_quat(turned[3:]) * Rotation.from_quat(now[3:]).inv()
+    assert np.allclose(heading.as_rotvec(), [0, 0, 0.4], atol=1e-6)
+
+
+def test_arguments_of_registering_have_rlbenchs_names(loaded):
+    _, task = loaded()
+    told = []
+    scene_task = task._task
+    scene_task.register_waypoint_ability_start(waypoint_index=0, func=told.append)
+    scene_task.register_waypoint_ability_end(waypoint_index=0, func=told.append)
+    scene_task.register_waypoints_should_repeat(func=lambda: False)
+    scene_task.register_stop_at_waypoint(waypoint_index=-1)
+    scene_task.register_fail_conditions(condition=[])
+    scene_task.keep_start()
+    task.get_demos(1, live_demos=True)
+    assert [waypoint.name for waypoint in told] == ["waypoint0"] * 2
+    scene_task.register_success_conditions(condition=[])
+    assert scene_task.success() == (True, False)
+
+
+def test_folder_of_task_files(tmp_path, monkeypatch):
+    monkeypatch.delenv("RLBENCH_ROOT", raising=False)
+    assert (Path(task_module.TASKS_PATH) / "reach_target.py").is_file()
+    monkeypatch.setenv("RLBENCH_TASKS_FROM", "auto")
+    monkeypatch.setenv("RLBENCH_ROOT", str(write_checkout(tmp_path)))
+    assert Path(task_module.TASKS_PATH) == tmp_path / "rlbench" / "tasks"
+    with pytest.raises(AttributeError, match="has no 'TASK_PATH'"):
+        task_module.TASK_PATH  # noqa: B018
