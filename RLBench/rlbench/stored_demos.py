@@ -111,7 +111,7 @@ class _Episode:
                 plain(stored.get(key)) for key in ("num_reset_attempts", "waypoint_frames")
             )
             readings = [_readings(moment) for moment in moments]
-        except ValueError as error:
+        except (TypeError, ValueError) as error:
             raise TaskEnvironmentError(f"{file} is no stored demonstration: {error}") from None
         observations = [self._observation(i, given) for i, given in enumerate(readings)]
         return Demo(

@@ -188,7 +188,10 @@ class Arm(Protocol):
 
     @property
     def joints(self) -> Sequence[Any]:
-        """The joints, from the base; each has a `get_pose`."""
+        """The joints as objects of the scene, from the base."""
+
+    def joint_poses(self) -> Floats:
+        """Return (n, 7) poses of the joints, which their own motion does not turn, as `get_pose`."""
 
     def get_joint_target_positions(self) -> Floats:
         """Return (7,) what was commanded last [rad]."""

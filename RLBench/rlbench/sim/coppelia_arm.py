@@ -71,6 +71,10 @@ class CoppeliaArm:
         """The joints, PyRep's own, from the base."""
         return list(self._native.joints)
 
+    def joint_poses(self) -> Floats:
+        """Return (n, 7) poses of the joints: positions [m] and quaternions xyzw, world."""
+        return np.array([joint.get_pose() for joint in self._native.joints], float)
+
     def get_joint_target_positions(self) -> Floats:
         """Return (7,) what was commanded last [rad]."""
         return np.asarray(self._native.get_joint_target_positions(), float)

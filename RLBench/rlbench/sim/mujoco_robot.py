@@ -42,6 +42,12 @@ class Arm:
         self.qpos_ids = np.array([model.joint(j).qposadr[0] for j in robot.joints])
         self.dof_ids = np.array([model.joint(j).dofadr[0] for j in robot.joints])
         self.actuators = np.array([model.actuator(j).id for j in robot.joints])
+        self._joint_ids = np.array([model.joint(j).id for j in robot.joints])
+        self._carriers = model.body_parentid[model.jnt_bodyid[self._joint_ids]]
+        # From what carries a joint to the joint: what the joint itself turns comes after it.
+        frames = [tf.invert(engine.world_transform(int(body))) for body in self._carriers]
+        turns = [T @ j.get_matrix() for T, j in zip(frames, self.joints, strict=True)]
+        self._joint_turns = np.array([_turning(T[:3, :3]) for T in turns])
         kp = model.actuator_gainprm[self.actuators, 0]
         kv = -model.actuator_biasprm[self.actuators, 2]
         self._kp, self._lead = kp, kv / kp
@@ -64,6 +70,13 @@ class Arm:
     def joints(self) -> list[MujocoJoint]:
         """The joints as objects of the scene, from the base."""
         return [self._engine.joint(name) for name in self._engine.robot.joints]
+
+    def joint_poses(self) -> Floats:
+        """Return (n, 7) poses of the joints: positions [m] and quaternions xyzw, world."""
+        data = self._engine.data
+        quats = np.einsum("nij,nj->ni", self._joint_turns, data.xquat[self._carriers])
+        quats[quats[:, 0] < 0] *= -1.0
+        return np.hstack([data.xanchor[self._joint_ids], tf.wxyz_to_xyzw(quats)])
 
     def get_joint_target_positions(self) -> Floats:
         """Return (7,) what was commanded last [rad]."""
@@ -328,3 +341,9 @@ class Arm:
             self._engine.robot.path_limits,
         )
         return TimedPath(self._engine, self, q, qd, grip)
+
+
+def _turning(R: Floats) -> Floats:
+    """Return (4, 4), which makes of a quaternion wxyz that of the frame turned by (3, 3) in it."""
+    w, x, y, z = tf.matrix_to_quat_wxyz(R)
+    return np.array([[w, -x, -y, -z], [x, w, z, -y], [y, -z, w, x], [z, y, -x, w]])

@@ -150,8 +150,7 @@ class Recorder:
         return {"objects": objects, "waypoints": waypoints, "joints": joints}
 
     def _misc(self) -> dict[str, Any]:
-        joints = self._robot.arm.joints
-        misc: dict[str, Any] = {"joint_poses": [np.asarray(j.get_pose()) for j in joints]}
+        misc: dict[str, Any] = {"joint_poses": list(self._robot.arm.joint_poses())}
         misc |= self.calibration()
         return misc
 

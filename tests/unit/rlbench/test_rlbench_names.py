@@ -112,6 +112,10 @@ def test_joint_poses_are_the_frames_of_franka(loaded):
     _, obs = task.reset()
     poses = obs.misc["joint_poses"]
     assert len(poses) == 7
+    task._robot.arm.set_joint_positions(np.linspace(-1.0, -0.3, 7))
+    obs, joints = task.get_observation(), task._robot.arm.joints
+    poses = obs.misc["joint_poses"]
+    assert np.allclose(poses, [joint.get_pose() for joint in joints], atol=1e-6)
     parameters = [  # a [m], d [m], alpha [rad]
         (0, 0.333, 0),
         (0, 0, -np.pi / 2),

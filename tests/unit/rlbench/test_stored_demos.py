@@ -187,8 +187,9 @@ def test_images_of_another_size_are_resized_with_their_calibration(root):
     assert obs.front_rgb.shape == (HEIGHT // 2, WIDTH // 2, 3)
     assert set(np.unique(obs.front_mask)) == {0, 300}  # no handles between handles
     assert np.isin(obs.front_depth, whole.front_depth).all()
-    middle = whole.front_point_cloud.mean(axis=(0, 1))
-    assert np.allclose(obs.front_point_cloud.mean(axis=(0, 1)), middle, atol=0.06)
+    depth = NEAR + obs.front_depth * (FAR - NEAR)
+    x = (np.arange(WIDTH // 2) + 0.5 - WIDTH / 4) / (20 / 2)
+    assert np.allclose(obs.front_point_cloud[..., 0], x * depth + 0.5, atol=1e-5)
 
 
 def test_paths_and_readings_that_are_left_out(root):
@@ -301,7 +302,7 @@ def cyclic():
         ({"joint_positions": _OddArray((1,), b"12345678", np.dtype("O"))}, "arrays of type 'O"),
         ({"joint_positions": _OddArray((1,), "x" * 8, np.dtype("f8"))}, "an array is damaged"),
         ({"joint_positions": np.array(["a"])}, "arrays of type 'U1' are not read"),
-        ({"joint_positions": {"a": 1}}, ""),
+        ({"joint_positions": {"a": 1}}, "not 'dict'"),
         ({"joint_positions": np.array([np.nan])}, "joint_positions of an observation is damaged"),
         ({"gripper_open": np.ones(2)}, "gripper_open of an observation is damaged"),
         ({"misc": [1]}, "misc of an observation is no dictionary"),
@@ -413,6 +414,7 @@ def test_damaged_folders_are_one_line(tmp_path):
     (folder / const.LOW_DIM_PICKLE).unlink()
     with pytest.raises(exceptions.TaskEnvironmentError, match="low_dim_obs.pkl cannot be read: No such"):
         read(tmp_path)
-    os.truncate((folder / const.LOW_DIM_PICKLE).open("wb").fileno(), stored_pickle.LARGEST_FILE + 1)
+    (folder / const.LOW_DIM_PICKLE).touch()
+    os.truncate(folder / const.LOW_DIM_PICKLE, stored_pickle.LARGEST_FILE + 1)
     with pytest.raises(exceptions.TaskEnvironmentError, match="is larger than the"):
         read(tmp_path)
