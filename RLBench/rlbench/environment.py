@@ -39,7 +39,7 @@ ENGINES = ("mujoco", "coppeliasim")
 DIR_PATH = str(Path(__file__).resolve().parent)
 """The package's folder, under RLBench's name."""
 
-ROBOTS = tuple(SUPPORTED_ROBOTS)
+ROBOTS = ("panda", "sawyer", "jaco", "mico", "ur5")
 """Robots that `robot_setup` may name; all but the first come from a checkout of RLBench."""
 
 
@@ -60,7 +60,7 @@ def _check_robot(setup: str, engine: str, checkout: Checkout | None) -> None:
         TaskEnvironmentError: it is unknown, or is not where it would be taken from.
     """
     asked = f"Environment: robot_setup {setup!r}"
-    if setup not in ROBOTS:
+    if setup not in SUPPORTED_ROBOTS:
         raise UnknownSettingError(f"{asked} is unknown; there are {', '.join(ROBOTS)}")
     if setup == ROBOTS[0]:
         return

@@ -70,7 +70,7 @@ class ObjectAlreadyRemovedError(SceneError):
     """An object is no longer in the scene."""
 
 
-class TaskFileError(RLBenchError):
+class TaskFileError(RLBenchError, RuntimeError):
     """A task file cannot be loaded, or what it does fails; the message has file and line."""
 
 

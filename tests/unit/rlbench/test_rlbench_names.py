@@ -93,7 +93,8 @@ def test_callbacks_see_every_step_of_episodes_and_demonstrations(loaded):
 
 
 def test_robots_that_are_supported_are_classes_and_joints(loaded):
-    assert set(SUPPORTED_ROBOTS) == {"panda", "sawyer", "jaco", "mico", "ur5"}
+    assert list(SUPPORTED_ROBOTS) == ["panda", "jaco", "mico", "sawyer", "ur5"]
+    assert set(environment.ROBOTS) == set(SUPPORTED_ROBOTS)
     assert environment.SUPPORTED_ROBOTS is SUPPORTED_ROBOTS
     assert [dof for _, _, dof in SUPPORTED_ROBOTS.values()] == [7, 6, 6, 7, 6]
     arm_class, gripper_class, dof = SUPPORTED_ROBOTS["panda"]
@@ -208,6 +209,8 @@ def test_failures_are_the_builtin_errors_that_rlbench_raises(loaded, monkeypatch
     monkeypatch.setattr(task._scene, "demonstrate", fail)
     with pytest.raises(RuntimeError, match="failed 2 times"):
         task.get_demos(1, live_demos=True, max_attempts=2)
+    for kind in (exceptions.NoWaypointsError, exceptions.FixedPlacementError, exceptions.TaskFileError):
+        assert issubclass(kind, RuntimeError)  # what get_demos may end with
     error = pickle.loads(pickle.dumps(exceptions.DemoError("a", "b")))  # noqa: S301 - our own
     assert (str(error), error.cause) == ("a", "b")
 

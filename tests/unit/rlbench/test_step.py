@@ -79,7 +79,7 @@ def test_rlbench_arguments_and_script():
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
-        ({"robot_setup": "hal"}, "robot_setup 'hal' is unknown; there are panda, jaco"),
+        ({"robot_setup": "hal"}, "robot_setup 'hal' is unknown; there are panda, sawyer"),
         ({"robot_setup": "ur5"}, "robot_setup 'ur5' is RLBench's own; give rlbench_root, or set"),
         (
             {"robot_setup": "ur5", "engine": "coppeliasim"},
