@@ -140,6 +140,7 @@ def recordings():
 
 
 @needs_checkout
+@pytest.mark.parametrize("panda", ["rlbench"], indirect=True)  # recorded with RLBench's, not ours
 def test_forward_kinematics_meet_recorded_gripper_poses(engine):
     arm = Kinematics(engine.model, engine.robot.joints, engine.robot.tip)
     files = recordings()
