@@ -79,7 +79,7 @@ def test_demonstrations_succeed_and_are_repeated(loaded):
     task.seed(1)
     demo = task.get_demos(1, live_demos=True)[0]
     goal = task._scene.engine.dummy("waypoint0").get_position()
-    assert np.linalg.norm(demo[-1].gripper_pose[:3] - goal) < 0.02
+    assert np.linalg.norm(demo[-1].gripper_pose[:3] - goal) < 0.001
     assert demo.keypoint_names[0] == "waypoints/waypoint0"
     _, obs = task.reset_to_demo(demo)
     assert np.array_equal(obs.task_low_dim_state, demo[0].task_low_dim_state)
