@@ -65,6 +65,7 @@ MIN_EXAMPLES = 3  # of a task: one each to train, validate and test
 
 Array = npt.NDArray[Any]
 _EXAMPLE = re.compile(r"T(0|[1-9][0-9]{0,8})/exemple_(0|[1-9][0-9]{0,8})")
+MAX_LENS_PX = 1e6
 MAX_PX, MAX_M = 1e9, 1e6  # of coordinates; the exact ones of a point beside a camera are large
 MAX_STRETCH = 0.01  # of a rotation: R R^T - 1
 _LIMITS = np.array([MAX_PX] * 4 + [MAX_M] * 3 + [1], np.float32)
@@ -335,9 +336,10 @@ def _validate(path: Path, counts: Mapping[int, int], meta: Meta, K: Array, E: Ar
 
 def _check_calibration(path: Path, K: Array, E: Array) -> None:
     """Check that numbers can be calculated with, and that cameras are turned, not stretched."""
-    focal = K[:, [0, 1], [0, 1]]
-    if np.abs(K).max() > MAX_PX or np.abs(focal).min() < 1 / MAX_PX:
-        raise FormalError(f"{path}: intrinsics must hold focal lengths and centres in px, found {K.min():g} to {K.max():g}")
+    focal = np.abs(K[:, [0, 1], [0, 1]])
+    is_upper = (K[:, 2] == [0, 0, 1]).all() and (K[:, 1, 0] == 0).all()
+    if not is_upper or focal.min() < 1 / MAX_LENS_PX or np.abs(K).max() > MAX_LENS_PX:
+        raise FormalError(f"{path}: intrinsics must be [[fx, s, cx], [0, fy, cy], [0, 0, 1]] [px], found {K.min():g} to {K.max():g}")
     R = E[:, :, :3].astype(np.float64)
     if np.abs(E).max() > MAX_M or np.abs(R @ R.transpose(0, 2, 1) - np.eye(3)).max() > MAX_STRETCH:
         raise FormalError(f"{path}: extrinsics must be [R | t], world to camera [m], with R a rotation")
