@@ -157,7 +157,7 @@ class Archive:
         """Refuse content of this many bytes where the file is too small for it: it would fill the memory with nothing."""
         if size > FREE_CONTENT + MAX_RATIO * self._size:
             raise ArchiveError(
-                f"its {self._size} bytes unpack to {size / 2**20:.0f} MiB; more than {MAX_RATIO} times the file is no data"
+                f"its {self._size} bytes unpack to {size / 2**20:.0f} MiB; beyond {FREE_CONTENT >> 20} MiB, more than {MAX_RATIO} times the file is no data"
             )
 
     def _info(self, name: str) -> zipfile.ZipInfo:
