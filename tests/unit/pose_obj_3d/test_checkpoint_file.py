@@ -24,6 +24,7 @@ from pose_obj_3d.trainer import Run
 from pose_obj_3d.windows import Rig
 from tests.unit.pose_obj_3d.synthetic import rig, write_scene
 
+CASE = Path(__file__).resolve().parents[4] / "shared" / "cases" / "not_a_checkpoint.txt"
 IDS = ["own/points/a", "own/points/b"]
 GONE = object()
 
@@ -309,6 +310,12 @@ def test_other_files(tmp_path, content, message):
     (tmp_path / "a.pt").write_bytes(content)
     with pytest.raises(CheckpointError, match=f"not a readable checkpoint .it is {message}|not a readable checkpoint .{message}"):
         checkpoints.load(tmp_path / "a.pt")
+
+
+@pytest.mark.skipif(not CASE.is_file(), reason="needs ../shared/cases")
+def test_the_case_that_is_no_checkpoint():
+    with pytest.raises(CheckpointError, match="not a readable checkpoint .no zip file"):
+        checkpoints.load(CASE)
 
 
 CONFIG = """

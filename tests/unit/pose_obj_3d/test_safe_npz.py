@@ -4,12 +4,16 @@ import io
 import struct
 import tracemalloc
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from pose_obj_3d.exceptions import MAX_MESSAGE, ArchiveError, one_line
+from pose_obj_3d.exceptions import MAX_MESSAGE, ArchiveError, DataError, one_line
 from pose_obj_3d.safe_npz import Archive, parse_header, read_npy
+from pose_obj_3d.track_file import read_tracks
+
+CASES = Path(__file__).resolve().parents[4] / "shared" / "cases"
 
 PLAIN = {
     "c": np.arange(24.0).reshape(2, 3, 4),
@@ -243,3 +247,11 @@ def test_messages_are_one_line():
     assert len(long) <= MAX_MESSAGE
     assert long.startswith("start")
     assert long.endswith("the remedy")
+
+
+@pytest.mark.skipif(not CASES.is_dir(), reason="needs ../shared/cases")
+@pytest.mark.parametrize("path", sorted(CASES.glob("tracks_*.npz")), ids=lambda p: p.stem)
+def test_cases(path):
+    with pytest.raises(DataError, match=path.name) as found:
+        read_tracks(path)
+    assert len(str(found.value)) <= MAX_MESSAGE
