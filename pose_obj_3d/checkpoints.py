@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from pose_obj_3d import checkpoint_file, checkpoint_state
-from pose_obj_3d.config import PACKAGE_DIR, Config, network_of, to_dict
-from pose_obj_3d.exceptions import ArchiveError, CheckpointError
+from pose_obj_3d.config import PACKAGE_DIR, Config, from_dict, network_of, to_dict
+from pose_obj_3d.exceptions import ArchiveError, CheckpointError, ConfigError
 from pose_obj_3d.whole_files import write_whole
 
 logger = logging.getLogger(__name__)
@@ -73,6 +73,14 @@ def load(path: Path, warn: bool = True) -> State:
     if warn and not has_sum:
         logger.warning("%s: written by an older version, without a checksum: damage to its numbers would not be seen", path)
     return state
+
+
+def config_of(path: Path, state: State) -> Config:
+    """Return the config that a checkpoint was made with; one that this program does not know is a CheckpointError."""
+    try:
+        return from_dict(state["config"])
+    except ConfigError as error:
+        raise CheckpointError(f"{path}: its config is damaged, or of another version: {error}") from error
 
 
 def load_model(path: Path, model: nn.Module, state: State) -> None:

@@ -29,7 +29,6 @@ from pose_obj_3d.config import (
     NetworkConfig,
     StcNetworkConfig,
     TrainConfig,
-    from_dict,
     to_yaml,
 )
 from pose_obj_3d.estimators import Estimate
@@ -264,7 +263,7 @@ def learn(args: argparse.Namespace, data: OwnData, tracks: Tracks, out: Path) ->
 
 
 def _restored(args: argparse.Namespace, state: checkpoints.State, data: OwnData, tracks: Tracks) -> Method:
-    config = from_dict(state["config"])
+    config = checkpoints.config_of(args.checkpoint, state)
     device = choose_device(args.gpu)
     model = build_model(config.NETWORK, len(data.ids), data.rig).to(device)
     checkpoints.check_model(args.checkpoint, state, config, data.ids)

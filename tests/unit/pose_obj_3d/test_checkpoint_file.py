@@ -312,6 +312,14 @@ def test_other_files(tmp_path, content, message):
         checkpoints.load(tmp_path / "a.pt")
 
 
+@pytest.mark.parametrize("network", [{"TYPE": "STC", "STC": {"WIDTH": 10**8}}, {"TYPE": "other"}, {"TYPE": "STC", "DROPOUT": {}}])
+def test_a_config_of_another_program(tmp_path, state, network):
+    torch.save({**state, "config": {**state["config"], "NETWORK": network}}, tmp_path / "a.pt")
+    found = checkpoints.load(tmp_path / "a.pt")
+    with pytest.raises(CheckpointError, match=r"a\.pt: its config is damaged, or of another version: NETWORK"):
+        checkpoints.config_of(tmp_path / "a.pt", found)
+
+
 @pytest.mark.skipif(not CASE.is_file(), reason="needs ../shared/cases")
 def test_the_case_that_is_no_checkpoint():
     with pytest.raises(CheckpointError, match="not a readable checkpoint .no zip file"):
