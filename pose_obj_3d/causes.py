@@ -80,7 +80,9 @@ def find_causes(views: Views, names: Sequence[str], keypoints: Sequence[str], is
     if not proposed:
         return []
     proposed = sorted(proposed, key=lambda h: epipolar.distance(h.views) / min(h.scale, 1.0))
-    tried = [Cause(_score(h.views), h) for h in proposed[:_TRIANGULATED]]
+    tried = [Cause(_score(h.views), h) for h in proposed[:_TRIANGULATED] if math.isfinite(epipolar.distance(h.views))]
+    if not tried:
+        return []
     best = min(tried, key=lambda cause: cause.level)
     limit = PLAUSIBLE * float(views.rig.intrinsics[:, 0, 0].median())
     if is_small and not best.level < before / FITTED:

@@ -16,6 +16,7 @@ from pose_obj_3d.hypotheses import Views, pair_orders
 MAX_ORDERED = 6  # cameras whose orders are all tried
 _MAX_PAIRS = 60  # cameras' points that the orders are tried on
 MAX_KEYPOINTS = 150
+MIN_KEPT = 0.8  # share of the points that a hypothesis must leave
 
 
 def essential(extrinsics: Tensor) -> Tensor:
@@ -52,7 +53,10 @@ def distances(views: Views, groups: int) -> Tensor:
     E = essential(views.rig.extrinsics.double())
     a, b = torch.triu_indices(V, V, 1)
     off = torch.where(seen[..., a] & seen[..., b], sampson(E[a, b], rays[..., a, :], rays[..., b, :]), torch.nan)
-    return off.nanmedian(1).values.nanmean(-1).nan_to_num(torch.inf)
+    result = off.nanmedian(1).values.nanmean(-1).nan_to_num(torch.inf)
+    # What throws points beyond the reach of a lens explains nothing.
+    kept, given = seen.sum((1, 2)), (views.w > 0).reshape(groups, -1).sum(1)
+    return torch.where(kept < MIN_KEPT * given, torch.inf, result)
 
 
 def orders(views: Views, extrinsics_only: bool, best: int = 3) -> list[list[int]]:

@@ -85,7 +85,7 @@ def _not_inverted(path: Path | str, points: Floats, K: Floats, D: Floats, name: 
             f"{line}as coefficients k1 k2 k3 k4 of OpenCV's fisheye model they can be: if they are, add lens='fisheye' to the "
             "file; if not, check the order k1 k2 p1 p2 k3 ..."
         )
-    return f"{line}check the order k1 k2 p1 p2 k3 ... and that points and intrinsics are in px"
+    return f"{line}check the order k1 k2 p1 p2 k3 ..., and that points and intrinsics are in px of one image size"
 
 
 def inverted(measured: Floats, intrinsics: Floats, distortion: Floats, lens: str = PINHOLE) -> Floats:
