@@ -9,7 +9,7 @@ import io
 import math
 import pickle
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ LARGEST_FILE = 2**25
 """Bytes; a thousand moments take three million."""
 DEEPEST = 20
 """Containers within containers."""
+MOST_VALUES = 100_000
+"""Numbers, texts, arrays and containers that one attribute may stand for."""
 _NUMBERS = re.compile(r"b1|[iu][1248]|f[248]")
 _Parts = tuple[Any, ...]
 
@@ -141,14 +143,25 @@ class _Reader(pickle._Unpickler):  # type: ignore[name-defined, misc]
         return _KNOWN[whole]
 
 
-def plain(value: Any, depth: int = 0) -> Any:
+def plain(value: Any) -> Any:
     """Return containers with arrays in the place of what stands for them.
 
     Raises:
-        ValueError: they are too deep, or hold what is no number, text, array or container.
+        ValueError: they are too deep or too large, or hold what is no number, text, array or
+            container.
     """
-    if depth > DEEPEST:
+    return _plain(value, DEEPEST, iter(range(MOST_VALUES)))
+
+
+def _plain(value: Any, depth: int, left: Iterator[int]) -> Any:
+    """Do as `plain`: `depth` containers may lie within each other, `left` counts the values down.
+
+    A container that stands in many places counts in each: few bytes can stand for endless lists.
+    """
+    if depth < 0:
         raise ValueError("containers lie too deep within each other")
+    if next(left, None) is None:
+        raise ValueError(f"it stands for more than {MOST_VALUES} values")
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, _Array):
@@ -156,9 +169,9 @@ def plain(value: Any, depth: int = 0) -> Any:
             raise ValueError("an array has no content")
         return value.value
     if isinstance(value, list | tuple):
-        return type(value)(plain(item, depth + 1) for item in value)
+        return type(value)(_plain(item, depth - 1, left) for item in value)
     if isinstance(value, dict):
-        return {plain(k, depth + 1): plain(item, depth + 1) for k, item in value.items()}
+        return {_plain(k, depth - 1, left): _plain(item, depth - 1, left) for k, item in value.items()}
     raise ValueError(f"a {type(value).__name__} has no place in it")
 
 

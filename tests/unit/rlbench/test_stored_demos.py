@@ -294,6 +294,14 @@ def cyclic():
     return value
 
 
+def shared(depth):
+    """Return a list of ten times one list of ten times ..., which a pickle stores in few bytes."""
+    value = [0]
+    for _ in range(depth):
+        value = [value] * 10
+    return value
+
+
 @pytest.mark.parametrize(
     ("readings", "why"),
     [
@@ -308,6 +316,7 @@ def cyclic():
         ({"misc": [1]}, "misc of an observation is no dictionary"),
         ({"misc": {"a": nested(100)}}, "too deep"),
         ({"misc": {"a": cyclic()}}, "too deep"),
+        ({"misc": {"a": shared(12)}}, "more than 100000 values"),
         ({"misc": {"a": {1, 2}}}, "a set has no place in it"),
     ],
 )
