@@ -39,6 +39,7 @@ class SeenOrDrawn:
 
     Attributes:
         compared: (K,) which keypoints are compared: waypoints and corners of boxes.
+        fine: size of the image in which slits are looked for [px].
         counts: (group, what) -> number of pairs of keypoint and image.
         faults: one line for each keypoint that is called seen and lies behind something.
         seconds: what the rays of a frame took: as they are, and with the own objects left out.
@@ -51,7 +52,7 @@ class SeenOrDrawn:
         self._groups = np.array([name.split("/")[0] for name in recorder.keypoints.names])
         self._K, self._E, self._centres = recorder._K, recorder._E, recorder._centres
         self.compared = np.isin(self._groups, ("waypoints", "boxes"))
-        self._frame = 0
+        self.fine, self._frame = FINE, 0
         self.counts, self.faults, self.seconds = Counter(), [], {"now": [], "without": []}
 
     def look(self, observation):
@@ -71,7 +72,7 @@ class SeenOrDrawn:
             self.counts[group, "inside"] += int((now != OUTSIDE)[:, self._groups == group].sum())
         for v, camera in enumerate(TRACK_CAMERAS):
             drawn = self._depth(camera, self._size)
-            fine = cache(partial(self._depth, camera, FINE))
+            fine = cache(partial(self._depth, camera, self.fine))
             for k in np.flatnonzero((now[v] == SEEN) & self.compared):
                 self._compare(camera, k, uv[v, k] / 256, depth[v, k], drawn, fine)
 
@@ -128,11 +129,13 @@ def demonstrations(task, compare, demos):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("tasks", nargs="+", help="names, or all")
+    parser.add_argument("--rlbench_root", help="take tasks from a checkout of RLBench")
     parser.add_argument("--demos", type=int, default=20)
     parser.add_argument("--every", type=int, default=10, help="compare every n-th frame")
     parser.add_argument("--size", type=int, default=512, help="of the depth images [px]")
     args = parser.parse_args()
-    env = Environment(obs_config=ObservationConfig(keypoints=KEYPOINT_GROUPS))
+    config = ObservationConfig(keypoints=KEYPOINT_GROUPS)
+    env = Environment(obs_config=config, rlbench_root=args.rlbench_root)
     env.launch()
     for name in AVAILABLE if args.tasks == ["all"] else args.tasks:
         task = env.get_task(name)

@@ -43,5 +43,6 @@ def test_the_images_show_where_an_owner_should_have_hidden_its_keypoint(environm
     points = task._recorder.keypoints
     task._recorder.keypoints = replace(points, own_reach=np.full(len(points.names), np.inf))
     compare = SeenOrDrawn(task, every=60, size=SIZE)
+    compare.fine = 2 * SIZE
     demonstrations(task, compare, demos=1)
     assert compare.counts["waypoints", "behind"] > 2
