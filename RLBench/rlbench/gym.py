@@ -14,6 +14,7 @@ from gymnasium import spaces
 
 from rlbench.action_modes.action_mode import ActionMode, JointPositionActionMode
 from rlbench.backend.exceptions import RenderingError, TaskEnvironmentError, UnknownSettingError
+from rlbench.backend.global_random import fresh_seed
 from rlbench.backend.observation import Observation
 from rlbench.backend.task import Task
 from rlbench.demo import Demo
@@ -109,6 +110,7 @@ class RLBenchEnv(gymnasium.Env[Observations, npt.NDArray[np.float32]]):
         self.rlbench_task_env = self.rlbench_env.get_task(task_class)
         low, high = self.action_mode.action_bounds()
         self.action_space = spaces.Box(low.astype(np.float32), high.astype(np.float32))
+        self.rlbench_task_env.seed(0)
         _, first = self.rlbench_task_env.reset()
         lower, upper = self.rlbench_task_env.joint_limits()
         travel = self.rlbench_task_env.finger_range()
@@ -131,7 +133,9 @@ class RLBenchEnv(gymnasium.Env[Observations, npt.NDArray[np.float32]]):
         """Start an episode; the same seed gives the same sequence of episodes.
 
         Args:
-            seed: of this and the following episodes; None goes on.
+            seed: of this and the following episodes; None goes on, or begins with a seed that
+                `np_random_seed` then tells: from `numpy.random.seed` where that was called, else
+                from the operating system's entropy.
             options: `variation`: number of the variation from now on, or "random" to draw one
                 for this episode; `reset_to_demo`: a `Demo` to start like.
 
@@ -142,6 +146,8 @@ class RLBenchEnv(gymnasium.Env[Observations, npt.NDArray[np.float32]]):
         """
         if self._fault is not None:
             raise self._fault
+        if seed is None and self._np_random is None:
+            seed = fresh_seed()
         super().reset(seed=seed)
         options = dict(options or {})
         demo: Demo | None = options.pop("reset_to_demo", None)

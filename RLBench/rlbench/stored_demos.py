@@ -14,6 +14,7 @@ from PIL import Image
 from rlbench import cameras
 from rlbench.backend import const
 from rlbench.backend.exceptions import TaskEnvironmentError
+from rlbench.backend.global_random import fresh_seed
 from rlbench.backend.observation import CameraImages, Observation
 from rlbench.backend.stored_pickle import StoredObservation, plain, read_record
 from rlbench.backend.utils import image_to_float_array, rgb_handles_to_mask
@@ -57,8 +58,8 @@ def get_stored_demos(
         task_name: snake_case.
         obs_config: which images and readings are wanted. Images of another size are resized,
             those of depth and handles to the nearest pixel.
-        random_selection: draw them with NumPy's global generator, as RLBench does; otherwise they
-            come in the order of their numbers.
+        random_selection: draw them, others each time; the same ones after the same
+            `numpy.random.seed`. Otherwise they come in the order of their numbers.
         from_episode_number: how many to leave out then.
 
     Raises:
@@ -81,7 +82,8 @@ def get_stored_demos(
         )
     chosen = numbers[start : start + wanted]
     if random_selection:
-        chosen = np.random.choice(numbers, wanted, replace=False).tolist()  # noqa: NPY002 - RLBench's
+        rng = np.random.default_rng(fresh_seed())
+        chosen = rng.choice(numbers, wanted, replace=False).tolist()
     return [
         _Episode(episodes / (const.EPISODE_FOLDER % number), obs_config, image_paths).demo(
             task_name, variation_number

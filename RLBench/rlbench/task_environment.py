@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from rlbench.backend.exceptions import (
     InvalidActionError,
     TaskEnvironmentError,
 )
+from rlbench.backend.global_random import fresh_seed
 from rlbench.backend.observation import Observation
 from rlbench.backend.observation_filter import ObservationFilter
 from rlbench.backend.robot import Robot
@@ -60,8 +62,9 @@ class TaskEnvironment:
         self._dataset_root = dataset_root
         self._viewer = None if headless else scene.engine.open_viewer()
         self._variation = 0
-        self._seed = 0
+        self._seed: int | None = None
         self._episode = 0
+        self._random_seed: list[int] = []
         self._started = False
         self.is_success = False
         scene.on_step = self._show
@@ -115,14 +118,50 @@ class TaskEnvironment:
         self._variation = int(variation)
 
     def sample_variation(self, rng: np.random.Generator | None = None) -> int:
-        """Draw a variation, use it, and return it."""
-        rng = rng or np.random.default_rng((self._seed, self._episode))
+        """Draw a variation, use it, and return it.
+
+        Args:
+            rng: to draw from; without it the variation is a function of the seed and the number of
+                the next episode, and of a new seed where none was chosen.
+        """
+        rng = rng or np.random.default_rng(self._next())
         self.set_variation(int(rng.integers(self.variation_count())))
         return self._variation
 
-    def seed(self, seed: int) -> None:
-        """Choose the seed of the next episodes and start counting them anew."""
-        self._seed, self._episode = seed, 0
+    def seed(self, seed: int | None) -> None:
+        """Choose the seed of the next episodes and start counting them anew.
+
+        Args:
+            seed: at least 0. None, as before the first call: each episode and demonstration has a
+                seed of its own, from the operating system's entropy, or from the state of NumPy's
+                global generator after `numpy.random.seed`. `random_seed` says which.
+
+        Raises:
+            TaskEnvironmentError: it is no such number.
+        """
+        is_whole = isinstance(seed, int | np.integer) and not isinstance(seed, bool)
+        if seed is not None and not (is_whole and seed >= 0):
+            raise TaskEnvironmentError(
+                f"{self.get_name()}: a seed is a whole number of at least 0, or None, got {seed!r}"
+            )
+        self._seed, self._episode = None if seed is None else int(seed), 0
+
+    @property
+    def random_seed(self) -> list[int]:
+        """The seed of the present episode, then task id, variation, example and attempt.
+
+        The first number repeats an episode that nobody seeded: `seed(random_seed[0])`. Empty before
+        the first episode.
+        """
+        return list(self._random_seed)
+
+    def _next(self) -> tuple[int, int]:
+        """Return the seed of the next episode, and its number."""
+        if self._seed is not None:
+            return self._seed, self._episode
+        seed = fresh_seed()
+        logger.info("%s is not seeded; seed(%d) repeats what follows", self.get_name(), seed)
+        return seed, 0
 
     @property
     def keypoint_names(self) -> list[str]:
@@ -177,14 +216,15 @@ class TaskEnvironment:
         demo = demo or take_restored(self.get_name())
         if demo is not None:
             return self.reset_to_demo(demo)
+        seed, example = self._next()
         for attempt in range(MAX_ATTEMPTS):
             try:
-                descriptions = self._begin(self._sequence(self._seed, self._episode, attempt))
+                descriptions = self._begin(seed, example, attempt)
                 break
             except DemoError as error:
                 if attempt == MAX_ATTEMPTS - 1 or isinstance(error, FixedPlacementError):
                     raise
-                logger.info("%s episode %d: %s", self.get_name(), self._episode, error)
+                logger.info("%s episode %d: %s", self.get_name(), example, error)
         self._episode += 1
         self._started = True
         return descriptions, self.get_observation()
@@ -202,11 +242,13 @@ class TaskEnvironment:
             )
         seed, _, variation, example, attempt = demo.random_seed
         self.set_variation(variation)
-        descriptions = self._begin(self._sequence(seed, example, attempt))
+        descriptions = self._begin(seed, example, attempt)
         self._started = True
         return descriptions, self.get_observation()
 
-    def _begin(self, sequence: np.random.SeedSequence) -> list[str]:
+    def _begin(self, seed: int, example: int, attempt: int) -> list[str]:
+        sequence = self._sequence(seed, example, attempt)
+        self._random_seed = [seed, *sequence.spawn_key]
         descriptions = self._scene.init_episode(self._variation, sequence)
         self._filter.reseed(sequence)
         self._scene.joint_position_action = None
@@ -269,8 +311,7 @@ class TaskEnvironment:
         Raises:
             DemoError: it failed; `.cause` says why in one word.
         """
-        sequence = self._sequence(seed, example, attempt)
-        descriptions = self._begin(sequence)
+        descriptions = self._begin(seed, example, attempt)
         observations: list[Observation] = []
         frames: list[int] = []
         names = {0: BACKGROUND}
@@ -288,7 +329,7 @@ class TaskEnvironment:
             observations=observations,
             keypoint_names=self.keypoint_names,
             waypoint_frames=frames,
-            random_seed=[seed, *sequence.spawn_key],
+            random_seed=self.random_seed,
             task_name=self.get_name(),
             variation=self._variation,
             descriptions=descriptions,
@@ -338,14 +379,18 @@ class TaskEnvironment:
             )
         if amount < 0:
             raise TaskEnvironmentError(f"{self.get_name()}: {amount} demonstrations cannot be made")
+        each_step = callable_each_step
+        if each_step is not None:
+            each_step = self._scene.task.global_random.giving_back(each_step)
         demos = []
         for _ in range(amount):
-            demos.append(self._attempt(self._episode, max_attempts, callable_each_step))
+            demos.append(self._attempt(*self._next(), max_attempts, each_step))
             self._episode += 1
         return demos
 
     def _attempt(
         self,
+        seed: int,
         example: int,
         max_attempts: int,
         on_observation: Callable[[Observation], None] | None,
@@ -353,7 +398,7 @@ class TaskEnvironment:
         causes = []
         for attempt in range(max_attempts):
             try:
-                return self.get_demo(self._seed, example, attempt, on_observation)
+                return self.get_demo(seed, example, attempt, on_observation)
             except FixedPlacementError:
                 raise
             except DemoError as error:
@@ -389,9 +434,12 @@ class TaskEnvironment:
                 f"{self.get_name()}: an action must be numbers, got {action!r}"
             ) from None
         self._action_mode.action(self._scene, numbers)
-        success, terminate = self._scene.task.success()
-        self.is_success = bool(success)
-        return self.get_observation(), self._reward(success), bool(success or terminate)
+        task = self._scene.task
+        # Built-in tasks draw from their own generator alone; lending the global ones takes time.
+        with task.global_random if task.is_from_rlbench else nullcontext():
+            success, terminate = task.success()
+            self.is_success = bool(success)
+            return self.get_observation(), self._reward(success), bool(success or terminate)
 
     def _reward(self, success: bool) -> float:
         if not self._shaped_rewards:

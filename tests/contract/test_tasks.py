@@ -39,6 +39,7 @@ def test_the_validator_finds_no_problem(name, prepare_engine):
 @pytest.mark.parametrize("name", AVAILABLE)
 def test_a_demonstration_says_where_it_comes_from(load, name):
     task = load(name)
+    task.seed(0)
     demo = task.get_demos(1)[0]
     xyz = np.array([obs.keypoints for obs in demo])
     assert xyz.shape == (len(demo), len(demo.keypoint_names), 3)

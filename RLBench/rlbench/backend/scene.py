@@ -70,7 +70,8 @@ class Scene:
         )
         if task.is_from_rlbench:
             self._bring_into_workspace()
-        task.init_task()
+        with task.global_random:
+            task.init_task()
         if task.is_from_rlbench:
             engine.remember_start()  # RLBench's resets keep what `init_task` moved
         task.keep_start()
@@ -93,7 +94,7 @@ class Scene:
 
     def register_step_callback(self, func: Callable[[], None] | None) -> None:
         """Call `func` after every 50 ms of steps and demonstrations; None ends that."""
-        self._step_callback = func
+        self._step_callback = func and self.task.global_random.giving_back(func)
 
     def observe_by(self, function: Callable[[], Observation]) -> None:
         """Say what observes the scene."""
@@ -123,6 +124,8 @@ class Scene:
     def init_episode(self, variation: int, seed: np.random.SeedSequence) -> list[str]:
         """Reset the simulation and place the task; the result depends on the seed alone.
 
+        NumPy's and Python's global generators are left as they are.
+
         Returns:
             Descriptions of the variation.
 
@@ -134,9 +137,11 @@ class Scene:
         self.task.rng.bit_generator.state = np.random.default_rng(place_seed).bit_generator.state
         self._plan_rng = np.random.default_rng(plan_seed)
         # RLBench's own task files draw from NumPy's and Python's global generators.
-        legacy = int(legacy_seed.generate_state(1)[0])
-        np.random.seed(legacy)  # noqa: NPY002
-        random.seed(legacy)
+        self.task.global_random.seed(int(legacy_seed.generate_state(1)[0]))
+        with self.task.global_random:
+            return self._init_episode(variation)
+
+    def _init_episode(self, variation: int) -> list[str]:
         self.refusals = []
         most = MAX_PLACEMENTS_RLBENCH if self.task.is_from_rlbench else MAX_PLACEMENTS
         for self.placements in range(1, most + 1):
@@ -285,6 +290,10 @@ class Scene:
         Raises:
             DemoError: a waypoint cannot be reached, or the task is not fulfilled at the end.
         """
+        with self.task.global_random:
+            self._demonstrate(record, reached)
+
+    def _demonstrate(self, record: Callable[[], None], reached: Callable[[], None]) -> None:
         self.joint_position_action = None
         self._opening = float(self.robot.gripper.is_open())
         record()

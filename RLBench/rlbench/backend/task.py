@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rlbench.backend.conditions import Condition
+from rlbench.backend.global_random import GlobalRandom
 from rlbench.backend.robot import Robot
 from rlbench.backend.waypoints import Waypoint
 from rlbench.sim.base import Dummy, Engine, Joint, ProximitySensor, SceneObject, Shape
@@ -37,6 +38,8 @@ class Task:
         self.name = name or re.sub("(?<!^)(?=[A-Z])", "_", type(self).__name__).lower()
         # One generator for ever, re-seeded in place each episode: boundaries may keep it.
         self.rng = np.random.default_rng(0)
+        # What its functions draw from the global generators is not the caller's.
+        self.global_random = GlobalRandom()
         # Names of RLBench: its task files call their own methods `_repeat` and the like.
         self._graspable_objects: list[Shape] = []
         self._success_conditions: list[Condition] = []

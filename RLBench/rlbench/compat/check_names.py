@@ -126,7 +126,7 @@ def check(origin: Origin, variations: int = 1) -> Names:
         engine.remember_start()
         for index in range(min(variations, task.variation_count())):
             engine.reset()
-            np.random.seed(index)  # noqa: NPY002 - its task files draw from it
+            task.global_random.seed(index)
             try:
                 task.init_episode(index)
             except BoundaryError:

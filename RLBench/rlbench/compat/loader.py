@@ -17,6 +17,7 @@ from rlbench.backend.exceptions import (
     TaskFileError,
     WaypointError,
 )
+from rlbench.backend.global_random import GlobalRandom
 from rlbench.backend.task import Task
 from rlbench.compat.current import adopt, using
 from rlbench.compat.origin import Origin
@@ -77,7 +78,8 @@ def _execute(origin: Origin) -> ModuleType:
     module = module_from_spec(spec)
     sys.modules[kind] = module  # dataclasses and pickles in a task file look themselves up here
     try:
-        spec.loader.exec_module(module)
+        with GlobalRandom():
+            spec.loader.exec_module(module)
     except _FAILURES as error:
         del sys.modules[kind]
         raise _told(origin, "loading it", error) from error
@@ -151,7 +153,7 @@ class _Binder:
         self._imports = nullcontext if with_pyrep else stand_in
 
     def _run(self, task: Task, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        with using(task.engine, self._origin.root), self._imports():
+        with task.global_random, using(task.engine, self._origin.root), self._imports():
             return function(*args, **kwargs)
 
     def fatal(self, name: str, inner: Callable[..., Any]) -> Callable[..., Any]:

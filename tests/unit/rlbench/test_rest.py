@@ -74,7 +74,8 @@ def test_every_waypoint_and_the_end_are_reached_at_rest(load, ways, name):
 
 @pytest.mark.parametrize("name", ["reach_target", "pick_and_lift"])
 def test_task_files_of_rlbench_end_at_rest_too(load, ways, tmp_path, name):
-    demo = load(name, rlbench_root=write_checkout(tmp_path / "checkout")).get_demo(0, 0)
+    root = write_checkout(tmp_path / "checkout")
+    demo = load(name, rlbench_root=root, tasks_from="rlbench").get_demo(0, 0)
     check_rest(demo, ways)
 
 
