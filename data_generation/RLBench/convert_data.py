@@ -33,6 +33,7 @@ from data_generation.RLBench.dataset_config import (
     find_dataset,
     load_config,
 )
+from data_generation.RLBench.episode import seed_example
 from data_generation.RLBench.errors import ConfigError, DataGenerationError, StoreError
 from data_generation.RLBench.keypoint_tracks import RANGES, DetectorNoise, assemble, detect, rounded
 from data_generation.RLBench.raw_store import MODES, RawStore, RawTracks
@@ -111,7 +112,7 @@ def convert(store: RawStore, config: DatasetConfig, noise: DetectorNoise, output
     first = check_one_rig(raw)
     width = first.image_size[0]
     tracks = {
-        t: [_example(e, n, width, noise) for n, e in enumerate(episodes)]
+        t: [_example(e, seed_example(store.mode, n), width, noise) for n, e in enumerate(episodes)]
         for t, episodes in raw.items()
     }
     stats = dataset_stats.dataset_stats(store, raw, tracks)
@@ -219,10 +220,10 @@ def check_one_rig(raw: Mapping[int, Sequence[RawTracks]]) -> RawTracks:
     return first
 
 
-def _example(episode: RawTracks, n: int, width: int, noise: DetectorNoise) -> np.ndarray:
+def _example(episode: RawTracks, number: int, width: int, noise: DetectorNoise) -> np.ndarray:
     xyz = rounded(episode.xyz)
     uv, _ = project_views(xyz, episode.intrinsics, episode.extrinsics)
-    detected = detect(uv, episode.visibility, width, episode.key.task_id, n, noise)
+    detected = detect(uv, episode.visibility, width, episode.key.task_id, number, noise)
     return assemble(uv, detected, xyz, episode.visibility)
 
 

@@ -16,6 +16,14 @@ SEGMENTATION_NAMES = "segmentation_names"
 
 Float = npt.NDArray[np.float64]
 
+TEST_OFFSET = 1 << 62
+"""Beyond the number of any example that can be asked for."""
+
+
+def seed_example(mode: str, example: int) -> int:
+    """Return the example number that enters seeds: no test example has that of a training example."""
+    return example + (TEST_OFFSET if mode == "test" else 0)
+
 
 @dataclass(frozen=True, order=True)
 class EpisodeKey:

@@ -17,14 +17,12 @@ import cv2
 
 from data_generation.RLBench.dataset_config import DatasetConfig
 from data_generation.RLBench.demo_source import DemoSource, OpenSource
-from data_generation.RLBench.episode import Episode, EpisodeKey
+from data_generation.RLBench.episode import Episode, EpisodeKey, seed_example
 from data_generation.RLBench.errors import DataGenerationError, DemoFailedError, TaskBrokenError
 from data_generation.RLBench.raw_store import RawStore
 from data_generation.RLBench.store_folder import Identity
 from pose_obj_3d import process_start
 
-# Test episodes have their own seeds: example e of a test set is not example e of a training set.
-TEST_SEED_OFFSET = 1_000_000
 MAX_TOLD = 200  # characters of an error that is not ours
 
 
@@ -171,14 +169,14 @@ def make_episode(outcome: Outcome, identity: Identity | None, tell: Callable[[Ou
     """
     settings, key = _Process.settings, outcome.key
     settings.store.folder.identity = identity
-    seed_example = key.example + (TEST_SEED_OFFSET if settings.store.mode == "test" else 0)
+    number = seed_example(settings.store.mode, key.example)
     started, before = time.perf_counter(), outcome.demo_seconds
     faults: list[str] = []
     for attempt in range(outcome.attempts, settings.max_attempts):
         outcome.attempts += 1
         tell(outcome)
         try:
-            episode = _attempt(key, seed_example, attempt)
+            episode = _attempt(key, number, attempt)
         except DemoFailedError as failure:
             outcome.failures[failure.cause] += 1
             faults += [failure.fault] * bool(failure.fault)
@@ -207,10 +205,10 @@ def make_episode(outcome: Outcome, identity: Identity | None, tell: Callable[[Ou
     return outcome
 
 
-def _attempt(key: EpisodeKey, seed_example: int, attempt: int) -> Episode:
+def _attempt(key: EpisodeKey, number: int, attempt: int) -> Episode:
     source, limit = _source(), _Process.settings.config.max_seq_len
     try:
-        episode = source.attempt(key, seed_example, attempt)
+        episode = source.attempt(key, number, attempt)
     except (DemoFailedError, DataGenerationError):
         raise
     except BaseException as error:  # a user's task file may raise anything
