@@ -15,6 +15,7 @@ from rlbench.backend.exceptions import (
     TaskEnvironmentError,
     WaypointError,
 )
+from rlbench.backend.last_way import come_to_rest, end_where_fulfilled
 from rlbench.backend.observation import Observation
 from rlbench.backend.robot import Robot
 from rlbench.backend.spawn_boundary import SpawnBoundary
@@ -32,8 +33,6 @@ EXTRA_STEPS = 10
 """Steps granted after the last waypoint for things that still move."""
 ROLLING_STEPS = 30
 """The same for RLBench's tasks: a ball is still on its way to the goal."""
-REST_STEPS = 10
-"""Steps granted to the arm to come to rest at the end of each way."""
 GRIPPER_SPEED = 0.04
 WORKSPACE_MARGIN, WORKSPACE_HEIGHT = 0.2, 1.0
 """Actions may aim so far [m] beside the workspace, and so far above it."""
@@ -319,7 +318,7 @@ class Scene:
                 break
         self._await_success(step)
         if path is not None:
-            self._come_to_rest(path, step)
+            come_to_rest(path, step)
         if not self.task.success()[0]:
             raise DemoError(
                 f"{self.task.name}: all waypoints were passed, the task is not fulfilled",
@@ -337,24 +336,23 @@ class Scene:
         waypoint.start_of_path()
         if waypoint.skip:
             return None
-        path = self._plan(waypoint, after)
+        path = self._way(waypoint, after)
         while not path.step():
             step()
-        self._come_to_rest(path, step)
+        come_to_rest(path, step)
         waypoint.end_of_path()
         reached()
         self._act(waypoint, path, step)
         return path
 
-    def _come_to_rest(self, path: ArmPath, step: Callable[[], None]) -> None:
-        """Wait until the arm stands at the end of its way: servos lag, and what it meets gives way.
-
-        Frames at waypoints, and the last one, are labels: of a moving arm they would be wrong.
-        """
-        for _ in range(REST_STEPS):
-            if path.settle():
-                return
-            step()
+    def _way(self, waypoint: Waypoint, after: list[Waypoint]) -> ArmPath:
+        path = self._plan(waypoint, after)
+        ends = not after and waypoint.gripper is None and waypoint.end_ability is None
+        if not (ends and self.task.is_from_rlbench) or self.task.watches():
+            return path
+        if self.task.may_repeat_waypoints():
+            return path
+        return end_where_fulfilled(self.engine, path, lambda: self.task.success()[0])
 
     def _plan(self, waypoint: Waypoint, after: list[Waypoint]) -> ArmPath:
         if waypoint.path:

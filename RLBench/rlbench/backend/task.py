@@ -193,11 +193,15 @@ class Task:
         """Return the registered graspable shapes."""
         return list(self._graspable_objects)
 
-    def should_repeat_waypoints(self) -> bool:
-        """Tell whether the waypoints are to be gone through again.
+    def may_repeat_waypoints(self) -> bool:
+        """Tell whether it is asked at the end if the waypoints are to be gone through again.
 
         Asking itself counts: tasks of RLBench count their rounds so.
         """
+        return self._waypoints_should_repeat is not None
+
+    def should_repeat_waypoints(self) -> bool:
+        """Tell whether the waypoints are to be gone through again."""
         return self._waypoints_should_repeat is not None and self._waypoints_should_repeat()
 
     def reset_conditions(self) -> None:

@@ -241,6 +241,15 @@ class TimedPath:
         self.stay()
         return False
 
+    def shortened(self, distance: float) -> "TimedPath":
+        """Return the way, not begun, without the tip's last `distance` [m]."""
+        if distance == 0:
+            return TimedPath(self._engine, self._arm, self.q, self.qd, self._grip)
+        tips = np.array([self._arm.kinematics.fk(q)[0] for q in self.q])
+        left = np.linalg.norm(np.diff(tips, axis=0), axis=1)[::-1].cumsum()[::-1]
+        end = max(1, int(np.count_nonzero(left > distance)))
+        return self._arm.timed(self.q[: end + 1], self._grip)
+
     def stay(self) -> None:
         """Command one more step at the way's end, with what the hand carries now."""
         self._arm.command((self.q[-1] + self._lift)[None], *np.zeros((2, 1, self.q.shape[1])))

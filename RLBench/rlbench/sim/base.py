@@ -176,6 +176,9 @@ class ArmPath(Protocol):
     def step(self) -> bool:
         """Command the next observation step; True when the way is done."""
 
+    def shortened(self, distance: float) -> "ArmPath | None":
+        """Return the way, not begun, without the tip's last `distance` [m]; None: it cannot be."""
+
     def stay(self) -> None:
         """Command one more step at the way's end, with what the hand carries now."""
 

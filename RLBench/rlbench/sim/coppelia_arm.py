@@ -41,6 +41,9 @@ class CoppeliaPath:
         self._is_done = bool(self._native.step())
         return False
 
+    def shortened(self, distance: float) -> None:
+        """Return None: PyRep plays its ways to the end, and states come back without velocities."""
+
     def stay(self) -> None:
         """Do nothing: the joints keep their last command whatever hangs on them."""
 

@@ -226,7 +226,7 @@ class Arm:
             steps = max(2, int(np.ceil(np.abs(q - start).max() / MAX_UNCHECKED)) + 1)
             if not all(self.world.is_free(point) for point in np.linspace(start, q, steps)):
                 raise ConfigurationPathError("the way there is not free of collisions")
-        return self._timed(np.stack([start, q]))
+        return self.timed(np.stack([start, q]))
 
     def touched_shapes(self) -> list[str]:
         """Return the names of collidable shapes that the arm touches where it is."""
@@ -270,7 +270,7 @@ class Arm:
             except ConfigurationPathError as error:
                 failures.append(error)
             else:
-                return self._timed(path)
+                return self.timed(path)
         if not self.can_reach(T_world_goal, np.random.default_rng(0)):
             raise ConfigurationPathError("out of reach")
         raise failures[0]
@@ -330,9 +330,10 @@ class Arm:
         """Follow (4, 4) tip poses one after the other in straight lines; collisions ignored."""
         planner = Planner(self, np.random.default_rng(0), None)
         path = planner.follow(self.get_joint_positions(), poses)
-        return self._timed(path, self._engine.robot.path_grip)
+        return self.timed(path, self._engine.robot.path_grip)
 
-    def _timed(self, path: Floats, grip: Grip | None = None) -> TimedPath:
+    def timed(self, path: Floats, grip: Grip | None = None) -> TimedPath:
+        """Play (N, 7) joint values [rad], from rest to rest, as fast as the limits allow."""
         q, qd = time_parametrise(
             path,
             self.max_velocity,

@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from rlbench.backend import scene
 from rlbench.backend.exceptions import DemoError
-from rlbench.backend.scene import REST_STEPS, Scene
+from rlbench.backend.last_way import REST_STEPS, end_where_fulfilled
 from rlbench.environment import Environment
 from rlbench.observation_config import ObservationConfig
 from rlbench.sim.arm_motion import TimedPath
@@ -43,13 +44,13 @@ def load():
 @pytest.fixture
 def ways(monkeypatch):
     """Collect the (3,) tip positions that the ways of a demonstration lead to."""
-    ends, plain = [], Scene._come_to_rest
+    ends, plain = [], scene.come_to_rest
 
-    def come_to_rest(self, path, step):
-        ends.append(self.robot.arm.kinematics.fk(path.q[-1])[0])
-        plain(self, path, step)
+    def come_to_rest(path, step):
+        ends.append(path._arm.kinematics.fk(path.q[-1])[0])
+        plain(path, step)
 
-    monkeypatch.setattr(Scene, "_come_to_rest", come_to_rest)
+    monkeypatch.setattr(scene, "come_to_rest", come_to_rest)
     return ends
 
 
@@ -202,3 +203,48 @@ def test_fingers_keep_their_target_in_a_step_that_is_written(engine, arm):
     for _ in range(10):
         engine.step()
     assert np.allclose(gripper.get_joint_positions(), 0.01, atol=1e-3)
+
+
+# ---- the last way of RLBench's tasks ----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("is_from_rlbench", "near", "far", "rests"),
+    [(True, 0.0, 0.02, (0.0, NEAR)), (True, 0.004, 0.03, (0.004, 0.006)), (True, 0.018, 0.03, None),
+     (False, 0.004, 0.03, None)],
+)  # fmt: skip
+def test_the_arm_rests_before_an_end_that_undoes_what_was_achieved(
+    load, monkeypatch, is_from_rlbench, near, far, rests
+):
+    task = load("reach_target")
+    kind, tip = type(task._scene.task), task._scene.robot.arm.get_tip()
+
+    def is_between(self):
+        left = np.linalg.norm(tip.get_position() - self.dummy("waypoint0").get_position())
+        return bool(near <= left <= far), False
+
+    monkeypatch.setattr(kind, "is_from_rlbench", is_from_rlbench)
+    monkeypatch.setattr(kind, "success", is_between)
+    if rests is None:
+        with pytest.raises(DemoError) as caught:
+            task.get_demo(0, 0)
+        assert caught.value.cause == "not_successful"
+        return
+    demo = task.get_demo(0, 0)
+    goal = demo[-1].obj_annotations["waypoints"]["waypoint0"]["pos"]
+    assert rests[0] <= np.linalg.norm(demo[-1].gripper_pose[:3] - goal) <= rests[1]
+    assert np.abs(demo[-1].joint_velocities).max() < SLOW
+    again = task.get_demo(0, 0)
+    assert np.array_equal(again[-1].joint_positions, demo[-1].joint_positions)
+
+
+def test_looking_ahead_leaves_the_simulation_as_it_was(engine, arm):
+    path = arm.plan_to(arm.get_joint_positions() + 0.2)
+    before = engine.get_state().physics
+    assert end_where_fulfilled(engine, path, lambda: False) is path
+    assert np.array_equal(engine.get_state().physics, before)
+    shorter = path.shortened(0.01)
+    play(engine, path)
+    end = arm.get_tip().get_position()
+    left = np.linalg.norm(end - arm.kinematics.fk(shorter.q[-1])[0])
+    assert 0.0095 < left < 0.0125
