@@ -6,7 +6,9 @@ import json
 import os
 import resource
 import shutil
+import struct
 import time
+import zlib
 from itertools import islice
 from pathlib import Path
 
@@ -331,3 +333,23 @@ def test_an_array_whose_header_claims_more_than_it_has(data_set, tmp_path, capsy
     forge(root, path, data)
     with Bounds():
         assert use(root, data_set[1], capsys) == 2
+
+
+@pytest.mark.parametrize("kind", ["size", "noise", "text"])
+def test_a_picture_that_claims_to_be_what_it_is_not(data_set, tmp_path, capsys, kind):
+    """A size of 3.6 thousand million pixels; a whole header before noise; no picture at all. Checksums agree."""
+    root = tmp_path / "d"
+    shutil.copytree(data_set[0], root)
+    path = root / "train/0/obs_segmentations/left/0/0_seg_0.png"
+    data = path.read_bytes()
+    if kind == "size":
+        header = data[12:16] + struct.pack(">2L", 60_000, 60_000) + data[24:29]
+        data = data[:12] + header + struct.pack(">L", zlib.crc32(header)) + data[33:]
+    else:
+        data = data[:40] + bytes(200) if kind == "noise" else b"no picture"
+    path.write_bytes(data)
+    forge(root, path, data)
+    with Bounds():
+        use(root, data_set[1], capsys)
+        damaged = inspect(root).damage
+    assert any("PNG image" in d.what for d in damaged)
