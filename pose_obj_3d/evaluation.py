@@ -94,13 +94,16 @@ def predict(model: nn.Module, tracks: Tracks, rig: Rig, protocol: Protocol) -> T
 
 
 @torch.no_grad()
-def estimate(model: nn.Module, tracks: Tracks, rig: Rig, protocol: Protocol) -> Estimate:
-    """Run a model over every frame: (N, K, 3) [m] with the covariance that it claims, NaN if it claims none."""
+def estimate(model: nn.Module, tracks: Tracks, rig: Rig, protocol: Protocol, blind: bool = False) -> Estimate:
+    """Run a model over every frame: (N, K, 3) [m] with the covariance that it claims, NaN if it claims none.
+
+    `blind` asks for predictions that have not seen their frame's measurement; of a model without them all is NaN.
+    """
     was_training = model.training
     model.eval()
     rig32 = Rig(rig.intrinsics.float(), rig.extrinsics.float(), rig.sigma_px, rig.view_ids)
     prepare = getattr(model, "prepare", None)
-    if prepare is not None:
+    if prepare is not None and not blind:
         tracks = prepare(tracks)
     xyz, covariance, pace = [], [], Pace()
     for centres in torch.split(torch.arange(len(tracks), device=tracks.uv.device), protocol.batch_size):
@@ -108,9 +111,10 @@ def estimate(model: nn.Module, tracks: Tracks, rig: Rig, protocol: Protocol) -> 
             logger.info("lifted %d/%d frames", int(centres[0]), len(tracks))
         windows = gather_for(model, tracks, centres, protocol.num_frames, protocol.used_frames)
         prediction = model(windows, rig32)
-        xyz.append(prediction.xyz)
+        found, info = (prediction.blind_xyz, prediction.blind_info) if blind else (prediction.xyz, prediction.info)
+        xyz.append(torch.full_like(prediction.xyz, torch.nan) if found is None else found)
         claimed = torch.full_like(windows.info[:, windows.centre], torch.nan)
-        covariance.append(claimed if prediction.info is None else _inverse(prediction.info))
+        covariance.append(claimed if info is None else _inverse(info))
     model.train(was_training)
     return Estimate(torch.cat(xyz), torch.cat(covariance))
 
@@ -131,11 +135,14 @@ def single_frame(estimator: Callable[[Tensor, Tensor, Rig], Estimate], tracks: T
     is_seen = tracks.is_real & ((tracks.weights > 0).sum(1) >= 2)
     uv, weights = tracks.uv.transpose(1, 2)[is_seen], tracks.weights.transpose(1, 2)[is_seen]
     xyz, covariance = tracks.xyz.clone(), torch.full_like(tracks.info, torch.nan)
+    inliers = torch.zeros_like(tracks.weights.transpose(1, 2))
     for rows, u, w in zip(*(torch.split(x, _CHUNK) for x in (is_seen.nonzero(), uv, weights)), strict=True):
         found = estimator(u, w, rig)
         xyz[rows[:, 0], rows[:, 1]] = found.xyz.to(xyz.dtype)
         covariance[rows[:, 0], rows[:, 1]] = found.covariance.to(xyz.dtype)
-    return Estimate(xyz, covariance)
+        if found.inliers is not None:
+            inliers[rows[:, 0], rows[:, 1]] = found.inliers.to(xyz.dtype)
+    return Estimate(xyz, covariance, inliers)
 
 
 def reference_predictions(tracks: Tracks, rig: Rig, protocol: Protocol) -> dict[str, Estimate]:

@@ -11,32 +11,21 @@ if __name__ == "__main__":
 
 import argparse
 import logging
-import math
 import os
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from pose_obj_3d import checkpoints, evaluation, lift_pictures, lift_report, smoothers, visualise
-from pose_obj_3d.cli import choose_device
-from pose_obj_3d.config import (
-    Config,
-    NetworkConfig,
-    StcNetworkConfig,
-    TrainConfig,
-    to_yaml,
-)
-from pose_obj_3d.estimators import Estimate
-from pose_obj_3d.evaluation import Protocol
+from pose_obj_3d import checkpoints, lift_models, lift_pictures, lift_report, smoothers
 from pose_obj_3d.exceptions import CheckpointError, ConfigError, DataError, PoseObj3DError, one_line
-from pose_obj_3d.logs import RunLog
-from pose_obj_3d.models import build_model
-from pose_obj_3d.models.blocks import Model, Normalised
+from pose_obj_3d.lift_choice import ROBUST
+from pose_obj_3d.lift_gaps import BRIDGE_LIMIT
+from pose_obj_3d.lift_models import EPOCHS, PATIENCE, STEP_RANGE
+from pose_obj_3d.lifting import RTS, Lifting
 from pose_obj_3d.own_data import (
     OwnData,
     keypoint_ids,
@@ -44,22 +33,14 @@ from pose_obj_3d.own_data import (
     points_of,
     reject_outliers,
     sequences_of,
-    smooth_tracks,
-    split,
 )
 from pose_obj_3d.sanity import Images, examine
 from pose_obj_3d.track_file import METRES, TrackFile, read_tracks
-from pose_obj_3d.trainer import Run, calibrate_best, fit
-from pose_obj_3d.windows import Rig, Tracks
+from pose_obj_3d.windows import Rig
 
+__all__ = ["RTS", "build_parser", "main"]
 logger = logging.getLogger(__name__)
-BATCH_SIZE = 256
-LEARNING_RATE = 0.002
-FINAL_LEARNING_RATE = 0.05  # of the first, after the last epoch
-EPOCHS = 30
-STEP_RANGE = (300, 3000)  # of a training; short recordings have more epochs, long ones fewer
-RTS = "RTS smoother, robust"
-Method = Callable[[Tracks], Estimate]
+KEPT = ("best", "model", "smoother", "triangulation")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -78,7 +59,10 @@ def build_parser() -> argparse.ArgumentParser:
     add("--views", nargs="+", default=[], help="cameras to use, by name or number (all)")
     add("--context", choices=("window", "track"), help="--train: use 7 frames, or the whole recording (track)")
     add("--epochs", type=int, help=f"--train: epochs ({EPOCHS}, within {STEP_RANGE[0]} to {STEP_RANGE[1]} steps)")
+    add("--patience", type=int, help=f"--train: epochs without a better validation value before it stops ({PATIENCE}; 0 = never)")
     add("--seed", type=int, default=0, help="--train: seed of the weights and the order")
+    add("--keep", choices=KEPT, default=KEPT[0], help="which result is kept, whatever left-out detections say (best: what they say)")
+    add("--bridge_limit", type=float, help="largest standard deviation of a point between measurements [unit of the file]; NaN beyond (2 to 3 %% of the distance between cameras and points)")
     add("--images", help="where the frames are, for the pictures: 'folder/{view}_{frame:06d}.png'")
     add("--no_pictures", action="store_true", help="write numbers only")
     add("--gpu", default="0", help="CUDA device number; the CPU where there is none")
@@ -104,47 +88,72 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(args: argparse.Namespace) -> None:
     """Read, check, lift, write."""
-    if not args.train and (args.context or args.epochs is not None):
-        raise ConfigError("--context and --epochs belong to --train; add it, or leave them out")
+    check_flags(args)
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1)
     torch.manual_seed(args.seed)
-    if args.images:
-        lift_pictures.image_path(args.images, "camera", 0)  # a bad pattern shows before the work
     file = read_tracks(args.points2d, args.units, args.views)
     warnings, file = check_file(file)
     state = checkpoints.load(args.checkpoint) if args.checkpoint else None
     if state:
         check_ids(args.checkpoint, state["keypoint_ids"], file)
-    data = load_own(file, args.sigma_px or (), state["keypoint_ids"] if state else None)
+        data = load_own(file, args.sigma_px or (), state["keypoint_ids"], lift_models.trained_unit(args.checkpoint, state))
+    else:
+        data = load_own(file, args.sigma_px or ())
     logger.info("Noise [px]: %s", ", ".join(f"{n} {s:.2f}" for n, s in zip(file.camera_names, data.sigma_px.tolist(), strict=True)))
     kept, motions = reject_outliers(data.tracks, data.rig, 1 / file.fps)
+    if args.train:
+        warnings += warned(lift_models.few_frames(len(kept)))
     out = args.out or args.points2d.with_name(f"{args.points2d.stem}_3d")
     out.mkdir(parents=True, exist_ok=True)
-    methods: dict[str, Method] = {RTS: lambda tracks: smooth_tracks(tracks, motions, 1 / file.fps)}
+    lifter = None
     if args.train:
-        methods = {"STC, learned from these tracks": bridged(learn(args, data, kept, out), methods[RTS]), **methods}
+        lifter = lift_models.learn(args, data, kept, out)
     elif state:
-        name = f"{state['config']['NETWORK']['TYPE']} of {args.checkpoint}"
-        methods = {name: bridged(_restored(args, state, data, kept), methods[RTS]), **methods}
-    results = {name: known(method(kept), kept) for name, method in methods.items()}
-    main_name = next(iter(methods))
-    report = lift_report.measure(file, data, kept, results, methods[main_name])
-    estimate = results[main_name]
-    if not claims_covariance(estimate, kept):
-        warnings.append(
-            f"{main_name} claims no covariance: points3d.npz has NaN wherever two cameras see a keypoint, coordinates.png no "
-            "bands, and outliers are those dropped before it lifted"
-        )
-        logger.warning(warnings[-1])
-    report["warnings"] = warnings
+        lifter = lift_models.restored(args, state, data, kept)
+    lifting = Lifting(file, data, kept, motions, lifter)
+    lifted = lifting.result(args.keep, bridge_limit(args, file, data))
+    if not bool(lifted.estimate.xyz.isfinite().any()):
+        raise DataError(f"{file.path}: no point could be lifted: no frame's views agree on one; check calibration, units and points")
+    warnings += warned(lifted.warnings)
+    report = lift_report.measure(file, data, lifted)
+    report["warnings"], report["notes"] = warnings, lifted.notes
     for keypoint, (motion, q) in zip(report["keypoints"], motions, strict=True):
-        keypoint["motion"] = f"{motion}, {q:.2g} {smoothers.Q_UNIT[motion]}"
-    lift_report.save_points(out / "points3d.npz", file, data, kept, estimate, main_name)
+        is_smoothed = keypoint["method"] != ROBUST
+        keypoint["motion"] = f"{motion}, {q * data.unit_m:.2g} {smoothers.Q_UNIT[motion]}" if is_smoothed else "-"
+    lift_report.save_points(out / "points3d.npz", file, data, lifted)
     lift_report.write_report(out, report, () if args.no_pictures else lift_pictures.NAMES)
-    pictures = [] if args.no_pictures else lift_pictures.draw(out, file, data, kept, estimate, args.images)
+    pictures = [] if args.no_pictures else lift_pictures.draw(out, file, data, lifted, args.images)
     print(lift_report.summary(report))  # noqa: T201
     print(f"Results: {out / 'points3d.npz'} {out / 'report.md'} {' '.join(p.name for p in pictures)}")  # noqa: T201
+
+
+def check_flags(args: argparse.Namespace) -> None:
+    """Refuse flags that contradict each other, before the work."""
+    if not args.train and (args.context or args.epochs is not None or args.patience is not None):
+        raise ConfigError("--context, --epochs and --patience belong to --train; add it, or leave them out")
+    args.patience = PATIENCE if args.patience is None else args.patience
+    if args.patience < 0:
+        raise ConfigError(f"--patience {args.patience}: allowed: a number of epochs, or 0 for never")
+    if args.keep == "model" and not (args.train or args.checkpoint):
+        raise ConfigError("--keep model: there is none; add --train or --checkpoint")
+    if args.bridge_limit is not None and not args.bridge_limit >= 0:
+        raise ConfigError(f"--bridge_limit {args.bridge_limit}: allowed: 0 (bridge nothing) to inf (every gap between measurements)")
+    if args.images:
+        lift_pictures.image_path(args.images, "camera", 0)
+
+
+def bridge_limit(args: argparse.Namespace, file: TrackFile, data: OwnData) -> float:
+    """Return the largest standard deviation that a point in a gap may claim, in units of `data.unit_m`."""
+    given: float | None = args.bridge_limit
+    return BRIDGE_LIMIT if given is None else given * METRES[file.unit] / data.unit_m
+
+
+def warned(lines: list[str]) -> list[str]:
+    """Log the lines as warnings, and return them."""
+    for line in lines:
+        logger.warning(line)
+    return lines
 
 
 def check_file(file: TrackFile) -> tuple[list[str], TrackFile]:
@@ -190,89 +199,6 @@ def check_ids(path: Path, trained: Sequence[str], file: TrackFile) -> None:
             f"{path}: does not know keypoint {', '.join(strangers)} (as {ids[strangers[0]]}); it was trained on "
             f"{', '.join(trained)}: name the file's keypoint_names so, or use --train"
         )
-
-
-def known(estimate: Estimate, tracks: Tracks) -> Estimate:
-    """Return the estimate in float64, NaN where the sequence never shows the keypoint to two views."""
-    lost = (tracks.keypoint < 0)[..., None].cpu()
-    xyz, covariance = estimate.xyz.cpu().double(), estimate.covariance.cpu().double()
-    return Estimate(xyz.masked_fill(lost, torch.nan), covariance.masked_fill(lost[..., None], torch.nan))
-
-
-def claims_covariance(estimate: Estimate, tracks: Tracks) -> bool:
-    """Say whether a method gives its points a covariance where two cameras see them."""
-    several = (tracks.weights > 0).sum(1) >= 2
-    return bool(estimate.covariance[several].isfinite().any()) or not bool(several.any())
-
-
-def bridged(method: Method, smoother: Method) -> Method:
-    """Let the smoother speak where fewer than two cameras see a keypoint: a model is not trained on gaps."""
-
-    def both(tracks: Tracks) -> Estimate:
-        ours, other = known(method(tracks), tracks), known(smoother(tracks), tracks)
-        is_measured = ((tracks.weights > 0).sum(1) >= 2)[..., None]
-        return Estimate(
-            torch.where(is_measured, ours.xyz, other.xyz),
-            torch.where(is_measured[..., None], ours.covariance, other.covariance),
-        )  # fmt: skip
-
-    return both
-
-
-def model_method(model: Model, config: Config, data: OwnData, device: torch.device) -> Method:
-    """Return what runs a model over tracks."""
-    protocol = Protocol(config.NETWORK.TEMPORAL_LENGTH, None, config.TEST.BATCH_SIZE)
-    return lambda tracks: evaluation.estimate(model, tracks.to(device), data.rig.to(device), protocol)
-
-
-def training_config(args: argparse.Namespace, frames: int) -> Config:
-    """Return the config of --train for a number of training frames."""
-    steps = math.ceil(frames / BATCH_SIZE)
-    epochs = args.epochs
-    if epochs is None:
-        least, most = (math.ceil(total / steps) for total in STEP_RANGE)
-        epochs = min(max(EPOCHS, least), most)
-    network = NetworkConfig(TYPE="STC", DROPOUT=0.0, STC=StcNetworkConfig(CONTEXT=args.context or "track"))
-    train = TrainConfig(
-        NUM_EPOCHES=epochs, BATCH_SIZE=BATCH_SIZE, LEARNING_RATE=LEARNING_RATE,
-        LR_DECAY=FINAL_LEARNING_RATE ** (1 / max(epochs, 1)), SEED=args.seed,
-    )  # fmt: skip
-    return replace(Config(), GPU=args.gpu, NETWORK=network, TRAIN=train)
-
-
-def learn(args: argparse.Namespace, data: OwnData, tracks: Tracks, out: Path) -> Method:
-    """Train on the tracks without labels; `best.pt`, `last.pt` and `log/` go to the folder `out`."""
-    train, val = split(tracks)
-    config = training_config(args, len(train))
-    device = choose_device(config.GPU)
-    model = build_model(config.NETWORK, len(data.ids), data.rig).to(device)
-    model.set_normalisation(train.xyz[train.is_real])
-    state = Run(
-        config, True, model, train.to(device), val.to(device), data.rig.to(device), data.ids, data.sha256, out
-    )  # fmt: skip
-    logger.info("Training on %d frames, %d epochs; validation on %d frames", len(train), config.TRAIN.NUM_EPOCHES, len(val))
-    log = RunLog(out / "log" / time.strftime("%Y%m%d_%H%M%S"), to_yaml(config))
-    fit(state, log)
-    best = out / checkpoints.BEST
-    if state.best_epoch == 0:
-        raise CheckpointError(f"{best}: no epoch had a finite validation value; the tracks are too noisy to learn from")
-    calibrate_best(state)
-    log.figure("training_curve", visualise.curve_figure(state.history, state.criterion, state.best_epoch), state.epoch)
-    log.close()
-    return model_method(model, config, data, device)
-
-
-def _restored(args: argparse.Namespace, state: checkpoints.State, data: OwnData, tracks: Tracks) -> Method:
-    config = checkpoints.config_of(args.checkpoint, state)
-    device = choose_device(args.gpu)
-    model = build_model(config.NETWORK, len(data.ids), data.rig).to(device)
-    checkpoints.check_model(args.checkpoint, state, config, data.ids)
-    checkpoints.load_model(args.checkpoint, model, state)
-    if isinstance(model, Normalised):
-        # It measures from the middle of its training points, whose world need not be this file's (and is not
-        # the one about `data.origin`); the median, since a few triangulations may be far out.
-        model.position_mean.copy_(tracks.xyz[tracks.is_real].median(0).values)
-    return model_method(model, config, data, device)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,8 @@ from pose_obj_3d import geometry
 from pose_obj_3d.estimators import Estimate
 from pose_obj_3d.exceptions import ConfigError
 from pose_obj_3d.lenses import distort
+from pose_obj_3d.lift_gaps import is_measured
+from pose_obj_3d.lifting import Lifted
 from pose_obj_3d.own_data import OUTLIER_SIGMAS, OwnData, is_outlier
 from pose_obj_3d.report import write_bytes_atomic
 from pose_obj_3d.track_file import METRES, TrackFile
@@ -27,34 +29,33 @@ SHOWN_MOVING, SHOWN_STILL = 3, 2  # keypoints in the picture of coordinates: tho
 SHOWN_FRAMES = 3  # in the picture of reprojections
 MAX_DRAWN = 1500  # frames of a sequence in one picture
 _DPI = 110
+BRIDGE: dict[str, Any] = {"ls": (0, (2, 2)), "lw": 1.1, "alpha": 0.45}  # dashed and faint
 NAMES = ("tracks_3d.png", "coordinates.png", "reprojection.png")
 
 
-def draw(
-    out: Path, file: TrackFile, data: OwnData, kept: Tracks, estimate: Estimate, images: str | None
-) -> list[Path]:
+def draw(out: Path, file: TrackFile, data: OwnData, lifted: Lifted, images: str | None) -> list[Path]:
     """Save the pictures `NAMES` of the longest sequence.
 
     Args:
         out: Folder.
         file: What was read.
         data: The tracks with all detections.
-        kept: The tracks without outliers.
-        estimate: (N, K, 3) [m] about `data.origin`.
+        lifted: The result.
         images: Pattern of the frames' pictures with {view} and {frame}, or None.
     """
     lengths = np.diff([*file.sequence_starts, len(data.tracks)])
     start = file.sequence_starts[int(lengths.argmax())]
     rows = np.arange(start, start + min(int(lengths.max()), MAX_DRAWN))
     scale = METRES[file.unit]
-    xyz = ((estimate.xyz + data.origin) / scale).numpy()[rows]
-    deviation = (estimate.covariance.diagonal(dim1=-2, dim2=-1).clamp_min(0).sqrt() / scale).numpy()[rows]
-    single = ((kept.xyz.double() + data.origin) / scale).numpy()[rows]
-    single[~((kept.weights > 0).sum(1) >= 2).numpy()[rows]] = np.nan
+    estimate, measured = lifted.estimate, lifted.measured.numpy()[rows]
+    xyz = (data.world(estimate.xyz) / scale).numpy()[rows]
+    deviation = (estimate.covariance.diagonal(dim1=-2, dim2=-1).clamp_min(0).sqrt() * data.unit_m / scale).numpy()[rows]
+    single = (data.world(lifted.kept.xyz) / scale).numpy()[rows]
+    single[~is_measured(lifted.kept).numpy()[rows]] = np.nan
     figures = (
-        _tracks(file, xyz, single),
-        _coordinates(file, xyz, deviation, single, rows),
-        _reprojections(file, data, kept, estimate, rows, images),
+        _tracks(file, xyz, single, measured),
+        _coordinates(file, xyz, deviation, single, measured, rows),
+        _reprojections(file, data, lifted, rows, images),
     )
     return [_save(out / name, figure) for name, figure in zip(NAMES, figures, strict=True)]
 
@@ -64,13 +65,34 @@ def _save(path: Path, figure: Figure) -> Path:
     return path
 
 
-def _tracks(file: TrackFile, xyz: np.ndarray, single: np.ndarray) -> Figure:
-    """Draw the lifted tracks as lines over the triangulations of single frames."""
+def _stretches(xyz: np.ndarray, measured: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Part a track (T, ...) into its measured stretches and its bridges, with the measured frames that these join.
+
+    Args:
+        xyz: (T, ...), NaN where unknown.
+        measured: (T,) bool.
+
+    Returns:
+        Both of the shape of `xyz`, NaN where the other holds.
+    """
+    solid, bridge = xyz.copy(), xyz.copy()
+    solid[~measured] = np.nan
+    beside = ~measured
+    beside[1:] |= ~measured[:-1]
+    beside[:-1] |= ~measured[1:]
+    bridge[~beside] = np.nan
+    return solid, bridge
+
+
+def _tracks(file: TrackFile, xyz: np.ndarray, single: np.ndarray, measured: np.ndarray) -> Figure:
+    """Draw the lifted tracks as lines over the triangulations of single frames, bridges dashed and faint."""
     figure = Figure(figsize=(9.5, 7), layout="constrained")
     axes: Any = figure.add_subplot(projection="3d")
     for k, name in enumerate(file.keypoint_names):
         axes.plot(*single[:, k].T, ".", color=colour(k), ms=2, alpha=0.25)
-        axes.plot(*xyz[:, k].T, color=colour(k), lw=1.8, label=name)
+        solid, bridge = _stretches(xyz[:, k], measured[:, k])
+        axes.plot(*bridge.T, color=colour(k), **BRIDGE)
+        axes.plot(*solid.T, color=colour(k), lw=1.8, label=name)
         seen = np.flatnonzero(np.isfinite(xyz[:, k]).all(-1))
         if len(seen):
             axes.plot(*xyz[seen[-1:], k].T, "o", color=colour(k), ms=6, mec="black", mew=0.8)
@@ -78,7 +100,7 @@ def _tracks(file: TrackFile, xyz: np.ndarray, single: np.ndarray) -> Figure:
     unit = file.unit
     axes.set(xlabel=f"x [{unit}]", ylabel=f"y [{unit}]", zlabel=f"z [{unit}]", xlim=(low[0], high[0]), ylim=(low[1], high[1]), zlim=(low[2], high[2]))
     axes.set_box_aspect(high - low, zoom=0.95)
-    axes.set_title("lifted tracks (lines, end marked), triangulation of single frames (dots)", fontsize=11)
+    axes.set_title("lifted tracks (lines, dashed where bridged, end marked), triangulation of single frames (dots)", fontsize=11)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize=8)
     return figure
 
@@ -93,8 +115,10 @@ def _limits(xyz: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return (low + high) / 2 - half, (low + high) / 2 + half
 
 
-def _coordinates(file: TrackFile, xyz: np.ndarray, deviation: np.ndarray, single: np.ndarray, rows: np.ndarray) -> Figure:
-    """Draw x, y, z against time with a band of two standard deviations."""
+def _coordinates(
+    file: TrackFile, xyz: np.ndarray, deviation: np.ndarray, single: np.ndarray, measured: np.ndarray, rows: np.ndarray
+) -> Figure:
+    """Draw x, y, z against time with a band of two standard deviations, bridges dashed and faint."""
     known = np.flatnonzero(np.isfinite(xyz).all(-1).any(0))
     extent = (np.nanmax(xyz[:, known], 0) - np.nanmin(xyz[:, known], 0)).max(-1)
     order = known[np.argsort(-extent, kind="stable")]
@@ -107,13 +131,17 @@ def _coordinates(file: TrackFile, xyz: np.ndarray, deviation: np.ndarray, single
         for c, axes in enumerate(grid[row]):
             centre, spread = xyz[:, k, c], 2 * deviation[:, k, c]
             axes.plot(time, single[:, k, c], ".", color="0.55", ms=2.5)
-            axes.fill_between(time, centre - spread, centre + spread, color=colour(k), alpha=0.3, lw=0)
-            axes.plot(time, centre, color=colour(k), lw=1.3)
+            solid, bridge = _stretches(centre, measured[:, k])
+            for part, alpha in ((solid, 0.3), (bridge, 0.12)):
+                axes.fill_between(time, part - spread, part + spread, color=colour(k), alpha=alpha, lw=0)
+            axes.plot(time, bridge, color=colour(k), **BRIDGE)
+            axes.plot(time, solid, color=colour(k), lw=1.3)
             dots = single[np.isfinite(single[:, k, c]), k, c]
             usual = np.percentile(dots, [3, 97]) if len(dots) else []
             low, high = np.nanmin([*(centre - spread), *usual]), np.nanmax([*(centre + spread), *usual])
             if np.isfinite([low, high]).all() and high > low:
                 axes.set_ylim(low - 0.1 * (high - low), high + 0.1 * (high - low))
+            axes.set_xlim(0, max(time[-1], 1 / file.fps))  # also where nothing is known
             axes.grid(alpha=0.25)
             axes.tick_params(labelsize=8)
             if c == 0:
@@ -125,16 +153,16 @@ def _coordinates(file: TrackFile, xyz: np.ndarray, deviation: np.ndarray, single
                 axes.set_xlabel("time [s]")
     marks = [
         Line2D([], [], color="0.2", lw=1.3, label="lifted, band: +-2 standard deviations"),
+        Line2D([], [], color="0.2", **BRIDGE, label="bridged: no measurement in these frames"),
         Line2D([], [], color="0.55", marker=".", ls="", label="triangulation of single frames (some may lie outside the picture)"),
     ]
-    figure.legend(handles=marks, loc="outside upper center", ncols=2, fontsize=9)
+    figure.legend(handles=marks, loc="outside upper center", ncols=3, fontsize=9)
     return figure
 
 
-def _reprojections(
-    file: TrackFile, data: OwnData, kept: Tracks, estimate: Estimate, rows: np.ndarray, images: str | None
-) -> Figure:
+def _reprojections(file: TrackFile, data: OwnData, lifted: Lifted, rows: np.ndarray, images: str | None) -> Figure:
     """Draw some frames (rows) in every camera (columns)."""
+    estimate, kept = lifted.estimate, lifted.kept
     V = len(file.camera_names)
     frames = rows[np.unique(np.linspace(0, len(rows) - 1, SHOWN_FRAMES + 2).round().astype(int)[1:-1])]
     figure = Figure(figsize=(min(3.2 * V, 24) + 0.3, 3.3 * len(frames) + 0.8), layout="constrained")
@@ -148,7 +176,7 @@ def _reprojections(
             axes = grid[i, v]
             width, height = _background(axes, file, v, int(frame), images)
             drawn = distort(uv[i, :, v].numpy(), file.intrinsics[v], file.distortion[v], file.lenses[v])
-            _overlay(axes, file.measured[v, frame], drawn, far[i, v])
+            _overlay(axes, file.measured[v, frame], drawn, far[i, v], lifted.measured[frame].numpy())
             axes.set(xlim=(0, width), ylim=(height, 0), aspect="equal")
             axes.tick_params(labelsize=7)
             if not axes.images:
@@ -160,6 +188,7 @@ def _reprojections(
     marks = [
         Line2D([], [], color="0.2", marker="o", mfc="none", ms=8, ls="", label="detected"),
         Line2D([], [], color="0.2", marker="x", ms=6, ls="", label="lifted and reprojected"),
+        Line2D([], [], color="0.2", marker="x", ms=6, ls="", alpha=BRIDGE["alpha"], label="the same, bridged"),
         Line2D([], [], color="red", marker="s", mfc="none", ms=10, ls="", label=f"outlier (> {OUTLIER_SIGMAS:g} standard deviations)"),
     ]
     names = [Line2D([], [], color=colour(k), lw=3, label=name) for k, name in enumerate(file.keypoint_names[: len(COLOURS)])]
@@ -184,11 +213,11 @@ def _rows(tracks: Tracks, at: torch.Tensor) -> Tracks:
     )  # fmt: skip
 
 
-def _overlay(axes: Axes, measured: np.ndarray, drawn: np.ndarray, far: np.ndarray) -> None:
-    """Draw the K keypoints of a frame and camera: detections, reprojections, outliers."""
+def _overlay(axes: Axes, measured: np.ndarray, drawn: np.ndarray, far: np.ndarray, own: np.ndarray) -> None:
+    """Draw the K keypoints of a frame and camera: detections, reprojections (faint where bridged), outliers."""
     for k in range(len(measured)):
         axes.plot(*measured[k], "o", mfc="none", mec=colour(k), ms=8, mew=1.4)
-        axes.plot(*drawn[k], "x", color=colour(k), ms=5, mew=1.4)
+        axes.plot(*drawn[k], "x", color=colour(k), ms=5, mew=1.4, alpha=1.0 if own[k] else BRIDGE["alpha"])
         if far[k]:
             axes.plot(*measured[k], "s", mfc="none", mec="red", ms=13, mew=1.2)
 

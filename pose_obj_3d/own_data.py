@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pose_obj_3d import geometry, noise, smoothers
+from pose_obj_3d import geometry, noise, scene_scale, smoothers
 from pose_obj_3d.datasets import triangulate_tracks
 from pose_obj_3d.estimators import Estimate
 from pose_obj_3d.exceptions import ConfigError, DataError
@@ -37,9 +37,10 @@ class OwnData:
     """Tracks of a file with what belongs to them.
 
     Attributes:
-        tracks: The data, without truth.
+        tracks: The data, without truth. Its lengths, and those of all that is made of it, are in units of `unit_m`.
         rig: The cameras in float64, moved so that the origin lies between them: float32 then suffices.
         origin: (3,) what was subtracted from the world's coordinates [m].
+        unit_m: Length of the unit of tracks and rig [m], by the size of the scene (`scene_scale`).
         sigma_px: (V,) noise of each camera [px].
         ids: Keypoint ids, `own/points/<name>`.
         sha256: Hash of what learning reads.
@@ -48,9 +49,18 @@ class OwnData:
     tracks: Tracks
     rig: Rig
     origin: Tensor
+    unit_m: float
     sigma_px: Tensor
     ids: list[str]
     sha256: str
+
+    def world(self, xyz: Tensor) -> Tensor:
+        """Bring points (*, 3) to the file's world [m], float64."""
+        return xyz.double() * self.unit_m + self.origin
+
+    def own(self, xyz_world: Tensor) -> Tensor:
+        """Bring points (*, 3) [m] of the file's world to the unit and origin of `tracks`."""
+        return (xyz_world.double() - self.origin) / self.unit_m
 
 
 def keypoint_id(name: str) -> str:
@@ -73,7 +83,7 @@ def keypoint_ids(file: TrackFile) -> list[str]:
 
 
 def make_rig(file: TrackFile) -> tuple[Rig, Tensor]:
-    """Return the cameras about their middle, with sigma_px 1, and that middle (3,) [m]."""
+    """Return the cameras about their middle [m], with sigma_px 1, and that middle (3,) [m]."""
     E = torch.from_numpy(file.extrinsics).clone()
     R = E[:, :, :3]
     origin = -(R.transpose(1, 2) @ E[:, :, 3:]).squeeze(-1).mean(0)
@@ -96,16 +106,21 @@ def sequences_of(file: TrackFile) -> tuple[Tensor, Tensor]:
     return starts.repeat_interleave(lengths), (ends - 1).repeat_interleave(lengths)
 
 
-def load_own(file: TrackFile, sigma_px: Sequence[float] = (), trained_ids: Sequence[str] | None = None) -> OwnData:
-    """Weigh and triangulate a file's points.
+def load_own(
+    file: TrackFile, sigma_px: Sequence[float] = (), trained_ids: Sequence[str] | None = None, trained_unit_m: float | None = None
+) -> OwnData:
+    """Weigh and triangulate a file's points, in a unit that suits the scene.
 
     Args:
         file: The tracks.
         sigma_px: Noise of the detections [px], one number or one for each camera; estimated when empty.
         trained_ids: Keypoint ids that a model knows; ours by default.
+        trained_unit_m: The unit in which that model was trained [m].
     """
     rig, origin = make_rig(file)
     uv, confidence = points_of(file)
+    unit = scene_scale.unit_for(scene_scale.unit_of(uv, confidence, rig), trained_unit_m)
+    rig = scene_scale.scaled(rig, unit)
     V = uv.shape[1]
     if len(sigma_px) not in (0, 1, V) or any(not 0 < s < math.inf for s in sigma_px):
         raise ConfigError(f"--sigma_px {' '.join(map(str, sigma_px))}: allowed: one finite number > 0, or one for each of {V} cameras")
@@ -123,7 +138,7 @@ def load_own(file: TrackFile, sigma_px: Sequence[float] = (), trained_ids: Seque
     digest = hashlib.sha256()
     for x in (uv, weights, rig.intrinsics, rig.extrinsics, keypoint, first):
         digest.update(x.contiguous().numpy().tobytes())
-    return OwnData(tracks, rig, origin, sigma, ids if trained_ids is None else list(trained_ids), digest.hexdigest())
+    return OwnData(tracks, rig, origin, unit, sigma, ids if trained_ids is None else list(trained_ids), digest.hexdigest())
 
 
 def _is_seen(weights: Tensor, number: Tensor) -> Tensor:

@@ -201,7 +201,7 @@ def _check_pixels(uv: Tensor, weights: Tensor, rig: Rig, names: Sequence[str]) -
 
 def _check_places(rig: Rig) -> None:
     centre = centres(rig)
-    if float(torch.cdist(centre[None], centre[None]).max()) < 1e-9:
+    if float(torch.cdist(centre[None], centre[None]).max()) <= 1e-9 * float(rig.extrinsics[:, :, 3].norm(dim=-1).max()):
         raise DataError("all cameras stand in one place; 3D needs cameras at different places: check the extrinsics")
 
 

@@ -29,6 +29,7 @@ OPTIONAL = (
 METRES = {"m": 1.0, "mm": 0.001}
 DISTORTION_COUNTS = (4, 5, 8, 12, 14)  # OpenCV: k1 k2 p1 p2 [k3 [k4 k5 k6 [s1 s2 s3 s4 [tx ty]]]]
 DEFAULT_FPS = 20.0
+MAX_VALUE = 1e12  # of any number; squares of larger ones overflow on the way
 SCORE_RANGE = (-0.05, 1.5)  # of confidence that is clipped to 0..1: networks' scores leave it a little
 _ROTATION_TOLERANCE = 1e-3
 
@@ -185,7 +186,14 @@ def _floats(path: Path, members: Mapping[str, Array], key: str, axes: tuple[Any,
             f"{path}: {key} must hold numbers of shape ({', '.join(str(a) for a in axes)}), found {x.dtype} {x.shape}; "
             "LIFT.md has the schema"
         )
-    return x.astype(np.float64)
+    x = x.astype(np.float64)
+    largest = float(np.abs(x, where=np.isfinite(x), out=np.zeros_like(x)).max(initial=0.0))
+    if largest > MAX_VALUE:
+        raise DataError(
+            f"{path}: {key} has a value of {largest:.3g}; no pixel and no length is beyond {MAX_VALUE:g}: write NaN for missing points, "
+            "and check the unit"
+        )
+    return x
 
 
 def _points(path: Path, members: Mapping[str, Array]) -> Floats:

@@ -52,6 +52,7 @@ class Run:
         best: Best validation value so far; lower is better.
         best_epoch: The epoch that had it.
         constants: Scalars logged with every epoch, such as the error of triangulation.
+        unit_m: Length of the unit of the tracks [m].
         history: One dict of scalars for each epoch.
     """
 
@@ -68,6 +69,7 @@ class Run:
     best: float = float("inf")
     best_epoch: int = 0
     constants: dict[str, float] = field(default_factory=dict)
+    unit_m: float = 1.0
     history: list[dict[str, float]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -95,6 +97,7 @@ class Run:
             "unsupervised": self.unsupervised,
             "keypoint_ids": list(self.ids),
             "data_sha256": self.data_sha256,
+            "unit_m": self.unit_m,
             "epoch": self.epoch,
             "best": self.best,
             "best_epoch": self.best_epoch,
@@ -348,8 +351,14 @@ def _held_out(run: Run, windows: Windows, centres: Tensor) -> tuple[Tensor, Tens
     return error, is_held.unsqueeze(-1) & (windows.weights[:, windows.centre] > 0)
 
 
-def fit(run: Run, log: RunLog) -> None:
-    """Train until the config's number of epochs, with a checkpoint after each."""
+def fit(run: Run, log: RunLog, patience: int = 0) -> None:
+    """Train until the config's number of epochs, with a checkpoint after each.
+
+    Args:
+        run: The run.
+        log: Where its scalars go.
+        patience: Stop after so many epochs without a better validation value; 0 = never.
+    """
     epochs = run.config.TRAIN.NUM_EPOCHES
     while run.epoch < epochs:
         scalars = {**train_epoch(run), **validate(run), **run.constants}
@@ -373,6 +382,9 @@ def fit(run: Run, log: RunLog) -> None:
                 run.epoch, epochs, scalars["train/loss"], run.criterion, value, run.best, run.best_epoch,
                 scalars["time/windows_per_s"],
             )  # fmt: skip
+        if 0 < patience <= run.epoch - run.best_epoch and run.epoch < epochs:
+            logger.info("stopped after epoch %d: no better %s since epoch %d", run.epoch, run.criterion, run.best_epoch)
+            break
 
 
 def calibrate_best(run: Run) -> None:

@@ -158,7 +158,7 @@ def test_every_lens_of_opencv(count):
 
 def test_training_beats_triangulation(tmp_path):
     path = write(tmp_path / "tracks.npz", **members(frames=60))
-    assert call(path, "--train", "--epochs", "2", "--context", "window") == 0
+    assert call(path, "--train", "--epochs", "2", "--context", "window", "--keep", "model") == 0
     out = tmp_path / "tracks_3d"
     points, report = results(out)
     errors = {name: found["measured"]["mean"] for name, found in report["error_mm"].items()}
@@ -166,7 +166,7 @@ def test_training_beats_triangulation(tmp_path):
     assert next(iter(errors.values())) < 0.75 * errors["robust triangulation (Huber)"]
     assert list((out / "log").glob("*/events.out.tfevents.*"))
     assert str(points["method"]).startswith("STC")
-    assert call(path, "--checkpoint", str(out / "best.pt"), "--out", str(tmp_path / "again")) == 0
+    assert call(path, "--checkpoint", str(out / "best.pt"), "--keep", "model", "--out", str(tmp_path / "again")) == 0
     again, _ = results(tmp_path / "again")
     np.testing.assert_allclose(again["points"], points["points"], atol=1e-6)
 
@@ -195,7 +195,7 @@ def test_any_number_of_views(tmp_path, views):
     ours, single, _ = (report["error_mm"][name]["measured"]["mean"] for name in report["error_mm"])
     assert ours < 0.7 * single
     assert (report["cameras"][0]["left_out_px"]["ours"]["median"] is None) == (views == 2)
-    assert np.isfinite(points["points"]).all()
+    assert np.isfinite(points["points"][points["is_measured"]]).all()
 
 
 def test_chosen_views_and_a_camera_that_sees_nothing(tmp_path):
@@ -225,7 +225,8 @@ def test_a_keypoint_never_seen_has_no_3d(tmp_path):
         assert lost.sum() == 90 + 30
         assert (np.isnan(points["covariance"]).all((-1, -2)) == lost).all()
         assert report["keypoints"][2]["frames_lifted"] == 0
-        assert report["warnings"] == ["never seen by two views in one frame, so without 3D: cup"]
+        assert report["warnings"][0] == "never seen by two views in one frame, so without 3D: cup"
+        assert len(report["warnings"]) == (2 if flags else 1)  # 90 frames are few to learn from
 
 
 def test_gaps_are_bridged_with_less_certainty(tmp_path):
@@ -357,7 +358,7 @@ def test_swapped_cameras_are_warned_of(tmp_path, capsys):
     m["points"] = m["points"][[1, 0, 2, 3]]
     assert call(write(tmp_path / "tracks.npz", **m)) == 0
     assert "left_shoulder and right_shoulder exchanged" in capsys.readouterr().err
-    (line,) = results(tmp_path / "tracks_3d")[1]["warnings"]
+    line = results(tmp_path / "tracks_3d")[1]["warnings"][0]
     assert "exchanged" in line
     assert line in (tmp_path / "tracks_3d" / "report.md").read_text(encoding="utf-8")
 
@@ -369,7 +370,7 @@ def test_camera_to_world_extrinsics_are_recognised(tmp_path, far):
     R, t = m["extrinsics"][:, :, :3], m["extrinsics"][:, :, 3]
     m["extrinsics"] = np.concatenate([R.transpose(0, 2, 1), far - np.einsum("vji,vj->vi", R, t)[..., None]], -1)
     assert call(write(tmp_path / "tracks.npz", **m)) == 0
-    (line,) = results(tmp_path / "tracks_3d")[1]["warnings"]
+    line = results(tmp_path / "tracks_3d")[1]["warnings"][0]
     assert "with inverted extrinsics: they seem to be camera to world" in line
 
 
@@ -430,7 +431,7 @@ def trained_on_archive(folder, network):
 
 def test_a_checkpoint_of_an_archive(tmp_path):
     best, m = trained_on_archive(tmp_path, "{TYPE: STC}")
-    assert call(write(tmp_path / "tracks.npz", **m), "--checkpoint", best) == 0
+    assert call(write(tmp_path / "tracks.npz", **m), "--checkpoint", best, "--keep", "model") == 0
     _, report = results(tmp_path / "tracks_3d")
     errors = [found["measured"]["mean"] for found in report["error_mm"].values()]
     assert report["method"].startswith("STC of")
@@ -440,11 +441,10 @@ def test_a_checkpoint_of_an_archive(tmp_path):
 def test_mht_of_an_archive(tmp_path, capsys):
     """It works about the middle of the file's points, in any world, and what it does not claim is said."""
     best, m = trained_on_archive(tmp_path, "{TYPE: MHT, DROPOUT: 0.0, NUM_CHANNELS: 32, AFTER_MHF_DIM: 32, T_FORMER: {NUM_CHANNELS: 32, NUM_LAYERS: 3}}")
-    assert call(write(tmp_path / "tracks.npz", **m), "--checkpoint", best) == 0
+    assert call(write(tmp_path / "tracks.npz", **m), "--checkpoint", best, "--keep", "model") == 0
     here, report = results(tmp_path / "tracks_3d")
-    (line,) = report["warnings"]
-    assert "MHT of" in line
-    assert "claims no covariance" in line
+    (line,) = [w for w in report["warnings"] if "claims no covariance" in w]
+    assert line.startswith("MHT of")
     assert line in capsys.readouterr().err
     measured = here["is_measured"]
     assert np.isnan(here["covariance"][measured]).all()
@@ -455,6 +455,6 @@ def test_mht_of_an_archive(tmp_path, capsys):
     turn, far = np.array([[0.0, 1, 0], [0, 0, 1], [1, 0, 0]]), np.array([3000.0, -5000.0, 100.0])  # [mm]
     E = m["extrinsics"]
     m["extrinsics"] = np.concatenate([E[:, :, :3] @ turn.T, E[:, :, 3:] - (E[:, :, :3] @ turn.T @ far)[..., None]], -1)
-    assert call(write(tmp_path / "moved.npz", **{**m, "truth": m["truth"] @ turn.T + far}), "--checkpoint", best) == 0
+    assert call(write(tmp_path / "moved.npz", **{**m, "truth": m["truth"] @ turn.T + far}), "--checkpoint", best, "--keep", "model") == 0
     there, _ = results(tmp_path / "moved_3d")
     np.testing.assert_allclose(there["points"][measured], (here["points"] @ turn.T + far)[measured], atol=0.05)
