@@ -217,6 +217,9 @@ def test_order_and_number_of_episodes(root):
     try:
         np.random.seed(0)  # noqa: NPY002
         drawn = numbers(5, random_selection=True)
+        mine = np.random.rand()  # noqa: NPY002
+        np.random.seed(0)  # noqa: NPY002
+        assert np.random.rand() == mine  # noqa: NPY002 - nothing was drawn from it
         np.random.seed(0)  # noqa: NPY002
         assert numbers(5, random_selection=True) == drawn
     finally:
