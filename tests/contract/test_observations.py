@@ -28,6 +28,7 @@ def first_observation(make_environment):
     def first(name, config):
         env = make_environment(obs_config=config)
         task = env.get_task(get_task_class(name))
+        task.seed(0)
         _, obs = task.reset()
         return env, task, obs
 
