@@ -203,5 +203,5 @@ class Report:
             line += f"; missing: {', '.join(first)}"
             line += " ..." if values["n_missing"] > NAMED_IN_LINE else ""
         if self.broken:
-            line += f"; tasks that cannot run: {', '.join(map(self.task, self.broken))}"
+            line += f"; tasks that cannot run: {', '.join(map(self.task, sorted(self.broken)))}"
         return line

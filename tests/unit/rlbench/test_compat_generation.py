@@ -83,7 +83,7 @@ def test_broken_tasks_are_skipped_and_counted(tmp_path, generate, capsys, caplog
     assert generate([0, 8, 9, "open_box"], "--rlbench_root", str(root)) == 1
     out = capsys.readouterr()
     assert "1 of 2 episodes" in out.out
-    assert "tasks that cannot run: 8 close_fridge, 10 open_box, 0 reach_target" in out.out
+    assert "tasks that cannot run: 0 reach_target, 8 close_fridge, 10 open_box" in out.out
     text = caplog.text + out.err
     assert "reach_target.py:23: task reach_target, init_episode: TypeError" in text
     assert "close_fridge.py:16: task close_fridge, init_task:" in text
