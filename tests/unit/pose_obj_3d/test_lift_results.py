@@ -289,3 +289,14 @@ def test_numbers_beyond_all_bounds(tmp_path, capsys, key):
     assert call(write(tmp_path / "tracks.npz", **m)) == 2
     assert_one_line(capsys, "tracks.npz", f"{key} has a value of 1e+300")
     assert not (tmp_path / "tracks_3d").exists()
+
+
+def test_a_result_without_a_point_is_an_error(tmp_path, capsys, monkeypatch):
+    def lost(everything, names):
+        first = next(iter(everything.values()))
+        return Estimate(torch.full_like(first.xyz, torch.nan), torch.full_like(first.covariance, torch.nan))
+
+    monkeypatch.setattr(lift_choice, "composed", lost)
+    assert call(write(tmp_path / "tracks.npz", **members(frames=20, sequences=1))) == 2
+    assert_one_line(capsys, "tracks.npz", "no point could be lifted")
+    assert not list(tmp_path.glob("tracks_3d/points3d.npz"))
