@@ -14,7 +14,7 @@ from torch import Tensor
 
 from pose_obj_3d import epipolar, hypotheses
 from pose_obj_3d.hypotheses import Hypothesis, Views
-from pose_obj_3d.view_residuals import centred_residuals, normalised
+from pose_obj_3d.view_residuals import centred_residuals, centres, normalised
 
 FACTOR = 2.0  # a cure must lower the disagreement so many times
 FITTED = 3.0  # and one with a free number so many times
@@ -24,8 +24,10 @@ EVIDENCE = 10.0  # log odds beyond those of the number of hypotheses
 APART = 3.0  # points so many times their disagreement apart are two pieces of evidence
 MAX_SHOWN = 3
 _POINTS, _MIN_FRAMES, _MAX_FRAMES = 300, 8, 60
-_SCALES, _COARSE, _FINE, _SCALE_ROUNDS = (0.15, 7.0), 21, 9, 4
+_SCALES, _COARSE, _FINE, _SCALE_ROUNDS = (0.15, 7.0), 61, 9, 3
+_VALLEYS = 4  # of the coarse factors that are looked at finely
 _NO_SCALE = (0.83, 1.2)  # so near to 1 it is the focal length that is a little off
+_SAME_PLACE = 1e-9  # of the size of the rig
 _MAX_SINGLE = 8  # cameras, of which each is tried alone
 _TRIANGULATED = 12  # hypotheses, the best by their epipolar distances
 
@@ -77,6 +79,8 @@ def find_causes(views: Views, names: Sequence[str], keypoints: Sequence[str], is
     views = sample(views)
     before = _score(views)
     proposed = list(hypotheses.other_lenses(views) if is_small else _all(views, names, keypoints))
+    # From one place anything can be seen: no points would disagree.
+    proposed = [h for h in proposed if not _coincide(h.views)]
     if not proposed:
         return []
     proposed = sorted(proposed, key=lambda h: epipolar.distance(h.views) / min(h.scale, 1.0))
@@ -134,6 +138,13 @@ def _are_alike(views: Views) -> bool:
     return bool((K[:1] == K).all()) and bool((views.distortion == views.distortion[:1]).all()) and len(set(views.lenses)) == 1
 
 
+def _coincide(views: Views) -> bool:
+    """Say whether some cameras stand in one place, compared with the distances of the others from the world's origin."""
+    places = centres(views.rig)
+    apart = torch.pdist(places)
+    return bool(len(apart)) and float(apart.min()) < _SAME_PLACE * float(places.norm(dim=-1).max() + apart.max())
+
+
 def _score(views: Views) -> float:
     """Return the median disagreement [px]."""
     found = _residuals(views)
@@ -167,17 +178,31 @@ def evidence(views: Views, noise: float) -> float:
 def _scale(views: Views, chosen: Sequence[int]) -> float:
     """Return the factor of some views' points with which all views agree best: a coarse grid, then finer ones."""
     few = replace(views, raw=views.raw[::3], w=views.w[::3]) if views.w.shape[0] >= 3 * _MIN_FRAMES else views
-    low, high, count = *map(math.log, _SCALES), _COARSE
-    best = 0.0
+    (low, high), count = map(math.log, _SCALES), _COARSE
+    at, factors = _scale_distances(few, chosen, low, high, count)
+    # The right factor lies in a valley that may be narrow beside others that are better than none.
+    inner = at[1:-1]
+    valleys = ((inner < at[:-2]) & (inner <= at[2:])).nonzero().squeeze(-1) + 1
+    starts = {int(i) for i in valleys[at[valleys].argsort()][:_VALLEYS].tolist()} | {int(at.argmin())}
+    return math.exp(min(_refined(few, chosen, float(factors[i]), (high - low) / (count - 1)) for i in sorted(starts))[1])
+
+
+def _refined(views: Views, chosen: Sequence[int], best: float, step: float) -> tuple[float, float]:
+    """Return the least distance about a factor, within one step of it, and where it is; factors as logarithms."""
+    least = math.inf
     for _ in range(_SCALE_ROUNDS):
-        factors = torch.linspace(low, high, count, dtype=torch.float64)
-        raw = few.raw.repeat(count, 1, 1, 1, 1).clone()  # (count, F, V, K, 2)
-        raw[:, :, list(chosen)] *= factors.exp()[:, None, None, None, None]
-        at = epipolar.distances(replace(few, raw=raw.flatten(0, 1), w=few.w.repeat(count, 1, 1)), count)
-        at = at / factors.exp().clamp_max(1.0)  # whatever is made small disagrees by less
-        best, step = float(factors[at.argmin()]), (high - low) / (count - 1)
-        low, high, count = best - step, best + step, _FINE
-    return math.exp(best)
+        at, factors = _scale_distances(views, chosen, best - step, best + step, _FINE)
+        least, best, step = float(at.min()), float(factors[at.argmin()]), 2 * step / (_FINE - 1)
+    return least, best
+
+
+def _scale_distances(views: Views, chosen: Sequence[int], low: float, high: float, count: int) -> tuple[Tensor, Tensor]:
+    """Return the epipolar distances (count,) with some views' points times exp(low..high), and these logarithms."""
+    factors = torch.linspace(low, high, count, dtype=torch.float64)
+    raw = views.raw.repeat(count, 1, 1, 1, 1).clone()  # (count, F, V, K, 2)
+    raw[:, :, list(chosen)] *= factors.exp()[:, None, None, None, None]
+    at = epipolar.distances(replace(views, raw=raw.flatten(0, 1), w=views.w.repeat(count, 1, 1)), count)
+    return at / factors.exp().clamp_max(1.0), factors  # whatever is made small disagrees by less
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from tests.benchmarks.lift_checks import (
     KINDS,
     detection,
     lines_of,
+    look_at,
     pixels,
     scene,
     sound,
@@ -107,6 +108,21 @@ def test_points_without_the_distortion_that_the_file_states(tmp_path, seed):
     m, uv = wide_scene(seed)
     lines = lines_of(m | {"points": uv, "distortion": np.tile([-0.15, 0.02, 0.0, 0.0], (4, 1))}, tmp_path)
     assert any("undistorted already" in line for line in lines), lines
+
+
+@pytest.mark.parametrize("factor", [1 / 3, 0.5, 2 / 3, 1.5, 2.0, 3.0])
+def test_any_size_of_all_images_is_named(tmp_path, factor):
+    """Four wide cameras around the scene: beside the right factor there are others that are better than none."""
+    rng = np.random.default_rng(1)
+    angle = np.arange(4) * np.pi / 2
+    K = np.tile(np.array([[900.0, 0, 960], [0, 900, 540], [0, 0, 1]]), (4, 1, 1))
+    places = np.stack([3 * np.cos(angle), 3 * np.sin(angle), np.full(4, 1.5)], -1)
+    E = np.stack([look_at(place, np.array([0.0, 0, 1]), 0.0) for place in places])
+    uv = project(np.array([0, 0, 0.1]) + motion(rng, 120, [True] * 5), K, E)
+    m = {"points": (uv + rng.normal(size=uv.shape)) * factor, "intrinsics": K, "extrinsics": E}
+    (line,) = lines_of({**m, "image_size": np.array([1920, 1080])}, tmp_path)
+    assert f"px with the points of all cameras times {1 / factor:.1f}"[:-2] in line
+    assert "another image size than the intrinsics" in line
 
 
 def test_few_points_accuse_nobody(tmp_path):
