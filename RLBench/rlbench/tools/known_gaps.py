@@ -21,7 +21,6 @@ KNOWN_GAPS: dict[str, str] = {
     "setup_chess": _LATER_ROUNDS,
     "stack_blocks": _LATER_ROUNDS,
     "stack_cups": "cups stand so near to each other that the hand has no room, or takes two",
-    "sweep_to_dustpan": "dirt is pushed on beyond the dustpan",
     "toilet_seat_up": "the path that the scene draws leaves the arm's reach after half its length",
 }
 """By task: one line, the cause seen in failing demonstrations."""
