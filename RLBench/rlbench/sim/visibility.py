@@ -1,5 +1,8 @@
 """Which keypoints a camera sees: a ray test against drawn geometry, without any image."""
 
+import math
+from typing import NamedTuple
+
 import mujoco
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +19,7 @@ A waypoint lies inside the thing to be grasped, and a corner of a box on its sur
 
 _DRAWN_GROUPS = np.array([1, 1, 1, 0, 0, 0], np.uint8)
 _LEFT_OUT = 5  # a geom group that is never drawn
+_HIT = np.full(1, -1, np.int32)  # where `mj_ray` writes the geom that it meets
 
 
 def in_image(
@@ -67,14 +71,18 @@ def keypoint_visibility(
     owners, reach = np.asarray(owner_body), np.asarray(own_reach, dtype=np.float64)
     result = np.where(is_inside, SEEN, OUTSIDE).astype(np.float32)
     hiders = np.full(result.shape, -1, np.int32)
-    for owner in np.unique(owners[is_inside.any(axis=0)]):
-        own_geoms = _fixed_geoms(model, int(owner))
-        rays = list(zip(*np.nonzero(is_inside & (owners == owner)), strict=True))
-        found = _first_before_all(model, data, centres, xyz, rays, own_geoms, reach)
-        for (v, k), geom in zip(rays, found, strict=True):
-            if geom >= 0:
-                result[v, k] = HIDDEN
-                hiders[v, k] = model.geom_bodyid[geom]
+    views, points = np.nonzero(is_inside)
+    starts, ways = centres[views], xyz[points] - centres[views]
+    lengths = np.linalg.norm(ways, axis=1)
+    ways /= np.maximum(lengths, TOLERANCE)[:, None]
+    for owner in np.unique(owners[points]):
+        chosen = np.flatnonzero(owners[points] == owner)
+        rays = _Rays(starts[chosen], ways[chosen], lengths[chosen].tolist())
+        geoms = _first_before_all(model, data, rays, _fixed_geoms(model, int(owner)), reach[points[chosen]])
+        is_hidden = geoms >= 0
+        v, k = views[chosen[is_hidden]], points[chosen[is_hidden]]
+        result[v, k] = HIDDEN
+        hiders[v, k] = model.geom_bodyid[geoms[is_hidden]]
     return result, hiders
 
 
@@ -93,34 +101,44 @@ def _fixed_geoms(model: mujoco.MjModel, body: int) -> npt.NDArray[np.intp]:
     return found
 
 
+class _Rays(NamedTuple):
+    """Rays from cameras to keypoints.
+
+    Attributes:
+        starts: (n, 3) [m], world.
+        ways: (n, 3) unit vectors, world.
+        lengths: n distances to the keypoints [m].
+    """
+
+    starts: Floats
+    ways: Floats
+    lengths: list[float]
+
+
 def _first_before_all(
     model: mujoco.MjModel,
     data: mujoco.MjData,
-    centres: Floats,
-    xyz: Floats,
-    rays: list[tuple[int, int]],
+    rays: _Rays,
     own_geoms: npt.NDArray[np.intp],
     own_reach: Floats,
-) -> list[int]:
-    """Return the geom that hides each keypoint from a view, -1 where none does.
+) -> npt.NDArray[np.intp]:
+    """Return the geom (n,) that hides each ray's keypoint, -1 where none does.
 
     Args:
         model: the scene.
         data: its state.
-        centres: (V, 3) camera centres [m], world.
-        xyz: (K, 3) keypoints of one owner [m], world.
-        rays: pairs of view and keypoint.
+        rays: to keypoints of one owner.
         own_geoms: the geoms of the owner.
-        own_reach: (K,) [m] see `keypoint_visibility`.
+        own_reach: (n,) [m] see `keypoint_visibility`.
     """
-    found, passes_own = [-1] * len(rays), []
+    found, passes_own = np.full(len(rays.lengths), -1, np.intp), []
     own = set(own_geoms.tolist())
-    for n, (v, k) in enumerate(rays):
-        if np.isinf(own_reach[k]):
+    for n, reach in enumerate(own_reach.tolist()):
+        if math.isinf(reach):
             passes_own.append(n)
             continue
-        geom, gap = _first_before(model, data, centres[v], xyz[k])
-        if geom in own and gap < own_reach[k]:
+        geom, gap = _first_before(model, data, rays, n)
+        if geom in own and gap < reach:
             passes_own.append(n)
         else:
             found[n] = geom
@@ -130,25 +148,20 @@ def _first_before_all(
         model.geom_group[own_geoms] = _LEFT_OUT
         try:
             for n in passes_own:
-                v, k = rays[n]
-                found[n] = _first_before(model, data, centres[v], xyz[k])[0]
+                found[n] = _first_before(model, data, rays, n)[0]
         finally:
             model.geom_group[own_geoms] = groups
     return found
 
 
-def _first_before(
-    model: mujoco.MjModel, data: mujoco.MjData, centre: Floats, point: Floats
-) -> tuple[int, float]:
-    """Return the first drawn geom between a camera and a point, and how far before it [m].
+def _first_before(model: mujoco.MjModel, data: mujoco.MjData, rays: _Rays, n: int) -> tuple[int, float]:
+    """Return the first drawn geom on a ray before its keypoint, and how far before it [m].
 
     Where there is none, the geom is -1.
     """
-    ray = point - centre
-    distance = float(np.linalg.norm(ray))
-    if distance <= TOLERANCE:
+    length = rays.lengths[n]
+    if length <= TOLERANCE:
         return -1, 0.0
-    geom = np.full(1, -1, np.int32)
     # `mj_ray`, one by one: `mj_multiRay` gives wrong hits when some geoms are only drawn.
-    hit = mujoco.mj_ray(model, data, centre, ray / distance, _DRAWN_GROUPS, 1, -1, geom)
-    return (int(geom[0]), distance - hit) if 0 <= hit <= distance - TOLERANCE else (-1, 0.0)
+    hit = mujoco.mj_ray(model, data, rays.starts[n], rays.ways[n], _DRAWN_GROUPS, 1, -1, _HIT)
+    return (int(_HIT[0]), length - hit) if 0 <= hit <= length - TOLERANCE else (-1, 0.0)
