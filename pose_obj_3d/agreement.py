@@ -1,7 +1,7 @@
 """Say how well the views of a point agree, and which camera, pair or convention is to blame if they do not.
 
-No 3D truth is read. Every accusation must hold in absolute terms: with the accused corrected or left out,
-the other views agree.
+No 3D truth is read. Every accusation must hold in absolute terms: with the accused corrected or
+left out, the other views agree.
 """
 
 import math
@@ -18,14 +18,19 @@ from pose_obj_3d.windows import Rig
 
 SUSPECT = 0.01  # residual in focal lengths (0.6 degrees) above which views disagree
 FACTOR = 4.0  # a camera that is to blame is so many times further off than the others' noise allows
-DISTINCT = 1.5  # without the guilty camera the others agree this many times better than without any other
+DISTINCT = (
+    1.5  # without the guilty camera the others agree this many times better than without any other
+)
 BEHIND, USELESS = 0.2, 0.5  # share of a camera's points behind it: worth a line; worth nothing
 SYSTEMATIC = 0.5  # an affine map takes away this share of a calibration's error, and none of noise
-_PLACES_A_KEYPOINT = 2.0  # independent pieces of evidence that a keypoint gives: each has a bias of its own
+_PLACES_A_KEYPOINT = (
+    2.0  # independent pieces of evidence that a keypoint gives: each has a bias of its own
+)
 _AFFINE_ROUNDS, _MIN_AFFINE = 4, 12
 _REST = (
-    "no convention of extrinsics, no swap of cameras or keypoints, no mirrored, turned or scaled image cures it: detections "
-    "may be noisy or of other subjects, calibration or synchronisation may be off, or several faults at once"
+    "no convention of extrinsics, no swap of cameras or keypoints, no mirrored, turned or scaled"
+    " image cures it: detections may be noisy or of other subjects, calibration or synchronisation"
+    " may be off, or several faults at once"
 )
 
 
@@ -55,7 +60,8 @@ class _LeftOut:
         relative: The same in units of what their own noise allows.
         others: How far they disagree among themselves [px].
         behind: Share of the points that lie behind it.
-        mapped: What an affine map of the prediction leaves of `off`: little where the error is systematic [px].
+        mapped: What an affine map of the prediction leaves of `off`: little where the error is
+            systematic [px].
     """
 
     off: float
@@ -66,8 +72,13 @@ class _LeftOut:
 
 
 def judge(
-    points: Tensor, w: Tensor, rig: Rig, names: Sequence[str], views: Views | None = None, keypoints: Sequence[str] = ()
-) -> Verdict:  # fmt: skip
+    points: Tensor,
+    w: Tensor,
+    rig: Rig,
+    names: Sequence[str],
+    views: Views | None = None,
+    keypoints: Sequence[str] = (),
+) -> Verdict:
     """Look for the cause where the views disagree.
 
     Args:
@@ -88,21 +99,50 @@ def judge(
     apart = [_leave_out(points, w, rig, v) for v in range(len(names))] if len(names) > 2 else []
     if views is not None:
         found = causes.find_causes(views, names, keypoints, is_small=before <= limit)
-        # One camera, without which three or more agree far better, explains more than a cure that leaves much.
+        # One camera, without which three or more agree far better, explains more than a cure that
+        # leaves much.
         others = min(x.others for x in apart) if len(names) > 3 else math.inf
         if found and others > found[0].after / causes.EQUAL:
             best = found[0].hypothesis
-            return Verdict([f"{text}, {causes.explained(found)}"], [], True, best.views.rig if best.is_convention else None)
+            return Verdict(
+                [f"{text}, {causes.explained(found)}"],
+                [],
+                True,
+                best.views.rig if best.is_convention else None,
+            )
     share = _shares_behind(points, w, rig, apart, limit)
     behind = [v for v in range(len(names)) if share[v] > BEHIND]
     if behind:
-        lines = [f"{100 * share[v]:.0f} % of the points of camera {names[v]} lie behind it: does its z axis look backwards?" for v in behind]
-        return Verdict(lines, [v for v in behind if apart and share[v] > USELESS and apart[v].others < limit])
-    places = causes.evidence(views, min(x.others for x in apart)) if views is not None and apart else math.inf
-    single = _single(apart, names, limit, min(places, _PLACES_A_KEYPOINT * len(keypoints) * max(2 * len(names) - 5, 1)) if keypoints else math.inf)
+        lines = [
+            f"{100 * share[v]:.0f} % of the points of camera {names[v]} lie behind it: does its z"
+            " axis look backwards?"
+            for v in behind
+        ]
+        return Verdict(
+            lines, [v for v in behind if apart and share[v] > USELESS and apart[v].others < limit]
+        )
+    places = (
+        causes.evidence(views, min(x.others for x in apart))
+        if views is not None and apart
+        else math.inf
+    )
+    single = _single(
+        apart,
+        names,
+        limit,
+        (
+            min(places, _PLACES_A_KEYPOINT * len(keypoints) * max(2 * len(names) - 5, 1))
+            if keypoints
+            else math.inf
+        ),
+    )
     if single or before <= limit:
         return Verdict(single, [])
-    blame = "no single camera is to blame" if len(names) > 2 else "two cameras cannot tell which of them is wrong"
+    blame = (
+        "no single camera is to blame"
+        if len(names) > 2
+        else "two cameras cannot tell which of them is wrong"
+    )
     return Verdict([f"{text}; {blame}; {_REST}"], [])
 
 
@@ -120,9 +160,12 @@ def _leave_out(points: Tensor, w: Tensor, rig: Rig, view: int) -> _LeftOut:
     off = (points[:, view] - predicted[:, view]).norm(dim=-1)
     depth = found.xyz @ rig.extrinsics[view, 2, :3] + rig.extrinsics[view, 2, 3]
     return _LeftOut(
-        float(off.median()), float((off / spread.sqrt()).median()), disagreement(points, w, rig), float((depth <= 0).double().mean()),
+        float(off.median()),
+        float((off / spread.sqrt()).median()),
+        disagreement(points, w, rig),
+        float((depth <= 0).double().mean()),
         _mapped(predicted[:, view], points[:, view]),
-    )  # fmt: skip
+    )
 
 
 def _mapped(predicted: Tensor, seen: Tensor) -> float:
@@ -140,21 +183,29 @@ def _mapped(predicted: Tensor, seen: Tensor) -> float:
     return float(off.median())
 
 
-def _shares_behind(points: Tensor, w: Tensor, rig: Rig, apart: Sequence[_LeftOut], limit: float) -> list[float]:
+def _shares_behind(
+    points: Tensor, w: Tensor, rig: Rig, apart: Sequence[_LeftOut], limit: float
+) -> list[float]:
     """Return the share of each camera's points that lie behind it."""
-    # The fit itself breaks down behind a camera, the linear one does not: its algebra has no sign of depth.
+    # The fit itself breaks down behind a camera, the linear one does not: its algebra has no sign
+    # of depth.
     linear = geometry.triangulate_dlt(points, w, rig.intrinsics, rig.extrinsics)
     P = rig.intrinsics @ rig.extrinsics
     image = torch.einsum("vij,nj->nvi", P[:, :, :3], linear) + P[:, :, 3]
     off = (image[..., :2] / image[..., 2:] - points).norm(dim=-1) * w
     fits = off.amax(-1) < limit
     share = ((image[..., 2] <= 0) & (w > 0) & fits[:, None]).sum(0) / (w > 0).sum(0).clamp_min(1)
-    # A camera that looks the other way rarely fits: where the others agree, they say what lies behind it.
-    told = [x.behind if x.others < limit and x.behind > USELESS else 0.0 for x in apart] or [0.0] * w.shape[1]
+    # A camera that looks the other way rarely fits: where the others agree, they say what lies
+    # behind it.
+    told = [x.behind if x.others < limit and x.behind > USELESS else 0.0 for x in apart] or [
+        0.0
+    ] * w.shape[1]
     return [max(a, b) for a, b in zip(share.tolist(), told, strict=True)]
 
 
-def _single(apart: Sequence[_LeftOut], names: Sequence[str], limit: float, places: float) -> list[str]:
+def _single(
+    apart: Sequence[_LeftOut], names: Sequence[str], limit: float, places: float
+) -> list[str]:
     """Name the camera that is far from the others, which agree without it, and without no other."""
     if not apart:
         return []
@@ -167,8 +218,12 @@ def _single(apart: Sequence[_LeftOut], names: Sequence[str], limit: float, place
         return []
     cause = "check its calibration and synchronisation"
     if x.mapped > SYSTEMATIC * x.off:
-        cause = "its detections may be noisy or of other keypoints, it may be unsynchronised, or its calibration is wrong"
+        cause = (
+            "its detections may be noisy or of other keypoints, it may be unsynchronised, or its"
+            " calibration is wrong"
+        )
     return [
-        f"camera {names[best]} is {x.off:.1f} px off what the others predict, which agree within {x.others:.1f} px without it: "
-        f"{cause} (median px with each camera left out: {listed(names, [a.off for a in apart])})"
+        f"camera {names[best]} is {x.off:.1f} px off what the others predict, which agree within"
+        f" {x.others:.1f} px without it: {cause} (median px with each camera left out:"
+        f" {listed(names, [a.off for a in apart])})"
     ]

@@ -1,8 +1,9 @@
 """Find the order in which a file's points have their axes: needed is (views, frames, keypoints, 2).
 
-Sizes decide: the number of views stands in the calibration, that of the keypoints in their names, that of
-the frames in the truth. Another order is an error that names it and the transpose that cures it. Where sizes
-leave two orders, how far the points move from one entry to the next may tell which is likelier.
+Sizes decide: the number of views stands in the calibration, that of the keypoints in their names,
+that of the frames in the truth. Another order is an error that names it and the transpose that
+cures it. Where sizes leave two orders, how far the points move from one entry to the next may tell
+which is likelier.
 """
 
 from collections.abc import Mapping
@@ -28,7 +29,9 @@ def known_sizes(members: Mapping[str, Array]) -> Sizes:
         return {x.shape[axis] for x, ndim, axis in there if x.ndim == ndim}
 
     return {
-        "views": of(("intrinsics", 3, 0), ("extrinsics", 3, 0), ("camera_names", 1, 0), ("distortion", 2, 0)),
+        "views": of(
+            ("intrinsics", 3, 0), ("extrinsics", 3, 0), ("camera_names", 1, 0), ("distortion", 2, 0)
+        ),
         "frames": of(("truth", 3, 0)),
         "keypoints": of(("keypoint_names", 1, 0), ("truth", 3, 1)),
         "coordinates": {2},
@@ -42,7 +45,11 @@ def explain_axes(points: Array, members: Mapping[str, Array]) -> str:
         return _flat(points.shape, sizes)
     if _fits(points.shape, ORDER, sizes):
         return ""
-    orders = [order for order in permutations(ORDER) if order != ORDER and _fits(points.shape, order, sizes)]
+    orders = [
+        order
+        for order in permutations(ORDER)
+        if order != ORDER and _fits(points.shape, order, sizes)
+    ]
     if not orders:
         return _columns(points.shape, sizes)
     likely = [order for order in orders if _is_smooth(points, order)]
@@ -51,7 +58,9 @@ def explain_axes(points: Array, members: Mapping[str, Array]) -> str:
     why = f"{_listed(sizes['views'])} cameras are calibrated"
     if sizes["keypoints"]:
         why += f", {_listed(sizes['keypoints'])} keypoints are named"
-    cures = [f"({', '.join(order)}): save points.transpose{_transpose(order)}" for order in orders[:3]]
+    cures = [
+        f"({', '.join(order)}): save points.transpose{_transpose(order)}" for order in orders[:3]
+    ]
     return (
         f"points has the shape {points.shape}, but {why}; needed is (views, frames, keypoints, 2); "
         f"its order seems to be {' or '.join(cures)}{_and_confidence(members, points.shape)}"
@@ -62,11 +71,17 @@ def doubt_axes(points: Array, members: Mapping[str, Array]) -> str:
     """Return a warning where frames and keypoints look exchanged and no size can tell; else an empty text."""
     sizes = known_sizes(members)
     other = ("views", "keypoints", "frames", "coordinates")
-    if sizes["keypoints"] or sizes["frames"] or not _is_smooth(points, other) or points.shape[2] <= points.shape[1]:
+    if (
+        sizes["keypoints"]
+        or sizes["frames"]
+        or not _is_smooth(points, other)
+        or points.shape[2] <= points.shape[1]
+    ):
         return ""
     return (
-        f"points of shape {points.shape} move little along axis 2 and jump along axis 1: if the order is (views, keypoints, frames, 2), "
-        "save points.transpose(0, 2, 1, 3); keypoint_names would settle it"
+        f"points of shape {points.shape} move little along axis 2 and jump along axis 1: if the"
+        " order is (views, keypoints, frames, 2), save points.transpose(0, 2, 1, 3);"
+        " keypoint_names would settle it"
     )
 
 
@@ -84,7 +99,9 @@ def _listed(numbers: set[int]) -> str:
 
 def _and_confidence(members: Mapping[str, Array], shape: tuple[int, ...]) -> str:
     confidence = members.get("confidence")
-    return "; confidence likewise" if confidence is not None and confidence.shape == shape[:3] else ""
+    return (
+        "; confidence likewise" if confidence is not None and confidence.shape == shape[:3] else ""
+    )
 
 
 def _flat(shape: tuple[int, ...], sizes: Sizes) -> str:
@@ -92,8 +109,9 @@ def _flat(shape: tuple[int, ...], sizes: Sizes) -> str:
     if len(shape) != 3 or shape[0] not in sizes["views"] or shape[2] % 2:
         return ""
     return (
-        f"points has the shape {shape}; needed is (views, frames, keypoints, 2): if the last axis is x0 y0 x1 y1 ..., save "
-        f"points.reshape({shape[0]}, {shape[1]}, {shape[2] // 2}, 2); for one keypoint points[:, :, None]"
+        f"points has the shape {shape}; needed is (views, frames, keypoints, 2): if the last axis"
+        f" is x0 y0 x1 y1 ..., save points.reshape({shape[0]}, {shape[1]}, {shape[2] // 2}, 2); for"
+        " one keypoint points[:, :, None]"
     )
 
 
@@ -101,8 +119,8 @@ def _columns(shape: tuple[int, ...], sizes: Sizes) -> str:
     """Explain a third column, which most detectors write, and a number of cameras that is none of the sizes."""
     if shape[3] == 3 and shape[0] in sizes["views"]:
         return (
-            f"points has the shape {shape}; needed is (views, frames, keypoints, 2): if the third column is a score, save "
-            "points=points[..., :2], confidence=points[..., 2]"
+            f"points has the shape {shape}; needed is (views, frames, keypoints, 2): if the third"
+            " column is a score, save points=points[..., :2], confidence=points[..., 2]"
         )
     return ""
 

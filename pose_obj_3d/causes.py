@@ -1,8 +1,9 @@
 """Decide which fault explains why views disagree, if one does: by how much better they agree without it.
 
-A cure must lower the disagreement to a small share and to a level that detectors have, on points that say
-enough: with few of them, or with errors that stay, one of many hypotheses fits by chance. What explains the
-data equally well is named together.
+A cure must lower the disagreement to a small share and to a level that detectors have, on points
+that say
+enough: with few of them, or with errors that stay, one of many hypotheses fits by chance. What
+explains the data equally well is named together.
 """
 
 import math
@@ -67,7 +68,9 @@ def sample(views: Views) -> Views:
     return replace(views, raw=views.raw[rows], w=views.w[rows])
 
 
-def find_causes(views: Views, names: Sequence[str], keypoints: Sequence[str], is_small: bool = False) -> list[Cause]:
+def find_causes(
+    views: Views, names: Sequence[str], keypoints: Sequence[str], is_small: bool = False
+) -> list[Cause]:
     """Return what cures a disagreement, equally good explanations together, the best first; none where nothing does.
 
     Args:
@@ -84,18 +87,28 @@ def find_causes(views: Views, names: Sequence[str], keypoints: Sequence[str], is
     if not proposed:
         return []
     proposed = sorted(proposed, key=lambda h: epipolar.distance(h.views) / min(h.scale, 1.0))
-    tried = [Cause(_score(h.views), h) for h in proposed[:_TRIANGULATED] if math.isfinite(epipolar.distance(h.views))]
+    tried = [
+        Cause(_score(h.views), h)
+        for h in proposed[:_TRIANGULATED]
+        if math.isfinite(epipolar.distance(h.views))
+    ]
     if not tried:
         return []
     best = min(tried, key=lambda cause: cause.level)
     limit = PLAUSIBLE * float(views.rig.intrinsics[:, 0, 0].median())
     if is_small and not best.level < before / FITTED:
         return []
-    if not (best.after / max(best.hypothesis.scale, 1.0) < limit and best.level < before / best.factor):
+    if not (
+        best.after / max(best.hypothesis.scale, 1.0) < limit and best.level < before / best.factor
+    ):
         return []
-    if evidence(views, best.after) * math.log(min(before, 1e4) / max(best.level, 1e-3)) < EVIDENCE + math.log(len(proposed)):
+    if evidence(views, best.after) * math.log(
+        min(before, 1e4) / max(best.level, 1e-3)
+    ) < EVIDENCE + math.log(len(proposed)):
         return []
-    good = [c for c in tried if c.level <= EQUAL * best.level + 0.05 and c.level < before / c.factor]
+    good = [
+        c for c in tried if c.level <= EQUAL * best.level + 0.05 and c.level < before / c.factor
+    ]
     return sorted(good, key=lambda cause: cause.level)
 
 
@@ -103,7 +116,10 @@ def explained(causes: Sequence[Cause]) -> str:
     """Return the causes in one line."""
     if len(causes) == 1:
         return causes[0].sentence()
-    shown = [c.sentence() if len(causes) == 2 else f"{c.after:.1f} px with {c.hypothesis.words}" for c in causes[:MAX_SHOWN]]
+    shown = [
+        c.sentence() if len(causes) == 2 else f"{c.after:.1f} px with {c.hypothesis.words}"
+        for c in causes[:MAX_SHOWN]
+    ]
     line = f"possible causes, which explain it equally well: {'; or '.join(shown)}"
     if len(causes) > MAX_SHOWN:
         line += f"; or {len(causes) - MAX_SHOWN} more"
@@ -135,14 +151,20 @@ def _all(views: Views, names: Sequence[str], keypoints: Sequence[str]) -> Iterat
 
 def _are_alike(views: Views) -> bool:
     K = views.rig.intrinsics
-    return bool((K[:1] == K).all()) and bool((views.distortion == views.distortion[:1]).all()) and len(set(views.lenses)) == 1
+    return (
+        bool((K[:1] == K).all())
+        and bool((views.distortion == views.distortion[:1]).all())
+        and len(set(views.lenses)) == 1
+    )
 
 
 def _coincide(views: Views) -> bool:
     """Say whether some cameras stand in one place, compared with the distances of the others from the world's origin."""
     places = centres(views.rig)
     apart = torch.pdist(places)
-    return bool(len(apart)) and float(apart.min()) < _SAME_PLACE * float(places.norm(dim=-1).max() + apart.max())
+    return bool(len(apart)) and float(apart.min()) < _SAME_PLACE * float(
+        places.norm(dim=-1).max() + apart.max()
+    )
 
 
 def _score(views: Views) -> float:
@@ -153,22 +175,30 @@ def _score(views: Views) -> float:
 
 def _residuals(views: Views) -> Tensor:
     ideal, w = views.points()
-    return centred_residuals(ideal.transpose(1, 2).flatten(0, 1), w.transpose(1, 2).flatten(0, 1), normalised(views.rig))
+    return centred_residuals(
+        ideal.transpose(1, 2).flatten(0, 1), w.transpose(1, 2).flatten(0, 1), normalised(views.rig)
+    )
 
 
 def evidence(views: Views, noise: float) -> float:
     """Return how many independent residuals the points give, were `noise` [px] all that there is of errors.
 
-    Detections of one place share their error, however many frames there are of it: places further apart than
+    Detections of one place share their error, however many frames there are of it: places further
+    apart than
     `APART` times the noise count, with 2 n - 3 residuals for n views.
     """
-    uv, w = views.raw.transpose(1, 2).flatten(0, 1), (views.w.transpose(1, 2).flatten(0, 1) > 0).double()
+    uv, w = (
+        views.raw.transpose(1, 2).flatten(0, 1),
+        (views.w.transpose(1, 2).flatten(0, 1) > 0).double(),
+    )
     rows = (w.sum(-1) >= 2).nonzero().squeeze(-1)
     kept: list[int] = []
     for row in rows.tolist():
         if kept:
             both = w[kept] * w[row]
-            apart = ((uv[kept] - uv[row]).square().sum(-1) * both).sum(-1) / both.sum(-1).clamp_min(1)
+            apart = ((uv[kept] - uv[row]).square().sum(-1) * both).sum(-1) / both.sum(-1).clamp_min(
+                1
+            )
             if bool((apart < (APART * noise) ** 2).any()):
                 continue
         kept.append(row)
@@ -177,14 +207,25 @@ def evidence(views: Views, noise: float) -> float:
 
 def _scale(views: Views, chosen: Sequence[int]) -> float:
     """Return the factor of some views' points with which all views agree best: a coarse grid, then finer ones."""
-    few = replace(views, raw=views.raw[::3], w=views.w[::3]) if views.w.shape[0] >= 3 * _MIN_FRAMES else views
+    few = (
+        replace(views, raw=views.raw[::3], w=views.w[::3])
+        if views.w.shape[0] >= 3 * _MIN_FRAMES
+        else views
+    )
     (low, high), count = map(math.log, _SCALES), _COARSE
     at, factors = _scale_distances(few, chosen, low, high, count)
     # The right factor lies in a valley that may be narrow beside others that are better than none.
     inner = at[1:-1]
     valleys = ((inner < at[:-2]) & (inner <= at[2:])).nonzero().squeeze(-1) + 1
-    starts = {int(i) for i in valleys[at[valleys].argsort()][:_VALLEYS].tolist()} | {int(at.argmin())}
-    return math.exp(min(_refined(few, chosen, float(factors[i]), (high - low) / (count - 1)) for i in sorted(starts))[1])
+    starts = {int(i) for i in valleys[at[valleys].argsort()][:_VALLEYS].tolist()} | {
+        int(at.argmin())
+    }
+    return math.exp(
+        min(
+            _refined(few, chosen, float(factors[i]), (high - low) / (count - 1))
+            for i in sorted(starts)
+        )[1]
+    )
 
 
 def _refined(views: Views, chosen: Sequence[int], best: float, step: float) -> tuple[float, float]:
@@ -196,12 +237,16 @@ def _refined(views: Views, chosen: Sequence[int], best: float, step: float) -> t
     return least, best
 
 
-def _scale_distances(views: Views, chosen: Sequence[int], low: float, high: float, count: int) -> tuple[Tensor, Tensor]:
+def _scale_distances(
+    views: Views, chosen: Sequence[int], low: float, high: float, count: int
+) -> tuple[Tensor, Tensor]:
     """Return the epipolar distances (count,) with some views' points times exp(low..high), and these logarithms."""
     factors = torch.linspace(low, high, count, dtype=torch.float64)
     raw = views.raw.repeat(count, 1, 1, 1, 1).clone()  # (count, F, V, K, 2)
     raw[:, :, list(chosen)] *= factors.exp()[:, None, None, None, None]
-    at = epipolar.distances(replace(views, raw=raw.flatten(0, 1), w=views.w.repeat(count, 1, 1)), count)
+    at = epipolar.distances(
+        replace(views, raw=raw.flatten(0, 1), w=views.w.repeat(count, 1, 1)), count
+    )
     return at / factors.exp().clamp_max(1.0), factors  # whatever is made small disagrees by less
 
 
@@ -247,16 +292,28 @@ def _cycles(order: Sequence[int]) -> list[list[int]]:
     return cycles
 
 
-def _label_hypothesis(views: Views, view: int, order: Sequence[int], names: Sequence[str], keypoints: Sequence[str]) -> Hypothesis:
+def _label_hypothesis(
+    views: Views, view: int, order: Sequence[int], names: Sequence[str], keypoints: Sequence[str]
+) -> Hypothesis:
     moved = [k for k, j in enumerate(order) if j != k]
-    which = " and ".join(keypoints[k] for k in moved) if len(moved) == 2 else f"{len(moved)} keypoints"
+    which = (
+        " and ".join(keypoints[k] for k in moved) if len(moved) == 2 else f"{len(moved)} keypoints"
+    )
     if len(moved) > 2:
         which += f" ({', '.join(f'{keypoints[k]} <- {keypoints[order[k]]}' for k in moved[:4])}{', ...' if len(moved) > 4 else ''})"
-    where = f"camera {names[view]}" if len(names) > 2 else f"camera {names[view]} (or of the other one)"
-    return Hypothesis(f"{which} of {where} exchanged", "its keypoints seem to be in another order", hypotheses.relabelled(views, view, order))
+    where = (
+        f"camera {names[view]}" if len(names) > 2 else f"camera {names[view]} (or of the other one)"
+    )
+    return Hypothesis(
+        f"{which} of {where} exchanged",
+        "its keypoints seem to be in another order",
+        hypotheses.relabelled(views, view, order),
+    )
 
 
-def exchanged_labels(views: Views, names: Sequence[str], keypoints: Sequence[str], limit: float) -> tuple[list[str], Views]:
+def exchanged_labels(
+    views: Views, names: Sequence[str], keypoints: Sequence[str], limit: float
+) -> tuple[list[str], Views]:
     """Find keypoints that one view exchanges where the views otherwise agree.
 
     Args:
@@ -279,14 +336,22 @@ def exchanged_labels(views: Views, names: Sequence[str], keypoints: Sequence[str
             if before < limit or not after < min(before / FITTED, PLAUSIBLE * float(focal[view])):
                 continue
             own = [v for v in range(len(names)) if v != view]
-            count = evidence(replace(few, raw=few.raw[:, :, cycle.keypoints], w=few.w[:, :, cycle.keypoints]), after)
+            count = evidence(
+                replace(few, raw=few.raw[:, :, cycle.keypoints], w=few.w[:, :, cycle.keypoints]),
+                after,
+            )
             if count * math.log(before / max(after, 1e-3)) < EVIDENCE + math.log(len(own) * K * K):
                 continue
             order = list(range(K))
-            for k, j in zip(cycle.keypoints, [*cycle.keypoints[1:], cycle.keypoints[0]], strict=True):
+            for k, j in zip(
+                cycle.keypoints, [*cycle.keypoints[1:], cycle.keypoints[0]], strict=True
+            ):
                 order[k] = j
             h = _label_hypothesis(few, view, order, names, keypoints)
-            lines.append(f"they are {before:.1f} px off the other views, {after:.1f} px with {h.words}: {h.advice}")
+            lines.append(
+                f"they are {before:.1f} px off the other views, {after:.1f} px with {h.words}:"
+                f" {h.advice}"
+            )
             w[:, view, cycle.keypoints] = 0
             if len(names) == 2:
                 return lines, replace(views, w=w)

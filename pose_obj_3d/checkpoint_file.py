@@ -1,8 +1,9 @@
 """The file of a checkpoint: what `torch.save` writes, with two checksums, and a reader that trusts nothing.
 
-`torch.load` runs native code on what a file claims. Here the directory, the pickle and every tensor's place
-in its storage are checked first, and tensors are made from checked bytes. Two checksums are written: one of
-the state's values (`CHECKSUM` in the state), and one of the file's bytes, as the comment of the zip archive.
+`torch.load` runs native code on what a file claims. Here the directory, the pickle and every
+tensor's place in its storage are checked first, and tensors are made from checked bytes. Two
+checksums are written: one of the state's values (`CHECKSUM` in the state), and one of the file's
+bytes, as the comment of the zip archive.
 """
 
 import hashlib
@@ -25,12 +26,21 @@ CHECKSUM = "checksum"
 MAX_DEPTH, MAX_VALUES, MAX_NUMBER = 20, 1_000_000, 2**64
 _PREFIX = b"sha256:"
 _COMMENT = len(_PREFIX) + 64
-_RECORD = re.compile(r"[^/\\]{1,200}/(data\.pkl|data/[0-9]{1,9}|\.data/serialization_id|\.format_version|\.storage_alignment|byteorder|version)")
+_RECORD = re.compile(
+    r"[^/\\]{1,200}/(data\.pkl|data/[0-9]{1,9}|\.data/serialization_id|\.format_version|\.storage_alignment|byteorder|version)"
+)
 _DTYPES = {
-    "FloatStorage": torch.float32, "DoubleStorage": torch.float64, "HalfStorage": torch.float16, "BFloat16Storage": torch.bfloat16,
-    "LongStorage": torch.int64, "IntStorage": torch.int32, "ShortStorage": torch.int16, "CharStorage": torch.int8,
-    "ByteStorage": torch.uint8, "BoolStorage": torch.bool,
-}  # fmt: skip
+    "FloatStorage": torch.float32,
+    "DoubleStorage": torch.float64,
+    "HalfStorage": torch.float16,
+    "BFloat16Storage": torch.bfloat16,
+    "LongStorage": torch.int64,
+    "IntStorage": torch.int32,
+    "ShortStorage": torch.int16,
+    "CharStorage": torch.int8,
+    "ByteStorage": torch.uint8,
+    "BoolStorage": torch.bool,
+}
 State = dict[str, Any]
 
 
@@ -74,7 +84,8 @@ def read(path: Path) -> tuple[State, bool]:
     """Read a checkpoint's state.
 
     Returns:
-        The state, and whether it has the checksums, which then are right; older checkpoints have none.
+        The state, and whether it has the checksums, which then are right; older checkpoints have
+        none.
 
     Raises:
         ArchiveError: It is no checkpoint, or a damaged or hostile one.
@@ -87,7 +98,9 @@ def read(path: Path) -> tuple[State, bool]:
         raise ArchiveError(f"it holds {type(state).__name__}, not the state of a training")
     has_sum = CHECKSUM in state
     if has_sum and state[CHECKSUM] != checksum(state):
-        raise ArchiveError("its values are not those that were saved (wrong checksum): it is damaged")
+        raise ArchiveError(
+            "its values are not those that were saved (wrong checksum): it is damaged"
+        )
     return state, has_sum or has_file_sum
 
 
@@ -105,7 +118,10 @@ def _check_bytes(path: Path) -> bool:
             digest.update(piece)
             rest -= len(piece)
     if comment != _PREFIX + digest.hexdigest().encode():
-        raise ArchiveError("its bytes are not those that were saved (wrong checksum): it is damaged; copy or download it again")
+        raise ArchiveError(
+            "its bytes are not those that were saved (wrong checksum): it is damaged; copy or"
+            " download it again"
+        )
     return True
 
 
@@ -114,7 +130,11 @@ class _Ordered(plain_pickle.Built, OrderedDict[str, Any]):
 
     def build(self, state: object) -> None:
         """Take the versions."""
-        if not isinstance(state, dict) or set(state) != {"_metadata"} or not isinstance(state["_metadata"], dict):
+        if (
+            not isinstance(state, dict)
+            or set(state) != {"_metadata"}
+            or not isinstance(state["_metadata"], dict)
+        ):
             raise ArchiveError("has an ordered dict with unknown parts")
         self.versions = state["_metadata"]
 
@@ -135,7 +155,9 @@ class _Storages:
         if word != "storage" or dtype is None or not isinstance(key, str) or type(count) is not int:
             raise ArchiveError("has a tensor of an unknown kind")
         if key not in self.read:
-            self.read[key] = torch.from_numpy(self.archive.open(f"{self.root}/data/{key[:20]}", filled))
+            self.read[key] = torch.from_numpy(
+                self.archive.open(f"{self.root}/data/{key[:20]}", filled)
+            )
         found = self.read[key]
         if not 0 <= count <= MAX_LENGTH or count * dtype.itemsize != len(found):
             raise ArchiveError(f"has a storage of {str(count)[:20]} {dtype} in {len(found)} bytes")
@@ -144,14 +166,25 @@ class _Storages:
 
 def _tensor(storage: object, offset: object, size: object, stride: object, *_: object) -> Tensor:
     """Build a tensor that lies inside its storage."""
-    if not isinstance(storage, Tensor) or type(offset) is not int or not isinstance(size, tuple) or not isinstance(stride, tuple):
+    if (
+        not isinstance(storage, Tensor)
+        or type(offset) is not int
+        or not isinstance(size, tuple)
+        or not isinstance(stride, tuple)
+    ):
         raise ArchiveError("has a tensor without storage, offset, size and strides")
-    if len(size) != len(stride) or len(size) > 16 or not all(type(n) is int and 0 <= n <= MAX_LENGTH for n in (offset, *size, *stride)):
+    if (
+        len(size) != len(stride)
+        or len(size) > 16
+        or not all(type(n) is int and 0 <= n <= MAX_LENGTH for n in (offset, *size, *stride))
+    ):
         raise ArchiveError("has a tensor of impossible size")
     count = math.prod(size)
     last = offset + sum((n - 1) * s for n, s in zip(size, stride, strict=True)) if count else offset
     if count > len(storage) or (count and last >= len(storage)):
-        raise ArchiveError(f"has a tensor of {count} numbers that reaches beyond its storage of {len(storage)}")
+        raise ArchiveError(
+            f"has a tensor of {count} numbers that reaches beyond its storage of {len(storage)}"
+        )
     return torch.as_strided(storage, size, stride, offset)
 
 
@@ -207,7 +240,9 @@ class _Plain:
         """Return a value of dicts, lists, tuples, tensors, texts and numbers."""
         self.count += 1
         if depth > MAX_DEPTH or self.count > MAX_VALUES:
-            raise ArchiveError(f"it nests more than {MAX_DEPTH} levels, or has more than {MAX_VALUES} values")
+            raise ArchiveError(
+                f"it nests more than {MAX_DEPTH} levels, or has more than {MAX_VALUES} values"
+            )
         if isinstance(value, _Ordered):
             ordered = OrderedDict((key, self.of(part, depth + 1)) for key, part in value.items())
             if hasattr(value, "versions"):
@@ -219,5 +254,8 @@ class _Plain:
             return type(value)(self.of(part, depth + 1) for part in value)
         is_huge = isinstance(value, int) and not -MAX_NUMBER < value < MAX_NUMBER
         if is_huge or not (value is None or isinstance(value, bool | int | float | str | Tensor)):
-            raise ArchiveError(f"it holds {'a huge number' if is_huge else type(value).__name__}, which no checkpoint has")
+            raise ArchiveError(
+                f"it holds {'a huge number' if is_huge else type(value).__name__}, which no"
+                " checkpoint has"
+            )
         return value

@@ -50,7 +50,9 @@ def new_run(log_root: Path, checkpoint_root: Path, config_path: Path) -> str:
         except FileExistsError:
             continue
         return name
-    raise CheckpointError(f"{log_root / base}: a thousand runs began in this second; remove old runs")
+    raise CheckpointError(
+        f"{log_root / base}: a thousand runs began in this second; remove old runs"
+    )
 
 
 def save(path: Path, state: State) -> None:
@@ -62,7 +64,9 @@ def save(path: Path, state: State) -> None:
 def load(path: Path, warn: bool = True) -> State:
     """Read a checkpoint; anything else is a CheckpointError. One without a checksum is an older one: that is said, if `warn`."""
     if not path.is_file():
-        raise CheckpointError(f"{path}: no such checkpoint; they are in pose_obj_3d/checkpoint/<group>/<run>/best.pt")
+        raise CheckpointError(
+            f"{path}: no such checkpoint; they are in pose_obj_3d/checkpoint/<group>/<run>/best.pt"
+        )
     try:
         state, has_sum = checkpoint_file.read(path)
         checkpoint_state.check_state(state)
@@ -71,7 +75,11 @@ def load(path: Path, warn: bool = True) -> State:
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
     if warn and not has_sum:
-        logger.warning("%s: written by an older version, without a checksum: damage to its numbers would not be seen", path)
+        logger.warning(
+            "%s: written by an older version, without a checksum: damage to its numbers would not"
+            " be seen",
+            path,
+        )
     return state
 
 
@@ -80,7 +88,9 @@ def config_of(path: Path, state: State) -> Config:
     try:
         return from_dict(state["config"])
     except ConfigError as error:
-        raise CheckpointError(f"{path}: its config is damaged, or of another version: {error}") from error
+        raise CheckpointError(
+            f"{path}: its config is damaged, or of another version: {error}"
+        ) from error
 
 
 def load_model(path: Path, model: nn.Module, state: State) -> None:
@@ -88,10 +98,14 @@ def load_model(path: Path, model: nn.Module, state: State) -> None:
     try:
         checkpoint_state.load_model(model, state["model"])
     except CheckpointError as error:
-        raise CheckpointError(f"{path}: {error}; use the config and the data it was made with") from error
+        raise CheckpointError(
+            f"{path}: {error}; use the config and the data it was made with"
+        ) from error
 
 
-def load_training(path: Path, optimiser: torch.optim.Optimizer, shuffle: torch.Generator, state: State) -> None:
+def load_training(
+    path: Path, optimiser: torch.optim.Optimizer, shuffle: torch.Generator, state: State
+) -> None:
     """Put a checkpoint's state into optimiser and generators; what does not fit is a CheckpointError."""
     try:
         checkpoint_state.load_optimiser(optimiser, state["optimiser"])
@@ -99,13 +113,19 @@ def load_training(path: Path, optimiser: torch.optim.Optimizer, shuffle: torch.G
         shuffle.set_state(state["rng_shuffle"])
     except (CheckpointError, RuntimeError) as error:
         reason = str(error).partition("\n")[0]
-        raise CheckpointError(f"{path}: cannot be resumed: {reason}; start a new run instead") from error
+        raise CheckpointError(
+            f"{path}: cannot be resumed: {reason}; start a new run instead"
+        ) from error
 
 
 def identity(config: Config, with_epochs: bool = True) -> State:
     """Return the part of the config that decides the weights."""
     plain = to_dict(config)
-    decisive = {"NETWORK": plain["NETWORK"], "TRAIN": dict(plain["TRAIN"]), "DATA": dict(plain["OBJ_POSE_DATA"])}
+    decisive = {
+        "NETWORK": plain["NETWORK"],
+        "TRAIN": dict(plain["TRAIN"]),
+        "DATA": dict(plain["OBJ_POSE_DATA"]),
+    }
     for key in ("ROOT_DIR", "SUBJECTS_TEST", "TEST_CAMERAS", "NUM_JOINTS"):
         decisive["DATA"].pop(key)
     if not with_epochs:
@@ -127,17 +147,26 @@ def differences(a: State, b: State, prefix: str = "") -> list[str]:
 
 def check_model(path: Path, state: State, config: Config, ids: list[str]) -> None:
     """Refuse a checkpoint whose network or keypoints differ from the config's."""
-    faults = differences(network_of(state["config"]["NETWORK"]), network_of(to_dict(config)["NETWORK"]), "NETWORK.")
+    faults = differences(
+        network_of(state["config"]["NETWORK"]), network_of(to_dict(config)["NETWORK"]), "NETWORK."
+    )
     if state["keypoint_ids"] != ids:
         faults.append(f"keypoints: {state['keypoint_ids']} there, {ids} here")
     if faults:
-        raise CheckpointError(f"{path}: belongs to another model: {'; '.join(faults)}; use the config it was made with")
+        raise CheckpointError(
+            f"{path}: belongs to another model: {'; '.join(faults)}; use the config it was made"
+            " with"
+        )
 
 
 def resume_faults(state: State, config: Config, unsupervised: bool, data_sha256: str) -> list[str]:
     """List what keeps a run from being continued under a config, kind and data set (more epochs are fine)."""
     known = state.get("identity")
-    faults = differences(known, identity(config, with_epochs=False)) if isinstance(known, dict) else ["it holds no identity"]
+    faults = (
+        differences(known, identity(config, with_epochs=False))
+        if isinstance(known, dict)
+        else ["it holds no identity"]
+    )
     if state["unsupervised"] != unsupervised:
         faults.append("supervised and unsupervised training differ")
     if state["data_sha256"] != data_sha256:
@@ -145,11 +174,15 @@ def resume_faults(state: State, config: Config, unsupervised: bool, data_sha256:
     return faults
 
 
-def check_resumable(path: Path, state: State, config: Config, unsupervised: bool, data_sha256: str) -> None:
+def check_resumable(
+    path: Path, state: State, config: Config, unsupervised: bool, data_sha256: str
+) -> None:
     """Refuse to continue a run of another config, kind or data set (more epochs are fine)."""
     faults = resume_faults(state, config, unsupervised, data_sha256)
     if faults:
-        raise CheckpointError(f"{path}: cannot be resumed: {'; '.join(faults)}; start a new run instead")
+        raise CheckpointError(
+            f"{path}: cannot be resumed: {'; '.join(faults)}; start a new run instead"
+        )
 
 
 def find_run(

@@ -46,21 +46,56 @@ ONE_THREAD = ("STC", "triangulation")
 def build_parser(unsupervised: bool) -> argparse.ArgumentParser:
     """Return the parser; the flags keep the original's names."""
     kind = "without a single 3D label" if unsupervised else "with 3D labels"
-    parser = argparse.ArgumentParser(description=f"Train and evaluate a multi-view 3D keypoint estimator {kind}.")
+    parser = argparse.ArgumentParser(
+        description=f"Train and evaluate a multi-view 3D keypoint estimator {kind}."
+    )
     add = parser.add_argument
-    add("--cfg", type=Path, required=True, help="YAML config, such as ./cfg/submit/config_waypoints_task_0.yaml")
-    add("--gpu", help="CUDA device number (default: GPU of the config); the CPU where there is none")
+    add(
+        "--cfg",
+        type=Path,
+        required=True,
+        help="YAML config, such as ./cfg/submit/config_waypoints_task_0.yaml",
+    )
+    add(
+        "--gpu", help="CUDA device number (default: GPU of the config); the CPU where there is none"
+    )
     add("--eval", action="store_true", help="evaluate only")
-    add("--checkpoint", help="checkpoint to evaluate: a file, or 'auto' (default): this config's newest run")
-    add("--resume_checkpoint", help="last.pt of a run, or 'auto': continue this config's newest run")
-    add("--eval_n_views", type=int, nargs="+", help="also evaluate with the first n views, for each n")
-    add("--eval_view_list", type=int, nargs="+", help="view numbers to evaluate with (default: TEST_CAMERAS)")
-    add("--eval_n_frames", type=int, nargs="+", help="also evaluate with n frames of the window, for each n")
+    add(
+        "--checkpoint",
+        help="checkpoint to evaluate: a file, or 'auto' (default): this config's newest run",
+    )
+    add(
+        "--resume_checkpoint", help="last.pt of a run, or 'auto': continue this config's newest run"
+    )
+    add(
+        "--eval_n_views",
+        type=int,
+        nargs="+",
+        help="also evaluate with the first n views, for each n",
+    )
+    add(
+        "--eval_view_list",
+        type=int,
+        nargs="+",
+        help="view numbers to evaluate with (default: TEST_CAMERAS)",
+    )
+    add(
+        "--eval_n_frames",
+        type=int,
+        nargs="+",
+        help="also evaluate with n frames of the window, for each n",
+    )
     add("--n_frames", type=int, help="window length (default: NETWORK.TEMPORAL_LENGTH)")
     add("--eval_batch_size", type=int, help="windows at once in evaluation")
     add("--metric", choices=METRICS, help="metric of the printed table (results.json has all)")
     add("--triangulate", action="store_true", help="evaluate triangulation, without a model")
-    add("--log", type=Path, nargs="?", const=None, help="folder for logs and checkpoints (default: pose_obj_3d)")
+    add(
+        "--log",
+        type=Path,
+        nargs="?",
+        const=None,
+        help="folder for logs and checkpoints (default: pose_obj_3d)",
+    )
     add("--debug", action="store_true", help="verbose log, and tracebacks for errors")
     add("--vis_3d", action="store_true", help="save a 3D figure of every test example")
     add("--vis_complexity", action="store_true", help="print parameters and speed of the model")
@@ -110,7 +145,9 @@ class Session:
         is_single = len(rig.view_ids) == 1
         # Triangulation needs the others.
         cpu = make_rig(self.data) if is_single else rig.to(torch.device("cpu"))
-        tracks = load_tracks(self.data, cpu, tasks, split, self.ids, data.OCCLUSION, with_truth).to(self.device)
+        tracks = load_tracks(self.data, cpu, tasks, split, self.ids, data.OCCLUSION, with_truth).to(
+            self.device
+        )
         return evaluation.one_view(tracks, rig.view_ids[0]) if is_single else tracks
 
     def warn_of_geometry(self, tracks: Tracks, rig: Rig) -> None:
@@ -133,7 +170,9 @@ class Session:
 def main(argv: Sequence[str] | None = None, unsupervised: bool = False) -> int:
     """Run a command; 0 on success, 2 on a user's error (one line on stderr)."""
     args = build_parser(unsupervised).parse_args(argv)
-    logging.basicConfig(level=logging.DEBUG if args.debug else logging.INFO, format="%(message)s", force=True)
+    logging.basicConfig(
+        level=logging.DEBUG if args.debug else logging.INFO, format="%(message)s", force=True
+    )
     for noisy in ("matplotlib", "PIL", "tensorboard"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
@@ -173,8 +212,8 @@ def open_session(args: argparse.Namespace, unsupervised: bool) -> Session:
     strangers = [f"T{t}" for t in section.eval_tasks() if t not in section.train_tasks()]
     if strangers and config.NETWORK.TYPE != "triangulation":
         raise ConfigError(
-            f"{args.cfg}: OBJ_POSE_DATA.SUBJECTS_TEST has {', '.join(strangers)}, which are not in SUBJECTS_TRAIN; "
-            "the model knows the keypoints of the tasks it was trained on"
+            f"{args.cfg}: OBJ_POSE_DATA.SUBJECTS_TEST has {', '.join(strangers)}, which are not in"
+            " SUBJECTS_TRAIN; the model knows the keypoints of the tasks it was trained on"
         )
     ids = keypoint_ids(data, tasks, section.KEYPOINTS)
     data, corrected = check_noise(data, section.train_tasks(), ids)
@@ -182,38 +221,67 @@ def open_session(args: argparse.Namespace, unsupervised: bool) -> Session:
         logger.warning("%s", corrected)
     widest = max(sum(name.startswith(f"T{t}/") for name in ids) for t in tasks)
     if section.NUM_JOINTS is not None and widest != section.NUM_JOINTS:
-        logger.warning("OBJ_POSE_DATA.NUM_JOINTS is %d, the data has %d: the data decides", section.NUM_JOINTS, widest)
+        logger.warning(
+            "OBJ_POSE_DATA.NUM_JOINTS is %d, the data has %d: the data decides",
+            section.NUM_JOINTS,
+            widest,
+        )
     base = args.log or PACKAGE_DIR
     group = checkpoints.config_group(args.cfg)
     return Session(
-        args, config, unsupervised, device, data, ids, _variants(config, data), base / "log" / group, base / "checkpoint" / group
+        args,
+        config,
+        unsupervised,
+        device,
+        data,
+        ids,
+        _variants(config, data),
+        base / "log" / group,
+        base / "checkpoint" / group,
     )
 
 
 def _check_flags(args: argparse.Namespace, config: Config) -> None:
     """Refuse flags that would have no effect."""
     if config.NETWORK.TYPE == "triangulation" and (args.checkpoint or args.resume_checkpoint):
-        raise ConfigError("triangulation has no checkpoint; leave out --checkpoint, --resume_checkpoint or --triangulate")
+        raise ConfigError(
+            "triangulation has no checkpoint; leave out --checkpoint, --resume_checkpoint or"
+            " --triangulate"
+        )
     if args.checkpoint and not args.eval:
-        raise ConfigError("--checkpoint is what --eval evaluates: add --eval, or pass --resume_checkpoint to go on training")
+        raise ConfigError(
+            "--checkpoint is what --eval evaluates: add --eval, or pass --resume_checkpoint to go"
+            " on training"
+        )
     if args.eval and args.resume_checkpoint:
-        raise ConfigError("--eval trains nothing: pass --checkpoint, not --resume_checkpoint, to say what it evaluates")
+        raise ConfigError(
+            "--eval trains nothing: pass --checkpoint, not --resume_checkpoint, to say what it"
+            " evaluates"
+        )
 
 
 def _variants(config: Config, data: FormalData) -> list[Variant]:
     """Decide before anything long begins with which views and frames to evaluate."""
     section, network, num_views = config.OBJ_POSE_DATA, config.NETWORK, config.TEST.NUM_VIEWS
     every = range(len(data.camera_names))
-    make_rig(data, [*every, *section.TRAIN_CAMERAS, *section.TEST_CAMERAS])  # refuses views that do not exist
+    make_rig(
+        data, [*every, *section.TRAIN_CAMERAS, *section.TEST_CAMERAS]
+    )  # refuses views that do not exist
     if 1 in num_views and network.TYPE not in ONE_VIEW_TYPES:
         logger.warning(
             "TEST.NUM_VIEWS (--eval_n_views) 1 is left out: one view does not determine 3D, and NETWORK.TYPE %s needs a "
-            "triangulation; %s does not", network.TYPE, ", ".join(ONE_VIEW_TYPES),
-        )  # fmt: skip
+            "triangulation; %s does not",
+            network.TYPE,
+            ", ".join(ONE_VIEW_TYPES),
+        )
         num_views = tuple(n for n in num_views if n != 1)
     is_window = network.TYPE != "STC" or network.STC.CONTEXT == "window"
     return evaluation.variants(
-        section.TEST_CAMERAS or every, num_views, config.TEST.NUM_FRAMES, network.TEMPORAL_LENGTH, is_window
+        section.TEST_CAMERAS or every,
+        num_views,
+        config.TEST.NUM_FRAMES,
+        network.TEMPORAL_LENGTH,
+        is_window,
     )
 
 
@@ -221,18 +289,26 @@ def apply_flags(config: Config, args: argparse.Namespace) -> Config:
     """Let flags override the config; the dataclasses check the values again."""
 
     def given(**values: Any) -> dict[str, Any]:
-        return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if v is not None}
+        return {
+            k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if v is not None
+        }
 
-    network = given(TEMPORAL_LENGTH=args.n_frames, TYPE="triangulation" if args.triangulate else None)
+    network = given(
+        TEMPORAL_LENGTH=args.n_frames, TYPE="triangulation" if args.triangulate else None
+    )
     test = given(
-        NUM_FRAMES=args.eval_n_frames, NUM_VIEWS=args.eval_n_views, BATCH_SIZE=args.eval_batch_size,
+        NUM_FRAMES=args.eval_n_frames,
+        NUM_VIEWS=args.eval_n_views,
+        BATCH_SIZE=args.eval_batch_size,
         METRIC=args.metric,
     )
     return dataclasses.replace(
         config,
         NETWORK=dataclasses.replace(config.NETWORK, **network),
         TEST=dataclasses.replace(config.TEST, **test),
-        OBJ_POSE_DATA=dataclasses.replace(config.OBJ_POSE_DATA, **given(TEST_CAMERAS=args.eval_view_list)),
+        OBJ_POSE_DATA=dataclasses.replace(
+            config.OBJ_POSE_DATA, **given(TEST_CAMERAS=args.eval_view_list)
+        ),
         **given(GPU=args.gpu),
     )
 
@@ -243,7 +319,9 @@ def choose_device(gpu: str) -> torch.device:
         logger.info("No CUDA device: running on the CPU")
         return torch.device("cpu")
     if not (gpu.isascii() and gpu.isdigit()) or int(gpu) >= torch.cuda.device_count():
-        raise ConfigError(f"GPU {gpu!r} does not exist; {torch.cuda.device_count()} found, numbered from 0")
+        raise ConfigError(
+            f"GPU {gpu!r} does not exist; {torch.cuda.device_count()} found, numbered from 0"
+        )
     return torch.device("cuda", int(gpu))
 
 
@@ -258,12 +336,23 @@ def train_command(session: Session) -> None:
     val = session.tracks("val", rig, with_truth=not session.unsupervised)
     model = session.model(rig)
     model.set_normalisation(train.xyz[train.is_real])
-    name = resumed.parent.name if resumed else checkpoints.new_run(session.log_root, session.checkpoint_root, args.cfg)
+    name = (
+        resumed.parent.name
+        if resumed
+        else checkpoints.new_run(session.log_root, session.checkpoint_root, args.cfg)
+    )
     folder = session.log_root / name
     run_state = Run(
-        config, session.unsupervised, model, train, val, rig, session.ids, sha,
+        config,
+        session.unsupervised,
+        model,
+        train,
+        val,
+        rig,
+        session.ids,
+        sha,
         resumed.parent if resumed else session.checkpoint_root / name,
-    )  # fmt: skip
+    )
     if resumed:
         run_state.restore(checkpoints.load(resumed), resumed)
         logger.info("Resuming %s after epoch %d", resumed, run_state.epoch)
@@ -271,16 +360,25 @@ def train_command(session: Session) -> None:
         run_state.constants["val/dlt_mpjpe_mm"] = _dlt_mm(val, rig)
     logger.info(
         "%s training on %d windows of %s, validation %d; run folder %s",
-        "Unsupervised" if session.unsupervised else "Supervised", len(train),
-        ", ".join(config.OBJ_POSE_DATA.SUBJECTS_TRAIN), len(val), folder,
-    )  # fmt: skip
+        "Unsupervised" if session.unsupervised else "Supervised",
+        len(train),
+        ", ".join(config.OBJ_POSE_DATA.SUBJECTS_TRAIN),
+        len(val),
+        folder,
+    )
     log = RunLog(folder, to_yaml(config), purge_step=run_state.epoch + 1 if resumed else None)
     fit(run_state, log)
     best = run_state.checkpoint_dir / checkpoints.BEST
     if not best.is_file():
-        raise CheckpointError(f"{best}: no epoch had a finite validation value; lower TRAIN.LEARNING_RATE")
+        raise CheckpointError(
+            f"{best}: no epoch had a finite validation value; lower TRAIN.LEARNING_RATE"
+        )
     calibrate_best(run_state)
-    log.figure("training_curve", visualise.curve_figure(run_state.history, run_state.criterion, run_state.best_epoch), run_state.epoch)
+    log.figure(
+        "training_curve",
+        visualise.curve_figure(run_state.history, run_state.criterion, run_state.best_epoch),
+        run_state.epoch,
+    )
     report_test(session, model, log, str(best), run_state.epoch)
     log.close()
 
@@ -296,7 +394,11 @@ def _find_resumable(session: Session, sha: str) -> Path | None:
         )
         if path is None:
             which = f"{session.args.cfg.stem} in {session.checkpoint_root}"
-            logger.info("Starting a new run: no run of %s can be continued; %s", which, why or "there is none")
+            logger.info(
+                "Starting a new run: no run of %s can be continued; %s",
+                which,
+                why or "there is none",
+            )
         return path
     path = Path(given)
     state = checkpoints.load(path, warn=False)
@@ -308,7 +410,12 @@ def _find_resumable(session: Session, sha: str) -> Path | None:
 def _dlt_mm(tracks: Tracks, rig: Rig) -> float:
     assert tracks.truth is not None
     mask = tracks.is_real & ((tracks.weights > 0).sum(1) >= 2)
-    return 1000 * metrics.mpjpe(evaluation.single_frame(estimators.dlt, tracks, rig).xyz, tracks.truth, mask).mean
+    return (
+        1000
+        * metrics.mpjpe(
+            evaluation.single_frame(estimators.dlt, tracks, rig).xyz, tracks.truth, mask
+        ).mean
+    )
 
 
 def evaluate_command(session: Session) -> None:
@@ -317,7 +424,11 @@ def evaluate_command(session: Session) -> None:
     model = session.model(session.rig())
     checkpoint = "none"
     if config.NETWORK.TYPE != "triangulation":
-        path = Path(args.checkpoint) if args.checkpoint not in (None, "auto") else _newest_best(session)
+        path = (
+            Path(args.checkpoint)
+            if args.checkpoint not in (None, "auto")
+            else _newest_best(session)
+        )
         state = checkpoints.load(path)
         checkpoints.check_model(path, state, config, session.ids)
         checkpoints.load_model(path, model, state)
@@ -331,16 +442,21 @@ def evaluate_command(session: Session) -> None:
 
 def _newest_best(session: Session) -> Path:
     sha = checkpoints.file_sha256(session.data.path)
-    last, why = checkpoints.find_run(session.checkpoint_root, session.args.cfg, session.config, session.unsupervised, sha)
+    last, why = checkpoints.find_run(
+        session.checkpoint_root, session.args.cfg, session.config, session.unsupervised, sha
+    )
     if last is None:
         raise CheckpointError(
-            f"--eval: no trained run of {session.args.cfg} in {session.checkpoint_root}{why and f' ({why})'}; train first or "
-            "pass --checkpoint FILE"
+            f"--eval: no trained run of {session.args.cfg} in"
+            f" {session.checkpoint_root}{why and f' ({why})'}; train first or pass --checkpoint"
+            " FILE"
         )
     return last.parent / checkpoints.BEST
 
 
-def report_test(session: Session, model: nn.Module, log: RunLog, checkpoint: str, epoch: int) -> None:
+def report_test(
+    session: Session, model: nn.Module, log: RunLog, checkpoint: str, epoch: int
+) -> None:
     """Evaluate on the test examples for all asked views and frames: tables, files, figures."""
     config, data = session.config, session.data
     length = config.NETWORK.TEMPORAL_LENGTH
@@ -370,35 +486,54 @@ def report_test(session: Session, model: nn.Module, log: RunLog, checkpoint: str
             _log_test(session, log, result, f"model: {label}", epoch)
             _draw(session, log, predicted.xyz, tracks, rig, epoch)
     header = {
-        "model": label, "checkpoint": checkpoint, "data": str(data.path), "config": to_dict(config),
-        "unsupervised": session.unsupervised, "noise_sigma_px": data.sigma_px,
+        "model": label,
+        "checkpoint": checkpoint,
+        "data": str(data.path),
+        "config": to_dict(config),
+        "unsupervised": session.unsupervised,
+        "noise_sigma_px": data.sigma_px,
     }
     report.write_results(log.folder, results, header, config.TEST.METRIC)
     log.text("test/results", report.markdown(results, config.TEST.METRIC), epoch)
     print(f"{report.NOTE}\nResults: {log.folder / 'results.md'}")  # noqa: T201
 
 
-def _log_test(session: Session, log: RunLog, result: dict[str, Any], model_name: str, epoch: int) -> None:
+def _log_test(
+    session: Session, log: RunLog, result: dict[str, Any], model_name: str, epoch: int
+) -> None:
     columns = result["methods"][model_name]
-    tags = {"all": "test/mpjpe_mm", "moving": "test/mpjpe_mm/moving", "still": "test/mpjpe_mm/still"}
+    tags = {
+        "all": "test/mpjpe_mm",
+        "moving": "test/mpjpe_mm/moving",
+        "still": "test/mpjpe_mm/still",
+    }
     scalars = {tag: columns[c]["mpjpe_mm"] for c, tag in tags.items()}
     if evaluation.DLT in result["methods"]:
         scalars["test/dlt_mpjpe_mm"] = result["methods"][evaluation.DLT]["all"]["mpjpe_mm"]
     log.scalars({k: v for k, v in scalars.items() if v is not None and math.isfinite(v)}, epoch)
 
 
-def _draw(session: Session, log: RunLog, predicted: torch.Tensor, tracks: Tracks, rig: Rig, epoch: int) -> None:
+def _draw(
+    session: Session, log: RunLog, predicted: torch.Tensor, tracks: Tracks, rig: Rig, epoch: int
+) -> None:
     """Save the 3D track and the reprojections of the first test example (all examples with --vis_3d)."""
     count = len(set(tracks.first.tolist())) if session.args.vis_3d else 1
     for number in range(count):
         rows = visualise.example_rows(tracks, number)
         task, example, _ = tracks.source[rows[0]].tolist()
-        title = f"T{task} {session.data.task_name(task)}, test example {example}: predicted (solid), truth (dashed)"
+        title = (
+            f"T{task} {session.data.task_name(task)}, test example {example}: predicted (solid),"
+            " truth (dashed)"
+        )
         name = "track_3d" if number == 0 else f"track_3d_T{task}_{example}"
-        path = log.figure(name, visualise.track_figure(predicted, tracks, rows, session.ids, title), epoch)
+        path = log.figure(
+            name, visualise.track_figure(predicted, tracks, rows, session.ids, title), epoch
+        )
         if number == 0:
             middle = int(rows[len(rows) // 2])
-            figure = visualise.reprojection_figure(predicted, tracks, middle, rig, session.data, session.ids)
+            figure = visualise.reprojection_figure(
+                predicted, tracks, middle, rig, session.data, session.ids
+            )
             drawn = log.figure("reprojection", figure, epoch)
             print(f"Pictures: {path} {drawn}")  # noqa: T201
 

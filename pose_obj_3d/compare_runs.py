@@ -40,7 +40,9 @@ def find_run(name: str) -> Path:
     for folder in candidates:
         if (folder / "results.json").is_file():
             return folder
-    raise DataError(f"{name}: no results.json in it or in {path.name}_<time>; train or --eval first")
+    raise DataError(
+        f"{name}: no results.json in it or in {path.name}_<time>; train or --eval first"
+    )
 
 
 def read_results(path: Path) -> dict[str, Any]:
@@ -56,8 +58,19 @@ def read_results(path: Path) -> dict[str, Any]:
         run["data"]
         title, result = next(iter(run["results"].items()))
         report.text_table(result, title)  # needs all of it
-    except (OSError, ValueError, TypeError, LookupError, AttributeError, StopIteration, RecursionError, OverflowError) as error:
-        raise DataError(f"{path}: not what a run writes ({type(error).__name__}); evaluate the run again") from error
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        LookupError,
+        AttributeError,
+        StopIteration,
+        RecursionError,
+        OverflowError,
+    ) as error:
+        raise DataError(
+            f"{path}: not what a run writes ({type(error).__name__}); evaluate the run again"
+        ) from error
     return run
 
 
@@ -75,12 +88,19 @@ def merge(runs: dict[Path, dict[str, Any]]) -> tuple[str, dict[str, Any]]:
     for folder, run in runs.items():
         result = next(iter(run["results"].values()))
         if result["counts"] != first["counts"] or run["data"] != one["data"]:
-            raise DataError("these runs were evaluated on different data: compare runs of one archive")
-        found += [(label, folder, v) for label, v in result["methods"].items() if label.startswith("model")]
+            raise DataError(
+                "these runs were evaluated on different data: compare runs of one archive"
+            )
+        found += [
+            (label, folder, v)
+            for label, v in result["methods"].items()
+            if label.startswith("model")
+        ]
     count = Counter(label for label, _, _ in found)
     same_name = len({folder.name for folder in runs}) < len(runs)
     models = {
-        label if count[label] == 1 else f"{label} [{folder if same_name else folder.name}]": v for label, folder, v in found
+        label if count[label] == 1 else f"{label} [{folder if same_name else folder.name}]": v
+        for label, folder, v in found
     }
     shared = {label: v for label, v in first["methods"].items() if label not in count}
     return title, {"counts": first["counts"], "methods": {**models, **shared}}
@@ -90,7 +110,10 @@ def main(argv: list[str] | None = None) -> int:
     """Print the table and the pictures' paths; return the exit code."""
     names = sys.argv[1:] if argv is None else argv
     if not names:
-        print("usage: compare_runs.py RUN [RUN ...], e.g. log/quickstart/config_quickstart", file=sys.stderr)
+        print(
+            "usage: compare_runs.py RUN [RUN ...], e.g. log/quickstart/config_quickstart",
+            file=sys.stderr,
+        )
         return 2
     try:
         folders = [find_run(name).resolve() for name in names]

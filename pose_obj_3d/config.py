@@ -1,8 +1,8 @@
 """Training config: strict YAML -> frozen dataclasses. Owns every key, its default and its check.
 
-Field names are the YAML keys of the original, so that older files load. A field marked `unused()` is
-accepted and has no effect on any model; one marked `only_for()` concerns one model. The loader names the
-keys without effect that a file sets.
+Field names are the YAML keys of the original, so that older files load. A field marked `unused()`
+is accepted and has no effect on any model; one marked `only_for()` concerns one model. The loader
+names the keys without effect that a file sets.
 """
 
 import dataclasses
@@ -26,7 +26,15 @@ LEGACY_SECTIONS = ("H36M_DATA", "TOTALCAP_DATA", "KTH_DATA", "VIS", "DATA")
 NETWORK_TYPES = ("STC", "MHT", "triangulation")
 ONE_VIEW_TYPES = ("MHT",)  # models that predict from a single view; the others need a triangulation
 CONFIDENCE_METHODS = ("modulate", "concat", "no")  # how weights enter the embedding of MHT
-ESTIMATORS = ("dlt", "ml", "huber", "consensus", "mean", "savitzky_golay", "rts")  # of triangulation
+ESTIMATORS = (
+    "dlt",
+    "ml",
+    "huber",
+    "consensus",
+    "mean",
+    "savitzky_golay",
+    "rts",
+)  # of triangulation
 KEYPOINT_GROUPS = ("waypoints", "objects", "boxes", "robot")
 MANY_VIEWS = "two or more different view numbers, or [] for all"
 METRICS = ("mpjpe", "p_mpjpe", "n_mpjpe", "velocity")
@@ -58,7 +66,12 @@ def _require(ok: bool, key: str, value: object, allowed: str) -> None:
 
 
 def _require_between(low: float, value: float, high: float, key: str) -> None:
-    _require(low <= value <= high, key, value, f"{low} to {high:g}" if isinstance(high, float) else f"{low} to {high}")
+    _require(
+        low <= value <= high,
+        key,
+        value,
+        f"{low} to {high:g}" if isinstance(high, float) else f"{low} to {high}",
+    )
 
 
 def _differ(values: typing.Sequence[object]) -> bool:
@@ -78,7 +91,12 @@ class TFormerConfig:
         _require_between(3, self.NUM_LAYERS, MAX_LAYERS, "NETWORK.T_FORMER.NUM_LAYERS")
         _require_between(8, self.NUM_CHANNELS, MAX_WIDTH, "NETWORK.T_FORMER.NUM_CHANNELS")
         divides = self.NUM_HEADS > 0 and self.NUM_CHANNELS % self.NUM_HEADS == 0
-        _require(divides, "NETWORK.T_FORMER.NUM_HEADS", self.NUM_HEADS, f"divisors of NUM_CHANNELS {self.NUM_CHANNELS}")
+        _require(
+            divides,
+            "NETWORK.T_FORMER.NUM_HEADS",
+            self.NUM_HEADS,
+            f"divisors of NUM_CHANNELS {self.NUM_CHANNELS}",
+        )
 
 
 @dataclass(frozen=True)
@@ -109,7 +127,9 @@ class MFormerConfig:
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        _require_between(1, self.NUM_RELATION_LAYERS, MAX_LAYERS, "NETWORK.M_FORMER.NUM_RELATION_LAYERS")
+        _require_between(
+            1, self.NUM_RELATION_LAYERS, MAX_LAYERS, "NETWORK.M_FORMER.NUM_RELATION_LAYERS"
+        )
         _require(0 <= self.DROPOUT < 1, "NETWORK.M_FORMER.DROPOUT", self.DROPOUT, "0 <= x < 1")
 
 
@@ -117,7 +137,9 @@ class MFormerConfig:
 class StcNetworkConfig:
     """Context and size of the `STC` model."""
 
-    CONTEXT: str = only_for("STC", "window")  # window: TEMPORAL_LENGTH frames; track: the whole example
+    CONTEXT: str = only_for(
+        "STC", "window"
+    )  # window: TEMPORAL_LENGTH frames; track: the whole example
     WIDTH: int = only_for("STC", 64)
     NUM_LAYERS: int = only_for("STC", 2)  # attention layers across keypoints
     NUM_HEADS: int = only_for("STC", 4)
@@ -125,11 +147,18 @@ class StcNetworkConfig:
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        _require(self.CONTEXT in ("window", "track"), "NETWORK.STC.CONTEXT", self.CONTEXT, "window, track")
+        _require(
+            self.CONTEXT in ("window", "track"),
+            "NETWORK.STC.CONTEXT",
+            self.CONTEXT,
+            "window, track",
+        )
         _require_between(8, self.WIDTH, MAX_WIDTH, "NETWORK.STC.WIDTH")
         _require_between(0, self.NUM_LAYERS, MAX_LAYERS, "NETWORK.STC.NUM_LAYERS")
         divides = self.NUM_HEADS > 0 and self.WIDTH % self.NUM_HEADS == 0
-        _require(divides, "NETWORK.STC.NUM_HEADS", self.NUM_HEADS, f"divisors of WIDTH {self.WIDTH}")
+        _require(
+            divides, "NETWORK.STC.NUM_HEADS", self.NUM_HEADS, f"divisors of WIDTH {self.WIDTH}"
+        )
         _require(2 <= self.NUM_MIXES <= 8, "NETWORK.STC.NUM_MIXES", self.NUM_MIXES, "2 to 8")
 
 
@@ -142,11 +171,15 @@ class NetworkConfig:
     DROPOUT: float = 0.1
     ESTIMATOR: str = only_for("triangulation", "huber")  # the last three smooth the window
     STC: StcNetworkConfig = StcNetworkConfig()
-    TRANSFORM_DIM: int = only_for("MHT", 4)  # size of the matrices that carry features between cameras
+    TRANSFORM_DIM: int = only_for(
+        "MHT", 4
+    )  # size of the matrices that carry features between cameras
     DIM_JOINT: int = unused(2)
     USE_GT_TRANSFORM: bool = unused(False)
     NUM_CHANNELS: int = only_for("MHT", 256)  # of the pre-embedding
-    AFTER_MHF_DIM: int = only_for("MHT", 512)  # of a view's token in the view fusion; a multiple of 8 * TRANSFORM_DIM
+    AFTER_MHF_DIM: int = only_for(
+        "MHT", 512
+    )  # of a view's token in the view fusion; a multiple of 8 * TRANSFORM_DIM
     MASK_RATE: float = only_for("MHT", 0.0)  # share of views left out in training
     CONFIDENCE_METHOD: str = only_for("MHT", "modulate")
     T_FORMER: TFormerConfig = TFormerConfig()
@@ -158,21 +191,37 @@ class NetworkConfig:
         if self.TYPE not in NETWORK_TYPES:
             raise ConfigError(f"NETWORK.TYPE is {self.TYPE!r}; {_near(self.TYPE, NETWORK_TYPES)}")
         length = self.TEMPORAL_LENGTH
-        _require(length % 2 == 1 and 1 <= length <= 13, "NETWORK.TEMPORAL_LENGTH", length, "odd, 1 to 13")
+        _require(
+            length % 2 == 1 and 1 <= length <= 13, "NETWORK.TEMPORAL_LENGTH", length, "odd, 1 to 13"
+        )
         _require(0 <= self.DROPOUT < 1, "NETWORK.DROPOUT", self.DROPOUT, "0 <= x < 1")
         if self.ESTIMATOR not in ESTIMATORS:
-            raise ConfigError(f"NETWORK.ESTIMATOR is {self.ESTIMATOR!r}; {_near(self.ESTIMATOR, ESTIMATORS)}")
+            raise ConfigError(
+                f"NETWORK.ESTIMATOR is {self.ESTIMATOR!r}; {_near(self.ESTIMATOR, ESTIMATORS)}"
+            )
         _require_between(1, self.TRANSFORM_DIM, MAX_TRANSFORM, "NETWORK.TRANSFORM_DIM")
         _require_between(1, self.NUM_CHANNELS, MAX_WIDTH, "NETWORK.NUM_CHANNELS")
         _require_between(1, self.AFTER_MHF_DIM, MAX_WIDTH, "NETWORK.AFTER_MHF_DIM")
         _require(0 <= self.MASK_RATE < 1, "NETWORK.MASK_RATE", self.MASK_RATE, "0 <= x < 1")
         size = max(
-            self.STC.NUM_LAYERS * self.STC.WIDTH**2, self.T_FORMER.NUM_LAYERS * self.T_FORMER.NUM_CHANNELS**2,
-            self.M_FORMER.NUM_RELATION_LAYERS * self.AFTER_MHF_DIM**2, self.ROT_MODEL.NUM_LAYERS * self.ROT_MODEL.NUM_CHANNELS**2,
-        )  # fmt: skip
-        _require(size <= MAX_SIZE, "NETWORK, layers times width squared,", size, f"at most {MAX_SIZE}, a gigabyte")
+            self.STC.NUM_LAYERS * self.STC.WIDTH**2,
+            self.T_FORMER.NUM_LAYERS * self.T_FORMER.NUM_CHANNELS**2,
+            self.M_FORMER.NUM_RELATION_LAYERS * self.AFTER_MHF_DIM**2,
+            self.ROT_MODEL.NUM_LAYERS * self.ROT_MODEL.NUM_CHANNELS**2,
+        )
+        _require(
+            size <= MAX_SIZE,
+            "NETWORK, layers times width squared,",
+            size,
+            f"at most {MAX_SIZE}, a gigabyte",
+        )
         method = self.CONFIDENCE_METHOD
-        _require(method in CONFIDENCE_METHODS, "NETWORK.CONFIDENCE_METHOD", method, ", ".join(CONFIDENCE_METHODS))
+        _require(
+            method in CONFIDENCE_METHODS,
+            "NETWORK.CONFIDENCE_METHOD",
+            method,
+            ", ".join(CONFIDENCE_METHODS),
+        )
 
 
 @dataclass(frozen=True)
@@ -203,7 +252,8 @@ class TrainConfig:
     LEARNING_RATE: float = 0.001
     LR_DECAY: float = 0.99
     USE_INTER_LOSS: bool = True  # also train blind and intermediate predictions
-    # STC: the first weighs the prediction blind for the scored frame; MHT: hypotheses, unfused views.
+    # STC: the first weighs the prediction blind for the scored frame; MHT: hypotheses, unfused
+    # views.
     INTER_LOSS_WEIGHT: tuple[float, ...] = (0.1, 0.4)
     CONSIS_LOSS_WEIGHT: float = only_for("MHT", 0.01)  # unsupervised: agreement of view subsets
     SEED: int = 0
@@ -216,7 +266,9 @@ class TrainConfig:
         _require(0 < self.LR_DECAY <= 1, "TRAIN.LR_DECAY", self.LR_DECAY, "0 < x <= 1")
         weights = self.INTER_LOSS_WEIGHT
         ok = len(weights) > 0 and min(weights) >= 0 and max(weights) <= MAX_FACTOR
-        _require(ok, "TRAIN.INTER_LOSS_WEIGHT", weights, f"at least one number from 0 to {MAX_FACTOR:g}")
+        _require(
+            ok, "TRAIN.INTER_LOSS_WEIGHT", weights, f"at least one number from 0 to {MAX_FACTOR:g}"
+        )
         _require_between(0, self.CONSIS_LOSS_WEIGHT, MAX_FACTOR, "TRAIN.CONSIS_LOSS_WEIGHT")
         _require_between(0, self.SEED, MAX_SEED, "TRAIN.SEED")
 
@@ -243,14 +295,30 @@ class DataConfig:
                 ok = TASK.fullmatch(name) is not None
                 _require(ok, f"OBJ_POSE_DATA.{key}", name, "T<task id>, such as 'T0'")
             ids = [int(name[1:]) for name in getattr(self, key)]
-            _require(_differ(ids), f"OBJ_POSE_DATA.{key}", list(getattr(self, key)), "each task once")
+            _require(
+                _differ(ids), f"OBJ_POSE_DATA.{key}", list(getattr(self, key)), "each task once"
+            )
         _require(bool(self.SUBJECTS_TRAIN), "OBJ_POSE_DATA.SUBJECTS_TRAIN", [], "at least one task")
         _require(bool(self.KEYPOINTS), "OBJ_POSE_DATA.KEYPOINTS", [], ", ".join(KEYPOINT_GROUPS))
-        _require(_differ(self.KEYPOINTS), "OBJ_POSE_DATA.KEYPOINTS", list(self.KEYPOINTS), "each group once")
-        _require(self.OCCLUSION in ("keep", "drop"), "OBJ_POSE_DATA.OCCLUSION", self.OCCLUSION, "keep, drop")
+        _require(
+            _differ(self.KEYPOINTS),
+            "OBJ_POSE_DATA.KEYPOINTS",
+            list(self.KEYPOINTS),
+            "each group once",
+        )
+        _require(
+            self.OCCLUSION in ("keep", "drop"),
+            "OBJ_POSE_DATA.OCCLUSION",
+            self.OCCLUSION,
+            "keep, drop",
+        )
         for key in ("TRAIN_CAMERAS", "TEST_CAMERAS"):
             views = getattr(self, key)
-            ok = _differ(views) and (len(views) != 1 or key == "TEST_CAMERAS") and all(0 <= v < MAX_VIEWS for v in views)
+            ok = (
+                _differ(views)
+                and (len(views) != 1 or key == "TEST_CAMERAS")
+                and all(0 <= v < MAX_VIEWS for v in views)
+            )
             _require(ok, f"OBJ_POSE_DATA.{key}", list(views), MANY_VIEWS)
 
     def train_tasks(self) -> list[int]:
@@ -286,7 +354,9 @@ def load_config(path: str | Path) -> Config:
     try:
         raw = read_yaml(path)
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error}); pass --cfg cfg/submit/<name>.yaml") from error
+        raise ConfigError(
+            f"{path}: cannot be read ({error}); pass --cfg cfg/submit/<name>.yaml"
+        ) from error
     if not isinstance(raw, dict):
         raise ConfigError(f"{path}: must be a mapping of sections {', '.join(_names(Config))}")
     legacy = [key for key in LEGACY_SECTIONS if key in raw]
@@ -299,7 +369,12 @@ def load_config(path: str | Path) -> Config:
         raise ConfigError(f"{path}: {error}") from None
     ignored = [key for key, network_type in limited if network_type != config.NETWORK.TYPE]
     if ignored:
-        logger.info("%s: accepted, without effect on NETWORK.TYPE %s: %s", path, config.NETWORK.TYPE, ", ".join(ignored))
+        logger.info(
+            "%s: accepted, without effect on NETWORK.TYPE %s: %s",
+            path,
+            config.NETWORK.TYPE,
+            ", ".join(ignored),
+        )
     return config
 
 
@@ -349,7 +424,10 @@ def _build(cls: type[T], raw: dict[str, Any], prefix: str, limited: list[tuple[s
         hint = hints[key]
         if dataclasses.is_dataclass(hint):
             if not isinstance(value, dict):
-                raise ConfigError(f"{full} must be a section with keys {', '.join(_names(typing.cast(type, hint)))}")
+                raise ConfigError(
+                    f"{full} must be a section with keys"
+                    f" {', '.join(_names(typing.cast(type, hint)))}"
+                )
             values[key] = _build(typing.cast("type[Any]", hint), value, f"{full}.", limited)
         else:
             values[key] = _convert(hint, value, full)
@@ -368,7 +446,12 @@ def _convert(hint: Any, value: Any, full: str) -> Any:
         return None if value is None else _convert(int, value, full)
     if hint is str and isinstance(value, int | str) and not isinstance(value, bool):
         text = str(value)
-        _require(text.isprintable() and len(text) <= MAX_TEXT, full, text[:80], f"printable texts of at most {MAX_TEXT} characters")
+        _require(
+            text.isprintable() and len(text) <= MAX_TEXT,
+            full,
+            text[:80],
+            f"printable texts of at most {MAX_TEXT} characters",
+        )
         return text
     if hint is float and not isinstance(value, bool):
         try:  # YAML reads 1e-3 as text
@@ -403,14 +486,18 @@ def to_yaml(config: Any) -> str:
 def find_data(root_dir: str, config_path: Path, tasks: typing.Sequence[int]) -> Path:
     """Resolve OBJ_POSE_DATA.ROOT_DIR: from the config's folder, from `pose_obj_3d`, from the working directory.
 
-    In a folder, `sim_all_formal.npz` comes first, then the other archives by name: the first one that holds
-    all of `tasks` is taken.
+    In a folder, `sim_all_formal.npz` comes first, then the other archives by name: the first one
+    that holds all of `tasks` is taken.
 
     Raises:
         ConfigError: There is no such file or folder, or no archive of the folder holds the tasks.
     """
     given = Path(root_dir).expanduser()
-    places = [given] if given.is_absolute() else [config_path.resolve().parent / given, PACKAGE_DIR / given, given]
+    places = (
+        [given]
+        if given.is_absolute()
+        else [config_path.resolve().parent / given, PACKAGE_DIR / given, given]
+    )
     for place in places:
         if place.is_file():
             return place
@@ -431,8 +518,9 @@ def _first_with(archives: list[Path], tasks: typing.Sequence[int], config_path: 
             return path
     listed = "; ".join(f"{path.name} holds {_subjects(there)}" for path, there in held.items())
     raise ConfigError(
-        f"{config_path}: no archive in {archives[0].parent} holds {_subjects(tasks)} together ({listed}); generate and "
-        "convert them, or change OBJ_POSE_DATA.SUBJECTS_TRAIN/SUBJECTS_TEST"
+        f"{config_path}: no archive in {archives[0].parent} holds {_subjects(tasks)} together"
+        f" ({listed}); generate and convert them, or change"
+        " OBJ_POSE_DATA.SUBJECTS_TRAIN/SUBJECTS_TEST"
     )
 
 

@@ -1,8 +1,8 @@
 """Tracks as tensors. Owns the rules of selection.
 
-All frames of all examples lie one behind the other; a window is a row of frame numbers clamped to its
-example. Triangulation of single frames does not depend on any parameter, so it is done once for the
-whole data set, and a window gathers it.
+All frames of all examples lie one behind the other; a window is a row of frame numbers clamped to
+its example. Triangulation of single frames does not depend on any parameter, so it is done once for
+the whole data set, and a window gathers it.
 """
 
 import logging
@@ -22,13 +22,16 @@ from pose_obj_3d.windows import Rig, Tracks
 logger = logging.getLogger(__name__)
 MOVING_M_PER_S = 0.005  # a keypoint above this speed is moving
 ROBUST_SIGMAS = 3.5  # residual, in noise standard deviations, of a gross error
-VAGUE_FACTOR = 20.0  # standard deviation along the worst direction, in those of the keypoint's median frame
+VAGUE_FACTOR = (
+    20.0  # standard deviation along the worst direction, in those of the keypoint's median frame
+)
 STRAY_SIGMAS = 5.0  # distance from every prediction of the neighbours, in standard deviations, of a stray frame
 CERTAIN_SHARE = 0.8  # of points without gross errors have views that agree so well
 NOISE_SHARE = 4.0  # of the variance: 95 % of a Gaussian's squares are below 3.84 of it along a line, 2.6 in a ball
 GRID_PX = 1 / 16  # detections are rounded to this grid, so even exact data is no better
 Predictions = tuple[tuple[tuple[int, float], ...], ...]
-# What neighbours predict, each a sum of (offset, factor): the one before, the one after, their mean; straight on.
+# What neighbours predict, each a sum of (offset, factor): the one before, the one after, their
+# mean; straight on.
 NEIGHBOURS: Predictions = (((-1, 1.0),), ((1, 1.0),), ((-1, 0.5), (1, 0.5)))
 LINES: Predictions = (((-1, 2.0), (-2, -1.0)), ((1, 2.0), (2, -1.0)))
 _CHUNK = 65536  # points triangulated at once; bounds the memory
@@ -42,15 +45,16 @@ def keypoint_ids(data: FormalData, tasks: Sequence[int], groups: Sequence[str]) 
         if not names:
             there = sorted({name.split("/")[0] for name in data.keypoint_names(task)})
             raise DataError(
-                f"{data.path}: T{task} has no keypoints of OBJ_POSE_DATA.KEYPOINTS {list(groups)}; it has {there}"
+                f"{data.path}: T{task} has no keypoints of OBJ_POSE_DATA.KEYPOINTS {list(groups)};"
+                f" it has {there}"
             )
         ids += [f"T{task}/{name}" for name in names]
     found = {name.split("/")[1] for name in ids}
     absent = [g for g in groups if g not in found]
     if absent:
         raise DataError(
-            f"{data.path}: OBJ_POSE_DATA.KEYPOINTS asks for {', '.join(absent)}, which no task has recorded; "
-            f"{', '.join(sorted(found))} were found"
+            f"{data.path}: OBJ_POSE_DATA.KEYPOINTS asks for {', '.join(absent)}, which no task has"
+            f" recorded; {', '.join(sorted(found))} were found"
         )
     return ids
 
@@ -66,7 +70,9 @@ def make_rig(data: FormalData, views: Sequence[int] = ()) -> Rig:
     K, E = torch.from_numpy(data.intrinsics[chosen]), torch.from_numpy(data.extrinsics[chosen])
     sigma = _estimated_noise(data, chosen)
     # Exact data (sigma 0) still needs a scale for weights and likelihoods: the stored 1/16 px grid.
-    return Rig(K, E, max(data.sigma_px if sigma is None else float(sigma.median()), GRID_PX), tuple(chosen))
+    return Rig(
+        K, E, max(data.sigma_px if sigma is None else float(sigma.median()), GRID_PX), tuple(chosen)
+    )
 
 
 def _estimated_noise(data: FormalData, views: Sequence[int]) -> Tensor | None:
@@ -75,7 +81,9 @@ def _estimated_noise(data: FormalData, views: Sequence[int]) -> Tensor | None:
     return None if found is None else torch.tensor(found)[list(views)]
 
 
-def detections(data: FormalData, rig: Rig, tasks: Sequence[int], split: str, ids: Sequence[str]) -> tuple[Tensor, Tensor]:
+def detections(
+    data: FormalData, rig: Rig, tasks: Sequence[int], split: str, ids: Sequence[str]
+) -> tuple[Tensor, Tensor]:
     """Return detected 2D (N, V, K, 2) [px] and visibility (N, V, K), 0 where missing, of a part of the split."""
     joined = _stack_examples(data, rig, tasks, split, ids, with_truth=False)
     return joined["uv"], joined["vis"] * (joined["key"] >= 0)[:, None]
@@ -109,23 +117,42 @@ def load_tracks(
     sigma = _estimated_noise(data, rig.view_ids)
     if sigma is not None:
         weights = weights * (rig.sigma_px / sigma).square()[:, None]
-    xyz, info, robust = triangulate_tracks(joined["uv"], weights, rig, joined["key"], joined["first"], joined["last"])
+    xyz, info, robust = triangulate_tracks(
+        joined["uv"], weights, rig, joined["key"], joined["first"], joined["last"]
+    )
     return Tracks(
-        uv=joined["uv"], weights=weights, robust=robust, xyz=xyz, info=info, truth=joined.get("truth"),
-        precision=_true_precision(data, rig, visibility), keypoint=joined["key"], first=joined["first"], last=joined["last"], source=joined["source"],
+        uv=joined["uv"],
+        weights=weights,
+        robust=robust,
+        xyz=xyz,
+        info=info,
+        truth=joined.get("truth"),
+        precision=_true_precision(data, rig, visibility),
+        keypoint=joined["key"],
+        first=joined["first"],
+        last=joined["last"],
+        source=joined["source"],
     )
 
 
 def _stack_examples(
-    data: FormalData, rig: Rig, tasks: Sequence[int], split: str, ids: Sequence[str], with_truth: bool
+    data: FormalData,
+    rig: Rig,
+    tasks: Sequence[int],
+    split: str,
+    ids: Sequence[str],
+    with_truth: bool,
 ) -> dict[str, Tensor]:
     """Lay the examples' frames one behind the other; tasks with fewer keypoints are padded."""
     number = {name: i for i, name in enumerate(ids)}
     columns = {
-        t: [k for k, name in enumerate(data.keypoint_names(t)) if f"T{t}/{name}" in number] for t in tasks
+        t: [k for k, name in enumerate(data.keypoint_names(t)) if f"T{t}/{name}" in number]
+        for t in tasks
     }
     width = max(len(c) for c in columns.values())
-    parts: dict[str, list[np.ndarray]] = {k: [] for k in ("uv", "vis", "truth", "key", "first", "last", "source")}
+    parts: dict[str, list[np.ndarray]] = {
+        k: [] for k in ("uv", "vis", "truth", "key", "first", "last", "source")
+    }
     start = 0
     for task in tasks:
         names = data.keypoint_names(task)
@@ -144,7 +171,9 @@ def _stack_examples(
             parts["key"].append(np.tile(key, (frames, 1)))
             parts["first"].append(np.full(frames, start))
             parts["last"].append(np.full(frames, start + frames - 1))
-            parts["source"].append(np.stack([np.full(frames, task), np.full(frames, example), np.arange(frames)], -1))
+            parts["source"].append(
+                np.stack([np.full(frames, task), np.full(frames, example), np.arange(frames)], -1)
+            )
             start += frames
     return {k: torch.from_numpy(np.concatenate(v)) for k, v in parts.items() if v}
 
@@ -152,8 +181,8 @@ def _stack_examples(
 def _true_precision(data: FormalData, rig: Rig, visibility: Tensor) -> Tensor:
     """Return (N, V, K) precision of the detections in units of 1 / sigma_px^2, from the archive's noise.
 
-    An outlier tells next to nothing about the position, so a share of outliers takes that share of the
-    information.
+    An outlier tells next to nothing about the position, so a share of outliers takes that share of
+    the information.
     """
     noise = data.meta["noise"]
     V = len(data.camera_names)
@@ -176,9 +205,10 @@ def estimate_frames(uv: Tensor, weights: Tensor, rig: Rig) -> tuple[Tensor, Tens
         rig: The cameras.
 
     Returns:
-        xyz (N, K, 3) [m], the consensus of the views, such that averages weighted by info have no bias, NaN with fewer than two
-        views; info (N, K, 3, 3) [1/m^2], 0 there; robust weights (N, V, K); (N, K) whether three or more views agree so well
-        that none of them is a gross error, however far the point is from other frames.
+        xyz (N, K, 3) [m], the consensus of the views, such that averages weighted by info have no
+        bias, NaN with fewer than two views; info (N, K, 3, 3) [1/m^2], 0 there; robust weights (N,
+        V, K); (N, K) whether three or more views agree so well that none of them is a gross error,
+        however far the point is from other frames.
     """
     N, V, K, _ = uv.shape
     points = uv.transpose(1, 2).reshape(N * K, V, 2).double()
@@ -190,7 +220,9 @@ def estimate_frames(uv: Tensor, weights: Tensor, rig: Rig) -> tuple[Tensor, Tens
         x, used = found.xyz, found.inliers
         assert used is not None
         # Two views that disagree remain a pair: which one errs is not known, so both count less.
-        deviation = (uv_part - geometry.project(x, *cameras)[0]).norm(dim=-1) * w_part.sqrt() / rig.sigma_px
+        deviation = (
+            (uv_part - geometry.project(x, *cameras)[0]).norm(dim=-1) * w_part.sqrt() / rig.sigma_px
+        )
         worst = torch.where(used > 0, deviation, 0.0).amax(-1, keepdim=True).nan_to_num(0.0)
         r = used * (ROBUST_SIGMAS / worst.clamp_min(ROBUST_SIGMAS)).square()
         i = geometry.information(x, r, *cameras, rig.sigma_px)
@@ -198,8 +230,11 @@ def estimate_frames(uv: Tensor, weights: Tensor, rig: Rig) -> tuple[Tensor, Tens
         robust.append(r)
         seen_by = geometry.count_views(w_part)
         info.append(torch.where((seen_by >= 2)[:, None, None], i, 0.0))
-        # Residuals have 2 V - 3 degrees of freedom; this is the distribution function of their chi-squared law.
-        share = torch.special.gammainc((seen_by - 1.5).clamp_min(0.5), deviation.square().sum(-1) / 2)
+        # Residuals have 2 V - 3 degrees of freedom; this is the distribution function of their
+        # chi-squared law.
+        share = torch.special.gammainc(
+            (seen_by - 1.5).clamp_min(0.5), deviation.square().sum(-1) / 2
+        )
         certain.append((seen_by >= 3) & (share < CERTAIN_SHARE))
     return (
         torch.cat(xyz).reshape(N, K, 3).float(),
@@ -225,7 +260,8 @@ def triangulate_tracks(
 def find_vague(info: Tensor, keypoint: Tensor) -> Tensor:
     """Find frames that know a direction far worse than the keypoint's frames usually do.
 
-    Such as two views whose rays, one of them in error, are nearly parallel: the point may be anywhere.
+    Such as two views whose rays, one of them in error, are nearly parallel: the point may be
+    anywhere.
 
     Args:
         info: (N, K, 3, 3) [1/m^2]; 0 = not measured.
@@ -248,9 +284,9 @@ def find_vague(info: Tensor, keypoint: Tensor) -> Tensor:
 def find_strays(xyz: Tensor, info: Tensor, first: Tensor, last: Tensor) -> Tensor:
     """Find frames that are far from whatever their neighbours predict: gross errors that no view told.
 
-    The predictions are the neighbour before, the one after, their mean, and the straight lines through
-    two frames before and after. A frame is a stray only if all of them are far, so a neighbour's error
-    makes no stray, and a stray makes none of its neighbours.
+    The predictions are the neighbour before, the one after, their mean, and the straight lines
+    through two frames before and after. A frame is a stray only if all of them are far, so a
+    neighbour's error makes no stray, and a stray makes none of its neighbours.
 
     Args:
         xyz: (N, K, 3) [m].
@@ -262,7 +298,9 @@ def find_strays(xyz: Tensor, info: Tensor, first: Tensor, last: Tensor) -> Tenso
         (N, K) bool; never where fewer than two predictions are there.
     """
     is_known, covariance = covariances(info)
-    distance, others = far_from_neighbours(xyz, covariance, is_known, first, last, (*NEIGHBOURS, *LINES), torch.ones_like(is_known))
+    distance, others = far_from_neighbours(
+        xyz, covariance, is_known, first, last, (*NEIGHBOURS, *LINES), torch.ones_like(is_known)
+    )
     return (distance > STRAY_SIGMAS**2) & (others >= 2)
 
 
@@ -274,12 +312,18 @@ def covariances(info: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def far_from_neighbours(
-    xyz: Tensor, covariance: Tensor, is_known: Tensor, first: Tensor, last: Tensor, predictions: Predictions, wanted: Tensor
+    xyz: Tensor,
+    covariance: Tensor,
+    is_known: Tensor,
+    first: Tensor,
+    last: Tensor,
+    predictions: Predictions,
+    wanted: Tensor,
 ) -> tuple[Tensor, Tensor]:
     """Measure how far frames are from the nearest of what their neighbours predict.
 
-    Predictions know no acceleration, so they may also be off by what there is around the frame: where
-    measurements are precise, that is more than their noise.
+    Predictions know no acceleration, so they may also be off by what there is around the frame:
+    where measurements are precise, that is more than their noise.
 
     Args:
         xyz: (N, K, 3) [m].
@@ -291,17 +335,20 @@ def far_from_neighbours(
         wanted: (N, K) the frames to look at.
 
     Returns:
-        Squared distance (N, K) in variances of both, infinite where there is no prediction or none is wanted,
-        and the number of predictions (N, K).
+        Squared distance (N, K) in variances of both, infinite where there is no prediction or none
+        is wanted, and the number of predictions (N, K).
     """
     rows, columns = wanted.nonzero(as_tuple=True)
     frames = _Frames(xyz, covariance, is_known, first, last, columns)
-    bend = frames.bend_around(rows)[..., None, None] * torch.eye(3, dtype=torch.float64, device=xyz.device)
+    bend = frames.bend_around(rows)[..., None, None] * torch.eye(
+        3, dtype=torch.float64, device=xyz.device
+    )
     nearest = torch.full(rows.shape, torch.inf, dtype=torch.float64, device=xyz.device)
     count = torch.zeros_like(rows)
     for terms in predictions:
         off, spread, is_there = frames.deviation(rows, terms)
-        # Of an acceleration a [m/frame^2] a prediction sees a/2 times the sum of factors and squared offsets.
+        # Of an acceleration a [m/frame^2] a prediction sees a/2 times the sum of factors and
+        # squared offsets.
         spread = spread + (sum(f * o**2 for o, f in terms) / 2) ** 2 * bend
         square = ((geometry.invert_3x3(spread) @ off.unsqueeze(-1)).squeeze(-1) * off).sum(-1)
         nearest = torch.minimum(nearest, torch.where(is_there, square, torch.inf))
@@ -323,29 +370,44 @@ class _Frames:
     last: Tensor
     columns: Tensor
 
-    def deviation(self, rows: Tensor, terms: tuple[tuple[int, float], ...]) -> tuple[Tensor, Tensor, Tensor]:
+    def deviation(
+        self, rows: Tensor, terms: tuple[tuple[int, float], ...]
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Return how far frames (P,) are from a prediction: (P, 3) [m], its covariance, (P,) where there is one."""
         k = self.columns
-        off, spread, is_there = self.xyz[rows, k].double(), self.covariance[rows, k], self.is_known[rows, k]
+        off, spread, is_there = (
+            self.xyz[rows, k].double(),
+            self.covariance[rows, k],
+            self.is_known[rows, k],
+        )
         for offset, factor in terms:
             row = (rows + offset).clamp(self.first[rows], self.last[rows])
-            off, spread = off - factor * self.xyz[row, k], spread + factor**2 * self.covariance[row, k]
+            off, spread = (
+                off - factor * self.xyz[row, k],
+                spread + factor**2 * self.covariance[row, k],
+            )
             is_there = is_there & self.is_known[row, k] & (row == rows + offset)
         return off, spread, is_there
 
     def bend_around(self, rows: Tensor) -> Tensor:
         """Return the square of the acceleration around frames (P,) [m^2/frame^4], beyond what noise explains.
 
-        The larger of those before and after it. Each is the smaller of two frames, in which the frame itself has
+        The larger of those before and after it. Each is the smaller of two frames, in which the
+        frame itself has
         no part: an acceleration lasts, a gross error next to it does not.
         """
-        before, after = (torch.minimum(*(self._bend(rows, offset) for offset in pair)) for pair in ((-2, -3), (2, 3)))
+        before, after = (
+            torch.minimum(*(self._bend(rows, offset) for offset in pair))
+            for pair in ((-2, -3), (2, 3))
+        )
         return torch.maximum(before, after)
 
     def _bend(self, rows: Tensor, offset: int) -> Tensor:
         row = (rows + offset).clamp(self.first[rows], self.last[rows])
         off, spread, is_there = self.deviation(row, NEIGHBOURS[2])
-        excess = 4 * (off.square().sum(-1) - NOISE_SHARE * spread.diagonal(dim1=-2, dim2=-1).sum(-1))
+        excess = 4 * (
+            off.square().sum(-1) - NOISE_SHARE * spread.diagonal(dim1=-2, dim2=-1).sum(-1)
+        )
         return torch.where(is_there, excess, 0.0).clamp_min(0.0)
 
 
@@ -353,7 +415,9 @@ def _fill_gaps(xyz: Tensor, info: Tensor, first: Tensor) -> Tensor:
     """Replace what is not triangulated by the nearest triangulated frame of the example, else by the mean of all."""
     is_known = info.diagonal(dim1=-2, dim2=-1).sum(-1) > 0  # (N, K)
     if not is_known.any():
-        raise DataError("no keypoint is seen by two views in any frame; nothing can be triangulated")
+        raise DataError(
+            "no keypoint is seen by two views in any frame; nothing can be triangulated"
+        )
     N = len(xyz)
     frame = torch.arange(N, device=xyz.device)[:, None]
     before = torch.where(is_known, frame, -1).cummax(0).values

@@ -1,7 +1,7 @@
 """How far pairs of points break the epipolar constraint of two cameras: fast enough to try many orders of views.
 
-The Sampson distance (Hartley, Zisserman 11.4.3) needs no triangulation. It has no sign of depth, so what it
-proposes is to be confirmed by a triangulation.
+The Sampson distance (Hartley, Zisserman 11.4.3) needs no triangulation. It has no sign of depth, so
+what it proposes is to be confirmed by a triangulation.
 """
 
 from collections.abc import Sequence
@@ -35,7 +35,9 @@ def sampson(E: Tensor, a: Tensor, b: Tensor) -> Tensor:
     a, b = (torch.cat([x, torch.ones_like(x[..., :1])], -1) for x in (a, b))
     Ea, Eb = torch.einsum("...ij,...j->...i", E, a), torch.einsum("...ji,...j->...i", E, b)
     value = (b * Ea).sum(-1).abs()
-    distance: Tensor = value / (Ea[..., :2].square().sum(-1) + Eb[..., :2].square().sum(-1)).sqrt().clamp_min(1e-12)
+    distance: Tensor = value / (
+        Ea[..., :2].square().sum(-1) + Eb[..., :2].square().sum(-1)
+    ).sqrt().clamp_min(1e-12)
     return distance
 
 
@@ -48,11 +50,15 @@ def distances(views: Views, groups: int) -> Tensor:
     """Return `distance` of equally many frames each: (groups,)."""
     ideal, w = views.points()
     V = w.shape[1]
-    rays = geometry.normalise_uv(ideal.transpose(1, 2), views.rig.intrinsics.double()).reshape(groups, -1, V, 2)
+    rays = geometry.normalise_uv(ideal.transpose(1, 2), views.rig.intrinsics.double()).reshape(
+        groups, -1, V, 2
+    )
     seen = (w > 0).transpose(1, 2).reshape(groups, -1, V)
     E = essential(views.rig.extrinsics.double())
     a, b = torch.triu_indices(V, V, 1)
-    off = torch.where(seen[..., a] & seen[..., b], sampson(E[a, b], rays[..., a, :], rays[..., b, :]), torch.nan)
+    off = torch.where(
+        seen[..., a] & seen[..., b], sampson(E[a, b], rays[..., a, :], rays[..., b, :]), torch.nan
+    )
     result = off.nanmedian(1).values.nanmean(-1).nan_to_num(torch.inf)
     # What throws points beyond the reach of a lens explains nothing.
     kept, given = seen.sum((1, 2)), (views.w > 0).reshape(groups, -1).sum(1)
@@ -92,7 +98,9 @@ def _order_table(views: Views, extrinsics_only: bool) -> Tensor:
         for i in range(V):
             lens = a if extrinsics_only else i
             ideal, lost = views.seen_by(lens, raw[:, a])
-            rays[i, a] = geometry.normalise_uv(ideal[:, None], views.rig.intrinsics[lens : lens + 1].double())[:, 0]
+            rays[i, a] = geometry.normalise_uv(
+                ideal[:, None], views.rig.intrinsics[lens : lens + 1].double()
+            )[:, 0]
             seen[i, a] = (w[:, a] > 0) & ~lost
     E = essential(views.rig.extrinsics.double())
     table = torch.full((V, V, V, V), torch.nan, dtype=torch.float64)
@@ -124,7 +132,9 @@ def label_costs(views: Views, view: int) -> Tensor:
     The mean over the other views, NaN where they share no frame.
     """
     ideal, w = views.points()
-    rays = geometry.normalise_uv(ideal.transpose(1, 2), views.rig.intrinsics.double())  # (F, K, V, 2)
+    rays = geometry.normalise_uv(
+        ideal.transpose(1, 2), views.rig.intrinsics.double()
+    )  # (F, K, V, 2)
     E = essential(views.rig.extrinsics.double())
     F, V, K = w.shape
     costs = []

@@ -1,7 +1,7 @@
 """Evaluation protocol: the model beside what geometry alone achieves, on the same points.
 
-Points are (frame, keypoint) pairs of the test examples. Those with at least two usable views form the
-columns all, moving and still; the others are scored apart.
+Points are (frame, keypoint) pairs of the test examples. Those with at least two usable views form
+the columns all, moving and still; the others are scored apart.
 """
 
 import logging
@@ -23,7 +23,8 @@ from pose_obj_3d.windows import Rig, Tracks, gather_for
 logger = logging.getLogger(__name__)
 BOUND_FRAME = "Cramer-Rao bound, one frame"
 DLT = "linear triangulation (DLT)"
-# What `smoothers.fit_process_noise` finds on the five studied tasks, rounded; benchmarks/bench_references.py
+# What `smoothers.fit_process_noise` finds on the five studied tasks, rounded;
+# benchmarks/bench_references.py
 RTS_MOTION, RTS_Q = "constant velocity", 1.0
 _CHUNK = 65536  # points estimated at once; bounds the memory
 COLUMNS = ("all", "moving", "still", "fewer than two views")
@@ -53,7 +54,11 @@ Variant = tuple[tuple[int, ...], int | None]
 
 
 def variants(
-    views: Sequence[int], num_views: Sequence[int], num_frames: Sequence[int], length: int, is_window: bool
+    views: Sequence[int],
+    num_views: Sequence[int],
+    num_frames: Sequence[int],
+    length: int,
+    is_window: bool,
 ) -> list[Variant]:
     """List what is evaluated: all views and frames, then fewer views, then fewer frames.
 
@@ -69,13 +74,20 @@ def variants(
     """
     for n in num_views:
         if n > len(views):
-            raise ConfigError(f"TEST.NUM_VIEWS (--eval_n_views) has {n}, but the views are {list(views)}; allowed: 1 to {len(views)}")
+            raise ConfigError(
+                f"TEST.NUM_VIEWS (--eval_n_views) has {n}, but the views are {list(views)};"
+                f" allowed: 1 to {len(views)}"
+            )
     for n in num_frames:
         if not is_window:
-            raise ConfigError("NETWORK.STC.CONTEXT track uses whole examples: leave out TEST.NUM_FRAMES and --eval_n_frames")
+            raise ConfigError(
+                "NETWORK.STC.CONTEXT track uses whole examples: leave out TEST.NUM_FRAMES and"
+                " --eval_n_frames"
+            )
         if n > length:
             raise ConfigError(
-                f"TEST.NUM_FRAMES (--eval_n_frames) has {n}, but NETWORK.TEMPORAL_LENGTH is {length}; allowed: odd, up to {length}"
+                f"TEST.NUM_FRAMES (--eval_n_frames) has {n}, but NETWORK.TEMPORAL_LENGTH is"
+                f" {length}; allowed: odd, up to {length}"
             )
     found: list[Variant] = [(tuple(views), None)]
     found += [(tuple(views[:n]), None) for n in num_views if n < len(views)]
@@ -84,8 +96,16 @@ def variants(
 
 def one_view(tracks: Tracks, view: int) -> Tracks:
     """Keep what one view has measured: nothing is triangulated, so `xyz` is NaN and `info` 0."""
-    kept = {name: getattr(tracks, name)[:, view : view + 1] for name in ("uv", "weights", "robust", "precision")}
-    return replace(tracks, xyz=torch.full_like(tracks.xyz, torch.nan), info=torch.zeros_like(tracks.info), **kept)
+    kept = {
+        name: getattr(tracks, name)[:, view : view + 1]
+        for name in ("uv", "weights", "robust", "precision")
+    }
+    return replace(
+        tracks,
+        xyz=torch.full_like(tracks.xyz, torch.nan),
+        info=torch.zeros_like(tracks.info),
+        **kept,
+    )
 
 
 def predict(model: nn.Module, tracks: Tracks, rig: Rig, protocol: Protocol) -> Tensor:
@@ -94,10 +114,13 @@ def predict(model: nn.Module, tracks: Tracks, rig: Rig, protocol: Protocol) -> T
 
 
 @torch.no_grad()
-def estimate(model: nn.Module, tracks: Tracks, rig: Rig, protocol: Protocol, blind: bool = False) -> Estimate:
+def estimate(
+    model: nn.Module, tracks: Tracks, rig: Rig, protocol: Protocol, blind: bool = False
+) -> Estimate:
     """Run a model over every frame: (N, K, 3) [m] with the covariance that it claims, NaN if it claims none.
 
-    `blind` asks for predictions that have not seen their frame's measurement; of a model without them all is NaN.
+    `blind` asks for predictions that have not seen their frame's measurement; of a model without
+    them all is NaN.
     """
     was_training = model.training
     model.eval()
@@ -106,12 +129,18 @@ def estimate(model: nn.Module, tracks: Tracks, rig: Rig, protocol: Protocol, bli
     if prepare is not None and not blind:
         tracks = prepare(tracks)
     xyz, covariance, pace = [], [], Pace()
-    for centres in torch.split(torch.arange(len(tracks), device=tracks.uv.device), protocol.batch_size):
+    for centres in torch.split(
+        torch.arange(len(tracks), device=tracks.uv.device), protocol.batch_size
+    ):
         if pace.is_due():
             logger.info("lifted %d/%d frames", int(centres[0]), len(tracks))
         windows = gather_for(model, tracks, centres, protocol.num_frames, protocol.used_frames)
         prediction = model(windows, rig32)
-        found, info = (prediction.blind_xyz, prediction.blind_info) if blind else (prediction.xyz, prediction.info)
+        found, info = (
+            (prediction.blind_xyz, prediction.blind_info)
+            if blind
+            else (prediction.xyz, prediction.info)
+        )
         xyz.append(torch.full_like(prediction.xyz, torch.nan) if found is None else found)
         claimed = torch.full_like(windows.info[:, windows.centre], torch.nan)
         covariance.append(claimed if info is None else _inverse(info))
@@ -127,16 +156,21 @@ def _inverse(info: Tensor) -> Tensor:
     return torch.where(is_known, inverse, torch.nan).to(info.dtype)
 
 
-def single_frame(estimator: Callable[[Tensor, Tensor, Rig], Estimate], tracks: Tracks, rig: Rig) -> Estimate:
+def single_frame(
+    estimator: Callable[[Tensor, Tensor, Rig], Estimate], tracks: Tracks, rig: Rig
+) -> Estimate:
     """Run one of `estimators` on every frame: (N, K, 3) [m].
 
-    Frames with fewer than two usable views take the nearest triangulated frame's position, without covariance.
+    Frames with fewer than two usable views take the nearest triangulated frame's position, without
+    covariance.
     """
     is_seen = tracks.is_real & ((tracks.weights > 0).sum(1) >= 2)
     uv, weights = tracks.uv.transpose(1, 2)[is_seen], tracks.weights.transpose(1, 2)[is_seen]
     xyz, covariance = tracks.xyz.clone(), torch.full_like(tracks.info, torch.nan)
     inliers = torch.zeros_like(tracks.weights.transpose(1, 2))
-    for rows, u, w in zip(*(torch.split(x, _CHUNK) for x in (is_seen.nonzero(), uv, weights)), strict=True):
+    for rows, u, w in zip(
+        *(torch.split(x, _CHUNK) for x in (is_seen.nonzero(), uv, weights)), strict=True
+    ):
         found = estimator(u, w, rig)
         xyz[rows[:, 0], rows[:, 1]] = found.xyz.to(xyz.dtype)
         covariance[rows[:, 0], rows[:, 1]] = found.covariance.to(xyz.dtype)
@@ -148,8 +182,8 @@ def single_frame(estimator: Callable[[Tensor, Tensor, Rig], Estimate], tracks: T
 def reference_predictions(tracks: Tracks, rig: Rig, protocol: Protocol) -> dict[str, Estimate]:
     """Compute what needs no learning, from one frame or the window: name -> (N, K, 3) [m].
 
-    The smoothers start from the robust triangulation. Where there is nothing to triangulate or to smooth,
-    the nearest triangulated frame's position stands.
+    The smoothers start from the robust triangulation. Where there is nothing to triangulate or to
+    smooth, the nearest triangulated frame's position stands.
     """
     frames = protocol.used_frames or protocol.num_frames
     return {
@@ -158,7 +192,9 @@ def reference_predictions(tracks: Tracks, rig: Rig, protocol: Protocol) -> dict[
         "robust (Huber)": single_frame(estimators.huber, tracks, rig),
         "pairwise consensus": single_frame(estimators.consensus, tracks, rig),
         f"{frames}-frame weighted mean": _filled(smoothers.window_mean(tracks, frames), tracks),
-        f"Savitzky-Golay ({frames} frames, degree 2)": _filled(smoothers.savitzky_golay(tracks, frames), tracks),
+        f"Savitzky-Golay ({frames} frames, degree 2)": _filled(
+            smoothers.savitzky_golay(tracks, frames), tracks
+        ),
     }
 
 
@@ -176,15 +212,18 @@ def whole_track_predictions(tracks: Tracks, protocol: Protocol) -> dict[str, Est
 def cramer_rao(tracks: Tracks, rig: Rig, protocol: Protocol) -> dict[str, Tensor]:
     """Bound the expected error of unbiased estimators: name -> (N, K) [m].
 
-    One frame: from the frame's own measurements. Window: from the distinct frames of the window where
-    the point is still in all of them; the one-frame bound elsewhere. Infinite with fewer than two views.
+    One frame: from the frame's own measurements. Window: from the distinct frames of the window
+    where the point is still in all of them; the one-frame bound elsewhere. Infinite with fewer than
+    two views.
     The true noise of each view counts, hidden points' included; of outliers nothing can be learned.
     """
     if tracks.truth is None:
         raise DataError("the Cramer-Rao bound needs the 3D truth")
     w = tracks.weights.transpose(1, 2).double()  # (N, K, V)
     precision = w * tracks.precision.transpose(1, 2).double()
-    info = geometry.information(tracks.truth.double(), precision, rig.intrinsics, rig.extrinsics, rig.sigma_px)
+    info = geometry.information(
+        tracks.truth.double(), precision, rig.intrinsics, rig.extrinsics, rig.sigma_px
+    )
     few = geometry.count_views(w) < 2
     single = geometry.expected_error(info).masked_fill(few, torch.inf)
     frames = protocol.used_frames or protocol.num_frames
@@ -202,16 +241,21 @@ def cramer_rao(tracks: Tracks, rig: Rig, protocol: Protocol) -> dict[str, Tensor
 def whole_track_bound(tracks: Tracks, rig: Rig, protocol: Protocol) -> Tensor:
     """Bound the expected error (N, K) [m] where the keypoint never moves in the whole example.
 
-    All frames of the example are then measurements of one point. Infinite elsewhere, and in frames where
+    All frames of the example are then measurements of one point. Infinite elsewhere, and in frames
+    where
     fewer than two views see the point: these are scored apart.
     """
     if tracks.truth is None:
         raise DataError("the Cramer-Rao bound needs the 3D truth")
     precision = (tracks.weights.double() * tracks.precision.double()).transpose(1, 2)
-    info = geometry.information(tracks.truth.double(), precision, rig.intrinsics, rig.extrinsics, rig.sigma_px)
+    info = geometry.information(
+        tracks.truth.double(), precision, rig.intrinsics, rig.extrinsics, rig.sigma_px
+    )
     running = torch.cat([torch.zeros_like(info[:1]), info.cumsum(0)])
     total = running[tracks.last + 1] - running[tracks.first]
-    is_bounded = never_moves(tracks, protocol.frame_period_s) & (geometry.count_views(precision) >= 2)
+    is_bounded = never_moves(tracks, protocol.frame_period_s) & (
+        geometry.count_views(precision) >= 2
+    )
     bound = torch.full(is_bounded.shape, torch.inf, dtype=torch.float64, device=info.device)
     parts = torch.split(total[is_bounded], _CHUNK)
     bound[is_bounded] = torch.cat([geometry.expected_error(part) for part in parts])
@@ -229,11 +273,17 @@ def column_masks(tracks: Tracks, frame_period_s: float) -> dict[str, Tensor]:
     """Return which points belong to each of `COLUMNS`: name -> (N, K) bool."""
     well = tracks.is_real & ((tracks.weights > 0).sum(1) >= 2)
     moving = speeds(tracks, frame_period_s) > MOVING_M_PER_S
-    return dict(zip(COLUMNS, (well, well & moving, well & ~moving, tracks.is_real & ~well), strict=True))
+    return dict(
+        zip(COLUMNS, (well, well & moving, well & ~moving, tracks.is_real & ~well), strict=True)
+    )
 
 
 def evaluate(
-    predictions: Mapping[str, Tensor | Estimate], tracks: Tracks, rig: Rig, protocol: Protocol, ids: list[str]
+    predictions: Mapping[str, Tensor | Estimate],
+    tracks: Tracks,
+    rig: Rig,
+    protocol: Protocol,
+    ids: list[str],
 ) -> Result:
     """Score predictions and bounds on the same points.
 
@@ -245,15 +295,21 @@ def evaluate(
         ids: Keypoint names `T<task>/<group>/<name>`.
 
     Returns:
-        JSON-ready: `counts`, `methods` (method -> column -> measures, units in the keys; of methods with a
-        covariance also `coverage_<p>_percent`, the share of truths inside the claimed region of p %, and
-        `claimed_error_mm`, what the covariance says of the MPJPE), `details` (method -> per task, group,
-        keypoint -> MPJPE; of the points of the last column where the first is empty, as with one view).
+        JSON-ready: `counts`, `methods` (method -> column -> measures, units in the keys; of methods
+        with a covariance also `coverage_<p>_percent`, the share of truths inside the claimed region
+        of p %, and
+        `claimed_error_mm`, what the covariance says of the MPJPE), `details` (method -> per task,
+        group, keypoint -> MPJPE; of the points of the last column where the first is empty, as with
+        one view).
     """
     assert tracks.truth is not None
     masks = column_masks(tracks, protocol.frame_period_s)
     detailed = masks["all"] if masks["all"].any() else masks[COLUMNS[3]]
-    result: Result = {"counts": {c: int(m.sum()) for c, m in masks.items()}, "methods": {}, "details": {}}
+    result: Result = {
+        "counts": {c: int(m.sum()) for c, m in masks.items()},
+        "methods": {},
+        "details": {},
+    }
     for name, predicted in predictions.items():
         xyz = predicted.xyz if isinstance(predicted, Estimate) else predicted
         columns = {c: _measures(xyz, tracks, m, protocol.frame_period_s) for c, m in masks.items()}
@@ -262,7 +318,9 @@ def evaluate(
             for column, mask in masks.items():
                 columns[column] |= _calibration(predicted, claimed, tracks, mask)
         result["methods"][name] = columns
-        result["details"][name] = _details(metrics.distances(xyz, tracks.truth), tracks, detailed, ids)
+        result["details"][name] = _details(
+            metrics.distances(xyz, tracks.truth), tracks, detailed, ids
+        )
     for name, bound in cramer_rao(tracks, rig, protocol).items():
         columns = {c: {"mpjpe_mm": _mm(metrics.summed(bound, m).mean)} for c, m in masks.items()}
         columns[COLUMNS[3]] = {"mpjpe_mm": None}
@@ -285,7 +343,9 @@ def _measures(xyz: Tensor, tracks: Tracks, mask: Tensor, frame_period_s: float) 
         "velocity_mm_per_s": _mm(velocity.mean),
     }
     for threshold in PCK_M:
-        measures[f"pck_{threshold * 1000:.0f}mm"] = _number(metrics.pck(xyz, truth, mask, threshold).mean)
+        measures[f"pck_{threshold * 1000:.0f}mm"] = _number(
+            metrics.pck(xyz, truth, mask, threshold).mean
+        )
     return measures
 
 
@@ -294,7 +354,9 @@ def claimed_error(predicted: Estimate) -> Tensor:
     is_known = predicted.covariance.isfinite().all(-1).all(-1)
     info = geometry.invert_3x3(predicted.covariance[is_known].double())
     claimed = torch.full(is_known.shape, torch.nan, dtype=torch.float64, device=info.device)
-    claimed[is_known] = torch.cat([geometry.expected_error(part) for part in torch.split(info, _CHUNK)])
+    claimed[is_known] = torch.cat(
+        [geometry.expected_error(part) for part in torch.split(info, _CHUNK)]
+    )
     return claimed
 
 
@@ -302,9 +364,14 @@ def _calibration(predicted: Estimate, claimed: Tensor, tracks: Tracks, mask: Ten
     """Compare what a method claims with what happened, on the points where it claims something."""
     assert tracks.truth is not None
     known = mask & claimed.isfinite()
-    measures: Result = {"claimed_count": int(known.sum()), "claimed_error_mm": _mm(metrics.summed(claimed, known).mean)}
+    measures: Result = {
+        "claimed_count": int(known.sum()),
+        "claimed_error_mm": _mm(metrics.summed(claimed, known).mean),
+    }
     for percent in metrics.COVERAGE:
-        share = metrics.coverage(predicted.xyz, tracks.truth, predicted.covariance, known, percent).mean
+        share = metrics.coverage(
+            predicted.xyz, tracks.truth, predicted.covariance, known, percent
+        ).mean
         measures[f"coverage_{percent}_percent"] = _number(100 * share)
     return measures
 
@@ -322,7 +389,9 @@ def _details(error: Tensor, tracks: Tracks, mask: Tensor, ids: list[str]) -> Res
         parts: dict[str, metrics.ErrorSum] = {}
         for name, part in zip(ids, sums, strict=True):
             parts[label(name)] = parts.get(label(name), metrics.ErrorSum()) + part
-        details[kind] = {k: {"mpjpe_mm": _mm(v.mean), "count": v.count} for k, v in parts.items() if v.count}
+        details[kind] = {
+            k: {"mpjpe_mm": _mm(v.mean), "count": v.count} for k, v in parts.items() if v.count
+        }
     return details
 
 

@@ -8,7 +8,9 @@ def one_line(message: str) -> str:
     """Return a message as one line of at most `MAX_MESSAGE` characters: foreign names in it may hold anything."""
     if len(message) > 4 * MAX_MESSAGE:
         message = message[: 2 * MAX_MESSAGE] + message[-2 * MAX_MESSAGE :]
-    line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in message)
+    line = "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in message
+    )
     if len(line) <= MAX_MESSAGE:
         return line
     return f"{line[:_START]} ... {line[_START + 5 - MAX_MESSAGE :]}"

@@ -7,22 +7,25 @@ The archive holds no pickles. Its members:
 - `intrinsics`: float64 (V, 3, 3), OpenCV convention, [px].
 - `extrinsics`: float64 (V, 3, 4), world to camera, OpenCV axes, [m].
 
-Keys of `meta` (keys marked * are required from the caller of `write_formal`, the rest have defaults):
+Keys of `meta` (keys marked * are required from the caller of `write_formal`, the rest have
+defaults):
 
 - `format_version`: `CURRENT_VERSION`; set by the writer.
 - `image_size`*: [width, height], [px].
 - `camera_names`*: V names, in the order of the views.
 - `task_names`*: {"T9": "pick_and_lift"}.
 - `keypoint_names`*: {"T9": ["waypoints/waypoint0", ...]}: K names `<group>/<name>` for each task.
-- `noise`: {"sigma_px": standard deviation of the detected 2D around the exact 2D (root mean square over
+- `noise`: {"sigma_px": standard deviation of the detected 2D around the exact 2D (root mean square
+over
   views), ...}; where they are known also lists with one number for each view: `sigma_px_per_view`,
   `occlusion_noise` (factor where visibility is 0.5), `outlier_rate`, `drop_rate`.
 - `split`: {"T9": {"train": [n, ...], "val": [...], "test": [...]}}; `make_split` by default.
 - `frame_period_s`: seconds between frames, 0.05 by default.
 - `source_seeds`: anything that says where the examples come from.
 - `image_pattern`, `sources`: optional, where the frames' pictures are:
-  `"../raw/train/{task}/obs/{camera}/{variation}/{example}_rgb_{frame}.png"` (absolute, or relative to the
-  archive's folder) and {"T9": [{"variation": 0, "example": 0}, ...]}, one entry for each example.
+  `"../raw/train/{task}/obs/{camera}/{variation}/{example}_rgb_{frame}.png"` (absolute, or relative
+  to the archive's folder) and {"T9": [{"variation": 0, "example": 0}, ...]}, one entry for each
+  example.
 """
 
 import json
@@ -51,7 +54,9 @@ from pose_obj_3d.safe_npz import Archive
 from pose_obj_3d.whole_files import writing
 
 ARCHIVE_NAME = "sim_all_formal.npz"
-SHIPPED_SUFFIX = "_shipped"  # of the copy of an archive that came with the project, once its name was taken
+SHIPPED_SUFFIX = (  # of the copy of an archive that came with the project, once its name was taken
+    "_shipped"
+)
 NUM_CHANNELS = 8
 UV_EXACT = slice(0, 2)  # exact projection [px], rounded to 1/1024 px
 UV_DETECTED = slice(2, 4)  # detector-like 2D [px], rounded to 1/16 px; both NaN = no detection
@@ -129,8 +134,9 @@ class FormalData:
         if missing:
             there = ", ".join(f"T{t}" for t in sorted(self.tracks)) or "no tasks"
             raise FormalError(
-                f"{self.path}: task {', '.join(missing)} is missing; the file holds {there}; "
-                "generate and convert that task, or change OBJ_POSE_DATA.SUBJECTS_TRAIN/SUBJECTS_TEST"
+                f"{self.path}: task {', '.join(missing)} is missing; the file holds {there};"
+                " generate and convert that task, or change"
+                " OBJ_POSE_DATA.SUBJECTS_TRAIN/SUBJECTS_TEST"
             )
 
 
@@ -146,8 +152,8 @@ def make_split(n: int, where: str = "data set") -> dict[str, list[int]]:
     """
     if n < MIN_EXAMPLES:
         raise FormalError(
-            f"{where}: {n} example(s) cannot be split into train, val and test; at least {MIN_EXAMPLES} are needed: "
-            "generate more examples"
+            f"{where}: {n} example(s) cannot be split into train, val and test; at least"
+            f" {MIN_EXAMPLES} are needed: generate more examples"
         )
     n_test, n_val = max(1, round(0.2 * n)), max(1, round(0.1 * n))
     n_train = n - n_test - n_val
@@ -175,8 +181,13 @@ def write_formal(
         extrinsics: (V, 3, 4), world to camera, [m].
     """
     path = Path(path)
-    # Column order puts the views' equal coordinates side by side: a quarter smaller when compressed.
-    arrays = {f"T{t}/exemple_{n}": np.asfortranarray(x) for t, xs in tracks.items() for n, x in enumerate(xs)}
+    # Column order puts the views' equal coordinates side by side: a quarter smaller when
+    # compressed.
+    arrays = {
+        f"T{t}/exemple_{n}": np.asfortranarray(x)
+        for t, xs in tracks.items()
+        for n, x in enumerate(xs)
+    }
     full = complete_meta(path, meta, {t: len(xs) for t, xs in tracks.items()})
     K, E = np.asarray(intrinsics, np.float64), np.asarray(extrinsics, np.float64)
     _validate(path, {t: len(xs) for t, xs in tracks.items()}, full, K, E)
@@ -185,8 +196,11 @@ def write_formal(
         _check_values(f"{path}: {name}", x)
     path.parent.mkdir(parents=True, exist_ok=True)
     members: dict[str, Any] = {
-        "meta": np.array(json.dumps(full, sort_keys=True)), "intrinsics": K, "extrinsics": E, **arrays
-    }  # fmt: skip
+        "meta": np.array(json.dumps(full, sort_keys=True)),
+        "intrinsics": K,
+        "extrinsics": E,
+        **arrays,
+    }
     with writing(path) as file:
         np.savez_compressed(file, **members)
 
@@ -195,8 +209,15 @@ def complete_meta(path: Path, meta: Mapping[str, Any], counts: Mapping[int, int]
     """Return `meta` with version and defaults filled in; `counts` is task id -> number of examples."""
     missing = [key for key in REQUIRED_META if key not in meta]
     if missing:
-        raise FormalError(f"{path}: meta lacks {', '.join(missing)}; required are {', '.join(REQUIRED_META)}")
-    full: Meta = {"frame_period_s": FRAME_PERIOD_S, "source_seeds": {}, **meta, "format_version": CURRENT_VERSION}
+        raise FormalError(
+            f"{path}: meta lacks {', '.join(missing)}; required are {', '.join(REQUIRED_META)}"
+        )
+    full: Meta = {
+        "frame_period_s": FRAME_PERIOD_S,
+        "source_seeds": {},
+        **meta,
+        "format_version": CURRENT_VERSION,
+    }
     noise = full.get("noise") or {}
     if "sigma_px" not in noise:
         full["noise"] = {"sigma_px": NOISE_RATIO * float(full["image_size"][0]), **dict(noise)}
@@ -216,7 +237,9 @@ def tasks_in(path: Path) -> list[int]:
         with Archive(path) as archive:
             matches = [_EXAMPLE.fullmatch(name) for name in archive.names]
     except (OSError, ArchiveError) as error:
-        raise FormalError(f"{path}: not a readable npz archive ({error}); convert the data again") from error
+        raise FormalError(
+            f"{path}: not a readable npz archive ({error}); convert the data again"
+        ) from error
     return sorted({int(match[1]) for match in matches if match})
 
 
@@ -235,12 +258,16 @@ def read_formal(path: str | Path) -> FormalData:
     """Read and validate an archive; every fault is one FormalError that names file and member."""
     path = Path(path)
     if not path.is_file():
-        raise FormalError(f"{path}: no such file; generate and convert data first, or set OBJ_POSE_DATA.ROOT_DIR")
+        raise FormalError(
+            f"{path}: no such file; generate and convert data first, or set OBJ_POSE_DATA.ROOT_DIR"
+        )
     try:
         with Archive(path) as archive:
             return _read(path, archive)
     except (OSError, ArchiveError) as error:
-        raise FormalError(f"{path}: not a readable npz archive ({error}); convert the data again") from error
+        raise FormalError(
+            f"{path}: not a readable npz archive ({error}); convert the data again"
+        ) from error
 
 
 def _read(path: Path, archive: Archive) -> FormalData:
@@ -273,9 +300,14 @@ def _read_meta(path: Path, archive: Archive) -> Meta:
         raise FormalError(f"{path}: member 'meta' is missing; this is not a sim_all_formal archive")
     header = archive.header("meta")
     if header.dtype.kind != "U" or header.shape != ():
-        raise FormalError(f"{path}: member 'meta' must be one text, found {header.dtype} {header.shape}; convert the data again")
+        raise FormalError(
+            f"{path}: member 'meta' must be one text, found {header.dtype} {header.shape}; convert"
+            " the data again"
+        )
     if header.size > 4 * MAX_TEXT:
-        raise FormalError(f"{path}: member 'meta' has {header.size // 4} characters; at most {MAX_TEXT} are read")
+        raise FormalError(
+            f"{path}: member 'meta' has {header.size // 4} characters; at most {MAX_TEXT} are read"
+        )
     try:
         return decode_meta(str(archive.read("meta")))
     except FormalError as error:
@@ -290,13 +322,18 @@ def _list_examples(path: Path, names: Sequence[str]) -> dict[int, list[str]]:
             continue
         match = _EXAMPLE.fullmatch(name)
         if match is None:
-            raise FormalError(f"{path}: unknown member {name[:80]!r}; allowed are T<task>/exemple_<n>")
+            raise FormalError(
+                f"{path}: unknown member {name[:80]!r}; allowed are T<task>/exemple_<n>"
+            )
         numbered.setdefault(int(match[1]), {})[int(match[2])] = name
     for task, examples in numbered.items():
         gap = next((n for n in range(len(examples)) if n not in examples), None)
         if gap is not None:
             raise FormalError(f"{path}: T{task} lacks exemple_{gap}; convert the data again")
-    return {task: [examples[n] for n in range(len(examples))] for task, examples in sorted(numbered.items())}
+    return {
+        task: [examples[n] for n in range(len(examples))]
+        for task, examples in sorted(numbered.items())
+    }
 
 
 class _Shaped(Protocol):
@@ -320,8 +357,8 @@ def _validate(path: Path, counts: Mapping[int, int], meta: Meta, K: Array, E: Ar
     for name, array, shape in (("intrinsics", K, (V, 3, 3)), ("extrinsics", E, (V, 3, 4))):
         if array.shape != shape or array.dtype.kind not in "fiu" or not np.isfinite(array).all():
             raise FormalError(
-                f"{path}: {name} must be finite {shape} for {V} cameras, found {array.dtype}, shape {array.shape}; "
-                "convert the data again"
+                f"{path}: {name} must be finite {shape} for {V} cameras, found {array.dtype}, shape"
+                f" {array.shape}; convert the data again"
             )
     _check_calibration(path, K, E)
     if V < 2:
@@ -330,7 +367,9 @@ def _validate(path: Path, counts: Mapping[int, int], meta: Meta, K: Array, E: Ar
         key = f"T{task}"
         for name in ("keypoint_names", "task_names", "split"):
             if key not in meta[name]:
-                raise FormalError(f"{path}: meta['{name}'] lacks {key}; it has {sorted(meta[name])}")
+                raise FormalError(
+                    f"{path}: meta['{name}'] lacks {key}; it has {sorted(meta[name])}"
+                )
         check_split_numbers(f"{path}: split of {key}", meta["split"][key], n)
 
 
@@ -339,10 +378,15 @@ def _check_calibration(path: Path, K: Array, E: Array) -> None:
     focal = np.abs(K[:, [0, 1], [0, 1]])
     is_upper = (K[:, 2] == [0, 0, 1]).all() and (K[:, 1, 0] == 0).all()
     if not is_upper or focal.min() < 1 / MAX_LENS_PX or np.abs(K).max() > MAX_LENS_PX:
-        raise FormalError(f"{path}: intrinsics must be [[fx, s, cx], [0, fy, cy], [0, 0, 1]] [px], found {K.min():g} to {K.max():g}")
+        raise FormalError(
+            f"{path}: intrinsics must be [[fx, s, cx], [0, fy, cy], [0, 0, 1]] [px], found"
+            f" {K.min():g} to {K.max():g}"
+        )
     R = E[:, :, :3].astype(np.float64)
     if np.abs(E).max() > MAX_M or np.abs(R @ R.transpose(0, 2, 1) - np.eye(3)).max() > MAX_STRETCH:
-        raise FormalError(f"{path}: extrinsics must be [R | t], world to camera [m], with R a rotation")
+        raise FormalError(
+            f"{path}: extrinsics must be [R | t], world to camera [m], with R a rotation"
+        )
 
 
 def _expected_shape(meta: Meta, task: int) -> tuple[int, int]:
@@ -355,8 +399,16 @@ def _check_shape(where: str, expected: tuple[int, int], x: _Shaped) -> None:
     views, keypoints = expected
     if x.dtype != np.float32 or len(x.shape) != 4:
         raise FormalError(f"{where} must be float32 (V, T, K, 8), found {x.dtype} {x.shape}")
-    if x.shape[0] != views or x.shape[1] < 1 or x.shape[2] != keypoints or x.shape[3] != NUM_CHANNELS:
-        raise FormalError(f"{where} has shape {x.shape}; expected ({views} views, frames, {keypoints} keypoints, {NUM_CHANNELS})")
+    if (
+        x.shape[0] != views
+        or x.shape[1] < 1
+        or x.shape[2] != keypoints
+        or x.shape[3] != NUM_CHANNELS
+    ):
+        raise FormalError(
+            f"{where} has shape {x.shape}; expected ({views} views, frames, {keypoints} keypoints,"
+            f" {NUM_CHANNELS})"
+        )
 
 
 def _missed(x: Array) -> npt.NDArray[np.bool_]:
@@ -377,7 +429,9 @@ def _check_values(where: str, x: Array) -> None:
             v, t, k, c = np.argwhere(bad)[0]
             value, limit = part[v, t, k, c], _LIMITS[c]
             what = f"{value:g}, above {limit:g}," if np.isfinite(value) else "not finite"
-            raise FormalError(f"{where} is {what} at view {v}, frame {start + t}, keypoint {k}, {CHANNELS[c]}")
+            raise FormalError(
+                f"{where} is {what} at view {v}, frame {start + t}, keypoint {k}, {CHANNELS[c]}"
+            )
         seen = part[..., VISIBILITY]
         if not ((seen == 0) | (seen == 0.5) | (seen == 1)).all():
             raise FormalError(f"{where}: visibility must be 0, 0.5 or 1")

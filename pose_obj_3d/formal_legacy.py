@@ -48,7 +48,10 @@ class _DType(plain_pickle.Built):
 
     def __init__(self, name: object, *_: object) -> None:
         if not isinstance(name, str) or not _DTYPE.fullmatch(name):
-            raise ArchiveError(f"has the type {str(name)[:40]!r}; allowed are numbers, truth values, texts and objects")
+            raise ArchiveError(
+                f"has the type {str(name)[:40]!r}; allowed are numbers, truth values, texts and"
+                " objects"
+            )
         self.name, self.order = name, "="
 
     def build(self, state: object) -> None:
@@ -97,12 +100,17 @@ class _Array(plain_pickle.Built):
             return
         raw, kind = _bytes(data), dtype.dtype()
         if len(raw) != count * kind.itemsize or not kind.itemsize:
-            raise ArchiveError(f"has an array {kind} {lengths} of {len(raw)} bytes, which needs {count * kind.itemsize}")
+            raise ArchiveError(
+                f"has an array {kind} {lengths} of {len(raw)} bytes, which needs"
+                f" {count * kind.itemsize}"
+            )
         self.value = np.frombuffer(raw, kind).reshape(lengths, order="F" if fortran else "C")
 
 
 def _shape(shape: object) -> tuple[int, ...]:
-    if not isinstance(shape, tuple) or not all(type(n) is int and 0 <= n <= MAX_LENGTH for n in shape[: _MAX_AXES + 1]):
+    if not isinstance(shape, tuple) or not all(
+        type(n) is int and 0 <= n <= MAX_LENGTH for n in shape[: _MAX_AXES + 1]
+    ):
         raise ArchiveError("has an array whose shape is no tuple of lengths")
     if len(shape) > _MAX_AXES:
         raise ArchiveError(f"has an array of {len(shape)} axes")
@@ -166,7 +174,9 @@ def read_legacy(path: Path) -> dict[int, list[Array]]:
         with Archive(path) as archive:
             pose, size = archive.open("pose", _read_pose)
     except (OSError, ArchiveError) as error:
-        raise FormalError(f"{path}: not an older archive with a pickled member pose: {error}") from error
+        raise FormalError(
+            f"{path}: not an older archive with a pickled member pose: {error}"
+        ) from error
     pose = _plain(pose)
     if not isinstance(pose, dict) or not pose:
         raise FormalError(f"{path}: pose must be a dict of tasks, found {type(pose).__name__}")
@@ -211,7 +221,9 @@ def _examples(path: Path, task: str, examples: Any, size: int) -> list[Array]:
     found.clear()
     examples.clear()
     # Taken out one by one: the numbers are in memory once, not twice.
-    return [np.stack([view.astype(np.float32) for view in numbered.pop(n)]) for n in sorted(numbered)]
+    return [
+        np.stack([view.astype(np.float32) for view in numbered.pop(n)]) for n in sorted(numbered)
+    ]
 
 
 def _views(path: Path, where: str, views: Any) -> list[Array]:
@@ -219,7 +231,9 @@ def _views(path: Path, where: str, views: Any) -> list[Array]:
     if isinstance(views, np.ndarray) and views.ndim == 4:
         views = list(views)
     arrays = [_plain(view) for view in views] if isinstance(views, list | tuple) else []
-    ok = bool(arrays) and all(isinstance(a, np.ndarray) and a.dtype.kind == "f" and a.ndim == 3 for a in arrays)
+    ok = bool(arrays) and all(
+        isinstance(a, np.ndarray) and a.dtype.kind == "f" and a.ndim == 3 for a in arrays
+    )
     if not ok or len({a.shape for a in arrays}) != 1 or arrays[0].shape[-1] != NUM_CHANNELS:
         raise FormalError(f"{path}: {where}: views must all be numbers (frames, keypoints, 8)")
     return arrays

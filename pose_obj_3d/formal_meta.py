@@ -18,11 +18,16 @@ COMPLETE_META = (*REQUIRED_META, "noise", "split", "frame_period_s")
 MAX_TEXT = 8_000_000  # characters of meta: 100,000 examples and their sources
 MAX_IMAGE, MAX_SIGMA_PX, MAX_FACTOR, MAX_PERIOD_S = 100_000, 1e5, 1e6, 86_400.0
 PER_VIEW = {
-    "sigma_px_per_view": MAX_SIGMA_PX, "noise_scale": MAX_FACTOR,
-    "occlusion_noise": MAX_FACTOR, "outlier_rate": 1.0, "drop_rate": 1.0,
-}  # fmt: skip
+    "sigma_px_per_view": MAX_SIGMA_PX,
+    "noise_scale": MAX_FACTOR,
+    "occlusion_noise": MAX_FACTOR,
+    "outlier_rate": 1.0,
+    "drop_rate": 1.0,
+}
 """Fields of `noise` with one number for each view, from 0 to this."""
-ESTIMATED_NOISE = "estimated_px_per_view"  # key of the noise in memory only: found by `noise.check_noise`
+ESTIMATED_NOISE = (  # key of the noise in memory only: found by `noise.check_noise`
+    "estimated_px_per_view"
+)
 _TASK = re.compile(r"T(0|[1-9][0-9]{0,8})")
 _PLACES = ("task", "camera", "variation", "example", "frame")  # what an image_pattern may name
 _SPEC = re.compile(r"(0?[0-9]{1,2}d?)?")
@@ -45,7 +50,10 @@ def decode_meta(text: str) -> Meta:
         raise FormalError(f"member 'meta' is not JSON ({error}); convert the data again") from error
     version = meta.get("format_version") if isinstance(meta, dict) else None
     if version != CURRENT_VERSION or isinstance(version, bool):
-        raise FormalError(f"format version {_show(version)}, this program reads {CURRENT_VERSION}; convert the data again")
+        raise FormalError(
+            f"format version {_show(version)}, this program reads {CURRENT_VERSION}; convert the"
+            " data again"
+        )
     absent = [k for k in COMPLETE_META if k not in meta]
     if absent:
         raise FormalError(f"meta lacks {', '.join(absent)}; convert the data again")
@@ -67,7 +75,9 @@ def _show(value: object) -> str:
 
 def _require(ok: bool, key: str, allowed: str, value: object) -> None:
     if not ok:
-        raise FormalError(f"meta: {key} must be {allowed}, found {_show(value)}; convert the data again")
+        raise FormalError(
+            f"meta: {key} must be {allowed}, found {_show(value)}; convert the data again"
+        )
 
 
 def _is_number(value: object, low: float, high: float) -> bool:
@@ -87,7 +97,9 @@ def _check_names(key: str, value: object) -> None:
     ok = isinstance(value, list) and len(value) > 0 and all(_is_name(v) for v in value)
     _require(ok, key, "a list of names", value)
     names: list[str] = value  # type: ignore[assignment]
-    twice = [name for name in names if names.count(name) > 1] if len(set(names)) < len(names) else []
+    twice = (
+        [name for name in names if names.count(name) > 1] if len(set(names)) < len(names) else []
+    )
     if twice:
         raise FormalError(f"meta: {key} has {twice[0]!r} twice; each name must be there once")
 
@@ -114,7 +126,12 @@ def check_meta(meta: Meta) -> None:
     for task, names in _tasks(meta, "keypoint_names").items():
         _check_names(f"keypoint_names of {task}", names)
     period = meta["frame_period_s"]
-    _require(_is_number(period, 1e-9, MAX_PERIOD_S), "frame_period_s", f"a number above 0, at most {MAX_PERIOD_S:g}", period)
+    _require(
+        _is_number(period, 1e-9, MAX_PERIOD_S),
+        "frame_period_s",
+        f"a number above 0, at most {MAX_PERIOD_S:g}",
+        period,
+    )
     _check_noise(meta["noise"], len(meta["camera_names"]))
     for task, split in _tasks(meta, "split").items():
         _check_split(f"split of {task}", split)
@@ -123,16 +140,34 @@ def check_meta(meta: Meta) -> None:
 
 def _check_noise(noise: object, views: int) -> None:
     if not isinstance(noise, dict):
-        raise FormalError(f"meta: noise must be a mapping with sigma_px, found {_show(noise)}; convert the data again")
-    _require(ESTIMATED_NOISE not in noise, "noise", f"without {ESTIMATED_NOISE}, which is found anew", noise)
+        raise FormalError(
+            f"meta: noise must be a mapping with sigma_px, found {_show(noise)}; convert the data"
+            " again"
+        )
+    _require(
+        ESTIMATED_NOISE not in noise,
+        "noise",
+        f"without {ESTIMATED_NOISE}, which is found anew",
+        noise,
+    )
     sigma = noise.get("sigma_px")
-    _require(_is_number(sigma, 0, MAX_SIGMA_PX), "noise.sigma_px", f"a number from 0 to {MAX_SIGMA_PX:g} [px]", sigma)
+    _require(
+        _is_number(sigma, 0, MAX_SIGMA_PX),
+        "noise.sigma_px",
+        f"a number from 0 to {MAX_SIGMA_PX:g} [px]",
+        sigma,
+    )
     for key, most in PER_VIEW.items():
         if key in noise:
             value = noise[key]
             numbers = value if isinstance(value, list) else [value]
             ok = len(numbers) in (1, views) and all(_is_number(n, 0, most) for n in numbers)
-            _require(ok, f"noise.{key}", f"one number from 0 to {most:g}, or a list of {views}, one for each view", value)
+            _require(
+                ok,
+                f"noise.{key}",
+                f"one number from 0 to {most:g}, or a list of {views}, one for each view",
+                value,
+            )
 
 
 def _check_split(key: str, split: object) -> None:
@@ -146,7 +181,12 @@ def _check_split(key: str, split: object) -> None:
 def _check_sources(meta: Meta) -> None:
     pattern = meta.get("image_pattern")
     if pattern is not None:
-        _require(isinstance(pattern, str) and _is_pattern(pattern), "image_pattern", f"a path with {{{'}, {'.join(_PLACES)}}}", pattern)
+        _require(
+            isinstance(pattern, str) and _is_pattern(pattern),
+            "image_pattern",
+            f"a path with {{{'}, {'.join(_PLACES)}}}",
+            pattern,
+        )
     if meta.get("sources") is None:
         return
     for task, sources in _tasks(meta, "sources").items():
@@ -155,7 +195,9 @@ def _check_sources(meta: Meta) -> None:
 
 
 def _is_source(value: object) -> bool:
-    return isinstance(value, dict) and all(_is_count(value.get(key), 0, 10**9) for key in ("variation", "example"))
+    return isinstance(value, dict) and all(
+        _is_count(value.get(key), 0, 10**9) for key in ("variation", "example")
+    )
 
 
 def _is_pattern(pattern: str) -> bool:
@@ -167,7 +209,8 @@ def _is_pattern(pattern: str) -> bool:
     except ValueError:
         return False
     return all(
-        name is None or (name in _PLACES and not conversion and _SPEC.fullmatch(spec or "") is not None)
+        name is None
+        or (name in _PLACES and not conversion and _SPEC.fullmatch(spec or "") is not None)
         for _, name, spec, conversion in fields
     )
 
@@ -181,4 +224,6 @@ def check_split_numbers(where: str, split: Mapping[str, Sequence[int]], n: int) 
         raise FormalError(f"{where}: example {max(numbers)} is out of range, the file holds {n}")
     empty = [name for name in SPLIT_NAMES if not split[name]]
     if empty:
-        raise FormalError(f"{where}: no examples left for {', '.join(empty)}; at least 3 examples are needed")
+        raise FormalError(
+            f"{where}: no examples left for {', '.join(empty)}; at least 3 examples are needed"
+        )

@@ -1,9 +1,9 @@
 """Batched multi-view geometry in PyTorch: projection, triangulation, averaging, error bounds.
 
-Shapes: `*` is any batch, V views, T frames. Intrinsics (V, 3, 3) [px] and world-to-camera extrinsics
-(V, 3, 4) [m] are OpenCV's and shared by the batch. A weight of 0 means that a measurement must not
-influence the result; its coordinates may be anything finite. "Hartley, Zisserman" is Multiple View
-Geometry, 2nd edition.
+Shapes: `*` is any batch, V views, T frames. Intrinsics (V, 3, 3) [px] and world-to-camera
+extrinsics (V, 3, 4) [m] are OpenCV's and shared by the batch. A weight of 0 means that a
+measurement must not influence the result; its coordinates may be anything finite. "Hartley,
+Zisserman" is Multiple View Geometry, 2nd edition.
 """
 
 import math
@@ -23,7 +23,8 @@ def check_shape(x: Tensor, spec: str, name: str) -> None:
 
     Args:
         x: Any tensor.
-        spec: Axes separated by blanks: a number is checked, a word is free, a leading `*` is any batch.
+        spec: Axes separated by blanks: a number is checked, a word is free, a leading `*` is any
+            batch.
         name: Names the argument in the message.
     """
     axes = spec.split()
@@ -68,11 +69,14 @@ def project(xyz_world: Tensor, intrinsics: Tensor, extrinsics: Tensor) -> tuple[
     P = intrinsics @ extrinsics
     p = torch.einsum("vij,...j->...vi", P[:, :, :3], xyz_world) + P[:, :, 3]
     depth = p[..., 2]
-    # A point at or behind the camera has no image; the clamp keeps the result and its gradient finite.
+    # A point at or behind the camera has no image; the clamp keeps the result and its gradient
+    # finite.
     return p[..., :2] / depth.clamp_min(MIN_DEPTH_M).unsqueeze(-1), depth
 
 
-def projection_jacobian(xyz_world: Tensor, intrinsics: Tensor, extrinsics: Tensor) -> tuple[Tensor, Tensor]:
+def projection_jacobian(
+    xyz_world: Tensor, intrinsics: Tensor, extrinsics: Tensor
+) -> tuple[Tensor, Tensor]:
     """Project and differentiate.
 
     Returns:
@@ -100,8 +104,8 @@ def triangulate_dlt(uv: Tensor, weights: Tensor, intrinsics: Tensor, extrinsics:
     """Triangulate linearly: the smallest singular vector of the stacked rows (Hartley, Zisserman 12.2).
 
     The rows are built in normalised camera coordinates, so that their entries are of order one, and
-    the vector is found as the smallest eigenvector of the 4 x 4 normal matrix: 20 times faster than a
-    batched SVD and, in float64, as good.
+    the vector is found as the smallest eigenvector of the 4 x 4 normal matrix: 20 times faster than
+    a batched SVD and, in float64, as good.
 
     Args:
         uv: (*, V, 2) [px].
@@ -130,9 +134,17 @@ def invert_3x3(m: Tensor) -> Tensor:
     """Invert (*, 3, 3) by cofactors: 10 times faster in small batches than LAPACK."""
     # Entry by entry over long rows: 3 times faster in large batches than by cross products.
     a, b, c, d, e, f, g, h, i = m.flatten(-2).movedim(-1, 0).contiguous()
-    cofactors = (e * i - f * h, c * h - b * i, b * f - c * e,
-                 f * g - d * i, a * i - c * g, c * d - a * f,
-                 d * h - e * g, b * g - a * h, a * e - b * d)  # fmt: skip
+    cofactors = (
+        e * i - f * h,
+        c * h - b * i,
+        b * f - c * e,
+        f * g - d * i,
+        a * i - c * g,
+        c * d - a * f,
+        d * h - e * g,
+        b * g - a * h,
+        a * e - b * d,
+    )
     determinant = a * cofactors[0] + b * cofactors[3] + c * cofactors[6]
     inverse: Tensor = (torch.stack(cofactors, -1) / determinant.unsqueeze(-1)).unflatten(-1, (3, 3))
     return inverse
@@ -145,12 +157,18 @@ def solve_information(S: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         S: (3, 4, *) information times mean, and information.
 
     Returns:
-        The entries of the mean and those of the covariance's upper triangle, row by row, each (*); infinite or
-        NaN without information.
+        The entries of the mean and those of the covariance's upper triangle, row by row, each (*);
+        infinite or NaN without information.
     """
     y, (a, b, c), (d, e), f = S[:, 0], S[0, 1:], S[1, 2:], S[2, 3]
-    A, B, C = (torch.addcmul(p * q, r, s, value=-1) for p, q, r, s in ((d, f, e, e), (c, e, b, f), (b, e, c, d)))
-    D, E, F = (torch.addcmul(p * q, r, s, value=-1) for p, q, r, s in ((a, f, c, c), (b, c, a, e), (a, d, b, b)))
+    A, B, C = (
+        torch.addcmul(p * q, r, s, value=-1)
+        for p, q, r, s in ((d, f, e, e), (c, e, b, f), (b, e, c, d))
+    )
+    D, E, F = (
+        torch.addcmul(p * q, r, s, value=-1)
+        for p, q, r, s in ((a, f, c, c), (b, c, a, e), (a, d, b, b))
+    )
     scale = torch.addcmul(torch.addcmul(a * A, b, B), c, C).reciprocal()
     A, B, C, D, E, F = (cofactor * scale for cofactor in (A, B, C, D, E, F))
     rows = ((A, B, C), (B, D, E), (C, E, F))
@@ -198,7 +216,9 @@ def refine_ml(
         JtW = J * w[..., None, None]
         normal = torch.einsum("...vri,...vrj->...ij", JtW, J)
         trace = normal.diagonal(dim1=-2, dim2=-1).sum(-1)
-        ridge = torch.eye(3, dtype=x.dtype, device=x.device) * (1e-9 * trace + 1e-12)[..., None, None]
+        ridge = (
+            torch.eye(3, dtype=x.dtype, device=x.device) * (1e-9 * trace + 1e-12)[..., None, None]
+        )
         gradient = torch.einsum("...vri,...vr->...i", JtW, r)
         step = (invert_3x3(normal + ridge) @ gradient.unsqueeze(-1)).squeeze(-1)
         length = step.norm(dim=-1, keepdim=True)
@@ -223,7 +243,8 @@ def information(
     """
     _, J = projection_jacobian(xyz_world, intrinsics, extrinsics)
     _, depth = project(xyz_world, intrinsics, extrinsics)
-    # Behind a camera the clamped depth would make J huge: one gross error would claim to know a point to nanometres.
+    # Behind a camera the clamped depth would make J huge: one gross error would claim to know a
+    # point to nanometres.
     seen = (weights * (depth > MIN_DEPTH_M))[..., None, None]
     info: Tensor = torch.einsum("...vri,...vrj->...ij", J * seen, J) / sigma_px**2
     return info
@@ -234,11 +255,11 @@ def averaging_bias(
 ) -> Tensor:
     """Compute what to subtract from triangulated points before averaging them by their information.
 
-    A point triangulated nearer to the cameras than it is also claims more information, so the weighted
-    mean of many frames of a still point does not converge to it. To second order in the noise, with the
-    Jacobian row J and the Hessian H of each coordinate, W = weight / sigma^2 and C = (sum W J^T J)^-1,
-    the moment I x of a maximum likelihood estimate is off by E[(dI) e] + I b, with e its error and
-    b = -C sum W J tr(H C) / 2 its bias (Box 1971):
+    A point triangulated nearer to the cameras than it is also claims more information, so the
+    weighted mean of many frames of a still point does not converge to it. To second order in the
+    noise, with the Jacobian row J and the Hessian H of each coordinate, W = weight / sigma^2 and C
+    = (sum W J^T J)^-1, the moment I x of a maximum likelihood estimate is off by E[(dI) e] + I b,
+    with e its error and b = -C sum W J tr(H C) / 2 its bias (Box 1971):
 
         sum W (H C J^T + J^T tr(H C) / 2)
 
@@ -296,8 +317,8 @@ def expected_error(info: Tensor) -> Tensor:
 
     With the eigenvalues l_i of the covariance, E|e| = 1/sqrt(pi) * integral over u > 0 of
     (1 - prod_i (1 + 2 l_i u^2)^(-1/2)) / u^2 (from sqrt(q) as an integral of 1 - exp(-s q)); the
-    substitution u = x / (1 - x) makes it finite on (0, 1), where Gauss-Legendre with 96 nodes is exact
-    to 1e-6 relative.
+    substitution u = x / (1 - x) makes it finite on (0, 1), where Gauss-Legendre with 96 nodes is
+    exact to 1e-6 relative.
 
     Args:
         info: (*, 3, 3) positive definite [1/m^2].

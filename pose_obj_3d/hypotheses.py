@@ -1,7 +1,7 @@
 """What may be wrong with a file of tracks: each fault undone, so that it can be seen whether the views then agree.
 
-A hypothesis is a change of the points or of the cameras, in words and in numbers. Which of them explains the data
-is decided in `agreement`; nothing here judges.
+A hypothesis is a change of the points or of the cameras, in words and in numbers. Which of them
+explains the data is decided in `agreement`; nothing here judges.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -60,14 +60,21 @@ class Views:
         K = self.rig.intrinsics[view].double().cpu().numpy()
         with np.errstate(all="ignore"):
             ideal = lenses.inverted(flat, K, self.distortion[view], self.lenses[view])
-            off = np.abs(lenses.distort(np.nan_to_num(ideal), K, self.distortion[view], self.lenses[view]) - flat).max(-1)
+            off = np.abs(
+                lenses.distort(np.nan_to_num(ideal), K, self.distortion[view], self.lenses[view])
+                - flat
+            ).max(-1)
         lost = ~((off < 1.0) & np.isfinite(ideal).all(-1))
         shape = raw.shape[:-1]
-        return torch.from_numpy(np.where(lost[:, None], 0.0, ideal)).reshape(*shape, 2), torch.from_numpy(lost).reshape(shape)
+        return torch.from_numpy(np.where(lost[:, None], 0.0, ideal)).reshape(
+            *shape, 2
+        ), torch.from_numpy(lost).reshape(shape)
 
     def with_extrinsics(self, extrinsics: Tensor) -> "Views":
         """Return the same with other extrinsics (V, 3, 4)."""
-        return replace(self, rig=Rig(self.rig.intrinsics, extrinsics, self.rig.sigma_px, self.rig.view_ids))
+        return replace(
+            self, rig=Rig(self.rig.intrinsics, extrinsics, self.rig.sigma_px, self.rig.view_ids)
+        )
 
     def with_raw(self, views: Sequence[int], change: Callable[[Tensor, Tensor], Tensor]) -> "Views":
         """Return the same with the points (F, K, 2) of some views changed; `change` gets their image size (2,), too."""
@@ -87,8 +94,8 @@ class Hypothesis:
         views: The data without the fault.
         mirrors: Whether undoing it, where nothing was wrong, would mirror the world.
         is_convention: Whether the corrected extrinsics are the user's in another convention.
-        scale: What it multiplies points by: disagreements shrink with them. 1 where it is no fit, but one of a few
-            fixed changes.
+        scale: What it multiplies points by: disagreements shrink with them. 1 where it is no fit,
+            but one of a few fixed changes.
     """
 
     words: str
@@ -114,37 +121,77 @@ def conventions(views: Views) -> Iterator[Hypothesis]:
     needed = "needed is world to camera"
     for words, advice, E in (
         ("inverted extrinsics", f"they seem to be camera to world; {needed}", back),
-        ("cameras' y and z axes turned", "they seem to be those of OpenGL; needed are OpenCV's, y down, z forward", yz @ there),
+        (
+            "cameras' y and z axes turned",
+            "they seem to be those of OpenGL; needed are OpenCV's, y down, z forward",
+            yz @ there,
+        ),
         (
             "inverted extrinsics and y and z axes turned",
-            f"they seem to be camera to world with the axes of OpenGL or Blender; {needed} in OpenCV's axes", yz @ back,
+            f"they seem to be camera to world with the axes of OpenGL or Blender; {needed} in OpenCV's axes",
+            yz @ back,
         ),
-        ("cameras' x and y axes turned", "they seem to be those of PyTorch3D, x left, y up; needed are OpenCV's", xy @ there),
-        ("inverted extrinsics and x and y axes turned", f"they seem to be camera to world with x left, y up; {needed} in OpenCV's axes", xy @ back),
-        ("rotations transposed, translations kept", f"rotations seem to be camera to world; {needed}", torch.cat([R.transpose(1, 2), t], -1)),
-        ("translations taken for the cameras' places", "needed is t = -R C", torch.cat([R, -R @ t], -1)),
-    ):  # fmt: skip
+        (
+            "cameras' x and y axes turned",
+            "they seem to be those of PyTorch3D, x left, y up; needed are OpenCV's",
+            xy @ there,
+        ),
+        (
+            "inverted extrinsics and x and y axes turned",
+            f"they seem to be camera to world with x left, y up; {needed} in OpenCV's axes",
+            xy @ back,
+        ),
+        (
+            "rotations transposed, translations kept",
+            f"rotations seem to be camera to world; {needed}",
+            torch.cat([R.transpose(1, 2), t], -1),
+        ),
+        (
+            "translations taken for the cameras' places",
+            "needed is t = -R C",
+            torch.cat([R, -R @ t], -1),
+        ),
+    ):
         yield Hypothesis(words, advice, views.with_extrinsics(E), is_convention=True)
 
 
 _IMAGE_CHANGES: dict[str, tuple[str, Callable[[Tensor, Tensor], Tensor], bool]] = {
     "x mirrored (W - x)": (
-        "the images seem to be mirrored, or the extrinsics left-handed", lambda p, s: torch.stack([s[0] - p[..., 0], p[..., 1]], -1), True,
+        "the images seem to be mirrored, or the extrinsics left-handed",
+        lambda p, s: torch.stack([s[0] - p[..., 0], p[..., 1]], -1),
+        True,
     ),
     "y mirrored (H - y)": (
-        "y seems to run upwards, or the extrinsics are left-handed", lambda p, s: torch.stack([p[..., 0], s[1] - p[..., 1]], -1), True,
+        "y seems to run upwards, or the extrinsics are left-handed",
+        lambda p, s: torch.stack([p[..., 0], s[1] - p[..., 1]], -1),
+        True,
     ),
     "x and y exchanged": ("points are x, y, not row, column", lambda p, _: p.flip(-1), True),
-    "images turned by 180 degrees": ("or their cameras' x and y axes are turned", lambda p, s: s - p, False),
-    "images turned by 90 degrees": ("points and calibration seem to be of differently turned images", lambda p, s: torch.stack([p[..., 1], s[1] - p[..., 0]], -1), False),
-    "images turned by -90 degrees": ("points and calibration seem to be of differently turned images", lambda p, s: torch.stack([s[0] - p[..., 1], p[..., 0]], -1), False),
-}  # fmt: skip
+    "images turned by 180 degrees": (
+        "or their cameras' x and y axes are turned",
+        lambda p, s: s - p,
+        False,
+    ),
+    "images turned by 90 degrees": (
+        "points and calibration seem to be of differently turned images",
+        lambda p, s: torch.stack([p[..., 1], s[1] - p[..., 0]], -1),
+        False,
+    ),
+    "images turned by -90 degrees": (
+        "points and calibration seem to be of differently turned images",
+        lambda p, s: torch.stack([s[0] - p[..., 1], p[..., 0]], -1),
+        False,
+    ),
+}
 
 
 def image_changes(views: Views, names: Sequence[str]) -> Iterator[Hypothesis]:
     """Undo mirrored and turned images and exchanged coordinates: in all cameras, and in one."""
     everyone = range(len(names))
-    for chosen, where in [(list(everyone), "all cameras"), *(([v], f"camera {names[v]}") for v in everyone)]:
+    for chosen, where in [
+        (list(everyone), "all cameras"),
+        *(([v], f"camera {names[v]}") for v in everyone),
+    ]:
         for words, (advice, change, mirrors) in _IMAGE_CHANGES.items():
             changed = views.with_raw(chosen, change)
             yield Hypothesis(f"{words} in {where}", advice, changed, mirrors and len(chosen) > 1)
@@ -155,11 +202,18 @@ def scaled(views: Views, chosen: Sequence[int], factor: float) -> Views:
     return views.with_raw(chosen, lambda p, _: p * factor)
 
 
-def scale_hypothesis(views: Views, names: Sequence[str], chosen: Sequence[int], factor: float) -> Hypothesis:
+def scale_hypothesis(
+    views: Views, names: Sequence[str], chosen: Sequence[int], factor: float
+) -> Hypothesis:
     """Undo an image size that is not that of the calibration."""
     where = "all cameras" if len(chosen) > 1 else f"camera {names[chosen[0]]}"
     advice = "the points seem to be of another image size than the intrinsics"
-    return Hypothesis(f"the points of {where} times {factor:.3g}", advice, scaled(views, chosen, factor), scale=factor)
+    return Hypothesis(
+        f"the points of {where} times {factor:.3g}",
+        advice,
+        scaled(views, chosen, factor),
+        scale=factor,
+    )
 
 
 def stated_sizes(views: Views) -> Iterator[Hypothesis]:
@@ -169,9 +223,11 @@ def stated_sizes(views: Views) -> Iterator[Hypothesis]:
     if bool(((factor > _SAME_SIZE[0]) & (factor < _SAME_SIZE[1])).all()):
         return
     yield Hypothesis(
-        "each camera's points scaled from image_size to twice its principal point", "points and intrinsics seem to be of other image sizes",
-        replace(views, raw=views.raw * factor[:, None, None]), scale=float(factor.min()),
-    )  # fmt: skip
+        "each camera's points scaled from image_size to twice its principal point",
+        "points and intrinsics seem to be of other image sizes",
+        replace(views, raw=views.raw * factor[:, None, None]),
+        scale=float(factor.min()),
+    )
 
 
 def other_lenses(views: Views) -> Iterator[Hypothesis]:
@@ -180,16 +236,18 @@ def other_lenses(views: Views) -> Iterator[Hypothesis]:
     if not views.distortion.any():
         return
     yield Hypothesis(
-        "no distortion at all", "the points seem to be undistorted already; leave the key distortion out",
+        "no distortion at all",
+        "the points seem to be undistorted already; leave the key distortion out",
         replace(views, distortion=np.zeros_like(views.distortion), lenses=(lenses.PINHOLE,) * V),
-    )  # fmt: skip
+    )
     if not views.distortion[:, lenses.FISHEYE_COUNT :].any():
         now = lenses.FISHEYE if lenses.FISHEYE in views.lenses else lenses.PINHOLE
         other = lenses.PINHOLE if now == lenses.FISHEYE else lenses.FISHEYE
         yield Hypothesis(
-            f"the distortion taken for that of a {other} lens", f"the coefficients seem to be {other}'s, add lens='{other}'",
+            f"the distortion taken for that of a {other} lens",
+            f"the coefficients seem to be {other}'s, add lens='{other}'",
             replace(views, lenses=(other,) * V),
-        )  # fmt: skip
+        )
 
 
 def reordered(views: Views, order: Sequence[int], extrinsics_only: bool = False) -> Views:
@@ -200,7 +258,9 @@ def reordered(views: Views, order: Sequence[int], extrinsics_only: bool = False)
     return replace(views, raw=views.raw[:, chosen], w=views.w[:, chosen])
 
 
-def order_hypothesis(views: Views, names: Sequence[str], order: Sequence[int], extrinsics_only: bool = False) -> Hypothesis:
+def order_hypothesis(
+    views: Views, names: Sequence[str], order: Sequence[int], extrinsics_only: bool = False
+) -> Hypothesis:
     """Undo another order of cameras."""
     moved = [v for v, other in enumerate(order) if v != other]
     what = "extrinsics" if extrinsics_only else "tracks"
@@ -208,7 +268,12 @@ def order_hypothesis(views: Views, names: Sequence[str], order: Sequence[int], e
         words = f"the {what} of {names[moved[0]]} and {names[moved[1]]} exchanged"
     else:
         words = f"the {what} in the order {', '.join(str(names[v]) for v in order)}"
-    return Hypothesis(words, "these cameras seem to be swapped", reordered(views, order, extrinsics_only), mirrors=False)
+    return Hypothesis(
+        words,
+        "these cameras seem to be swapped",
+        reordered(views, order, extrinsics_only),
+        mirrors=False,
+    )
 
 
 def pair_orders(V: int) -> Iterator[list[int]]:

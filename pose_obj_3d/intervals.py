@@ -1,7 +1,8 @@
 """Confidence intervals of mean errors: a bootstrap over examples. Pure tensor mathematics.
 
-Errors of one example's frames and keypoints depend on each other, so examples are what is drawn anew, with
-all that belongs to them (Efron, Tibshirani, An Introduction to the Bootstrap, 8 and 13.3). Two methods are
+Errors of one example's frames and keypoints depend on each other, so examples are what is drawn
+anew, with all that belongs to them (Efron, Tibshirani, An Introduction to the Bootstrap, 8 and
+13.3). Two methods are
 compared on the same draws (*paired*): what makes an example hard for both cancels in their ratio.
 """
 
@@ -35,7 +36,9 @@ class ExampleSums:
 
     def __add__(self, other: "ExampleSums") -> "ExampleSums":
         """Join examples: those of another task, say."""
-        return ExampleSums(torch.cat([self.total, other.total]), torch.cat([self.count, other.count]))
+        return ExampleSums(
+            torch.cat([self.total, other.total]), torch.cat([self.count, other.count])
+        )
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,9 @@ def sum_by_example(values: Tensor, mask: Tensor, first: Tensor) -> ExampleSums:
     starts, number = first.unique(return_inverse=True)  # type: ignore[no-untyped-call]
     nothing = torch.zeros(len(starts), dtype=torch.float64, device=values.device)
     kept = torch.where(mask, values.double(), 0.0).sum(-1)
-    return ExampleSums(nothing.index_add(0, number, kept), nothing.index_add(0, number, mask.double().sum(-1)))
+    return ExampleSums(
+        nothing.index_add(0, number, kept), nothing.index_add(0, number, mask.double().sum(-1))
+    )
 
 
 def resample(strata: Sequence[int], resamples: int, generator: torch.Generator) -> Tensor:
@@ -91,7 +96,9 @@ def mean_interval(sums: ExampleSums, draws: Tensor) -> Interval:
     return _interval(sums.mean, _means(sums, draws))
 
 
-def ratio_interval(a: ExampleSums, b: ExampleSums, draws: Tensor, draws_b: Tensor | None = None) -> Interval:
+def ratio_interval(
+    a: ExampleSums, b: ExampleSums, draws: Tensor, draws_b: Tensor | None = None
+) -> Interval:
     """Give the mean of `a` over that of `b` with its 95 % confidence interval.
 
     Args:

@@ -1,6 +1,7 @@
 """Take lens distortion out of points, and put it back: OpenCV's pinhole model and its fisheye model.
 
-An undistorted point is where a camera without distortion, of the same intrinsics, would have seen it.
+An undistorted point is where a camera without distortion, of the same intrinsics, would have seen
+it.
 """
 
 import logging
@@ -30,8 +31,13 @@ Floats = npt.NDArray[np.float64]
 
 
 def undistort(
-    path: Path | str, points: Floats, intrinsics: Floats, distortion: Floats, names: Sequence[str], lenses: Sequence[str] = ()
-) -> Floats:  # fmt: skip
+    path: Path | str,
+    points: Floats,
+    intrinsics: Floats,
+    distortion: Floats,
+    names: Sequence[str],
+    lenses: Sequence[str] = (),
+) -> Floats:
     """Convert pixels of real cameras to those of cameras without distortion and the same intrinsics.
 
     The inverse is iterative and exists only near the image; it is checked by distorting again.
@@ -48,7 +54,8 @@ def undistort(
         (V, T, K, 2) [px]; NaN also where the distortion cannot be inverted.
 
     Raises:
-        DataError: It cannot be for more than `MAX_LOST` of a camera's points, or most lie beyond `MAX_ANGLE`.
+        DataError: It cannot be for more than `MAX_LOST` of a camera's points, or most lie beyond
+            `MAX_ANGLE`.
     """
     result = points.copy()
     kinds = list(lenses) or [PINHOLE] * len(points)
@@ -63,32 +70,49 @@ def undistort(
         share = lost.mean()
         if lens == FISHEYE and share > MAX_BEYOND:
             raise DataError(
-                f"{path}: {lost.sum()} of {len(lost)} points of {names[v]} lie more than {np.rad2deg(MAX_ANGLE):.0f} degrees off its axis, or "
-                "outside what its fisheye coefficients k1 k2 k3 k4 describe; check them, and that points and intrinsics are in px"
+                f"{path}: {lost.sum()} of {len(lost)} points of {names[v]} lie more than"
+                f" {np.rad2deg(MAX_ANGLE):.0f} degrees off its axis, or outside what its fisheye"
+                " coefficients k1 k2 k3 k4 describe; check them, and that points and intrinsics"
+                " are in px"
             )
         if lens == PINHOLE and share > MAX_LOST:
             raise DataError(_not_inverted(path, points[v][seen], K, D, names[v], off, lost))
         if lost.any():
-            logger.warning("%s: distortion of %s cannot be inverted at %d points; they count as missing", path, names[v], lost.sum())
+            logger.warning(
+                "%s: distortion of %s cannot be inverted at %d points; they count as missing",
+                path,
+                names[v],
+                lost.sum(),
+            )
         result[v][seen] = np.where(lost[:, None], np.nan, ideal)
     return result
 
 
-def _not_inverted(path: Path | str, points: Floats, K: Floats, D: Floats, name: str, off: Floats, lost: Array) -> str:
+def _not_inverted(
+    path: Path | str, points: Floats, K: Floats, D: Floats, name: str, off: Floats, lost: Array
+) -> str:
     line = (
-        f"{path}: distortion of {name} cannot be inverted for {lost.sum()} of {len(lost)} points (off by "
-        f"{np.nanmedian(off[lost]):.3g} px); "
+        f"{path}: distortion of {name} cannot be inverted for {lost.sum()} of {len(lost)} points"
+        f" (off by {np.nanmedian(off[lost]):.3g} px); "
     )
-    as_fisheye = not D[FISHEYE_COUNT:].any() and np.isfinite(inverted(points, K, D, FISHEYE)).all(-1).mean() > 1 - MAX_LOST
+    as_fisheye = (
+        not D[FISHEYE_COUNT:].any()
+        and np.isfinite(inverted(points, K, D, FISHEYE)).all(-1).mean() > 1 - MAX_LOST
+    )
     if as_fisheye:
         return (
-            f"{line}as coefficients k1 k2 k3 k4 of OpenCV's fisheye model they can be: if they are, add lens='fisheye' to the "
-            "file; if not, check the order k1 k2 p1 p2 k3 ..."
+            f"{line}as coefficients k1 k2 k3 k4 of OpenCV's fisheye model they can be: if they are,"
+            " add lens='fisheye' to the file; if not, check the order k1 k2 p1 p2 k3 ..."
         )
-    return f"{line}check the order k1 k2 p1 p2 k3 ..., and that points and intrinsics are in px of one image size"
+    return (
+        f"{line}check the order k1 k2 p1 p2 k3 ..., and that points and intrinsics are in px of one"
+        " image size"
+    )
 
 
-def inverted(measured: Floats, intrinsics: Floats, distortion: Floats, lens: str = PINHOLE) -> Floats:
+def inverted(
+    measured: Floats, intrinsics: Floats, distortion: Floats, lens: str = PINHOLE
+) -> Floats:
     """Undistort (n, 2) [px]; unchecked, NaN where a fisheye's point lies beyond `MAX_ANGLE`."""
     if len(measured) == 0:
         return measured
@@ -99,7 +123,11 @@ def inverted(measured: Floats, intrinsics: Floats, distortion: Floats, lens: str
 
 def _inverted(measured: Floats, intrinsics: Floats, distortion: Floats) -> Floats:
     """Undistort (n, 2) [px]: OpenCV's five fixed-point steps, then Newton's, which converge near the edges too."""
-    ideal = cv2.undistortPoints(measured.reshape(-1, 1, 2), intrinsics, distortion, P=intrinsics).reshape(-1, 2).astype(np.float64)
+    ideal = (
+        cv2.undistortPoints(measured.reshape(-1, 1, 2), intrinsics, distortion, P=intrinsics)
+        .reshape(-1, 2)
+        .astype(np.float64)
+    )
     step = np.eye(2) * _NEWTON_STEP_PX
     for _ in range(_NEWTON_STEPS):
         at = distort(ideal, intrinsics, distortion)
@@ -109,7 +137,9 @@ def _inverted(measured: Floats, intrinsics: Floats, distortion: Floats) -> Float
             break
         determinant = a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]
         with np.errstate(divide="ignore", invalid="ignore"):
-            solved = np.stack([b[:, 1] * r[:, 0] - b[:, 0] * r[:, 1], a[:, 0] * r[:, 1] - a[:, 1] * r[:, 0]], -1)
+            solved = np.stack(
+                [b[:, 1] * r[:, 0] - b[:, 0] * r[:, 1], a[:, 0] * r[:, 1] - a[:, 1] * r[:, 0]], -1
+            )
             solved = solved / determinant[:, None]
         ideal = ideal + np.where(np.isfinite(solved), solved, 0.0)
     return ideal
@@ -122,7 +152,9 @@ def distort(points: Floats, intrinsics: Floats, distortion: Floats, lens: str = 
     if lens == FISHEYE:
         return _fisheye_distort(points, intrinsics, distortion)
     rays = np.concatenate([points, np.ones((len(points), 1))], -1) @ np.linalg.inv(intrinsics).T
-    uv, _ = cv2.projectPoints(rays.reshape(-1, 1, 3), np.zeros(3), np.zeros(3), intrinsics, distortion)
+    uv, _ = cv2.projectPoints(
+        rays.reshape(-1, 1, 3), np.zeros(3), np.zeros(3), intrinsics, distortion
+    )
     return np.asarray(uv, np.float64).reshape(-1, 2)
 
 
@@ -173,7 +205,8 @@ def _fisheye_inverted(measured: Floats, intrinsics: Floats, distortion: Floats) 
 def precision(points: Floats, intrinsics: Floats, distortion: Floats) -> Floats:
     """Return how precise an undistorted fisheye point is beside one on the axis: (n,) in 0..1, a weight.
 
-    A pixel of the real image covers more of the undistorted one far from the axis, and so does its noise.
+    A pixel of the real image covers more of the undistorted one far from the axis, and so does its
+    noise.
 
     Args:
         points: (n, 2) undistorted [px]; NaN stays 0.

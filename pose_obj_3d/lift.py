@@ -46,23 +46,72 @@ KEPT = ("best", "model", "smoother", "triangulation")
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser."""
     parser = argparse.ArgumentParser(
-        prog="python -m pose_obj_3d.lift", description="Lift 2D tracks of calibrated cameras to 3D, without labels."
+        prog="python -m pose_obj_3d.lift",
+        description="Lift 2D tracks of calibrated cameras to 3D, without labels.",
     )
     add = parser.add_argument
-    add("--points2d", type=Path, required=True, help="tracks.npz: points, intrinsics, extrinsics, ... (LIFT.md)")
+    add(
+        "--points2d",
+        type=Path,
+        required=True,
+        help="tracks.npz: points, intrinsics, extrinsics, ... (LIFT.md)",
+    )
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--train", action="store_true", help="learn from these tracks, without labels")
-    how.add_argument("--checkpoint", type=Path, help="best.pt of an earlier --train, or of the shipped tasks; of an MHT only for cameras placed as in its training")
+    how.add_argument(
+        "--checkpoint",
+        type=Path,
+        help=(
+            "best.pt of an earlier --train, or of the shipped tasks; of an MHT only for cameras"
+            " placed as in its training"
+        ),
+    )
     add("--out", type=Path, help="folder for the results (default: <points2d without .npz>_3d)")
-    add("--units", choices=sorted(METRES), help="unit of extrinsics and truth, where the file does not say it (m)")
-    add("--sigma_px", type=float, nargs="+", help="noise of the 2D points [px], one or one for each camera (estimated)")
+    add(
+        "--units",
+        choices=sorted(METRES),
+        help="unit of extrinsics and truth, where the file does not say it (m)",
+    )
+    add(
+        "--sigma_px",
+        type=float,
+        nargs="+",
+        help="noise of the 2D points [px], one or one for each camera (estimated)",
+    )
     add("--views", nargs="+", default=[], help="cameras to use, by name or number (all)")
-    add("--context", choices=("window", "track"), help="--train: use 7 frames, or the whole recording (track)")
-    add("--epochs", type=int, help=f"--train: epochs ({EPOCHS}, within {STEP_RANGE[0]} to {STEP_RANGE[1]} steps)")
-    add("--patience", type=int, help=f"--train: epochs without a better validation value before it stops ({PATIENCE}; 0 = never)")
+    add(
+        "--context",
+        choices=("window", "track"),
+        help="--train: use 7 frames, or the whole recording (track)",
+    )
+    add(
+        "--epochs",
+        type=int,
+        help=f"--train: epochs ({EPOCHS}, within {STEP_RANGE[0]} to {STEP_RANGE[1]} steps)",
+    )
+    add(
+        "--patience",
+        type=int,
+        help=(
+            f"--train: epochs without a better validation value before it stops ({PATIENCE}; 0 ="
+            " never)"
+        ),
+    )
     add("--seed", type=int, default=0, help="--train: seed of the weights and the order")
-    add("--keep", choices=KEPT, default=KEPT[0], help="which result is kept, whatever left-out detections say (best: what they say)")
-    add("--bridge_limit", type=float, help="largest standard deviation of a point between measurements [unit of the file]; NaN beyond (2 to 3 %% of the distance between cameras and points)")
+    add(
+        "--keep",
+        choices=KEPT,
+        default=KEPT[0],
+        help="which result is kept, whatever left-out detections say (best: what they say)",
+    )
+    add(
+        "--bridge_limit",
+        type=float,
+        help=(
+            "largest standard deviation of a point between measurements [unit of the file]; NaN"
+            " beyond (2 to 3 %% of the distance between cameras and points)"
+        ),
+    )
     add("--images", help="where the frames are, for the pictures: 'folder/{view}_{frame:06d}.png'")
     add("--no_pictures", action="store_true", help="write numbers only")
     add("--gpu", default="0", help="CUDA device number; the CPU where there is none")
@@ -97,10 +146,20 @@ def run(args: argparse.Namespace) -> None:
     state = checkpoints.load(args.checkpoint) if args.checkpoint else None
     if state:
         check_ids(args.checkpoint, state["keypoint_ids"], file)
-        data = load_own(file, args.sigma_px or (), state["keypoint_ids"], lift_models.trained_unit(args.checkpoint, state))
+        data = load_own(
+            file,
+            args.sigma_px or (),
+            state["keypoint_ids"],
+            lift_models.trained_unit(args.checkpoint, state),
+        )
     else:
         data = load_own(file, args.sigma_px or ())
-    logger.info("Noise [px]: %s", ", ".join(f"{n} {s:.2f}" for n, s in zip(file.camera_names, data.sigma_px.tolist(), strict=True)))
+    logger.info(
+        "Noise [px]: %s",
+        ", ".join(
+            f"{n} {s:.2f}" for n, s in zip(file.camera_names, data.sigma_px.tolist(), strict=True)
+        ),
+    )
     kept, motions = reject_outliers(data.tracks, data.rig, 1 / file.fps)
     if args.train:
         warnings += warned(lift_models.few_frames(len(kept)))
@@ -114,31 +173,44 @@ def run(args: argparse.Namespace) -> None:
     lifting = Lifting(file, data, kept, motions, lifter)
     lifted = lifting.result(args.keep, bridge_limit(args, file, data))
     if not bool(lifted.estimate.xyz.isfinite().any()):
-        raise DataError(f"{file.path}: no point could be lifted: no frame's views agree on one; check calibration, units and points")
+        raise DataError(
+            f"{file.path}: no point could be lifted: no frame's views agree on one; check"
+            " calibration, units and points"
+        )
     warnings += warned(lifted.warnings)
     report = lift_report.measure(file, data, lifted)
     report["warnings"], report["notes"] = warnings, lifted.notes
     for keypoint, (motion, q) in zip(report["keypoints"], motions, strict=True):
         is_smoothed = keypoint["method"] != ROBUST
-        keypoint["motion"] = f"{motion}, {q * data.unit_m:.2g} {smoothers.Q_UNIT[motion]}" if is_smoothed else "-"
+        keypoint["motion"] = (
+            f"{motion}, {q * data.unit_m:.2g} {smoothers.Q_UNIT[motion]}" if is_smoothed else "-"
+        )
     lift_report.save_points(out / "points3d.npz", file, data, lifted)
     lift_report.write_report(out, report, () if args.no_pictures else lift_pictures.NAMES)
     pictures = [] if args.no_pictures else lift_pictures.draw(out, file, data, lifted, args.images)
     print(lift_report.summary(report))  # noqa: T201
-    print(f"Results: {out / 'points3d.npz'} {out / 'report.md'} {' '.join(p.name for p in pictures)}")  # noqa: T201
+    names = " ".join(picture.name for picture in pictures)
+    print(f"Results: {out / 'points3d.npz'} {out / 'report.md'} {names}")  # noqa: T201
 
 
 def check_flags(args: argparse.Namespace) -> None:
     """Refuse flags that contradict each other, before the work."""
     if not args.train and (args.context or args.epochs is not None or args.patience is not None):
-        raise ConfigError("--context, --epochs and --patience belong to --train; add it, or leave them out")
+        raise ConfigError(
+            "--context, --epochs and --patience belong to --train; add it, or leave them out"
+        )
     args.patience = PATIENCE if args.patience is None else args.patience
     if args.patience < 0:
-        raise ConfigError(f"--patience {args.patience}: allowed: a number of epochs, or 0 for never")
+        raise ConfigError(
+            f"--patience {args.patience}: allowed: a number of epochs, or 0 for never"
+        )
     if args.keep == "model" and not (args.train or args.checkpoint):
         raise ConfigError("--keep model: there is none; add --train or --checkpoint")
     if args.bridge_limit is not None and not args.bridge_limit >= 0:
-        raise ConfigError(f"--bridge_limit {args.bridge_limit}: allowed: 0 (bridge nothing) to inf (every gap between measurements)")
+        raise ConfigError(
+            f"--bridge_limit {args.bridge_limit}: allowed: 0 (bridge nothing) to inf (every gap"
+            " between measurements)"
+        )
     if args.images:
         lift_pictures.image_path(args.images, "camera", 0)
 
@@ -165,12 +237,25 @@ def check_file(file: TrackFile) -> tuple[list[str], TrackFile]:
     keypoint_ids(file)
     uv, confidence = points_of(file)
     warnings = list(file.notes)
-    # The cameras as the file has them: about their middle, inverted matrices would not be the user's.
-    rig = Rig(torch.from_numpy(file.intrinsics), torch.from_numpy(file.extrinsics), 1.0, tuple(range(len(file.extrinsics))))
+    # The cameras as the file has them: about their middle, inverted matrices would not be the
+    # user's.
+    rig = Rig(
+        torch.from_numpy(file.intrinsics),
+        torch.from_numpy(file.extrinsics),
+        1.0,
+        tuple(range(len(file.extrinsics))),
+    )
     try:
         found = examine(
-            uv, confidence, rig, file.camera_names, file.keypoint_names, file.unit, sequences_of(file)[0], images_of(file)
-        )  # fmt: skip
+            uv,
+            confidence,
+            rig,
+            file.camera_names,
+            file.keypoint_names,
+            file.unit,
+            sequences_of(file)[0],
+            images_of(file),
+        )
     except DataError as error:
         raise DataError(f"{file.path}: {error}") from error
     warnings += found.warnings
@@ -178,7 +263,10 @@ def check_file(file: TrackFile) -> tuple[list[str], TrackFile]:
         used = file.confidence.copy()
         used[found.useless] = 0
         file = replace(file, confidence=used)
-        warnings.append(f"camera {', '.join(file.camera_names[v] for v in found.useless)} is left out of the result")
+        warnings.append(
+            f"camera {', '.join(file.camera_names[v] for v in found.useless)} is left out of the"
+            " result"
+        )
     for warning in warnings:
         logger.warning("%s: %s", file.path, warning)
     return warnings, file
@@ -187,7 +275,12 @@ def check_file(file: TrackFile) -> tuple[list[str], TrackFile]:
 def images_of(file: TrackFile) -> Images:
     """Return what was detected, before distortion was taken out."""
     size = 2 * file.intrinsics[:, :2, 2] if file.image_size is None else file.image_size
-    return Images(torch.from_numpy(file.measured).transpose(0, 1), torch.from_numpy(size), file.distortion, file.lenses)
+    return Images(
+        torch.from_numpy(file.measured).transpose(0, 1),
+        torch.from_numpy(size),
+        file.distortion,
+        file.lenses,
+    )
 
 
 def check_ids(path: Path, trained: Sequence[str], file: TrackFile) -> None:
@@ -196,8 +289,9 @@ def check_ids(path: Path, trained: Sequence[str], file: TrackFile) -> None:
     strangers = [name for name in ids if ids[name] not in trained]
     if strangers:
         raise CheckpointError(
-            f"{path}: does not know keypoint {', '.join(strangers)} (as {ids[strangers[0]]}); it was trained on "
-            f"{', '.join(trained)}: name the file's keypoint_names so, or use --train"
+            f"{path}: does not know keypoint {', '.join(strangers)} (as {ids[strangers[0]]}); it"
+            f" was trained on {', '.join(trained)}: name the file's keypoint_names so, or use"
+            " --train"
         )
 
 

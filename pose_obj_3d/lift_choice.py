@@ -1,8 +1,8 @@
 """Which result `lift` keeps: a model's, the smoother's, or the triangulation of single frames. No truth is read.
 
-Judge is what no result has seen: each camera's detections, predicted from the other cameras (with two cameras,
-each frame's, predicted from the other frames). A smoother believes that frames follow each other in time, and a
-model what it has learned; where that is wrong they lose here.
+Judge is what no result has seen: each camera's detections, predicted from the other cameras (with
+two cameras, each frame's, predicted from the other frames). A smoother believes that frames follow
+each other in time, and a model what it has learned; where that is wrong they lose here.
 """
 
 import math
@@ -19,7 +19,9 @@ from pose_obj_3d.own_data import part, without_view
 from pose_obj_3d.windows import Rig, Tracks
 
 ROBUST = "robust triangulation (Huber)"
-MAX_DROPPED = 0.02  # share of sound frames dropped from which the order of the frames is not believed
+MAX_DROPPED = (
+    0.02  # share of sound frames dropped from which the order of the frames is not believed
+)
 MAX_LEFT_OUT_FRAMES = 20000  # of the check that leaves a camera out
 MIN_SCORED = 30  # frames from which a keypoint is judged by itself
 MIN_CAP, CAP = 5.0, 4.0  # residuals count up to so many deviations, or medians of the triangulation
@@ -36,8 +38,8 @@ class Choice:
 
     Attributes:
         names: The method of each of the K keypoints.
-        left_out_px: Method -> root mean square of what was left out [px of the median camera], gross errors
-            capped; empty where nothing could be left out.
+        left_out_px: Method -> root mean square of what was left out [px of the median camera],
+            gross errors capped; empty where nothing could be left out.
         left_out: What the numbers are of: `camera` or `frame`.
         line: What was kept of model and smoother; "" without a model or a judgement.
         warnings: One line for each reason to fall back.
@@ -53,7 +55,9 @@ class Choice:
 def triangulation(tracks: Tracks, rig: Rig) -> Estimate:
     """Triangulate single frames of two views or more, without those that hardly know a direction: NaN elsewhere."""
     found = evaluation.single_frame(estimators.huber, tracks, rig)
-    lost = datasets.find_vague(found.info, tracks.keypoint) | ~(found.info.diagonal(dim1=-2, dim2=-1).sum(-1) > 0)
+    lost = datasets.find_vague(found.info, tracks.keypoint) | ~(
+        found.info.diagonal(dim1=-2, dim2=-1).sum(-1) > 0
+    )
     assert found.inliers is not None
     return Estimate(
         found.xyz.double().masked_fill(lost[..., None], torch.nan),
@@ -65,10 +69,12 @@ def triangulation(tracks: Tracks, rig: Rig) -> Estimate:
 def leave_out_views(tracks: Tracks, kept: Tracks, rig: Rig, methods: Methods) -> dict[str, Tensor]:
     """Predict each camera's detections from the other cameras.
 
-    Scored are the detections of points that two other cameras see in the same frame, for all methods.
+    Scored are the detections of points that two other cameras see in the same frame, for all
+    methods.
 
     Returns:
-        Method, and `ROBUST` of all detections -> residuals (N, V, K) [px], NaN where not scored; the first
+        Method, and `ROBUST` of all detections -> residuals (N, V, K) [px], NaN where not scored;
+        the first
         `MAX_LEFT_OUT_FRAMES`. Empty where no camera can be left out.
     """
     tracks, kept = (part(x, 0, min(len(x), MAX_LEFT_OUT_FRAMES)) for x in (tracks, kept))
@@ -78,11 +84,15 @@ def leave_out_views(tracks: Tracks, kept: Tracks, rig: Rig, methods: Methods) ->
             blind, raw = without_view(kept, v, rig), without_view(tracks, v, rig)
         except DataError:  # two cameras, or nothing in common
             continue
-        scored = (tracks.weights[:, v] > 0) & ((blind.weights > 0).sum(1) >= 2) & (blind.keypoint >= 0)
+        scored = (
+            (tracks.weights[:, v] > 0) & ((blind.weights > 0).sum(1) >= 2) & (blind.keypoint >= 0)
+        )
         estimates = {**methods(blind), ROBUST: evaluation.single_frame(estimators.huber, raw, rig)}
         for name, estimate in estimates.items():
             values = found.setdefault(name, torch.full_like(tracks.weights, torch.nan))
-            values[:, v] = torch.where(scored, residuals(estimate, tracks, rig)[:, v].to(values), torch.nan)
+            values[:, v] = torch.where(
+                scored, residuals(estimate, tracks, rig)[:, v].to(values), torch.nan
+            )
     return found
 
 
@@ -102,7 +112,12 @@ def residuals(estimate: Estimate, tracks: Tracks, rig: Rig) -> Tensor:
 
 
 def choose(
-    tracks: Tracks, rig: Rig, left_out: dict[str, Tensor], measured: dict[str, Tensor], single: Estimate, names: list[str]
+    tracks: Tracks,
+    rig: Rig,
+    left_out: dict[str, Tensor],
+    measured: dict[str, Tensor],
+    single: Estimate,
+    names: list[str],
 ) -> Choice:
     """Keep the better of model and smoother, and fall back to the triangulation for keypoints where it loses.
 
@@ -125,7 +140,10 @@ def choose(
         line = f"left-out {'cameras' if by_camera else 'frames'}: {numbers}; {best} is kept"
     others = [best, *(name for name in methods if name != best)]
     dropped = _dropped_sound(tracks, rig, measured[best], single)
-    beats = {name: _loses(square[name], square[ROBUST]) if by_camera and scores else [None] * len(names) for name in others}
+    beats = {
+        name: _loses(square[name], square[ROBUST]) if by_camera and scores else [None] * len(names)
+        for name in others
+    }
     shuffled = _too_many(dropped, single)
     chosen = [ROBUST if shuffled[k] else best for k in range(len(names))]
     losers = []
@@ -134,13 +152,28 @@ def choose(
     for k in range(len(names)):
         verdicts = [beats[name][k] for name in others]
         if chosen[k] != ROBUST and (common if verdicts[0] is None else verdicts[0]):
-            chosen[k] = next((name for name, loses in zip(others, verdicts, strict=True) if loses is False), ROBUST)
+            chosen[k] = next(
+                (name for name, loses in zip(others, verdicts, strict=True) if loses is False),
+                ROBUST,
+            )
             losers.append(k)
-    return Choice(chosen, scores, "camera" if by_camera else "frame", line, _lines(names, chosen, shuffled, losers, dropped, single, scores))
+    return Choice(
+        chosen,
+        scores,
+        "camera" if by_camera else "frame",
+        line,
+        _lines(names, chosen, shuffled, losers, dropped, single, scores),
+    )
 
 
 def _lines(
-    names: list[str], chosen: list[str], shuffled: list[bool], losers: list[int], dropped: Tensor, single: Estimate, scores: dict[str, float]
+    names: list[str],
+    chosen: list[str],
+    shuffled: list[bool],
+    losers: list[int],
+    dropped: Tensor,
+    single: Estimate,
+    scores: dict[str, float],
 ) -> list[str]:
     lines = []
     some = [k for k in range(len(names)) if shuffled[k]]
@@ -148,16 +181,18 @@ def _lines(
         seen = int(single.xyz[:, some].isfinite().all(-1).sum())
         count = int(dropped[:, some].sum())
         lines.append(
-            f"{count} of {seen} frames ({100 * count / max(seen, 1):.1f} %) of {listed(names, some)} are far from where the frames "
-            "before and after put them, though their cameras agree: the frames do not seem to follow each other in time "
-            "(shuffled, or a low frame rate; sequence_starts?); each frame is triangulated by itself, nothing is smoothed or bridged"
+            f"{count} of {seen} frames ({100 * count / max(seen, 1):.1f} %) of"
+            f" {listed(names, some)} are far from where the frames before and after put them,"
+            " though their cameras agree: the frames do not seem to follow each other in time"
+            " (shuffled, or a low frame rate; sequence_starts?); each frame is triangulated by"
+            " itself, nothing is smoothed or bridged"
         )
     if losers:
         to = " and ".join(dict.fromkeys(chosen[k] for k in losers))
         numbers = ", ".join(f"{name} {value:.3g} px" for name, value in scores.items())
         lines.append(
-            f"{listed(names, losers)}: predicts left-out cameras worse than single frames do (all keypoints together: {numbers}); "
-            f"kept there: {to}"
+            f"{listed(names, losers)}: predicts left-out cameras worse than single frames do (all"
+            f" keypoints together: {numbers}); kept there: {to}"
         )
     return lines
 
@@ -173,14 +208,20 @@ def listed(names: list[str], chosen: list[int]) -> str:
 def _capped(left_out: dict[str, Tensor], tracks: Tracks, rig: Rig) -> dict[str, Tensor]:
     """Return squared residuals in variances of their detections (N, V, K), gross ones capped, NaN where not scored."""
     n = len(next(iter(left_out.values()))) if left_out else 0
-    found = {name: (r.double() / rig.sigma_px).square() * tracks.weights[:n] for name, r in left_out.items()}
+    found = {
+        name: (r.double() / rig.sigma_px).square() * tracks.weights[:n]
+        for name, r in left_out.items()
+    }
     if not found or not any(bool(x.isfinite().any()) for x in found.values()):
         return {}
     least = found.get(ROBUST, next(iter(found.values())))
     cap = max(MIN_CAP**2, CAP**2 * float(least.nanmedian()))
     # A prediction that is not finite, where the detection is scored, is as bad as any.
     is_scored = torch.stack([~x.isnan() for x in found.values()]).any(0)
-    return {name: x.nan_to_num(cap).clamp_max(cap).masked_fill(~is_scored, torch.nan) for name, x in found.items()}
+    return {
+        name: x.nan_to_num(cap).clamp_max(cap).masked_fill(~is_scored, torch.nan)
+        for name, x in found.items()
+    }
 
 
 def _loses(ours: Tensor, other: Tensor) -> list[bool | None]:
@@ -193,7 +234,9 @@ def _loses(ours: Tensor, other: Tensor) -> list[bool | None]:
             verdicts.append(None)
             continue
         block = torch.arange(len(off)) // BLOCK
-        count = torch.zeros(int(block[-1]) + 1, dtype=torch.float64).index_add_(0, block, is_there.sum(1).double())
+        count = torch.zeros(int(block[-1]) + 1, dtype=torch.float64).index_add_(
+            0, block, is_there.sum(1).double()
+        )
         total = torch.zeros_like(count).index_add_(0, block, off[:, :, k].nan_to_num(0.0).sum(1))
         mean = total.sum() / count.sum()
         error = (total - mean * count).square().sum().sqrt() / count.sum()
@@ -216,7 +259,10 @@ def _too_many(dropped: Tensor, single: Estimate) -> list[bool]:
     counts, totals = dropped.sum(0).tolist(), seen.sum(0).tolist()
     # All keypoints of a recording share its order.
     everywhere = is_many(sum(counts), sum(totals))
-    return [is_many(n, N) or (everywhere and n > MAX_DROPPED * N) for n, N in zip(counts, totals, strict=True)]
+    return [
+        is_many(n, N) or (everywhere and n > MAX_DROPPED * N)
+        for n, N in zip(counts, totals, strict=True)
+    ]
 
 
 def is_many(count: int, total: int) -> bool:
@@ -227,8 +273,14 @@ def is_many(count: int, total: int) -> bool:
 def composed(results: Results, names: list[str]) -> Estimate:
     """Put the chosen methods' keypoints together."""
     first = next(iter(results.values()))
-    xyz, covariance = torch.full_like(first.xyz, torch.nan), torch.full_like(first.covariance, torch.nan)
+    xyz, covariance = (
+        torch.full_like(first.xyz, torch.nan),
+        torch.full_like(first.covariance, torch.nan),
+    )
     for name in dict.fromkeys(names):
         is_own = torch.tensor([n == name for n in names])
-        xyz[:, is_own], covariance[:, is_own] = results[name].xyz[:, is_own].to(xyz), results[name].covariance[:, is_own].to(xyz)
+        xyz[:, is_own], covariance[:, is_own] = (
+            results[name].xyz[:, is_own].to(xyz),
+            results[name].covariance[:, is_own].to(xyz),
+        )
     return Estimate(xyz, covariance)

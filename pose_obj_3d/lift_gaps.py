@@ -8,7 +8,9 @@ from torch import Tensor
 from pose_obj_3d.estimators import Estimate
 from pose_obj_3d.windows import Tracks
 
-BRIDGE_LIMIT = 0.03  # default, in units of the scene: 2 to 3 % of the distance between cameras and points
+BRIDGE_LIMIT = (
+    0.03  # default, in units of the scene: 2 to 3 % of the distance between cameras and points
+)
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,9 @@ def bounded(estimate: Estimate, measured: Tensor, tracks: Tracks, limit: float) 
         limit: Largest standard deviation along any direction that a point in a gap may claim.
     """
     first, last = tracks.first.cpu(), tracks.last.cpu()
-    running = torch.cat([torch.zeros_like(measured[:1], dtype=torch.long), measured.long().cumsum(0)])
+    running = torch.cat(
+        [torch.zeros_like(measured[:1], dtype=torch.long), measured.long().cumsum(0)]
+    )
     frame = torch.arange(len(measured))
     has_before = running[frame + 1] > running[first]
     has_after = running[last + 1] > running[frame]
@@ -54,7 +58,8 @@ def bounded(estimate: Estimate, measured: Tensor, tracks: Tracks, limit: float) 
     vague = gap & ~(_worst(estimate.covariance, gap) <= limit)
     lost = outside | vague
     kept = Estimate(
-        estimate.xyz.masked_fill(lost[..., None], torch.nan), estimate.covariance.masked_fill(lost[..., None, None], torch.nan)
+        estimate.xyz.masked_fill(lost[..., None], torch.nan),
+        estimate.covariance.masked_fill(lost[..., None, None], torch.nan),
     )
     return Bounded(kept, int(outside.sum()), int(vague.sum()), int((gap & ~vague).sum()))
 

@@ -25,7 +25,10 @@ from pose_obj_3d.visualise import COLOURS, colour
 from pose_obj_3d.windows import Tracks
 
 logger = logging.getLogger(__name__)
-SHOWN_MOVING, SHOWN_STILL = 3, 2  # keypoints in the picture of coordinates: those that move most, and least
+SHOWN_MOVING, SHOWN_STILL = (
+    3,
+    2,
+)  # keypoints in the picture of coordinates: those that move most, and least
 SHOWN_FRAMES = 3  # in the picture of reprojections
 MAX_DRAWN = 1500  # frames of a sequence in one picture
 _DPI = 110
@@ -33,7 +36,9 @@ BRIDGE: dict[str, Any] = {"ls": (0, (2, 2)), "lw": 1.1, "alpha": 0.45}  # dashed
 NAMES = ("tracks_3d.png", "coordinates.png", "reprojection.png")
 
 
-def draw(out: Path, file: TrackFile, data: OwnData, lifted: Lifted, images: str | None) -> list[Path]:
+def draw(
+    out: Path, file: TrackFile, data: OwnData, lifted: Lifted, images: str | None
+) -> list[Path]:
     """Save the pictures `NAMES` of the longest sequence.
 
     Args:
@@ -49,7 +54,9 @@ def draw(out: Path, file: TrackFile, data: OwnData, lifted: Lifted, images: str 
     scale = METRES[file.unit]
     estimate, measured = lifted.estimate, lifted.measured.numpy()[rows]
     xyz = (data.world(estimate.xyz) / scale).numpy()[rows]
-    deviation = (estimate.covariance.diagonal(dim1=-2, dim2=-1).clamp_min(0).sqrt() * data.unit_m / scale).numpy()[rows]
+    deviation = (
+        estimate.covariance.diagonal(dim1=-2, dim2=-1).clamp_min(0).sqrt() * data.unit_m / scale
+    ).numpy()[rows]
     single = (data.world(lifted.kept.xyz) / scale).numpy()[rows]
     single[~is_measured(lifted.kept).numpy()[rows]] = np.nan
     figures = (
@@ -98,10 +105,23 @@ def _tracks(file: TrackFile, xyz: np.ndarray, single: np.ndarray, measured: np.n
             axes.plot(*xyz[seen[-1:], k].T, "o", color=colour(k), ms=6, mec="black", mew=0.8)
     low, high = _limits(xyz)
     unit = file.unit
-    axes.set(xlabel=f"x [{unit}]", ylabel=f"y [{unit}]", zlabel=f"z [{unit}]", xlim=(low[0], high[0]), ylim=(low[1], high[1]), zlim=(low[2], high[2]))
+    axes.set(
+        xlabel=f"x [{unit}]",
+        ylabel=f"y [{unit}]",
+        zlabel=f"z [{unit}]",
+        xlim=(low[0], high[0]),
+        ylim=(low[1], high[1]),
+        zlim=(low[2], high[2]),
+    )
     axes.set_box_aspect(high - low, zoom=0.95)
-    axes.set_title("lifted tracks (lines, dashed where bridged, end marked), triangulation of single frames (dots)", fontsize=11)
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize=8)
+    axes.set_title(
+        "lifted tracks (lines, dashed where bridged, end marked), triangulation of single frames"
+        " (dots)",
+        fontsize=11,
+    )
+    figure.legend(
+        *axes.get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize=8
+    )
     return figure
 
 
@@ -116,7 +136,12 @@ def _limits(xyz: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _coordinates(
-    file: TrackFile, xyz: np.ndarray, deviation: np.ndarray, single: np.ndarray, measured: np.ndarray, rows: np.ndarray
+    file: TrackFile,
+    xyz: np.ndarray,
+    deviation: np.ndarray,
+    single: np.ndarray,
+    measured: np.ndarray,
+    rows: np.ndarray,
 ) -> Figure:
     """Draw x, y, z against time with a band of two standard deviations, bridges dashed and faint."""
     known = np.flatnonzero(np.isfinite(xyz).all(-1).any(0))
@@ -133,12 +158,17 @@ def _coordinates(
             axes.plot(time, single[:, k, c], ".", color="0.55", ms=2.5)
             solid, bridge = _stretches(centre, measured[:, k])
             for part, alpha in ((solid, 0.3), (bridge, 0.12)):
-                axes.fill_between(time, part - spread, part + spread, color=colour(k), alpha=alpha, lw=0)
+                axes.fill_between(
+                    time, part - spread, part + spread, color=colour(k), alpha=alpha, lw=0
+                )
             axes.plot(time, bridge, color=colour(k), **BRIDGE)
             axes.plot(time, solid, color=colour(k), lw=1.3)
             dots = single[np.isfinite(single[:, k, c]), k, c]
             usual = np.percentile(dots, [3, 97]) if len(dots) else []
-            low, high = np.nanmin([*(centre - spread), *usual]), np.nanmax([*(centre + spread), *usual])
+            low, high = (
+                np.nanmin([*(centre - spread), *usual]),
+                np.nanmax([*(centre + spread), *usual]),
+            )
             if np.isfinite([low, high]).all() and high > low:
                 axes.set_ylim(low - 0.1 * (high - low), high + 0.1 * (high - low))
             axes.set_xlim(0, max(time[-1], 1 / file.fps))  # also where nothing is known
@@ -154,20 +184,33 @@ def _coordinates(
     marks = [
         Line2D([], [], color="0.2", lw=1.3, label="lifted, band: +-2 standard deviations"),
         Line2D([], [], color="0.2", **BRIDGE, label="bridged: no measurement in these frames"),
-        Line2D([], [], color="0.55", marker=".", ls="", label="triangulation of single frames (some may lie outside the picture)"),
+        Line2D(
+            [],
+            [],
+            color="0.55",
+            marker=".",
+            ls="",
+            label="triangulation of single frames (some may lie outside the picture)",
+        ),
     ]
     figure.legend(handles=marks, loc="outside upper center", ncols=3, fontsize=9)
     return figure
 
 
-def _reprojections(file: TrackFile, data: OwnData, lifted: Lifted, rows: np.ndarray, images: str | None) -> Figure:
+def _reprojections(
+    file: TrackFile, data: OwnData, lifted: Lifted, rows: np.ndarray, images: str | None
+) -> Figure:
     """Draw some frames (rows) in every camera (columns)."""
     estimate, kept = lifted.estimate, lifted.kept
     V = len(file.camera_names)
-    frames = rows[np.unique(np.linspace(0, len(rows) - 1, SHOWN_FRAMES + 2).round().astype(int)[1:-1])]
+    frames = rows[
+        np.unique(np.linspace(0, len(rows) - 1, SHOWN_FRAMES + 2).round().astype(int)[1:-1])
+    ]
     figure = Figure(figsize=(min(3.2 * V, 24) + 0.3, 3.3 * len(frames) + 0.8), layout="constrained")
     grid = figure.subplots(len(frames), V, squeeze=False)
-    uv, _ = geometry.project(estimate.xyz[frames], data.rig.intrinsics, data.rig.extrinsics)  # (n, K, V, 2)
+    uv, _ = geometry.project(
+        estimate.xyz[frames], data.rig.intrinsics, data.rig.extrinsics
+    )  # (n, K, V, 2)
     at = torch.as_tensor(frames)
     shown = Estimate(estimate.xyz[at], estimate.covariance[at])
     far = is_outlier(shown, _rows(data.tracks, at), _rows(kept, at), data.rig).numpy()
@@ -175,12 +218,24 @@ def _reprojections(file: TrackFile, data: OwnData, lifted: Lifted, rows: np.ndar
         for v, name in enumerate(file.camera_names):
             axes = grid[i, v]
             width, height = _background(axes, file, v, int(frame), images)
-            drawn = distort(uv[i, :, v].numpy(), file.intrinsics[v], file.distortion[v], file.lenses[v])
-            _overlay(axes, file.measured[v, frame], drawn, far[i, v], lifted.measured[frame].numpy())
+            drawn = distort(
+                uv[i, :, v].numpy(), file.intrinsics[v], file.distortion[v], file.lenses[v]
+            )
+            _overlay(
+                axes, file.measured[v, frame], drawn, far[i, v], lifted.measured[frame].numpy()
+            )
             axes.set(xlim=(0, width), ylim=(height, 0), aspect="equal")
             axes.tick_params(labelsize=7)
             if not axes.images:
-                _crop(axes, np.concatenate([file.measured[v, frames].reshape(-1, 2), uv[:, :, v].reshape(-1, 2).numpy()]))
+                _crop(
+                    axes,
+                    np.concatenate(
+                        [
+                            file.measured[v, frames].reshape(-1, 2),
+                            uv[:, :, v].reshape(-1, 2).numpy(),
+                        ]
+                    ),
+                )
             if i == 0:
                 axes.set_title(name, fontsize=10)
             if v == 0:
@@ -188,10 +243,31 @@ def _reprojections(file: TrackFile, data: OwnData, lifted: Lifted, rows: np.ndar
     marks = [
         Line2D([], [], color="0.2", marker="o", mfc="none", ms=8, ls="", label="detected"),
         Line2D([], [], color="0.2", marker="x", ms=6, ls="", label="lifted and reprojected"),
-        Line2D([], [], color="0.2", marker="x", ms=6, ls="", alpha=BRIDGE["alpha"], label="the same, bridged"),
-        Line2D([], [], color="red", marker="s", mfc="none", ms=10, ls="", label=f"outlier (> {OUTLIER_SIGMAS:g} standard deviations)"),
+        Line2D(
+            [],
+            [],
+            color="0.2",
+            marker="x",
+            ms=6,
+            ls="",
+            alpha=BRIDGE["alpha"],
+            label="the same, bridged",
+        ),
+        Line2D(
+            [],
+            [],
+            color="red",
+            marker="s",
+            mfc="none",
+            ms=10,
+            ls="",
+            label=f"outlier (> {OUTLIER_SIGMAS:g} standard deviations)",
+        ),
     ]
-    names = [Line2D([], [], color=colour(k), lw=3, label=name) for k, name in enumerate(file.keypoint_names[: len(COLOURS)])]
+    names = [
+        Line2D([], [], color=colour(k), lw=3, label=name)
+        for k, name in enumerate(file.keypoint_names[: len(COLOURS)])
+    ]
     figure.legend(handles=[*marks, *names], loc="outside lower center", ncols=6, fontsize=8)
     return figure
 
@@ -202,27 +278,43 @@ def _crop(axes: Axes, points: np.ndarray) -> None:
     if len(points):
         low, high = points.min(0), points.max(0)
         centre, half = (low + high) / 2, 0.6 * max(float((high - low).max()), 20.0)
-        axes.set(xlim=(centre[0] - half, centre[0] + half), ylim=(centre[1] + half, centre[1] - half))
+        axes.set(
+            xlim=(centre[0] - half, centre[0] + half), ylim=(centre[1] + half, centre[1] - half)
+        )
 
 
 def _rows(tracks: Tracks, at: torch.Tensor) -> Tracks:
     return Tracks(
-        uv=tracks.uv[at], weights=tracks.weights[at], robust=tracks.robust[at], xyz=tracks.xyz[at], info=tracks.info[at],
-        truth=None, precision=tracks.precision[at], keypoint=tracks.keypoint[at], first=tracks.first[at],
-        last=tracks.last[at], source=tracks.source[at],
-    )  # fmt: skip
+        uv=tracks.uv[at],
+        weights=tracks.weights[at],
+        robust=tracks.robust[at],
+        xyz=tracks.xyz[at],
+        info=tracks.info[at],
+        truth=None,
+        precision=tracks.precision[at],
+        keypoint=tracks.keypoint[at],
+        first=tracks.first[at],
+        last=tracks.last[at],
+        source=tracks.source[at],
+    )
 
 
-def _overlay(axes: Axes, measured: np.ndarray, drawn: np.ndarray, far: np.ndarray, own: np.ndarray) -> None:
+def _overlay(
+    axes: Axes, measured: np.ndarray, drawn: np.ndarray, far: np.ndarray, own: np.ndarray
+) -> None:
     """Draw the K keypoints of a frame and camera: detections, reprojections (faint where bridged), outliers."""
     for k in range(len(measured)):
         axes.plot(*measured[k], "o", mfc="none", mec=colour(k), ms=8, mew=1.4)
-        axes.plot(*drawn[k], "x", color=colour(k), ms=5, mew=1.4, alpha=1.0 if own[k] else BRIDGE["alpha"])
+        axes.plot(
+            *drawn[k], "x", color=colour(k), ms=5, mew=1.4, alpha=1.0 if own[k] else BRIDGE["alpha"]
+        )
         if far[k]:
             axes.plot(*measured[k], "s", mfc="none", mec="red", ms=13, mew=1.2)
 
 
-def _background(axes: Axes, file: TrackFile, view: int, frame: int, images: str | None) -> tuple[float, float]:
+def _background(
+    axes: Axes, file: TrackFile, view: int, frame: int, images: str | None
+) -> tuple[float, float]:
     """Show the frame's picture, or white; returns width and height [px]."""
     path = image_path(images, file.camera_names[view], frame) if images else None
     if path is not None and path.is_file():
@@ -244,4 +336,7 @@ def image_path(pattern: str, view: str, frame: int) -> Path:
     try:
         return Path(pattern.format(view=view, frame=frame))
     except (KeyError, IndexError, ValueError) as error:
-        raise ConfigError(f"--images {pattern!r}: {error!r}; allowed are {{view}} and {{frame}}, such as 'frames/{{view}}_{{frame:06d}}.png'") from error
+        raise ConfigError(
+            f"--images {pattern!r}: {error!r}; allowed are {{view}} and {{frame}}, such as"
+            " 'frames/{view}_{frame:06d}.png'"
+        ) from error

@@ -1,6 +1,7 @@
 """What `lift` writes: the 3D points, and how far they can be trusted. LIFT.md explains each number.
 
-Nothing here feeds back into the points; the truth, where a file has one, is read in this file alone.
+Nothing here feeds back into the points; the truth, where a file has one, is read in this file
+alone.
 """
 
 import json
@@ -61,15 +62,19 @@ def measure(file: TrackFile, data: OwnData, lifted: Lifted) -> Report:
     left_out = _left_out(lifted)
     cameras = []
     for v, name in enumerate(file.camera_names):
-        cameras.append({
-            "name": name,
-            "noise_px": significant(float(data.sigma_px[v])),
-            "detections": int(is_used[:, v].sum()),
-            "missing": int((~is_used[:, v]).sum()),
-            "outliers": int(outliers[:, v].sum()),
-            "reprojection_px": _Spread(residual[:, v][is_used[:, v]]).plain(),
-            "left_out_px": {kind: _Spread(found[:, v]).plain() for kind, found in left_out.items()},
-        })  # fmt: skip
+        cameras.append(
+            {
+                "name": name,
+                "noise_px": significant(float(data.sigma_px[v])),
+                "detections": int(is_used[:, v].sum()),
+                "missing": int((~is_used[:, v]).sum()),
+                "outliers": int(outliers[:, v].sum()),
+                "reprojection_px": _Spread(residual[:, v][is_used[:, v]]).plain(),
+                "left_out_px": {
+                    kind: _Spread(found[:, v]).plain() for kind, found in left_out.items()
+                },
+            }
+        )
     several = is_used.sum(1) >= 2
     keypoints = [
         {
@@ -83,24 +88,41 @@ def measure(file: TrackFile, data: OwnData, lifted: Lifted) -> Report:
         }
         for k, name in enumerate(file.keypoint_names)
     ]
-    methods = {name: e for name, e in {lifted.name: ours, **lifted.results}.items() if name != ROBUST}
+    methods = {
+        name: e for name, e in {lifted.name: ours, **lifted.results}.items() if name != ROBUST
+    }
     estimates = {**methods, ROBUST: robust} if lifted.name != ROBUST else {ROBUST: ours, **methods}
     report: Report = {
-        "file": str(file.path), "method": lifted.name, "units": file.unit, "fps": file.fps,
-        "frames": len(tracks), "sequences": len(file.sequence_starts), "cameras": cameras, "keypoints": keypoints,
-        "seen_by_two": int(several.sum()), "measured": int(lifted.measured.sum()), "dropped": int((several & ~lifted.measured).sum()),
-        **lifted.counts, "bridge_limit": significant(lifted.limit * data.unit_m / METRES[file.unit]),
-        "left_out": lifted.choice.left_out, "left_out_px": {name: significant(x) for name, x in lifted.choice.left_out_px.items()},
+        "file": str(file.path),
+        "method": lifted.name,
+        "units": file.unit,
+        "fps": file.fps,
+        "frames": len(tracks),
+        "sequences": len(file.sequence_starts),
+        "cameras": cameras,
+        "keypoints": keypoints,
+        "seen_by_two": int(several.sum()),
+        "measured": int(lifted.measured.sum()),
+        "dropped": int((several & ~lifted.measured).sum()),
+        **lifted.counts,
+        "bridge_limit": significant(lifted.limit * data.unit_m / METRES[file.unit]),
+        "left_out": lifted.choice.left_out,
+        "left_out_px": {name: significant(x) for name, x in lifted.choice.left_out_px.items()},
         "choice": lifted.choice.line,
-        "jitter_m_per_s2": {name: _jitter(e, data, several, file.fps) for name, e in estimates.items()},
-    }  # fmt: skip
+        "jitter_m_per_s2": {
+            name: _jitter(e, data, several, file.fps) for name, e in estimates.items()
+        },
+    }
     if file.truth is not None:
         errors = {**methods, DLT: frames[DLT], ROBUST: ours if lifted.name == ROBUST else robust}
         if lifted.name == ROBUST:
             errors = {ROBUST: ours, **methods, DLT: frames[DLT]}
         truth = data.own(torch.from_numpy(file.truth))
         several = several & torch.stack([e.xyz.isfinite().all(-1) for e in errors.values()]).all(0)
-        report["error_mm"] = {name: _errors(e, truth, several, ~(is_used.sum(1) >= 2), data.unit_m) for name, e in errors.items()}
+        report["error_mm"] = {
+            name: _errors(e, truth, several, ~(is_used.sum(1) >= 2), data.unit_m)
+            for name, e in errors.items()
+        }
     return report
 
 
@@ -117,11 +139,19 @@ def _jitter(estimate: Estimate, data: OwnData, several: Tensor, fps: float) -> f
     """Return the mean length of the acceleration [m/s^2] over three measured frames in a row of a sequence."""
     x, tracks = estimate.xyz.double() * data.unit_m, data.tracks
     second = (x[2:] - 2 * x[1:-1] + x[:-2]).norm(dim=-1) * fps**2
-    good = several[2:] & several[1:-1] & several[:-2] & (tracks.first[2:] == tracks.first[:-2])[:, None] & second.isfinite()
+    good = (
+        several[2:]
+        & several[1:-1]
+        & several[:-2]
+        & (tracks.first[2:] == tracks.first[:-2])[:, None]
+        & second.isfinite()
+    )
     return significant(float(second[good].mean())) if good.any() else None
 
 
-def _errors(estimate: Estimate, truth: Tensor, several: Tensor, few: Tensor, unit_m: float) -> Report:
+def _errors(
+    estimate: Estimate, truth: Tensor, several: Tensor, few: Tensor, unit_m: float
+) -> Report:
     """Return distances to the truth [mm], and the share of truths inside the regions that the method claims."""
     error = 1000 * unit_m * (estimate.xyz.double() - truth).norm(dim=-1)
     is_known = error.isfinite()
@@ -130,7 +160,9 @@ def _errors(estimate: Estimate, truth: Tensor, several: Tensor, few: Tensor, uni
         "fewer than two views": _Spread(error[few & is_known]).plain(),
     }
     for percent in metrics.COVERAGE:
-        share = metrics.coverage(estimate.xyz, truth, estimate.covariance, several & is_known, percent)
+        share = metrics.coverage(
+            estimate.xyz, truth, estimate.covariance, several & is_known, percent
+        )
         result[f"coverage_{percent}_percent"] = round(100 * share.mean, 2) if share.count else None
     return result
 
@@ -170,15 +202,29 @@ def _cell(value: object, digits: int = 2) -> str:
 
 def camera_rows(report: Report) -> list[list[str]]:
     """Return header and one row for each camera."""
-    rows = [[
-        "camera", "noise [px]", "detections", "missing", "outliers", "reprojection [px]: mean", "median", "95 %",
-        "left out [px]: ours, median", "95 %", "triangulation, median", "95 %",
-    ]]  # fmt: skip
+    rows = [
+        [
+            "camera",
+            "noise [px]",
+            "detections",
+            "missing",
+            "outliers",
+            "reprojection [px]: mean",
+            "median",
+            "95 %",
+            "left out [px]: ours, median",
+            "95 %",
+            "triangulation, median",
+            "95 %",
+        ]
+    ]
     for camera in report["cameras"]:
         left = camera["left_out_px"]
         values = [camera["noise_px"], camera["detections"], camera["missing"], camera["outliers"]]
         values += [camera["reprojection_px"][key] for key in ("mean", "median", "p95")]
-        values += [left[kind][key] for kind in ("ours", "triangulation") for key in ("median", "p95")]
+        values += [
+            left[kind][key] for kind in ("ours", "triangulation") for key in ("median", "p95")
+        ]
         rows.append([camera["name"], *(_cell(value) for value in values)])
     return rows
 
@@ -187,27 +233,66 @@ def error_rows(report: Report) -> list[list[str]]:
     """Return header and one row for each method; none without truth."""
     if "error_mm" not in report:
         return []
-    head = ["error [mm]", "mean", "median", "95 %", "within 68 % [%]", "within 95 % [%]", "points", "not measured: mean", "points"]
+    head = [
+        "error [mm]",
+        "mean",
+        "median",
+        "95 %",
+        "within 68 % [%]",
+        "within 95 % [%]",
+        "points",
+        "not measured: mean",
+        "points",
+    ]
     rows = [head]
     for name, found in report["error_mm"].items():
         known, other = found["measured"], found["fewer than two views"]
-        values = [known["mean"], known["median"], known["p95"], found["coverage_68_percent"], found["coverage_95_percent"]]
-        rows.append([name, *(_cell(v) for v in [*values, known["count"], other["mean"], other["count"]])])
+        values = [
+            known["mean"],
+            known["median"],
+            known["p95"],
+            found["coverage_68_percent"],
+            found["coverage_95_percent"],
+        ]
+        rows.append(
+            [name, *(_cell(v) for v in [*values, known["count"], other["mean"], other["count"]])]
+        )
     return rows
 
 
 def jitter_rows(report: Report) -> list[list[str]]:
     """Return header and one row for each method."""
-    return [["jitter", "mean acceleration [m/s^2]"], *([n, _cell(v)] for n, v in report["jitter_m_per_s2"].items())]
+    return [
+        ["jitter", "mean acceleration [m/s^2]"],
+        *([n, _cell(v)] for n, v in report["jitter_m_per_s2"].items()),
+    ]
 
 
 def keypoint_rows(report: Report) -> list[list[str]]:
     """Return header and one row for each keypoint: counts by camera."""
     names = [camera["name"] for camera in report["cameras"]]
-    rows = [["keypoint", "frames measured", "dropped", "frames lifted", "motion", *(f"missing, outliers: {name}" for name in names)]]
+    rows = [
+        [
+            "keypoint",
+            "frames measured",
+            "dropped",
+            "frames lifted",
+            "motion",
+            *(f"missing, outliers: {name}" for name in names),
+        ]
+    ]
     for keypoint in report["keypoints"]:
-        counts = [f"{m}, {o}" for m, o in zip(keypoint["missing"], keypoint["outliers"], strict=True)]
-        rows.append([keypoint["name"], *(str(keypoint[f"frames_{what}"]) for what in ("measured", "dropped", "lifted")), keypoint["motion"], *counts])
+        counts = [
+            f"{m}, {o}" for m, o in zip(keypoint["missing"], keypoint["outliers"], strict=True)
+        ]
+        rows.append(
+            [
+                keypoint["name"],
+                *(str(keypoint[f"frames_{what}"]) for what in ("measured", "dropped", "lifted")),
+                keypoint["motion"],
+                *counts,
+            ]
+        )
     return rows
 
 
@@ -215,9 +300,12 @@ def markdown(report: Report, pictures: Sequence[str] = ()) -> str:
     """Return `report.md` with links to these pictures."""
     parts = [
         f"# 3D of {Path(report['file']).name}\n",
-        f"{report['method']}; {report['frames']} frames in {report['sequences']} sequence(s), {len(report['cameras'])} cameras, "
-        f"{len(report['keypoints'])} keypoints, {report['fps']:g} frames a second; points3d.npz is in {report['units']}. "
-        "LIFT.md explains the columns.\n",
+        (
+            f"{report['method']}; {report['frames']} frames in {report['sequences']} sequence(s),"
+            f" {len(report['cameras'])} cameras, {len(report['keypoints'])} keypoints,"
+            f" {report['fps']:g} frames a second; points3d.npz is in {report['units']}. LIFT.md"
+            " explains the columns.\n"
+        ),
     ]
     parts += [f"- Warning: {warning}\n" for warning in report.get("warnings", [])]
     parts += [f"- {line}\n" for line in notes(report)]
@@ -231,8 +319,9 @@ def notes(report: Report) -> list[str]:
     """Return lines on what went in, what was kept, and what was bridged."""
     seen, dropped = report["seen_by_two"], report["dropped"]
     lines = [
-        f"{dropped} of {seen} points seen by two cameras or more ({100 * dropped / max(seen, 1):.2g} %) were dropped as outliers, "
-        f"strays or vague; {report['bridged']} without a measurement of their own frame are bridged"
+        f"{dropped} of {seen} points seen by two cameras or more"
+        f" ({100 * dropped / max(seen, 1):.2g} %) were dropped as outliers, strays or vague;"
+        f" {report['bridged']} without a measurement of their own frame are bridged"
     ]
     return [*([report["choice"]] if report["choice"] else []), *lines, *report.get("notes", [])]
 

@@ -15,7 +15,9 @@ from pose_obj_3d.track_file import METRES, TrackFile
 from pose_obj_3d.windows import Tracks
 
 RTS = "RTS smoother, robust"
-MANY = 0.05  # share of the points that are NaN for want of measurements, from which that is a warning
+MANY = (
+    0.05  # share of the points that are NaN for want of measurements, from which that is a warning
+)
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,8 @@ class Lifting:
     def results(self, tracks: Tracks, blind: bool = False) -> Results:
         """Lift tracks by the model, if any, and by the smoother: (N, K, 3) each.
 
-        The smoother speaks where fewer than two cameras see a keypoint: a model is not trained on gaps.
+        The smoother speaks where fewer than two cameras see a keypoint: a model is not trained on
+        gaps.
         """
         smoothed = _known(smooth_tracks(tracks, self.motions, 1 / self.file.fps, blind), tracks)
         if self.lifter is None:
@@ -82,8 +85,9 @@ class Lifting:
         ours = _known(self.lifter.lift(tracks, blind), tracks)
         seen = ((tracks.weights > 0).sum(1) >= 2)[..., None]
         both = Estimate(
-            torch.where(seen, ours.xyz, smoothed.xyz), torch.where(seen[..., None], ours.covariance, smoothed.covariance)
-        )  # fmt: skip
+            torch.where(seen, ours.xyz, smoothed.xyz),
+            torch.where(seen[..., None], ours.covariance, smoothed.covariance),
+        )
         return {self.lifter.name: both, RTS: smoothed}
 
     def left_out(self) -> dict[str, Tensor]:
@@ -93,7 +97,11 @@ class Lifting:
         if any(bool(x.isfinite().any()) for x in found.values()) or self.lifter is None:
             return found
         # Frames that chose the epoch, but taught nothing, judge a model that was learned here.
-        val = self.lifter.val if self.lifter.val is not None and len(self.lifter.val) >= lift_choice.MIN_SCORED else self.kept
+        val = (
+            self.lifter.val
+            if self.lifter.val is not None and len(self.lifter.val) >= lift_choice.MIN_SCORED
+            else self.kept
+        )
         found = lift_choice.leave_out_frames(val, rig, self.results(val, blind=True))
         before = torch.full_like(tracks.weights[: len(tracks) - len(val)], torch.nan)
         return {name: torch.cat([before, x.to(before)]) for name, x in found.items()}
@@ -107,7 +115,9 @@ class Lifting:
         """
         tracks, rig, file = self.data.tracks, self.data.rig, self.file
         single = lift_choice.triangulation(tracks, rig)
-        measured = {} if self.lifter is None else {self.lifter.name: self.lifter.measured(self.kept)}
+        measured = (
+            {} if self.lifter is None else {self.lifter.name: self.lifter.measured(self.kept)}
+        )
         measured[RTS] = is_measured(self.kept)
         everything = {**self.results(self.kept), ROBUST: single}
         left_out = self.left_out()
@@ -120,27 +130,50 @@ class Lifting:
         measured[ROBUST] = single.xyz.isfinite().all(-1)
         own = torch.stack([measured[name][:, k] for k, name in enumerate(names)], 1)
         found = bounded(lift_choice.composed(everything, names), own, self.kept, limit)
-        results = {name: bounded(e, measured[name], self.kept, limit).estimate for name, e in everything.items() if name != ROBUST}
+        results = {
+            name: bounded(e, measured[name], self.kept, limit).estimate
+            for name, e in everything.items()
+            if name != ROBUST
+        }
         assert single.inliers is not None
         is_single = torch.tensor([name == ROBUST for name in names])
-        weights = torch.where(is_single, single.inliers.transpose(1, 2).to(self.kept.robust), self.kept.robust)
+        weights = torch.where(
+            is_single, single.inliers.transpose(1, 2).to(self.kept.robust), self.kept.robust
+        )
         main = next(iter(dict.fromkeys(sorted(names, key=lambda n: -names.count(n)))))
         others = [name for name in dict.fromkeys(names) if name != main]
-        name = main + "".join(f"; {lift_choice.listed(file.keypoint_names, [k for k, n in enumerate(names) if n == o])}: {o}" for o in others)
+        name = main + "".join(
+            f"; {lift_choice.listed(file.keypoint_names, [k for k, n in enumerate(names) if n == o])}: {o}"
+            for o in others
+        )
         counts = {"bridged": found.bridged, "outside": found.outside, "vague": found.vague}
         notes = _unlifted(counts, limit * self.data.unit_m / METRES[file.unit], file.unit)
         if counts["outside"] + counts["vague"] > MANY * int(tracks.is_real.sum()):
             warnings, notes = warnings + notes, []
         warnings += self._claims(found.estimate, own, main)
         warnings += _dropped(~own[single.xyz.isfinite().all(-1)])
-        return Lifted(name, names, found.estimate, own, self.kept, weights, results, left_out, choice, counts, limit, warnings, notes)
+        return Lifted(
+            name,
+            names,
+            found.estimate,
+            own,
+            self.kept,
+            weights,
+            results,
+            left_out,
+            choice,
+            counts,
+            limit,
+            warnings,
+            notes,
+        )
 
     def _claims(self, estimate: Estimate, measured: Tensor, name: str) -> list[str]:
         if not bool(measured.any()) or bool(estimate.covariance[measured].isfinite().any()):
             return []
         return [
-            f"{name} claims no covariance: points3d.npz has NaN wherever two cameras see a keypoint, coordinates.png no "
-            "bands, and outliers are those dropped before it lifted"
+            f"{name} claims no covariance: points3d.npz has NaN wherever two cameras see a"
+            " keypoint, coordinates.png no bands, and outliers are those dropped before it lifted"
         ]
 
 
@@ -148,7 +181,9 @@ def _known(estimate: Estimate, tracks: Tracks) -> Estimate:
     """Return the estimate in float64, NaN where the sequence never shows the keypoint to two views."""
     lost = (tracks.keypoint < 0)[..., None].cpu()
     xyz, covariance = estimate.xyz.cpu().double(), estimate.covariance.cpu().double()
-    return Estimate(xyz.masked_fill(lost, torch.nan), covariance.masked_fill(lost[..., None], torch.nan))
+    return Estimate(
+        xyz.masked_fill(lost, torch.nan), covariance.masked_fill(lost[..., None], torch.nan)
+    )
 
 
 def _dropped(lost: Tensor) -> list[str]:
@@ -157,8 +192,9 @@ def _dropped(lost: Tensor) -> list[str]:
     if not lift_choice.is_many(count, len(lost)):
         return []
     return [
-        f"{count} points that two cameras or more see ({100 * count / len(lost):.1f} %) were dropped: their cameras disagree, or they "
-        "are far from the frames around; is_measured is false there"
+        f"{count} points that two cameras or more see ({100 * count / len(lost):.1f} %) were"
+        " dropped: their cameras disagree, or they are far from the frames around; is_measured is"
+        " false there"
     ]
 
 
@@ -167,7 +203,8 @@ def _unlifted(counts: dict[str, int], limit: float, unit: str) -> list[str]:
     if not counts["outside"] + counts["vague"]:
         return []
     return [
-        f"{counts['outside']} points before the first or after the last measurement of their keypoint in a sequence, and "
-        f"{counts['vague']} between measurements whose deviation would pass {limit:.3g} {unit} (--bridge_limit), are NaN; "
-        f"{counts['bridged']} between measurements are bridged"
+        f"{counts['outside']} points before the first or after the last measurement of their"
+        f" keypoint in a sequence, and {counts['vague']} between measurements whose deviation would"
+        f" pass {limit:.3g} {unit} (--bridge_limit), are NaN; {counts['bridged']} between"
+        " measurements are bridged"
     ]

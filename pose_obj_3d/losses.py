@@ -11,7 +11,9 @@ from torch import Tensor
 from pose_obj_3d import geometry
 
 OUTLIER_RATE = 0.02  # share of gross errors that the likelihood allows for
-ROBUST_SIGMAS = 3.0  # residual, in noise standard deviations, where the reprojection loss turns linear
+ROBUST_SIGMAS = (
+    3.0  # residual, in noise standard deviations, where the reprojection loss turns linear
+)
 BEHIND_SIGMAS = 300.0  # residual of a prediction behind the camera, in noise standard deviations
 OUTLIER_SCALE = 20.0  # their standard deviation, in regular standard deviations
 
@@ -37,9 +39,12 @@ def reprojection_loss(
 ) -> Tensor:
     """Average the distance between a reprojected prediction and the 2D seen, in every usable view.
 
-    The Charbonnier loss c^2 (sqrt(1 + r^2 / c^2) - 1) of the residual r in standard deviations of the
-    noise: quadratic for small residuals, linear beyond c. Its optimum is a triangulation of the frame:
-    noise that the prediction has seen is fitted too (`blind_reprojection_nll` cannot be cheated so).
+    The Charbonnier loss c^2 (sqrt(1 + r^2 / c^2) - 1) of the residual r in standard deviations of
+    the
+    noise: quadratic for small residuals, linear beyond c. Its optimum is a triangulation of the
+    frame:
+    noise that the prediction has seen is fitted too (`blind_reprojection_nll` cannot be cheated
+    so).
 
     Args:
         xyz_world: (B, K, 3) predicted [m].
@@ -68,14 +73,15 @@ def blind_reprojection_nll(
 ) -> tuple[Tensor, Tensor]:
     """Score a prediction by the measurements it has not seen: reprojection in all views, jointly.
 
-    With the prediction's covariance Q and the Jacobian J, the stacked residual r of a keypoint's views
-    is normal with covariance S = sigma^2 I + J Q J^T. By the matrix determinant and inversion lemmas
-    only 3 x 3 matrices appear: with M = J^T W J / sigma^2 and b = J^T W r / sigma^2,
-    log|S| = log|Q^-1 + M| - log|Q^-1| + const and r^T S^-1 r = r^T W r / sigma^2 - b^T (Q^-1 + M)^-1 b.
+    With the prediction's covariance Q and the Jacobian J, the stacked residual r of a keypoint's
+    views is normal with covariance S = sigma^2 I + J Q J^T. By the matrix determinant and inversion
+    lemmas only 3 x 3 matrices appear: with M = J^T W J / sigma^2 and b = J^T W r / sigma^2,
+    log|S| = log|Q^-1 + M| - log|Q^-1| + const and r^T S^-1 r = r^T W r / sigma^2 - b^T (Q^-1 +
+    M)^-1 b.
     Mixed with a wide component, so that a gross error of the detector costs a constant.
 
-    The loss has no optimum at the frame's own triangulation, as the plain reprojection loss has: the
-    measurement is not among the inputs of `blind_xyz`, and its noise cannot be copied.
+    The loss has no optimum at the frame's own triangulation, as the plain reprojection loss has:
+    the measurement is not among the inputs of `blind_xyz`, and its noise cannot be copied.
 
     Args:
         blind_xyz: (B, K, 3) predicted without the measurements below [m].
@@ -92,7 +98,8 @@ def blind_reprojection_nll(
     predicted, J = geometry.projection_jacobian(blind_xyz, *cameras)  # (B, K, V, 2, 3)
     w = weights.transpose(1, 2)
     is_ahead = geometry.is_in_front(blind_xyz, cameras[1])[..., None]
-    # A prediction behind a camera that sees the keypoint is as wrong as can be; no gradient leads out of there.
+    # A prediction behind a camera that sees the keypoint is as wrong as can be; no gradient leads
+    # out of there.
     J = torch.where(is_ahead[..., None], J, 0.0)
     r = torch.where(is_ahead, (uv.transpose(1, 2) - predicted) / sigma_px, BEHIND_SIGMAS)
     JtW = J * (w / sigma_px)[..., None, None]
@@ -104,7 +111,9 @@ def blind_reprojection_nll(
     distance = ((r.square().sum(-1) * w).sum(-1) - explained).clamp_min(0)
     count = 2 * (w > 0).sum(-1)
     inlier = math.log(1 - OUTLIER_RATE) - distance / 2
-    outlier = math.log(OUTLIER_RATE) - distance / (2 * OUTLIER_SCALE**2) - count * math.log(OUTLIER_SCALE)
+    outlier = (
+        math.log(OUTLIER_RATE) - distance / (2 * OUTLIER_SCALE**2) - count * math.log(OUTLIER_SCALE)
+    )
     nll = (_log_det(total) - _log_det(blind_info)) / 2 - torch.logaddexp(inlier, outlier)
     return torch.where(count > 0, nll, torch.zeros_like(nll)), count
 

@@ -1,8 +1,9 @@
 """Write an example `tracks.npz` for `lift`, as a user's own videos would give it, from the shipped archive.
 
-Demonstrations of one task become one file of several sequences, in millimetres, seen by cameras with
-lens distortion. On the archive's exact projections comes the noise of detectors: other for each camera,
-with outliers, missing detections, and confidences. `python -m pose_obj_3d.make_example_tracks --help`.
+Demonstrations of one task become one file of several sequences, in millimetres, seen by cameras
+with lens distortion. On the archive's exact projections comes the noise of detectors: other for
+each camera, with outliers, missing detections, and confidences. `python -m
+pose_obj_3d.make_example_tracks --help`.
 """
 
 from pose_obj_3d import process_start
@@ -39,10 +40,24 @@ OUTLIER_PX = 40.0  # outliers lie within this of the true place
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser."""
-    parser = argparse.ArgumentParser(prog="python -m pose_obj_3d.make_example_tracks", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m pose_obj_3d.make_example_tracks",
+        description=(__doc__ or "").splitlines()[0],
+    )
     add = parser.add_argument
-    add("output", type=Path, nargs="?", default=Path("tracks.npz"), help="file to write (tracks.npz)")
-    add("--archive", type=Path, default=shipped_archive(FOLDER), help="archive to take demonstrations from (the shipped one)")
+    add(
+        "output",
+        type=Path,
+        nargs="?",
+        default=Path("tracks.npz"),
+        help="file to write (tracks.npz)",
+    )
+    add(
+        "--archive",
+        type=Path,
+        default=shipped_archive(FOLDER),
+        help="archive to take demonstrations from (the shipped one)",
+    )
     add("--task", type=int, default=9, help="task id")
     add("--examples", type=int, default=20, help="demonstrations, from the end of the test part")
     add("--outliers", type=float, default=0.03, help="share of detections that are grossly wrong")
@@ -61,19 +76,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         return 2
     V, T, K, _ = members["points"].shape
-    print(f"{args.output}: {V} cameras, {T} frames, {K} keypoints, {len(members['sequence_starts'])} sequences")  # noqa: T201
+    sizes = f"{V} cameras, {T} frames, {K} keypoints, {len(members['sequence_starts'])} sequences"
+    print(f"{args.output}: {sizes}")  # noqa: T201
     return 0
 
 
 def make(args: argparse.Namespace) -> dict[str, Any]:
     """Return the members of the file; LIFT.md has the schema."""
     if not (0 <= args.outliers < 1 and 0 <= args.missing < 1):
-        raise ConfigError(f"--outliers {args.outliers} --missing {args.missing}: both are shares, 0 <= x < 1")
+        raise ConfigError(
+            f"--outliers {args.outliers} --missing {args.missing}: both are shares, 0 <= x < 1"
+        )
     data = read_formal(args.archive)
     data.require_tasks([args.task])
     numbers = data.split(args.task)["test"]
     if not 1 <= args.examples <= len(numbers):
-        raise ConfigError(f"--examples {args.examples}: the test part of T{args.task} has {len(numbers)}; allowed: 1 to that")
+        raise ConfigError(
+            f"--examples {args.examples}: the test part of T{args.task} has {len(numbers)};"
+            " allowed: 1 to that"
+        )
     examples = [data.tracks[args.task][n] for n in numbers[-args.examples :]]
     x = np.concatenate(examples, axis=1)
     points, confidence = _detect(x, data, args)
@@ -93,18 +114,29 @@ def make(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _detect(x: np.ndarray, data: FormalData, args: argparse.Namespace) -> tuple[np.ndarray, np.ndarray]:
+def _detect(
+    x: np.ndarray, data: FormalData, args: argparse.Namespace
+) -> tuple[np.ndarray, np.ndarray]:
     """Return detections (V, T, K, 2) [px], NaN = missing, and confidence (V, T, K)."""
     rng = np.random.default_rng(args.seed)
     V = len(x)
     sigma = np.resize(SIGMA_PX, V)
     # Confidence is precision: a detection of confidence 1/4 has twice the noise.
     confidence = np.where(rng.random(x.shape[:3]) < 0.2, 0.25, 1.0)
-    exact = np.stack([
-        distort(x[v][..., UV_EXACT].reshape(-1, 2).astype(np.float64), data.intrinsics[v], np.array(DISTORTION)).reshape((*x.shape[1:3], 2))
-        for v in range(V)
-    ])  # fmt: skip
-    points = exact + rng.normal(size=exact.shape) * (sigma[:, None, None] / np.sqrt(confidence))[..., None]
+    exact = np.stack(
+        [
+            distort(
+                x[v][..., UV_EXACT].reshape(-1, 2).astype(np.float64),
+                data.intrinsics[v],
+                np.array(DISTORTION),
+            ).reshape((*x.shape[1:3], 2))
+            for v in range(V)
+        ]
+    )
+    points = (
+        exact
+        + rng.normal(size=exact.shape) * (sigma[:, None, None] / np.sqrt(confidence))[..., None]
+    )
     is_outlier = rng.random(x.shape[:3]) < args.outliers
     points[is_outlier] += rng.uniform(-OUTLIER_PX, OUTLIER_PX, (int(is_outlier.sum()), 2))
     missing = (rng.random(x.shape[:3]) < args.missing) | (x[..., VISIBILITY] == 0)

@@ -79,11 +79,15 @@ def mahalanobis2(predicted: Tensor, truth: Tensor, covariance: Tensor) -> Tensor
     """
     check_shape(covariance, "* 3 3", "covariance")
     error = (predicted.double() - truth.double()).unsqueeze(-1)
-    square: Tensor = (error.transpose(-1, -2) @ invert_3x3(covariance.double()) @ error).squeeze(-1).squeeze(-1)
+    square: Tensor = (
+        (error.transpose(-1, -2) @ invert_3x3(covariance.double()) @ error).squeeze(-1).squeeze(-1)
+    )
     return square
 
 
-def coverage(predicted: Tensor, truth: Tensor, covariance: Tensor, mask: Tensor, percent: int) -> ErrorSum:
+def coverage(
+    predicted: Tensor, truth: Tensor, covariance: Tensor, mask: Tensor, percent: int
+) -> ErrorSum:
     """Count the truths inside the claimed region of a probability, one of `COVERAGE`.
 
     Args:
@@ -144,7 +148,9 @@ def n_mpjpe(predicted: Tensor, truth: Tensor, mask: Tensor) -> ErrorSum:
     centroid = (predicted * w).sum(1, keepdim=True) / count
     x = (predicted - centroid) * w
     y = (truth - (truth * w).sum(1, keepdim=True) / count) * w
-    scale = (x * y).sum((1, 2), keepdim=True) / x.square().sum((1, 2), keepdim=True).clamp_min(1e-12)
+    scale = (x * y).sum((1, 2), keepdim=True) / x.square().sum((1, 2), keepdim=True).clamp_min(
+        1e-12
+    )
     return summed(distances(scale * x + centroid, truth.double()), mask)
 
 

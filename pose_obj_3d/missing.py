@@ -17,7 +17,10 @@ MIN_TRACKS = 3  # of one view; or tracks of two views
 MIN_RUNS = 5  # of one value in a single track
 MAX_SHOWN = 4  # values in the line
 _MAX_TRIED, _MAX_POINTS = 200, 500_000
-_JUMP_STEPS, _JUMP_SIZE = 5.0, 0.02  # a marker is this many usual steps, and image sizes, from its neighbours in time
+_JUMP_STEPS, _JUMP_SIZE = (
+    5.0,
+    0.02,
+)  # a marker is this many usual steps, and image sizes, from its neighbours in time
 _OUTSIDE = 0.5  # image sizes beyond the image, from which on a repeated value is no detection
 
 Floats = npt.NDArray[np.float64]
@@ -61,19 +64,27 @@ def find_markers(points: Floats, confidence: Floats, size: Floats, names: Sequen
     if not found:
         return Markers(is_missing, [])
     total = is_missing | is_half
-    worst = sorted(zip((100 * total.mean((1, 2))).tolist(), names, strict=True), key=lambda pair: -pair[0])[:4]
-    listed = ", ".join(found[:MAX_SHOWN]) + (f" and {len(found) - MAX_SHOWN} other values" if len(found) > MAX_SHOWN else "")
-    return Markers(is_missing, [
-        f"{100 * total.mean():.1f} % of the points seem to mark missing ones ({listed}; most in {', '.join(f'{n} {x:.1f} %' for x, n in worst)}): "
-        "they are left out; write NaN there"
-    ])  # fmt: skip
+    worst = sorted(
+        zip((100 * total.mean((1, 2))).tolist(), names, strict=True), key=lambda pair: -pair[0]
+    )[:4]
+    listed = ", ".join(found[:MAX_SHOWN]) + (
+        f" and {len(found) - MAX_SHOWN} other values" if len(found) > MAX_SHOWN else ""
+    )
+    return Markers(
+        is_missing,
+        [
+            f"{100 * total.mean():.1f} % of the points seem to mark missing ones ({listed}; most in {', '.join(f'{n} {x:.1f} %' for x, n in worst)}): "
+            "they are left out; write NaN there"
+        ],
+    )
 
 
 def _repeated(points: Floats, seen: Bools, size: Floats) -> list[tuple[float, float]]:
     """Return exact values that come back as no detection does, the most frequent first.
 
-    That is: far outside the image; or in several tracks, each time with a jump. A still keypoint of an exact or
-    rounding tracker repeats its values, too, but its neighbours in time are no further than its usual steps.
+    That is: far outside the image; or in several tracks, each time with a jump. A still keypoint of
+    an exact or rounding tracker repeats its values, too, but its neighbours in time are no further
+    than its usual steps.
     """
     step = -(-seen.size // _MAX_POINTS)
     view, frame, keypoint = np.nonzero(seen[:, ::step])
@@ -91,9 +102,14 @@ def _repeated(points: Floats, seen: Bools, size: Floats) -> list[tuple[float, fl
         rows = order[start[i] : start[i] + count[i]]
         value = ordered[start[i]]
         if _is_outside(value, size[view[rows]]):
-            is_marker = value[0] == value[1] or len({*zip(view[rows].tolist(), keypoint[rows].tolist(), strict=True)}) > 1
+            is_marker = (
+                value[0] == value[1]
+                or len({*zip(view[rows].tolist(), keypoint[rows].tolist(), strict=True)}) > 1
+            )
         else:
-            is_marker = count[i] >= MIN_SHARE * len(values) and _jumps(points, seen, size, value, view[rows], keypoint[rows])
+            is_marker = count[i] >= MIN_SHARE * len(values) and _jumps(
+                points, seen, size, value, view[rows], keypoint[rows]
+            )
         if is_marker:
             result.append((float(value[0]), float(value[1])))
     return result
@@ -103,11 +119,17 @@ def _is_outside(value: Floats, size: Floats) -> bool:
     return bool(((value < -_OUTSIDE * size) | (value > (1 + _OUTSIDE) * size)).any(-1).all())
 
 
-def _jumps(points: Floats, seen: Bools, size: Floats, value: Floats, view: Integers, keypoint: Integers) -> bool:
+def _jumps(
+    points: Floats, seen: Bools, size: Floats, value: Floats, view: Integers, keypoint: Integers
+) -> bool:
     """Say whether a value comes with jumps in three tracks, or in two views."""
     tracks = np.stack([view, keypoint], -1)
     some, count = np.unique(tracks, axis=0, return_counts=True)
-    jumping = [(v, k) for (v, k), n in zip(some.tolist(), count, strict=True) if n >= MIN_COUNT and _jumps_in(points[v, :, k], seen[v, :, k], value, size[v])]
+    jumping = [
+        (v, k)
+        for (v, k), n in zip(some.tolist(), count, strict=True)
+        if n >= MIN_COUNT and _jumps_in(points[v, :, k], seen[v, :, k], value, size[v])
+    ]
     if len(jumping) >= MIN_TRACKS or len({v for v, _ in jumping}) >= 2:
         return True
     return any(_comes_and_goes(points[v, :, k][seen[v, :, k]], value) for v, k in jumping)

@@ -1,16 +1,17 @@
 """Estimate the detectors' noise from the detections alone: how far the views of a point disagree.
 
-The residuals of a triangulation are smaller than the errors, since the point follows them, and a view
-that pulls the point harder shows less of its own error. With the stacked Jacobian J, the views'
-precisions P and the hat matrix H = J (J^T P J)^-1 J^T P, the expected squared residual of view v is
-sigma_v^2 / c_v times its redundancy number r_v, the trace of its block of I - H; the numbers of a point's
-views add up to 2 V - 3. Iterating sigma_v^2 <- sum c_v |residual_v|^2 / sum r_v is the restricted maximum
-likelihood of the variances (Foerstner, Zeitschrift fuer Vermessungswesen 104, 1979; Koch, Parameter
-Estimation and Hypothesis Testing in Linear Models, 3.6). It knows no truth. What is wrong with the
-calibration counts as noise, too.
+The residuals of a triangulation are smaller than the errors, since the point follows them, and a
+view that pulls the point harder shows less of its own error. With the stacked Jacobian J, the
+views' precisions P and the hat matrix H = J (J^T P J)^-1 J^T P, the expected squared residual of
+view v is sigma_v^2 / c_v times its redundancy number r_v, the trace of its block of I - H; the
+numbers of a point's views add up to 2 V - 3. Iterating sigma_v^2 <- sum c_v |residual_v|^2 / sum
+r_v is the restricted maximum likelihood of the variances (Foerstner, Zeitschrift fuer
+Vermessungswesen 104, 1979; Koch, Parameter Estimation and Hypothesis Testing in Linear Models,
+3.6). It knows no truth. What is wrong with the calibration counts as noise, too.
 
-Outliers: views that disagree with the consensus of the others are left out, then points whose residuals
-together are beyond a quantile of their chi-squared law; what that law itself loses there is made up for.
+Outliers: views that disagree with the consensus of the others are left out, then points whose
+residuals together are beyond a quantile of their chi-squared law; what that law itself loses there
+is made up for.
 """
 
 import dataclasses
@@ -30,22 +31,31 @@ MAX_POINTS = 8000  # used points, evenly spread: about 1 % precision for each of
 MIN_REDUNDANCY = 100.0  # sum of a view's redundancy numbers below which it has no noise of its own
 _ROUNDS, _STEPS = 4, 4  # choices of inliers; updates of the variances in each
 _REFINEMENTS = 3  # Gauss-Newton steps from the consensus
-_OUTLIER_SIGMAS = 4.0  # a view beyond this is left out; the noise itself is there once in 3000 times
+_OUTLIER_SIGMAS = (
+    4.0  # a view beyond this is left out; the noise itself is there once in 3000 times
+)
 _START_QUANTILE = 0.1  # of the residuals: of points without outliers, if these are a fifth of all
 _POINT_QUANTILE = 0.99
 STATED_TOLERANCE = 0.1  # relative difference up to which what an archive states of its noise is borne out, whatever the data
-GROUPS = 20  # stretches of frames; each in turn is left out to see how sure an estimate is (jackknife)
+GROUPS = (
+    20  # stretches of frames; each in turn is left out to see how sure an estimate is (jackknife)
+)
 LAGS = 3  # groups after a group that may be like it
-SIGNIFICANT = 3.5  # standard errors: of Student's t with GROUPS - 1 degrees of freedom, 1 in 800 is beyond
+SIGNIFICANT = (
+    3.5  # standard errors: of Student's t with GROUPS - 1 degrees of freedom, 1 in 800 is beyond
+)
 MIN_DETECTIONS = 1000  # used in training without which a statement is not questioned
 
 
-def check_noise(data: FormalData, tasks: Sequence[int], ids: Sequence[str]) -> tuple[FormalData, str]:
+def check_noise(
+    data: FormalData, tasks: Sequence[int], ids: Sequence[str]
+) -> tuple[FormalData, str]:
     """Question the noise that an archive states: every weight and every likelihood rests on it.
 
-    It is compared with that of each view's training detections, of visible points where there are enough.
-    Where they do not contradict it with significance (`contradiction`) it stands: simulated data keep their
-    exact number, and a few examples overrule nothing by chance.
+    It is compared with that of each view's training detections, of visible points where there are
+    enough.
+    Where they do not contradict it with significance (`contradiction`) it stands: simulated data
+    keep their exact number, and a few examples overrule nothing by chance.
 
     Args:
         data: The archive.
@@ -53,7 +63,8 @@ def check_noise(data: FormalData, tasks: Sequence[int], ids: Sequence[str]) -> t
         ids: Keypoints, from `datasets.keypoint_ids`.
 
     Returns:
-        The data, its `meta["noise"]` corrected where it was wrong, and one line that says so, else "".
+        The data, its `meta["noise"]` corrected where it was wrong, and one line that says so, else
+        "".
     """
     rig = make_rig(data)
     uv, visibility = detections(data, rig, tasks, "train", ids)
@@ -69,15 +80,18 @@ def check_noise(data: FormalData, tasks: Sequence[int], ids: Sequence[str]) -> t
     if found is None:
         return data, ""
     noise = {
-        **stated, "sigma_px": float(found.square().mean().sqrt()), "sigma_px_per_view": found.tolist(),
+        **stated,
+        "sigma_px": float(found.square().mean().sqrt()),
+        "sigma_px_per_view": found.tolist(),
         ESTIMATED_NOISE: found.tolist(),
-    }  # fmt: skip
+    }
     listed = ", ".join(
-        f"{name} {f:.2f} ({c:.2f})" for name, f, c in zip(data.camera_names, found.tolist(), claimed.tolist(), strict=True)
+        f"{name} {f:.2f} ({c:.2f})"
+        for name, f, c in zip(data.camera_names, found.tolist(), claimed.tolist(), strict=True)
     )
     message = (
-        f"{data.path}: the noise of the training detections is not what `meta` states; taken from the detections, "
-        f"in px (stated): {listed}"
+        f"{data.path}: the noise of the training detections is not what `meta` states; taken from"
+        f" the detections, in px (stated): {listed}"
     )
     return dataclasses.replace(data, meta={**data.meta, "noise": noise}), message
 
@@ -85,8 +99,9 @@ def check_noise(data: FormalData, tasks: Sequence[int], ids: Sequence[str]) -> t
 def contradiction(uv: Tensor, weights: Tensor, rig: Rig, claimed: Tensor) -> Tensor | None:
     """Test whether detections contradict a claimed noise.
 
-    They do where the noise of some view, or the common factor of all, is off by more than `STATED_TOLERANCE`,
-    and `SIGNIFICANT` standard errors more. The errors come from leaving out one stretch of frames after the
+    They do where the noise of some view, or the common factor of all, is off by more than
+    `STATED_TOLERANCE`, and `SIGNIFICANT` standard errors more. The errors come from leaving out one
+    stretch of frames after the
     other: residuals of one frame, and of frames close in time, need not be independent.
 
     Args:
@@ -96,8 +111,8 @@ def contradiction(uv: Tensor, weights: Tensor, rig: Rig, claimed: Tensor) -> Ten
         claimed: (V,) [px].
 
     Returns:
-        (V,) the noise to use [px]: the claimed one times the common factor, or, where the views contradict that
-        too, each view's own; None where the claim stands.
+        (V,) the noise to use [px]: the claimed one times the common factor, or, where the views
+        contradict that too, each view's own; None where the claim stands.
     """
     points, w = _points(uv, weights)
     sigma, xyz, inliers = _estimate(points, w, rig)
@@ -109,13 +124,16 @@ def contradiction(uv: Tensor, weights: Tensor, rig: Rig, claimed: Tensor) -> Ten
     for left_out in torch.arange(len(points)).tensor_split(GROUPS):
         keep = torch.ones(len(points), dtype=torch.bool)
         keep[left_out] = False
-        found.append((_iterated(xyz[keep], points[keep], inliers[keep], rig, sigma) / claimed).log())
+        found.append(
+            (_iterated(xyz[keep], points[keep], inliers[keep], rig, sigma) / claimed).log()
+        )
     ratios = torch.stack(found)
 
     def is_beyond(value: Tensor, replicates: Tensor) -> Tensor:
         return value.abs() > tolerance + SIGNIFICANT * _jackknife_error(replicates)
 
-    # In a mean over views the disagreement that a point spreads over them cancels: it is the surest number.
+    # In a mean over views the disagreement that a point spreads over them cancels: it is the surest
+    # number.
     common, commons = ratio.mean(), ratios.mean(1)
     if is_beyond(ratio - common, ratios - commons[:, None]).any():
         return sigma
@@ -127,12 +145,14 @@ def contradiction(uv: Tensor, weights: Tensor, rig: Rig, claimed: Tensor) -> Ten
 def _jackknife_error(replicates: Tensor) -> Tensor:
     """Return the standard error of a value from its replicates (GROUPS, *), the groups in the order of time.
 
-    Noise that lasts longer than a group makes neighbours alike; their products, weighted as by Newey and West
-    (Econometrica 55, 1987), then enlarge it.
+    Noise that lasts longer than a group makes neighbours alike; their products, weighted as by
+    Newey and West (Econometrica 55, 1987), then enlarge it.
     """
     off = replicates - replicates.mean(0)
     variance = off.square().sum(0)
-    together = sum(2 * (1 - lag / (LAGS + 1)) * (off[lag:] * off[:-lag]).sum(0) for lag in range(1, LAGS + 1))
+    together = sum(
+        2 * (1 - lag / (LAGS + 1)) * (off[lag:] * off[:-lag]).sum(0) for lag in range(1, LAGS + 1)
+    )
     error: Tensor = ((variance + together).maximum(variance) * (GROUPS - 1) / GROUPS).sqrt()
     return error
 
@@ -142,11 +162,13 @@ def estimate_sigma(uv: Tensor, weights: Tensor, rig: Rig) -> Tensor:
 
     Args:
         uv: (N, V, K, 2) detected [px].
-        weights: (N, V, K) how precise a detection is beside others of its view (a confidence); 0 = missing.
+        weights: (N, V, K) how precise a detection is beside others of its view (a confidence); 0 =
+            missing.
         rig: The cameras; its `sigma_px` is not used.
 
     Returns:
-        (V,) standard deviation of a coordinate of a detection of weight 1 [px], float64. With two views it
+        (V,) standard deviation of a coordinate of a detection of weight 1 [px], float64. With two
+        views it
         is the same for both: who errs is not to be seen from the residuals of a pair.
 
     Raises:
@@ -161,7 +183,9 @@ def _estimate(points: Tensor, w: Tensor, rig: Rig) -> tuple[Tensor, Tensor, Tens
     for _ in range(_ROUNDS):
         reference = float(sigma.median())
         scaled = Rig(rig.intrinsics, rig.extrinsics, reference, rig.view_ids)
-        found = estimators.consensus(points, w * (reference / sigma).square(), scaled, _OUTLIER_SIGMAS)
+        found = estimators.consensus(
+            points, w * (reference / sigma).square(), scaled, _OUTLIER_SIGMAS
+        )
         assert found.inliers is not None
         inliers = torch.where(found.inliers > 0, w, 0.0)
         sigma = _iterated(found.xyz, points, inliers, rig, sigma)
@@ -186,7 +210,9 @@ def _points(uv: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
     several = count >= 3
     rows = (several if int(several.sum()) >= MAX_POINTS // 4 else count >= 2).nonzero().squeeze(-1)
     if len(rows) > MAX_POINTS:
-        rows = rows[torch.linspace(0, len(rows) - 1, MAX_POINTS, dtype=torch.float64).round().long()]
+        rows = rows[
+            torch.linspace(0, len(rows) - 1, MAX_POINTS, dtype=torch.float64).round().long()
+        ]
     return uv.transpose(1, 2).flatten(0, 1)[rows].double(), w[rows]
 
 

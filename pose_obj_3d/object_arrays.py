@@ -1,7 +1,7 @@
 """Say what a pickled object array in an npz holds, without unpickling it: nothing of it is ever built or run.
 
-The operations of the pickle are listed one by one (`pickletools.genops`), within limits of bytes and
-operations, and the shapes of the arrays inside are read from what stands before their tuples.
+The operations of the pickle are listed one by one (`pickletools.genops`), within limits of bytes
+and operations, and the shapes of the arrays inside are read from what stands before their tuples.
 """
 
 import pickletools
@@ -55,6 +55,15 @@ def inner_shapes(path: Path, member: str) -> list[tuple[int, ...]]:
                     integers = []
                 elif name not in _UNSEEN:
                     integers = []
-    except (OSError, ValueError, KeyError, EOFError, MemoryError, RuntimeError, NotImplementedError, zipfile.BadZipFile) as _:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        EOFError,
+        MemoryError,
+        RuntimeError,
+        NotImplementedError,
+        zipfile.BadZipFile,
+    ) as _:
         return shapes
     return shapes

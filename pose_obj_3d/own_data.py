@@ -37,8 +37,10 @@ class OwnData:
     """Tracks of a file with what belongs to them.
 
     Attributes:
-        tracks: The data, without truth. Its lengths, and those of all that is made of it, are in units of `unit_m`.
-        rig: The cameras in float64, moved so that the origin lies between them: float32 then suffices.
+        tracks: The data, without truth. Its lengths, and those of all that is made of it, are in
+            units of `unit_m`.
+        rig: The cameras in float64, moved so that the origin lies between them: float32 then
+            suffices.
         origin: (3,) what was subtracted from the world's coordinates [m].
         unit_m: Length of the unit of tracks and rig [m], by the size of the scene (`scene_scale`).
         sigma_px: (V,) noise of each camera [px].
@@ -78,7 +80,10 @@ def keypoint_ids(file: TrackFile) -> list[str]:
     for k, name in enumerate(ids):
         if name in ids[:k]:
             a, b = file.keypoint_names[ids.index(name)], file.keypoint_names[k]
-            raise DataError(f"{file.path}: keypoint_names {a!r} and {b!r} both mean {name}; name each keypoint once (LIFT.md)")
+            raise DataError(
+                f"{file.path}: keypoint_names {a!r} and {b!r} both mean {name}; name each keypoint"
+                " once (LIFT.md)"
+            )
     return ids
 
 
@@ -107,13 +112,17 @@ def sequences_of(file: TrackFile) -> tuple[Tensor, Tensor]:
 
 
 def load_own(
-    file: TrackFile, sigma_px: Sequence[float] = (), trained_ids: Sequence[str] | None = None, trained_unit_m: float | None = None
+    file: TrackFile,
+    sigma_px: Sequence[float] = (),
+    trained_ids: Sequence[str] | None = None,
+    trained_unit_m: float | None = None,
 ) -> OwnData:
     """Weigh and triangulate a file's points, in a unit that suits the scene.
 
     Args:
         file: The tracks.
-        sigma_px: Noise of the detections [px], one number or one for each camera; estimated when empty.
+        sigma_px: Noise of the detections [px], one number or one for each camera; estimated when
+            empty.
         trained_ids: Keypoint ids that a model knows; ours by default.
         trained_unit_m: The unit in which that model was trained [m].
     """
@@ -123,12 +132,21 @@ def load_own(
     rig = scene_scale.scaled(rig, unit)
     V = uv.shape[1]
     if len(sigma_px) not in (0, 1, V) or any(not 0 < s < math.inf for s in sigma_px):
-        raise ConfigError(f"--sigma_px {' '.join(map(str, sigma_px))}: allowed: one finite number > 0, or one for each of {V} cameras")
-    sigma = torch.tensor(sigma_px, dtype=torch.float64).expand(V) if sigma_px else noise.estimate_sigma(uv, confidence, rig)
+        raise ConfigError(
+            f"--sigma_px {' '.join(map(str, sigma_px))}: allowed: one finite number > 0, or one for"
+            f" each of {V} cameras"
+        )
+    sigma = (
+        torch.tensor(sigma_px, dtype=torch.float64).expand(V)
+        if sigma_px
+        else noise.estimate_sigma(uv, confidence, rig)
+    )
     rig = replace(rig, sigma_px=float(sigma.median()))
     weights = confidence * (rig.sigma_px / sigma).square()[:, None]
     ids = keypoint_ids(file)
-    index = torch.tensor([(ids if trained_ids is None else list(trained_ids)).index(name) for name in ids])
+    index = torch.tensor(
+        [(ids if trained_ids is None else list(trained_ids)).index(name) for name in ids]
+    )
     first, last = sequences_of(file)
     frame = torch.arange(len(uv))
     number = (frame == first).cumsum(0) - 1
@@ -138,26 +156,51 @@ def load_own(
     digest = hashlib.sha256()
     for x in (uv, weights, rig.intrinsics, rig.extrinsics, keypoint, first):
         digest.update(x.contiguous().numpy().tobytes())
-    return OwnData(tracks, rig, origin, unit, sigma, ids if trained_ids is None else list(trained_ids), digest.hexdigest())
+    return OwnData(
+        tracks,
+        rig,
+        origin,
+        unit,
+        sigma,
+        ids if trained_ids is None else list(trained_ids),
+        digest.hexdigest(),
+    )
 
 
 def _is_seen(weights: Tensor, number: Tensor) -> Tensor:
     """Return (N, K): the keypoint is seen by two views in some frame of the sequence with this number (N,)."""
     pairs = ((weights > 0).sum(1) >= 2).long()
-    count = torch.zeros(int(number[-1]) + 1, pairs.shape[1], dtype=torch.int64).index_add_(0, number, pairs)
+    count = torch.zeros(int(number[-1]) + 1, pairs.shape[1], dtype=torch.int64).index_add_(
+        0, number, pairs
+    )
     return count[number] > 0
 
 
 def triangulated(
-    uv: Tensor, weights: Tensor, rig: Rig, keypoint: Tensor, first: Tensor, last: Tensor, source: Tensor
+    uv: Tensor,
+    weights: Tensor,
+    rig: Rig,
+    keypoint: Tensor,
+    first: Tensor,
+    last: Tensor,
+    source: Tensor,
 ) -> Tracks:
     """Triangulate every frame and bridge gaps by the nearest triangulated frame; shapes as in `Tracks`."""
     weights = weights * (keypoint >= 0).float()[:, None]
     xyz, info, robust = triangulate_tracks(uv, weights, rig, keypoint, first, last)
     return Tracks(
-        uv=uv, weights=weights, robust=robust, xyz=xyz, info=info, truth=None, precision=torch.ones_like(weights),
-        keypoint=keypoint, first=first, last=last, source=source,
-    )  # fmt: skip
+        uv=uv,
+        weights=weights,
+        robust=robust,
+        xyz=xyz,
+        info=info,
+        truth=None,
+        precision=torch.ones_like(weights),
+        keypoint=keypoint,
+        first=first,
+        last=last,
+        source=source,
+    )
 
 
 def with_weights(tracks: Tracks, weights: Tensor, rig: Rig) -> Tracks:
@@ -177,11 +220,18 @@ def part(tracks: Tracks, start: int, stop: int) -> Tracks:
     """Cut frames start..stop-1; a sequence that reaches beyond is cut, too."""
     rows = slice(start, stop)
     return Tracks(
-        uv=tracks.uv[rows], weights=tracks.weights[rows], robust=tracks.robust[rows], xyz=tracks.xyz[rows],
-        info=tracks.info[rows], truth=None, precision=tracks.precision[rows], keypoint=tracks.keypoint[rows],
-        first=tracks.first[rows].clamp_min(start) - start, last=tracks.last[rows].clamp_max(stop - 1) - start,
+        uv=tracks.uv[rows],
+        weights=tracks.weights[rows],
+        robust=tracks.robust[rows],
+        xyz=tracks.xyz[rows],
+        info=tracks.info[rows],
+        truth=None,
+        precision=tracks.precision[rows],
+        keypoint=tracks.keypoint[rows],
+        first=tracks.first[rows].clamp_min(start) - start,
+        last=tracks.last[rows].clamp_max(stop - 1) - start,
         source=tracks.source[rows],
-    )  # fmt: skip
+    )
 
 
 def split(tracks: Tracks) -> tuple[Tracks, Tracks]:
@@ -197,8 +247,8 @@ def split(tracks: Tracks) -> tuple[Tracks, Tracks]:
         cut = min(starts[1:], key=lambda start: abs(start - cut))
     if cut < MIN_TRAIN_FRAMES or N - cut < MIN_VAL_FRAMES:
         raise DataError(
-            f"--train: {N} frames are too few to learn from; {MIN_TRAIN_FRAMES + MIN_VAL_FRAMES} are the least, a thousand "
-            "are better: leave --train out, smoothing needs no learning"
+            f"--train: {N} frames are too few to learn from; {MIN_TRAIN_FRAMES + MIN_VAL_FRAMES}"
+            " are the least, a thousand are better: leave --train out, smoothing needs no learning"
         )
     return part(tracks, 0, cut), part(tracks, cut, N)
 
@@ -206,8 +256,9 @@ def split(tracks: Tracks) -> tuple[Tracks, Tracks]:
 def choose_motions(tracks: Tracks, frame_period_s: float) -> list[Motion]:
     """Choose for each of the K keypoints the motion and process noise that make its measurements most likely.
 
-    Each measurement is predicted from those before it, in pieces of sequences, so no truth is needed. All
-    candidates are compared on the same measurements; a keypoint with few takes what suits all together.
+    Each measurement is predicted from those before it, in pieces of sequences, so no truth is
+    needed. All candidates are compared on the same measurements; a keypoint with few takes what
+    suits all together.
     """
     K = tracks.keypoint.shape[1]
     xyz, info = _pieces(tracks)
@@ -216,15 +267,25 @@ def choose_motions(tracks: Tracks, frame_period_s: float) -> list[Motion]:
     candidates: list[Motion] = []
     scores: list[Tensor] = []
     counted = None
-    for motion in sorted(smoothers.Q_RANGE, key=MOTIONS.__getitem__, reverse=True):  # the most demanding first
+    for motion in sorted(
+        smoothers.Q_RANGE, key=MOTIONS.__getitem__, reverse=True
+    ):  # the most demanding first
         low, high = (math.log(q) for q in smoothers.Q_RANGE[motion])
-        for qs in torch.split(torch.linspace(low, high, _Q_STEPS, dtype=torch.float64).exp(), at_once):
+        for qs in torch.split(
+            torch.linspace(low, high, _Q_STEPS, dtype=torch.float64).exp(), at_once
+        ):
             n = len(qs)
             nll, is_scored = innovation_nll(
-                xyz.repeat(1, n, 1), info.repeat(1, n, 1, 1), motion, qs.repeat_interleave(B), frame_period_s
-            )  # fmt: skip
+                xyz.repeat(1, n, 1),
+                info.repeat(1, n, 1, 1),
+                motion,
+                qs.repeat_interleave(B),
+                frame_period_s,
+            )
             counted = is_scored[:, :B] if counted is None else counted
-            scores += (nll.reshape(len(nll), n, B) * counted[:, None]).sum(0).reshape(n, -1, K).sum(1)
+            scores += (
+                (nll.reshape(len(nll), n, B) * counted[:, None]).sum(0).reshape(n, -1, K).sum(1)
+            )
             candidates += [(motion, q) for q in qs.tolist()]
     assert counted is not None
     table, count = torch.stack(scores), counted.sum(0).reshape(-1, K).sum(0)
@@ -244,10 +305,14 @@ def _pieces(tracks: Tracks) -> tuple[Tensor, Tensor]:
     wanted = starts + torch.arange(int((last - starts).max()) + 1)[:, None]
     rows = torch.minimum(wanted, last)
     is_there = (rows == wanted)[..., None] & tracks.is_real[rows]
-    return tracks.xyz[rows].flatten(1, 2), (tracks.info[rows] * is_there[..., None, None]).flatten(1, 2)
+    return tracks.xyz[rows].flatten(1, 2), (tracks.info[rows] * is_there[..., None, None]).flatten(
+        1, 2
+    )
 
 
-def smooth_tracks(tracks: Tracks, motions: Sequence[Motion], frame_period_s: float, blind: bool = False) -> Estimate:
+def smooth_tracks(
+    tracks: Tracks, motions: Sequence[Motion], frame_period_s: float, blind: bool = False
+) -> Estimate:
     """Smooth each keypoint of whole sequences by its own motion: (N, K, 3), NaN where it is never seen."""
     xyz = torch.full_like(tracks.xyz, torch.nan, dtype=torch.float64)
     covariance = torch.full_like(tracks.info, torch.nan, dtype=torch.float64)
@@ -262,8 +327,10 @@ def smooth_tracks(tracks: Tracks, motions: Sequence[Motion], frame_period_s: flo
 def reject_outliers(tracks: Tracks, rig: Rig, frame_period_s: float) -> tuple[Tracks, list[Motion]]:
     """Drop detections that contradict what all other frames say of the keypoint.
 
-    A detection goes when it is `OUTLIER_SIGMAS` off the blind smoother's prediction, in standard deviations
-    of both together, unless three or more views of the frame agree on where the keypoint is: then it has moved.
+    A detection goes when it is `OUTLIER_SIGMAS` off the blind smoother's prediction, in standard
+    deviations
+    of both together, unless three or more views of the frame agree on where the keypoint is: then
+    it has moved.
 
     Returns:
         The tracks with the weight of these detections 0, and the motions that fit the rest.
@@ -291,15 +358,22 @@ def _views_agree(tracks: Tracks) -> Tensor:
 def deviations(estimate: Estimate, tracks: Tracks, rig: Rig) -> Tensor:
     """Return how far detections are from an estimate that has not seen them (N, V, K), in standard deviations.
 
-    0 where there is no detection or no estimate. Its square is chi-squared with two degrees of freedom.
+    0 where there is no detection or no estimate. Its square is chi-squared with two degrees of
+    freedom.
     """
-    predicted, J = geometry.projection_jacobian(estimate.xyz.double(), rig.intrinsics, rig.extrinsics)  # (N, K, V, 2, 3)
+    predicted, J = geometry.projection_jacobian(
+        estimate.xyz.double(), rig.intrinsics, rig.extrinsics
+    )  # (N, K, V, 2, 3)
     r = tracks.uv.transpose(1, 2) - predicted
     w = tracks.weights.transpose(1, 2).double()
     spread = torch.einsum("nkvri,nkij,nkvsj->nkvrs", J, estimate.covariance.double(), J)
-    spread = spread + torch.eye(2).to(spread) * (rig.sigma_px**2 / w.clamp_min(1e-12))[..., None, None]
+    spread = (
+        spread + torch.eye(2).to(spread) * (rig.sigma_px**2 / w.clamp_min(1e-12))[..., None, None]
+    )
     (a, b), (c, d) = (row.unbind(-1) for row in spread.unbind(-2))
-    square = (d * r[..., 0] ** 2 - (b + c) * r[..., 0] * r[..., 1] + a * r[..., 1] ** 2) / (a * d - b * c)
+    square = (d * r[..., 0] ** 2 - (b + c) * r[..., 0] * r[..., 1] + a * r[..., 1] ** 2) / (
+        a * d - b * c
+    )
     is_known = (w > 0) & square.isfinite()
     distance: Tensor = torch.where(is_known, square, 0.0).sqrt().transpose(1, 2)
     return distance

@@ -1,9 +1,9 @@
 """Read pickles of plain data without Python's unpickler: nothing in them is called, imported or built.
 
-`pickletools` splits a stream into instructions; this machine carries out those that make dicts, lists,
-tuples, texts, bytes and numbers. What a pickle wants to call is looked up in a table of our own checked
-functions; anything else is refused. Time and memory are bounded by the number of instructions and by
-the bytes of the stream.
+`pickletools` splits a stream into instructions; this machine carries out those that make dicts,
+lists, tuples, texts, bytes and numbers. What a pickle wants to call is looked up in a table of our
+own checked functions; anything else is refused. Time and memory are bounded by the number of
+instructions and by the bytes of the stream.
 """
 
 import pickletools
@@ -16,11 +16,30 @@ MAX_STEPS = 3_000_000
 Calls = Mapping[tuple[str, str], Callable[..., Any] | type]
 _MARK = object()
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
-_VALUES = frozenset((
-    "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT", "STRING", "BINSTRING",
-    "SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8", "UNICODE", "BINUNICODE",
-    "SHORT_BINUNICODE", "BINUNICODE8",
-))  # fmt: skip
+_VALUES = frozenset(
+    (
+        "INT",
+        "BININT",
+        "BININT1",
+        "BININT2",
+        "LONG",
+        "LONG1",
+        "LONG4",
+        "FLOAT",
+        "BINFLOAT",
+        "STRING",
+        "BINSTRING",
+        "SHORT_BINSTRING",
+        "BINBYTES",
+        "SHORT_BINBYTES",
+        "BINBYTES8",
+        "BYTEARRAY8",
+        "UNICODE",
+        "BINUNICODE",
+        "SHORT_BINUNICODE",
+        "BINUNICODE8",
+    )
+)
 """Instructions that put their own argument on the stack."""
 
 
@@ -51,24 +70,38 @@ class _Machine:
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
         self.actions: dict[str, Callable[[Any], None]] = {
-            "PROTO": self._nothing, "FRAME": self._nothing,
+            "PROTO": self._nothing,
+            "FRAME": self._nothing,
             "MARK": lambda _: self.stack.append(_MARK),
-            "POP": lambda _: self._pop(), "POP_MARK": lambda _: self._drop(),
+            "POP": lambda _: self._pop(),
+            "POP_MARK": lambda _: self._drop(),
             "DUP": lambda _: self.stack.append(self._top()),
-            "EMPTY_LIST": lambda _: self.stack.append([]), "EMPTY_DICT": lambda _: self.stack.append({}),
+            "EMPTY_LIST": lambda _: self.stack.append([]),
+            "EMPTY_DICT": lambda _: self.stack.append({}),
             "EMPTY_TUPLE": lambda _: self.stack.append(()),
-            "LIST": lambda _: self.stack.append(self._to_mark()), "TUPLE": lambda _: self.stack.append(tuple(self._to_mark())),
-            "TUPLE1": lambda _: self._tuple(1), "TUPLE2": lambda _: self._tuple(2), "TUPLE3": lambda _: self._tuple(3),
+            "LIST": lambda _: self.stack.append(self._to_mark()),
+            "TUPLE": lambda _: self.stack.append(tuple(self._to_mark())),
+            "TUPLE1": lambda _: self._tuple(1),
+            "TUPLE2": lambda _: self._tuple(2),
+            "TUPLE3": lambda _: self._tuple(3),
             "DICT": lambda _: self._dict(),
-            "APPEND": lambda _: self._extend([self._pop()]), "APPENDS": lambda _: self._extend(self._to_mark()),
-            "SETITEM": lambda _: self._set([self._pop(), self._pop()][::-1]), "SETITEMS": lambda _: self._set(self._to_mark()),
-            "GET": self._get, "BINGET": self._get, "LONG_BINGET": self._get,
-            "PUT": self._put, "BINPUT": self._put, "LONG_BINPUT": self._put,
+            "APPEND": lambda _: self._extend([self._pop()]),
+            "APPENDS": lambda _: self._extend(self._to_mark()),
+            "SETITEM": lambda _: self._set([self._pop(), self._pop()][::-1]),
+            "SETITEMS": lambda _: self._set(self._to_mark()),
+            "GET": self._get,
+            "BINGET": self._get,
+            "LONG_BINGET": self._get,
+            "PUT": self._put,
+            "BINPUT": self._put,
+            "LONG_BINPUT": self._put,
             "MEMOIZE": lambda _: self._put(len(self.memo)),
             "GLOBAL": lambda argument: self._global(*str(argument).split(" ", 1)),
             "STACK_GLOBAL": lambda _: self._global(*[self._pop(), self._pop()][::-1]),
-            "REDUCE": lambda _: self._reduce(), "BUILD": lambda _: self._build(), "BINPERSID": lambda _: self._persistent(),
-        }  # fmt: skip
+            "REDUCE": lambda _: self._reduce(),
+            "BUILD": lambda _: self._build(),
+            "BINPERSID": lambda _: self._persistent(),
+        }
 
     def run(self, stream: IO[bytes]) -> Any:
         """Carry out a pickle; return what it leaves."""
@@ -135,7 +168,9 @@ class _Machine:
         for key, value in zip(items[::2], items[1::2], strict=True):
             # Numbers only from a short range: they could all have one hash.
             if not isinstance(key, str) and not (isinstance(key, int) and 0 <= key < 2**31):
-                raise ArchiveError(f"has a {type(key).__name__} as a key; allowed are texts and numbers from 0")
+                raise ArchiveError(
+                    f"has a {type(key).__name__} as a key; allowed are texts and numbers from 0"
+                )
             target[key] = value
 
     def _get(self, index: int) -> None:
@@ -159,7 +194,9 @@ class _Machine:
         try:
             self.stack.append(target.call(*arguments))
         except TypeError as error:
-            raise ArchiveError(f"calls {target.name} with {len(arguments)} arguments that do not fit") from error
+            raise ArchiveError(
+                f"calls {target.name} with {len(arguments)} arguments that do not fit"
+            ) from error
 
     def _build(self) -> None:
         state, target = self._pop(), self._top()
@@ -179,7 +216,8 @@ def load(stream: IO[bytes], calls: Calls, persistent: Callable[[object], Any] | 
     Args:
         stream: Its bytes.
         calls: What it may call: (module, name) -> our own function, which checks its arguments.
-        persistent: Turns a reference to something outside the pickle into an object; refused when absent.
+        persistent: Turns a reference to something outside the pickle into an object; refused when
+            absent.
 
     Returns:
         Dicts, lists, tuples, texts, bytes, numbers, and what the functions returned.

@@ -1,8 +1,8 @@
 """Read small YAML files of unknown origin: mappings, lists, texts, numbers, truth values; with limits.
 
-YAML can name one part many times, so that a few hundred bytes stand for billions of values; it has tags
-that make dates, sets and objects; and a key that is there twice silently wins. Here a file is counted
-before it is built, other tags are refused, and a key must be there once.
+YAML can name one part many times, so that a few hundred bytes stand for billions of values; it has
+tags that make dates, sets and objects; and a key that is there twice silently wins. Here a file is
+counted before it is built, other tags are refused, and a key must be there once.
 """
 
 from pathlib import Path
@@ -25,7 +25,9 @@ class _Loader(yaml.SafeLoader):
 
 
 _Loader.yaml_constructors = {
-    f"{_TAG}{name}": yaml.SafeLoader.yaml_constructors[f"{_TAG}{name}"] for name in _TAGS if name != "merge"
+    f"{_TAG}{name}": yaml.SafeLoader.yaml_constructors[f"{_TAG}{name}"]
+    for name in _TAGS
+    if name != "merge"
 }
 _Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in rules if tag.removeprefix(_TAG) in _TAGS]
@@ -34,7 +36,9 @@ _Loader.yaml_implicit_resolvers = {
 
 
 def _refuse(loader: _Loader, node: yaml.Node) -> None:
-    raise yaml.constructor.ConstructorError(None, None, f"the tag {node.tag[:60]} is not allowed", node.start_mark)
+    raise yaml.constructor.ConstructorError(
+        None, None, f"the tag {node.tag[:60]} is not allowed", node.start_mark
+    )
 
 
 def _scalar(loader: _Loader, node: yaml.ScalarNode) -> Any:
@@ -47,7 +51,9 @@ def _scalar(loader: _Loader, node: yaml.ScalarNode) -> Any:
         is_huge, value = False, _scalar
     if is_huge or value is _scalar:
         what = "is too large" if is_huge else f"is no {node.tag.removeprefix(_TAG)}"
-        raise yaml.constructor.ConstructorError(None, None, f"{str(node.value)[:40]!r} {what}", node.start_mark)
+        raise yaml.constructor.ConstructorError(
+            None, None, f"{str(node.value)[:40]!r} {what}", node.start_mark
+        )
     return value
 
 
@@ -57,9 +63,13 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
     seen: set[Any] = set()
     for key, _ in node.value:
         if not isinstance(key, yaml.ScalarNode):
-            raise yaml.constructor.ConstructorError(None, None, "a key must be a text", key.start_mark)
+            raise yaml.constructor.ConstructorError(
+                None, None, "a key must be a text", key.start_mark
+            )
         if key.value in seen and key.tag != f"{_TAG}merge":
-            raise yaml.constructor.ConstructorError(None, None, f"the key {key.value[:60]!r} is there twice", key.start_mark)
+            raise yaml.constructor.ConstructorError(
+                None, None, f"the key {key.value[:60]!r} is there twice", key.start_mark
+            )
         seen.add(key.value)
     return loader.construct_mapping(node, deep=True)
 
@@ -80,13 +90,18 @@ def read_yaml(path: Path) -> Any:
     with path.open("rb") as file:
         raw = file.read(MAX_BYTES + 1)
     if len(raw) > MAX_BYTES:
-        raise ConfigError(f"{path}: has more than {MAX_BYTES} bytes; this is no config, pass --cfg cfg/submit/<name>.yaml")
+        raise ConfigError(
+            f"{path}: has more than {MAX_BYTES} bytes; this is no config, pass --cfg"
+            " cfg/submit/<name>.yaml"
+        )
     try:
         text = raw.decode("utf-8-sig")
         _count(path, text)
         return yaml.load(text, Loader=_Loader)  # noqa: S506 - it builds less than SafeLoader
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: cannot be read ({error}); pass --cfg cfg/submit/<name>.yaml") from error
+        raise ConfigError(
+            f"{path}: cannot be read ({error}); pass --cfg cfg/submit/<name>.yaml"
+        ) from error
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: not valid YAML: {_where(error)}") from error
 

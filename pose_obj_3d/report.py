@@ -9,22 +9,28 @@ from pose_obj_3d.evaluation import COLUMNS
 from pose_obj_3d.whole_files import writing
 
 METRIC_KEYS = {
-    "mpjpe": "mpjpe_mm", "p_mpjpe": "p_mpjpe_mm", "n_mpjpe": "n_mpjpe_mm", "velocity": "velocity_mm_per_s"
-}  # fmt: skip
+    "mpjpe": "mpjpe_mm",
+    "p_mpjpe": "p_mpjpe_mm",
+    "n_mpjpe": "n_mpjpe_mm",
+    "velocity": "velocity_mm_per_s",
+}
 METRIC_TITLES = {
-    "mpjpe": "MPJPE [mm]", "p_mpjpe": "P-MPJPE [mm]", "n_mpjpe": "N-MPJPE [mm]",
+    "mpjpe": "MPJPE [mm]",
+    "p_mpjpe": "P-MPJPE [mm]",
+    "n_mpjpe": "N-MPJPE [mm]",
     "velocity": "velocity error [mm/s]",
-}  # fmt: skip
+}
 NOTE = (
-    "Columns all, moving (> 5 mm/s) and still hold the points with at least two usable views; the last "
-    "column holds the others. A Cramer-Rao bound is the least expected error of an unbiased estimator of a "
-    "free point from those measurements; rigid structure and learned priors may go below it."
+    "Columns all, moving (> 5 mm/s) and still hold the points with at least two usable views; the"
+    " last column holds the others. A Cramer-Rao bound is the least expected error of an unbiased"
+    " estimator of a free point from those measurements; rigid structure and learned priors may go"
+    " below it."
 )
 CLAIMS_NOTE = (
-    "Claimed uncertainty: the share of true points inside the regions of 68 % and 95 % probability that a "
-    "method's covariance draws (chi-squared, 3 degrees of freedom), and the mean error that it announces beside "
-    "the true one. An honest method has 68, 95 and equal errors; smoothers that assume no motion are not honest "
-    "where there is some."
+    "Claimed uncertainty: the share of true points inside the regions of 68 % and 95 % probability"
+    " that a method's covariance draws (chi-squared, 3 degrees of freedom), and the mean error that"
+    " it announces beside the true one. An honest method has 68, 95 and equal errors; smoothers"
+    " that assume no motion are not honest where there is some."
 )
 
 
@@ -53,7 +59,12 @@ def calibration_rows(result: dict[str, Any]) -> list[list[str]]:
     columns = COLUMNS[:3]
     kinds = {"within 68 % [%]": "coverage_68_percent", "within 95 % [%]": "coverage_95_percent"}
     kinds |= {"claimed [mm]": "claimed_error_mm", "true [mm]": "mpjpe_mm"}
-    rows = [["claimed uncertainty", *(f"{title.replace(' [', f', {c} [')}" for title in kinds for c in columns)]]
+    rows = [
+        [
+            "claimed uncertainty",
+            *(f"{title.replace(' [', f', {c} [')}" for title in kinds for c in columns),
+        ]
+    ]
     for name, measures in result["methods"].items():
         if measures[columns[0]].get("claimed_error_mm") is not None:
             values = [measures[c][key] for key in kinds.values() for c in columns]
@@ -63,8 +74,17 @@ def calibration_rows(result: dict[str, Any]) -> list[list[str]]:
 
 def calibration_text(result: dict[str, Any]) -> str:
     """Return the table of the claims for a terminal, in the order 68 %, 95 %, claimed, true error; "" for none."""
-    rows = [[r[0], *(" / ".join(r[i : i + 3]) for i in range(1, len(r), 3))] for r in calibration_rows(result)[1:]]
-    head = ["claimed uncertainty: all / moving / still", "within 68 % [%]", "within 95 % [%]", "claimed [mm]", "true [mm]"]
+    rows = [
+        [r[0], *(" / ".join(r[i : i + 3]) for i in range(1, len(r), 3))]
+        for r in calibration_rows(result)[1:]
+    ]
+    head = [
+        "claimed uncertainty: all / moving / still",
+        "within 68 % [%]",
+        "within 95 % [%]",
+        "claimed [mm]",
+        "true [mm]",
+    ]
     return aligned([head, *rows]) if rows else ""
 
 
@@ -72,7 +92,10 @@ def aligned(rows: list[list[str]], title: str = "") -> str:
     """Return rows as columns of text; the last row is set off when there is a title."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = [
-        "  ".join(cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True)))
+        "  ".join(
+            cell.ljust(w) if i == 0 else cell.rjust(w)
+            for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        )
         for row in rows
     ]
     rule = "-" * len(lines[0])
@@ -86,12 +109,20 @@ def markdown(results: dict[str, Any], metric: str = "mpjpe") -> str:
     parts = ["# Results\n"]
     for title, result in results.items():
         parts.append(f"## {title}\n")
-        parts += [markdown_table(rows) for rows in (table_rows(result, metric), calibration_rows(result)) if rows]
+        parts += [
+            markdown_table(rows)
+            for rows in (table_rows(result, metric), calibration_rows(result))
+            if rows
+        ]
         methods = list(result["details"])
         for kind in ("task", "group", "keypoint"):
             head = [f"MPJPE [mm] by {kind}", *methods, "points"]
             body = [
-                [name, *(f"{result['details'][m][kind][name]['mpjpe_mm']:.3f}" for m in methods), str(entry["count"])]
+                [
+                    name,
+                    *(f"{result['details'][m][kind][name]['mpjpe_mm']:.3f}" for m in methods),
+                    str(entry["count"]),
+                ]
                 for name, entry in result["details"][methods[0]][kind].items()
             ]
             parts.append(markdown_table([head, *body]))
@@ -115,7 +146,9 @@ def write_bytes_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
         write(file)
 
 
-def write_results(folder: Path, results: dict[str, Any], header: dict[str, Any], metric: str = "mpjpe") -> None:
+def write_results(
+    folder: Path, results: dict[str, Any], header: dict[str, Any], metric: str = "mpjpe"
+) -> None:
     """Write `results.json` and `results.md` into the run folder.
 
     Args:
@@ -125,5 +158,7 @@ def write_results(folder: Path, results: dict[str, Any], header: dict[str, Any],
         metric: Metric of the Markdown table.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    write_atomic(folder / "results.json", json.dumps({**header, "results": results}, indent=1) + "\n")
+    write_atomic(
+        folder / "results.json", json.dumps({**header, "results": results}, indent=1) + "\n"
+    )
     write_atomic(folder / "results.md", markdown(results, metric))

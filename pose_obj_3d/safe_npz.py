@@ -1,8 +1,9 @@
 """Read `.npz` and `.npy` files of unknown origin: plain arrays, or one short reason why not.
 
 The one owner of this. Nothing is unpickled, evaluated or allocated before it is checked: first the
-archive's directory, then a member's header against the size that the directory states, then its bytes in
-pieces. So time and memory are bounded by the size of the file and by what it honestly declares.
+archive's directory, then a member's header against the size that the directory states, then its
+bytes in pieces. So time and memory are bounded by the size of the file and by what it honestly
+declares.
 """
 
 import math
@@ -26,7 +27,10 @@ from pose_obj_3d.exceptions import ArchiveError
 MAX_DIRECTORY = 2**24  # bytes of an archive's directory: 200,000 members
 MAX_HEADER = 10_000  # bytes of an array's header, as NumPy allows
 MAX_AXES, MAX_LENGTH = 32, 2**40
-FREE_CONTENT, MAX_RATIO = 2**26, 50  # more than this, and more than so many times the file, no honest tracks unpack to
+FREE_CONTENT, MAX_RATIO = (
+    2**26,
+    50,
+)  # more than this, and more than so many times the file, no honest tracks unpack to
 _DEFLATE_RATIO = 1040  # what deflate can do at best
 OBJECT_ARRAY = "is a pickled object array"
 SINGLE_ARRAY = "a single array"
@@ -35,15 +39,26 @@ _SUFFIX = ".npy"
 _METHODS = {zipfile.ZIP_STORED: "stored", zipfile.ZIP_DEFLATED: "deflate"}
 _ENCRYPTED = 0x1  # flag of a member
 _KEY = re.compile(
-    r"\s*'(descr|fortran_order|shape)'\s*:\s*(?:'([^'\\]{1,40})'|(True|False)|\(([\dL, ]{0,500})\))\s*(,|\})",
+    r"\s*'(descr|fortran_order|shape)'\s*:\s*(?:'([^'\\]{1,40})'|(True|False)|\(([\dL,"
+    r" ]{0,500})\))\s*(,|\})",
     re.ASCII,
 )
 _LENGTH = re.compile(r"\s*(\d{1,15})L?\s*", re.ASCII)  # L: Python 2
 _DTYPE = re.compile(r"[<>|=]?(?:[fiuc]\d{1,2}|b1|[US]\d{1,8}|\?)", re.ASCII)
 ZIP_ERRORS = (
-    zipfile.BadZipFile, zlib.error, struct.error, OSError, ValueError, EOFError, KeyError, IndexError, NotImplementedError,
-    RuntimeError, OverflowError, MemoryError,
-)  # fmt: skip
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    OSError,
+    ValueError,
+    EOFError,
+    KeyError,
+    IndexError,
+    NotImplementedError,
+    RuntimeError,
+    OverflowError,
+    MemoryError,
+)
 """What zipfile raises for a file that is broken."""
 
 Array = npt.NDArray[Any]
@@ -114,7 +129,9 @@ class Archive:
             self._zip = zipfile.ZipFile(_Bounded(self._file, self._size))
             self._members = self._checked()
         except ZIP_ERRORS as error:
-            reason = _what_it_is(self._file, self._size) or f"its directory is damaged: {_cause(error)}"
+            reason = (
+                _what_it_is(self._file, self._size) or f"its directory is damaged: {_cause(error)}"
+            )
             self._file.close()
             raise ArchiveError(reason) from error
         except ArchiveError:
@@ -125,7 +142,12 @@ class Archive:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.close()
 
     def close(self) -> None:
@@ -137,15 +159,22 @@ class Archive:
         infos = self._zip.infolist()
         members = {info.filename.removesuffix(_SUFFIX): info for info in infos}
         if len(members) != len(infos):
-            (twice, _), = Counter(info.filename.removesuffix(_SUFFIX) for info in infos).most_common(1)
+            ((twice, _),) = Counter(
+                info.filename.removesuffix(_SUFFIX) for info in infos
+            ).most_common(1)
             raise ArchiveError(f"member {twice[:80]!r} is in it twice")
         end = 0
         for info in sorted(infos, key=lambda i: i.header_offset):
             if info.header_offset < end:
                 raise ArchiveError(f"member {info.filename[:80]!r} lies inside another")
-            end = info.header_offset + 30 + info.compress_size  # 30: a member's own header, without its name
+            end = (
+                info.header_offset + 30 + info.compress_size
+            )  # 30: a member's own header, without its name
         if end > self._size:
-            raise ArchiveError(f"its members take {end} bytes, the file has {self._size}: an incomplete download or copy?")
+            raise ArchiveError(
+                f"its members take {end} bytes, the file has {self._size}: an incomplete download"
+                " or copy?"
+            )
         self.check_content(sum(info.file_size for info in infos))
         return members
 
@@ -157,7 +186,8 @@ class Archive:
         """Refuse content of this many bytes where the file is too small for it: it would fill the memory with nothing."""
         if size > FREE_CONTENT + MAX_RATIO * self._size:
             raise ArchiveError(
-                f"its {self._size} bytes unpack to {size / 2**20:.0f} MiB; beyond {FREE_CONTENT >> 20} MiB, more than {MAX_RATIO} times the file is no data"
+                f"its {self._size} bytes unpack to {size / 2**20:.0f} MiB; beyond"
+                f" {FREE_CONTENT >> 20} MiB, more than {MAX_RATIO} times the file is no data"
             )
 
     def _info(self, name: str) -> zipfile.ZipInfo:
@@ -168,10 +198,17 @@ class Archive:
             raise ArchiveError(f"member {name[:80]!r} is encrypted; write it without a password")
         if info.compress_type not in _METHODS:
             method = zipfile.compressor_names.get(info.compress_type, "unknown")  # type: ignore[attr-defined]
-            raise ArchiveError(f"member {name[:80]!r} is compressed by {method}; np.savez_compressed uses deflate")
-        most = info.compress_size * (1 if info.compress_type == zipfile.ZIP_STORED else _DEFLATE_RATIO)
+            raise ArchiveError(
+                f"member {name[:80]!r} is compressed by {method}; np.savez_compressed uses deflate"
+            )
+        most = info.compress_size * (
+            1 if info.compress_type == zipfile.ZIP_STORED else _DEFLATE_RATIO
+        )
         if info.file_size > most:
-            raise ArchiveError(f"member {name[:80]!r} claims {info.file_size} bytes, which its {info.compress_size} cannot hold")
+            raise ArchiveError(
+                f"member {name[:80]!r} claims {info.file_size} bytes, which its"
+                f" {info.compress_size} cannot hold"
+            )
         return info
 
     def header(self, name: str) -> Header:
@@ -189,7 +226,9 @@ class Archive:
             ArchiveError: It is damaged, or no plain array.
         """
         if not self._info(name).filename.endswith(_SUFFIX):
-            raise ArchiveError(f"member {name[:80]!r} is no array (its name does not end in {_SUFFIX})")
+            raise ArchiveError(
+                f"member {name[:80]!r} is no array (its name does not end in {_SUFFIX})"
+            )
         return self.open(name, partial(read_array, check=check))
 
     def raw(self, name: str) -> bytes:
@@ -233,9 +272,21 @@ def _what_it_is(file: IO[bytes], size: int) -> str:
     kinds = (
         (not start, "it is empty"),
         (start[:6] == b"\x93NUMPY", SINGLE_ARRAY),
-        (start[:2] == b"PK", "it begins as an archive, but its end is missing or damaged: an incomplete download or copy?"),
-        (text.startswith((b"<!doctype", b"<html", b"<?xml")), "a web page, not the file behind it; download it again"),
-        (start.startswith(b"version https://git-lfs"), "a pointer of Git LFS, not the file behind it; run git lfs pull"),
+        (
+            start[:2] == b"PK",
+            (
+                "it begins as an archive, but its end is missing or damaged: an incomplete download"
+                " or copy?"
+            ),
+        ),
+        (
+            text.startswith((b"<!doctype", b"<html", b"<?xml")),
+            "a web page, not the file behind it; download it again",
+        ),
+        (
+            start.startswith(b"version https://git-lfs"),
+            "a pointer of Git LFS, not the file behind it; run git lfs pull",
+        ),
         (start[:2] == b"\x1f\x8b", "a gzip file"),
         (not any(start), f"{size} bytes that begin with zeros"),
     )
@@ -305,7 +356,10 @@ def read_header(file: IO[bytes], size: int) -> Header:
     """
     header = parse_header(*header_text(file))
     if header.length + header.size != size:
-        raise ArchiveError(f"has {size} bytes, but {header.dtype} {header.shape} needs {header.length + header.size}")
+        raise ArchiveError(
+            f"has {size} bytes, but {header.dtype} {header.shape} needs"
+            f" {header.length + header.size}"
+        )
     return header
 
 
@@ -335,7 +389,11 @@ def parse_header(raw: bytes, length: int) -> Header:
     place = 1 if stripped.startswith("{") else len(stripped)
     end = ","
     while end == "," and (match := _KEY.match(stripped, place)):
-        found[match[1]] = (match[2] or "", match[3] or "", match[4] if match[4] is not None else "none")
+        found[match[1]] = (
+            match[2] or "",
+            match[3] or "",
+            match[4] if match[4] is not None else "none",
+        )
         place, end = match.end(), match[5]
     is_whole = end == "}" or (end == "," and stripped[place:].strip() == "}")
     if not is_whole or stripped[place:].strip(" }") or len(found) != 3:
@@ -343,7 +401,12 @@ def parse_header(raw: bytes, length: int) -> Header:
             raise ArchiveError(OBJECT_ARRAY)
         what = "a structured type" if "'descr': [" in text else "a damaged header"
         raise ArchiveError(f"has {what}: {text[:80]!r}")
-    return Header(_dtype(found["descr"][0]), _shape(found["shape"][2]), found["fortran_order"][1] == "True", length)
+    return Header(
+        _dtype(found["descr"][0]),
+        _shape(found["shape"][2]),
+        found["fortran_order"][1] == "True",
+        length,
+    )
 
 
 def _dtype(text: str) -> np.dtype[Any]:
@@ -354,7 +417,9 @@ def _dtype(text: str) -> np.dtype[Any]:
             raise ValueError
         return np.dtype(text)
     except (TypeError, ValueError):
-        raise ArchiveError(f"has type {text!r}; allowed are numbers, truth values and texts") from None
+        raise ArchiveError(
+            f"has type {text!r}; allowed are numbers, truth values and texts"
+        ) from None
 
 
 def _shape(text: str) -> tuple[int, ...]:
@@ -363,6 +428,11 @@ def _shape(text: str) -> tuple[int, ...]:
         parts.pop()
     matches = [_LENGTH.fullmatch(part) for part in parts]
     shape = tuple(int(match[1]) for match in matches if match)
-    if len(shape) != len(matches) or len(shape) > MAX_AXES or max(shape, default=0) > MAX_LENGTH or (shape and "," not in text):
+    if (
+        len(shape) != len(matches)
+        or len(shape) > MAX_AXES
+        or max(shape, default=0) > MAX_LENGTH
+        or (shape and "," not in text)
+    ):
         raise ArchiveError(f"has the shape ({text[:80]}), which no array has")
     return shape

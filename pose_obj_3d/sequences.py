@@ -2,11 +2,13 @@
 
 A measurement is a position (3) [m] with its information (3, 3) [1/m^2]; information 0 is a missing
 frame, and its position may be anything finite. Everything is float64, batched, differentiable in
-positions, information and process noise; the only loop is over time. `smoothers` applies this to tracks.
+positions, information and process noise; the only loop is over time. `smoothers` applies this to
+tracks.
 
-A motion of order d moves with d - 1 known derivatives; the d-th is white noise, constant over each frame
-(Bar-Shalom, Li, Kirubarajan, Estimation with Applications to Tracking and Navigation, 6.3): constant
-position d = 1, q in m/s; constant velocity d = 2, q in m/s^2; constant acceleration d = 3, q in m/s^3.
+A motion of order d moves with d - 1 known derivatives; the d-th is white noise, constant over each
+frame (Bar-Shalom, Li, Kirubarajan, Estimation with Applications to Tracking and Navigation, 6.3):
+constant position d = 1, q in m/s; constant velocity d = 2, q in m/s^2; constant acceleration d = 3,
+q in m/s^3.
 """
 
 import math
@@ -20,7 +22,9 @@ from pose_obj_3d.estimators import Estimate
 from pose_obj_3d.exceptions import ConfigError
 
 MOTIONS = {"constant position": 1, "constant velocity": 2, "constant acceleration": 3}
-PRIOR_INFO = 1e-6  # of every state at the first frame, SI units: 1 km, 1 km/s, 1 km/s^2; know nothing
+PRIOR_INFO = (
+    1e-6  # of every state at the first frame, SI units: 1 km, 1 km/s, 1 km/s^2; know nothing
+)
 
 
 def smooth(
@@ -33,11 +37,14 @@ def smooth(
 ) -> Estimate:
     """Smooth sequences: the posterior of every frame given all frames (Rauch, Tung, Striebel 1965).
 
-    Computed in the two-filter information form of Fraser and Potter (1969), which has the same result:
+    Computed in the two-filter information form of Fraser and Potter (1969), which has the same
+    result:
     a filter runs forwards, the same filter runs backwards in the same batch, and the posterior's
-    information is the sum of both predictions and the frame's own. Against the recursion on covariances
-    it needs 3 x 3 inverses only, begins without knowledge, holds for q = 0, and gives the posterior
-    *without* the frame's own measurement as the sum of the predictions alone, where nothing cancels.
+    information is the sum of both predictions and the frame's own. Against the recursion on
+    covariances it needs 3 x 3 inverses only, begins without knowledge, holds for q = 0, and gives
+    the posterior
+    *without* the frame's own measurement as the sum of the predictions alone, where nothing
+    cancels.
 
     Args:
         xyz: (T, B, 3) measured positions [m].
@@ -59,21 +66,26 @@ def smooth_both(
 ) -> tuple[Estimate, Estimate]:
     """Smooth sequences with and without each frame's own measurement, by one run of the filters.
 
-    Arguments as in `smooth`, whose two results these are. With q of shape (H, 1) or (H, B), every sequence is
+    Arguments as in `smooth`, whose two results these are. With q of shape (H, 1) or (H, B), every
+    sequence is
     smoothed by each of H process noises: (T, H, B, 3) and (T, H, B, 3, 3).
     """
     order, T = _order(motion), len(xyz)
     is_measured, centre, measured = _centred(xyz, info)
     q = torch.as_tensor(q, dtype=measured.dtype, device=measured.device)
-    # In the state (x, -x', x'') time runs the same way backwards, so one filter serves both directions.
+    # In the state (x, -x', x'') time runs the same way backwards, so one filter serves both
+    # directions.
     both = torch.stack([measured, measured.flip(0)], 3).unsqueeze(4)  # (T, 3, 4, 2, 1, B)
     prior = torch.tensor([PRIOR_INFO, 0.0]).to(measured)[:, None, None]
     sign = torch.tensor([1.0, -1.0, 1.0]).to(measured)[:order].repeat_interleave(3)
     signs = (sign[:, None] * torch.cat([sign[:1], sign]))[..., None, None, None]
-    # Step t has what frames before t say about t, and what those behind say about frame T - 1 - t. In the first
-    # half both wait for their counterparts, which come in the second, in the mirrored step.
+    # Step t has what frames before t say about t, and what those behind say about frame T - 1 - t.
+    # In the first half both wait for their counterparts, which come in the second, in the mirrored
+    # step.
     waiting: list[Tensor] = []
-    others = measured.new_empty(3, 4, T, *torch.broadcast_shapes((1, 1), q.shape, (1, xyz.shape[1])))
+    others = measured.new_empty(
+        3, 4, T, *torch.broadcast_shapes((1, 1), q.shape, (1, xyz.shape[1]))
+    )
     for t, S in enumerate(_predictions(both, order, q, frame_period_s, prior)):
         if 2 * t < T:
             waiting.append(S.flip(2))
@@ -88,7 +100,11 @@ def smooth_both(
         if unknown.any():
             position = position.masked_fill(unknown[..., None], torch.nan)
             covariance = covariance.masked_fill(unknown[..., None, None], torch.nan)
-        return Estimate(position, covariance) if q.ndim == 2 else Estimate(position.squeeze(1), covariance.squeeze(1))
+        return (
+            Estimate(position, covariance)
+            if q.ndim == 2
+            else Estimate(position.squeeze(1), covariance.squeeze(1))
+        )
 
     return read(others + measured, count), read(others, count - is_measured.long())
 
@@ -101,14 +117,17 @@ def innovation_nll(
     Arguments as in `smooth`. Nothing in it is the truth, so it can choose q on unlabelled data.
 
     Returns:
-        Negative log likelihood (T, B) [nats], 0 where it does not count, and whether it counts (T, B):
+        Negative log likelihood (T, B) [nats], 0 where it does not count, and whether it counts (T,
+        B):
         measured, with as many measurements before it as the motion has states.
     """
     order = _order(motion)
     is_measured, centre, measured = _centred(xyz, info)
     q = torch.as_tensor(q, dtype=measured.dtype, device=measured.device)
     prior = measured.new_tensor(PRIOR_INFO)
-    predicted = [_leading(S.clone()) for S in _predictions(measured, order, q, frame_period_s, prior)]
+    predicted = [
+        _leading(S.clone()) for S in _predictions(measured, order, q, frame_period_s, prior)
+    ]
     position, covariance = _position(torch.stack(predicted, 2))
     counts = is_measured & (is_measured.cumsum(0) > order)
     eye = torch.eye(3).to(measured)
@@ -162,13 +181,17 @@ def local_polynomial(xyz: Tensor, info: Tensor, offsets: Tensor, degree: int) ->
     )
 
 
-def _predictions(measured: Tensor, order: int, q: Tensor, dt: float, prior: Tensor) -> Iterator[Tensor]:
+def _predictions(
+    measured: Tensor, order: int, q: Tensor, dt: float, prior: Tensor
+) -> Iterator[Tensor]:
     """Run the information filter: each frame's prediction from the frames before it.
 
     With Y the information of the state and y = Y times its mean, the prediction is
-    Y' = (F Y^-1 F^T + q^2 G G^T)^-1, where the columns of G move one axis each. In M = F^-T Y F^-1 the noise of
+    Y' = (F Y^-1 F^T + q^2 G G^T)^-1, where the columns of G move one axis each. In M = F^-T Y F^-1
+    the noise of
     one axis after the other is accounted for: M - M g g^T M / (q^-2 + g^T M g), and in the same way
-    m - M g g^T m / (...) for m = F^-T y. So y is carried as a column beside Y, and there is nothing to invert.
+    m - M g g^T m / (...) for m = F^-T y. So y is carried as a column beside Y, and there is nothing
+    to invert.
     The batch comes last: 3 to 8 times faster than batches of small matrices.
 
     Args:
@@ -179,11 +202,14 @@ def _predictions(measured: Tensor, order: int, q: Tensor, dt: float, prior: Tens
         prior: Information of every state before the first frame, broadcast to the batch.
 
     Yields:
-        [y Y] (3 d, 1 + 3 d, *) of each of the T frames, states in the order of their derivatives, then axes.
+        [y Y] (3 d, 1 + 3 d, *) of each of the T frames, states in the order of their derivatives,
+        then axes.
         It is overwritten by the next.
     """
     d, batch = order, torch.broadcast_shapes(measured.shape[3:], q.shape, prior.shape)
-    nothing = measured[:0].sum() + q.flatten()[:0].sum()  # 0; makes the views below known to autograd
+    nothing = (
+        measured[:0].sum() + q.flatten()[:0].sum()
+    )  # 0; makes the views below known to autograd
     S = measured.new_zeros(3 * d, 1 + 3 * d, *batch) + nothing
     S.diagonal(1).copy_(prior.unsqueeze(-1))
     # Scaled so that the noise enters the last derivative with factor 1.

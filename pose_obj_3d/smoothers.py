@@ -1,8 +1,9 @@
 """Smoothing of tracks without learning: window means, Savitzky-Golay, Kalman smoothers of whole examples.
 
-They work on the triangulated frames and their information (`Tracks.xyz`, `Tracks.info`); no estimate
-reaches beyond its example, and a frame with fewer than two usable views is a missing frame. Every
-function can leave each frame's own measurement out of its estimate (`leave_one_out`: *blind*).
+They work on the triangulated frames and their information (`Tracks.xyz`, `Tracks.info`); no
+estimate reaches beyond its example, and a frame with fewer than two usable views is a missing
+frame. Every function can leave each frame's own measurement out of its estimate (`leave_one_out`:
+*blind*).
 """
 
 import math
@@ -26,14 +27,26 @@ Q_RANGE = {
     "constant acceleration": (0.1, 1000.0),  # [m/s^3]
 }
 """Motion -> process noise that is searched."""
-Q_UNIT = {"constant position": "m/s", "constant velocity": "m/s^2", "constant acceleration": "m/s^3"}
-CAUTIOUS = ("constant position", 0.4)  # motion and tracking index of what stands in for a smoother that runs away
+Q_UNIT = {
+    "constant position": "m/s",
+    "constant velocity": "m/s^2",
+    "constant acceleration": "m/s^3",
+}
+CAUTIOUS = (
+    "constant position",
+    0.4,
+)  # motion and tracking index of what stands in for a smoother that runs away
 RUNAWAY = 30.0  # standard deviation of a smoothed position, in those of a frame, that says nothing
-STRAY = ("constant velocity", 10.0)  # motion and tracking index of the smoother that strays are far from
+STRAY = (
+    "constant velocity",
+    10.0,
+)  # motion and tracking index of the smoother that strays are far from
 STRAY_SIGMAS = 4.5  # how far, in standard deviations
 _Q_PRECISION = 1.03  # the search ends when the bracket is this ratio wide
 _FRAME_CHUNK = 512
-_COLUMN_CHUNK = 1024  # sequences smoothed at once: enough to keep the processor busy, few enough for its cache
+_COLUMN_CHUNK = (
+    1024  # sequences smoothed at once: enough to keep the processor busy, few enough for its cache
+)
 _CELL_CHUNK = 200_000  # frames of all of them; bounds the memory where examples are long
 
 
@@ -43,7 +56,9 @@ def window_index(tracks: Tracks, num_frames: int) -> tuple[Tensor, Tensor]:
         raise ConfigError(f"a window of {num_frames} frames has no centre; allowed: odd numbers")
     half = num_frames // 2
     device = tracks.xyz.device
-    wanted = torch.arange(len(tracks), device=device)[:, None] + torch.arange(-half, half + 1, device=device)
+    wanted = torch.arange(len(tracks), device=device)[:, None] + torch.arange(
+        -half, half + 1, device=device
+    )
     index = wanted.clamp(tracks.first[:, None], tracks.last[:, None])
     return index, index == wanted
 
@@ -75,7 +90,9 @@ def savitzky_golay(
     if leave_one_out:
         is_used = is_used & (offsets != 0)
     parts = []
-    for rows, used in zip(torch.split(index, _FRAME_CHUNK), torch.split(is_used, _FRAME_CHUNK), strict=True):
+    for rows, used in zip(
+        torch.split(index, _FRAME_CHUNK), torch.split(is_used, _FRAME_CHUNK), strict=True
+    ):
         info = tracks.info[rows].double() * used[..., None, None, None]
         xyz = tracks.xyz[rows].double()
         parts.append(local_polynomial(xyz.transpose(1, 2), info.transpose(1, 2), offsets, degree))
@@ -117,26 +134,31 @@ def filter_bank(tracks: Tracks, smoothers: Smoothers) -> tuple[Tensor, Tensor]:
         smoothers: H pairs of a motion and its tracking index.
 
     Returns:
-        Full and blind (without the frame's own measurement), each (N, H, K, 3) [m]; where an example has
-        no (other) measurement the tracks' own positions stand.
+        Full and blind (without the frame's own measurement), each (N, H, K, 3) [m]; where an
+        example has no (other) measurement the tracks' own positions stand.
     """
     name = f"bank {smoothers}"
     if name not in tracks.cache:
         unit = measurement_noise(tracks)
         banks = [tracks.xyz.unsqueeze(1).repeat(1, 1, 1, 1) for _ in range(2)]
         if smoothers:
-            # Velocities run away over a long gap; a position does not, and stands where they say nothing.
+            # Velocities run away over a long gap; a position does not, and stands where they say
+            # nothing.
             _smooth_into(banks, tracks, CAUTIOUS[0], {0: CAUTIOUS[1] * unit}, math.inf)
         banks = [bank.repeat(1, len(smoothers), 1, 1) for bank in banks]
         for motion in dict.fromkeys(motion for motion, _ in smoothers):
-            of_motion = {i: s[1] * unit for i, s in enumerate(smoothers) if s[0] == motion and s != CAUTIOUS}
+            of_motion = {
+                i: s[1] * unit for i, s in enumerate(smoothers) if s[0] == motion and s != CAUTIOUS
+            }
             _smooth_into(banks, tracks, motion, of_motion, (RUNAWAY * unit) ** 2)
         tracks.cache[name] = (banks[0], banks[1])
     found: tuple[Tensor, Tensor] = tracks.cache[name]
     return found
 
 
-def _smooth_into(banks: list[Tensor], tracks: Tracks, motion: str, qs: dict[int, float], limit: float) -> None:
+def _smooth_into(
+    banks: list[Tensor], tracks: Tracks, motion: str, qs: dict[int, float], limit: float
+) -> None:
     """Write a motion's smoothers, by number and process noise, into the full and the blind bank (N, H, K, 3).
 
     Where the variance along some axis is not below the limit [m^2], the banks stay as they are.
@@ -163,12 +185,13 @@ def _smooth_into(banks: list[Tensor], tracks: Tracks, motion: str, qs: dict[int,
 def drop_strays(tracks: Tracks) -> Tracks:
     """Drop frames far from both their neighbours and a smoother of the whole example: gross errors not noticed before.
 
-    A pair of views whose rays are nearly parallel fits any error along both epipolar lines, decimetres off
-    and as sure of itself as any. Straight lines through two such frames are too noisy to tell
-    (`datasets.find_strays`); a smoother that follows 10 deviations of a frame a frame, not so along the
-    direction that a pair hardly knows, does tell.
+    A pair of views whose rays are nearly parallel fits any error along both epipolar lines,
+    decimetres off and as sure of itself as any. Straight lines through two such frames are too
+    noisy to tell (`datasets.find_strays`); a smoother that follows 10 deviations of a frame a
+    frame, not so along the direction that a pair hardly knows, does tell.
 
-    What a frame measures decides here about its neighbours, so what is predicted from the result is not
+    What a frame measures decides here about its neighbours, so what is predicted from the result is
+    not
     blind: it must not be scored by a measurement, in training or calibration.
 
     Returns:
@@ -177,11 +200,18 @@ def drop_strays(tracks: Tracks) -> Tracks:
     name = "without strays"
     if name not in tracks.cache:
         is_known, covariance = covariances(tracks.info)
-        others = rts(tracks, STRAY[0], STRAY[1] * measurement_noise(tracks), 1.0, leave_one_out=True)
+        others = rts(
+            tracks, STRAY[0], STRAY[1] * measurement_noise(tracks), 1.0, leave_one_out=True
+        )
         off = tracks.xyz.double() - others.xyz
-        square = (off * (geometry.invert_3x3(others.covariance + covariance) @ off.unsqueeze(-1)).squeeze(-1)).sum(-1)
+        square = (
+            off
+            * (geometry.invert_3x3(others.covariance + covariance) @ off.unsqueeze(-1)).squeeze(-1)
+        ).sum(-1)
         is_far = is_known & (square > STRAY_SIGMAS**2)  # False where NaN
-        near, _ = far_from_neighbours(tracks.xyz, covariance, is_known, tracks.first, tracks.last, NEIGHBOURS, is_far)
+        near, _ = far_from_neighbours(
+            tracks.xyz, covariance, is_known, tracks.first, tracks.last, NEIGHBOURS, is_far
+        )
         is_stray = is_far & (near > STRAY_SIGMAS**2)
         kept = tracks.info.masked_fill(is_stray[..., None, None], 0.0)
         # None where nothing is dropped: tracks that held themselves would outlive their use.
@@ -217,7 +247,9 @@ def fit_process_noise(
         total, count = 0.0, 0
         for rows, keypoints, is_there in columns:
             info = tracks.info[rows, keypoints] * is_there[..., None, None]
-            nll, counts = innovation_nll(tracks.xyz[rows, keypoints], info, motion, q, frame_period_s)
+            nll, counts = innovation_nll(
+                tracks.xyz[rows, keypoints], info, motion, q, frame_period_s
+            )
             total, count = total + float(nll.sum()), count + int(counts.sum())
         return total / max(count, 1)
 
@@ -227,13 +259,20 @@ def fit_process_noise(
 def fit_motion(tracks: Tracks, frame_period_s: float, max_examples: int = 60) -> tuple[str, float]:
     """Choose motion and q so that the measurements are most likely, each given those before it. Reads no truth.
 
-    The motions are compared on the measurements that all of them predict: those with three others before.
+    The motions are compared on the measurements that all of them predict: those with three others
+    before.
     """
-    fitted = {motion: fit_process_noise(tracks, motion, frame_period_s, max_examples) for motion in Q_RANGE}
+    fitted = {
+        motion: fit_process_noise(tracks, motion, frame_period_s, max_examples)
+        for motion in Q_RANGE
+    }
     totals = dict.fromkeys(fitted, 0.0)
     for rows, keypoints, is_there in _columns(tracks, max_examples):
         info = tracks.info[rows, keypoints] * is_there[..., None, None]
-        scores = {m: innovation_nll(tracks.xyz[rows, keypoints], info, m, q, frame_period_s) for m, q in fitted.items()}
+        scores = {
+            m: innovation_nll(tracks.xyz[rows, keypoints], info, m, q, frame_period_s)
+            for m, q in fitted.items()
+        }
         counted = torch.stack([counts for _, counts in scores.values()]).all(0)
         for motion, (nll, _) in scores.items():
             totals[motion] += float(nll[counted].sum())
@@ -241,7 +280,9 @@ def fit_motion(tracks: Tracks, frame_period_s: float, max_examples: int = 60) ->
     return best, fitted[best]
 
 
-def hindsight_process_noise(tracks: Tracks, motion: str, frame_period_s: float, mask: Tensor) -> float:
+def hindsight_process_noise(
+    tracks: Tracks, motion: str, frame_period_s: float, mask: Tensor
+) -> float:
     """Choose q by the error against the truth: for benchmarks only, no method could know it.
 
     Args:
@@ -272,7 +313,8 @@ def _columns(
         num_smoothers: So many smoothers run over each sequence at once.
 
     Returns:
-        Batches of frames (T, B), padded with the last one, keypoints (B,) and which frames exist (T, B).
+        Batches of frames (T, B), padded with the last one, keypoints (B,) and which frames exist
+        (T, B).
     """
     first = tracks.first.unique()  # type: ignore[no-untyped-call]
     if max_examples is not None and len(first) > max_examples:

@@ -12,7 +12,10 @@ from pose_obj_3d.windows import Rig
 MAX_SHIFT = 8  # frames that a camera is tried to be early or late
 MIN_MOVING, MAX_MOVING = 50, 800  # points that this is tried on
 SYNCHRONISED = 1.25  # the residual must fall by this factor
-BLOCKS, AGREEING = 4, 3  # parts of the recording, and how many must find the same shift by themselves
+BLOCKS, AGREEING = (
+    4,
+    3,
+)  # parts of the recording, and how many must find the same shift by themselves
 _MIN_BLOCK = 10  # points
 
 
@@ -37,8 +40,9 @@ class Shift:
         side = "late" if self.frames > 0 else "early"
         other = "" if len(names) > 2 else " (or the other one the other way)"
         return (
-            f"camera {names[self.view]} seems {abs(self.frames)} frame(s) {side}{other}: with its frames shifted, moving points "
-            f"agree within {self.after:.1f} px instead of {self.before:.1f}; synchronise the recordings"
+            f"camera {names[self.view]} seems {abs(self.frames)} frame(s) {side}{other}: with its"
+            f" frames shifted, moving points agree within {self.after:.1f} px instead of"
+            f" {self.before:.1f}; synchronise the recordings"
         )
 
 
@@ -58,7 +62,9 @@ def find_shift(uv: Tensor, weights: Tensor, rig: Rig, first: Tensor) -> Shift | 
     points, w = uv[frame, :, keypoint].double(), (weights[frame, :, keypoint] > 0).double()
     before = centred_residuals(points, w, rig)
     rows = (w > 0).sum(1) >= 2
-    table: dict[tuple[int, int], Tensor] = {}  # (view, shift) -> residual of each point, NaN where two views are no more
+    table: dict[
+        tuple[int, int], Tensor
+    ] = {}  # (view, shift) -> residual of each point, NaN where two views are no more
     own = torch.full((len(points),), torch.nan, dtype=torch.float64).masked_scatter(rows, before)
     for v in range(uv.shape[1]):
         for shift in [*range(-MAX_SHIFT, 0), *range(1, MAX_SHIFT + 1)]:
@@ -66,7 +72,9 @@ def find_shift(uv: Tensor, weights: Tensor, rig: Rig, first: Tensor) -> Shift | 
             moved[:, v] = uv[frame + shift, v, keypoint].double()
             seen[:, v] = (weights[frame + shift, v, keypoint] > 0).double()
             rows = (seen > 0).sum(1) >= 2
-            table[v, shift] = torch.full_like(own, torch.nan).masked_scatter(rows, centred_residuals(moved, seen, rig))
+            table[v, shift] = torch.full_like(own, torch.nan).masked_scatter(
+                rows, centred_residuals(moved, seen, rig)
+            )
     return _agreed(table, own, frame)
 
 
@@ -86,7 +94,9 @@ def _agreed(table: dict[tuple[int, int], Tensor], own: Tensor, frame: Tensor) ->
         blocks += 1
         at = found[:, part].nanmedian(1).values.nan_to_num(torch.inf)
         u, other = keys[int(at.argmin())]
-        is_same = (u == v and abs(other - shift) <= 1) or (len({key[0] for key in keys}) == 2 and u != v and abs(other + shift) <= 1)
+        is_same = (u == v and abs(other - shift) <= 1) or (
+            len({key[0] for key in keys}) == 2 and u != v and abs(other + shift) <= 1
+        )
         agreeing += is_same and bool(at.min() < own[part].nanmedian())
     return Shift(v, shift, before, after) if agreeing >= min(AGREEING, blocks) > 1 else None
 
@@ -98,7 +108,10 @@ def shifted(uv: Tensor, weights: Tensor, first: Tensor, shift: Shift) -> tuple[T
     rows = wanted.clamp(0, N - 1)
     is_there = (rows == wanted) & (first[rows] == first)
     uv, weights = uv.clone(), weights.clone()
-    uv[:, shift.view], weights[:, shift.view] = uv[rows, shift.view], weights[rows, shift.view] * is_there[:, None]
+    uv[:, shift.view], weights[:, shift.view] = (
+        uv[rows, shift.view],
+        weights[rows, shift.view] * is_there[:, None],
+    )
     return uv, weights
 
 
@@ -110,7 +123,9 @@ def _moving(uv: Tensor, weights: Tensor, first: Tensor) -> tuple[Tensor, Tensor]
     has_room = (after - before == 2 * MAX_SHIFT) & (first[before] == first[after])
     a, b = (frame - 2).clamp_min(0), (frame + 2).clamp_max(N - 1)
     is_there = (weights[a] > 0) & (weights[b] > 0) & (weights > 0) & has_room[:, None, None]
-    speed = torch.where(is_there, (uv[b] - uv[a]).norm(dim=-1), torch.nan).nanmedian(1).values  # (N, K)
+    speed = (
+        torch.where(is_there, (uv[b] - uv[a]).norm(dim=-1), torch.nan).nanmedian(1).values
+    )  # (N, K)
     usable = speed.isfinite() & ((weights > 0).sum(1) >= 2)
     if not usable.any():
         return frame[:0], frame[:0]

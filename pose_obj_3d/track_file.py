@@ -1,6 +1,7 @@
 """Read and check a user's own tracks: `tracks.npz`. `LIFT.md` has the schema; this file enforces it.
 
-Everything is converted on the way in: metres, pixels without distortion, NaN where nothing was seen.
+Everything is converted on the way in: metres, pixels without distortion, NaN where nothing was
+seen.
 """
 
 import difflib
@@ -23,14 +24,25 @@ from pose_obj_3d.safe_npz import OBJECT_ARRAY, SINGLE_ARRAY, Archive
 logger = logging.getLogger(__name__)
 REQUIRED = ("points", "intrinsics", "extrinsics")
 OPTIONAL = (
-    "confidence", "distortion", "units", "camera_names", "keypoint_names", "image_size", "sequence_starts", "fps", "truth",
+    "confidence",
+    "distortion",
+    "units",
+    "camera_names",
+    "keypoint_names",
+    "image_size",
+    "sequence_starts",
+    "fps",
+    "truth",
     "lens",
-)  # fmt: skip
+)
 METRES = {"m": 1.0, "mm": 0.001}
 DISTORTION_COUNTS = (4, 5, 8, 12, 14)  # OpenCV: k1 k2 p1 p2 [k3 [k4 k5 k6 [s1 s2 s3 s4 [tx ty]]]]
 DEFAULT_FPS = 20.0
 MAX_VALUE = 1e12  # of any number; squares of larger ones overflow on the way
-SCORE_RANGE = (-0.05, 1.5)  # of confidence that is clipped to 0..1: networks' scores leave it a little
+SCORE_RANGE = (
+    -0.05,
+    1.5,
+)  # of confidence that is clipped to 0..1: networks' scores leave it a little
 _ROTATION_TOLERANCE = 1e-3
 
 Array = npt.NDArray[Any]
@@ -84,7 +96,8 @@ def read_tracks(path: str | Path, units: str | None = None, views: Sequence[str]
 
     Args:
         path: The npz.
-        units: Unit of the extrinsics where the file does not say it; contradicting it is a ConfigError.
+        units: Unit of the extrinsics where the file does not say it; contradicting it is a
+            ConfigError.
         views: Names or numbers of the cameras to use; all when empty.
     """
     path = Path(path)
@@ -96,48 +109,85 @@ def read_tracks(path: str | Path, units: str | None = None, views: Sequence[str]
     unit = _unit(path, members, units)
     names = _names(path, members, "camera_names", V, "camera")
     chosen = _chosen(path, names, views)
-    intrinsics, extrinsics = _intrinsics(path, members, V, names), _extrinsics(path, members, V, names)
+    intrinsics, extrinsics = (
+        _intrinsics(path, members, V, names),
+        _extrinsics(path, members, V, names),
+    )
     extrinsics[:, :, 3] *= METRES[unit]
     distortion, lenses = _distortion(path, members, V)
     intrinsics, extrinsics, distortion = intrinsics[chosen], extrinsics[chosen], distortion[chosen]
-    names, lenses, confidence = [names[v] for v in chosen], [lenses[v] for v in chosen], confidence[chosen]
+    names, lenses, confidence = (
+        [names[v] for v in chosen],
+        [lenses[v] for v in chosen],
+        confidence[chosen],
+    )
     image_size = _image_size(path, members, V, chosen)
     # Before distortion: a strong lens has no inverse where a marker stands.
-    markers = find_markers(points[chosen], confidence, 2 * intrinsics[:, :2, 2] if image_size is None else image_size, names)
+    markers = find_markers(
+        points[chosen],
+        confidence,
+        2 * intrinsics[:, :2, 2] if image_size is None else image_size,
+        names,
+    )
     confidence = np.where(markers.is_missing, 0.0, confidence)
     measured = np.where((confidence > 0)[..., None], points[chosen], np.nan)
     undistorted = undistort(path, measured, intrinsics, distortion, names, lenses)
     for v in range(len(names)):
         if lenses[v] == FISHEYE:
-            confidence[v] *= precision(undistorted[v].reshape(-1, 2), intrinsics[v], distortion[v]).reshape(T, K)
+            confidence[v] *= precision(
+                undistorted[v].reshape(-1, 2), intrinsics[v], distortion[v]
+            ).reshape(T, K)
     return TrackFile(
-        path=path, points=undistorted, measured=measured, confidence=np.where(np.isnan(undistorted[..., 0]), 0.0, confidence),
-        intrinsics=intrinsics, extrinsics=extrinsics, distortion=distortion, lenses=lenses, unit=unit,
-        camera_names=names, keypoint_names=_names(path, members, "keypoint_names", K, "keypoint"),
-        image_size=image_size, sequence_starts=_starts(path, members, T),
-        fps=_fps(path, members), truth=_truth(path, members, T, K, METRES[unit]), notes=notes + markers.lines,
-    )  # fmt: skip
+        path=path,
+        points=undistorted,
+        measured=measured,
+        confidence=np.where(np.isnan(undistorted[..., 0]), 0.0, confidence),
+        intrinsics=intrinsics,
+        extrinsics=extrinsics,
+        distortion=distortion,
+        lenses=lenses,
+        unit=unit,
+        camera_names=names,
+        keypoint_names=_names(path, members, "keypoint_names", K, "keypoint"),
+        image_size=image_size,
+        sequence_starts=_starts(path, members, T),
+        fps=_fps(path, members),
+        truth=_truth(path, members, T, K, METRES[unit]),
+        notes=notes + markers.lines,
+    )
 
 
 def _load(path: Path) -> dict[str, Array]:
     """Return the members; unknown and absent ones are errors, found before anything is unpacked."""
     if not path.is_file():
-        raise DataError(f"{path}: no such file; write it with np.savez_compressed, LIFT.md has the keys")
+        raise DataError(
+            f"{path}: no such file; write it with np.savez_compressed, LIFT.md has the keys"
+        )
     try:
         opened = Archive(path)
     except ArchiveError as error:
         if str(error) == SINGLE_ARRAY:
-            raise DataError(f"{path}: one array, not an npz archive; write it with np.savez_compressed(path, points=...)") from error
-        raise DataError(f"{path}: not an npz archive ({error}); write it with np.savez_compressed, LIFT.md has the keys") from error
+            raise DataError(
+                f"{path}: one array, not an npz archive; write it with np.savez_compressed(path,"
+                " points=...)"
+            ) from error
+        raise DataError(
+            f"{path}: not an npz archive ({error}); write it with np.savez_compressed, LIFT.md has"
+            " the keys"
+        ) from error
     with opened as archive:
         unknown = [name for name in archive.names if name not in (*REQUIRED, *OPTIONAL)]
         if unknown:
             raise DataError(f"{path}: key {unknown[0][:80]!r} is unknown; {_near(unknown[0][:80])}")
         absent = [name for name in REQUIRED if name not in archive.names]
         if absent:
-            raise DataError(f"{path}: key {absent[0]!r} is missing; required are {', '.join(REQUIRED)}")
+            raise DataError(
+                f"{path}: key {absent[0]!r} is missing; required are {', '.join(REQUIRED)}"
+            )
         count = sum(_read(path, archive.header, name).count for name in archive.names)
-        _read(path, lambda _: archive.check_content(8 * count), "the content")  # all numbers become float64
+        _read(
+            path, lambda _: archive.check_content(8 * count), "the content"
+        )  # all numbers become float64
         return {name: _read(path, archive.read, name) for name in archive.names}
 
 
@@ -148,7 +198,9 @@ def _read(path: Path, reader: Callable[[str], Found], name: str) -> Found:
     except ArchiveError as error:
         if OBJECT_ARRAY in str(error):
             raise DataError(f"{path}: {_object_array(path, name)}") from error
-        raise DataError(f"{path}: {name} cannot be read ({error}); the file is damaged, write it again") from error
+        raise DataError(
+            f"{path}: {name} cannot be read ({error}); the file is damaged, write it again"
+        ) from error
 
 
 def _object_array(path: Path, name: str) -> str:
@@ -156,18 +208,31 @@ def _object_array(path: Path, name: str) -> str:
     shapes = inner_shapes(path, name)
     if name.endswith("names") or len(shapes) < 2 or len(shapes[0]) != 1:
         return (
-            f"{name} is a pickled object array; save plain arrays, names as np.array([...], dtype=str), and missing points as NaN; "
-            "views of different lengths make such an array, too: cut them to the same frames"
+            f"{name} is a pickled object array; save plain arrays, names as np.array([...],"
+            " dtype=str), and missing points as NaN; views of different lengths make such an"
+            " array, too: cut them to the same frames"
         )
     views = shapes[1:]
-    listed = ", ".join(f"view {v} {shape}" for v, shape in enumerate(views[:8])) + (", ..." if len(views) > 8 else "")
+    listed = ", ".join(f"view {v} {shape}" for v, shape in enumerate(views[:8])) + (
+        ", ..." if len(views) > 8 else ""
+    )
     if len(set(views)) == 1:
-        return f"{name} is a pickled object array of {len(views)} equal arrays {views[0]}; save np.stack of them, as float"
+        return (
+            f"{name} is a pickled object array of {len(views)} equal arrays {views[0]}; save"
+            " np.stack of them, as float"
+        )
     axes = [i for i in range(min(map(len, views))) if len({shape[i] for shape in views}) > 1]
-    what = " and ".join(("numbers of frames", "numbers of keypoints", "last axes", "axes")[min(i, 3)] for i in axes) or "axes"
+    what = (
+        " and ".join(
+            ("numbers of frames", "numbers of keypoints", "last axes", "axes")[min(i, 3)]
+            for i in axes
+        )
+        or "axes"
+    )
     return (
-        f"{name} holds views of different {what}: {listed}. All need the same: cut recordings that start together to the "
-        "shortest, or fill up with NaN; then save one array (views, frames, keypoints, 2)"
+        f"{name} holds views of different {what}: {listed}. All need the same: cut recordings that"
+        " start together to the shortest, or fill up with NaN; then save one array (views, frames,"
+        " keypoints, 2)"
     )
 
 
@@ -177,21 +242,27 @@ def _near(name: str) -> str:
     return f"did you mean {match[0]}?" if match else f"allowed: {', '.join(allowed)}"
 
 
-def _floats(path: Path, members: Mapping[str, Array], key: str, axes: tuple[Any, ...], shape: tuple[int, ...]) -> Floats:
+def _floats(
+    path: Path,
+    members: Mapping[str, Array],
+    key: str,
+    axes: tuple[Any, ...],
+    shape: tuple[int, ...],
+) -> Floats:
     """Return a numeric member as float64 of a shape (-1 = any length)."""
     x = members[key]
     fits = x.ndim == len(shape) and all(n in (-1, m) for n, m in zip(shape, x.shape, strict=True))
     if not fits or not (np.issubdtype(x.dtype, np.floating) or np.issubdtype(x.dtype, np.integer)):
         raise DataError(
-            f"{path}: {key} must hold numbers of shape ({', '.join(str(a) for a in axes)}), found {x.dtype} {x.shape}; "
-            "LIFT.md has the schema"
+            f"{path}: {key} must hold numbers of shape ({', '.join(str(a) for a in axes)}), found"
+            f" {x.dtype} {x.shape}; LIFT.md has the schema"
         )
     x = x.astype(np.float64)
     largest = float(np.abs(x, where=np.isfinite(x), out=np.zeros_like(x)).max(initial=0.0))
     if largest > MAX_VALUE:
         raise DataError(
-            f"{path}: {key} has a value of {largest:.3g}; no pixel and no length is beyond {MAX_VALUE:g}: write NaN for missing points, "
-            "and check the unit"
+            f"{path}: {key} has a value of {largest:.3g}; no pixel and no length is beyond"
+            f" {MAX_VALUE:g}: write NaN for missing points, and check the unit"
         )
     return x
 
@@ -202,13 +273,18 @@ def _points(path: Path, members: Mapping[str, Array]) -> Floats:
         raise DataError(f"{path}: {wrong}")
     points = _floats(path, members, "points", ("views", "frames", "keypoints", 2), (-1, -1, -1, 2))
     if min(points.shape) < 1:
-        raise DataError(f"{path}: points is empty, {points.shape}; at least one view, frame and keypoint are needed")
+        raise DataError(
+            f"{path}: points is empty, {points.shape}; at least one view, frame and keypoint are"
+            " needed"
+        )
     if np.isinf(points).any():
         raise DataError(f"{path}: points has infinite values; mark missing points by NaN")
     return points
 
 
-def _confidence(path: Path, members: Mapping[str, Array], points: Floats) -> tuple[Floats, list[str]]:
+def _confidence(
+    path: Path, members: Mapping[str, Array], points: Floats
+) -> tuple[Floats, list[str]]:
     """Return the confidence, 0 where missing, and lines on what was changed in it."""
     seen = np.asarray(~np.isnan(points).any(-1))
     if "confidence" not in members:
@@ -220,14 +296,24 @@ def _confidence(path: Path, members: Mapping[str, Array], points: Floats) -> tup
     low, high = float(confidence.min()), float(confidence.max())
     if low < SCORE_RANGE[0] or high > SCORE_RANGE[1]:
         off = int(((confidence < 0) | (confidence > 1)).sum())
-        how = "divide by 100" if 1 < high <= 100 and low >= 0 else "write 0 where missing" if high <= SCORE_RANGE[1] else "rescale it"
+        how = (
+            "divide by 100"
+            if 1 < high <= 100 and low >= 0
+            else "write 0 where missing"
+            if high <= SCORE_RANGE[1]
+            else "rescale it"
+        )
         raise DataError(
-            f"{path}: confidence must lie in 0..1, found {low:g} to {high:g} ({off} of {confidence.size} outside); {how} (0 = missing)"
+            f"{path}: confidence must lie in 0..1, found {low:g} to {high:g} ({off} of"
+            f" {confidence.size} outside); {how} (0 = missing)"
         )
     notes = []
     off = int(((confidence < 0) | (confidence > 1)).sum())
     if off:
-        notes.append(f"{off} of {confidence.size} values of confidence lie a little outside 0..1 ({low:.4g} to {high:.4g}): they are clipped")
+        notes.append(
+            f"{off} of {confidence.size} values of confidence lie a little outside 0..1 ({low:.4g}"
+            f" to {high:.4g}): they are clipped"
+        )
     lost = int((np.isnan(given) & seen).sum())
     if lost:
         notes.append(f"{lost} points have NaN as confidence: they count as missing; write 0 there")
@@ -237,21 +323,35 @@ def _confidence(path: Path, members: Mapping[str, Array], points: Floats) -> tup
 def _unit(path: Path, members: Mapping[str, Array], given: str | None) -> str:
     if "units" not in members:
         return given or "m"
-    unit = str(members["units"]) if members["units"].size == 1 else f"an array of shape {members['units'].shape}"
+    unit = (
+        str(members["units"])
+        if members["units"].size == 1
+        else f"an array of shape {members['units'].shape}"
+    )
     if unit not in METRES:
-        raise DataError(f"{path}: units is {unit!r}; allowed: {', '.join(METRES)}; convert extrinsics and truth to one of them")
+        raise DataError(
+            f"{path}: units is {unit!r}; allowed: {', '.join(METRES)}; convert extrinsics and truth"
+            " to one of them"
+        )
     if given not in (None, unit):
-        raise ConfigError(f"--units {given}, but {path} says {unit!r}; leave the flag out or correct the file")
+        raise ConfigError(
+            f"--units {given}, but {path} says {unit!r}; leave the flag out or correct the file"
+        )
     return unit
 
 
-def _names(path: Path, members: Mapping[str, Array], key: str, count: int, default: str) -> list[str]:
+def _names(
+    path: Path, members: Mapping[str, Array], key: str, count: int, default: str
+) -> list[str]:
     if key not in members:
         return [f"{default}{i}" for i in range(count)]
     x = members[key]
     names = [str(name) for name in x.ravel()[: count + 1]]
     if x.ndim != 1 or len(names) != count or len(set(names)) != count or not all(names):
-        raise DataError(f"{path}: {key} must be {count} different names, found {x.size}: {', '.join(names)[:200]}")
+        raise DataError(
+            f"{path}: {key} must be {count} different names, found {x.size}:"
+            f" {', '.join(names)[:200]}"
+        )
     return names
 
 
@@ -278,7 +378,13 @@ def _intrinsics(path: Path, members: Mapping[str, Array], V: int, names: list[st
     for faults, what in (
         (~np.isfinite(K).all((1, 2)), "is not finite"),
         (bottom, "must be [[fx, 0, cx], [0, fy, cy], [0, 0, 1]] [px]; is it transposed?"),
-        (focal, "has a focal length <= 0; OpenCV's are positive: the axes are x right, y down, z forward"),
+        (
+            focal,
+            (
+                "has a focal length <= 0; OpenCV's are positive: the axes are x right, y down, z"
+                " forward"
+            ),
+        ),
         (skewed, "has a skew, which is not supported; calibrate without it, as OpenCV does"),
     ):
         if faults.any():
@@ -296,12 +402,21 @@ def _extrinsics(path: Path, members: Mapping[str, Array], V: int, names: list[st
     for faults, what in (
         (~np.isfinite(E).all((1, 2)), "are not finite"),
         (last, "must end with the row [0, 0, 0, 1]; are they transposed?"),
-        (~(error <= _ROTATION_TOLERANCE), "have no rotation in the left 3 x 3 (R R^T is not 1); do not scale it"),
-        (np.linalg.det(np.nan_to_num(R)) < 0, "mirror the world (determinant -1); OpenCV's axes are x right, y down, z forward"),
+        (
+            ~(error <= _ROTATION_TOLERANCE),
+            "have no rotation in the left 3 x 3 (R R^T is not 1); do not scale it",
+        ),
+        (
+            np.linalg.det(np.nan_to_num(R)) < 0,
+            "mirror the world (determinant -1); OpenCV's axes are x right, y down, z forward",
+        ),
     ):
         if faults.any():
             v = int(np.argmax(faults))
-            raise DataError(f"{path}: extrinsics of {names[v]} {what}; needed is [R | t], world to camera; found {E[v].tolist()}")
+            raise DataError(
+                f"{path}: extrinsics of {names[v]} {what}; needed is [R | t], world to camera;"
+                f" found {E[v].tolist()}"
+            )
     return E[:, :3].copy()
 
 
@@ -310,7 +425,10 @@ def _distortion(path: Path, members: Mapping[str, Array], V: int) -> tuple[Float
     filled, lenses = np.zeros((V, max(DISTORTION_COUNTS))), _lenses(path, members, V)
     if "distortion" not in members:
         if FISHEYE in lenses:
-            raise DataError(f"{path}: lens says {FISHEYE}, but there is no distortion; add it, ({V} views, {FISHEYE_COUNT}): k1 k2 k3 k4")
+            raise DataError(
+                f"{path}: lens says {FISHEYE}, but there is no distortion; add it, ({V} views,"
+                f" {FISHEYE_COUNT}): k1 k2 k3 k4"
+            )
         return filled, lenses
     x = members["distortion"]
     count = x.shape[1] if x.ndim == 2 and x.shape[1] in DISTORTION_COUNTS else -2
@@ -320,7 +438,10 @@ def _distortion(path: Path, members: Mapping[str, Array], V: int) -> tuple[Float
         raise DataError(f"{path}: distortion is not finite; 0 means none")
     is_fisheye = np.array([lens == FISHEYE for lens in lenses])
     if x[is_fisheye, FISHEYE_COUNT:].any():
-        raise DataError(f"{path}: a fisheye lens has {FISHEYE_COUNT} coefficients, k1 k2 k3 k4, found {x.shape[1]} in distortion; fill up with 0")
+        raise DataError(
+            f"{path}: a fisheye lens has {FISHEYE_COUNT} coefficients, k1 k2 k3 k4, found"
+            f" {x.shape[1]} in distortion; fill up with 0"
+        )
     filled[:, : x.shape[1]] = x
     return filled, lenses
 
@@ -331,11 +452,16 @@ def _lenses(path: Path, members: Mapping[str, Array], V: int) -> list[str]:
     given = [str(name) for name in members["lens"].ravel()]
     lenses = given * V if members["lens"].ndim == 0 else given
     if len(lenses) != V or not set(lenses) <= set(LENSES) or members["lens"].ndim > 1:
-        raise DataError(f"{path}: lens must be {' or '.join(LENSES)}, once or for each of {V} views; found {', '.join(given)[:100]}")
+        raise DataError(
+            f"{path}: lens must be {' or '.join(LENSES)}, once or for each of {V} views; found"
+            f" {', '.join(given)[:100]}"
+        )
     return lenses
 
 
-def _image_size(path: Path, members: Mapping[str, Array], V: int, chosen: list[int]) -> Floats | None:
+def _image_size(
+    path: Path, members: Mapping[str, Array], V: int, chosen: list[int]
+) -> Floats | None:
     if "image_size" not in members:
         return None
     shape = (2,) if members["image_size"].ndim == 1 else (V, 2)
@@ -349,10 +475,15 @@ def _starts(path: Path, members: Mapping[str, Array], T: int) -> list[int]:
     if "sequence_starts" not in members:
         return [0]
     x = members["sequence_starts"]
-    starts = x.astype(np.int64).ravel().tolist() if np.issubdtype(x.dtype, np.integer) and x.size <= T else []
+    starts = (
+        x.astype(np.int64).ravel().tolist()
+        if np.issubdtype(x.dtype, np.integer) and x.size <= T
+        else []
+    )
     if x.ndim != 1 or starts[:1] != [0] or sorted(set(starts)) != starts or starts[-1] >= T:
         raise DataError(
-            f"{path}: sequence_starts must be ascending whole numbers from 0 below {T} frames, found {x.ravel()[:10].tolist()}"
+            f"{path}: sequence_starts must be ascending whole numbers from 0 below {T} frames,"
+            f" found {x.ravel()[:10].tolist()}"
         )
     return starts
 
@@ -367,7 +498,9 @@ def _fps(path: Path, members: Mapping[str, Array]) -> float:
     return fps
 
 
-def _truth(path: Path, members: Mapping[str, Array], T: int, K: int, metres: float) -> Floats | None:
+def _truth(
+    path: Path, members: Mapping[str, Array], T: int, K: int, metres: float
+) -> Floats | None:
     if "truth" not in members:
         return None
     return metres * _floats(path, members, "truth", (f"{T} frames", f"{K} keypoints", 3), (T, K, 3))

@@ -1,9 +1,10 @@
 """Training loop: epochs, validation, model choice, checkpoints. Resuming equals an unbroken run.
 
 Supervised runs choose the epoch by the validation MPJPE. Unsupervised runs read no 3D truth: their
-training and validation tracks carry none, and the epoch is chosen by validation measurements that the
-prediction has not seen: their likelihood, or, for models without a blind prediction, the reprojection
-error in a view held out of the input.
+training and validation tracks carry none, and the epoch is chosen by validation measurements that
+the
+prediction has not seen: their likelihood, or, for models without a blind prediction, the
+reprojection error in a view held out of the input.
 """
 
 import logging
@@ -29,7 +30,9 @@ logger = logging.getLogger(__name__)
 MAX_GRAD_NORM = 10.0
 HELD_OUT = "val/held_out_px"
 CONSISTENCY_SHARE = 4  # one window in so many is also predicted from a subset of its views
-CHECK_EVERY = {"cpu": 1}  # batches between looks at the loss; other devices would wait for each look
+CHECK_EVERY = {
+    "cpu": 1
+}  # batches between looks at the loss; other devices would wait for each look
 CHECK_EVERY_ELSE = 50
 SHOWN = 3  # examples that an error names
 
@@ -75,9 +78,16 @@ class Run:
     def __post_init__(self) -> None:
         """Make optimiser, generators, float32 cameras and the pace of the lines on the terminal."""
         train = self.config.TRAIN
-        self.optimiser = torch.optim.Adam(self.model.parameters(), lr=train.LEARNING_RATE, amsgrad=True)
+        self.optimiser = torch.optim.Adam(
+            self.model.parameters(), lr=train.LEARNING_RATE, amsgrad=True
+        )
         self.shuffle = torch.Generator().manual_seed(train.SEED)
-        self.rig32 = Rig(self.rig.intrinsics.float(), self.rig.extrinsics.float(), self.rig.sigma_px, self.rig.view_ids)
+        self.rig32 = Rig(
+            self.rig.intrinsics.float(),
+            self.rig.extrinsics.float(),
+            self.rig.sigma_px,
+            self.rig.view_ids,
+        )
         self.pace = Pace()
         self.last_batch: tuple[int, Tensor] | None = None  # of the epoch before: number and centres
 
@@ -119,15 +129,17 @@ class Run:
 def loss_of(run: Run, windows: Windows, prediction: Prediction) -> Tensor:
     """Return the scalar training loss.
 
-    Supervised: mm. Unsupervised: nats for a keypoint, or, without a blind prediction, variances of the
-    detections' noise.
+    Supervised: mm. Unsupervised: nats for a keypoint, or, without a blind prediction, variances of
+    the detections' noise.
     """
     if run.unsupervised and prediction.blind_xyz is not None:
         nll, count = _blind_nll(run, windows, prediction)
         return nll.sum() / (count > 0).sum().clamp_min(1)
     if run.unsupervised:
         reprojection = _with_stages(run, prediction, lambda xyz: _reprojection(run, windows, xyz))
-        return reprojection + run.config.TRAIN.CONSIS_LOSS_WEIGHT * _inconsistency(run, windows, prediction)
+        return reprojection + run.config.TRAIN.CONSIS_LOSS_WEIGHT * _inconsistency(
+            run, windows, prediction
+        )
     truth, is_real = windows.truth, windows.keypoint >= 0
     assert truth is not None
     return 1000 * _with_stages(run, prediction, lambda xyz: losses.mpjpe_loss(xyz, truth, is_real))
@@ -149,7 +161,9 @@ def _with_stages(run: Run, prediction: Prediction, loss: Callable[[Tensor], Tens
 def _reprojection(run: Run, windows: Windows, xyz: Tensor) -> Tensor:
     c = windows.centre
     cameras = (run.rig32.intrinsics, run.rig32.extrinsics)
-    return losses.reprojection_loss(xyz, windows.uv[:, c], windows.weights[:, c], cameras, run.rig.sigma_px)
+    return losses.reprojection_loss(
+        xyz, windows.uv[:, c], windows.weights[:, c], cameras, run.rig.sigma_px
+    )
 
 
 def _inconsistency(run: Run, windows: Windows, prediction: Prediction) -> Tensor:
@@ -174,7 +188,12 @@ def _blind_nll(run: Run, windows: Windows, prediction: Prediction) -> tuple[Tens
     cameras = (run.rig32.intrinsics, run.rig32.extrinsics)
     # The Huber weights come from the scored frame alone, so they tell the prediction nothing.
     return losses.blind_reprojection_nll(
-        prediction.blind_xyz, prediction.blind_info, windows.uv[:, c], windows.robust[:, c], cameras, run.rig.sigma_px
+        prediction.blind_xyz,
+        prediction.blind_info,
+        windows.uv[:, c],
+        windows.robust[:, c],
+        cameras,
+        run.rig.sigma_px,
     )
 
 
@@ -207,8 +226,13 @@ def train_epoch(run: Run) -> dict[str, float]:
             rate = sum(map(len, batches[:n])) / (time.perf_counter() - start)
             logger.info(
                 "epoch %d/%d  batch %d/%d  loss %.3f  %.0f windows/s",
-                run.epoch + 1, run.config.TRAIN.NUM_EPOCHES, n, len(batches), float(torch.stack(seen).mean()), rate,
-            )  # fmt: skip
+                run.epoch + 1,
+                run.config.TRAIN.NUM_EPOCHES,
+                n,
+                len(batches),
+                float(torch.stack(seen).mean()),
+                rate,
+            )
     run.last_batch = len(batches), batches[-1]
     sizes = torch.tensor([len(centres) for centres in batches], device=device)
     total = float((torch.stack(seen) * sizes).sum())
@@ -236,8 +260,9 @@ def _check_losses(run: Run, seen: list[Tensor], batches: Sequence[Tensor], n: in
         diverged += ", or that of this batch"
     diverged += f"; this batch has {_examples(run.train, centres)}"
     raise TrainingError(
-        f"epoch {run.epoch + 1}, batch {number} of {len(batches)}: the training loss is {value}; "
-        f"{_suspects(run, run.train, centres, diverged)}; {_kept(run, run.epoch)}; lower TRAIN.LEARNING_RATE or repair the data"
+        f"epoch {run.epoch + 1}, batch {number} of {len(batches)}: the training loss is {value};"
+        f" {_suspects(run, run.train, centres, diverged)}; {_kept(run, run.epoch)}; lower"
+        " TRAIN.LEARNING_RATE or repair the data"
     )
 
 
@@ -248,8 +273,9 @@ def _check_validation(run: Run, value: float) -> None:
     rows = torch.arange(len(run.val), device=run.val.uv.device)
     diverged = _diverged(run, run.epoch, run.last_batch)
     raise TrainingError(
-        f"epoch {run.epoch}: the validation value {run.criterion} is {value}; {_suspects(run, run.val, rows, diverged)}; "
-        f"{_kept(run, run.epoch - 1)}; lower TRAIN.LEARNING_RATE or repair the data"
+        f"epoch {run.epoch}: the validation value {run.criterion} is {value};"
+        f" {_suspects(run, run.val, rows, diverged)}; {_kept(run, run.epoch - 1)}; lower"
+        " TRAIN.LEARNING_RATE or repair the data"
     )
 
 
@@ -258,7 +284,10 @@ def _diverged(run: Run, epoch: int, step: tuple[int, Tensor] | None) -> str:
     if step is None:
         return "the weights are not finite, before the first step"
     batch, centres = step
-    return f"the weights are not finite: the step of epoch {epoch}, batch {batch} has diverged, on {_examples(run.train, centres)}"
+    return (
+        f"the weights are not finite: the step of epoch {epoch}, batch {batch} has diverged, on"
+        f" {_examples(run.train, centres)}"
+    )
 
 
 def _suspects(run: Run, tracks: Tracks, centres: Tensor, diverged: str) -> str:
@@ -272,11 +301,17 @@ def _suspects(run: Run, tracks: Tracks, centres: Tensor, diverged: str) -> str:
     if not all(p.isfinite().all() for p in run.model.parameters()):
         return diverged
     with torch.no_grad():
-        parts = [gather_for(run.model, tracks, c, run.config.NETWORK.TEMPORAL_LENGTH) for c in centres.split(1)]
+        parts = [
+            gather_for(run.model, tracks, c, run.config.NETWORK.TEMPORAL_LENGTH)
+            for c in centres.split(1)
+        ]
         alone = torch.stack([loss_of(run, x, run.model(x, run.rig32)) for x in parts])
     if alone.isfinite().all():
         return "each of its windows alone has a finite loss"
-    return f"the loss is not finite in the windows around {_named(tracks.source[centres[~alone.isfinite()]])}"
+    return (
+        "the loss is not finite in the windows around"
+        f" {_named(tracks.source[centres[~alone.isfinite()]])}"
+    )
 
 
 def _examples(tracks: Tracks, centres: Tensor) -> str:
@@ -286,8 +321,13 @@ def _examples(tracks: Tracks, centres: Tensor) -> str:
 def _named(source: Tensor) -> str:
     """Name some frames (n, 3) by task, example and frame, or some examples (n, 2)."""
     words = ("T", " example ", " frame ")
-    found = ["".join(f"{word}{n}" for word, n in zip(words, row, strict=False)) for row in sorted(source.tolist())]
-    return ", ".join(found[:SHOWN]) + (f" and {len(found) - SHOWN} more" if len(found) > SHOWN else "")
+    found = [
+        "".join(f"{word}{n}" for word, n in zip(words, row, strict=False))
+        for row in sorted(source.tolist())
+    ]
+    return ", ".join(found[:SHOWN]) + (
+        f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+    )
 
 
 def _kept(run: Run, epoch: int) -> str:
@@ -309,10 +349,16 @@ def validate(run: Run) -> dict[str, float]:
         both = torch.stack([values[mask].double().sum(), mask.sum().double()])
         sums[name] = sums.get(name, torch.zeros_like(both)) + both
 
-    for centres in torch.split(torch.arange(len(run.val), device=run.val.uv.device), run.config.TEST.BATCH_SIZE):
+    for centres in torch.split(
+        torch.arange(len(run.val), device=run.val.uv.device), run.config.TEST.BATCH_SIZE
+    ):
         if run.pace.is_due():
             logger.info(
-                "epoch %d/%d  validation %d/%d windows", run.epoch + 1, run.config.TRAIN.NUM_EPOCHES, int(centres[0]), len(run.val)
+                "epoch %d/%d  validation %d/%d windows",
+                run.epoch + 1,
+                run.config.TRAIN.NUM_EPOCHES,
+                int(centres[0]),
+                len(run.val),
             )
         windows = gather_for(run.model, run.val, centres, run.config.NETWORK.TEMPORAL_LENGTH)
         prediction = run.model(windows, run.rig32)
@@ -379,19 +425,30 @@ def fit(run: Run, log: RunLog, patience: int = 0) -> None:
         if run.pace.is_due() or run.epoch == epochs:
             logger.info(
                 "epoch %d/%d  loss %.3f  %s %.3f (best %.3f at %d)  %.0f windows/s",
-                run.epoch, epochs, scalars["train/loss"], run.criterion, value, run.best, run.best_epoch,
+                run.epoch,
+                epochs,
+                scalars["train/loss"],
+                run.criterion,
+                value,
+                run.best,
+                run.best_epoch,
                 scalars["time/windows_per_s"],
-            )  # fmt: skip
+            )
         if 0 < patience <= run.epoch - run.best_epoch and run.epoch < epochs:
-            logger.info("stopped after epoch %d: no better %s since epoch %d", run.epoch, run.criterion, run.best_epoch)
+            logger.info(
+                "stopped after epoch %d: no better %s since epoch %d",
+                run.epoch,
+                run.criterion,
+                run.best_epoch,
+            )
             break
 
 
 def calibrate_best(run: Run) -> None:
     """Take the best epoch's weights and fit their claims of certainty to all measurements but the test's.
 
-    How a track's error compares with that of a frame takes many frames to tell; the weights are too few to
-    know the training examples' noise by heart. No truth is read.
+    How a track's error compares with that of a frame takes many frames to tell; the weights are too
+    few to know the training examples' noise by heart. No truth is read.
     """
     path = run.checkpoint_dir / checkpoints.BEST
     state = checkpoints.load(path)

@@ -11,7 +11,9 @@ _MAX_FRAMES, _MAX_SHOWN = 100, 5
 _CELLS = 4_000_000  # compared at once
 
 
-def without_twins(raw: Tensor, weights: Tensor, views: Sequence[str], keypoints: Sequence[str]) -> tuple[list[str], Tensor]:
+def without_twins(
+    raw: Tensor, weights: Tensor, views: Sequence[str], keypoints: Sequence[str]
+) -> tuple[list[str], Tensor]:
     """Name keypoints with identical points, and leave them out of what is asked next.
 
     Args:
@@ -21,8 +23,10 @@ def without_twins(raw: Tensor, weights: Tensor, views: Sequence[str], keypoints:
         keypoints: K names.
 
     Returns:
-        One line for each group of keypoints, and the weights without all but one of a group that is the same in
-        all views, and without the whole group in the views where only some say so: either may be wrong there.
+        One line for each group of keypoints, and the weights without all but one of a group that is
+        the same in
+        all views, and without the whole group in the views where only some say so: either may be
+        wrong there.
     """
     same = torch.stack([_same(raw[:, v], weights[:, v]) for v in range(len(views))])  # (V, K, K)
     lines, weights = [], weights.clone()
@@ -31,9 +35,19 @@ def without_twins(raw: Tensor, weights: Tensor, views: Sequence[str], keypoints:
         rows = [v for v in range(len(views)) if bool(same[v][group][:, group].any())]
         able = [v for v in range(len(views)) if int(seen[v, group].sum()) > 1]
         everywhere = rows == able
-        where = "all cameras" if everywhere else f"camera {', '.join(views[v] for v in rows[:_MAX_SHOWN])}"
-        named = ", ".join(keypoints[k] for k in group[:_MAX_SHOWN]) + (f" and {len(group) - _MAX_SHOWN} more" if len(group) > _MAX_SHOWN else "")
-        advice = "is one label used twice?" if everywhere else "one detection was given to both; only one of them can be right there"
+        where = (
+            "all cameras"
+            if everywhere
+            else f"camera {', '.join(views[v] for v in rows[:_MAX_SHOWN])}"
+        )
+        named = ", ".join(keypoints[k] for k in group[:_MAX_SHOWN]) + (
+            f" and {len(group) - _MAX_SHOWN} more" if len(group) > _MAX_SHOWN else ""
+        )
+        advice = (
+            "is one label used twice?"
+            if everywhere
+            else "one detection was given to both; only one of them can be right there"
+        )
         lines.append(f"keypoints {named} have identical points in {where}: {advice}")
         for v in rows:
             weights[:, v, group[1:] if everywhere else group] = 0
@@ -48,7 +62,11 @@ def _same(raw: Tensor, weights: Tensor) -> Tensor:
     if len(frames) == 0 or K < 2:
         return torch.zeros(K, K, dtype=torch.bool, device=raw.device)
     limit = max(MIN_FRAMES, min(_MAX_FRAMES, _CELLS // (K * K)))
-    frames = frames[torch.linspace(0, len(frames) - 1, min(limit, len(frames)), dtype=torch.float64).round().long()]
+    frames = frames[
+        torch.linspace(0, len(frames) - 1, min(limit, len(frames)), dtype=torch.float64)
+        .round()
+        .long()
+    ]
     x, w = raw[frames], weights[frames] > 0
     both = w[:, :, None] & w[:, None]
     equal = ((x[:, :, None] == x[:, None]).all(-1) & both).sum(0)

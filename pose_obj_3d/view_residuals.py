@@ -60,7 +60,9 @@ def residuals(points: Tensor, w: Tensor, rig: Rig) -> list[float]:
 
 def listed(names: Sequence[str], values: Sequence[float]) -> str:
     """Return one number [px] for each camera; the largest of many."""
-    order = sorted(range(len(names)), key=lambda v: -values[v] if values[v] == values[v] else math.inf)
+    order = sorted(
+        range(len(names)), key=lambda v: -values[v] if values[v] == values[v] else math.inf
+    )
     shown = sorted(order[:_MAX_LISTED])
     rest = f", {len(names) - _MAX_LISTED} others less" if len(names) > _MAX_LISTED else ""
     return ", ".join(f"{names[v]} {px(values[v])}" for v in shown) + rest

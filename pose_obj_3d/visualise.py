@@ -11,11 +11,30 @@ from pose_obj_3d import geometry
 from pose_obj_3d.formal import FormalData
 from pose_obj_3d.windows import Rig, Tracks
 
-# Found by search: no two are nearer than 0.17 in OKLab, nor is one so near to black (the truth) or white.
+# Found by search: no two are nearer than 0.17 in OKLab, nor is one so near to black (the truth) or
+# white.
 COLOURS = (
-    "#1b6ca8", "#d1495b", "#2e8b57", "#e08e00", "#8758ff", "#970000", "#009fff", "#a7008f", "#205000", "#9f8f9f",
-    "#0000ff", "#ff00bf", "#48c780", "#dfd728", "#6000b7", "#70dfff", "#d787ff", "#503858", "#ffafb7", "#00f700",
-)  # fmt: skip
+    "#1b6ca8",
+    "#d1495b",
+    "#2e8b57",
+    "#e08e00",
+    "#8758ff",
+    "#970000",
+    "#009fff",
+    "#a7008f",
+    "#205000",
+    "#9f8f9f",
+    "#0000ff",
+    "#ff00bf",
+    "#48c780",
+    "#dfd728",
+    "#6000b7",
+    "#70dfff",
+    "#d787ff",
+    "#503858",
+    "#ffafb7",
+    "#00f700",
+)
 _LABELLED = 12  # keypoints named in a legend
 
 
@@ -30,7 +49,9 @@ def example_rows(tracks: Tracks, number: int = 0) -> Tensor:
     return (tracks.first == starts[number % len(starts)]).nonzero().squeeze(-1)
 
 
-def track_figure(predicted: Tensor, tracks: Tracks, rows: Tensor, ids: list[str], title: str) -> Figure:
+def track_figure(
+    predicted: Tensor, tracks: Tracks, rows: Tensor, ids: list[str], title: str
+) -> Figure:
     """Draw one example's tracks in 3D: predicted lines over the truth.
 
     Args:
@@ -59,9 +80,14 @@ def track_figure(predicted: Tensor, tracks: Tracks, rows: Tensor, ids: list[str]
     return figure
 
 
-def frame_image_path(data: FormalData, task: int, example: int, camera: str, frame: int) -> Path | None:
+def frame_image_path(
+    data: FormalData, task: int, example: int, camera: str, frame: int
+) -> Path | None:
     """Return where a frame's picture is by the archive's `image_pattern`, None when unknown or absent."""
-    pattern, sources = data.meta.get("image_pattern"), (data.meta.get("sources") or {}).get(f"T{task}")
+    pattern, sources = (
+        data.meta.get("image_pattern"),
+        (data.meta.get("sources") or {}).get(f"T{task}"),
+    )
     if not pattern or not sources or example >= len(sources):
         return None
     try:
@@ -86,7 +112,9 @@ def reprojection_figure(
         ids: Keypoint names.
     """
     task, example, frame = tracks.source[row].tolist()
-    uv = geometry.project(predicted[row].double(), rig.intrinsics, rig.extrinsics)[0].cpu().numpy()  # (K, V, 2)
+    uv = (
+        geometry.project(predicted[row].double(), rig.intrinsics, rig.extrinsics)[0].cpu().numpy()
+    )  # (K, V, 2)
     width, height = data.image_size
     figure = Figure(figsize=(3.6 * len(rig.view_ids), 4.2), layout="constrained")
     for v, view in enumerate(rig.view_ids):
@@ -102,11 +130,22 @@ def reprojection_figure(
             if index < 0:
                 continue
             if tracks.weights[row, v, k] > 0:
-                axes.plot(*tracks.uv[row, v, k].cpu().numpy(), "o", mfc="none", mec=colour(k), ms=9, mew=1.5)
+                axes.plot(
+                    *tracks.uv[row, v, k].cpu().numpy(),
+                    "o",
+                    mfc="none",
+                    mec=colour(k),
+                    ms=9,
+                    mew=1.5,
+                )
             label = ids[index].split("/", 1)[1] if v == 0 and k < _LABELLED else None
             axes.plot(*uv[k, v], "x", color=colour(k), ms=6, mew=1.5, label=label)
         axes.set(xlim=(0, width), ylim=(height, 0), xticks=[], yticks=[], title=camera)
-    figure.suptitle(f"T{task} {data.task_name(task)}, example {example}, frame {frame}: o detected, x reprojected", fontsize=10)
+    figure.suptitle(
+        f"T{task} {data.task_name(task)}, example {example}, frame {frame}: o detected, x"
+        " reprojected",
+        fontsize=10,
+    )
     figure.legend(fontsize=7, loc="outside lower center", ncols=6)
     return figure
 
@@ -121,6 +160,8 @@ def curve_figure(history: list[dict[str, float]], criterion: str, best_epoch: in
         axes.set(xlabel="epoch", title=name)
         axes.grid(alpha=0.3)
         if name == criterion and best_epoch:
-            axes.axvline(best_epoch, color="black", lw=0.8, ls="--", label=f"best: epoch {best_epoch}")
+            axes.axvline(
+                best_epoch, color="black", lw=0.8, ls="--", label=f"best: epoch {best_epoch}"
+            )
             axes.legend()
     return figure

@@ -1,8 +1,10 @@
 """Files that are either absent, old, or complete, whoever writes them at the same time.
 
-A file is written under a temporary name of its own beside its place, then renamed. The writer keeps a
-lock on it while it writes, so that what a killed writer left can be told from what is being written
-now: the next writer of the same file removes the first and spares the second. Standard library only.
+A file is written under a temporary name of its own beside its place, then renamed. The writer keeps
+a lock on it while it writes, so that what a killed writer left can be told from what is being
+written
+now: the next writer of the same file removes the first and spares the second. Standard library
+only.
 """
 
 import fcntl
@@ -101,7 +103,10 @@ def _open_locked(path: Path) -> tuple[Path, BinaryIO]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX)
         except OSError:
-            return temporary, file  # no locks on this file system: nobody can take it for a leftover
+            return (
+                temporary,
+                file,
+            )  # no locks on this file system: nobody can take it for a leftover
         with suppress(FileNotFoundError):
             if os.path.samestat(temporary.stat(), os.fstat(file.fileno())):
                 return temporary, file

@@ -30,7 +30,9 @@ class Rig:
 
     def to(self, device: torch.device) -> "Rig":
         """Return the rig on a device."""
-        return Rig(self.intrinsics.to(device), self.extrinsics.to(device), self.sigma_px, self.view_ids)
+        return Rig(
+            self.intrinsics.to(device), self.extrinsics.to(device), self.sigma_px, self.view_ids
+        )
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,8 @@ class Tracks:
         uv: (N, V, K, 2) detected [px].
         weights: (N, V, K) 1 = usable, 0 = not.
         robust: (N, V, K) weights times the Huber weight of the frame's own triangulation.
-        xyz: (N, K, 3) robust triangulation of the single frame, less its `geometry.averaging_bias` [m];
+        xyz: (N, K, 3) robust triangulation of the single frame, less its `geometry.averaging_bias`
+            [m];
             filled in from other frames where fewer than two views are usable.
         info: (N, K, 3, 3) its information [1/m^2]; 0 where filled in.
         truth: (N, K, 3) true position [m], or None when no 3D may be used.
@@ -155,7 +158,9 @@ class Windows:
 def take(windows: Windows, rows: slice) -> Windows:
     """Return some of the windows."""
     values: dict[str, Any] = {f.name: getattr(windows, f.name) for f in fields(windows)}
-    taken: dict[str, Any] = {k: v[rows] if isinstance(v, Tensor) else None for k, v in values.items()}
+    taken: dict[str, Any] = {
+        k: v[rows] if isinstance(v, Tensor) else None for k, v in values.items()
+    }
     return Windows(**taken)
 
 
@@ -199,7 +204,11 @@ def gather_windows(
 
 
 def gather_for(
-    model: nn.Module, tracks: Tracks, centres: Tensor, num_frames: int, used_frames: int | None = None
+    model: nn.Module,
+    tracks: Tracks,
+    centres: Tensor,
+    num_frames: int,
+    used_frames: int | None = None,
 ) -> Windows:
     """Cut windows with all that a model asks for by its method `gather`, if any; else as `gather_windows`."""
     gather = getattr(model, "gather", gather_windows)
@@ -208,7 +217,10 @@ def gather_for(
 
 
 def gather_bins(
-    tracks: Tracks, centres: Tensor, ranges: Sequence[tuple[int, int]], used_frames: int | None = None
+    tracks: Tracks,
+    centres: Tensor,
+    ranges: Sequence[tuple[int, int]],
+    used_frames: int | None = None,
 ) -> Bins:
     """Average stretches of frames by their information: two look-ups in running sums for each.
 
@@ -218,14 +230,22 @@ def gather_bins(
         ranges: (first, last) offsets of each stretch; what lies outside the example is left out.
         used_frames: Odd; frames further from the centre count as not there.
     """
-    reach = max(max(abs(a), abs(b)) for a, b in ranges) if used_frames is None else (used_frames - 1) // 2
+    reach = (
+        max(max(abs(a), abs(b)) for a, b in ranges)
+        if used_frames is None
+        else (used_frames - 1) // 2
+    )
     cut = [(max(a, -reach), min(b, reach) + 1) for a, b in ranges]
     cut = [(a, b) if a < b else (0, 0) for a, b in cut]
     # A stretch that begins where the one before it ends shares the look-up.
     begins = [i for i, (a, _) in enumerate(cut) if i == 0 or a != cut[i - 1][1]]
     runs = [cut[i:j] for i, j in pairwise([*begins, len(cut)])]
-    edges = torch.tensor([x for run in runs for x in (run[0][0], *(b for _, b in run))], device=centres.device)
-    at = (centres[:, None] + edges).clamp(tracks.first[centres][:, None], tracks.last[centres][:, None] + 1)
+    edges = torch.tensor(
+        [x for run in runs for x in (run[0][0], *(b for _, b in run))], device=centres.device
+    )
+    at = (centres[:, None] + edges).clamp(
+        tracks.first[centres][:, None], tracks.last[centres][:, None] + 1
+    )
     B, R, K = len(centres), len(cut), tracks.xyz.shape[1]
     found, total = tracks.sums[at], tracks.sums.new_empty(B, K, R, 3, 4)
     frames, begin = at.new_empty(B, R), 0

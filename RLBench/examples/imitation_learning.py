@@ -26,7 +26,9 @@ def main(n_demos=100, episodes=50):
     env = Environment(mode, obs_config=ObservationConfig(track_cams=(), keypoints=()))
     env.launch()
     task = env.get_task(ReachTarget)
-    task.seed(0)  # episodes count on from the demonstrations: none is tried out that was learned from
+    task.seed(
+        0
+    )  # episodes count on from the demonstrations: none is tried out that was learned from
     steps = [step for demo in task.get_demos(n_demos, live_demos=True) for step in pairwise(demo)]
     seen = np.array([features(obs) for obs, _ in steps])
     velocities = np.array([(b.joint_positions - a.joint_positions) / 0.05 for a, b in steps])

@@ -70,8 +70,8 @@ class Demo(Sequence[Observation]):
         """
         if not self.starts_here:
             raise TaskEnvironmentError(
-                f"{self.task_name or 'demonstration'}: no episode can start as this one did: it was "
-                "made by another simulator, whose random state means nothing here"
+                f"{self.task_name or 'demonstration'}: no episode can start as this one did: it was"
+                " made by another simulator, whose random state means nothing here"
             )
 
     def __len__(self) -> int:

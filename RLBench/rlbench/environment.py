@@ -243,8 +243,8 @@ class Environment:
             self.launch()
         if not (isinstance(task_class, str) or _is_task(task_class)):
             raise TaskEnvironmentError(
-                f"get_task: {task_class!r} is no task; give its class, or its snake_case name such as "
-                f"{TASK_NAMES[0]!r}"
+                f"get_task: {task_class!r} is no task; give its class, or its snake_case name such"
+                f" as {TASK_NAMES[0]!r}"
             )
         self._close_task()
         if isinstance(task_class, str):
@@ -280,7 +280,7 @@ class Environment:
             return
         if not isinstance(robot.arm, Arm):
             raise TaskEnvironmentError(
-                f"Environment: arm_max_velocity and arm_max_acceleration do not work with the "
+                "Environment: arm_max_velocity and arm_max_acceleration do not work with the "
                 f"engine {self.engine_name}; leave them out"
             )
         if velocity is not None:
@@ -297,8 +297,8 @@ class Environment:
         """
         if self._task is None and self.robot_setup != ROBOTS[0]:
             raise TaskEnvironmentError(
-                f"Environment: actions of robot_setup {self.robot_setup!r} are known once a task is "
-                "loaded; call get_task() first"
+                f"Environment: actions of robot_setup {self.robot_setup!r} are known once a task is"
+                " loaded; call get_task() first"
             )
         return (self._action_mode.action_shape(None),)
 
@@ -353,12 +353,14 @@ class Environment:
         planes = {"near": "near_plane", "far": "far_plane"}
         names = [f"{name}_camera" for name in RLBENCH_CAMERAS]
         return {
-            name: {
-                planes.get(what, what): known[f"{name}_{what}"]
-                for what in ("intrinsics", "extrinsics", "near", "far")
-            }
-            if f"{name}_near" in known
-            else None
+            name: (
+                {
+                    planes.get(what, what): known[f"{name}_{what}"]
+                    for what in ("intrinsics", "extrinsics", "near", "far")
+                }
+                if f"{name}_near" in known
+                else None
+            )
             for name in names
         }
 

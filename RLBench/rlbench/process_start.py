@@ -1,7 +1,7 @@
 """How every command line begins: Python's version, open streams, memory, and the last word on errors.
 
-`prepare` is called before anything large is imported. It needs nothing but the standard library, and
-no syntax that an older Python does not read.
+`prepare` is called before anything large is imported. It needs nothing but the standard library,
+and no syntax that an older Python does not read.
 """
 
 from __future__ import annotations
@@ -18,10 +18,30 @@ SUPPORTED = ((3, 11), (3, 12))
 USER_ERROR = 2
 INTERRUPTED = 130
 MIB = 1 << 20
-NO_MEMORY = ("allocate memory", "failed to map segment", "out of memory", "bad_alloc", "can't start new thread")
+NO_MEMORY = (
+    "allocate memory",
+    "failed to map segment",
+    "out of memory",
+    "bad_alloc",
+    "can't start new thread",
+)
 GL_BACKENDS = (
-    "", "egl", "osmesa", "glfw", "glx", "0", "1", "on", "off", "true", "false", "enable", "enabled", "disable", "disabled",
-)  # fmt: skip
+    "",
+    "egl",
+    "osmesa",
+    "glfw",
+    "glx",
+    "0",
+    "1",
+    "on",
+    "off",
+    "true",
+    "false",
+    "enable",
+    "enabled",
+    "disable",
+    "disabled",
+)
 
 
 def prepare(program: str, needs_mib: int = 0, simulates: bool = False) -> None:
@@ -57,7 +77,10 @@ def too_little_memory(needs_mib: int) -> str:
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]
     if limit in (resource.RLIM_INFINITY, -1) or limit >= needs_mib * MIB:
         return ""
-    return f"the address space is limited to {limit // MIB} MiB (ulimit -v), {needs_mib} MiB are needed at least; raise the limit"
+    return (
+        f"the address space is limited to {limit // MIB} MiB (ulimit -v), {needs_mib} MiB are"
+        " needed at least; raise the limit"
+    )
 
 
 def wrong_backend(environment: Mapping[str, str]) -> str:
@@ -102,7 +125,9 @@ def deaf(stream: TextIO | None, descriptor: int) -> TextIO:
     raw = DeafFile(descriptor, "w", closefd=False)
     # No two layers share a buffer: what one of them could not write would be written again at exit.
     return io.TextIOWrapper(
-        io.BufferedWriter(raw), encoding=getattr(stream, "encoding", None) or "utf-8", errors="backslashreplace",
+        io.BufferedWriter(raw),
+        encoding=getattr(stream, "encoding", None) or "utf-8",
+        errors="backslashreplace",
         line_buffering=descriptor == 2 or raw.isatty(),
     )
 
@@ -112,10 +137,16 @@ def last_word(program: str, kind: type[BaseException], error: BaseException, tra
     if issubclass(kind, KeyboardInterrupt):
         end(program, "interrupted", INTERRUPTED)
     if is_out_of_memory(error):
-        end(program, "out of memory; raise the limit (ulimit -v), or close other programs", USER_ERROR)
+        end(
+            program,
+            "out of memory; raise the limit (ulimit -v), or close other programs",
+            USER_ERROR,
+        )
     if issubclass(kind, ModuleNotFoundError):
         name = getattr(error, "name", None)
-        end(program, f"package {name} is not installed; the README says what to install", USER_ERROR)
+        end(
+            program, f"package {name} is not installed; the README says what to install", USER_ERROR
+        )
     sys.__excepthook__(kind, error, trace)
 
 
@@ -127,7 +158,9 @@ def is_out_of_memory(error: BaseException | None) -> bool:
         text = str(error).lower()
         if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
             return True
-        if isinstance(error, (ImportError, OSError, RuntimeError)) and any(words in text for words in NO_MEMORY):
+        if isinstance(error, (ImportError, OSError, RuntimeError)) and any(
+            words in text for words in NO_MEMORY
+        ):
             return True
         error = error.__cause__ or error.__context__
     return False

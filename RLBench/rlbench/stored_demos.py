@@ -116,9 +116,7 @@ class _Episode:
         except (TypeError, ValueError) as error:
             raise TaskEnvironmentError(f"{file} is no stored demonstration: {error}") from None
         observations = [self._observation(i, given) for i, given in enumerate(readings)]
-        return Demo(
-            observations, seed, placements, names or [], frames or [], task_name, variation
-        )
+        return Demo(observations, seed, placements, names or [], frames or [], task_name, variation)
 
     def _observation(self, frame: int, given: dict[str, Any]) -> Observation:
         for name in LOW_DIM:

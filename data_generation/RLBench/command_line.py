@@ -28,7 +28,9 @@ def at_least(low: int) -> "type[int]":
         except ValueError:
             value = low - 1
         if value < low:
-            raise argparse.ArgumentTypeError(f"must be a whole number of at least {low}, got {text!r}")
+            raise argparse.ArgumentTypeError(
+                f"must be a whole number of at least {low}, got {text!r}"
+            )
         return value
 
     return parse  # type: ignore[return-value]

@@ -52,19 +52,35 @@ FRAME_PERIOD = 0.05  # [s]
 
 def build_parser() -> command_line.Parser:
     """Give the command's flags."""
-    parser = command_line.Parser(prog="convert_data.py", description=__doc__.split("\n", maxsplit=1)[0])
+    parser = command_line.Parser(
+        prog="convert_data.py", description=__doc__.split("\n", maxsplit=1)[0]
+    )
     add = parser.add_argument
     add("--path_dataset", required=True, help="folder that generate_data.py filled")
-    add("--path_dataset_config", default="dataset_config.json", help="dataset config; its tasks are converted")
+    add(
+        "--path_dataset_config",
+        default="dataset_config.json",
+        help="dataset config; its tasks are converted",
+    )
     add("--mode", choices=MODES, default="train", help="which task ids and folder (default train)")
     add("--output", default=str(OUTPUT), help="archive to write (default where training looks)")
-    add("--legacy", action="store_true", help="also write <output>_legacy.npz in the older, pickled layout")
+    add(
+        "--legacy",
+        action="store_true",
+        help="also write <output>_legacy.npz in the older, pickled layout",
+    )
     detector = parser.add_argument_group(
-        "detector", "each overrides the dataset config's key; one number, or one for each track camera"
+        "detector",
+        "each overrides the dataset config's key; one number, or one for each track camera",
     )
     add = detector.add_argument
     add("--noise_scale", type=float, nargs="+", help="factor on the noise of the detections (1)")
-    add("--occlusion_noise", type=float, nargs="+", help="further factor where a keypoint is hidden (1)")
+    add(
+        "--occlusion_noise",
+        type=float,
+        nargs="+",
+        help="further factor where a keypoint is hidden (1)",
+    )
     add("--outlier_rate", type=float, nargs="+", help="share of wild detections (0)")
     add("--drop_rate", type=float, nargs="+", help="share of missing detections (0)")
     add("--noise_seed", type=int, help="seed of the noise (0)")
@@ -86,7 +102,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (DataGenerationError, PoseObj3DError, ValueError) as error:
         return command_line.report_error("convert_data.py", error)
     except OSError as error:
-        return command_line.report_error("convert_data.py", StoreError(f"cannot be written: {error}"))
+        return command_line.report_error(
+            "convert_data.py", StoreError(f"cannot be written: {error}")
+        )
     print(line)
     return 0
 
@@ -149,7 +167,10 @@ def keep_shipped(output: Path) -> None:
     if not (output.is_file() and listed.is_file()):
         return
     data = output.read_bytes()  # once: another conversion may replace it
-    if hashlib.sha256(data).hexdigest() in listed.read_text(encoding="utf-8", errors="replace").split():
+    if (
+        hashlib.sha256(data).hexdigest()
+        in listed.read_text(encoding="utf-8", errors="replace").split()
+    ):
         copy = shipped_copy(output)
         write_whole(copy, data)
         logger.info("the data set that came with the project is kept as %s", copy)
@@ -164,13 +185,16 @@ def requested_tasks(store: RawStore, config: DatasetConfig) -> list[int]:
     there, wanted = store.task_ids(), config.task_ids(store.mode)
     tasks = there if isinstance(wanted, str) else list(wanted)
     if not tasks:
-        raise ConfigError(f"{config.source}: {store.mode}_task_ids names no task that is in {store.root}")
+        raise ConfigError(
+            f"{config.source}: {store.mode}_task_ids names no task that is in {store.root}"
+        )
     for task_id in tasks:
         count = len(store.episodes(task_id))
         if 0 < count < MIN_EXAMPLES:
             raise ConfigError(
-                f"{store.root}: task {task_id} has {count} {store.mode} episode(s); at least {MIN_EXAMPLES} are "
-                "needed, for training, validation and test: generate more examples"
+                f"{store.root}: task {task_id} has {count} {store.mode} episode(s); at least"
+                f" {MIN_EXAMPLES} are needed, for training, validation and test: generate more"
+                " examples"
             )
         if not count:
             filled = ", ".join(str(t) for t in there if store.episodes(t)) or "none"
@@ -195,8 +219,8 @@ def check_one_rig(raw: Mapping[int, Sequence[RawTracks]]) -> RawTracks:
     first = next(iter(raw.values()))[0]
     if len(first.track_cams) < 2:
         raise StoreError(
-            f"the data has {len(first.track_cams)} track camera(s) ({', '.join(first.track_cams)}); "
-            "3D needs at least two: generate with more track_cams"
+            f"the data has {len(first.track_cams)} track camera(s) ({', '.join(first.track_cams)});"
+            " 3D needs at least two: generate with more track_cams"
         )
     for episode in (e for episodes in raw.values() for e in episodes):
         is_same = (
@@ -240,7 +264,9 @@ def _meta(
         "image_size": list(first.image_size),
         "camera_names": list(first.track_cams),
         "task_names": {f"T{t}": episodes[0].task_name for t, episodes in raw.items()},
-        "keypoint_names": {f"T{t}": list(episodes[0].keypoint_names) for t, episodes in raw.items()},
+        "keypoint_names": {
+            f"T{t}": list(episodes[0].keypoint_names) for t, episodes in raw.items()
+        },
         "noise": {
             "sigma_px": float(np.sqrt(np.mean(sigma**2))),
             "sigma_px_per_view": sigma.tolist(),
@@ -248,13 +274,16 @@ def _meta(
             "seed": noise.noise_seed,
         },
         "frame_period_s": FRAME_PERIOD,
-        "image_pattern": f"{frames}/{{task}}/obs/{{camera}}/{{variation}}/{{example}}_rgb_{{frame}}.png",
+        "image_pattern": (
+            f"{frames}/{{task}}/obs/{{camera}}/{{variation}}/{{example}}_rgb_{{frame}}.png"
+        ),
         "sources": {
             f"T{t}": [{"variation": e.key.variation, "example": e.key.example} for e in episodes]
             for t, episodes in raw.items()
         },
         "source_seeds": {
-            f"T{t}": [[str(s) for s in e.random_seed] for e in episodes] for t, episodes in raw.items()
+            f"T{t}": [[str(s) for s in e.random_seed] for e in episodes]
+            for t, episodes in raw.items()
         },
     }
 

@@ -48,12 +48,18 @@ Task = tuple[FormalData, int, dict[str, Any]]  # archive, task id, statistics
 
 def build_parser() -> command_line.Parser:
     """Give the command's flags."""
-    parser = command_line.Parser(prog="data_card.py", description=__doc__.split("\n", maxsplit=1)[0])
+    parser = command_line.Parser(
+        prog="data_card.py", description=__doc__.split("\n", maxsplit=1)[0]
+    )
     add = parser.add_argument
     add("archives", type=Path, help="folder of the archives to describe")
     add("--output", type=Path, required=True, help="folder of the card")
     add("--pictures", type=Path, help="folder with task_<id>.png of inspect_dataset.py")
-    add("--validation", type=Path, help="JSON of rlbench.tools.task_validator: says what hides keypoints")
+    add(
+        "--validation",
+        type=Path,
+        help="JSON of rlbench.tools.task_validator: says what hides keypoints",
+    )
     return parser
 
 
@@ -66,7 +72,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (DataGenerationError, PoseObj3DError) as error:
         return command_line.report_error("data_card.py", error)
     except OSError as error:
-        return command_line.report_error("data_card.py", StoreError(f"cannot be read or written: {error}"))
+        return command_line.report_error(
+            "data_card.py", StoreError(f"cannot be read or written: {error}")
+        )
     print(line)
     return 0
 
@@ -86,14 +94,24 @@ def write_card(
     tasks: list[Task] = []
     for path in paths:
         data = read_formal(path)
-        for task, examples in tqdm(data.tracks.items(), unit="task", disable=not sys.stderr.isatty()):
-            tasks.append((data, task, statistics(examples, data.keypoint_names(task), data.camera_names)))
+        for task, examples in tqdm(
+            data.tracks.items(), unit="task", disable=not sys.stderr.isatty()
+        ):
+            tasks.append(
+                (data, task, statistics(examples, data.keypoint_names(task), data.camera_names))
+            )
     output.mkdir(parents=True, exist_ok=True)
     shown = _copy_pictures(pictures, output, [t for _, t, _ in tasks])
     sums = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
     listed = "".join(f"{digest}  {name}\n" for name, digest in sums.items())
     old = output / CHECKSUMS
-    change = "" if not old.is_file() else "same bytes as before" if old.read_text() == listed else "bytes changed"
+    change = (
+        ""
+        if not old.is_file()
+        else "same bytes as before"
+        if old.read_text() == listed
+        else "bytes changed"
+    )
     for path in paths:
         if path.parent.resolve() != output.resolve():
             write_whole(output / path.name, path.read_bytes())
@@ -110,7 +128,8 @@ def _read_validation(path: Path | None) -> dict[str, dict[str, dict[str, float]]
         reports = read_json(path, MAX_VALIDATION_BYTES)
         return {
             r["task"]: {
-                name: {hider: float(share) for hider, share in k["hidden_by"].items()} for name, k in r["keypoints"].items()
+                name: {hider: float(share) for hider, share in k["hidden_by"].items()}
+                for name, k in r["keypoints"].items()
             }
             for r in reports
         }
@@ -166,7 +185,9 @@ def card(
         "keypoints": "\n\n".join(_keypoint_table(task) for task in tasks),
         "weak": "\n".join(_weak_rows(tasks, hidden_by)),
         "pictures": "\n\n".join(
-            f"T{t} `{data.task_name(t)}`\n\n![T{t}](pictures/task_{t}.jpg)" for data, t, _ in tasks if t in shown
+            f"T{t} `{data.task_name(t)}`\n\n![T{t}](pictures/task_{t}.jpg)"
+            for data, t, _ in tasks
+            if t in shown
         ),
     }
     text = TEMPLATE.read_text(encoding="utf-8")
@@ -213,7 +234,10 @@ def _view_table(tasks: Sequence[Task]) -> str:
     cameras = tasks[0][0].camera_names
     lines = [_row("task", *cameras), _row("---", *["---:"] * len(cameras))]
     for _, number, s in tasks:
-        cells = (" / ".join(_share(s["views"][c][k]) for k in ("seen", "hidden", "outside")) for c in cameras)
+        cells = (
+            " / ".join(_share(s["views"][c][k]) for k in ("seen", "hidden", "outside"))
+            for c in cameras
+        )
         lines.append(_row(f"T{number}", *cells))
     return "\n".join(lines)
 
@@ -222,7 +246,14 @@ def _keypoint_table(task: Task) -> str:
     data, number, s = task
     lines = [
         f"T{number} `{data.task_name(number)}`\n",
-        _row("group, keypoint", "moving", "static", "median extent [m]", "in >= 2 images", "seen by >= 2"),
+        _row(
+            "group, keypoint",
+            "moving",
+            "static",
+            "median extent [m]",
+            "in >= 2 images",
+            "seen by >= 2",
+        ),
         _row("---", *["---:"] * 5),
     ]
     for group, shares in s["groups"].items():
@@ -257,10 +288,14 @@ def _weak_rows(
             named = [f"{hider} {_share(v)}" for hider, v in hiders.items() if v >= 0.02]
             hidden = {c: v["hidden"] for c, v in k["views"].items() if v["hidden"] >= 0.05}
             if hidden:
-                why.append("hidden from " + ", ".join(f"{c} {_share(v)}" for c, v in hidden.items()))
+                why.append(
+                    "hidden from " + ", ".join(f"{c} {_share(v)}" for c, v in hidden.items())
+                )
             if named:
                 why.append("by " + ", ".join(named))
-            rows.append(_row(f"T{number}", f"`{name}`", _share(inside), _share(seen), "; ".join(why)))
+            rows.append(
+                _row(f"T{number}", f"`{name}`", _share(inside), _share(seen), "; ".join(why))
+            )
     return rows or [_row("-", "none", "-", "-", "-")]
 
 

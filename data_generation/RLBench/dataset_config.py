@@ -87,9 +87,16 @@ class DatasetConfig:
     def fingerprint(self) -> dict[str, object]:
         """Give the keys that decide what an episode's files hold."""
         keys = (
-            "obs_dim", "max_seq_len", "cams", "track_cams", "registered_actions", "keypoints",
-            "use_object_quaternions", "get_segmentations", "get_point_clouds",
-        )  # fmt: skip
+            "obs_dim",
+            "max_seq_len",
+            "cams",
+            "track_cams",
+            "registered_actions",
+            "keypoints",
+            "use_object_quaternions",
+            "get_segmentations",
+            "get_point_clouds",
+        )
         values = asdict(self)
         return {k: list(v) if isinstance(v := values[k], tuple) else v for k in keys}
 
@@ -129,7 +136,9 @@ def find_dataset(path: str, cwd: Path | None = None) -> Path:
         if candidate.is_dir():
             return candidate.resolve()
     looked = ", ".join(dict.fromkeys(os.path.normpath(c) for c in tried))
-    raise ConfigError(f"data set {path!r} not found; looked for {looked}; run generate_data.py first")
+    raise ConfigError(
+        f"data set {path!r} not found; looked for {looked}; run generate_data.py first"
+    )
 
 
 def load_config(path: Path) -> DatasetConfig:
@@ -188,8 +197,12 @@ def _checked(key: str, value: object, source: str) -> object:
         if not isinstance(value, str) or not 0 < len(value) <= MAX_TEXT:
             raise _fail(source, key, value, f"a text of 1 to {MAX_TEXT} characters")
         return value
-    if key in ("headless_generation", "use_object_quaternions", "get_segmentations",
-               "get_point_clouds"):  # fmt: skip
+    if key in (
+        "headless_generation",
+        "use_object_quaternions",
+        "get_segmentations",
+        "get_point_clouds",
+    ):
         if not isinstance(value, bool):
             raise _fail(source, key, value, "true or false")
         return value
@@ -263,7 +276,9 @@ def _check_together(config: DatasetConfig) -> None:
         raise _fail(config.source, "env", config.env, '"RLBench"')
     for key in ("action_dim", "ee_state_dim"):
         if getattr(config, key) != STATE_DIM:
-            raise _fail(config.source, key, getattr(config, key), f"{STATE_DIM} (7 numbers, gripper)")
+            raise _fail(
+                config.source, key, getattr(config, key), f"{STATE_DIM} (7 numbers, gripper)"
+            )
     if not config.keypoints:
         raise _fail(config.source, "keypoints", [], f"one or more of {', '.join(KEYPOINT_GROUPS)}")
     if not config.track_cams:
@@ -271,7 +286,11 @@ def _check_together(config: DatasetConfig) -> None:
     for key in RANGES:
         value = getattr(config, key)
         if isinstance(value, tuple) and len(value) != len(config.track_cams):
-            listed = f"one number, or {len(config.track_cams)} for track_cams {list(config.track_cams)}"
+            listed = (
+                f"one number, or {len(config.track_cams)} for track_cams {list(config.track_cams)}"
+            )
             raise _fail(config.source, key, list(value), listed)
     if not config.cams and config.get_point_clouds:
-        raise ConfigError(f"{config.source}: get_point_clouds needs a camera in cams, which is empty")
+        raise ConfigError(
+            f"{config.source}: get_point_clouds needs a camera in cams, which is empty"
+        )

@@ -25,8 +25,9 @@ def dataset_stats(
         tracks: Task id -> their tracks, each (V, T, K, 8).
 
     Returns:
-        For each task `track_statistics.statistics` (shares of moving, seen and hidden frames by group and
-        keypoint among them), name, variations, and mean and standard deviation of the arm's states.
+        For each task `track_statistics.statistics` (shares of moving, seen and hidden frames by
+        group and keypoint among them), name, variations, and mean and standard deviation of the
+        arm's states.
     """
     return {str(t): _task_stats(store, episodes, tracks[t]) for t, episodes in raw.items()}
 

@@ -32,9 +32,13 @@ class EpisodeJobs:
     """
 
     def __init__(
-        self, plan: Plan, there: Mapping[int, set[EpisodeKey]], identity: Identity | None,
-        max_attempts: int, label: Callable[[int], str],
-    ) -> None:  # fmt: skip
+        self,
+        plan: Plan,
+        there: Mapping[int, set[EpisodeKey]],
+        identity: Identity | None,
+        max_attempts: int,
+        label: Callable[[int], str],
+    ) -> None:
         """Take the episodes of `plan` without those `there`; `label` names a task."""
         self._identity, self._max_attempts, self._label = identity, max_attempts, label
         self._left = {t: len(p) - len(there.get(t, ())) for t, p in plan.items()}

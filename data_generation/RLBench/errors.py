@@ -60,4 +60,7 @@ def near_match(name: str, allowed: Iterable[str]) -> str:
     if close:
         return f"did you mean {close[0]!r}?"
     listed = ", ".join(names)
-    return f"allowed: {listed if len(listed) <= MAX_LISTED else listed[:MAX_LISTED].rpartition(',')[0] + ', ...'}"
+    return (
+        "allowed:"
+        f" {listed if len(listed) <= MAX_LISTED else listed[:MAX_LISTED].rpartition(',')[0] + ', ...'}"
+    )

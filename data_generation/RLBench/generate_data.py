@@ -77,7 +77,8 @@ def _open(config: DatasetConfig, seed: int, **options: str | None) -> DemoSource
         if error.name not in ("rlbench", "mujoco", "ompl"):
             raise
         raise DataGenerationError(
-            f"package {error.name} is not installed; pip install -r RLBench/requirements.txt ./RLBench"
+            f"package {error.name} is not installed; pip install -r RLBench/requirements.txt"
+            " ./RLBench"
         ) from None
     return module.open_source(config, seed, **options)
 
@@ -90,30 +91,58 @@ ROBOTS = ("panda", "sawyer", "jaco", "mico", "ur5")
 def build_parser() -> command_line.Parser:
     """Give the command's flags."""
     at_least, boolean = command_line.at_least, command_line.boolean
-    parser = command_line.Parser(prog="generate_data.py", description=__doc__.split("\n", maxsplit=1)[0])
+    parser = command_line.Parser(
+        prog="generate_data.py", description=__doc__.split("\n", maxsplit=1)[0]
+    )
     add = parser.add_argument
     add("--path_dataset", required=True, help="folder of the data set; new, empty, or to continue")
-    add("--path_dataset_config", default="dataset_config.json",
-        help="dataset config; looked for here, then in configs/")  # fmt: skip
+    add(
+        "--path_dataset_config",
+        default="dataset_config.json",
+        help="dataset config; looked for here, then in configs/",
+    )
     add("--n_processes", type=at_least(1), default=1, help="worker processes (default 1)")
-    add("--skip_task_on_multi_fails", type=boolean, nargs="?", const=True, default=False,
-        help="give up a task after an episode whose attempts all failed")  # fmt: skip
-    add("--max_traj_trials_bef_skip", type=at_least(1), default=10,
-        help="attempts at an episode before it is given up (default 10)")  # fmt: skip
-    add("--max_seconds", type=at_least(1), default=3600,
-        help="give a task up whose attempt takes longer [s] (default 3600)")  # fmt: skip
+    add(
+        "--skip_task_on_multi_fails",
+        type=boolean,
+        nargs="?",
+        const=True,
+        default=False,
+        help="give up a task after an episode whose attempts all failed",
+    )
+    add(
+        "--max_traj_trials_bef_skip",
+        type=at_least(1),
+        default=10,
+        help="attempts at an episode before it is given up (default 10)",
+    )
+    add(
+        "--max_seconds",
+        type=at_least(1),
+        default=3600,
+        help="give a task up whose attempt takes longer [s] (default 3600)",
+    )
     add("--seed", type=at_least(0), default=0, help="seed of the data set (default 0)")
     add("--overwrite", action="store_true", help="make the requested episodes anew")
     add("--mode", choices=MODES, default="train", help="which task ids and folder (default train)")
     add("--engine", choices=sorted(ENGINES), default="mujoco", help="simulator (default mujoco)")
-    add("--rlbench_root",
+    add(
+        "--rlbench_root",
         help="checkout of RLBench whose own tasks run too (default $RLBENCH_ROOT, else none); its task "
-        "files are Python and run as such: name only one that you trust")  # fmt: skip
-    add("--tasks_from", choices=("auto", "builtin", "rlbench"),
+        "files are Python and run as such: name only one that you trust",
+    )
+    add(
+        "--tasks_from",
+        choices=("auto", "builtin", "rlbench"),
         help="which version of a task: the checkout's where it has one (auto), or only one kind "
-        "(default $RLBENCH_TASKS_FROM, else auto)")  # fmt: skip
-    add("--robot_setup", choices=ROBOTS, default=ROBOTS[0],
-        help="the robot; all but panda come from the checkout (default panda)")  # fmt: skip
+        "(default $RLBENCH_TASKS_FROM, else auto)",
+    )
+    add(
+        "--robot_setup",
+        choices=ROBOTS,
+        default=ROBOTS[0],
+        help="the robot; all but panda come from the checkout (default panda)",
+    )
     return parser
 
 
@@ -128,9 +157,12 @@ def main(argv: Sequence[str] | None = None, open_source: OpenSource | None = Non
         if config.is_headless() and not config.headless_generation:
             logger.warning("headless_generation is false, but there is no display: no viewer opens")
         settings = worker.WorkerSettings(
-            open_source or _chosen_source(args), config, RawStore(store.root, args.mode), args.seed,
+            open_source or _chosen_source(args),
+            config,
+            RawStore(store.root, args.mode),
+            args.seed,
             args.max_traj_trials_bef_skip,
-        )  # fmt: skip
+        )
         for name, value in WORKER_ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         with WorkerPool(args.n_processes, settings, args.max_seconds) as pool:
@@ -139,7 +171,9 @@ def main(argv: Sequence[str] | None = None, open_source: OpenSource | None = Non
     except DataGenerationError as error:
         return command_line.report_error("generate_data.py", error)
     except KeyboardInterrupt:
-        print("generate_data.py: interrupted; run the same command again to continue", file=sys.stderr)
+        print(
+            "generate_data.py: interrupted; run the same command again to continue", file=sys.stderr
+        )
         return command_line.INTERRUPTED
     print(report.summary())
     return 0 if report.is_complete else command_line.INCOMPLETE
@@ -159,15 +193,21 @@ def _places(args: argparse.Namespace) -> str:
         place = root if source == "rlbench" else BUILT_IN
         return f"looked for in {place} alone (--tasks_from {source})"
     if root is None:
-        return f"looked for in {BUILT_IN}; name a checkout of RLBench to look in too by --rlbench_root"
+        return (
+            f"looked for in {BUILT_IN}; name a checkout of RLBench to look in too by --rlbench_root"
+        )
     return f"looked for in {root} and {BUILT_IN}"
 
 
 def _chosen_source(args: argparse.Namespace) -> OpenSource:
     # The environment variable is left to the source: its messages say which of the two was wrong.
     root = None if args.rlbench_root is None else _root(args)
-    return partial(ENGINES[args.engine], rlbench_root=root, tasks_from=args.tasks_from,
-                   robot_setup=args.robot_setup)  # fmt: skip
+    return partial(
+        ENGINES[args.engine],
+        rlbench_root=root,
+        tasks_from=args.tasks_from,
+        robot_setup=args.robot_setup,
+    )
 
 
 def describe_tasks(
@@ -186,7 +226,9 @@ def describe_tasks(
     """
     tasks, field = config.task_ids(mode), f"{mode}_task_ids"
     if not tasks:
-        raise ConfigError(f"{config.source}: {field} is missing or empty; name the tasks to generate")
+        raise ConfigError(
+            f"{config.source}: {field} is missing or empty; name the tasks to generate"
+        )
     catalogue: worker.Catalogue
     try:
         catalogue, wanted = pool.call(worker.list_tasks, tasks)
@@ -194,13 +236,20 @@ def describe_tasks(
         raise DataGenerationError(f"the simulator cannot be opened: {error}") from None
     if isinstance(tasks, str):
         runs = ", ".join(f"{t} {name}" for t, name in sorted(catalogue.available.items()))
-        logger.info('%s "*": %d of %d tasks run here: %s', field, len(catalogue.available),
-                    len(catalogue.all_tasks), runs)  # fmt: skip
+        logger.info(
+            '%s "*": %d of %d tasks run here: %s',
+            field,
+            len(catalogue.available),
+            len(catalogue.all_tasks),
+            runs,
+        )
     else:
         resolved = [catalogue.resolve(task) for task in tasks]
         for task, task_id in zip(tasks, resolved, strict=True):
             if task_id not in catalogue.available and task_id not in catalogue.incomplete:
-                raise _unavailable(f"{config.source}: {field} holds {task}", task, catalogue, places)
+                raise _unavailable(
+                    f"{config.source}: {field} holds {task}", task, catalogue, places
+                )
             if resolved.count(task_id) > 1:
                 raise ConfigError(f"{config.source}: {field} holds task {task_id} twice; keep one")
     for task_id in wanted:
@@ -244,8 +293,13 @@ def plan_episodes(config: DatasetConfig, catalogue: worker.Catalogue) -> Plan:
     return {t: config.plan(t, n) for t, n in catalogue.n_variations.items()}
 
 
-def run(pool: WorkerPool, store: RawStore, catalogue: worker.Catalogue,
-        args: argparse.Namespace, config: DatasetConfig) -> Report:  # fmt: skip
+def run(
+    pool: WorkerPool,
+    store: RawStore,
+    catalogue: worker.Catalogue,
+    args: argparse.Namespace,
+    config: DatasetConfig,
+) -> Report:
     """Make what is missing of what is requested and write `report.json`."""
     plan = plan_episodes(config, catalogue)
     chosen = {"engine": args.engine, "robot_setup": args.robot_setup}
@@ -267,12 +321,19 @@ def run(pool: WorkerPool, store: RawStore, catalogue: worker.Catalogue,
                     store.remove(key)
             else:
                 _look_at(store, there[task_id], report, catalogue.sources[task_id])
-        jobs = EpisodeJobs(plan, there, store.folder.identity, args.max_traj_trials_bef_skip, report.task_label)
+        jobs = EpisodeJobs(
+            plan, there, store.folder.identity, args.max_traj_trials_bef_skip, report.task_label
+        )
         _make(pool, jobs, report, skip_tasks=args.skip_task_on_multi_fails)
         lost = report.count()
         if lost:
-            logger.warning("%d episodes that were there are gone or damaged, first %s: something else changes "
-                           "files in %s", len(lost), lost[0], store.root)  # fmt: skip
+            logger.warning(
+                "%d episodes that were there are gone or damaged, first %s: something else changes "
+                "files in %s",
+                len(lost),
+                lost[0],
+                store.root,
+            )
         report.write()
     finally:
         store.close()
@@ -282,8 +343,13 @@ def run(pool: WorkerPool, store: RawStore, catalogue: worker.Catalogue,
 def _tell_few(task: str, count: int) -> None:
     """Say before the work that there will be too few examples of a task."""
     if count < MIN_EXAMPLES:
-        logger.warning("task %s: %d example(s) are asked for; the conversion needs at least %d, for training, "
-                       "validation and test", task, count, MIN_EXAMPLES)  # fmt: skip
+        logger.warning(
+            "task %s: %d example(s) are asked for; the conversion needs at least %d, for training, "
+            "validation and test",
+            task,
+            count,
+            MIN_EXAMPLES,
+        )
 
 
 def _look_at(store: RawStore, there: set[EpisodeKey], report: Report, source: str) -> None:
@@ -306,9 +372,9 @@ def _look_at(store: RawStore, there: set[EpisodeKey], report: Report, source: st
 def _check_source(store: RawStore, key: EpisodeKey, before: str, now: str) -> None:
     if before != now:
         raise ConfigError(
-            f"{store.root}: {key} was made from the {before} version of the task, now it is the {now} "
-            "one; give --rlbench_root and --tasks_from as before, name another --path_dataset, or "
-            "make all anew with --overwrite"
+            f"{store.root}: {key} was made from the {before} version of the task, now it is the"
+            f" {now} one; give --rlbench_root and --tasks_from as before, name another"
+            " --path_dataset, or make all anew with --overwrite"
         )
 
 

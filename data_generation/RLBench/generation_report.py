@@ -94,7 +94,9 @@ class Report:
         self._frames = {}
         for task_id, keys in self.plan.items():
             for key in self.store.episodes(task_id):
-                frames = None if key not in keys or key in damaged else self.store.frames_if_whole(key)
+                frames = (
+                    None if key not in keys or key in damaged else self.store.frames_if_whole(key)
+                )
                 if frames is not None:
                     self._frames[key] = frames
         return sorted((self._found | self._made) - set(self._frames))
@@ -106,7 +108,9 @@ class Report:
 
     def missing(self, most: int = MOST_NAMED) -> list[EpisodeKey]:
         """Give the first requested episodes that are not on disk, damaged ones included."""
-        return list(islice((k for keys in self.plan.values() for k in keys if k not in self._frames), most))
+        return list(
+            islice((k for keys in self.plan.values() for k in keys if k not in self._frames), most)
+        )
 
     @property
     def is_complete(self) -> bool:
@@ -130,7 +134,9 @@ class Report:
 
     def rate(self) -> str:
         """Give the frames made per second, all processes together."""
-        return f"{self._frames_made() / max(time.perf_counter() - self._started, 1e-9):.1f} frames/s"
+        return (
+            f"{self._frames_made() / max(time.perf_counter() - self._started, 1e-9):.1f} frames/s"
+        )
 
     def _frames_made(self) -> int:
         return sum(t.frames_made for t in self._tallies.values())
@@ -146,7 +152,9 @@ class Report:
             write_whole(self.store.root / NAME, f"{text}\n".encode())
         except OSError as error:
             self.store.folder.check_own()
-            raise StoreError(f"{self.store.root / NAME} cannot be written: {error.strerror or error}") from None
+            raise StoreError(
+                f"{self.store.root / NAME} cannot be written: {error.strerror or error}"
+            ) from None
 
     def to_json(self) -> dict[str, Any]:
         """Give the whole account as plain values."""

@@ -31,19 +31,24 @@ class ArchiveSource(Source):
             self._archive = Archive(file)
         except (OSError, ArchiveError) as error:
             if str(error) == SINGLE_ARRAY:
-                raise StoreError(f"{file} is a single array, not an archive of convert_data.py") from None
+                raise StoreError(
+                    f"{file} is a single array, not an archive of convert_data.py"
+                ) from None
             raise StoreError(f"{file} is not a readable npz archive ({error})") from None
         names = self._archive.names
         if names == ["pose"]:
             raise StoreError(
-                f"{file} has the older pickled layout; convert it with pose_obj_3d/formal_legacy.py first"
+                f"{file} has the older pickled layout; convert it with pose_obj_3d/formal_legacy.py"
+                " first"
             )
         self._list(names)
         self._meta = self._read_meta(names)
         self._task_names = self._table("task_names")
         self._keypoint_names = self._table("keypoint_names")
         self._sources = self._table("sources", is_required=False)
-        self._calibration = {name: self._member(None, name) for name in ("intrinsics", "extrinsics")}
+        self._calibration = {
+            name: self._member(None, name) for name in ("intrinsics", "extrinsics")
+        }
         self._rig: Rig | None = None
         self.frame_period_s = self._number(self._meta.get("frame_period_s"), FRAME_PERIOD_S)
 
@@ -62,7 +67,9 @@ class ArchiveSource(Source):
             elif name not in _REGULAR:
                 unknown.append(name)
         if not self.numbers:
-            raise StoreError(f"{self.path} holds no examples T<task>/exemple_<n>; it is not a converted data set")
+            raise StoreError(
+                f"{self.path} holds no examples T<task>/exemple_<n>; it is not a converted data set"
+            )
         for name in unknown:
             self.note_damage(None, "", name, "unknown member; allowed are T<task>/exemple_<n>")
         for section, numbers in self.numbers.items():
@@ -71,7 +78,9 @@ class ArchiveSource(Source):
             if n_missing > 0:
                 first = next((i for i, n in enumerate(numbers) if n != i), len(numbers))
                 more = f" and {n_missing - 1} more" if n_missing > 1 else ""
-                self.note_damage(section, "", f"T{section.task_id}/exemple_{first}", f"is missing{more}")
+                self.note_damage(
+                    section, "", f"T{section.task_id}/exemple_{first}", f"is missing{more}"
+                )
 
     def _read_meta(self, names: list[str]) -> Mapping[str, Any]:
         member = self._member(None, "meta")
@@ -90,9 +99,13 @@ class ArchiveSource(Source):
             return {}
         if meta.get("format_version") != CURRENT_VERSION:
             found = str(meta.get("format_version"))[:40]
-            self.note_damage(None, "", "meta", f"format version {found}, this program reads {CURRENT_VERSION}")
+            self.note_damage(
+                None, "", "meta", f"format version {found}, this program reads {CURRENT_VERSION}"
+            )
         noise = meta.get("noise")
-        self.sigma_px = self._number(noise.get("sigma_px") if isinstance(noise, dict) else None, None)
+        self.sigma_px = self._number(
+            noise.get("sigma_px") if isinstance(noise, dict) else None, None
+        )
         return meta
 
     def _member(self, section: Section | None, name: str) -> Array | None:
@@ -129,7 +142,9 @@ class ArchiveSource(Source):
             return None
         label = f"exemple_{number}"
         if x.ndim != 4 or not x.size:
-            self.note_damage(section, label, name, f"shape {x.shape} instead of (views, frames, keypoints, 8)")
+            self.note_damage(
+                section, label, name, f"shape {x.shape} instead of (views, frames, keypoints, 8)"
+            )
             return None
         if x.dtype != np.float32:
             self.note_damage(section, label, name, f"type {x.dtype} instead of float32")
@@ -140,14 +155,20 @@ class ArchiveSource(Source):
             label=label,
             variation=origin,
             task_name=str(self._task_names.get(key, "")),
-            keypoint_names=self._names(self._keypoint_names.get(key), "keypoint_names", "keypoints", x.shape[2]),
+            keypoint_names=self._names(
+                self._keypoint_names.get(key), "keypoint_names", "keypoints", x.shape[2]
+            ),
             rig=self._get_rig(x.shape[0]),
             tracks=x,
         )
 
     def _origin(self, section: Section, number: int) -> int | None:
         sources = self._sources.get(f"T{section.task_id}")
-        if not isinstance(sources, list) or number >= len(sources) or not isinstance(sources[number], dict):
+        if (
+            not isinstance(sources, list)
+            or number >= len(sources)
+            or not isinstance(sources[number], dict)
+        ):
             return None
         variation = sources[number].get("variation")
         return variation if isinstance(variation, int) else None
@@ -163,7 +184,10 @@ class ArchiveSource(Source):
     def _get_rig(self, n_views: int) -> Rig:
         if self._rig is None:
             names = self._names(self._meta.get("camera_names"), "camera_names", "view", n_views)
-            K, E = (self._matrix(name, (len(names), 3, n)) for name, n in (("intrinsics", 3), ("extrinsics", 4)))
+            K, E = (
+                self._matrix(name, (len(names), 3, n))
+                for name, n in (("intrinsics", 3), ("extrinsics", 4))
+            )
             self._rig = Rig(names, self._image_size(), K, E)
         return self._rig
 
@@ -173,13 +197,19 @@ class ArchiveSource(Source):
         if found is None:
             return np.full(shape, np.nan)
         if found.shape != shape or found.dtype.kind not in "fiu" or not np.isfinite(found).all():
-            self.note_damage(None, "", name, f"must be finite {shape}, found {found.dtype} {found.shape}")
+            self.note_damage(
+                None, "", name, f"must be finite {shape}, found {found.dtype} {found.shape}"
+            )
             return np.full(shape, np.nan)
         return found.astype(np.float64)
 
     def _image_size(self) -> tuple[int, int]:
         size = self._meta.get("image_size")
-        is_size = isinstance(size, list) and len(size) == 2 and all(isinstance(s, int) and 0 < s <= 10000 for s in size)
+        is_size = (
+            isinstance(size, list)
+            and len(size) == 2
+            and all(isinstance(s, int) and 0 < s <= 10000 for s in size)
+        )
         if is_size and isinstance(size, list):
             return int(size[0]), int(size[1])
         if self._meta:

@@ -38,7 +38,13 @@ def nice_ticks(low: float, high: float, count: int = 5) -> list[float]:
     return [round(i * step, 10) for i in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
-def histogram(title: str, label: str, edges: Sequence[float], counts: Sequence[int], sigma: float | None = None) -> str:
+def histogram(
+    title: str,
+    label: str,
+    edges: Sequence[float],
+    counts: Sequence[int],
+    sigma: float | None = None,
+) -> str:
     """Draw counts as bars; with `sigma`, the normal distribution that is expected too.
 
     Args:
@@ -70,18 +76,25 @@ def histogram(title: str, label: str, edges: Sequence[float], counts: Sequence[i
         parts.append(f'<path {GRID} d="M{LEFT} {py(y):.1f}H{WIDTH - RIGHT}"/>')
         parts.append(f'<text x="{LEFT - 5}" y="{py(y) + 4:.1f}" {END}>{_short(y)}</text>')
     bars = "".join(
-        f"M{px(low + i * step) + 0.4:.1f} {py(0):.1f}V{py(n):.1f}H{px(low + (i + 1) * step) - 0.4:.1f}V{py(0):.1f}z"
+        f"M{px(low + i * step) + 0.4:.1f}"
+        f" {py(0):.1f}V{py(n):.1f}H{px(low + (i + 1) * step) - 0.4:.1f}V{py(0):.1f}z"
         for i, n in enumerate(counts)
         if n
     )
     parts.append(f'<path d="{bars}" fill="{BAR}"/>')
     if curve:
         points = " ".join(f"{px(x):.1f},{py(y):.1f}" for x, y in curve)
-        parts.append(f'<polyline points="{points}" fill="none" stroke="{CURVE}" stroke-width="1.5"/>')
+        parts.append(
+            f'<polyline points="{points}" fill="none" stroke="{CURVE}" stroke-width="1.5"/>'
+        )
     for x in nice_ticks(low, high):
-        parts.append(f'<text x="{px(x):.1f}" y="{HEIGHT - BOTTOM + 15}" {MIDDLE}>{_short(x)}</text>')
+        parts.append(
+            f'<text x="{px(x):.1f}" y="{HEIGHT - BOTTOM + 15}" {MIDDLE}>{_short(x)}</text>'
+        )
     parts.append(f'<path {AXIS} d="M{LEFT} {py(0):.1f}H{WIDTH - RIGHT}"/>')
-    parts.append(f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 5}" {MIDDLE}>{escape(label)}</text>')
+    parts.append(
+        f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 5}" {MIDDLE}>{escape(label)}</text>'
+    )
     return _frame(title, "".join(parts))
 
 
@@ -106,7 +119,10 @@ def position_map(positions: Mapping[str, Any]) -> str:
     side, parts = cell * METRE, []
     for x in nice_ticks(VOLUME_LOW[0], VOLUME_HIGH[0]):
         parts.append(f'<path {GRID} d="M{place(x, 0)[0]:.1f} {TOP}v{height:.1f}"/>')
-        parts.append(f'<text x="{place(x, 0)[0]:.1f}" y="{TOP + height + 15:.1f}" {MIDDLE}>{_short(x)}</text>')
+        parts.append(
+            f'<text x="{place(x, 0)[0]:.1f}" y="{TOP + height + 15:.1f}"'
+            f" {MIDDLE}>{_short(x)}</text>"
+        )
     for y in nice_ticks(VOLUME_LOW[1], VOLUME_HIGH[1]):
         parts.append(f'<path {GRID} d="M{LEFT} {place(0, y)[1]:.1f}h{width:.1f}"/>')
         parts.append(f'<text x="{LEFT - 5}" y="{place(0, y)[1] + 4:.1f}" {END}>{_short(y)}</text>')
@@ -123,22 +139,40 @@ def position_map(positions: Mapping[str, Any]) -> str:
                 opacity = 0.45 + 0.55 * level / (LEVELS - 1)
                 parts.append(f'<path d="{"".join(path)}" fill="{colour}" opacity="{opacity:.2f}"/>')
         y = TOP + 12 + 17 * g
-        parts.append(f'<rect x="{LEFT + width + 10:.0f}" y="{y - 9}" width="10" height="10" fill="{colour}"/>')
+        parts.append(
+            f'<rect x="{LEFT + width + 10:.0f}" y="{y - 9}" width="10" height="10"'
+            f' fill="{colour}"/>'
+        )
         parts.append(f'<text x="{LEFT + width + 25:.0f}" y="{y}">{escape(group)}</text>')
-    (left, top), (right, bottom) = place(WORKSPACE_LOW[0], WORKSPACE_HIGH[1]), place(WORKSPACE_HIGH[0], WORKSPACE_LOW[1])
+    (left, top), (right, bottom) = (
+        place(WORKSPACE_LOW[0], WORKSPACE_HIGH[1]),
+        place(WORKSPACE_HIGH[0], WORKSPACE_LOW[1]),
+    )
     parts.append(
-        f'<rect x="{left:.1f}" y="{top:.1f}" width="{right - left:.1f}" height="{bottom - top:.1f}" {OUTLINE}/>'
+        f'<rect x="{left:.1f}" y="{top:.1f}" width="{right - left:.1f}" height="{bottom - top:.1f}"'
+        f" {OUTLINE}/>"
     )
     parts.append(f'<rect x="{LEFT}" y="{TOP}" width="{width:.1f}" height="{height:.1f}" {BORDER}/>')
     middle = LEFT + width / 2
-    parts.append(f'<text x="{middle:.0f}" y="{TOP + height + 31:.0f}" {MIDDLE}>x [m]; y [m] upwards; dashed: workspace</text>')
-    return _frame("Positions in the world, from above", "".join(parts), LEFT + width + 110, TOP + height + BOTTOM)
+    parts.append(
+        f'<text x="{middle:.0f}" y="{TOP + height + 31:.0f}" {MIDDLE}>x [m]; y [m] upwards; dashed:'
+        " workspace</text>"
+    )
+    return _frame(
+        "Positions in the world, from above",
+        "".join(parts),
+        LEFT + width + 110,
+        TOP + height + BOTTOM,
+    )
 
 
 def _frame(title: str, content: str, width: float = WIDTH, height: float = HEIGHT) -> str:
     head = f'<text x="{LEFT}" y="15" {TITLE}>{escape(title)}</text>'
     size = f'width="{width:.0f}" height="{height:.0f}"'
-    return f'<svg {size} role="img" font-family="sans-serif" font-size="11" fill="{FAINT}">{head}{content}</svg>'
+    return (
+        f'<svg {size} role="img" font-family="sans-serif" font-size="11"'
+        f' fill="{FAINT}">{head}{content}</svg>'
+    )
 
 
 def _short(value: float) -> str:

@@ -1,7 +1,8 @@
 """Look at a data set: pictures of every task, statistics, damage and suspicious episodes on one page.
 
 python inspect_dataset.py data/my_expe
-python inspect_dataset.py ../../pose_obj_3d/data/RLBench_pose_est_data/sim_all_formal.npz --tasks 0 9
+python inspect_dataset.py ../../pose_obj_3d/data/RLBench_pose_est_data/sim_all_formal.npz --tasks 0
+9
 """
 
 import sys
@@ -47,13 +48,31 @@ PAGE = "index.html"
 
 def build_parser() -> command_line.Parser:
     """Give the command's flags."""
-    parser = command_line.Parser(prog="inspect_dataset.py", description=__doc__.split("\n", maxsplit=1)[0])
+    parser = command_line.Parser(
+        prog="inspect_dataset.py", description=__doc__.split("\n", maxsplit=1)[0]
+    )
     add, at_least = parser.add_argument, command_line.at_least
-    add("data_set", help="folder that generate_data.py filled, or an archive such as sim_all_formal.npz")
-    add("--output", help="folder to write (default: inspection in the data set, <name>_inspection beside an npz)")
+    add(
+        "data_set",
+        help="folder that generate_data.py filled, or an archive such as sim_all_formal.npz",
+    )
+    add(
+        "--output",
+        help=(
+            "folder to write (default: inspection in the data set, <name>_inspection beside an npz)"
+        ),
+    )
     add("--tasks", type=at_least(0), nargs="+", help="task ids (default all)")
-    add("--episode", type=at_least(0), help="number of the example to draw (default the first readable one)")
-    add("--max_examples", type=at_least(1), help="look at so many examples of each task (default all)")
+    add(
+        "--episode",
+        type=at_least(0),
+        help="number of the example to draw (default the first readable one)",
+    )
+    add(
+        "--max_examples",
+        type=at_least(1),
+        help="look at so many examples of each task (default all)",
+    )
     return parser
 
 
@@ -65,14 +84,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         source = open_source(args.data_set)
         try:
             sections = choose_sections(source, args.tasks)
-            output = Path(args.output).expanduser().absolute() if args.output else default_output(source)
+            output = (
+                Path(args.output).expanduser().absolute() if args.output else default_output(source)
+            )
             report = inspect(source, sections, output, args.episode, args.max_examples)
         finally:
             source.close()
     except DataGenerationError as error:
         return command_line.report_error("inspect_dataset.py", error)
     except OSError as error:
-        return command_line.report_error("inspect_dataset.py", StoreError(f"cannot be written: {error}"))
+        return command_line.report_error(
+            "inspect_dataset.py", StoreError(f"cannot be written: {error}")
+        )
     counts = ", ".join(f"{s['label']} {s['examples']} examples" for s in report["sections"])
     found = f"{len(report['damage'])} damaged, {len(report['suspicious'])} suspicious"
     print(f"{counts}; {found}; see {output / PAGE}")
@@ -96,7 +119,11 @@ def default_output(source: Source) -> Path:
 
 
 def inspect(
-    source: Source, sections: Sequence[Section], output: Path, episode: int | None, limit: int | None
+    source: Source,
+    sections: Sequence[Section],
+    output: Path,
+    episode: int | None,
+    limit: int | None,
 ) -> dict[str, Any]:
     """Read every example once, write pictures, page and statistics; return the latter."""
     pictures_module = _import_pictures()
@@ -105,7 +132,9 @@ def inspect(
     prepare(output, files)
     rows, suspicious, pictures = [], [], {}
     counts = {s: source.numbers[s][:limit] for s in sections}
-    with tqdm(total=sum(map(len, counts.values())), unit="example", disable=not sys.stderr.isatty()) as bar:
+    with tqdm(
+        total=sum(map(len, counts.values())), unit="example", disable=not sys.stderr.isatty()
+    ) as bar:
         for section, numbers in counts.items():
             bar.set_description(section.label)
             statistics = SectionStatistics(section, source.sigma_px, source.frame_period_s)
@@ -118,8 +147,13 @@ def inspect(
                     drawn = example if drawn is None and episode is None else drawn
             if drawn is not None:
                 bar.set_description(f"{section.label}, drawing")
-                for kind, make in (("png", pictures_module.contact_sheet), ("gif", pictures_module.animation)):
-                    pictures[f"{section.stem}.{kind}"] = make(drawn, source.frame, source.frame_period_s)
+                for kind, make in (
+                    ("png", pictures_module.contact_sheet),
+                    ("gif", pictures_module.animation),
+                ):
+                    pictures[f"{section.stem}.{kind}"] = make(
+                        drawn, source.frame, source.frame_period_s
+                    )
             rows.append({"stem": section.stem, **statistics.result()})
             suspicious += statistics.suspicions
     report = {
@@ -175,10 +209,14 @@ def prepare(output: Path, files: Sequence[str]) -> None:
     output.mkdir(parents=True, exist_ok=True)
     older = _older_files(output)
     if older is None and not all(is_temporary(p.name) for p in output.iterdir()):
-        raise ConfigError(f"--output {output} is not empty and no inspection; name a new or empty folder")
+        raise ConfigError(
+            f"--output {output} is not empty and no inspection; name a new or empty folder"
+        )
     foreign = [name for name in files if (output / name).exists() and name not in (older or ())]
     if foreign:
-        raise ConfigError(f"--output {output / foreign[0]} was not written by an inspection; move it away")
+        raise ConfigError(
+            f"--output {output / foreign[0]} was not written by an inspection; move it away"
+        )
     for name in older or ():
         if name != STATISTICS:
             (output / name).unlink(missing_ok=True)

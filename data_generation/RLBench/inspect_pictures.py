@@ -33,25 +33,43 @@ PALETTE = 192  # colours of the animation
 NEAR = 6  # difference of two colours in one channel
 SHIFT = 4  # OpenCV draws at 1/16 px
 GAP, MARGIN = 6, 14
-INK, FAINT, PAPER, PLAIN, RIM = (32, 36, 42), (110, 116, 124), (255, 255, 255), (243, 244, 246), (200, 204, 210)
+INK, FAINT, PAPER, PLAIN, RIM = (
+    (32, 36, 42),
+    (110, 116, 124),
+    (255, 255, 255),
+    (243, 244, 246),
+    (200, 204, 210),
+)
 COLOURS: tuple[Colour, ...] = (
-    (230, 25, 75), (0, 114, 255), (255, 140, 0), (0, 158, 60), (170, 50, 220), (0, 180, 190),
-    (255, 90, 190), (130, 90, 40), (150, 170, 0), (70, 70, 160),
-)  # fmt: skip
+    (230, 25, 75),
+    (0, 114, 255),
+    (255, 140, 0),
+    (0, 158, 60),
+    (170, 50, 220),
+    (0, 180, 190),
+    (255, 90, 190),
+    (130, 90, 40),
+    (150, 170, 0),
+    (70, 70, 160),
+)
 
 
 def colour_of(k: int) -> Colour:
     """Give keypoint k's colour: hand-picked ones first, then hues a golden angle apart."""
     if k < len(COLOURS):
         return COLOURS[k]
-    red, green, blue = colorsys.hsv_to_rgb(k * 0.618034 % 1, 0.85 - 0.25 * (k % 2), 0.9 - 0.3 * (k % 3 == 0))
+    red, green, blue = colorsys.hsv_to_rgb(
+        k * 0.618034 % 1, 0.85 - 0.25 * (k % 2), 0.9 - 0.3 * (k % 3 == 0)
+    )
     return round(255 * red), round(255 * green), round(255 * blue)
 
 
 class Drawer:
     """Draws the views of one example at a panel's width."""
 
-    def __init__(self, example: Example, width: int, get_frame: GetFrame, frame_period_s: float) -> None:
+    def __init__(
+        self, example: Example, width: int, get_frame: GetFrame, frame_period_s: float
+    ) -> None:
         rig = example.rig
         ratio = min(rig.image_size[1] / rig.image_size[0], MAX_RATIO)
         self.size = width, max(1, round(width * ratio))
@@ -101,10 +119,14 @@ class Drawer:
         """Give a plain panel with the workspace's grid on the table, 0.2 m apart."""
         canvas = np.full((self.size[1], self.size[0], 3), PLAIN, np.uint8)
         rig = self._example.rig
-        xs, ys = (np.arange(a, b + 1e-6, 0.2) for a, b in zip(WORKSPACE_LOW, WORKSPACE_HIGH, strict=True))
+        xs, ys = (
+            np.arange(a, b + 1e-6, 0.2) for a, b in zip(WORKSPACE_LOW, WORKSPACE_HIGH, strict=True)
+        )
         lines = [((x, ys[0]), (x, ys[-1])) for x in xs] + [((xs[0], y), (xs[-1], y)) for y in ys]
         corners = np.array([[(*a, TABLE_HEIGHT), (*b, TABLE_HEIGHT)] for a, b in lines])
-        uv, depth = project_views(corners, rig.intrinsics[view : view + 1], rig.extrinsics[view : view + 1])
+        uv, depth = project_views(
+            corners, rig.intrinsics[view : view + 1], rig.extrinsics[view : view + 1]
+        )
         uv = uv[0] * (self.size[0] / rig.image_size[0])
         for line, z in zip(uv, depth[0], strict=True):
             if (z > 0).all() and (np.abs(line) < 8 * max(self.size)).all():
@@ -148,7 +170,9 @@ def _draw_outside(canvas: Picture, at: Any, colour: Colour, radius: float) -> No
 class Page:
     """A grid of panels with title, labels and legend; the panels are pasted in later."""
 
-    def __init__(self, title: str, size: tuple[int, int], rows: Sequence[str], columns: Sequence[str]) -> None:
+    def __init__(
+        self, title: str, size: tuple[int, int], rows: Sequence[str], columns: Sequence[str]
+    ) -> None:
         self._size, self._font = size, ImageFont.load_default(13)
         self._left = MARGIN + (22 if any(rows) else 0)
         self._top = MARGIN + 48
@@ -158,15 +182,26 @@ class Page:
         draw = ImageDraw.Draw(self.image)
         draw.text((MARGIN, MARGIN - 2), title, INK, ImageFont.load_default(16))
         for i, label in enumerate(columns):
-            draw.text((self._left + i * (size[0] + GAP) + size[0] / 2, self._top - 5), label, FAINT, self._font, anchor="md")
+            draw.text(
+                (self._left + i * (size[0] + GAP) + size[0] / 2, self._top - 5),
+                label,
+                FAINT,
+                self._font,
+                anchor="md",
+            )
         for j, label in enumerate(rows):
             strip = Image.new("RGB", (size[1], 18), PAPER)
             ImageDraw.Draw(strip).text((size[1] / 2, 9), label, FAINT, self._font, anchor="mm")
-            self.image.paste(strip.rotate(90, expand=True), (MARGIN - 2, self._top + j * (size[1] + GAP)))
+            self.image.paste(
+                strip.rotate(90, expand=True), (MARGIN - 2, self._top + j * (size[1] + GAP))
+            )
 
     def paste(self, panel: Picture, row: int, column: int) -> None:
         """Put a panel into its place."""
-        x, y = (at + i * (n + GAP) for at, i, n in zip((self._left, self._top), (column, row), self._size, strict=True))
+        x, y = (
+            at + i * (n + GAP)
+            for at, i, n in zip((self._left, self._top), (column, row), self._size, strict=True)
+        )
         self.image.paste(Image.fromarray(panel), (x, y))
 
     def note(self, text: str) -> None:
@@ -179,9 +214,10 @@ class Page:
     def add_legend(self, names: Sequence[str]) -> None:
         """Add the markers' meaning and the keypoints' names below the panels."""
         entries: list[tuple[str, Colour, Callable[..., None]]] = [
-            ("seen", FAINT, _draw_seen), ("in the image, hidden", FAINT, _draw_hidden),
+            ("seen", FAINT, _draw_seen),
+            ("in the image, hidden", FAINT, _draw_hidden),
             ("not in the image, at its edge", FAINT, _draw_outside),
-        ]  # fmt: skip
+        ]
         n_states = len(entries)
         entries += [(name, colour_of(k), _draw_seen) for k, name in enumerate(names)]
         x, y, places = MARGIN, 12, []
@@ -206,8 +242,14 @@ class Page:
 
 def _title(example: Example, period: float) -> str:
     task = f"{example.section.label} {example.task_name}".strip()
-    origin = f", variation {example.variation}" if example.variation is not None and "variation" not in example.label else ""
-    return f"{task}: {example.label}{origin}, {example.tracks.shape[1]} frames of {period * 1000:g} ms"
+    origin = (
+        f", variation {example.variation}"
+        if example.variation is not None and "variation" not in example.label
+        else ""
+    )
+    return (
+        f"{task}: {example.label}{origin}, {example.tracks.shape[1]} frames of {period * 1000:g} ms"
+    )
 
 
 def contact_sheet(example: Example, get_frame: GetFrame, frame_period_s: float) -> bytes:
@@ -241,7 +283,9 @@ def animation(example: Example, get_frame: GetFrame, frame_period_s: float) -> b
             page.paste(drawer.panel(v, t), 0, v)
         page.note(f"{t * frame_period_s:.2f} s (frame {t})")
         frames.append(page.image.copy())
-    palette = _palette([frames[0], frames[len(frames) // 2], frames[-1]], len(example.keypoint_names))
+    palette = _palette(
+        [frames[0], frames[len(frames) // 2], frames[-1]], len(example.keypoint_names)
+    )
     # One palette and no dithering: what stands still is the same pixel, and takes no space.
     small = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     duration = max(20, round(1000 * stride * frame_period_s))  # [ms]; viewers slow down below 20

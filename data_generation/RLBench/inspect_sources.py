@@ -1,6 +1,7 @@
 """What an inspection reads: one example at a time, damage noted instead of raised.
 
-`RawSource` reads a raw data set in all its modes, `ArchiveSource` (in `inspect_archive`) an npz archive.
+`RawSource` reads a raw data set in all its modes, `ArchiveSource` (in `inspect_archive`) an npz
+archive.
 """
 
 from collections.abc import Sequence
@@ -166,13 +167,19 @@ class Source:
             return str(error)
         expected = (len(example.rig.camera_names), len(example.keypoint_names))
         if (example.tracks.shape[0], example.tracks.shape[2]) != expected:
-            return f"shape {example.tracks.shape} instead of ({expected[0]}, frames, {expected[1]}, {NUM_CHANNELS})"
+            return (
+                f"shape {example.tracks.shape} instead of ({expected[0]}, frames, {expected[1]},"
+                f" {NUM_CHANNELS})"
+            )
         first = self._first.get(example.section)
         if first and first.keypoint_names != example.keypoint_names:
             return f"other keypoints than {first.label}: {', '.join(example.keypoint_names)}"
         for other in self._first.values():
             if not example.rig.equals(other.rig):
-                return f"other cameras than {other.section.label} {other.label}: one file holds one rig"
+                return (
+                    f"other cameras than {other.section.label} {other.label}: one file holds"
+                    " one rig"
+                )
         return ""
 
     def _note_bad_values(self, example: Example) -> None:
@@ -183,10 +190,15 @@ class Source:
         if is_bad.any():
             v, t, k, c = np.argwhere(is_bad)[0]
             view, point = example.rig.camera_names[v], example.keypoint_names[k]
-            what = f"{is_bad.sum()} values not finite, the first is {CHANNELS[c]} of {point} in {view}, frame {t}"
+            what = (
+                f"{is_bad.sum()} values not finite, the first is {CHANNELS[c]} of {point} in"
+                f" {view}, frame {t}"
+            )
             self.note_damage(example.section, example.label, "", what)
         if not np.isin(x[..., VISIBILITY][~is_bad[..., VISIBILITY]], (0.0, 0.5, 1.0)).all():
-            self.note_damage(example.section, example.label, "", "visibility other than 0, 0.5 and 1")
+            self.note_damage(
+                example.section, example.label, "", "visibility other than 0, 0.5 and 1"
+            )
 
 
 class RawSource(Source):
@@ -216,13 +228,17 @@ class RawSource(Source):
         folder = store.task_dir(section.task_id)
         staged = {p.name for p in folder.glob(f"{STAGING}/*_*")}
         if staged:
-            self.notes.append(f"{section.label}: {len(staged)} episode(s) interrupted, or being written now")
+            self.notes.append(
+                f"{section.label}: {len(staged)} episode(s) interrupted, or being written now"
+            )
         for path in sorted(folder.glob("traj_keypoints/*/*_traj_keypoints.json")):
             variation, example = path.parent.name, path.name.partition("_")[0]
             name = f"episodes/{variation}/{example}/episode.json"
             if f"{variation}_{example}" not in staged and not (folder / name).exists():
                 label = f"variation {variation} example {example}"
-                self.note_damage(section, label, name, "is missing, though the episode's tracks are there")
+                self.note_damage(
+                    section, label, name, "is missing, though the episode's tracks are there"
+                )
 
     def read_example(self, section: Section, number: int) -> Example | None:
         """Check every file of an episode, and read its tracks if those are whole."""
@@ -237,12 +253,16 @@ class RawSource(Source):
             rig = Rig(tracks.track_cams, tracks.image_size, tracks.intrinsics, tracks.extrinsics)
             x = _raw_tracks(tracks)
         except DamagedEpisodeError as error:
-            self.note_damage(section, label, f"episodes/{key.variation}/{key.example}/episode.json", error.fault)
+            self.note_damage(
+                section, label, f"episodes/{key.variation}/{key.example}/episode.json", error.fault
+            )
             return None
         except (StoreError, OSError, ValueError, KeyError, TypeError, IndexError) as error:
             self.note_damage(section, label, "", f"cannot be read: {type(error).__name__} {error}")
             return None
-        return Example(section, number, label, key.variation, tracks.task_name, tracks.keypoint_names, rig, x)
+        return Example(
+            section, number, label, key.variation, tracks.task_name, tracks.keypoint_names, rig, x
+        )
 
     def _note_faults(
         self, section: Section, store: RawStore, key: EpisodeKey, record: dict[str, Any], label: str
@@ -252,12 +272,19 @@ class RawSource(Source):
         for name, fault in faults[:MAX_FILES_NAMED]:
             self.note_damage(section, label, name, fault)
         if len(faults) > MAX_FILES_NAMED:
-            self.note_damage(section, label, "", f"{len(faults) - MAX_FILES_NAMED} more files are damaged")
+            self.note_damage(
+                section, label, "", f"{len(faults) - MAX_FILES_NAMED} more files are damaged"
+            )
         self._note_unnamed(section, store, key, record, {name for name, _ in faults})
         return not any(name.startswith("traj_keypoints/") for name, _ in faults)
 
     def _note_unnamed(
-        self, section: Section, store: RawStore, key: EpisodeKey, record: dict[str, Any], damaged: set[str]
+        self,
+        section: Section,
+        store: RawStore,
+        key: EpisodeKey,
+        record: dict[str, Any],
+        damaged: set[str],
     ) -> None:
         """Note what the first segmentation images of an episode show without a name of its own."""
         folder = store.task_dir(key.task_id)
@@ -267,14 +294,21 @@ class RawSource(Source):
             return
         names = segmentation_names(record)
         if not names:
-            note = f"{section.label}: ids in segmentations have no names (episodes of an earlier version)"
+            note = (
+                f"{section.label}: ids in segmentations have no names (episodes of an earlier"
+                " version)"
+            )
             if note not in self.notes:
                 self.notes.append(note)
             return
-        seen = {int(i) for path in whole for i in np.unique(image_files.decode_ids(path.read_bytes()))}
+        seen = {
+            int(i) for path in whole for i in np.unique(image_files.decode_ids(path.read_bytes()))
+        }
         label = f"variation {key.variation} example {key.example}"
         if nameless := sorted(seen - set(names)):
-            self.note_damage(section, label, "", f"ids in segmentations have no name: {nameless[:10]}")
+            self.note_damage(
+                section, label, "", f"ids in segmentations have no name: {nameless[:10]}"
+            )
         if len(set(names.values())) < len(names):
             self.note_damage(section, label, "", "ids in segmentations share a name")
 
@@ -290,7 +324,9 @@ class RawSource(Source):
             name = str(path.relative_to(store.task_dir(key.task_id)))
             place = example.section.label, example.label, name
             if place not in {(d.section, d.episode, d.file) for d in self.damage}:
-                self.note_damage(example.section, example.label, name, f"cannot be decoded: {error}")
+                self.note_damage(
+                    example.section, example.label, name, f"cannot be decoded: {error}"
+                )
             return None
 
 
@@ -299,7 +335,8 @@ def _raw_tracks(raw: RawTracks) -> npt.NDArray[np.float64]:
     V, T, K = len(raw.track_cams), raw.xyz.shape[0], len(raw.keypoint_names)
     if raw.xyz.shape != (T, K, 3) or raw.visibility.shape != (V, T, K):
         raise ValueError(
-            f"xyz {raw.xyz.shape} and visibility {raw.visibility.shape} do not fit {V} cameras, {K} keypoints"
+            f"xyz {raw.xyz.shape} and visibility {raw.visibility.shape} do not fit {V} cameras, {K}"
+            " keypoints"
         )
     x = np.full((V, T, K, NUM_CHANNELS), np.nan)
     x[..., UV_EXACT] = project_views(raw.xyz, raw.intrinsics, raw.extrinsics)[0]
@@ -316,4 +353,8 @@ def choose_sections(source: Source, tasks: Sequence[int] | None) -> list[Section
         raise ConfigError(
             f"--tasks {missing[0]}: not in {source.path}; it holds {', '.join(map(str, there))}"
         )
-    return [s for s in sorted(source.numbers, key=lambda s: (MODES.index(s.mode), s.task_id)) if not tasks or s.task_id in tasks]
+    return [
+        s
+        for s in sorted(source.numbers, key=lambda s: (MODES.index(s.mode), s.task_id))
+        if not tasks or s.task_id in tasks
+    ]

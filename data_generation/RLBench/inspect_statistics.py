@@ -62,7 +62,8 @@ class SectionStatistics:
         self._speeds = np.zeros(len(SPEED_EDGES) - 1, np.int64)
         self._errors = np.zeros(ERROR_BINS, np.int64)
         self._xy_edges = [
-            np.arange(low, high + CELL / 2, CELL) for low, high in zip(VOLUME_LOW, VOLUME_HIGH, strict=True)
+            np.arange(low, high + CELL / 2, CELL)
+            for low, high in zip(VOLUME_LOW, VOLUME_HIGH, strict=True)
         ][:2]
         self._xy: dict[str, Array] = {}
 
@@ -99,12 +100,18 @@ class SectionStatistics:
 
     def result(self) -> dict[str, Any]:
         """Give all numbers as plain values; without examples, only what is known."""
-        head = {"label": self.section.label, "mode": self.section.mode, "task_id": self.section.task_id}
+        head = {
+            "label": self.section.label,
+            "mode": self.section.mode,
+            "task_id": self.section.task_id,
+        }
         first = self._first
         if first is None or self._measure is None:
             return {**head, "task_name": "", "examples": 0}
         lengths = self._measure["frames"]
-        edges = np.linspace(lengths.min() - 0.5, lengths.max() + 0.5, min(20, np.ptp(lengths) + 1) + 1)
+        edges = np.linspace(
+            lengths.min() - 0.5, lengths.max() + 0.5, min(20, np.ptp(lengths) + 1) + 1
+        )
         return {
             **head,
             "task_name": first.task_name,
@@ -145,7 +152,9 @@ def find_suspicions(example: Example, frame_period_s: float) -> list[Suspicion]:
 
 
 def _names(example: Example, is_meant: Array) -> str:
-    return ", ".join(name for name, is_it in zip(example.keypoint_names, is_meant, strict=True) if is_it)
+    return ", ".join(
+        name for name, is_it in zip(example.keypoint_names, is_meant, strict=True) if is_it
+    )
 
 
 def _not_finite(example: Example) -> list[tuple[str, str]]:
@@ -165,21 +174,28 @@ def _jumps(example: Example) -> list[tuple[str, str]]:
 
 def _never_visible(example: Example) -> list[tuple[str, str]]:
     best: Array = example.tracks[..., VISIBILITY].max(axis=(0, 1))
-    words: dict[str, Array] = {"hidden": np.asarray(best == 0.5), "outside every image": np.asarray(best == 0)}
+    words: dict[str, Array] = {
+        "hidden": np.asarray(best == 0.5),
+        "outside every image": np.asarray(best == 0),
+    }
     parts = [f"{word}: {_names(example, is_it)}" for word, is_it in words.items() if is_it.any()]
     return [("never visible in any view", "; ".join(parts))] if parts else []
 
 
 def _outside(example: Example) -> list[tuple[str, str]]:
     xyz = positions(example.tracks)
-    beyond = np.nan_to_num(np.fmax(np.array(VOLUME_LOW) - xyz, xyz - np.array(VOLUME_HIGH)).max(axis=-1))
+    beyond = np.nan_to_num(
+        np.fmax(np.array(VOLUME_LOW) - xyz, xyz - np.array(VOLUME_HIGH)).max(axis=-1)
+    )
     if not (beyond > 0).any():
         return []
     t, k = np.unravel_index(beyond.argmax(), beyond.shape)
     place = ", ".join(f"{v:.2f}" for v in xyz[t, k])
     others = int(((beyond > 0).any(axis=0)).sum()) - 1
     what = f"{example.keypoint_names[k]} is at ({place}) m in frame {t}"
-    return [("outside the volume", what + (f"; {others} more keypoint(s) leave it" if others else ""))]
+    return [
+        ("outside the volume", what + (f"; {others} more keypoint(s) leave it" if others else ""))
+    ]
 
 
 def _wrong_projection(example: Example) -> list[tuple[str, str]]:
@@ -190,5 +206,7 @@ def _wrong_projection(example: Example) -> list[tuple[str, str]]:
     if error.max() <= MAX_REPROJECTION:
         return []
     v, t, k = np.unravel_index(error.argmax(), error.shape)
-    what = f"{error.max():.1f} px off: {example.keypoint_names[k]} in {rig.camera_names[v]}, frame {t}"
+    what = (
+        f"{error.max():.1f} px off: {example.keypoint_names[k]} in {rig.camera_names[v]}, frame {t}"
+    )
     return [("2D is not the projected 3D", what)]

@@ -56,7 +56,9 @@ def parse_json(data: bytes) -> Any:
     try:
         return json.loads(text, object_pairs_hook=_object, parse_constant=_constant)
     except json.JSONDecodeError as error:
-        raise JsonError(f"not valid JSON at line {error.lineno} column {error.colno}: {error.msg}") from None
+        raise JsonError(
+            f"not valid JSON at line {error.lineno} column {error.colno}: {error.msg}"
+        ) from None
     except RecursionError:
         raise JsonError("lists or objects are nested too deep") from None
     except JsonError:

@@ -65,7 +65,8 @@ class DetectorNoise:
         value = np.atleast_1d(np.array(getattr(self, name), np.float64))
         if len(value) not in (1, n_views):
             raise ValueError(
-                f"{name} lists {len(value)} numbers for {n_views} views; give one number, or one for each view"
+                f"{name} lists {len(value)} numbers for {n_views} views; give one number, or one"
+                " for each view"
             )
         return np.broadcast_to(value, (n_views,)).copy()
 
@@ -117,9 +118,7 @@ def rounded(xyz: Float) -> npt.NDArray[np.float64]:
     return np.rint(np.asarray(xyz, np.float64) * XYZ_STEPS) / XYZ_STEPS
 
 
-def assemble(
-    uv: Float, detected: Float, xyz: Float, visibility: Float
-) -> npt.NDArray[np.float32]:
+def assemble(uv: Float, detected: Float, xyz: Float, visibility: Float) -> npt.NDArray[np.float32]:
     """Put the eight channels together.
 
     Args:

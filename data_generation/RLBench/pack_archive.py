@@ -38,8 +38,12 @@ MAX_BYTES = 2**32 - 1  # beyond it zip needs other records
 
 def build_parser() -> command_line.Parser:
     """Give the command's flags."""
-    parser = command_line.Parser(prog="pack_archive.py", description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("archives", nargs="+", type=Path, metavar="archive", help="npz file, packed in place")
+    parser = command_line.Parser(
+        prog="pack_archive.py", description=__doc__.split("\n", maxsplit=1)[0]
+    )
+    parser.add_argument(
+        "archives", nargs="+", type=Path, metavar="archive", help="npz file, packed in place"
+    )
     return parser
 
 
@@ -55,7 +59,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except DataGenerationError as error:
         return command_line.report_error("pack_archive.py", error)
     except (OSError, ArchiveError) as error:
-        return command_line.report_error("pack_archive.py", StoreError(f"not a readable archive: {error}"))
+        return command_line.report_error(
+            "pack_archive.py", StoreError(f"not a readable archive: {error}")
+        )
     return 0
 
 
@@ -81,7 +87,9 @@ def packed(path: Path) -> bytes:
             body += b"PK\x03\x04" + head + name + small
             count += 1
     if len(body) + len(directory) > MAX_BYTES:
-        raise StoreError(f"{path} is too big to be packed: {len(body)} bytes, {MAX_BYTES} are allowed")
+        raise StoreError(
+            f"{path} is too big to be packed: {len(body)} bytes, {MAX_BYTES} are allowed"
+        )
     end = struct.pack("<4H2LH", 0, 0, count, count, len(directory), len(body), 0)
     return bytes(body + directory + b"PK\x05\x06" + end)
 

@@ -25,7 +25,9 @@ _DIGITS = re.compile(rf"[0-9]{{1,{MAX_SEED_DIGITS}}}")
 Array = npt.NDArray[Any]
 
 
-def record_of(key: EpisodeKey, episode: Episode, mode: str, sums: Mapping[str, Any]) -> dict[str, Any]:
+def record_of(
+    key: EpisodeKey, episode: Episode, mode: str, sums: Mapping[str, Any]
+) -> dict[str, Any]:
     """Give what `episode.json` says of an episode; `sums` are the sizes and digests of its files."""
     return {
         **episode.info,
@@ -70,17 +72,33 @@ def check_record(record: Mapping[str, Any]) -> None:
     for name in ("task_id", "example", "variation", "n_frames"):
         _wanted(record, name, _is_count(record.get(name)), f"a whole number of 0 to {MAX_NUMBER}")
     _wanted(record, "task_name", isinstance(record.get("task_name"), str), "a text")
-    _wanted(record, "keypoint_names", _is_texts(record.get("keypoint_names")), "a list of different texts")
+    _wanted(
+        record,
+        "keypoint_names",
+        _is_texts(record.get("keypoint_names")),
+        "a list of different texts",
+    )
     for name in ("cams", "track_cams"):
         names = record.get(name)
-        _wanted(record, name, _is_texts(names) and all(map(_PLAIN.fullmatch, names)), "a list of different names")  # type: ignore[arg-type]
+        _wanted(
+            record,
+            name,
+            _is_texts(names) and all(map(_PLAIN.fullmatch, names)),
+            "a list of different names",
+        )  # type: ignore[arg-type]
     _wanted(record, "track_cams", bool(record["track_cams"]), "a list of at least one name")
     seeds = record.get("random_seed")
-    is_seed = isinstance(seeds, list) and all(isinstance(s, str) and _DIGITS.fullmatch(s) for s in seeds)
+    is_seed = isinstance(seeds, list) and all(
+        isinstance(s, str) and _DIGITS.fullmatch(s) for s in seeds
+    )
     _wanted(record, "random_seed", is_seed, "a list of whole numbers as text")
     files = record.get("files")
-    _wanted(record, "files", isinstance(files, dict) and all(map(_is_file, files.items())),
-            "an object of file name -> [size, SHA-256]")  # fmt: skip
+    _wanted(
+        record,
+        "files",
+        isinstance(files, dict) and all(map(_is_file, files.items())),
+        "an object of file name -> [size, SHA-256]",
+    )
     cameras = record.get("cameras")
     _wanted(record, "cameras", isinstance(cameras, dict), "an object")
     for camera in (*record["track_cams"], *record["cams"]):
@@ -96,10 +114,16 @@ def calibration(record: Mapping[str, Any], camera: str) -> Calibration:
     if not isinstance(raw, dict):
         raise ValueError(f"cameras lacks {camera}")
     size = raw.get("image_size")
-    if not (isinstance(size, list) and len(size) == 2 and all(_is_count(n) and 0 < n <= MAX_SIDE for n in size)):
+    if not (
+        isinstance(size, list)
+        and len(size) == 2
+        and all(_is_count(n) and 0 < n <= MAX_SIDE for n in size)
+    ):
         raise ValueError(f"image_size of {camera} is {short(size)}; it must be [width, height]")
     intrinsics = numbers(raw.get("intrinsics"), f"intrinsics of {camera}", [(3, 3)])
-    extrinsics = numbers(raw.get("extrinsics"), f"extrinsics of {camera}", [(3, 4), (record["n_frames"], 3, 4)])
+    extrinsics = numbers(
+        raw.get("extrinsics"), f"extrinsics of {camera}", [(3, 4), (record["n_frames"], 3, 4)]
+    )
     return Calibration((size[0], size[1]), intrinsics, extrinsics)
 
 
@@ -139,7 +163,11 @@ def _is_count(value: object) -> bool:
 
 
 def _is_texts(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(v, str) for v in value) and len(set(value)) == len(value)
+    return (
+        isinstance(value, list)
+        and all(isinstance(v, str) for v in value)
+        and len(set(value)) == len(value)
+    )
 
 
 def _is_file(item: tuple[str, object]) -> bool:

@@ -133,7 +133,9 @@ class RawStore:
         try:
             try:
                 self._write(key, episode)
-            except FileNotFoundError:  # somebody moved a folder away meanwhile; the root may still be ours
+            except (
+                FileNotFoundError
+            ):  # somebody moved a folder away meanwhile; the root may still be ours
                 self.folder.check_own()
                 self._write(key, episode)
         except OSError as error:
@@ -194,8 +196,12 @@ class RawStore:
         """Remove an episode: `episode.json` first, then every file that carries its number."""
         self.episode_path(key).unlink(missing_ok=True)
         task_dir, v, e = self.task_dir(key.task_id), key.variation, key.example
-        patterns = [f"{kind}/*/{v}/{e}_*" for kind in ("obs", "obs_segmentations", "pt_clouds", "actions")]
-        patterns += [f"{kind}/{v}/{e}_*" for kind in ("ee_state", "obj_poses", "traj_keypoints", "seeds")]
+        patterns = [
+            f"{kind}/*/{v}/{e}_*" for kind in ("obs", "obs_segmentations", "pt_clouds", "actions")
+        ]
+        patterns += [
+            f"{kind}/{v}/{e}_*" for kind in ("ee_state", "obj_poses", "traj_keypoints", "seeds")
+        ]
         patterns.append(f"waypoints/{v}/actual_waypoints_ts_{e}.npy")
         for pattern in patterns:
             for path in list(task_dir.glob(pattern)):
@@ -233,7 +239,9 @@ class RawStore:
         for path in self.task_dir(task_id).glob("episodes/*/*/episode.json"):
             numbers = path.parts[-2], path.parts[-3]
             if not all(map(_NUMBER.fullmatch, numbers)):
-                raise StoreError(f"{path.parent}: folders of episodes are named by numbers; move this one away")
+                raise StoreError(
+                    f"{path.parent}: folders of episodes are named by numbers; move this one away"
+                )
             keys.append(EpisodeKey(task_id, *map(int, numbers)))
         return sorted(keys)
 
@@ -267,10 +275,15 @@ class RawStore:
             record = self.read_record(key)
         except StoreError:
             return None
-        is_whole = all(regular_size(self.task_dir(key.task_id) / n) == size for n, (size, _) in record["files"].items())
+        is_whole = all(
+            regular_size(self.task_dir(key.task_id) / n) == size
+            for n, (size, _) in record["files"].items()
+        )
         return int(record["n_frames"]) if is_whole else None
 
-    def faults(self, key: EpisodeKey, record: Mapping[str, Any], deep: bool = True) -> Iterator[tuple[str, str]]:
+    def faults(
+        self, key: EpisodeKey, record: Mapping[str, Any], deep: bool = True
+    ) -> Iterator[tuple[str, str]]:
         """Yield every file, inside the task's folder, that is not as written, and what is wrong."""
         for name, (size, digest) in record["files"].items():
             path = self.task_dir(key.task_id) / name
@@ -298,8 +311,12 @@ class RawStore:
         except OSError as error:
             raise StoreError(f"{path} cannot be read: {error.strerror or error}") from None
         except JsonError as error:
-            raise self._damaged(key, f"episode.json is not valid JSON of an episode: {error}") from None
-        if not isinstance(record, dict) or record.pop("checksum", None) != raw_records.checksum(record):
+            raise self._damaged(
+                key, f"episode.json is not valid JSON of an episode: {error}"
+            ) from None
+        if not isinstance(record, dict) or record.pop("checksum", None) != raw_records.checksum(
+            record
+        ):
             raise self._damaged(key, "episode.json was changed after it was written")
         version = record.get("format_version")
         if version != FORMAT_VERSION:
@@ -309,8 +326,10 @@ class RawStore:
         except ValueError as error:
             raise self._damaged(key, f"episode.json: {error}") from None
         if (record["task_id"], record["example"], record["variation"]) != (
-            key.task_id, key.example, key.variation,
-        ):  # fmt: skip
+            key.task_id,
+            key.example,
+            key.variation,
+        ):
             raise self._damaged(key, "episode.json belongs to another episode")
         return record
 
@@ -361,11 +380,16 @@ class RawStore:
             array = read_npy(path)
             if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
                 raise ArchiveError("must hold finite numbers")
-            if array.ndim != (1 if kind == "waypoints" else 2) or array.shape[1:] not in ((), (STATE_DIM,)):
+            if array.ndim != (1 if kind == "waypoints" else 2) or array.shape[1:] not in (
+                (),
+                (STATE_DIM,),
+            ):
                 raise ArchiveError(f"has the shape {array.shape}")
             return array
         except OSError as error:
-            raise self._damaged(key, f"{path.name} cannot be read: {error.strerror or error}") from None
+            raise self._damaged(
+                key, f"{path.name} cannot be read: {error.strerror or error}"
+            ) from None
         except ArchiveError as error:
             raise self._damaged(key, f"{path.name} {error}") from None
 

@@ -197,7 +197,8 @@ def _check_cameras(config: DatasetConfig) -> None:
     for cam in config.track_cams:
         if camera_table.CAMERAS[cam].parent is not None:
             raise ConfigError(
-                f"{config.source}: track_cams holds {cam!r}, which moves; tracks need static cameras"
+                f"{config.source}: track_cams holds {cam!r}, which moves; tracks need static"
+                " cameras"
             )
 
 
@@ -225,4 +226,6 @@ def _film_calibration(demo: Sequence[Any], cam: str, image_size: tuple[int, int]
     if spec.parent is None:
         return Calibration(image_size, intrinsics, camera_table.extrinsics(spec.T_world_cam()))
     poses = (np.asarray(o.misc[f"{cam}_camera_extrinsics"]) @ SENSOR_TO_CV for o in demo)
-    return Calibration(image_size, intrinsics, np.stack([camera_table.extrinsics(p) for p in poses]))
+    return Calibration(
+        image_size, intrinsics, np.stack([camera_table.extrinsics(p) for p in poses])
+    )

@@ -69,7 +69,9 @@ class StoreFolder:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # a kill frees it
         except BlockingIOError:
             self.close()
-            raise StoreError(f"{self.root}: another generation is writing here; wait for it") from None
+            raise StoreError(
+                f"{self.root}: another generation is writing here; wait for it"
+            ) from None
         status = os.fstat(self._lock.fileno())
         self.identity = (status.st_dev, status.st_ino)
 
@@ -90,13 +92,16 @@ class StoreFolder:
             return
         try:
             status = (self.root / LOCK).stat()
-            is_same = (status.st_dev, status.st_ino) == self.identity and (self.root / MARKER).is_file()
+            is_same = (status.st_dev, status.st_ino) == self.identity and (
+                self.root / MARKER
+            ).is_file()
         except OSError:
             is_same = False
         if not is_same:
             raise StoreLostError(
-                f"{self.root} was deleted, renamed, emptied or replaced while this run wrote there; "
-                "nothing more is written: bring it back, or name another --path_dataset, and run again"
+                f"{self.root} was deleted, renamed, emptied or replaced while this run wrote there;"
+                " nothing more is written: bring it back, or name another --path_dataset, and run"
+                " again"
             )
 
     def make(self, folder: Path) -> None:
@@ -132,7 +137,9 @@ class StoreFolder:
             found = str(marker.get("format_version"))[:40]
             raise StoreError(f"{path}: format version {found}; this program reads {FORMAT_VERSION}")
         if type(marker.get("seed")) is not int or not isinstance(marker.get("settings"), dict):
-            raise StoreError(f"{path} is damaged: it must hold a whole number `seed` and an object `settings`")
+            raise StoreError(
+                f"{path} is damaged: it must hold a whole number `seed` and an object `settings`"
+            )
         return marker
 
     def compare(self, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
@@ -146,6 +153,6 @@ class StoreFolder:
         for name, value in now.items():
             if before.get(name) != value:
                 raise StoreError(
-                    f"{self.root} was made with {name} {str(before.get(name))[:100]}, now it is {value}; name "
-                    "another --path_dataset, or make all anew with --overwrite"
+                    f"{self.root} was made with {name} {str(before.get(name))[:100]}, now it is"
+                    f" {value}; name another --path_dataset, or make all anew with --overwrite"
                 )

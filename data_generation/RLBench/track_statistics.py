@@ -1,8 +1,8 @@
 """Statistics of keypoint tracks: motion, visibility, detection error. NumPy only, plain results.
 
-One example is measured at a time (`measure`), measures are put together (`merge`), and the sum is told
-as plain numbers (`describe`); `statistics` does all three. A measure of a long data set is as small as
-one of a single example but for a few numbers an example.
+One example is measured at a time (`measure`), measures are put together (`merge`), and the sum is
+told as plain numbers (`describe`); `statistics` does all three. A measure of a long data set is as
+small as one of a single example but for a few numbers an example.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -41,7 +41,9 @@ _MERGE: dict[str, Callable[[Array, Array], Array]] = {
 def check_tracks(tracks: Array) -> None:
     """Raise ValueError unless `tracks` is a numeric (V, T, K, 8) array with at least one of each."""
     if tracks.ndim != 4 or tracks.shape[-1] != NUM_CHANNELS or not tracks.size:
-        raise ValueError(f"tracks must have shape (views, frames, keypoints, {NUM_CHANNELS}), got {tracks.shape}")
+        raise ValueError(
+            f"tracks must have shape (views, frames, keypoints, {NUM_CHANNELS}), got {tracks.shape}"
+        )
     if tracks.dtype.kind not in "fiu":
         raise ValueError(f"tracks must be numbers, got {tracks.dtype}")
 
@@ -77,14 +79,17 @@ def measure(tracks: Array, frame_period_s: float = FRAME_PERIOD_S) -> Measure:
     """Measure one example.
 
     Args:
-        tracks: (V, T, K, 8), channels as in `pose_obj_3d.formal`; values that are not finite are left out.
+        tracks: (V, T, K, 8), channels as in `pose_obj_3d.formal`; values that are not finite are
+            left out.
         frame_period_s: Seconds between two frames.
 
     Returns:
-        Arrays that `merge` puts together. An example's own: frames (1,), extent_m (1, K) diagonal of
-        the box that a keypoint moves in, largest_step_m (1, K). Over the data: min_m, max_m (K, 3).
+        Arrays that `merge` puts together. An example's own: frames (1,), extent_m (1, K) diagonal
+        of the box that a keypoint moves in, largest_step_m (1, K). Over the data: min_m, max_m (K,
+        3).
         Counts: finite, moving, inside_two_views, seen_in_two_views (K,) frames; visibility
-        (V, K, 3) frames of each of `STATES`; missed (V,) points inside the image without a detection;
+        (V, K, 3) frames of each of `STATES`; missed (V,) points inside the image without a
+        detection;
         error_square_px2 and error_count (V,), over both axes.
     """
     check_tracks(tracks)
@@ -131,7 +136,8 @@ def describe(
     V, K = measured["visibility"].shape[:2]
     if (len(camera_names), len(keypoint_names)) != (V, K):
         raise ValueError(
-            f"{len(camera_names)} cameras and {len(keypoint_names)} keypoints named, the tracks have {V} and {K}"
+            f"{len(camera_names)} cameras and {len(keypoint_names)} keypoints named, the tracks"
+            f" have {V} and {K}"
         )
     lengths = measured["frames"]
     groups: dict[str, list[int]] = {}
@@ -150,9 +156,13 @@ def describe(
         **_shares(measured, list(range(K))),
         "detection_rms_px": float(np.sqrt(square / count)) if count else None,
         "share_missed": float(missed / (missed + count / 2)) if count else None,
-        "views": {name: _state_shares(measured["visibility"][v].sum(axis=0)) for v, name in enumerate(camera_names)},
+        "views": {
+            name: _state_shares(measured["visibility"][v].sum(axis=0))
+            for v, name in enumerate(camera_names)
+        },
         "groups": {
-            name: {"keypoints": len(members), **_shares(measured, members)} for name, members in groups.items()
+            name: {"keypoints": len(members), **_shares(measured, members)}
+            for name, members in groups.items()
         },
         "keypoints": {
             name: {
@@ -162,7 +172,10 @@ def describe(
                 "largest_step_m": _plain(np.fmax.reduce(measured["largest_step_m"][:, k])),
                 "min_m": _plain(measured["min_m"][k]),
                 "max_m": _plain(measured["max_m"][k]),
-                "views": {c: _state_shares(measured["visibility"][v, k]) for v, c in enumerate(camera_names)},
+                "views": {
+                    c: _state_shares(measured["visibility"][v, k])
+                    for v, c in enumerate(camera_names)
+                },
             }
             for k, name in enumerate(keypoint_names)
         },
@@ -176,7 +189,9 @@ def statistics(
     frame_period_s: float = FRAME_PERIOD_S,
 ) -> dict[str, Any]:
     """Measure examples one after the other and describe them all."""
-    return describe(merge(measure(x, frame_period_s) for x in examples), keypoint_names, camera_names)
+    return describe(
+        merge(measure(x, frame_period_s) for x in examples), keypoint_names, camera_names
+    )
 
 
 def _shares(measured: Mapping[str, Array], members: list[int]) -> dict[str, Any]:

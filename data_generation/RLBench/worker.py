@@ -119,7 +119,9 @@ def list_tasks(tasks: tuple[int | str, ...] | str) -> tuple[Catalogue, list[int]
     source = _source()
     incomplete = {task_id: name for task_id, (name, _) in source.incomplete.items()}
     catalogue = Catalogue(source.all_tasks, dict(source.available), {}, {}, {}, incomplete)
-    wanted = list(source.available) if isinstance(tasks, str) else [catalogue.resolve(t) for t in tasks]
+    wanted = (
+        list(source.available) if isinstance(tasks, str) else [catalogue.resolve(t) for t in tasks]
+    )
     for task_id in wanted:
         if task_id in source.incomplete:
             name, why = source.incomplete[task_id]
@@ -143,7 +145,9 @@ def describe(task_id: int) -> tuple[int, str, str]:
 def _n_variations(source: DemoSource, task_id: int) -> int:
     number = source.n_variations(task_id)
     if number < 1:
-        raise TaskBrokenError(f"{_label(source, task_id)}: it has {number} variations; at least 1 is needed")
+        raise TaskBrokenError(
+            f"{_label(source, task_id)}: it has {number} variations; at least 1 is needed"
+        )
     return number
 
 
@@ -159,7 +163,9 @@ def told(error: BaseException) -> str:
     return f"{type(error).__name__}: {text or 'no message'}{place}"
 
 
-def make_episode(outcome: Outcome, identity: Identity | None, tell: Callable[[Outcome], None]) -> Outcome:
+def make_episode(
+    outcome: Outcome, identity: Identity | None, tell: Callable[[Outcome], None]
+) -> Outcome:
     """Make and write one episode, in at most `max_attempts` attempts.
 
     Args:

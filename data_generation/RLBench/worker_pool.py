@@ -15,7 +15,9 @@ from data_generation.RLBench import worker
 from data_generation.RLBench.errors import DataGenerationError
 
 END_SECONDS = 5.0  # granted to a worker that is told to end
-TICK_SECONDS = 1.0  # a dead worker's own child may keep its pipe open, so that nothing tells of the death
+TICK_SECONDS = (
+    1.0  # a dead worker's own child may keep its pipe open, so that nothing tells of the death
+)
 START_SECONDS = 120.0  # granted to one that loads its packages
 _READY, _TOLD, _DONE, _RAISED = "ready", "told", "done", "raised"
 
@@ -78,7 +80,8 @@ class Worker:
         except OSError as error:
             self._pipe, self._process = None, None
             raise DataGenerationError(
-                f"no worker process can be started: {error.strerror or error}; use fewer --n_processes"
+                f"no worker process can be started: {error.strerror or error}; use fewer"
+                " --n_processes"
             ) from None
         theirs.close()  # so that the process's end closes the pipe
         self._heard += START_SECONDS
@@ -209,7 +212,9 @@ class WorkerPool:
 
     def _listen(self, busy: list[Worker], jobs: Jobs) -> Iterator[Answer]:
         patience = min(one.patience(self._silence_s) for one in busy)
-        multiprocessing.connection.wait([sign for one in busy for sign in one.signs()], max(min(patience, TICK_SECONDS), 0.0))
+        multiprocessing.connection.wait(
+            [sign for one in busy for sign in one.signs()], max(min(patience, TICK_SECONDS), 0.0)
+        )
         for one in busy:
             job = one.job
             try:
@@ -242,14 +247,18 @@ def _result(kind: str, value: Any) -> Any:
 def serve(pipe: Connection, settings: worker.WorkerSettings) -> None:
     """Be a worker: take jobs from the pipe until it is closed."""
     worker.start(settings)
-    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the main process has gone
+    with contextlib.suppress(
+        EOFError, BrokenPipeError, ConnectionResetError
+    ):  # the main process has gone
         pipe.send((_READY, None))
         while True:
             function, args = pipe.recv()
             pipe.send(_answer(pipe, function, args))
 
 
-def _answer(pipe: Connection, function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[str, Any]:
+def _answer(
+    pipe: Connection, function: Callable[..., Any], args: tuple[Any, ...]
+) -> tuple[str, Any]:
     tells = [lambda value: pipe.send((_TOLD, value))] if function is worker.make_episode else []
     try:
         return _DONE, function(*args, *tells)

@@ -15,8 +15,13 @@ def _stc(network: NetworkConfig, num_keypoints: int, rig: Rig) -> Model:
     size = network.STC
     return Stc(
         StcConfig(
-            num_keypoints=num_keypoints, num_frames=network.TEMPORAL_LENGTH, context=size.CONTEXT, width=size.WIDTH,
-            num_layers=size.NUM_LAYERS, num_heads=size.NUM_HEADS, num_mixes=size.NUM_MIXES,
+            num_keypoints=num_keypoints,
+            num_frames=network.TEMPORAL_LENGTH,
+            context=size.CONTEXT,
+            width=size.WIDTH,
+            num_layers=size.NUM_LAYERS,
+            num_heads=size.NUM_HEADS,
+            num_mixes=size.NUM_MIXES,
             dropout=network.DROPOUT,
         )
     )
@@ -30,12 +35,21 @@ def _mht(network: NetworkConfig, num_keypoints: int, rig: Rig) -> Model:
     former, fusion, relation = network.T_FORMER, network.M_FORMER, network.ROT_MODEL
     return MHT(
         MHTConfig(
-            num_keypoints=num_keypoints, num_frames=network.TEMPORAL_LENGTH, embedding=network.NUM_CHANNELS,
-            width=former.NUM_CHANNELS, num_hypotheses=former.NUM_LAYERS, num_heads=former.NUM_HEADS,
-            view_width=network.AFTER_MHF_DIM, view_layers=fusion.NUM_RELATION_LAYERS,
-            view_block=network.TRANSFORM_DIM, relation=(relation.NUM_LAYERS, relation.NUM_CHANNELS),
-            mask_self=fusion.MASK_SELF, mask_rate=network.MASK_RATE, confidence=network.CONFIDENCE_METHOD,
-            dropout=network.DROPOUT, view_dropout=fusion.DROPOUT,
+            num_keypoints=num_keypoints,
+            num_frames=network.TEMPORAL_LENGTH,
+            embedding=network.NUM_CHANNELS,
+            width=former.NUM_CHANNELS,
+            num_hypotheses=former.NUM_LAYERS,
+            num_heads=former.NUM_HEADS,
+            view_width=network.AFTER_MHF_DIM,
+            view_layers=fusion.NUM_RELATION_LAYERS,
+            view_block=network.TRANSFORM_DIM,
+            relation=(relation.NUM_LAYERS, relation.NUM_CHANNELS),
+            mask_self=fusion.MASK_SELF,
+            mask_rate=network.MASK_RATE,
+            confidence=network.CONFIDENCE_METHOD,
+            dropout=network.DROPOUT,
+            view_dropout=fusion.DROPOUT,
         )
     )
 
@@ -50,5 +64,7 @@ MODELS: dict[str, Callable[[NetworkConfig, int, Rig], Model]] = {
 def build_model(network: NetworkConfig, num_keypoints: int, rig: Rig) -> Model:
     """Build the model that NETWORK.TYPE names; it maps (Windows, Rig) to a `Prediction`."""
     if network.TYPE not in MODELS:
-        raise ConfigError(f"NETWORK.TYPE {network.TYPE!r} is unknown; available: {', '.join(sorted(MODELS))}")
+        raise ConfigError(
+            f"NETWORK.TYPE {network.TYPE!r} is unknown; available: {', '.join(sorted(MODELS))}"
+        )
     return MODELS[network.TYPE](network, num_keypoints, rig)

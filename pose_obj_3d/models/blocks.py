@@ -20,10 +20,12 @@ class Prediction:
 
     Attributes:
         xyz: (B, K, 3) world [m].
-        blind_xyz: (B, K, 3) prediction that has not seen the centre frame's own measurement [m], or None.
+        blind_xyz: (B, K, 3) prediction that has not seen the centre frame's own measurement [m], or
+            None.
         blind_info: (B, K, 3, 3) information the model claims for it [1/m^2], or None.
         info: (B, K, 3, 3) information the model claims for `xyz` [1/m^2], or None.
-        intermediate: What the stages of a model predicted on the way, first stage first: each (n, B, K, 3) [m].
+        intermediate: What the stages of a model predicted on the way, first stage first: each (n,
+            B, K, 3) [m].
     """
 
     xyz: Tensor
@@ -105,7 +107,9 @@ class KeypointAttention(nn.Module):
         self.qkv = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
         self.norm_mlp = nn.LayerNorm(width)
-        self.mlp = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
+        self.mlp = nn.Sequential(
+            nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
+        )
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, is_real: Tensor) -> Tensor:
@@ -119,7 +123,9 @@ class KeypointAttention(nn.Module):
             (B, K, D).
         """
         B, K, D = x.shape
-        q, k, v = self.qkv(self.norm_attention(x)).reshape(B, K, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        q, k, v = (
+            self.qkv(self.norm_attention(x)).reshape(B, K, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        )
         score = q @ k.transpose(-1, -2) / math.sqrt(D // self.heads)  # (B, heads, K, K)
         score = score.masked_fill(~is_real[:, None, None], -1e4)
         mixed = (score.softmax(-1) @ v).transpose(1, 2).reshape(B, K, D)
@@ -127,7 +133,9 @@ class KeypointAttention(nn.Module):
         return x + self.dropout(self.mlp(self.norm_mlp(x)))
 
 
-def fuse(xyz_world: Tensor, info: Tensor, uv: Tensor, weights: Tensor, rig: Rig) -> tuple[Tensor, Tensor]:
+def fuse(
+    xyz_world: Tensor, info: Tensor, uv: Tensor, weights: Tensor, rig: Rig
+) -> tuple[Tensor, Tensor]:
     """Update a prediction with the frame's own measurement (one extended Kalman step, robust).
 
     Args:
@@ -140,11 +148,18 @@ def fuse(xyz_world: Tensor, info: Tensor, uv: Tensor, weights: Tensor, rig: Rig)
     Returns:
         (B, K, 3) [m] and its information (B, K, 3, 3). Any number of views works, none included.
     """
-    predicted, J = geometry.projection_jacobian(xyz_world, rig.intrinsics, rig.extrinsics)  # (B, K, V, 2, 3)
+    predicted, J = geometry.projection_jacobian(
+        xyz_world, rig.intrinsics, rig.extrinsics
+    )  # (B, K, V, 2, 3)
     r = uv.transpose(1, 2) - predicted  # (B, K, V, 2)
     spread = torch.einsum("bkvri,bkij,bkvrj->bkv", J, geometry.invert_3x3(info), J) / 2
     gate = geometry.huber_weights(r / (rig.sigma_px**2 + spread).sqrt().unsqueeze(-1), FUSION_GATE)
-    w = weights.transpose(1, 2) * gate * geometry.is_in_front(xyz_world, rig.extrinsics) / rig.sigma_px**2
+    w = (
+        weights.transpose(1, 2)
+        * gate
+        * geometry.is_in_front(xyz_world, rig.extrinsics)
+        / rig.sigma_px**2
+    )
     JtW = J * w[..., None, None]
     total = info + torch.einsum("bkvri,bkvrj->bkij", JtW, J)
     moment = torch.einsum("bkvri,bkvr->bki", JtW, r)

@@ -1,15 +1,19 @@
 """Label-free calibration: how much larger or smaller than claimed the uncertainty of blind predictions is.
 
-The difference between a blind prediction and the measurement that it has not seen has the covariance of
-both. That of the measurement is known, so the scale of the prediction's can be estimated. One number in
-one frame says next to nothing about a prediction that is much better than a measurement; a hundred
-thousand frames do. Training by gradient steps sees the former, this fit the latter.
+The difference between a blind prediction and the measurement that it has not seen has the
+covariance of both. That of the measurement is known, so the scale of the prediction's can be
+estimated. One number in one frame says next to nothing about a prediction that is much better than
+a measurement; a hundred thousand frames do. Training by gradient steps sees the former, this fit
+the latter.
 """
 
 import torch
 from torch import Tensor
 
-PRIOR_STD = (0.4, 3.0)  # of the log factor and the logit of the share: the claims stand where nothing speaks against them
+PRIOR_STD = (
+    0.4,
+    3.0,
+)  # of the log factor and the logit of the share: the claims stand where nothing speaks against them
 FRAMES_A_WORD = 2.0  # so many frames in a row have much the same error of prediction
 OUTLIER_SIGMAS = 5.0  # measurements further off than this are gross errors and say nothing
 _ROUND_START = -3.0  # logit of the share of the round part before the fit
@@ -19,7 +23,8 @@ _STEPS = 60
 def scales(features: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
     """Return the factor on a claimed covariance and the share of it that is made round.
 
-    A claim C becomes factor ((1 - share) C + share tr(C U) / 3 U^-1), with U the information of a frame.
+    A claim C becomes factor ((1 - share) C + share tr(C U) / 3 U^-1), with U the information of a
+    frame.
 
     Args:
         features: (*, F).
@@ -35,8 +40,9 @@ def scales(features: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
 def fit_scales(features: Tensor, variances: Tensor, deviations: Tensor) -> Tensor:
     """Fit the weights of `scales` by maximum posterior likelihood.
 
-    In the frame in which a measurement's covariance is 1 and the claimed one diagonal, with variances c, a
-    deviation of measurement and prediction is N(0, 1 + factor ((1 - share) c + share mean(c))).
+    In the frame in which a measurement's covariance is 1 and the claimed one diagonal, with
+    variances c, a deviation of measurement and prediction is N(0, 1 + factor ((1 - share) c + share
+    mean(c))).
 
     Args:
         features: (n, F) about each prediction, one of them constant.
@@ -59,7 +65,9 @@ def fit_scales(features: Tensor, variances: Tensor, deviations: Tensor) -> Tenso
         optimiser.zero_grad()
         factor, share = (y.unsqueeze(-1) for y in scales(x, w))
         variance = 1 + factor * (c + share * (round_c - c))
-        loss = (variance.log() + z2 / variance).sum() / FRAMES_A_WORD / 2 + (prior * w.square()).sum() / 2
+        loss = (variance.log() + z2 / variance).sum() / FRAMES_A_WORD / 2 + (
+            prior * w.square()
+        ).sum() / 2
         loss.backward()  # type: ignore[no-untyped-call]
         return loss
 
@@ -76,7 +84,8 @@ def whitened(claimed: Tensor, measured_info: Tensor, difference: Tensor) -> tupl
         difference: (n, 3) measurement less prediction [m].
 
     Returns:
-        Variances (n, 3) along the axes of the claimed covariance, and the difference along them (n, 3).
+        Variances (n, 3) along the axes of the claimed covariance, and the difference along them (n,
+        3).
     """
     root = torch.linalg.cholesky(measured_info.double()).transpose(-1, -2)
     variances, axes = torch.linalg.eigh(root @ claimed.double() @ root.transpose(-1, -2))

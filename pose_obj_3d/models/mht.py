@@ -1,9 +1,10 @@
 """Multi-hypothesis multi-view transformer: the network of the original project, written anew.
 
-Each view's track becomes tokens over time; a stack of transformer blocks gives one hypothesis a block;
-hypotheses are fused, refined one by one and against each other (MHFormer, Li et al. 2022); what is left
-of a view is one token of the centre frame. Views listen to each other through their cameras' relative
-pose (MTF-Transformer, Shuai et al. 2021), and `mht_head` joins what they say into a point.
+Each view's track becomes tokens over time; a stack of transformer blocks gives one hypothesis a
+block;
+hypotheses are fused, refined one by one and against each other (MHFormer, Li et al. 2022); what is
+left of a view is one token of the centre frame. Views listen to each other through their cameras'
+relative pose (MTF-Transformer, Shuai et al. 2021), and `mht_head` joins what they say into a point.
 
 Departures: layer norm instead of batch norm, so that no sample depends on its batch; the cameras'
 calibration instead of a learned transform between views; a head in the cameras' frames.
@@ -82,7 +83,9 @@ class MHTConfig:
                 raise ConfigError(f"{key} is {value}; allowed: multiples of {by}")
         if self.confidence not in CONFIDENCE_METHODS:
             allowed = ", ".join(CONFIDENCE_METHODS)
-            raise ConfigError(f"NETWORK.CONFIDENCE_METHOD is {self.confidence!r}; allowed: {allowed}")
+            raise ConfigError(
+                f"NETWORK.CONFIDENCE_METHOD is {self.confidence!r}; allowed: {allowed}"
+            )
 
 
 class MHT(Normalised):
@@ -95,15 +98,23 @@ class MHT(Normalised):
         self.embed = PreEmbedding(c.num_keypoints, c.embedding, c.confidence, c.dropout)
         self.widen = nn.Linear(c.embedding, w)
         self.frame = nn.Parameter(0.02 * torch.randn(c.num_frames, w))
-        self.temporal = nn.ModuleList(TransformerBlock(w, c.num_heads, c.dropout) for _ in range(c.num_hypotheses))
+        self.temporal = nn.ModuleList(
+            TransformerBlock(w, c.num_heads, c.dropout) for _ in range(c.num_hypotheses)
+        )
         self.norm_hypotheses = nn.LayerNorm(c.num_hypotheses * w)
         self.fuse_hypotheses = nn.Linear(c.num_hypotheses * w, kept * w)
-        self.refine = nn.ModuleList(Refinement(REFINEMENT_BLOCKS, w, HEADS, c.dropout) for _ in range(kept))
+        self.refine = nn.ModuleList(
+            Refinement(REFINEMENT_BLOCKS, w, HEADS, c.dropout) for _ in range(kept)
+        )
         self.interact = CrossInteraction(kept, w, HEADS, c.dropout, c.dropout)
         self.view = nn.Linear(kept * w, c.view_width)
         self.relation = ViewRelation(c.view_layers, HEADS, c.view_block, c.relation)
-        self.views = nn.ModuleList(ViewFusion(c.view_width, HEADS, c.view_dropout) for _ in range(c.view_layers))
-        self.hypothesis_heads = nn.ModuleList(PointHead(w, c.num_keypoints) for _ in range(c.num_hypotheses))
+        self.views = nn.ModuleList(
+            ViewFusion(c.view_width, HEADS, c.view_dropout) for _ in range(c.view_layers)
+        )
+        self.hypothesis_heads = nn.ModuleList(
+            PointHead(w, c.num_keypoints) for _ in range(c.num_hypotheses)
+        )
         self.view_head = PointHead(c.view_width, c.num_keypoints)
         self.point_head = PointHead(c.view_width, c.num_keypoints)
         self.ray_head = RayHead(c.view_width, c.num_keypoints, c.num_frames)
@@ -116,7 +127,8 @@ class MHT(Normalised):
             rig: The cameras, float32.
 
         Returns:
-            xyz (B, K, 3) [m]; intermediate: the hypotheses (H, B, K, 3) and the unfused views (1, B, K, 3).
+            xyz (B, K, 3) [m]; intermediate: the hypotheses (H, B, K, 3) and the unfused views (1,
+            B, K, 3).
         """
         scene = Scene.of(rig, self.position_mean, self.position_scale.max())
         weights = self._usable(windows)
@@ -124,10 +136,15 @@ class MHT(Normalised):
         is_there = is_seen.any(-1)  # (B, V)
         uv = torch.where(weights.unsqueeze(-1) > 0, windows.uv, 0.0)
         present = Present(is_there)
-        hypotheses = self._hypotheses(uv, weights, windows.keypoint, scene, present)  # H x (n, T, D)
+        hypotheses = self._hypotheses(
+            uv, weights, windows.keypoint, scene, present
+        )  # H x (n, T, D)
         c, slot = windows.centre, windows.keypoint
         centres = [present.spread(x[:, c]) for x in hypotheses]
-        said = [h(x, slot, scene, is_there)[0] for h, x in zip(self.hypothesis_heads, centres, strict=True)]
+        said = [
+            h(x, slot, scene, is_there)[0]
+            for h, x in zip(self.hypothesis_heads, centres, strict=True)
+        ]
         refined = self._refined(torch.cat(hypotheses, -1), present.pick(is_seen.flatten(0, 1)))
         tokens = present.spread(refined)  # (B, V, D)
         of_views, _ = self.view_head(tokens, slot, scene, is_there)
@@ -136,7 +153,9 @@ class MHT(Normalised):
         rays = self.ray_head(tokens, slot, scene, uv, weights, near)
         total = sum(said, of_views) + points + rays
         stages = (torch.stack([g.mean() for g in said]), of_views.mean()[None])
-        return Prediction(scene.world(total.mean()), intermediate=tuple(scene.world(x) for x in stages))
+        return Prediction(
+            scene.world(total.mean()), intermediate=tuple(scene.world(x) for x in stages)
+        )
 
     def _usable(self, windows: Windows) -> Tensor:
         """Return weights (B, T, V, K) of what may be used; in training some views are masked."""
@@ -155,7 +174,9 @@ class MHT(Normalised):
         """Embed the tracks and run the temporal transformer: one (n, T, D) for each block."""
         B, T, V, _ = weights.shape
         coarse = torch.where(weights.unsqueeze(-1) > 0, scene.coarse_uv(uv), 0.0)
-        features = torch.cat([coarse, fine_uv(uv, weights, scene.sigma_px), weights.unsqueeze(-1)], -1)
+        features = torch.cat(
+            [coarse, fine_uv(uv, weights, scene.sigma_px), weights.unsqueeze(-1)], -1
+        )
         # Columns of the window -> one slot for each keypoint of the data.
         slots = torch.nn.functional.one_hot(keypoint + 1, self.config.num_keypoints + 1)[..., 1:]
         features = torch.einsum("btvkc,bkn->bvtnc", features, slots.to(features.dtype))
@@ -172,8 +193,13 @@ class MHT(Normalised):
     def _refined(self, hypotheses: Tensor, is_seen: Tensor) -> Tensor:
         """Fuse (n, T, H * D) hypotheses in the frames seen (n, T), refine the centre frame's: (n, view_width)."""
         n, T, _ = hypotheses.shape
-        fused = self.fuse_hypotheses(self.norm_hypotheses(hypotheses)).reshape(n, T, -1, self.config.width)
-        kept = [refine(memory, is_seen) for refine, memory in zip(self.refine, fused.unbind(2), strict=True)]
+        fused = self.fuse_hypotheses(self.norm_hypotheses(hypotheses)).reshape(
+            n, T, -1, self.config.width
+        )
+        kept = [
+            refine(memory, is_seen)
+            for refine, memory in zip(self.refine, fused.unbind(2), strict=True)
+        ]
         mixed: Tensor = self.view(self.interact(torch.stack(kept, 1)))
         return mixed
 

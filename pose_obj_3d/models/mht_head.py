@@ -1,11 +1,13 @@
 """Pose head of `MHT`: what each view says about a keypoint is a Gaussian; the product is the answer.
 
-A view's token says where the keypoint is in its camera's frame, and how sure it is across and along the
-line of sight. The last token also smooths and corrects the view's detections, which ties the point to a
-ray. The precisions add up, so any number of views works, and a view that is not there has precision 0.
+A view's token says where the keypoint is in its camera's frame, and how sure it is across and along
+the line of sight. The last token also smooths and corrects the view's detections, which ties the
+point to a ray. The precisions add up, so any number of views works, and a view that is not there
+has precision 0.
 
-Everything is in scene units: the origin at `mean`, lengths divided by `scale` (`Scene`). In float64: a ray
-is a thousand times more precise across than along, and float32 would lose what is known along it.
+Everything is in scene units: the origin at `mean`, lengths divided by `scale` (`Scene`). In
+float64: a ray is a thousand times more precise across than along, and float32 would lose what is
+known along it.
 """
 
 import math
@@ -20,7 +22,9 @@ from pose_obj_3d.windows import Rig
 PRIOR_PRECISION = 1e-3  # of the scene's centre [1 / scene units^2]: the answer when nothing is seen
 _MAX_LOG = 8.0  # range of the log precisions
 _START_LOG = -2.0  # a point's log precision before training: far below a ray's
-_CENTRE_LOGIT = 1.5  # of the centre frame's detection before training: 0.43 of the attention in a window of 7
+_CENTRE_LOGIT = (
+    1.5  # of the centre frame's detection before training: 0.43 of the attention in a window of 7
+)
 _MIN_SHARE = 1e-6
 _MIN_DISTANCE = 0.05  # of a point from its camera [scene units]
 
@@ -50,9 +54,19 @@ class Scene:
     @staticmethod
     def of(rig: Rig, mean: Tensor, scale: Tensor) -> "Scene":
         """Express a rig in scene units."""
-        mean, scale, extrinsics, K = (x.double() for x in (mean, scale, rig.extrinsics, rig.intrinsics))
+        mean, scale, extrinsics, K = (
+            x.double() for x in (mean, scale, rig.extrinsics, rig.intrinsics)
+        )
         R, t = extrinsics[:, :, :3], extrinsics[:, :, 3]
-        return Scene(mean, scale, R, (R @ mean + t) / scale, K.diagonal(dim1=-2, dim2=-1)[:, :2], K, rig.sigma_px)
+        return Scene(
+            mean,
+            scale,
+            R,
+            (R @ mean + t) / scale,
+            K.diagonal(dim1=-2, dim2=-1)[:, :2],
+            K,
+            rig.sigma_px,
+        )
 
     def world(self, xyz: Tensor) -> Tensor:
         """Map (*, 3) from scene units to the world [m], float32."""
@@ -83,7 +97,9 @@ class Gaussians:
 
     def mean(self) -> Tensor:
         """Return the product's mean (*, 3), with a weak prior at the origin."""
-        total = self.precision + PRIOR_PRECISION * torch.eye(3, dtype=torch.float64, device=self.precision.device)
+        total = self.precision + PRIOR_PRECISION * torch.eye(
+            3, dtype=torch.float64, device=self.precision.device
+        )
         return (geometry.invert_3x3(total) @ self.moment.unsqueeze(-1)).squeeze(-1)
 
 
@@ -95,7 +111,9 @@ class PointHead(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.linear = nn.Linear(width, num_keypoints * 5)
 
-    def forward(self, x: Tensor, slot: Tensor, scene: Scene, is_there: Tensor) -> tuple[Gaussians, Tensor]:
+    def forward(
+        self, x: Tensor, slot: Tensor, scene: Scene, is_there: Tensor
+    ) -> tuple[Gaussians, Tensor]:
         """Read the tokens.
 
         Args:
@@ -105,12 +123,15 @@ class PointHead(nn.Module):
             is_there: (B, V) views that say anything.
 
         Returns:
-            Gaussians summed over the views (B, K), and the points (B, V, K, 3) in the cameras' frames.
+            Gaussians summed over the views (B, K), and the points (B, V, K, 3) in the cameras'
+            frames.
         """
         answer = take_slots(self.linear(self.norm(x)), slot, 5)  # (B, V, K, 5)
         offset, log_precision = answer[..., :3], answer[..., 3:]
         point = scene.centre[:, None] + offset
-        across, along = (soft_clamp(log_precision + _START_LOG).exp() * is_there[..., None, None]).unbind(-1)
+        across, along = (
+            soft_clamp(log_precision + _START_LOG).exp() * is_there[..., None, None]
+        ).unbind(-1)
         R = scene.rotation
         sight = nn.functional.normalize(point, dim=-1)
         precision = _line_precision(sight, across, along)
@@ -121,7 +142,8 @@ class PointHead(nn.Module):
 class RayHead(nn.Module):
     """Token -> a ray for each keypoint: its detections in the window, weighted and corrected.
 
-    Attention picks detections of the window's frames by number; before training it favours the centre.
+    Attention picks detections of the window's frames by number; before training it favours the
+    centre.
     """
 
     start: Tensor
@@ -137,7 +159,9 @@ class RayHead(nn.Module):
         nn.init.zeros_(self.linear.weight)
         nn.init.zeros_(self.linear.bias)
 
-    def forward(self, x: Tensor, slot: Tensor, scene: Scene, uv: Tensor, weights: Tensor, point: Tensor) -> Gaussians:
+    def forward(
+        self, x: Tensor, slot: Tensor, scene: Scene, uv: Tensor, weights: Tensor, point: Tensor
+    ) -> Gaussians:
         """Tie the keypoints to their rays.
 
         Args:
@@ -146,12 +170,17 @@ class RayHead(nn.Module):
             scene: The cameras.
             uv: (B, T, V, K, 2) [px], finite.
             weights: (B, T, V, K), 0 = unused.
-            point: (B, V, K, 3) where the view believes the keypoint to be; only its distance counts.
+            point: (B, V, K, 3) where the view believes the keypoint to be; only its distance
+                counts.
         """
         answer = take_slots(self.linear(self.norm(x)), slot, self.size)  # (B, V, K, T + 3)
-        share = (answer[..., 3:] + self.start).softmax(-1) * weights.permute(0, 2, 3, 1)  # (B, V, K, T)
+        share = (answer[..., 3:] + self.start).softmax(-1) * weights.permute(
+            0, 2, 3, 1
+        )  # (B, V, K, T)
         found = share.sum(-1)  # (B, V, K) attention that met a detection
-        uv = torch.einsum("bvkt,btvkc->bvkc", share, uv.double()) / found.clamp_min(_MIN_SHARE).unsqueeze(-1)
+        uv = torch.einsum("bvkt,btvkc->bvkc", share, uv.double()) / found.clamp_min(
+            _MIN_SHARE
+        ).unsqueeze(-1)
         corrected = uv + answer[..., :2] * scene.sigma_px
         xy = geometry.normalise_uv(corrected.transpose(1, 2), scene.intrinsics).transpose(1, 2)
         sight = nn.functional.normalize(torch.cat([xy, torch.ones_like(xy[..., :1])], -1), dim=-1)

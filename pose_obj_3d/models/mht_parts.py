@@ -1,7 +1,8 @@
 """Layers of the `MHT` model: transformer blocks, the embedding of tracks, attention between cameras.
 
-Shapes: N sequences of S tokens of D channels. Every `is_there` mask says which tokens may be listened
-to; a token that is not there adds exactly nothing, so leaving a view out equals masking it.
+Shapes: N sequences of S tokens of D channels. Every `is_there` mask says which tokens may be
+listened to; a token that is not there adds exactly nothing, so leaving a view out equals masking
+it.
 """
 
 import math
@@ -37,7 +38,8 @@ def attend(q: Tensor, k: Tensor, v: Tensor, is_there: Tensor, bias: Tensor | Non
 class Present:
     """Pick the sequences that are there out of those of all windows and views, and put them back.
 
-    What a view that is not there says is never used, so on a CPU it is not computed: n sequences of B * V.
+    What a view that is not there says is never used, so on a CPU it is not computed: n sequences of
+    B * V.
     Elsewhere all are: a look at which ones are there would wait for the device.
     """
 
@@ -61,8 +63,9 @@ class Present:
 class BranchDropout(nn.Module):
     """Dropout of a residual branch: whole branches (stochastic depth) and channels.
 
-    Both choices are made once for each sequence and hold for all of its tokens: drawing a random number
-    for every token costs a CPU as much as the layer itself. Stochastic depth: Huang et al. 2016.
+    Both choices are made once for each sequence and hold for all of its tokens: drawing a random
+    number for every token costs a CPU as much as the layer itself. Stochastic depth: Huang et al.
+    2016.
     """
 
     def __init__(self, rate: float, depth_rate: float = 0.0) -> None:
@@ -76,7 +79,11 @@ class BranchDropout(nn.Module):
         keep, depth_keep = 1 - self.rate, 1 - self.depth_rate
         mask = torch.empty(x.shape[0], 1, x.shape[-1], device=x.device).bernoulli_(keep) / keep
         if self.depth_rate:
-            mask = mask * torch.empty(x.shape[0], 1, 1, device=x.device).bernoulli_(depth_keep) / depth_keep
+            mask = (
+                mask
+                * torch.empty(x.shape[0], 1, 1, device=x.device).bernoulli_(depth_keep)
+                / depth_keep
+            )
         return x * mask
 
 
@@ -93,7 +100,8 @@ class TransformerBlock(nn.Module):
         self.heads = heads
         self.norm = nn.LayerNorm(width)
         self.query = nn.Linear(width, width)
-        # A bias of the keys would shift all logits of a query alike: it has no effect and no gradient.
+        # A bias of the keys would shift all logits of a query alike: it has no effect and no
+        # gradient.
         self.key_value = nn.Linear(width, 2 * width, bias=False)
         self.out = nn.Linear(width, width)
         self.norm_mlp = nn.LayerNorm(width)
@@ -150,7 +158,8 @@ class PreEmbedding(nn.Module):
 
         Args:
             coarse: (N, T, K, 2) image points in units of the scene; 0 where unused.
-            fine: (N, T, K, 2) their distance from the window's mean in units of the noise; 0 where unused.
+            fine: (N, T, K, 2) their distance from the window's mean in units of the noise; 0 where
+                unused.
             weights: (N, T, K) confidence, 0 = unused.
             is_there: (N, T) frames with any measurement.
 
@@ -173,7 +182,9 @@ class Refinement(nn.Module):
 
     def __init__(self, blocks: int, width: int, heads: int, rate: float) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(TransformerBlock(width, heads, rate, rate) for _ in range(blocks))
+        self.blocks = nn.ModuleList(
+            TransformerBlock(width, heads, rate, rate) for _ in range(blocks)
+        )
 
     def forward(self, frames: Tensor, is_there: Tensor) -> Tensor:
         """Map (N, T, D) frames, those in is_there (N, T), to the centre's (N, D)."""
@@ -186,7 +197,9 @@ class Refinement(nn.Module):
 class CrossInteraction(nn.Module):
     """Hypotheses listen to each other; an MLP mixes all of them."""
 
-    def __init__(self, count: int, width: int, heads: int, dropout: float, depth_rate: float) -> None:
+    def __init__(
+        self, count: int, width: int, heads: int, dropout: float, depth_rate: float
+    ) -> None:
         super().__init__()
         self.heads = heads
         self.norm = nn.LayerNorm(width)
@@ -202,7 +215,8 @@ class CrossInteraction(nn.Module):
         N, H, D = x.shape
         y = self.norm(x)
         q, k, v = (
-            z.reshape(N, H, self.heads, -1).transpose(1, 2) for z in (self.query(y), *self.key_value(y).chunk(2, -1))
+            z.reshape(N, H, self.heads, -1).transpose(1, 2)
+            for z in (self.query(y), *self.key_value(y).chunk(2, -1))
         )
         is_there = torch.ones(H, dtype=torch.bool, device=x.device)
         mixed = attend(q, k, v, is_there).transpose(1, 2).reshape(N, H, D)
@@ -214,9 +228,9 @@ class CrossInteraction(nn.Module):
 class ViewRelation(nn.Module):
     """Relative pose of every pair of cameras -> how a view reads another one.
 
-    For each layer: a d x d matrix that turns what view j says into the frame of view i, block by block
-    (MTF-Transformer's relative attention, Shuai et al. 2021, with the pose known instead of guessed),
-    and a bias of each head's logit. Depends on the cameras alone.
+    For each layer: a d x d matrix that turns what view j says into the frame of view i, block by
+    block (MTF-Transformer's relative attention, Shuai et al. 2021, with the pose known instead of
+    guessed), and a bias of each head's logit. Depends on the cameras alone.
     """
 
     def __init__(self, layers: int, heads: int, block: int, hidden: tuple[int, int]) -> None:
@@ -228,12 +242,16 @@ class ViewRelation(nn.Module):
         for i in range(depth):
             stack += [nn.Linear(12 if i == 0 else width, width), nn.GELU()]
         # No bias: on a logit it would be the same for all views and have no effect.
-        self.mlp = nn.Sequential(*stack, nn.Linear(width if depth else 12, layers * self.shape[1], bias=False))
+        self.mlp = nn.Sequential(
+            *stack, nn.Linear(width if depth else 12, layers * self.shape[1], bias=False)
+        )
 
     def forward(self, rig: Rig, scale: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Return matrices (V, V, d, d) and biases (heads, V, V) of each layer; scale [m]."""
         R, t = rig.extrinsics[:, :, :3], rig.extrinsics[:, :, 3]
-        R_ij = R[:, None] @ R[None].transpose(-1, -2)  # (V, V, 3, 3): frame of camera j to that of camera i
+        R_ij = R[:, None] @ R[None].transpose(
+            -1, -2
+        )  # (V, V, 3, 3): frame of camera j to that of camera i
         t_ij = t[:, None] - (R_ij @ t[None, :, :, None]).squeeze(-1)
         V = len(R)
         pose = torch.cat([R_ij.flatten(2), t_ij / (t_ij.norm(dim=-1, keepdim=True) + scale)], -1)
@@ -274,7 +292,9 @@ class ViewFusion(nn.Module):
         y, d = self.norm(x), matrix.shape[-1]
         said = self.key_value(y).reshape(B, V, 2 * D // d, d)
         carried = torch.einsum("ijrc,bjgc->bijgr", matrix, said)  # (B, V, V, 2 D / d, d)
-        k, v = carried.reshape(B, V, V, 2, self.heads, -1).permute(3, 0, 1, 4, 2, 5)  # (B, V, heads, V, -)
+        k, v = carried.reshape(B, V, V, 2, self.heads, -1).permute(
+            3, 0, 1, 4, 2, 5
+        )  # (B, V, heads, V, -)
         q = self.query(y).reshape(B, V, self.heads, 1, -1)
         mixed = attend(q, k, v, is_there[:, :, None, None], bias.transpose(0, 1).unsqueeze(2))
         x = x + self.dropout(self.out(mixed.reshape(B, V, D)))

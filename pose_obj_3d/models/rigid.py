@@ -25,7 +25,8 @@ def rigid_displacement(
     Returns:
         v (B, n, K, 3) [m] and its covariance (B, n, K, 3, 3) [m^2].
     """
-    # float64: the sums hold squares of lever arms about the origin, from which those about r_k are made.
+    # float64: the sums hold squares of lever arms about the origin, from which those about r_k are
+    # made.
     delta, info, weight, r, prior = (x.double() for x in (delta, info, weight, position, prior))
     n, K = weight.shape[2:]
     weight = weight.flatten(2)
@@ -33,7 +34,9 @@ def rigid_displacement(
     info_J = info @ J
     # Force and torque of every displacement: (B, K, 6, n K); J^T f = r x f.
     pull = torch.cat([info, info_J], -1).transpose(-1, -2) @ delta.flatten(3)
-    moment, torque = (pull * weight.unsqueeze(2)).sum(1).transpose(1, 2).unflatten(1, (n, K)).split(3, -1)
+    moment, torque = (
+        (pull * weight.unsqueeze(2)).sum(1).transpose(1, 2).unflatten(1, (n, K)).split(3, -1)
+    )
     parts = torch.cat([x.flatten(2) for x in (info, info_J, J.transpose(-1, -2) @ info_J)], -1)
     U, UJ, JUJ = (weight.transpose(1, 2) @ parts).reshape(-1, n, K, 3, 3, 3).unbind(3)
     # About r_k: J_j - J_k takes the place of J_j.

@@ -1,10 +1,12 @@
 """Spatio-temporal consensus: what a keypoint's other frames, and the other keypoints, say about it.
 
-MODELS.md has the equations. Every frame is triangulated robustly, with its covariance, by the data set.
-Linear filters of the frames around the centre, from long to short, and a mean of all stretches of frames
-that agree ("bins") are there for every keypoint. A network that sees only quantities that no rotation or
-translation of the world changes says how to mix them. A long mix has little noise but lags behind a
-motion; how far, the shorter mixes of the other keypoints on the same body tell. So far the keypoint's own
+MODELS.md has the equations. Every frame is triangulated robustly, with its covariance, by the data
+set.
+Linear filters of the frames around the centre, from long to short, and a mean of all stretches of
+frames that agree ("bins") are there for every keypoint. A network that sees only quantities that no
+rotation or translation of the world changes says how to mix them. A long mix has little noise but
+lags behind a motion; how far, the shorter mixes of the other keypoints on the same body tell. So
+far the keypoint's own
 measurement in the centre frame has not been used: this *blind* prediction can be scored against it
 without a 3D label. The last step fuses the two.
 """
@@ -27,14 +29,28 @@ from pose_obj_3d.smoothers import drop_strays, filter_bank
 from pose_obj_3d.windows import Bank, Rig, Tracks, Windows, gather_bins, gather_windows
 
 CONTEXTS = ("window", "track")
-FAR_EDGES = (4, 6, 9, 13, 19, 28, 41, 61)  # first offsets of the bins beyond the window, in track context
+FAR_EDGES = (
+    4,
+    6,
+    9,
+    13,
+    19,
+    28,
+    41,
+    61,
+)  # first offsets of the bins beyond the window, in track context
 WHOLE = 1_000_000  # [frames] beyond every example
 POLYNOMIALS = {
     "window": (filters.CENTRE, *filters.SYMMETRIC, *filters.ONE_SIDED),
     "track": (filters.CENTRE, *filters.ONE_SIDED),
 }
 SMOOTHERS: dict[str, filters.Smoothers] = {"window": (), "track": filters.SMOOTHERS}
-NOISE_OF_MIXES = (0.35, 0.6, 0.75, 0.9)  # before training, from long to short, in deviations of a frame
+NOISE_OF_MIXES = (
+    0.35,
+    0.6,
+    0.75,
+    0.9,
+)  # before training, from long to short, in deviations of a frame
 _GATE_START, _GATE_SLOPE = 4.0, 1.5  # a bin's gate before training: open, shut where it disagrees
 _LAG_GATE = 9.0  # squared lag, per coordinate in variances, at which trust in a keypoint has halved
 _NO_INFO = 1.0  # [1/m^2] of a keypoint that was measured nowhere: know nothing
@@ -52,8 +68,8 @@ class StcConfig:
     Attributes:
         num_keypoints: Number of different keypoints in the data.
         num_frames: Window length T, odd; its frames are bins of their own.
-        context: `window`: nothing else; `track`: the rest of the example too, by bins of growing length and
-            by smoothers.
+        context: `window`: nothing else; `track`: the rest of the example too, by bins of growing
+            length and by smoothers.
         width: Channels of a keypoint's token.
         num_layers: Attention layers across keypoints.
         num_heads: Attention heads.
@@ -73,9 +89,13 @@ class StcConfig:
     def __post_init__(self) -> None:
         """Check ranges."""
         if self.num_frames % 2 == 0 or not 3 <= self.num_frames <= 13:
-            raise ConfigError(f"NETWORK.TEMPORAL_LENGTH of STC must be odd, 3 to 13, got {self.num_frames}")
+            raise ConfigError(
+                f"NETWORK.TEMPORAL_LENGTH of STC must be odd, 3 to 13, got {self.num_frames}"
+            )
         if self.context not in CONTEXTS:
-            raise ConfigError(f"NETWORK.STC.CONTEXT must be one of {', '.join(CONTEXTS)}, got {self.context!r}")
+            raise ConfigError(
+                f"NETWORK.STC.CONTEXT must be one of {', '.join(CONTEXTS)}, got {self.context!r}"
+            )
 
     def bin_ranges(self) -> list[tuple[int, int]]:
         """Give (first, last) offset of every bin, in time's order; the centre frame is in none."""
@@ -106,15 +126,27 @@ class Stc(Model):
         tables = [filters.polynomial_table(polynomials, T, blind) for blind in (False, True)]
         self.register_buffer("tables", torch.stack(tables), persistent=False)  # (2, 2^T, H', T)
         kernels = [
-            torch.cat([filters.polynomial_kernels(polynomials, T, blind), filters.smoother_kernels(self.smoothers, blind)])
+            torch.cat(
+                [
+                    filters.polynomial_kernels(polynomials, T, blind),
+                    filters.smoother_kernels(self.smoothers, blind),
+                ]
+            )
             for blind in (False, True)
         ]
-        self.register_buffer("noise", torch.stack([k @ k.T for k in kernels]).float(), persistent=False)  # (2, H, H)
+        self.register_buffer(
+            "noise", torch.stack([k @ k.T for k in kernels]).float(), persistent=False
+        )  # (2, H, H)
         self.register_buffer("bits", 2 ** torch.arange(T), persistent=False)
         self.identity = nn.Embedding(config.num_keypoints + 1, width)
         self.embed = nn.Linear(feature_count(T - 1, R, H), width)
-        self.mlp = nn.Sequential(nn.GELU(), nn.Linear(width, width), nn.GELU(), nn.Linear(width, width))
-        layers = [KeypointAttention(width, config.num_heads, config.dropout) for _ in range(config.num_layers)]
+        self.mlp = nn.Sequential(
+            nn.GELU(), nn.Linear(width, width), nn.GELU(), nn.Linear(width, width)
+        )
+        layers = [
+            KeypointAttention(width, config.num_heads, config.dropout)
+            for _ in range(config.num_layers)
+        ]
         self.layers = nn.ModuleList(layers)
         self.norm = nn.LayerNorm(width)
         self.mixes = nn.Linear(width, M * (H + 1))
@@ -123,7 +155,9 @@ class Stc(Model):
         self.query = nn.Linear(width, (M - 1) * width // 2)
         self.key = nn.Linear(width, (M - 1) * width // 2)
         self.pair = nn.Sequential(nn.Linear(6, width // 2), nn.GELU(), nn.Linear(width // 2, M - 1))
-        self.register_buffer("calibration", torch.zeros(2, width + 1 + _SUMMARY, dtype=torch.float64))
+        self.register_buffer(
+            "calibration", torch.zeros(2, width + 1 + _SUMMARY, dtype=torch.float64)
+        )
         for layer in (self.mixes, self.gates, self.lags, self.pair[-1]):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
@@ -134,7 +168,9 @@ class Stc(Model):
         """Return logits (M, H + 1): filters with the noise that each mix wants, one-sided ones less."""
         noise = kernels.square().sum(-1).sqrt()
         centre = kernels.shape[1] // 2
-        is_one_sided = (kernels[:, :centre].abs().sum(-1) < 1e-6) != (kernels[:, centre + 1 :].abs().sum(-1) < 1e-6)
+        is_one_sided = (kernels[:, :centre].abs().sum(-1) < 1e-6) != (
+            kernels[:, centre + 1 :].abs().sum(-1) < 1e-6
+        )
         wanted = torch.linspace(0, len(NOISE_OF_MIXES) - 1, self.config.num_mixes).round().long()
         targets = torch.tensor(NOISE_OF_MIXES, dtype=noise.dtype)[wanted]
         logits = -3 * (noise.log() - targets.log()[:, None]).abs() - 2.0 * is_one_sided
@@ -149,10 +185,15 @@ class Stc(Model):
         bank = None
         if self.smoothers:
             if used_frames is not None:
-                raise ConfigError("NETWORK.STC.CONTEXT track uses whole examples: leave out TEST.NUM_FRAMES and --eval_n_frames")
+                raise ConfigError(
+                    "NETWORK.STC.CONTEXT track uses whole examples: leave out TEST.NUM_FRAMES and"
+                    " --eval_n_frames"
+                )
             full, blind = filter_bank(tracks, self.smoothers)
             bank = Bank(full[centres], blind[centres])
-        return replace(windows, bins=gather_bins(tracks, centres, self.bin_ranges, used_frames), bank=bank)
+        return replace(
+            windows, bins=gather_bins(tracks, centres, self.bin_ranges, used_frames), bank=bank
+        )
 
     def prepare(self, tracks: Tracks) -> Tracks:
         """In track context, drop the frames that are far from what the whole example says; MODELS.md says why only here."""
@@ -172,7 +213,9 @@ class Stc(Model):
         blind, cov, token = self._predict(windows, x)
         cov = self._calibrated(cov, token, x)
         eye = torch.eye(3, device=cov.device)
-        inverse = geometry.invert_3x3(cov.double()).float()  # float32 fails where a keypoint is fast
+        inverse = geometry.invert_3x3(
+            cov.double()
+        ).float()  # float32 fails where a keypoint is fast
         info = torch.where(x.is_used.any(-1)[..., None, None], inverse, _NO_INFO * eye)
         c = windows.centre
         xyz, fused_info = fuse(blind, info, windows.uv[:, c], windows.robust[:, c], rig)
@@ -180,7 +223,9 @@ class Stc(Model):
 
     def _calibrated(self, cov: Tensor, token: Tensor, x: Context) -> Tensor:
         """Scale the covariance (B, K, 3, 3), and make it rounder, as `calibrate` has found."""
-        factor, share = (y.float()[..., None, None] for y in scales(_summary(token, cov), self.calibration))
+        factor, share = (
+            y.float()[..., None, None] for y in scales(_summary(token, cov), self.calibration)
+        )
         size = (cov * x.unit).sum((-1, -2))[..., None, None] / 3
         return factor * (cov + share * (size * geometry.invert_3x3(x.unit) - cov))
 
@@ -190,8 +235,12 @@ class Stc(Model):
         full, blind = self._filters(windows, x)
         token = self._tokens(x, blind, windows.keypoint, is_real)
         mean, full_mean, spread = self._means(windows, x, token, full[:, :, 0])
-        full, blind = (torch.cat([bank, m.unsqueeze(2)], 2) for bank, m in ((full, full_mean), (blind, mean)))
-        mixes = self.mixes(token).unflatten(-1, (self.config.num_mixes, -1)).softmax(-1)  # (B, K, M, H + 1)
+        full, blind = (
+            torch.cat([bank, m.unsqueeze(2)], 2) for bank, m in ((full, full_mean), (blind, mean))
+        )
+        mixes = (
+            self.mixes(token).unflatten(-1, (self.config.num_mixes, -1)).softmax(-1)
+        )  # (B, K, M, H + 1)
         unit = geometry.invert_3x3(x.unit)
         first = mixes[:, :, 0]
         noise = torch.einsum("bkg,gh,bkh->bk", first[..., :-1], self.noise[1], first[..., :-1])
@@ -204,8 +253,12 @@ class Stc(Model):
 
     def _filters(self, windows: Windows, x: Context) -> tuple[Tensor, Tensor]:
         """Return the full and the blind filters from the reference: (B, K, H, 3) [m]; the first is the frame itself."""
-        is_used = x.is_telling(windows.info.transpose(1, 2)) & windows.is_distinct[:, None]  # (B, K, T)
-        offset = torch.where(is_used[..., None], windows.xyz.transpose(1, 2) - x.reference.unsqueeze(2), 0.0)
+        is_used = (
+            x.is_telling(windows.info.transpose(1, 2)) & windows.is_distinct[:, None]
+        )  # (B, K, T)
+        offset = torch.where(
+            is_used[..., None], windows.xyz.transpose(1, 2) - x.reference.unsqueeze(2), 0.0
+        )
         is_other = torch.arange(self.config.num_frames, device=offset.device) != windows.centre
         found = []
         for kind, used in enumerate((is_used, is_used & is_other)):
@@ -225,9 +278,14 @@ class Stc(Model):
         normed: Tensor = self.norm(token)
         return normed
 
-    def _means(self, windows: Windows, x: Context, token: Tensor, own: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _means(
+        self, windows: Windows, x: Context, token: Tensor, own: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Average the bins that agree: without the centre frame, with it (B, K, 3) [m], covariance of the former."""
-        trust = torch.sigmoid(self.gates(token) + _GATE_START - _GATE_SLOPE * x.disagreement()) * x.is_used
+        trust = (
+            torch.sigmoid(self.gates(token) + _GATE_START - _GATE_SLOPE * x.disagreement())
+            * x.is_used
+        )
         weighted = trust[..., None, None] * x.info
         total = weighted.sum(2) + torch.eye(3, device=token.device)
         moment = torch.einsum("bkrij,bkrj->bki", weighted, x.offset)
@@ -237,7 +295,14 @@ class Stc(Model):
         return (spread @ moment.unsqueeze(-1)).squeeze(-1), full.squeeze(-1), spread
 
     def _lags(
-        self, windows: Windows, x: Context, token: Tensor, mixes: Tensor, full: Tensor, blind: Tensor, unit: Tensor
+        self,
+        windows: Windows,
+        x: Context,
+        token: Tensor,
+        mixes: Tensor,
+        full: Tensor,
+        blind: Tensor,
+        unit: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """Estimate how far each mix lags behind the next shorter one, from all keypoints that move alike.
 
@@ -246,7 +311,8 @@ class Stc(Model):
             x: Its bins.
             token: (B, K, D).
             mixes: (B, K, M, H + 1).
-            full: (B, K, H + 1, 3) filters that have seen the centre frame: of the other keypoints [m].
+            full: (B, K, H + 1, 3) filters that have seen the centre frame: of the other keypoints
+                [m].
             blind: (B, K, H + 1, 3) those that have not: of the keypoint itself [m].
             unit: (B, K, 3, 3) covariance of a single frame [m^2].
 
@@ -261,20 +327,37 @@ class Stc(Model):
         pairs = x.pair_features()
         q, k = (layer(token).unflatten(-1, (n, -1)) for layer in (self.query, self.key))
         alike = torch.einsum("bknd,bjnd->bkjn", q, k) / math.sqrt(q.shape[-1])
-        alike = torch.sigmoid(alike + self.pair(pairs) + 1 - pairs[..., :1] / 2) * counts.unsqueeze(-1)
-        size, bend, pace, trust, turn = self.lags(token).unflatten(-1, (n, -1)).transpose(1, 2).unbind(-1)
-        prior = unit.unsqueeze(1) * (2 * (size - _LAG_STARTS[0])).clamp(-10, 8).exp()[..., None, None]
-        for v, s, start in ((x.acceleration, bend, _LAG_STARTS[1]), (x.velocity, pace, _LAG_STARTS[2])):
-            prior = prior + _outer(v).unsqueeze(1) * (2 * (s - start)).clamp(-12, 4).exp()[..., None, None]
+        alike = torch.sigmoid(alike + self.pair(pairs) + 1 - pairs[..., :1] / 2) * counts.unsqueeze(
+            -1
+        )
+        size, bend, pace, trust, turn = (
+            self.lags(token).unflatten(-1, (n, -1)).transpose(1, 2).unbind(-1)
+        )
+        prior = (
+            unit.unsqueeze(1) * (2 * (size - _LAG_STARTS[0])).clamp(-10, 8).exp()[..., None, None]
+        )
+        for v, s, start in (
+            (x.acceleration, bend, _LAG_STARTS[1]),
+            (x.velocity, pace, _LAG_STARTS[2]),
+        ):
+            prior = (
+                prior
+                + _outer(v).unsqueeze(1) * (2 * (s - start)).clamp(-12, 4).exp()[..., None, None]
+            )
         change = mixes[:, :, 1:] - mixes[:, :, :-1]  # (B, K, n, H + 1)
-        # The keypoint that looks last, its mixes before: (B, K, 3, n, K), without a copy on the way.
+        # The keypoint that looks last, its mixes before: (B, K, 3, n, K), without a copy on the
+        # way.
         seen = full.transpose(2, 3).flatten(1, 2) @ change.permute(0, 3, 2, 1).flatten(2)
         own = torch.einsum("bknh,bkhi->bink", change, blind)
         delta = torch.where(itself[:, None, None], own.unsqueeze(1), seen.reshape(-1, K, 3, n, K))
         c = change[..., :-1]
         noise = ((c @ self.noise[0]) * c).sum(-1).transpose(1, 2) + 1e-2  # in variances of a frame
         plausible = noise + 4 * (prior * x.unit.unsqueeze(1)).sum((-1, -2)) / 3
-        square = (delta * (x.unit @ delta.flatten(3)).reshape(delta.shape)).sum(2) / 3 / plausible.unsqueeze(1)
+        square = (
+            (delta * (x.unit @ delta.flatten(3)).reshape(delta.shape)).sum(2)
+            / 3
+            / plausible.unsqueeze(1)
+        )
         belief = (trust.exp().clamp(0.05, 20) / noise).unsqueeze(1) / (1 + square / _LAG_GATE)
         weight = belief * alike.permute(0, 2, 3, 1)
         turn_info = _TURN_INFO * (2 * turn).clamp(-8, 8).exp()
@@ -287,13 +370,24 @@ class Stc(Model):
         self.eval()
         found: list[tuple[Tensor, Tensor, Tensor]] = []
         step = math.ceil(sum(len(tracks) for tracks in parts) / CALIBRATION_FRAMES)
-        for tracks, centres in ((t, c) for t in parts for c in torch.arange(0, len(t), step).split(batch_size)):
+        for tracks, centres in (
+            (t, c) for t in parts for c in torch.arange(0, len(t), step).split(batch_size)
+        ):
             windows = self.gather(tracks, centres.to(tracks.uv.device), self.config.num_frames)
             x, c = Context(windows, self.near), windows.centre
             xyz, cov, token = self._predict(windows, x)
             info, difference = windows.info[:, c], windows.xyz[:, c] - xyz
-            scored = (info.diagonal(dim1=-2, dim2=-1).sum(-1) > 0) & (windows.keypoint >= 0) & x.is_used.any(-1)
-            found.append((_summary(token, cov)[scored], *whitened(cov[scored], info[scored], difference[scored])))
+            scored = (
+                (info.diagonal(dim1=-2, dim2=-1).sum(-1) > 0)
+                & (windows.keypoint >= 0)
+                & x.is_used.any(-1)
+            )
+            found.append(
+                (
+                    _summary(token, cov)[scored],
+                    *whitened(cov[scored], info[scored], difference[scored]),
+                )
+            )
         features, variances, deviations = (torch.cat(x) for x in zip(*found, strict=True))
         with torch.enable_grad():
             self.calibration.copy_(fit_scales(features, variances, deviations))
@@ -301,7 +395,10 @@ class Stc(Model):
 
 def _summary(token: Tensor, cov: Tensor) -> Tensor:
     """Return (B, K, F): what the calibration may depend on; nothing from the centre frame's measurement."""
-    size = cov.diagonal(dim1=-2, dim2=-1).mean(-1, keepdim=True).detach().clamp_min(1e-12).log() / 2 + 7.0
+    size = (
+        cov.diagonal(dim1=-2, dim2=-1).mean(-1, keepdim=True).detach().clamp_min(1e-12).log() / 2
+        + 7.0
+    )
     constant = torch.ones_like(size)
     return torch.cat([token.detach(), constant, size, size.square(), size.relu()], -1).double()
 

@@ -36,15 +36,20 @@ class Context:
         total = self.info.sum(2)
         frames = (bins.frames[:, None] * self.is_used).sum(-1).clamp_min(1)
         unit = total / frames[..., None, None]
-        self.unit = unit + eye * (1e-3 * unit.diagonal(dim1=-2, dim2=-1).sum(-1)[..., None, None] + 1.0)
+        self.unit = unit + eye * (
+            1e-3 * unit.diagonal(dim1=-2, dim2=-1).sum(-1)[..., None, None] + 1.0
+        )
         self.is_used[..., near] &= self.is_telling(self.info[:, :, near])
         used = self.is_used[:, :, near]
         is_near = used.any(-1)[..., None]
         near_info = self.info[:, :, near] * used[..., None, None]
         known = torch.where(is_near[..., None], near_info.sum(2), self.unit)
-        far = (geometry.invert_3x3(total + eye) @ (self.info @ xyz.unsqueeze(-1)).sum(2)).squeeze(-1)
+        far = (geometry.invert_3x3(total + eye) @ (self.info @ xyz.unsqueeze(-1)).sum(2)).squeeze(
+            -1
+        )
         close = (xyz[:, :, near] * used[..., None]).sum(2) / used.sum(-1).clamp_min(1)[..., None]
-        # From a point among them: in float32 the information of two nearly parallel rays leaves few digits.
+        # From a point among them: in float32 the information of two nearly parallel rays leaves few
+        # digits.
         moment = (near_info @ (xyz[:, :, near] - close.unsqueeze(2)).unsqueeze(-1)).sum(2)
         close = close + (geometry.invert_3x3(known) @ moment).squeeze(-1)
         self.reference = torch.where(is_near, close, far)
@@ -60,8 +65,8 @@ class Context:
     def is_telling(self, info: Tensor) -> Tensor:
         """Return which frames' information (B, K, n, 3, 3) is comparable with that of a typical one: (B, K, n).
 
-        Means and fits that count every frame alike must not count one that hardly knows anything, such as
-        a pair of views that disagree.
+        Means and fits that count every frame alike must not count one that hardly knows anything,
+        such as a pair of views that disagree.
         """
         trace = info.diagonal(dim1=-2, dim2=-1).sum(-1)
         return trace > TELLING * self.unit.diagonal(dim1=-2, dim2=-1).sum(-1, keepdim=True)
@@ -71,7 +76,8 @@ class Context:
 
         What lies beyond a bin that disagrees is not trusted either: the keypoint has moved.
         """
-        # With the information I of the bin and N of the reference, (I^-1 + N^-1)^-1 = I (I + N)^-1 N.
+        # With the information I of the bin and N of the reference, (I^-1 + N^-1)^-1 = I (I + N)^-1
+        # N.
         near, offset = self._reference_info.unsqueeze(2), self.offset.unsqueeze(-1)
         joint = geometry.invert_3x3(self.info + near) @ (near @ offset)
         square = ((self.info @ offset) * joint).sum((-2, -1)) / 3
@@ -88,9 +94,14 @@ class Context:
         """
         near, U = self.offset[:, :, self.near], self.unit
         own = torch.einsum("bkri,bkrij,bkrj->bkr", self.offset, self.info, self.offset)
-        along = [torch.einsum("bkri,bkij,bkj->bkr", self.offset, U, v) for v in (self.velocity, self.acceleration)]
+        along = [
+            torch.einsum("bkri,bkij,bkj->bkr", self.offset, U, v)
+            for v in (self.velocity, self.acceleration)
+        ]
         along.append(torch.einsum("bkhi,bkij,bkj->bkh", bank, U, self.velocity))
-        scale = U.diagonal(dim1=-2, dim2=-1).mean(-1, keepdim=True).log() / 2 - 6.0  # about 0 at 2.5 mm
+        scale = (
+            U.diagonal(dim1=-2, dim2=-1).mean(-1, keepdim=True).log() / 2 - 6.0
+        )  # about 0 at 2.5 mm
         squares = torch.cat([_gram(near, U), own, *along, _gram(bank, U)], -1)
         return torch.cat([asinh(squares / 2), self.is_used.float(), scale], -1)
 
@@ -104,10 +115,13 @@ class Context:
         v, a, r = self.velocity, self.acceleration, self.reference
         apart = (r.unsqueeze(1) - r.unsqueeze(2)).norm(dim=-1).clamp_min(1e-3).log()
         parts = [
-            square(v.unsqueeze(1) - v.unsqueeze(2)), square((a.unsqueeze(1) - a.unsqueeze(2)) / 2),
-            square(v.unsqueeze(1).expand(-1, K, -1, -1)), square(v.unsqueeze(2)).expand(-1, -1, K), apart,
+            square(v.unsqueeze(1) - v.unsqueeze(2)),
+            square((a.unsqueeze(1) - a.unsqueeze(2)) / 2),
+            square(v.unsqueeze(1).expand(-1, K, -1, -1)),
+            square(v.unsqueeze(2)).expand(-1, -1, K),
+            apart,
             torch.eye(K, device=r.device).expand_as(apart),
-        ]  # fmt: skip
+        ]
         return torch.stack(parts, -1)
 
 

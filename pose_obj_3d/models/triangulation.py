@@ -1,7 +1,7 @@
 """No learning: one of the reference estimators, on the centre frame or on the window.
 
-A model sees windows only, so `rts` smooths the T frames of the window here; over whole examples it is
-one of the reference lines of `evaluation`.
+A model sees windows only, so `rts` smooths the T frames of the window here; over whole examples it
+is one of the reference lines of `evaluation`.
 """
 
 from collections.abc import Callable
@@ -17,9 +17,11 @@ from pose_obj_3d.windows import Rig, Windows
 RTS_Q_PER_FRAME = 0.0025  # [m/frame^2]: 1 m/s^2 at 20 frames a second
 DEGREES = {"mean": 0, "savitzky_golay": 2}
 SINGLE_FRAME: dict[str, Callable[..., Estimate]] = {
-    "dlt": estimators.dlt, "ml": estimators.maximum_likelihood, "huber": estimators.huber,
+    "dlt": estimators.dlt,
+    "ml": estimators.maximum_likelihood,
+    "huber": estimators.huber,
     "consensus": estimators.consensus,
-}  # fmt: skip
+}
 
 
 class Triangulation(Model):
@@ -27,7 +29,8 @@ class Triangulation(Model):
 
     Args:
         estimator: One of `config.ESTIMATORS`. `mean`,
-            `savitzky_golay` and `rts` (constant velocity) smooth the window's robust triangulations.
+            `savitzky_golay` and `rts` (constant velocity) smooth the window's robust
+            triangulations.
     """
 
     def __init__(self, estimator: str = "huber") -> None:
@@ -38,7 +41,9 @@ class Triangulation(Model):
         """Estimate the centre frame; without measurements it is the nearest triangulated neighbour."""
         centre = windows.xyz[:, windows.centre]
         if self.estimator in SINGLE_FRAME:
-            uv, weights = (x[:, windows.centre].transpose(1, 2) for x in (windows.uv, windows.weights))
+            uv, weights = (
+                x[:, windows.centre].transpose(1, 2) for x in (windows.uv, windows.weights)
+            )
             found = SINGLE_FRAME[self.estimator](uv, weights, rig)
         else:
             found = self._smoothed(windows)
@@ -51,7 +56,9 @@ class Triangulation(Model):
         if self.estimator in DEGREES:
             offsets = torch.arange(T, device=info.device) - windows.centre
             degree = DEGREES[self.estimator]
-            return local_polynomial(windows.xyz.transpose(1, 2), info.transpose(1, 2), offsets, degree)
+            return local_polynomial(
+                windows.xyz.transpose(1, 2), info.transpose(1, 2), offsets, degree
+            )
         B, _, K, _ = windows.xyz.shape
         xyz, info = (x.transpose(0, 1).flatten(1, 2) for x in (windows.xyz, info))  # (T, B K, ..)
         found = smooth(xyz, info, "constant velocity", RTS_Q_PER_FRAME, 1.0)

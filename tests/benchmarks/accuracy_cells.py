@@ -1,7 +1,8 @@
 """Cells of the accuracy benchmark: one method on one task under one condition, cached as JSON.
 
-A cell's file name holds a hash of all that decides its numbers: settings, data, and the sources of what
-computes them. What is there is not computed again, so an interrupted benchmark goes on where it stopped.
+A cell's file name holds a hash of all that decides its numbers: settings, data, and the sources of
+what computes them. What is there is not computed again, so an interrupted benchmark goes on where
+it stopped.
 """
 
 import dataclasses
@@ -31,7 +32,9 @@ from pose_obj_3d.windows import Rig, Tracks
 from tests.benchmarks.accuracy_data import Condition, under
 
 logger = logging.getLogger("accuracy")
-LAST_RATE = 0.05  # learning rate of STC's last epoch in units of the first's, whatever the number of epochs
+LAST_RATE = (
+    0.05  # learning rate of STC's last epoch in units of the first's, whatever the number of epochs
+)
 VERSION = 1  # of the cells' contents
 GROUPS = ("waypoints", "objects", "robot")
 COLUMNS = ("all", "moving", "still", "never")
@@ -63,10 +66,31 @@ LEARNED = {
 }
 METHODS = {**REFERENCES, **TRACK_REFERENCES, **LEARNED, **BOUNDS}
 _NO_NUMBERS = {
-    "agreement", "axes", "causes", "checkpoints", "cli", "compare_runs", "config", "epipolar", "exceptions", "formal", "formal_legacy",
-    "hypotheses", "intervals", "lenses", "lift", "logs", "missing", "object_arrays", "report", "sanity", "synchronisation", "twins",
-    "view_residuals", "visualise",
-}  # fmt: skip
+    "agreement",
+    "axes",
+    "causes",
+    "checkpoints",
+    "cli",
+    "compare_runs",
+    "config",
+    "epipolar",
+    "exceptions",
+    "formal",
+    "formal_legacy",
+    "hypotheses",
+    "intervals",
+    "lenses",
+    "lift",
+    "logs",
+    "missing",
+    "object_arrays",
+    "report",
+    "sanity",
+    "synchronisation",
+    "twins",
+    "view_residuals",
+    "visualise",
+}
 """Modules that decide no error; `run_*.py` neither."""
 
 
@@ -79,7 +103,11 @@ def sources_sha256(method: str) -> str:
     """Return the hash of the modules that decide a method's numbers."""
     learned = method in LEARNED
     others = _NO_NUMBERS | ({"evaluation", "metrics"} if learned else {"losses", "trainer"})
-    files = [p for p in PACKAGE_DIR.glob("*.py") if p.stem not in others and not p.stem.startswith("run_")]
+    files = [
+        p
+        for p in PACKAGE_DIR.glob("*.py")
+        if p.stem not in others and not p.stem.startswith("run_")
+    ]
     if learned:
         models = (PACKAGE_DIR / "models").glob("*.py")
         files += [p for p in models if kind_of(method) == "mht" or not p.stem.startswith("mht")]
@@ -99,7 +127,9 @@ class Case:
         protocol: Windows of `FRAMES` frames.
     """
 
-    def __init__(self, archive: FormalData, name: str, condition: Condition, task: int, seed: int) -> None:
+    def __init__(
+        self, archive: FormalData, name: str, condition: Condition, task: int, seed: int
+    ) -> None:
         self.name, self.condition, self.task, self.seed = name, condition, task, seed
         self._archive = archive
         self.ids = keypoint_ids(archive, [task], GROUPS)
@@ -114,7 +144,9 @@ class Case:
         return make_rig(self.data, self.condition.views)
 
     def tracks(self, split: str, with_truth: bool, ids: list[str] | None = None) -> Tracks:
-        return load_tracks(self.data, self.rig, [self.task], split, ids or self.ids, with_truth=with_truth)
+        return load_tracks(
+            self.data, self.rig, [self.task], split, ids or self.ids, with_truth=with_truth
+        )
 
     @cached_property
     def test(self) -> Tracks:
@@ -135,7 +167,9 @@ class Cells:
         mht_checkpoints: Folders or files of trained MHT.
     """
 
-    def __init__(self, folder: Path, data_sha256: str, epochs: dict[str, int], mht_checkpoints: list[Path]) -> None:
+    def __init__(
+        self, folder: Path, data_sha256: str, epochs: dict[str, int], mht_checkpoints: list[Path]
+    ) -> None:
         self.folder, self.data_sha256, self.epochs = folder, data_sha256, epochs
         # Read at the start: what this process has imported, whatever is edited while it runs.
         self.sources = {method: sources_sha256(method) for method in METHODS}
@@ -144,7 +178,9 @@ class Cells:
     def get(self, case: Case, train_case: Case, method: str) -> dict[str, Any] | None:
         """Return a cell, from the cache if it is there; None where the method is not run."""
         given = self._given(method) if method.startswith("mht") else None
-        if method.startswith("mht") and (case.task != 9 or (given is None and not self.epochs["mht"])):
+        if method.startswith("mht") and (
+            case.task != 9 or (given is None and not self.epochs["mht"])
+        ):
             return None
         if (method.startswith("mht") or method.endswith("_sup")) and case.name != "clean":
             return None
@@ -160,21 +196,37 @@ class Cells:
         cell |= {"key": key, "seconds": round(time.perf_counter() - start, 2)}
         path.parent.mkdir(parents=True, exist_ok=True)
         report.write_atomic(path, json.dumps(cell) + "\n")
-        error = cell["sums"]["all"]["all"] if "all" in cell["sums"] and "all" in cell["sums"]["all"] else None
+        error = (
+            cell["sums"]["all"]["all"]
+            if "all" in cell["sums"] and "all" in cell["sums"]["all"]
+            else None
+        )
         shown = f"{sum(error['total']) / sum(error['count']):.3f} mm" if error else "done"
-        logger.info("T%d %s, %s: %s (%.0f s)", case.task, case.name, METHODS[method], shown, cell["seconds"])
+        logger.info(
+            "T%d %s, %s: %s (%.0f s)", case.task, case.name, METHODS[method], shown, cell["seconds"]
+        )
         return cell
 
     def _key(self, case: Case, train_case: Case, method: str) -> dict[str, Any]:
         key: dict[str, Any] = {
-            "version": VERSION, "data": self.data_sha256, "task": case.task, "seed": case.seed, "method": method,
-            "condition": dataclasses.asdict(case.condition), "sources": self.sources[method],
-        }  # fmt: skip
+            "version": VERSION,
+            "data": self.data_sha256,
+            "task": case.task,
+            "seed": case.seed,
+            "method": method,
+            "condition": dataclasses.asdict(case.condition),
+            "sources": self.sources[method],
+        }
         if method in LEARNED:
-            key |= {"train": dataclasses.asdict(train_case.condition), "epochs": self.epochs[kind_of(method)]}
+            key |= {
+                "train": dataclasses.asdict(train_case.condition),
+                "epochs": self.epochs[kind_of(method)],
+            }
         return key
 
-    def _compute(self, case: Case, train_case: Case, method: str, given: Path | None) -> dict[str, Any]:
+    def _compute(
+        self, case: Case, train_case: Case, method: str, given: Path | None
+    ) -> dict[str, Any]:
         if method in BOUNDS:
             return {"sums": bound_sums(case, method), "info": {}}
         if given:
@@ -199,7 +251,9 @@ class Cells:
         train, val = (case.tracks(s, with_truth=not unsupervised) for s in ("train", "val"))
         model = build_model(config.NETWORK, len(case.ids), case.rig)
         model.set_normalisation(train.xyz[train.is_real])
-        run = Run(config, unsupervised, model, train, val, case.rig, case.ids, self.data_sha256, folder)
+        run = Run(
+            config, unsupervised, model, train, val, case.rig, case.ids, self.data_sha256, folder
+        )
         if (folder / checkpoints.LAST).is_file():
             run.restore(checkpoints.load(folder / checkpoints.LAST), folder / checkpoints.LAST)
         log = RunLog(folder, yaml.safe_dump(checkpoints.identity(config)))
@@ -207,7 +261,11 @@ class Cells:
         log.close()
         calibrate_best(run)
         rates = [h["time/windows_per_s"] for h in run.history]
-        return model, {"best_epoch": run.best_epoch, "epochs": run.epoch, "windows_per_s": round(max(rates))}
+        return model, {
+            "best_epoch": run.best_epoch,
+            "epochs": run.epoch,
+            "windows_per_s": round(max(rates)),
+        }
 
     def _given(self, method: str) -> Path | None:
         """Return the checkpoint, of those given, that is of a method's kind."""
@@ -233,15 +291,29 @@ def training_config(task: int, method: str, epochs: int) -> Config:
     """Return the config of a training: that of the task configs, for all keypoint groups of one task."""
     prefix = "config" if method.endswith("_sup") else "config_u"
     config = load_config(PACKAGE_DIR / "cfg" / "submit" / f"{prefix}_waypoints_task_9.yaml")
-    stc = dataclasses.replace(config.NETWORK.STC, CONTEXT="track" if "track" in method else "window")
+    stc = dataclasses.replace(
+        config.NETWORK.STC, CONTEXT="track" if "track" in method else "window"
+    )
     kind = kind_of(method).upper()
     # STC as the task configs train it; MHT as the original does.
-    train = config.TRAIN if kind == "STC" else dataclasses.replace(TrainConfig(), BATCH_SIZE=config.TRAIN.BATCH_SIZE)
+    train = (
+        config.TRAIN
+        if kind == "STC"
+        else dataclasses.replace(TrainConfig(), BATCH_SIZE=config.TRAIN.BATCH_SIZE)
+    )
     return dataclasses.replace(
         config,
-        NETWORK=dataclasses.replace(config.NETWORK, TYPE=kind, STC=stc, DROPOUT=0.0 if kind == "STC" else 0.1),
-        TRAIN=dataclasses.replace(train, NUM_EPOCHES=epochs, LR_DECAY=LAST_RATE ** (1 / max(epochs - 1, 1)) if kind == "STC" else train.LR_DECAY),
-        OBJ_POSE_DATA=dataclasses.replace(config.OBJ_POSE_DATA, SUBJECTS_TRAIN=(f"T{task}",), SUBJECTS_TEST=(), KEYPOINTS=GROUPS),
+        NETWORK=dataclasses.replace(
+            config.NETWORK, TYPE=kind, STC=stc, DROPOUT=0.0 if kind == "STC" else 0.1
+        ),
+        TRAIN=dataclasses.replace(
+            train,
+            NUM_EPOCHES=epochs,
+            LR_DECAY=LAST_RATE ** (1 / max(epochs - 1, 1)) if kind == "STC" else train.LR_DECAY,
+        ),
+        OBJ_POSE_DATA=dataclasses.replace(
+            config.OBJ_POSE_DATA, SUBJECTS_TRAIN=(f"T{task}",), SUBJECTS_TEST=(), KEYPOINTS=GROUPS
+        ),
     )
 
 
@@ -270,7 +342,10 @@ def _at(tracks: Tracks, motion: str, q: float, dt: float) -> Estimate:
 def masks(tracks: Tracks, dt: float) -> dict[str, Tensor]:
     """Return the points (N, K) of each of `COLUMNS`."""
     found = evaluation.column_masks(tracks, dt)
-    return {**{c: found[c] for c in COLUMNS[:3]}, "never": found["all"] & evaluation.never_moves(tracks, dt)}
+    return {
+        **{c: found[c] for c in COLUMNS[:3]},
+        "never": found["all"] & evaluation.never_moves(tracks, dt),
+    }
 
 
 def group_masks(tracks: Tracks, ids: list[str], case: Case) -> dict[str, Tensor]:
@@ -293,7 +368,13 @@ def sums(found: Estimate, tracks: Tracks, ids: list[str], case: Case) -> dict[st
     claimed = 1000 * evaluation.claimed_error(found)
     square = metrics.mahalanobis2(found.xyz, tracks.truth, found.covariance)
     known = claimed.isfinite()
-    values = {"claimed": claimed, **{f"inside_{p}": ((square >= 0) & (square <= q)).double() for p, q in metrics.COVERAGE.items()}}
+    values = {
+        "claimed": claimed,
+        **{
+            f"inside_{p}": ((square >= 0) & (square <= q)).double()
+            for p, q in metrics.COVERAGE.items()
+        },
+    }
     for name, value in values.items():
         for column, mask in masks(tracks, case.protocol.frame_period_s).items():
             result["all"][column][name] = _plain(value, mask & known, tracks)
@@ -320,10 +401,11 @@ def _by_example(error: Tensor, tracks: Tracks, ids: list[str], case: Case) -> di
 
 def _plain(values: Tensor, mask: Tensor, tracks: Tracks) -> dict[str, list[float]]:
     found = sum_by_example(values, mask, tracks.first)
-    return {"total": [round(x, 6) for x in found.total.tolist()], "count": [int(n) for n in found.count.tolist()]}
+    return {
+        "total": [round(x, 6) for x in found.total.tolist()],
+        "count": [int(n) for n in found.count.tolist()],
+    }
 
 
 def _digest(key: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
-
-

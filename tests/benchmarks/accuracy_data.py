@@ -22,8 +22,8 @@ class Condition:
         noise_scale: Multiple of the archive's standard deviation.
         outlier_rate: Share of gross errors.
         drop_rate: Share of detections that are missing, each on its own.
-        seed: Of the detector, or None for the shipped detections. That of the archive repeats its noise,
-            apart from ties of the 1/16 px grid, and adds outliers or gaps to it.
+        seed: Of the detector, or None for the shipped detections. That of the archive repeats its
+            noise, apart from ties of the 1/16 px grid, and adds outliers or gaps to it.
         views: View numbers to use; all when empty.
         trained_on: Condition whose models are evaluated here, or "" for models of its own.
     """
@@ -62,18 +62,24 @@ def under(data: FormalData, condition: Condition, task: int, seed: int = 0) -> F
     if condition.seed is None:
         return dataclasses.replace(data, tracks={task: tracks})
     detector = DetectorNoise(
-        noise_scale=condition.noise_scale, outlier_rate=condition.outlier_rate, drop_rate=condition.drop_rate,
+        noise_scale=condition.noise_scale,
+        outlier_rate=condition.outlier_rate,
+        drop_rate=condition.drop_rate,
         noise_seed=condition.seed + seed,
-    )  # fmt: skip
+    )
     width, V = data.image_size[0], len(data.camera_names)
     changed = []
     for n, x in enumerate(tracks):
-        found = detect(x[..., UV_EXACT].astype(np.float64), x[..., VISIBILITY], width, task, n, detector)
+        found = detect(
+            x[..., UV_EXACT].astype(np.float64), x[..., VISIBILITY], width, task, n, detector
+        )
         changed.append(x.copy())
         changed[-1][..., UV_DETECTED] = found
     sigma = detector.sigma_px(width, V)
     noise = {
-        "sigma_px": float(np.sqrt((sigma**2).mean())), "sigma_px_per_view": sigma.tolist(), "seed": detector.noise_seed,
+        "sigma_px": float(np.sqrt((sigma**2).mean())),
+        "sigma_px_per_view": sigma.tolist(),
+        "seed": detector.noise_seed,
         **{name: detector.of_views(name, V).tolist() for name in RANGES},
-    }  # fmt: skip
+    }
     return dataclasses.replace(data, tracks={task: changed}, meta={**data.meta, "noise": noise})

@@ -28,7 +28,9 @@ class Table:
         seed: Of its draws.
     """
 
-    def __init__(self, results: Results, tasks: list[int], resamples: int = 1000, seed: int = 0) -> None:
+    def __init__(
+        self, results: Results, tasks: list[int], resamples: int = 1000, seed: int = 0
+    ) -> None:
         self.results, self.tasks = results, tasks
         generator = torch.Generator().manual_seed(seed)
         sizes = {t: self._number_of_examples(t) for t in tasks}
@@ -44,7 +46,13 @@ class Table:
         return torch.cat([self._draws[t] for t in tasks], 1)
 
     def sums(
-        self, tasks: list[int], condition: str, method: str, column: str, group: str = "all", kind: str = ""
+        self,
+        tasks: list[int],
+        condition: str,
+        method: str,
+        column: str,
+        group: str = "all",
+        kind: str = "",
     ) -> ExampleSums | None:
         """Join the tasks' sums; `R` is the best simple method of each. None where a cell is missing."""
         parts = [self._of_task(t, condition, method, column, group, kind) for t in tasks]
@@ -61,15 +69,28 @@ class Table:
             found = [self._of_task(task, condition, m, column, group, kind) for m in SIMPLE]
             known = [x for x in found if x is not None and float(x.count.sum()) > 0]
             return min(known, key=lambda x: x.mean) if len(known) == len(SIMPLE) else None
-        entry = self.results.get((task, condition, method), {}).get("sums", {}).get(group, {}).get(column)
+        entry = (
+            self.results.get((task, condition, method), {})
+            .get("sums", {})
+            .get(group, {})
+            .get(column)
+        )
         if entry is not None and kind:
             entry = entry.get(kind)
         if entry is None:
             return None
-        return ExampleSums(*(torch.tensor(entry[name], dtype=torch.float64) for name in ("total", "count")))
+        return ExampleSums(
+            *(torch.tensor(entry[name], dtype=torch.float64) for name in ("total", "count"))
+        )
 
     def mean(
-        self, tasks: list[int], condition: str, method: str, column: str, group: str = "all", kind: str = ""
+        self,
+        tasks: list[int],
+        condition: str,
+        method: str,
+        column: str,
+        group: str = "all",
+        kind: str = "",
     ) -> Interval | None:
         """Return a mean [mm], or for `inside_*` a share, with its interval."""
         found = self.sums(tasks, condition, method, column, group, kind)
@@ -99,25 +120,38 @@ def quantities(condition: str) -> dict[str, Quantity]:
         "STC window / window bound, still": _ratio(c, "stc_window", "bound_window", "still"),
         "STC track / H, moving": _ratio(c, "stc_track", "hindsight", "moving"),
         "STC track / RTS fitted without truth, moving": _ratio(c, "stc_track", "rts", "moving"),
-        "STC track / whole-track bound, never moving": _ratio(c, "stc_track", "bound_track", "never"),
+        "STC track / whole-track bound, never moving": _ratio(
+            c, "stc_track", "bound_track", "never"
+        ),
     }
     for method, column in product(("stc_window", "stc_track"), COLUMNS[:3]):
         name = f"{_short(method)}, unsupervised / supervised, {column}"
         found[name] = _ratio(c, method, f"{method}_sup", column)
     for method, percent, column in product(("stc_window", "stc_track"), (68, 95), COLUMNS[:3]):
-        found[f"{_short(method)}, {percent} % region holds [%], {column}"] = _inside(c, method, column, percent)
+        found[f"{_short(method)}, {percent} % region holds [%], {column}"] = _inside(
+            c, method, column, percent
+        )
     return found
 
 
 def quantities_across() -> dict[str, Quantity]:
     """Name the quantities that compare a condition with the clean one."""
     found: dict[str, Quantity] = {}
-    for method, bound, column in (("stc_window", "bound_window", "still"), ("stc_track", "bound_track", "never")):
-        found[f"{_short(method)}, 20 % dropped / (clean x bound with / without mask), {column}"] = _product(
-            ("drop20", method, column, 1), ("clean", method, column, -1),
-            ("drop20", bound, column, -1), ("clean", bound, column, 1),
-        )  # fmt: skip
-    for method, column in product(("stc_window", "stc_track", "huber", "consensus", "ml"), COLUMNS[:3]):
+    for method, bound, column in (
+        ("stc_window", "bound_window", "still"),
+        ("stc_track", "bound_track", "never"),
+    ):
+        found[f"{_short(method)}, 20 % dropped / (clean x bound with / without mask), {column}"] = (
+            _product(
+                ("drop20", method, column, 1),
+                ("clean", method, column, -1),
+                ("drop20", bound, column, -1),
+                ("clean", bound, column, 1),
+            )
+        )
+    for method, column in product(
+        ("stc_window", "stc_track", "huber", "consensus", "ml"), COLUMNS[:3]
+    ):
         name = f"{_short(method)}, 5 % outliers / clean, {column}"
         found[name] = _product(("outlier5", method, column, 1), ("clean", method, column, -1))
     return found
@@ -140,21 +174,30 @@ def _inside(condition: str, method: str, column: str, percent: int) -> Quantity:
 
 
 def _short(method: str) -> str:
-    return {"huber": "Huber", "ml": "maximum likelihood"}.get(method, method.replace("stc_", "STC "))
+    return {"huber": "Huber", "ml": "maximum likelihood"}.get(
+        method, method.replace("stc_", "STC ")
+    )
 
 
 def scopes(table: Table) -> dict[str, list[int]]:
     """Return the tasks of each column of a report: every task, then all together."""
-    return {f"T{t}": [t] for t in table.tasks} | ({TOGETHER: table.tasks} if len(table.tasks) > 1 else {})
+    return {f"T{t}": [t] for t in table.tasks} | (
+        {TOGETHER: table.tasks} if len(table.tasks) > 1 else {}
+    )
 
 
 def derive(table: Table, conditions: list[str]) -> dict[str, dict[str, dict[str, Interval]]]:
     """Compute condition (or `ACROSS`) -> quantity -> scope -> interval; what is missing is left out."""
     result: dict[str, dict[str, dict[str, Interval]]] = {}
-    for place, found in {**{c: quantities(c) for c in conditions}, ACROSS: quantities_across()}.items():
+    for place, found in {
+        **{c: quantities(c) for c in conditions},
+        ACROSS: quantities_across(),
+    }.items():
         for name, compute in found.items():
             values = {scope: compute(table, tasks) for scope, tasks in scopes(table).items()}
-            kept = {scope: x for scope, x in values.items() if x is not None and math.isfinite(x.value)}
+            kept = {
+                scope: x for scope, x in values.items() if x is not None and math.isfinite(x.value)
+            }
             if kept:
                 result.setdefault(place, {})[name] = kept
     return result

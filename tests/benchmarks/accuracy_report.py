@@ -32,16 +32,27 @@ STYLES = {
 MARKERS = dict(zip(GROUPS, ("o", "s", "^"), strict=True))
 
 
-def write(folder: Path, table: Table, conditions: list[str], methods: list[str], header: dict[str, Any]) -> None:
+def write(
+    folder: Path, table: Table, conditions: list[str], methods: list[str], header: dict[str, Any]
+) -> None:
     """Write `accuracy.md`, `accuracy.json` and the figures; what was not run is left out."""
     derived = derive(table, conditions)
     figures = _figures(folder, table, conditions)
-    write_atomic(folder / "accuracy.md", markdown(table, conditions, methods, derived, header, figures))
+    write_atomic(
+        folder / "accuracy.md", markdown(table, conditions, methods, derived, header, figures)
+    )
     plain = {
-        place: {name: {s: vars(x) for s, x in of_scopes.items()} for name, of_scopes in found.items()}
+        place: {
+            name: {s: vars(x) for s, x in of_scopes.items()} for name, of_scopes in found.items()
+        }
         for place, found in derived.items()
     }
-    content = {**header, "means_mm": _all_means(table, conditions, methods), "derived": plain, "info": _info(table)}
+    content = {
+        **header,
+        "means_mm": _all_means(table, conditions, methods),
+        "derived": plain,
+        "info": _info(table),
+    }
     write_atomic(folder / "accuracy.json", json.dumps(content, indent=1) + "\n")
 
 
@@ -49,14 +60,19 @@ Derived = dict[str, dict[str, dict[str, Interval]]]
 
 
 def markdown(
-    table: Table, conditions: list[str], methods: list[str], derived: Derived, header: dict[str, Any], figures: list[str]
+    table: Table,
+    conditions: list[str],
+    methods: list[str],
+    derived: Derived,
+    header: dict[str, Any],
+    figures: list[str],
 ) -> str:
     """Return the report."""
     parts = ["# Accuracy\n", "\n".join(f"- {k}: {v}" for k, v in header.items()) + "\n"]
     parts.append(
-        "MPJPE [mm] with 95 % confidence intervals over test examples; points with two usable views or more. Never: "
-        "points of keypoints that stay below 5 mm/s in the whole example. R: the best of maximum likelihood, 7-frame "
-        "mean and Savitzky-Golay, for each task and column.\n"
+        "MPJPE [mm] with 95 % confidence intervals over test examples; points with two usable views"
+        " or more. Never: points of keypoints that stay below 5 mm/s in the whole example. R: the"
+        " best of maximum likelihood, 7-frame mean and Savitzky-Golay, for each task and column.\n"
     )
     parts += ["## Derived quantities\n", *_derived_tables(table, conditions, derived)]
     parts += [f"![{name}]({name})\n" for name in figures]
@@ -71,11 +87,17 @@ def _derived_tables(table: Table, conditions: list[str], derived: Derived) -> li
     parts = []
     for place in (first, ACROSS):
         head = [CONDITIONS[place].title if place in CONDITIONS else place, *titles]
-        rows = [[name, *(_shown(x.get(s)) for s in titles)] for name, x in derived.get(place, {}).items()]
+        rows = [
+            [name, *(_shown(x.get(s)) for s in titles)]
+            for name, x in derived.get(place, {}).items()
+        ]
         parts += [_table(head, rows)] if rows else []
     if len(conditions) > 1:
         names = list(dict.fromkeys(name for c in conditions for name in derived.get(c, {})))
-        rows = [[name, *(_shown(derived.get(c, {}).get(name, {}).get(last)) for c in conditions)] for name in names]
+        rows = [
+            [name, *(_shown(derived.get(c, {}).get(name, {}).get(last)) for c in conditions)]
+            for name in names
+        ]
         parts.append(_table([last, *(CONDITIONS[c].title for c in conditions)], rows))
     return parts
 
@@ -87,18 +109,37 @@ def _error_tables(table: Table, conditions: list[str], methods: list[str]) -> li
     parts = []
     for column in COLUMNS:
         head = [f"{column}, {title}", *places]
-        rows = [[METHODS[m], *(_shown(table.mean(t, first, m, column)) for t in places.values())] for m in methods]
+        rows = [
+            [METHODS[m], *(_shown(table.mean(t, first, m, column)) for t in places.values())]
+            for m in methods
+        ]
         parts += [f"## {column.capitalize()} points by task\n", _table(head, rows)]
     for column in COLUMNS if len(conditions) > 1 else ():
         head = [f"{column}, {last}", *(CONDITIONS[c].title for c in conditions)]
-        rows = [[METHODS[m], *(_shown(table.mean(together, c, m, column)) for c in conditions)] for m in methods]
+        rows = [
+            [METHODS[m], *(_shown(table.mean(together, c, m, column)) for c in conditions)]
+            for m in methods
+        ]
         parts += [f"## {column.capitalize()} points by condition\n", _table(head, rows)]
     pairs = [(s, c) for s in places for c in ("moving", "still")]
     for group in GROUPS:
         head = [f"{group}, {title}", *(f"{s} {c}" for s, c in pairs)]
-        rows = [[METHODS[m], *(_shown(table.mean(places[s], first, m, c, group), False) for s, c in pairs)] for m in methods]
+        rows = [
+            [
+                METHODS[m],
+                *(_shown(table.mean(places[s], first, m, c, group), False) for s, c in pairs),
+            ]
+            for m in methods
+        ]
         parts += [f"## Group {group}\n", _table(head, rows)]
-    head = [f"{last}, {title}", *(f"{k}, {c}" for k in ("68 % region [%]", "95 % region [%]", "claimed [mm]") for c in COLUMNS)]
+    head = [
+        f"{last}, {title}",
+        *(
+            f"{k}, {c}"
+            for k in ("68 % region [%]", "95 % region [%]", "claimed [mm]")
+            for c in COLUMNS
+        ),
+    ]
     rows = [[METHODS[m], *_claims(table, together, first, m)] for m in methods]
     return [*parts, "## Claimed uncertainty\n", _table(head, rows)]
 
@@ -108,7 +149,9 @@ def _claims(table: Table, tasks: list[int], condition: str, method: str) -> list
     for kind, factor in (("inside_68", 100), ("inside_95", 100), ("claimed", 1)):
         for column in COLUMNS:
             found = table.mean(tasks, condition, method, column, kind=kind)
-            cells.append("-" if found is None else f"{factor * found.value:.{1 if factor > 1 else 2}f}")
+            cells.append(
+                "-" if found is None else f"{factor * found.value:.{1 if factor > 1 else 2}f}"
+            )
     return cells
 
 
@@ -121,7 +164,12 @@ def _shown(x: Interval | None, with_interval: bool = True) -> str:
 def _table(head: list[str], rows: list[list[str]]) -> str:
     """Return a Markdown table without the rows that have no number."""
     kept = [r for r in rows if any(cell != "-" for cell in r[1:])]
-    return "\n".join("| " + " | ".join(r) + " |" for r in [head, ["---", *["---:"] * (len(head) - 1)], *kept]) + "\n"
+    return (
+        "\n".join(
+            "| " + " | ".join(r) + " |" for r in [head, ["---", *["---:"] * (len(head) - 1)], *kept]
+        )
+        + "\n"
+    )
 
 
 def _all_means(table: Table, conditions: list[str], methods: list[str]) -> dict[str, Any]:
@@ -135,12 +183,17 @@ def _all_means(table: Table, conditions: list[str], methods: list[str]) -> dict[
                         found = table.mean(tasks, c, m, column, group)
                         if found is not None:
                             place = result.setdefault(scope, {}).setdefault(c, {}).setdefault(m, {})
-                            place.setdefault(group, {})[column] = {k: round(v, 4) for k, v in vars(found).items()}
+                            place.setdefault(group, {})[column] = {
+                                k: round(v, 4) for k, v in vars(found).items()
+                            }
     return result
 
 
 def _info(table: Table) -> dict[str, Any]:
-    return {f"T{t} {c} {m}": {**cell["info"], "seconds": cell["seconds"]} for (t, c, m), cell in table.results.items()}
+    return {
+        f"T{t} {c} {m}": {**cell["info"], "seconds": cell["seconds"]}
+        for (t, c, m), cell in table.results.items()
+    }
 
 
 def _figures(folder: Path, table: Table, conditions: list[str]) -> list[str]:
@@ -153,7 +206,11 @@ def _figures(folder: Path, table: Table, conditions: list[str]) -> list[str]:
     if len(noise) > 1:
         title = "noise of the detections, multiple of 1.29 px"
         names.append(_error_by(folder / "error_by_noise.png", table, last, noise, title))
-    views = {c: float(len(CONDITIONS[c].views) or 4) for c in ("views2", "views3", "clean") if c in conditions}
+    views = {
+        c: float(len(CONDITIONS[c].views) or 4)
+        for c in ("views2", "views3", "clean")
+        if c in conditions
+    }
     if len(views) > 1:
         title = "number of views, the first ones (models trained with four)"
         names.append(_error_by(folder / "error_by_views.png", table, last, views, title))
@@ -189,18 +246,30 @@ def _error_against_bound(path: Path, table: Table) -> str:
         ax.set_ylabel("MPJPE [mm]")
         ax.set_title(title)
     drawn = [m for m in STYLES if any((t, "clean", m) in table.results for t in table.tasks)]
-    handles = [Line2D([], [], color=STYLES[m][0], marker="o", ls="", label=STYLES[m][1]) for m in drawn]
-    handles += [Line2D([], [], color="k", marker=k, ls="", mfc="none", label=g) for g, k in MARKERS.items()]
+    handles = [
+        Line2D([], [], color=STYLES[m][0], marker="o", ls="", label=STYLES[m][1]) for m in drawn
+    ]
+    handles += [
+        Line2D([], [], color="k", marker=k, ls="", mfc="none", label=g) for g, k in MARKERS.items()
+    ]
     handles.append(Line2D([], [], color="k", lw=1, label="error = bound"))
     figure.legend(handles=handles, loc="outside lower center", ncols=6, fontsize=10, frameon=False)
-    figure.suptitle("Error against bound: a mark is one keypoint group of one task; below the line lies what motion or other keypoints tell")
+    figure.suptitle(
+        "Error against bound: a mark is one keypoint group of one task; below the line lies what"
+        " motion or other keypoints tell"
+    )
     return _saved(figure, path)
 
 
-def _error_by(path: Path, table: Table, tasks: list[int], places: dict[str, float], label: str) -> str:
+def _error_by(
+    path: Path, table: Table, tasks: list[int], places: dict[str, float], label: str
+) -> str:
     """Draw errors over what a set of conditions varies, with intervals; bounds dashed."""
     figure, axes = plt.subplots(1, 2, figsize=(13, 6), layout="constrained")
-    bounds = {"moving": ("bound_frame", "bound, one frame"), "still": ("bound_window", "bound, 7 frames where still")}
+    bounds = {
+        "moving": ("bound_frame", "bound, one frame"),
+        "still": ("bound_window", "bound, 7 frames where still"),
+    }
     labels: dict[str, tuple[str, dict[str, Any]]] = {}
     for ax, (column, (bound, title)) in zip(axes, bounds.items(), strict=True):
         for method, (colour, name) in {**STYLES, bound: ("k", title)}.items():
@@ -209,14 +278,31 @@ def _error_by(path: Path, table: Table, tasks: list[int], places: dict[str, floa
             if len(kept) < 2:
                 continue
             values = [y.value for y in kept.values()]
-            spread = [[y.value - y.low for y in kept.values()], [y.high - y.value for y in kept.values()]]
-            # Broad pale lines for references, thin ones for what is learned: both are seen where they coincide.
+            spread = [
+                [y.value - y.low for y in kept.values()],
+                [y.high - y.value for y in kept.values()],
+            ]
+            # Broad pale lines for references, thin ones for what is learned: both are seen where
+            # they coincide.
             learned = method in LEARNED
-            style = {"ls": "--" if method == bound else "-", "lw": 1.6 if learned else 3.4, "ms": 4 if learned else 7}
+            style = {
+                "ls": "--" if method == bound else "-",
+                "lw": 1.6 if learned else 3.4,
+                "ms": 4 if learned else 7,
+            }
             ax.errorbar(
-                list(kept), values, yerr=spread, color=colour, marker="o", capsize=3, elinewidth=1.3, label=name,
-                alpha=1.0 if learned else 0.6, zorder=3 if learned else 2, **style,
-            )  # fmt: skip
+                list(kept),
+                values,
+                yerr=spread,
+                color=colour,
+                marker="o",
+                capsize=3,
+                elinewidth=1.3,
+                label=name,
+                alpha=1.0 if learned else 0.6,
+                zorder=3 if learned else 2,
+                **style,
+            )
             labels[name] = colour, style
         ax.set_yscale("log")
         _plain_ticks(ax.yaxis)
@@ -225,9 +311,21 @@ def _error_by(path: Path, table: Table, tasks: list[int], places: dict[str, floa
         ax.set_ylabel("MPJPE [mm]")
         ax.set_title(f"{column} points")
         ax.grid(True, which="both", alpha=0.25)
-    handles = [Line2D([], [], color=colour, marker="o", label=name, **style) for name, (colour, style) in labels.items()]
-    figure.legend(handles=handles, loc="outside lower center", ncols=5, fontsize=9, frameon=False, handlelength=3.5)
-    figure.suptitle(", ".join(f"T{t}" for t in tasks) + ": test examples, 95 % confidence intervals")
+    handles = [
+        Line2D([], [], color=colour, marker="o", label=name, **style)
+        for name, (colour, style) in labels.items()
+    ]
+    figure.legend(
+        handles=handles,
+        loc="outside lower center",
+        ncols=5,
+        fontsize=9,
+        frameon=False,
+        handlelength=3.5,
+    )
+    figure.suptitle(
+        ", ".join(f"T{t}" for t in tasks) + ": test examples, 95 % confidence intervals"
+    )
     return _saved(figure, path)
 
 

@@ -2,10 +2,11 @@
 
 Run by hand from the repository's root; the second run of the same command reads its cells only:
 
-    OMP_NUM_THREADS=1 python tests/benchmarks/bench_accuracy.py [--tasks 9 12] [--methods references bounds]
+    OMP_NUM_THREADS=1 python tests/benchmarks/bench_accuracy.py [--tasks 9 12] [--methods references
+    bounds]
 
-Methods that learn are trained for every task and condition (a subset of the views uses the models of all
-views). Several processes with different `--tasks` may share one `--out`.
+Methods that learn are trained for every task and condition (a subset of the views uses the models
+of all views). Several processes with different `--tasks` may share one `--out`.
 """
 
 import argparse
@@ -39,25 +40,56 @@ from tests.benchmarks.accuracy_derived import Table
 
 ARCHIVE = shipped_archive(PACKAGE_DIR / "data" / "RLBench_pose_est_data")
 SETS = {
-    "references": [*REFERENCES, *TRACK_REFERENCES], "bounds": [*BOUNDS], "learned": [*LEARNED],
-    "stc": [m for m in LEARNED if m.startswith("stc")], "mht": [m for m in LEARNED if m.startswith("mht")],
-}  # fmt: skip
+    "references": [*REFERENCES, *TRACK_REFERENCES],
+    "bounds": [*BOUNDS],
+    "learned": [*LEARNED],
+    "stc": [m for m in LEARNED if m.startswith("stc")],
+    "mht": [m for m in LEARNED if m.startswith("mht")],
+}
 """Names of several methods."""
 logger = logging.getLogger("accuracy")
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     add = parser.add_argument
     add("--data", type=Path, default=ARCHIVE, help="archive (default: the shipped one)")
-    add("--out", type=Path, default=PACKAGE_DIR / "log" / "accuracy", help="cells, trainings, report (default: %(default)s)")
+    add(
+        "--out",
+        type=Path,
+        default=PACKAGE_DIR / "log" / "accuracy",
+        help="cells, trainings, report (default: %(default)s)",
+    )
     add("--tasks", type=int, nargs="+", help="task ids (default: all of the archive)")
     add("--conditions", nargs="+", choices=CONDITIONS, default=list(CONDITIONS))
-    add("--methods", nargs="+", choices=[*SETS, *METHODS], default=["references", "learned", "bounds"])
+    add(
+        "--methods",
+        nargs="+",
+        choices=[*SETS, *METHODS],
+        default=["references", "learned", "bounds"],
+    )
     add("--epochs", type=int, default=12, help="of STC (default: %(default)s)")
-    add("--mht_epochs", type=int, default=0, help="of MHT, task 9 only; 0 (default): it is not trained")
-    add("--mht_checkpoints", type=Path, nargs="+", default=[], help="folders of trained MHT of task 9, to report instead")
-    add("--seed", type=int, default=0, help="of the conditions' noise and of the intervals (default: %(default)s)")
+    add(
+        "--mht_epochs",
+        type=int,
+        default=0,
+        help="of MHT, task 9 only; 0 (default): it is not trained",
+    )
+    add(
+        "--mht_checkpoints",
+        type=Path,
+        nargs="+",
+        default=[],
+        help="folders of trained MHT of task 9, to report instead",
+    )
+    add(
+        "--seed",
+        type=int,
+        default=0,
+        help="of the conditions' noise and of the intervals (default: %(default)s)",
+    )
     add("--resamples", type=int, default=1000, help="of the bootstrap (default: %(default)s)")
     add("--quick", action="store_true", help="task 9, clean and 20 %% dropped, one epoch")
     return parser
@@ -94,16 +126,22 @@ def run(args: argparse.Namespace) -> None:
             condition = CONDITIONS[name]
             case = Case(archive, name, condition, task, args.seed)
             origin = condition.trained_on
-            train_case = Case(archive, origin, CONDITIONS[origin], task, args.seed) if origin else case
+            train_case = (
+                Case(archive, origin, CONDITIONS[origin], task, args.seed) if origin else case
+            )
             for method in methods:
                 cell = cells.get(case, train_case, method)
                 if cell is not None:
                     results[task, name, method] = cell
         logger.info("T%d: %d cells so far, %.0f s", task, len(results), time.monotonic() - begin)
     header = {
-        "data": f"{args.data.name} (sha256 {sha[:12]})", "tasks": ", ".join(f"T{t}" for t in tasks),
-        "epochs": args.epochs, "seed": args.seed, "resamples": args.resamples, "torch": torch.__version__,
-    }  # fmt: skip
+        "data": f"{args.data.name} (sha256 {sha[:12]})",
+        "tasks": ", ".join(f"T{t}" for t in tasks),
+        "epochs": args.epochs,
+        "seed": args.seed,
+        "resamples": args.resamples,
+        "torch": torch.__version__,
+    }
     table = Table(results, tasks, args.resamples, args.seed)
     done = [m for m in methods if any(key[2] == m for key in results)]
     accuracy_report.write(args.out, table, args.conditions, done, header)

@@ -1,7 +1,8 @@
 """How long a model trains until its test error is within 2 % of the final one.
 
-Run by hand: python tests/benchmarks/bench_convergence.py [--context track] [--config FILE] [--supervised]
-The time counts training, validation and checkpoints, not the evaluation on the test after each epoch.
+Run by hand: python tests/benchmarks/bench_convergence.py [--context track] [--config FILE]
+[--supervised] The time counts training, validation and checkpoints, not the evaluation on the test
+after each epoch.
 """
 
 import argparse
@@ -28,7 +29,9 @@ TOLERANCE = 1.02
 
 def measure(config: Path, context: str, unsupervised: bool) -> list[tuple[float, float]]:
     """Return after each epoch the seconds trained so far and the test error [mm]."""
-    session = cli.open_session(cli.build_parser(unsupervised).parse_args(["--cfg", str(config)]), unsupervised)
+    session = cli.open_session(
+        cli.build_parser(unsupervised).parse_args(["--cfg", str(config)]), unsupervised
+    )
     network = session.config.NETWORK
     network = dataclasses.replace(network, STC=dataclasses.replace(network.STC, CONTEXT=context))
     session.config = dataclasses.replace(session.config, NETWORK=network)
@@ -44,7 +47,9 @@ def measure(config: Path, context: str, unsupervised: bool) -> list[tuple[float,
     sha = checkpoints.file_sha256(session.data.path)
     seconds, found = 0.0, []
     with tempfile.TemporaryDirectory() as folder:
-        run = Run(session.config, unsupervised, model, train, val, rig, session.ids, sha, Path(folder))
+        run = Run(
+            session.config, unsupervised, model, train, val, rig, session.ids, sha, Path(folder)
+        )
         log = RunLog(Path(folder) / "log", yaml.safe_dump(dataclasses.asdict(session.config)))
         for epoch in range(1, session.config.TRAIN.NUM_EPOCHES + 1):
             of_epoch = dataclasses.replace(session.config.TRAIN, NUM_EPOCHES=epoch)
@@ -66,7 +71,10 @@ def main() -> None:
     config = args.config or CFG / f"config_{'' if args.supervised else 'u_'}waypoints_task_9.yaml"
     found = measure(config, args.context, not args.supervised)
     final = found[-1][1]
-    print(f"{config.stem}, {args.context}, {torch.get_num_threads()} threads, torch {torch.__version__}\n")
+    print(
+        f"{config.stem}, {args.context}, {torch.get_num_threads()} threads, torch"
+        f" {torch.__version__}\n"
+    )
     print("| epoch | trained [s] | test error [mm] | of the final |")
     print("|---:|---:|---:|---:|")
     for epoch, (seconds, error) in enumerate(found, 1):

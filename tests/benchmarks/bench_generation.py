@@ -99,7 +99,10 @@ def main() -> None:
             kind = "4 cameras" if with_images else "none"
             print(f"| {name} | {kind} | {frames} | {frames / seconds:.1f} | {cells} |")
     print(f"\npeak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB\n")
-    print("| generate_data.py, all written | images | frames/s | episodes/h | of it writing | peak MiB |")
+    print(
+        "| generate_data.py, all written | images | frames/s | episodes/h | of it writing | peak"
+        " MiB |"
+    )
     print("|---|---|---:|---:|---:|---:|")
     for number, name in TASKS.items():
         for cams in ([], list(TRACK_CAMERAS)):
@@ -109,7 +112,10 @@ def main() -> None:
             rate = report["frames"] / busy
             memory = report["peak_memory_mib"]
             hourly = 3600 * report["done"] / busy
-            print(f"| {name} | {len(cams)} cameras | {rate:.1f} | {hourly:.0f} | {share:.0%} | {memory:.0f} |")
+            print(
+                f"| {name} | {len(cams)} cameras | {rate:.1f} | {hourly:.0f} | {share:.0%} |"
+                f" {memory:.0f} |"
+            )
 
 
 if __name__ == "__main__":

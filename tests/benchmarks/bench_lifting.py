@@ -49,7 +49,8 @@ def main() -> None:
     args = parser.parse_args()
     case = Case(read_formal(ARCHIVE), "clean", CONDITIONS["clean"], args.task, 0)
     print(
-        f"task {args.task}, {int(case.test.is_real.sum())} keypoint-frames; median (range) of {args.repeats}\n"
+        f"task {args.task}, {int(case.test.is_real.sum())} keypoint-frames; median (range) of"
+        f" {args.repeats}\n"
     )
     print("| context | threads | keypoint-frames/s | once smoothed |")
     print("|---|---:|---:|---:|")

@@ -22,12 +22,16 @@ from pose_obj_3d.trainer import Run, train_epoch
 CFG = Path(__file__).resolve().parents[2] / "pose_obj_3d" / "cfg" / "quickstart"
 
 
-def measure(config: Path, network_type: str | None, unsupervised: bool, epochs: int) -> dict[str, float]:
+def measure(
+    config: Path, network_type: str | None, unsupervised: bool, epochs: int
+) -> dict[str, float]:
     """Return windows/s (best epoch), the share of loading [%], and sizes."""
     args = cli.build_parser(unsupervised).parse_args(["--cfg", str(config)])
     session = cli.open_session(args, unsupervised)
     faster = dataclasses.replace(session.config.TRAIN, BATCH_SIZE=256)
-    network = dataclasses.replace(session.config.NETWORK, TYPE=network_type or session.config.NETWORK.TYPE)
+    network = dataclasses.replace(
+        session.config.NETWORK, TYPE=network_type or session.config.NETWORK.TYPE
+    )
     session.config = dataclasses.replace(session.config, TRAIN=faster, NETWORK=network)
     rig = session.rig()
     train, val = (session.tracks(s, rig, with_truth=not unsupervised) for s in ("train", "val"))
@@ -54,7 +58,9 @@ def measure(config: Path, network_type: str | None, unsupervised: bool, epochs: 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--type", choices=NETWORK_TYPES, help="NETWORK.TYPE (default: that of the configs)")
+    parser.add_argument(
+        "--type", choices=NETWORK_TYPES, help="NETWORK.TYPE (default: that of the configs)"
+    )
     args = parser.parse_args()
     print(f"{torch.get_num_threads()} threads, torch {torch.__version__}\n")
     print("| training | windows/s | loading | windows an epoch | parameters | peak MiB |")
@@ -62,8 +68,9 @@ def main() -> None:
     for name, unsupervised in (("config_quickstart", False), ("config_u_quickstart", True)):
         result = measure(CFG / f"{name}.yaml", args.type, unsupervised, args.epochs)
         print(
-            f"| {'without labels' if unsupervised else 'with labels'} | {result['rate']:.0f} "
-            f"| {result['loading']:.1f} % | {result['windows']} | {result['parameters']} | {result['peak']:.0f} |"
+            f"| {'without labels' if unsupervised else 'with labels'} | {result['rate']:.0f} |"
+            f" {result['loading']:.1f} % | {result['windows']} | {result['parameters']} |"
+            f" {result['peak']:.0f} |"
         )
 
 

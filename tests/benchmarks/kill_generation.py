@@ -2,8 +2,8 @@
 
 python tests/benchmarks/kill_generation.py --kills 30 [--seed 0] [--n_processes 2]
 
-Killed are, in turn, the main process, all processes at once, and one worker (the run goes on then). Run
-by hand; prints how many episodes were lost (made, then gone) and how many files differ.
+Killed are, in turn, the main process, all processes at once, and one worker (the run goes on then).
+Run by hand; prints how many episodes were lost (made, then gone) and how many files differ.
 """
 
 import argparse
@@ -19,17 +19,31 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = {
-    "train_task_ids": [0, 9], "n_ex_per_task": 8, "n_variation_per_task": 3, "obs_dim": [24, 32, 3], "cams": ["front"],
+    "train_task_ids": [0, 9],
+    "n_ex_per_task": 8,
+    "n_variation_per_task": 3,
+    "obs_dim": [24, 32, 3],
+    "cams": ["front"],
     "track_cams": ["left_shoulder", "front"],
-}  # fmt: skip
+}
 UNEQUAL = {"report.json"}  # times of the run
 
 
 def start(data: Path, config: Path, n_processes: int) -> subprocess.Popen[bytes]:
     """Begin, or continue, a generation in a process group of its own."""
-    command = [sys.executable, ROOT / "data_generation/RLBench/generate_data.py", "--path_dataset", data,
-               "--path_dataset_config", config, "--n_processes", str(n_processes)]  # fmt: skip
-    return subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    command = [
+        sys.executable,
+        ROOT / "data_generation/RLBench/generate_data.py",
+        "--path_dataset",
+        data,
+        "--path_dataset_config",
+        config,
+        "--n_processes",
+        str(n_processes),
+    ]
+    return subprocess.Popen(
+        command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
 
 
 def episodes(data: Path) -> set[str]:
@@ -39,7 +53,11 @@ def episodes(data: Path) -> set[str]:
 
 def files(data: Path) -> dict[str, bytes]:
     """Return what every file holds."""
-    return {str(p.relative_to(data)): p.read_bytes() for p in data.rglob("*") if p.is_file() and p.name not in UNEQUAL}
+    return {
+        str(p.relative_to(data)): p.read_bytes()
+        for p in data.rglob("*")
+        if p.is_file() and p.name not in UNEQUAL
+    }
 
 
 def workers(pid: int) -> list[int]:
@@ -86,7 +104,10 @@ def main() -> int:
             return 2
         seconds = time.perf_counter() - begun
         wanted = files(whole)
-        print(f"unbroken: {len(episodes(whole))} episodes, {len(wanted)} files, {seconds:.1f} s", flush=True)
+        print(
+            f"unbroken: {len(episodes(whole))} episodes, {len(wanted)} files, {seconds:.1f} s",
+            flush=True,
+        )
         done: dict[str, int] = {}
         lost = unequal = sets = 0
         while sum(done.values()) < args.kills:
@@ -103,8 +124,13 @@ def main() -> int:
                 is_complete = process.wait() == 0
                 lost += len(before - episodes(data))
             now = files(data)
-            unequal += sum(now.get(name) != data_ for name, data_ in wanted.items()) + len(now.keys() - wanted.keys())
-            print(f"set {sets}: killed so far {done}, lost {lost}, files that differ {unequal}", flush=True)
+            unequal += sum(now.get(name) != data_ for name, data_ in wanted.items()) + len(
+                now.keys() - wanted.keys()
+            )
+            print(
+                f"set {sets}: killed so far {done}, lost {lost}, files that differ {unequal}",
+                flush=True,
+            )
     return 1 if lost or unequal else 0
 
 

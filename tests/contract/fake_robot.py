@@ -91,9 +91,17 @@ class Panda(RobotComponent):
         return any(collide(a, b) for a in mine for b in others)
 
     def solve_ik_via_sampling(  # noqa: PLR0917
-        self, position, euler=None, quaternion=None, ignore_collisions=False, trials=300,
-        max_configs=1, distance_threshold=0.65, max_time_ms=10, relative_to=None,
-    ):  # fmt: skip
+        self,
+        position,
+        euler=None,
+        quaternion=None,
+        ignore_collisions=False,
+        trials=300,
+        max_configs=1,
+        distance_threshold=0.65,
+        max_time_ms=10,
+        relative_to=None,
+    ):
         found = world().arm_poses(self._q(), _goal(position, quaternion))
         if not found:
             raise ConfigurationError("Could not find a valid joint configuration")
@@ -108,19 +116,33 @@ class Panda(RobotComponent):
         return [v for i, v in enumerate(line[-1]) if i not in (locked_joints or [])]
 
     def get_linear_path(
-        self, position, euler=None, quaternion=None, steps=50, ignore_collisions=False,
+        self,
+        position,
+        euler=None,
+        quaternion=None,
+        steps=50,
+        ignore_collisions=False,
         relative_to=None,
-    ):  # fmt: skip
+    ):
         line = world().arm_line(self._q(), _goal(position, quaternion))
         if line is None:
             raise ConfigurationPathError("Could not create path.")
         return ArmConfigurationPath(self, line.ravel())
 
     def get_path(  # noqa: PLR0917
-        self, position, euler=None, quaternion=None, ignore_collisions=False, trials=300,
-        max_configs=1, distance_threshold=0.65, max_time_ms=10, trials_per_goal=1,
-        algorithm=ConfigurationPathAlgorithms.SBL, relative_to=None,
-    ):  # fmt: skip
+        self,
+        position,
+        euler=None,
+        quaternion=None,
+        ignore_collisions=False,
+        trials=300,
+        max_configs=1,
+        distance_threshold=0.65,
+        max_time_ms=10,
+        trials_per_goal=1,
+        algorithm=ConfigurationPathAlgorithms.SBL,
+        relative_to=None,
+    ):
         line = world().arm_line(self._q(), _goal(position, quaternion))
         if line is None:
             goals = world().arm_poses(self._q(), _goal(position, quaternion))

@@ -107,16 +107,29 @@ class World:
             assert len(joints) <= 1, f"{name} has {len(joints)} joints"
             for joint in joints:
                 above = self._add_joint(joint, above).name
-            self.add(RENAMED.get(name, name), self._kind(obj), above, obj.transform(),
-                     source=name, **self._details(obj))  # fmt: skip
+            self.add(
+                RENAMED.get(name, name),
+                self._kind(obj),
+                above,
+                obj.transform(),
+                source=name,
+                **self._details(obj),
+            )
 
     def _add_joint(self, joint, parent: str | None) -> Node:
         model = self.mj.model
         lower, upper = joint.get_joint_interval()[1]
         is_slide = model.jnt_type[joint.joint] == mujoco.mjtJoint.mjJNT_SLIDE
         value = joint.get_joint_position()
-        return self.add(joint.get_name(), JOINT, parent, joint.transform(), is_slide=bool(is_slide),
-                        value=value, interval=(lower, upper - lower))  # fmt: skip
+        return self.add(
+            joint.get_name(),
+            JOINT,
+            parent,
+            joint.transform(),
+            is_slide=bool(is_slide),
+            value=value,
+            interval=(lower, upper - lower),
+        )
 
     def _kind(self, obj) -> int:
         if isinstance(obj, MujocoProximitySensor):

@@ -48,9 +48,7 @@ def first_observation(make_environment):
 def test_seen_keypoints_lie_on_their_object(needs_gl, first_observation, name, size):
     """Pose, projection, visibility, segmentation and depth meet in one pixel."""
     wanted = CameraConfig(image_size=size)
-    config = ObservationConfig(
-        cameras=dict.fromkeys(TRACK_CAMERAS, wanted), track_image_size=size
-    )
+    config = ObservationConfig(cameras=dict.fromkeys(TRACK_CAMERAS, wanted), track_image_size=size)
     env, task, obs = first_observation(name, config)
     points, engine = task._recorder.keypoints, task._scene.engine
     uv, _ = cameras.project_views(obs.keypoints[None], *env.track_calibration())
@@ -115,7 +113,9 @@ def test_a_safe_hides_the_waypoints_that_lie_behind_its_wall(first_observation):
 
 
 def test_upstream_names_and_types(needs_gl, first_observation):
-    config = ObservationConfig(cameras={"wrist": CameraConfig(point_cloud=False, image_size=(64, 48))})
+    config = ObservationConfig(
+        cameras={"wrist": CameraConfig(point_cloud=False, image_size=(64, 48))}
+    )
     env, _, obs = first_observation("pick_and_lift", config)
     assert obs.wrist_rgb.shape == (48, 64, 3)
     assert obs.wrist_rgb.dtype == np.uint8

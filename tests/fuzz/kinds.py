@@ -62,10 +62,19 @@ def _read_formal(path: Path) -> None:
 def _tracks(folder: Path) -> list[bytes]:
     K, E = rig()
     members: dict[str, Any] = {
-        "points": np.random.default_rng(0).uniform(50, 200, (4, 20, 3, 2)), "intrinsics": K, "extrinsics": E, "confidence": np.ones((4, 20, 3)),
-        "distortion": np.full((4, 5), 1e-3), "units": np.array("mm"), "camera_names": np.array(NAMES), "keypoint_names": np.array(["a", "b", "c"]),
-        "image_size": np.array([256, 256]), "sequence_starts": np.array([0, 10]), "fps": np.array(25.0), "truth": np.zeros((20, 3, 3)),
-    }  # fmt: skip
+        "points": np.random.default_rng(0).uniform(50, 200, (4, 20, 3, 2)),
+        "intrinsics": K,
+        "extrinsics": E,
+        "confidence": np.ones((4, 20, 3)),
+        "distortion": np.full((4, 5), 1e-3),
+        "units": np.array("mm"),
+        "camera_names": np.array(NAMES),
+        "keypoint_names": np.array(["a", "b", "c"]),
+        "image_size": np.array([256, 256]),
+        "sequence_starts": np.array([0, 10]),
+        "fps": np.array(25.0),
+        "truth": np.zeros((20, 3, 3)),
+    }
     out = []
     for save in (np.savez, np.savez_compressed):
         stream = io.BytesIO()
@@ -87,7 +96,17 @@ def _training() -> Run:
     cameras = Rig(torch.from_numpy(K), torch.from_numpy(E), 1.0, (0, 1, 2, 3))
     torch.manual_seed(0)
     config = Config(NETWORK=NetworkConfig(STC=StcNetworkConfig(WIDTH=8, NUM_LAYERS=0, NUM_HEADS=2)))
-    run = Run(config, True, build_model(config.NETWORK, len(IDS), cameras), None, None, cameras, IDS, "0" * 64, Path())  # type: ignore[arg-type]
+    run = Run(
+        config,
+        True,
+        build_model(config.NETWORK, len(IDS), cameras),
+        None,
+        None,
+        cameras,
+        IDS,
+        "0" * 64,
+        Path(),
+    )  # type: ignore[arg-type]
     for p in run.model.parameters():
         p.grad = torch.rand_like(p)
     run.optimiser.step()
@@ -111,20 +130,56 @@ def _read_checkpoint(path: Path) -> None:
 
 
 def _yaml(folder: Path) -> list[bytes]:
-    small = "NETWORK: {TYPE: MHT, STC: {WIDTH: 16}}\nTRAIN:\n  BATCH_SIZE: 64\n  LEARNING_RATE: 1e-3\nOBJ_POSE_DATA:\n  SUBJECTS_TRAIN: [T0, T9]\n"
+    small = (
+        "NETWORK: {TYPE: MHT, STC: {WIDTH: 16}}\nTRAIN:\n  BATCH_SIZE: 64\n  LEARNING_RATE:"
+        " 1e-3\nOBJ_POSE_DATA:\n  SUBJECTS_TRAIN: [T0, T9]\n"
+    )
     return [to_yaml(Config()).encode(), small.encode()]
 
 
-_IN_LEGACY = (m.pickled(m.array_pickle), m.pickled(m.array_pickle), m.pickled_argument(m.array_pickle), m.array, *m.BYTES)
-_IN_CHECKPOINT = (m.pickled(lambda _: 0), m.pickled(lambda _: 0), m.pickled_argument(lambda _: 0), *m.BYTES)
+_IN_LEGACY = (
+    m.pickled(m.array_pickle),
+    m.pickled(m.array_pickle),
+    m.pickled_argument(m.array_pickle),
+    m.array,
+    *m.BYTES,
+)
+_IN_CHECKPOINT = (
+    m.pickled(lambda _: 0),
+    m.pickled(lambda _: 0),
+    m.pickled_argument(lambda _: 0),
+    *m.BYTES,
+)
 KINDS = {
     "formal": Kind(
-        ".npz", _formal, (*m.BYTES, *m.ZIP, m.bomb, *[m.in_member(m.ARRAY)] * 6, *[m.in_member((m.meta,), "meta.npy")] * 6), _read_formal
+        ".npz",
+        _formal,
+        (
+            *m.BYTES,
+            *m.ZIP,
+            m.bomb,
+            *[m.in_member(m.ARRAY)] * 6,
+            *[m.in_member((m.meta,), "meta.npy")] * 6,
+        ),
+        _read_formal,
     ),
-    "tracks": Kind(".npz", _tracks, (*m.BYTES, *m.ZIP, m.bomb, *[m.in_member(m.ARRAY)] * 10), read_tracks),
-    "legacy": Kind(".npz", _legacy, (*m.BYTES, *m.ZIP, m.bomb, *[m.in_member(_IN_LEGACY)] * 12), read_legacy),
+    "tracks": Kind(
+        ".npz", _tracks, (*m.BYTES, *m.ZIP, m.bomb, *[m.in_member(m.ARRAY)] * 10), read_tracks
+    ),
+    "legacy": Kind(
+        ".npz", _legacy, (*m.BYTES, *m.ZIP, m.bomb, *[m.in_member(_IN_LEGACY)] * 12), read_legacy
+    ),
     "checkpoint": Kind(
-        ".pt", _checkpoint, (*m.BYTES, *m.ZIP, m.bomb, *[m.in_member(_IN_CHECKPOINT, "data.pkl")] * 10, m.in_member(m.BYTES)), _read_checkpoint
+        ".pt",
+        _checkpoint,
+        (
+            *m.BYTES,
+            *m.ZIP,
+            m.bomb,
+            *[m.in_member(_IN_CHECKPOINT, "data.pkl")] * 10,
+            m.in_member(m.BYTES),
+        ),
+        _read_checkpoint,
     ),
     "yaml": Kind(".yaml", _yaml, m.YAML, load_config),
 }

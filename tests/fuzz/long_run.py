@@ -1,7 +1,8 @@
 """Damage sound files in thousands of ways, read them, and count what happens: `python tests/fuzz/long_run.py --mutations 2000`.
 
-Each kind runs in a process of its own, which is killed by nothing but its own fault. A file must be read, or
-refused by one line below 500 characters, within 10 s and the memory of what it declares plus 500 MiB.
+Each kind runs in a process of its own, which is killed by nothing but its own fault. A file must be
+read, or refused by one line below 500 characters, within 10 s and the memory of what it declares
+plus 500 MiB.
 """
 
 import argparse
@@ -64,7 +65,8 @@ class Outcome:
 
 def outcome_of(kind: Any, path: Path, content: int) -> Outcome:
     """Read a file that declares `content` bytes."""
-    from pose_obj_3d.exceptions import PoseObj3DError  # noqa: PLC0415 - the parent process needs none of it
+    # The parent process needs none of it.
+    from pose_obj_3d.exceptions import PoseObj3DError  # noqa: PLC0415
 
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak begins anew
     before, start = memory("VmRSS"), time.perf_counter()
@@ -76,7 +78,9 @@ def outcome_of(kind: Any, path: Path, content: int) -> Outcome:
     except Exception:  # noqa: BLE001 - this is what it looks for
         result, line = "undocumented", traceback.format_exc(limit=-3)
     seconds, peak = time.perf_counter() - start, memory("VmHWM") - before
-    if result == "refused" and (len(line) >= CHARACTERS or "\n" in line or not line.startswith(str(path))):
+    if result == "refused" and (
+        len(line) >= CHARACTERS or "\n" in line or not line.startswith(str(path))
+    ):
         result = "badly worded"
     if seconds > SECONDS or peak > content + MEBIBYTES * 2**20 or "fit into the memory" in line:
         result = "over the limits"
@@ -115,18 +119,50 @@ def child(name: str, count: int, seed: int, folder: Path) -> dict[str, Any]:
         found = outcome_of(kind, path, declared(raw))
         slowest, largest = max(slowest, found.seconds), max(largest, found.peak)
         counts[found.result] += 1
-        if found.result not in ("read", "refused") and len(faults.setdefault(found.result, [])) < KEPT:
-            faults[found.result].append(f"mutation {n}: {found.seconds:.1f} s, {found.peak / 2**20:.0f} MiB: {found.line}")
-    return {"counts": counts, "faults": faults, "slowest_s": round(slowest, 2), "peak_mib": round(largest / 2**20)}
+        if (
+            found.result not in ("read", "refused")
+            and len(faults.setdefault(found.result, [])) < KEPT
+        ):
+            faults[found.result].append(
+                f"mutation {n}: {found.seconds:.1f} s, {found.peak / 2**20:.0f} MiB: {found.line}"
+            )
+    return {
+        "counts": counts,
+        "faults": faults,
+        "slowest_s": round(slowest, 2),
+        "peak_mib": round(largest / 2**20),
+    }
 
 
 def run(name: str, count: int, seed: int = 0) -> dict[str, Any]:
     """Try one kind in a process of its own; a process that dies is a fault, too."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, __file__, "--child", name, "--mutations", str(count), "--seed", str(seed), "--folder", folder]
-        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False)
+        command = [
+            sys.executable,
+            __file__,
+            "--child",
+            name,
+            "--mutations",
+            str(count),
+            "--seed",
+            str(seed),
+            "--folder",
+            folder,
+        ]
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            check=False,
+        )
         if done.returncode:
-            return {"counts": {"died": 1}, "faults": {"died": [f"exit {done.returncode}: {done.stderr[-2000:]}"]}, "slowest_s": 0, "peak_mib": 0}
+            return {
+                "counts": {"died": 1},
+                "faults": {"died": [f"exit {done.returncode}: {done.stderr[-2000:]}"]},
+                "slowest_s": 0,
+                "peak_mib": 0,
+            }
         found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
         return found
 
@@ -146,7 +182,11 @@ def main(argv: list[str] | None = None) -> int:
     bad = 0
     for name in args.kinds:
         found = run(name, args.mutations, args.seed)
-        print(f"{name}: {dict(found['counts'])}, slowest {found['slowest_s']} s, peak {found['peak_mib']} MiB more than before", flush=True)
+        print(
+            f"{name}: {dict(found['counts'])}, slowest {found['slowest_s']} s, peak"
+            f" {found['peak_mib']} MiB more than before",
+            flush=True,
+        )
         for fault, lines in found["faults"].items():
             bad += 1
             print(*(f"  {fault}: {line}" for line in lines), sep="\n", flush=True)

@@ -16,7 +16,27 @@ from typing import Any
 import numpy as np
 
 Mutation = Callable[[np.random.Generator, bytes], bytes]
-NUMBERS = (0, 1, 2, 3, 7, 127, 128, 255, 256, 65535, 65536, 2**31 - 1, 2**31, 2**32 - 1, 2**40, 2**63 - 1, 2**63, 10**12, 10**30)
+NUMBERS = (
+    0,
+    1,
+    2,
+    3,
+    7,
+    127,
+    128,
+    255,
+    256,
+    65535,
+    65536,
+    2**31 - 1,
+    2**31,
+    2**32 - 1,
+    2**40,
+    2**63 - 1,
+    2**63,
+    10**12,
+    10**30,
+)
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 DEEP = 20_000
 
@@ -116,7 +136,17 @@ def rearrange(rng: np.random.Generator, raw: bytes) -> bytes:
     members = unpack(raw)
     n, other = int(rng.integers(len(members))), int(rng.integers(len(members)))
     name, content = members[n]
-    names = (name + "x", name[:-4], "", "../" + name, "a\nb.npy", f"T0/exemple_{pick(rng, NUMBERS)}.npy", "x" * 60000, "é☃.npy", "T0/exemple_٣.npy")
+    names = (
+        name + "x",
+        name[:-4],
+        "",
+        "../" + name,
+        "a\nb.npy",
+        f"T0/exemple_{pick(rng, NUMBERS)}.npy",
+        "x" * 60000,
+        "é☃.npy",
+        "T0/exemple_٣.npy",
+    )
     action = int(rng.integers(6))
     if action == 0:
         del members[n]
@@ -140,7 +170,9 @@ def fields(rng: np.random.Generator, raw: bytes) -> bytes:
     """Change a field of the archive's structure: sizes, checks, offsets, counts, flags, methods."""
     out = bytearray(raw)
     for _ in range(int(rng.integers(1, 4))):
-        mark, table = pick(rng, ((b"PK\x03\x04", _LOCAL), (b"PK\x01\x02", _CENTRAL), (b"PK\x05\x06", _END)))
+        mark, table = pick(
+            rng, ((b"PK\x03\x04", _LOCAL), (b"PK\x01\x02", _CENTRAL), (b"PK\x05\x06", _END))
+        )
         places = [m.start() for m in re.finditer(re.escape(mark), out)]
         if not places:
             continue
@@ -173,14 +205,64 @@ ZIP: tuple[Mutation, ...] = (rearrange, rearrange, fields, fields, prefix)
 # --- arrays ---
 
 _TYPES = (
-    "'<f4'", "'<f8'", "'>f4'", "'<f2'", "'<f16'", "'<c8'", "'<i8'", "'|b1'", "'|O'", "'<U5'", "'<U0'", "'<U99999999'", "'|S3'", "'|V8'",
-    "'<M8[s]'", "[('a', '<f4')]", "[('a', '|O')]", "('<f4', (2,))", "'" + "<" * 500 + "'", "3", "None", "'f4,f4'", "'<f4\\n'", "''",
-)  # fmt: skip
+    "'<f4'",
+    "'<f8'",
+    "'>f4'",
+    "'<f2'",
+    "'<f16'",
+    "'<c8'",
+    "'<i8'",
+    "'|b1'",
+    "'|O'",
+    "'<U5'",
+    "'<U0'",
+    "'<U99999999'",
+    "'|S3'",
+    "'|V8'",
+    "'<M8[s]'",
+    "[('a', '<f4')]",
+    "[('a', '|O')]",
+    "('<f4', (2,))",
+    "'" + "<" * 500 + "'",
+    "3",
+    "None",
+    "'f4,f4'",
+    "'<f4\\n'",
+    "''",
+)
 _SHAPES = (
-    "()", "(0,)", "(-1,)", "(1,)", "(3)", "(True,)", "(1.5,)", "(2, 3, 4, 8)", "(0, 1000000000000)", "(1000000000000, 1000000000000)",
-    "(1000000000,)", "(" + "1, " * 40 + ")", "(" * 3000, "(" + "9" * 4000 + ",)", "'x'", "None", "(3L,)", "(4, 6, 3, 8, 1)",
-)  # fmt: skip
-_HEADERS = ("", "{}", "{1: 2}", "[" * 5000, "-" * 5000, "{'a': " * 2000, "__import__('os')", "\x00", "{'descr': '<f4'}", "\"\"\"", "(\n" * 50)
+    "()",
+    "(0,)",
+    "(-1,)",
+    "(1,)",
+    "(3)",
+    "(True,)",
+    "(1.5,)",
+    "(2, 3, 4, 8)",
+    "(0, 1000000000000)",
+    "(1000000000000, 1000000000000)",
+    "(1000000000,)",
+    "(" + "1, " * 40 + ")",
+    "(" * 3000,
+    "(" + "9" * 4000 + ",)",
+    "'x'",
+    "None",
+    "(3L,)",
+    "(4, 6, 3, 8, 1)",
+)
+_HEADERS = (
+    "",
+    "{}",
+    "{1: 2}",
+    "[" * 5000,
+    "-" * 5000,
+    "{'a': " * 2000,
+    "__import__('os')",
+    "\x00",
+    "{'descr': '<f4'}",
+    '"""',
+    "(\n" * 50,
+)
 
 
 def array(rng: np.random.Generator, raw: bytes) -> bytes:
@@ -197,9 +279,13 @@ def array(rng: np.random.Generator, raw: bytes) -> bytes:
     elif action == 2:
         numbers = list(re.finditer(r"\d+", text))
         where = pick(rng, numbers) if numbers else None
-        text = text[: where.start()] + str(pick(rng, NUMBERS)) + text[where.end() :] if where else text
+        text = (
+            text[: where.start()] + str(pick(rng, NUMBERS)) + text[where.end() :] if where else text
+        )
     elif action == 3:
-        text = text.replace(pick(rng, ("True", "False")), pick(rng, ("True", "False", "None", "0", "[]")))
+        text = text.replace(
+            pick(rng, ("True", "False")), pick(rng, ("True", "False", "None", "0", "[]"))
+        )
     elif action == 4:
         text = pick(rng, _HEADERS)
     elif action == 5:
@@ -215,7 +301,10 @@ def values(rng: np.random.Generator, raw: bytes) -> bytes:
     if len(raw) < 140:
         return flip(rng, raw)
     kind = pick(rng, ("<f4", "<f8"))
-    wild = np.array(pick(rng, (np.nan, np.inf, -np.inf, 1e38, -1e38, 1e15, 1e9, -1e9, 1e6, 1e-42, 0.3, -1.0)), kind).tobytes()
+    wild = np.array(
+        pick(rng, (np.nan, np.inf, -np.inf, 1e38, -1e38, 1e15, 1e9, -1e9, 1e6, 1e-42, 0.3, -1.0)),
+        kind,
+    ).tobytes()
     out = bytearray(raw)
     for _ in range(int(rng.integers(1, 5))):
         size = len(wild)
@@ -230,14 +319,62 @@ ARRAY: tuple[Mutation, ...] = (array, array, array, values, *BYTES)
 # --- JSON ---
 
 _WILD: tuple[Any, ...] = (
-    None, True, False, 0, -1, 1, 1.5, 1e300, -1e300, 10**30, 10**400, "", "x", "T0", "a\nb", "\ud800", "x" * 10_000, [], {}, [[]], [0],
-    [1, 2], ["a", "a"], {"a": 1}, {"T0": []}, [None] * 4, list(range(500)), "{task.__class__}", float("nan"), float("inf"),
-)  # fmt: skip
-_TEXTS = ("NaN", "{}", "[]", "3", "null", "[" * DEEP, '{"a":' * DEEP, "1" * 5000, '"\\ud800"', "", "{", '{"a": 1, "a": 2}', "\ufeff{}")
+    None,
+    True,
+    False,
+    0,
+    -1,
+    1,
+    1.5,
+    1e300,
+    -1e300,
+    10**30,
+    10**400,
+    "",
+    "x",
+    "T0",
+    "a\nb",
+    "\ud800",
+    "x" * 10_000,
+    [],
+    {},
+    [[]],
+    [0],
+    [1, 2],
+    ["a", "a"],
+    {"a": 1},
+    {"T0": []},
+    [None] * 4,
+    list(range(500)),
+    "{task.__class__}",
+    float("nan"),
+    float("inf"),
+)
+_TEXTS = (
+    "NaN",
+    "{}",
+    "[]",
+    "3",
+    "null",
+    "[" * DEEP,
+    '{"a":' * DEEP,
+    "1" * 5000,
+    '"\\ud800"',
+    "",
+    "{",
+    '{"a": 1, "a": 2}',
+    "\ufeff{}",
+)
 
 
 def _places(value: Any, found: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    items = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
     for key, part in items:
         found.append((value, key))
         _places(part, found)
@@ -291,16 +428,68 @@ def _steps(raw: bytes, start: int) -> list[tuple[int, int, Any]]:
 
 
 _NAMES = (
-    b"cos\nsystem\n", b"cbuiltins\neval\n", b"cnumpy\nndarray\n", b"cnumpy\ndtype\n", b"c__builtin__\neval\n", b"cnumpy.core.multiarray\n_reconstruct\n",
-    b"ctorch\nFloatStorage\n", b"ctorch._utils\n_rebuild_tensor_v2\n", b"ccollections\nOrderedDict\n", b"cnumpy.core.multiarray\nos.system\n",
-)  # fmt: skip
+    b"cos\nsystem\n",
+    b"cbuiltins\neval\n",
+    b"cnumpy\nndarray\n",
+    b"cnumpy\ndtype\n",
+    b"c__builtin__\neval\n",
+    b"cnumpy.core.multiarray\n_reconstruct\n",
+    b"ctorch\nFloatStorage\n",
+    b"ctorch._utils\n_rebuild_tensor_v2\n",
+    b"ccollections\nOrderedDict\n",
+    b"cnumpy.core.multiarray\nos.system\n",
+)
 _PARTS = (
-    b"N", b"(", b"]", b"}", b")", b"0", b"2", b"t", b"\x85", b"\x86", b"\x87", b"R", b"b", b"a", b"e", b"s", b"u", b"d", b"l", b"\x93", b"\x94",
-    b"Q", b"o", b"\x81", b"\x92", b"\x8f", b"\x90", b"\x91", b"\x88", b"I9999999999\n", b"M\xff\xff", b"K\x00", b"J\xff\xff\xff\xff",
-    b"\x8b\x04\x00\x00\x00\xff\xff\xff\x7f", b"\x8e" + b"\xff" * 7 + b"\x7f", b"h\x05", b"j\xff\xff\xff\x7f", b"r\xff\xff\xff\x7f", b"q\x00",
-    b"G\x7f\xf8\0\0\0\0\0\0", b"X\x01\0\0\0T", b"C\x01x", b"B\x10\0\0\0abc", b"Px\n", b"\x97", b"\x96\x01\0\0\0\0\0\0\0x", b".", b"\x82\x01",
+    b"N",
+    b"(",
+    b"]",
+    b"}",
+    b")",
+    b"0",
+    b"2",
+    b"t",
+    b"\x85",
+    b"\x86",
+    b"\x87",
+    b"R",
+    b"b",
+    b"a",
+    b"e",
+    b"s",
+    b"u",
+    b"d",
+    b"l",
+    b"\x93",
+    b"\x94",
+    b"Q",
+    b"o",
+    b"\x81",
+    b"\x92",
+    b"\x8f",
+    b"\x90",
+    b"\x91",
+    b"\x88",
+    b"I9999999999\n",
+    b"M\xff\xff",
+    b"K\x00",
+    b"J\xff\xff\xff\xff",
+    b"\x8b\x04\x00\x00\x00\xff\xff\xff\x7f",
+    b"\x8e" + b"\xff" * 7 + b"\x7f",
+    b"h\x05",
+    b"j\xff\xff\xff\x7f",
+    b"r\xff\xff\xff\x7f",
+    b"q\x00",
+    b"G\x7f\xf8\0\0\0\0\0\0",
+    b"X\x01\0\0\0T",
+    b"C\x01x",
+    b"B\x10\0\0\0abc",
+    b"Px\n",
+    b"\x97",
+    b"\x96\x01\0\0\0\0\0\0\0x",
+    b".",
+    b"\x82\x01",
     *_NAMES,
-)  # fmt: skip
+)
 
 
 def pickled(start_of: Callable[[bytes], int]) -> Mutation:
@@ -312,8 +501,18 @@ def pickled(start_of: Callable[[bytes], int]) -> Mutation:
         for _ in range(int(rng.integers(1, 4))):
             place, end, _ = pick(rng, steps)
             other, other_end, _ = pick(rng, steps)
-            replacement = pick(rng, (b"", raw[place:end] * 2, raw[other:other_end], raw[place:end] + pick(rng, _PARTS), pick(rng, _PARTS)))
-            # Places of the sound pickle: after the first change they are near misses, which is welcome.
+            replacement = pick(
+                rng,
+                (
+                    b"",
+                    raw[place:end] * 2,
+                    raw[other:other_end],
+                    raw[place:end] + pick(rng, _PARTS),
+                    pick(rng, _PARTS),
+                ),
+            )
+            # Places of the sound pickle: after the first change they are near misses, which is
+            # welcome.
             out = out[:place] + replacement + out[end:]
         return out
 
@@ -340,11 +539,58 @@ def array_pickle(raw: bytes) -> int:
 # --- YAML ---
 
 _TOKENS = (
-    "&a", "*a", "*b", "!!int", "!!float x", "!!binary aGk=", "!!python/object/apply:os.getcwd []", "!!set {a}", "!x", "<<: *a", "[", "]", "{", "}",
-    ": ", "- ", "? ", "| ", "> ", "'", '"', "%YAML 3.0", "---", "...", "2001-99-99", "2001-01-01", "1e999", ".nan", ".inf", "-.inf", "0x" + "f" * 300,
-    "9" * 5000, "1:" * 200 + "1", "\t", "\0", "~", "true", "", "\ufeff", "T" + "9" * 4000, "100000000", "-1", "[" * 300, "{a: " * 300, "#", "\u2028",
-    "&a [*a]", "&a [x,x,x,x,x,x,x,x,x]", "&b [" + "*a," * 200 + "]", "\x1b[31m", "a" * 60000,
-)  # fmt: skip
+    "&a",
+    "*a",
+    "*b",
+    "!!int",
+    "!!float x",
+    "!!binary aGk=",
+    "!!python/object/apply:os.getcwd []",
+    "!!set {a}",
+    "!x",
+    "<<: *a",
+    "[",
+    "]",
+    "{",
+    "}",
+    ": ",
+    "- ",
+    "? ",
+    "| ",
+    "> ",
+    "'",
+    '"',
+    "%YAML 3.0",
+    "---",
+    "...",
+    "2001-99-99",
+    "2001-01-01",
+    "1e999",
+    ".nan",
+    ".inf",
+    "-.inf",
+    "0x" + "f" * 300,
+    "9" * 5000,
+    "1:" * 200 + "1",
+    "\t",
+    "\0",
+    "~",
+    "true",
+    "",
+    "\ufeff",
+    "T" + "9" * 4000,
+    "100000000",
+    "-1",
+    "[" * 300,
+    "{a: " * 300,
+    "#",
+    "\u2028",
+    "&a [*a]",
+    "&a [x,x,x,x,x,x,x,x,x]",
+    "&b [" + "*a," * 200 + "]",
+    "\x1b[31m",
+    "a" * 60000,
+)
 
 
 def yaml_tokens(rng: np.random.Generator, raw: bytes) -> bytes:
@@ -376,7 +622,16 @@ def yaml_nest(rng: np.random.Generator, raw: bytes) -> bytes:
     text = "&a0 [" + ",".join("x" * width) + "]"
     for n in range(1, levels):
         text = f"&a{n} [{text}" + f",*a{n - 1}" * (width - 1) + "]"
-    key = pick(rng, ("OBJ_POSE_DATA: {SUBJECTS_TRAIN: %s}", "TRAIN: {LEARNING_RATE: %s}", "TRAIN: {INTER_LOSS_WEIGHT: %s}", "VIS: %s", "GPU: %s"))
+    key = pick(
+        rng,
+        (
+            "OBJ_POSE_DATA: {SUBJECTS_TRAIN: %s}",
+            "TRAIN: {LEARNING_RATE: %s}",
+            "TRAIN: {INTER_LOSS_WEIGHT: %s}",
+            "VIS: %s",
+            "GPU: %s",
+        ),
+    )
     return (key % text).encode()
 
 

@@ -10,7 +10,9 @@ import pytest
 from pose_obj_3d.exceptions import DataError
 from tests.fuzz import long_run
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="peaks of memory are read from /proc")
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="peaks of memory are read from /proc"
+)
 
 
 @pytest.mark.parametrize("kind", long_run.NAMES)
@@ -30,15 +32,18 @@ def failing(error):
     return read
 
 
-@pytest.mark.parametrize(("read", "result"), [
-    (lambda path: None, "read"),
-    (failing(lambda path: DataError(f"{path}: broken")), "refused"),
-    (failing(lambda path: DataError("broken")), "badly worded"),
-    (failing(lambda path: ValueError("broken")), "undocumented"),
-    (failing(lambda path: MemoryError()), "undocumented"),
-    (lambda path: np.ones(2**24).sum(), "over the limits"),
-    (lambda path: time.sleep(0.3), "over the limits"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("read", "result"),
+    [
+        (lambda path: None, "read"),
+        (failing(lambda path: DataError(f"{path}: broken")), "refused"),
+        (failing(lambda path: DataError("broken")), "badly worded"),
+        (failing(lambda path: ValueError("broken")), "undocumented"),
+        (failing(lambda path: MemoryError()), "undocumented"),
+        (lambda path: np.ones(2**24).sum(), "over the limits"),
+        (lambda path: time.sleep(0.3), "over the limits"),
+    ],
+)
 def test_faults_are_noticed(tmp_path, monkeypatch, read, result):
     monkeypatch.setattr(long_run, "SECONDS", 0.2)
     monkeypatch.setattr(long_run, "MEBIBYTES", 100)

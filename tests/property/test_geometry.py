@@ -37,7 +37,11 @@ def test_moving_world_and_cameras_together_changes_no_projection(seed):
     xyz, generator = scene(seed)
     T = motion(generator)
     moved = xyz @ T[:3, :3].T + T[:3, 3]
-    for a, b in zip(geometry.project(xyz, K, E), geometry.project(moved, K, E @ torch.linalg.inv(T)), strict=True):
+    for a, b in zip(
+        geometry.project(xyz, K, E),
+        geometry.project(moved, K, E @ torch.linalg.inv(T)),
+        strict=True,
+    ):
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-8)
 
 

@@ -18,7 +18,9 @@ torch.set_num_threads(1)
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory):
-    return write_scene(tmp_path_factory.mktemp("accuracy") / "a.npz", tasks=(0, 9), examples=12, frames=30)
+    return write_scene(
+        tmp_path_factory.mktemp("accuracy") / "a.npz", tasks=(0, 9), examples=12, frames=30
+    )
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +29,9 @@ def data(archive):
 
 
 def errors(data, task=0):
-    return np.concatenate([(x[..., UV_DETECTED] - x[..., UV_EXACT]).reshape(-1, 2) for x in data.tracks[task]])
+    return np.concatenate(
+        [(x[..., UV_DETECTED] - x[..., UV_EXACT]).reshape(-1, 2) for x in data.tracks[task]]
+    )
 
 
 def test_clean_is_what_ships(data):
@@ -41,13 +45,17 @@ def test_clean_is_what_ships(data):
 def test_conditions_are_functions_of_the_seed(data, name):
     before = [x.copy() for x in data.tracks[0]]
     one, again, other = (under(data, CONDITIONS[name], 0, seed) for seed in (0, 0, 1))
-    for a, b, c, source, kept in zip(*(d.tracks[0] for d in (one, again, other, data)), before, strict=True):
+    for a, b, c, source, kept in zip(
+        *(d.tracks[0] for d in (one, again, other, data)), before, strict=True
+    ):
         np.testing.assert_array_equal(a, b)
         assert not np.array_equal(a, c, equal_nan=True)
         np.testing.assert_array_equal(a[..., XYZ_WORLD], source[..., XYZ_WORLD])
         np.testing.assert_array_equal(source, kept)  # the archive in memory is left alone
         detected = a[..., UV_DETECTED]
-        np.testing.assert_array_equal(np.nan_to_num(detected * 16), np.nan_to_num(np.rint(detected * 16)))
+        np.testing.assert_array_equal(
+            np.nan_to_num(detected * 16), np.nan_to_num(np.rint(detected * 16))
+        )
 
 
 def test_conditions_do_what_they_say(data):
@@ -90,12 +98,19 @@ def test_cells_are_computed_once_and_the_report_is_written(archive, tmp_path, mo
     assert ratio["low"] <= ratio["value"] <= ratio["high"]
     assert any("bound with / without mask" in name for name in found["derived"][ACROSS])
     means = found["means_mm"]["T0"]["clean"]
-    assert 0.8 < means["ml"]["all"]["all"]["value"] / means["bound_frame"]["all"]["all"]["value"] < 1.1
-    assert means["bound_track"]["all"]["never"]["value"] < means["bound_window"]["all"]["never"]["value"]
+    assert (
+        0.8 < means["ml"]["all"]["all"]["value"] / means["bound_frame"]["all"]["all"]["value"] < 1.1
+    )
+    assert (
+        means["bound_track"]["all"]["never"]["value"]
+        < means["bound_window"]["all"]["never"]["value"]
+    )
     assert "all" not in means["bound_track"]["all"]
     for name in ("accuracy.md", "error_against_bound.png", "error_by_views.png"):
         assert (tmp_path / name).stat().st_size > 1000
-    assert len(list((tmp_path / "training").iterdir())) == 4  # the views' subset uses the models of all views
+    assert (
+        len(list((tmp_path / "training").iterdir())) == 4
+    )  # the views' subset uses the models of all views
 
     monkeypatch.setattr(Cells, "_compute", lambda *_: pytest.fail("a cell was computed again"))
     assert call(archive, tmp_path, *flags) == 0
@@ -122,9 +137,21 @@ def test_an_interrupted_benchmark_goes_on(archive, tmp_path, monkeypatch):
 
 def test_a_checkpoint_of_mht_is_reported(archive, tmp_path):
     out = tmp_path / "out"
-    assert call(archive, out, "--tasks", "9", "--conditions", "clean", "--methods", "stc_window") == 0
+    assert (
+        call(archive, out, "--tasks", "9", "--conditions", "clean", "--methods", "stc_window") == 0
+    )
     (folder,) = (out / "training").iterdir()  # any checkpoint of task 9 can be read
-    flags = ["--tasks", "9", "--conditions", "clean", "--methods", "mht", "stc_window", "--mht_checkpoints", str(folder)]
+    flags = [
+        "--tasks",
+        "9",
+        "--conditions",
+        "clean",
+        "--methods",
+        "mht",
+        "stc_window",
+        "--mht_checkpoints",
+        str(folder),
+    ]
     assert call(archive, out, *flags) == 0
     means = json.loads((out / "accuracy.json").read_text())["means_mm"]["T9"]["clean"]
     assert means["mht"] == means["stc_window"]
@@ -142,7 +169,11 @@ def test_the_key_of_a_learned_cell_has_the_model_in_it():
 
 def cell(totals, count=10):
     column = {"total": [float(x) for x in totals], "count": [count] * len(totals)}
-    return {"sums": {"all": dict.fromkeys(("all", "moving", "still", "never"), column)}, "info": {}, "seconds": 0}
+    return {
+        "sums": {"all": dict.fromkeys(("all", "moving", "still", "never"), column)},
+        "info": {},
+        "seconds": 0,
+    }
 
 
 def test_derived_quantities_by_hand():
@@ -152,7 +183,9 @@ def test_derived_quantities_by_hand():
     results |= {(t, "drop20", "bound_window"): cell([90, 90, 90]) for t in (1, 2)}
     found = derive(Table(results, [1, 2], resamples=50), list(CONDITIONS))
     best = found["clean"]["STC window / R, moving"]
-    assert {s: x.value for s, x in best.items()} == pytest.approx({"T1": 0.5, "T2": 0.75, "together": 0.6})
+    assert {s: x.value for s, x in best.items()} == pytest.approx(
+        {"T1": 0.5, "T2": 0.75, "together": 0.6}
+    )
     name = "STC window, 20 % dropped / (clean x bound with / without mask), still"
     assert found[ACROSS][name]["T1"].value == pytest.approx(6 / 3 * 6 / 9)
     assert best["T1"].low == best["T1"].high == pytest.approx(0.5)

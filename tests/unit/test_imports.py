@@ -112,6 +112,10 @@ def test_benchmarks_find_the_repository_by_themselves(tmp_path):
     files = [str(path) for path in sorted((ROOT / "tests" / "benchmarks").glob("bench_*.py"))]
     assert files
     run = subprocess.run(
-        [sys.executable, "-I", "-c", LOAD_EACH, *files], cwd=tmp_path, capture_output=True, text=True, check=False
+        [sys.executable, "-I", "-c", LOAD_EACH, *files],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert run.returncode == 0, run.stderr[-2000:]

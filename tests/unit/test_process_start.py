@@ -36,8 +36,14 @@ MODES = {
 
 
 def bash(line, folder, **environment):
-    run = subprocess.run(["bash", "-c", line], cwd=folder, capture_output=True, text=True, check=False,
-                         env={**os.environ, **environment})  # fmt: skip
+    run = subprocess.run(
+        ["bash", "-c", line],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **environment},
+    )
     return run.returncode, run.stdout, run.stderr
 
 
@@ -46,7 +52,9 @@ def test_output_that_nobody_takes_ends_nothing(tmp_path, mode):
     (tmp_path / "run.py").write_text(COMMAND.format(root=str(ROOT)))
     code, _, err = bash(mode.format(f"{sys.executable} run.py"), tmp_path)
     assert code == 5
-    assert (tmp_path / "result").read_text() == "whole"  # also where the file was opened as stdout's number
+    assert (
+        tmp_path / "result"
+    ).read_text() == "whole"  # also where the file was opened as stdout's number
     assert "Traceback" not in err
     assert "Error" not in err
 
@@ -59,14 +67,21 @@ def test_output_that_somebody_takes_is_whole(tmp_path):
 
 
 def test_names_that_the_terminal_cannot_show(tmp_path):
-    (tmp_path / "run.py").write_text(COMMAND.split("for n", maxsplit=1)[0].format(root=str(ROOT)) + "print('caf\\udce9 \\u03c0')\n")
+    (tmp_path / "run.py").write_text(
+        COMMAND.split("for n", maxsplit=1)[0].format(root=str(ROOT))
+        + "print('caf\\udce9 \\u03c0')\n"
+    )
     code, out, _ = bash(f"{sys.executable} run.py", tmp_path, PYTHONIOENCODING="ascii")
     assert (code, out) == (0, "caf\\udce9 \\u03c0\n")
 
 
 def programs():
     """List the files that are run as commands."""
-    files = [p for folder in ("RLBench/rlbench", "data_generation", "pose_obj_3d") for p in (ROOT / folder).rglob("*.py")]
+    files = [
+        p
+        for folder in ("RLBench/rlbench", "data_generation", "pose_obj_3d")
+        for p in (ROOT / folder).rglob("*.py")
+    ]
     return sorted(p for p in files if "sys.exit(main(" in p.read_text(encoding="utf-8"))
 
 
@@ -89,21 +104,37 @@ def test_every_command_prepares_itself_before_it_loads_anything():
 def test_the_two_packages_begin_alike():
     """Neither may import the other, so each has the files."""
     for name in NAMES:
-        assert (ROOT / "pose_obj_3d" / name).read_bytes() == (ROOT / "RLBench/rlbench" / name).read_bytes()
+        assert (ROOT / "pose_obj_3d" / name).read_bytes() == (
+            ROOT / "RLBench/rlbench" / name
+        ).read_bytes()
 
 
-@pytest.mark.parametrize(("version", "is_good"), [
-    ((3, 10, 14), False), ((3, 11, 0), True), ((3, 12, 9), True), ((3, 13, 0), False), ((3, 14, 0), False), ((4, 0, 0), False),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("version", "is_good"),
+    [
+        ((3, 10, 14), False),
+        ((3, 11, 0), True),
+        ((3, 12, 9), True),
+        ((3, 13, 0), False),
+        ((3, 14, 0), False),
+        ((4, 0, 0), False),
+    ],
+)
 def test_versions_of_python(version, is_good):
     said = process_start.wrong_python(version)
     assert (said == "") == is_good
     if not is_good:
-        assert said == f"Python {version[0]}.{version[1]} is not supported, 3.11 and 3.12 are; use one of them"
+        assert (
+            said
+            == f"Python {version[0]}.{version[1]} is not supported, 3.11 and 3.12 are; use one of"
+            " them"
+        )
 
 
 def test_a_command_refuses_another_python(tmp_path):
-    program = COMMAND.format(root=str(ROOT)).replace("process_start.prepare", "sys.version_info = (3, 13, 0)\nprocess_start.prepare")
+    program = COMMAND.format(root=str(ROOT)).replace(
+        "process_start.prepare", "sys.version_info = (3, 13, 0)\nprocess_start.prepare"
+    )
     (tmp_path / "run.py").write_text(program)
     code, out, err = bash(f"{sys.executable} run.py", tmp_path)
     assert (code, out) == (2, "")
@@ -135,11 +166,13 @@ NEW = 'case "$*" in *"is Python"*) echo "is Python 3.13";; *) exit 1;; esac'
 @pytest.mark.parametrize("script", ["run_tests.sh", "quickstart.sh"])
 def test_scripts_refuse_an_active_environment_of_another_python(tmp_path, script):
     fake_python(tmp_path, NEW)
-    code, _, err = bash(f"bash {ROOT / script}", tmp_path, VIRTUAL_ENV=str(tmp_path), QUICKSTART_PYTHON="")
+    code, _, err = bash(
+        f"bash {ROOT / script}", tmp_path, VIRTUAL_ENV=str(tmp_path), QUICKSTART_PYTHON=""
+    )
     assert code == 2
-    assert err == (
-        f"the active virtual environment {tmp_path} is Python 3.13; Python 3.11 and 3.12 are supported: deactivate it, "
-        "or make it anew with one of them\n"
+    assert (
+        err == f"the active virtual environment {tmp_path} is Python 3.13; Python 3.11 and 3.12 are"
+        " supported: deactivate it, or make it anew with one of them\n"
     )
 
 
@@ -150,15 +183,23 @@ def test_scripts_refuse_an_interpreter_of_another_version(tmp_path):
     assert f"no Python 3.11 or 3.12 found (looked for {path})" in err
 
 
-FIND = "PYTHON={python}; find_installer; echo \"${{INSTALL[@]}}\""
+FIND = 'PYTHON={python}; find_installer; echo "${{INSTALL[@]}}"'
 
 
-@pytest.mark.parametrize(("body", "has_uv", "expected"), [
-    ("exit 0", False, "{python} -m pip install --quiet"),
-    ('[ "$2" = ensurepip ] || [ -e {mark} ] && touch {mark}', False, "{python} -m pip install --quiet"),
-    ("exit 1", True, "uv pip install --quiet --python {python}"),
-    ("exit 1", False, "has no pip, and neither ensurepip nor uv is there to bring it"),
-], ids=["pip", "ensurepip", "uv", "nothing"])  # fmt: skip
+@pytest.mark.parametrize(
+    ("body", "has_uv", "expected"),
+    [
+        ("exit 0", False, "{python} -m pip install --quiet"),
+        (
+            '[ "$2" = ensurepip ] || [ -e {mark} ] && touch {mark}',
+            False,
+            "{python} -m pip install --quiet",
+        ),
+        ("exit 1", True, "uv pip install --quiet --python {python}"),
+        ("exit 1", False, "has no pip, and neither ensurepip nor uv is there to bring it"),
+    ],
+    ids=["pip", "ensurepip", "uv", "nothing"],
+)
 def test_an_environment_without_pip(tmp_path, body, has_uv, expected):
     python = fake_python(tmp_path, body.format(mark=tmp_path / "mark"))
     tools = tmp_path / "tools"
@@ -184,7 +225,10 @@ def test_backends_that_mujoco_knows(value):
     assert process_start.wrong_backend({} if value is None else {"MUJOCO_GL": value}) == ""
 
 
-GENERATE = f"{sys.executable} {ROOT / 'data_generation/RLBench/generate_data.py'} --path_dataset d --path_dataset_config c"
+GENERATE = (
+    f"{sys.executable} {ROOT / 'data_generation/RLBench/generate_data.py'} --path_dataset d"
+    " --path_dataset_config c"
+)
 
 
 def test_little_memory_is_one_line(tmp_path):
@@ -197,7 +241,10 @@ def test_little_memory_is_one_line(tmp_path):
 def test_a_wrong_backend_is_one_line(tmp_path):
     code, out, err = bash(GENERATE, tmp_path, MUJOCO_GL="wrong")
     assert (code, out) == (2, "")
-    assert err == "generate_data.py: MUJOCO_GL is 'wrong'; it must be egl, osmesa or glfw, or not be set\n"
+    assert (
+        err
+        == "generate_data.py: MUJOCO_GL is 'wrong'; it must be egl, osmesa or glfw, or not be set\n"
+    )
 
 
 LAST = """
@@ -210,9 +257,21 @@ print("before")
 """
 ENDS = {
     "memory": ("raise MemoryError", 2, "command: out of memory; "),
-    "import": ("raise ImportError('libx.so: failed to map segment from shared object')", 2, "command: out of memory; "),
-    "cause": ("raise RuntimeError('x') from OSError(12, 'Cannot allocate memory')", 2, "command: out of memory; "),
-    "torch": ("raise RuntimeError(\"DefaultCPUAllocator: can't allocate memory\")", 2, "command: out of memory; "),
+    "import": (
+        "raise ImportError('libx.so: failed to map segment from shared object')",
+        2,
+        "command: out of memory; ",
+    ),
+    "cause": (
+        "raise RuntimeError('x') from OSError(12, 'Cannot allocate memory')",
+        2,
+        "command: out of memory; ",
+    ),
+    "torch": (
+        'raise RuntimeError("DefaultCPUAllocator: can\'t allocate memory")',
+        2,
+        "command: out of memory; ",
+    ),
     "package": ("import no_such_package", 2, "command: package no_such_package is not installed"),
     "interrupt": ("raise KeyboardInterrupt", 130, "command: interrupted"),
     "fault": ("raise ValueError('ours')", 1, "Traceback"),

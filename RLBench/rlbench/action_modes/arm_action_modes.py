@@ -251,7 +251,8 @@ class EndEffectorPoseViaIK(_PoseMode):
             path = arm.plan_to(q, ignore_collisions=not self._collision_checking)
         except (IKError, ConfigurationPathError) as error:
             raise InvalidActionError(
-                f"{self._name}: cannot reach the pose {_text(goal)}: {error}; smaller steps may help"
+                f"{self._name}: cannot reach the pose {_text(goal)}: {error}; smaller steps may"
+                " help"
             ) from error
         follow(scene, path, arm)
 
@@ -303,7 +304,7 @@ class ERJointViaIK(EndEffectorPoseViaIK):
         if any(not 0 <= joint < there for joint in self._joints):
             raise InvalidActionError(
                 f"ERJointViaIK: commanded_joints {list(self._joints)} must be in 0 to {there - 1}, "
-                f"the joints of this robot"
+                "the joints of this robot"
             )
 
     def action(self, scene: Scene, action: Floats) -> None:

@@ -1,6 +1,7 @@
 """The last way of a demonstration, where going on to its end would undo what it achieves.
 
-Some of RLBench's scenes push things into a target that is hardly larger than they are, up to its far
+Some of RLBench's scenes push things into a target that is hardly larger than they are, up to its
+far
 edge: a tenth of a millimetre more and a block has left it. Their last waypoint is such an edge.
 """
 

@@ -48,10 +48,10 @@ class Observation:
         gripper_joint_positions: (2,) finger travel [m].
         gripper_touch_forces: (6,) force on each finger [N], world.
         task_low_dim_state: flat poses of the task's objects, world.
-        misc: as upstream writes it: calibration of each camera; `variation_index`; `joint_poses`, of
-            the arm's joints, (7,) each as `gripper_pose`; in demonstrations, but at their first
-            moment, `joint_position_action`: the (8,) joints [rad] and opening of the hand [0, 1] that
-            were commanded in the 50 ms before.
+        misc: as upstream writes it: calibration of each camera; `variation_index`; `joint_poses`,
+            of the arm's joints, (7,) each as `gripper_pose`; in demonstrations, but at their first
+            moment, `joint_position_action`: the (8,) joints [rad] and opening of the hand [0, 1]
+            that were commanded in the 50 ms before.
         keypoints: (K, 3) [m], world; names are in `Demo.keypoint_names`.
         keypoint_visibility: (V, K) 1 seen, 0.5 hidden, 0 out of the image.
         keypoint_hiders: (V, K) handle of the object that hides the keypoint, -1 where none does.

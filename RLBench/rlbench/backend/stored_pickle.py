@@ -79,14 +79,20 @@ class _Array:
 
 def _built(raw: Any, kind: Any, shape: Any, order: Any = "C") -> npt.NDArray[Any]:
     """Return an array of bytes, if they are exactly as many as it has."""
-    if not isinstance(kind, _Type) or not isinstance(raw, bytes | bytearray) or order not in {"C", "F"}:
+    if (
+        not isinstance(kind, _Type)
+        or not isinstance(raw, bytes | bytearray)
+        or order not in {"C", "F"}
+    ):
         raise ValueError("an array is damaged")
     if not isinstance(shape, tuple) or not all(isinstance(n, int) and n >= 0 for n in shape):
         raise ValueError("the shape of an array is damaged")
     if math.prod(shape) * kind.value.itemsize != len(raw):
         raise ValueError(f"an array of shape {str(shape)[:40]} has {len(raw)} bytes")
     flat = np.frombuffer(raw, kind.value)
-    return flat.astype(kind.value.newbyteorder("=")).reshape(shape, order="F" if order == "F" else "C")
+    return flat.astype(kind.value.newbyteorder("=")).reshape(
+        shape, order="F" if order == "F" else "C"
+    )
 
 
 def _from_buffer(raw: Any, kind: Any, shape: Any, order: Any) -> _Array:
@@ -171,7 +177,9 @@ def _plain(value: Any, depth: int, left: Iterator[int]) -> Any:
     if isinstance(value, list | tuple):
         return type(value)(_plain(item, depth - 1, left) for item in value)
     if isinstance(value, dict):
-        return {_plain(k, depth - 1, left): _plain(item, depth - 1, left) for k, item in value.items()}
+        return {
+            _plain(k, depth - 1, left): _plain(item, depth - 1, left) for k, item in value.items()
+        }
     raise ValueError(f"a {type(value).__name__} has no place in it")
 
 

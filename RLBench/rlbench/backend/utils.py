@@ -97,8 +97,8 @@ def image_to_float_array(
         return values / (DEFAULT_RGB_SCALE_FACTOR if scale_factor is None else scale_factor)
     if coded.ndim != 2 or coded.dtype.type not in DEFAULT_GRAY_SCALE_FACTOR:
         raise SceneError(
-            f"image_to_float_array: shape {coded.shape} of {coded.dtype} is no coded depth; it must be "
-            "(H, W, 3) whole numbers, or (H, W) uint8, uint16 or int32"
+            f"image_to_float_array: shape {coded.shape} of {coded.dtype} is no coded depth; it must"
+            " be (H, W, 3) whole numbers, or (H, W) uint8, uint16 or int32"
         )
     scale = DEFAULT_GRAY_SCALE_FACTOR[coded.dtype.type] if scale_factor is None else scale_factor
     return coded.astype(np.float32) / np.float32(scale)

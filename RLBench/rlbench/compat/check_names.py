@@ -148,15 +148,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("tasks", nargs="+", help="names or ids, or `all`")
     parser.add_argument(
         "--rlbench_root",
-        help="checkout of RLBench (default $RLBENCH_ROOT); its task files are Python and run as such: "
-        "name only one that you trust",
+        help=(
+            "checkout of RLBench (default $RLBENCH_ROOT); its task files are Python and run as"
+            " such: name only one that you trust"
+        ),
     )
     parser.add_argument("--variations", type=int, default=3, help="of each task (3)")
     args = parser.parse_args(argv)
     try:
         catalogue = Catalogue(args.rlbench_root, "rlbench")
         given = catalogue.names() if args.tasks == ["all"] else args.tasks
-        wanted = [TASK_NAMES[int(g)] if g.isdigit() and int(g) < len(TASK_NAMES) else g for g in given]
+        wanted = [
+            TASK_NAMES[int(g)] if g.isdigit() and int(g) < len(TASK_NAMES) else g for g in given
+        ]
         origins = [catalogue.origin(name) for name in wanted]
     except RLBenchError as error:
         print(f"check_names: {error}", file=sys.stderr)

@@ -74,6 +74,6 @@ class _Reader:
 
     def _fault(self, node: ast.expr) -> TaskFileError:
         return TaskFileError(
-            f"{self._file}:{node.lineno}: a task set must be a dictionary of lists of imported task "
-            f"classes, found {ast.unparse(node)[:60]!r}"
+            f"{self._file}:{node.lineno}: a task set must be a dictionary of lists of imported task"
+            f" classes, found {ast.unparse(node)[:60]!r}"
         )

@@ -44,8 +44,9 @@ class CollisionWorld:
     def _stands_in(self) -> np.ndarray:
         """Return (ngeom,) which geoms belong to bodies on which something hangs that is only drawn.
 
-        RLBench's planner goes round what is drawn and collidable. Many of its scenes draw a thing as
-        a fine mesh of that kind, and give physics a plainer form beneath, which is not collidable.
+        RLBench's planner goes round what is drawn and collidable. Many of its scenes draw a thing
+        as a fine mesh of that kind, and give physics a plainer form beneath, which is not
+        collidable.
         """
         engine, model = self._engine, self._engine.model
         drawn = [

@@ -61,7 +61,9 @@ def _box(shape: str, text: str) -> Floats:
     """Return (6,) xmin xmax ymin ymax zmin zmax of a shape in its own frame [m]."""
     box = _numbers(text)
     if box.shape != (6,) or not np.all(box[::2] <= box[1::2]):
-        raise SceneError(f"custom text box:{shape} = {text}: it must be xmin xmax ymin ymax zmin zmax")
+        raise SceneError(
+            f"custom text box:{shape} = {text}: it must be xmin xmax ymin ymax zmin zmax"
+        )
     return box
 
 
@@ -170,7 +172,8 @@ def _set_frictions(spec: mujoco.MjSpec, frictions: dict[str, str]) -> None:
             friction = -1.0
         if body is None or not friction >= 0:
             raise SceneError(
-                f"custom text friction:{name} = {text}: it must name an object, and be a number >= 0"
+                f"custom text friction:{name} = {text}: it must name an object, and be a number"
+                " >= 0"
             )
         for geom in body.geoms:
             geom.friction[0] = friction

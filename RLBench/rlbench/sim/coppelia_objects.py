@@ -1,6 +1,7 @@
 """Objects of a CoppeliaSim scene under this package's protocols; each wraps one of PyRep's.
 
-PyRep's own classes differ in results: intervals as (lowest, range), boxes of single shapes only, flags as integers.
+PyRep's own classes differ in results: intervals as (lowest, range), boxes of single shapes only,
+flags as integers.
 """
 
 from collections.abc import Sequence

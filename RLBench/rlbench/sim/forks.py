@@ -31,10 +31,10 @@ def check_not_forked() -> None:
     """
     if is_forked():
         raise RenderingError(
-            f"process {os.getpid()} was forked from process {_first[0]} after that had made images, "
-            "and OpenGL does not survive a fork; start processes with the method spawn: "
-            'multiprocessing.get_context("spawn"), or vector_kwargs={"context": "spawn"} of '
-            "gymnasium.make_vec"
+            f"process {os.getpid()} was forked from process {_first[0]} after that had made images,"
+            " and OpenGL does not survive a fork; start processes with the method spawn:"
+            ' multiprocessing.get_context("spawn"), or vector_kwargs={"context": "spawn"} of'
+            " gymnasium.make_vec"
         )
 
 

@@ -206,6 +206,4 @@ class Editor:
             return engine.prepare(spec.compile())
         except ValueError as error:
             reason = " ".join(str(error).split())
-            raise SceneError(
-                f"{engine.label}: MuJoCo refuses a made shape: {reason}"
-            ) from error
+            raise SceneError(f"{engine.label}: MuJoCo refuses a made shape: {reason}") from error

@@ -159,9 +159,7 @@ class MujocoEngine(ObjectTree):
             return found
         there = [n for n, o in pool.items() if isinstance(o, kind) and o.still_exists()]
         what = kind.__name__.removeprefix("Mujoco").lower()
-        raise SceneError(
-            f"{self.label} has no {what} named {name!r}; {near_names(name, there)}"
-        )
+        raise SceneError(f"{self.label} has no {what} named {name!r}; {near_names(name, there)}")
 
     def shape(self, name: str) -> MujocoShape:
         """Look a shape up by name."""

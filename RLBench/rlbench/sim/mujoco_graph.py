@@ -138,7 +138,9 @@ class SceneGraph:
                 turn = self.world_transform(follower)[:3, :3].T @ R
                 self.data.qvel[start + 3 : start + 6] = turn @ velocity[3:]
 
-    def _velocities(self, root: int, keeps_velocity: bool) -> list[tuple[int, Floats, Floats | None]]:
+    def _velocities(
+        self, root: int, keeps_velocity: bool
+    ) -> list[tuple[int, Floats, Floats | None]]:
         """Return what the degrees of freedom of a tree shall have after the tree was moved.
 
         Each row is: the first degree of freedom of a body, its velocities, and for a free body its
@@ -149,9 +151,13 @@ class SceneGraph:
             start, count = int(model.body_dofadr[body]), int(model.body_dofnum[body])
             if count == 0:
                 continue
-            velocity = self.data.qvel[start : start + count].copy() if keeps_velocity else np.zeros(count)
+            velocity = (
+                self.data.qvel[start : start + count].copy() if keeps_velocity else np.zeros(count)
+            )
             is_turned = keeps_velocity and body in self._free_qpos
-            rows.append((start, velocity, self.world_transform(body)[:3, :3] if is_turned else None))
+            rows.append(
+                (start, velocity, self.world_transform(body)[:3, :3] if is_turned else None)
+            )
         return rows
 
     def _place(self, body: int, T: Floats) -> None:

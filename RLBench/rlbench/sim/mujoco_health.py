@@ -11,10 +11,29 @@ UNSTABLE = "unstable_physics"
 HUGE = 1e10
 """What MuJoCo itself takes for too large."""
 _FIELDS = (
-    "qpos0", "body_pos", "body_quat", "body_ipos", "body_iquat", "body_mass", "body_inertia", "geom_pos",
-    "geom_quat", "geom_size", "geom_friction", "site_pos", "site_quat", "jnt_pos", "jnt_axis", "jnt_range",
-    "dof_damping", "dof_armature", "dof_frictionloss", "actuator_gainprm", "actuator_biasprm", "mesh_vert",
-)  # fmt: skip
+    "qpos0",
+    "body_pos",
+    "body_quat",
+    "body_ipos",
+    "body_iquat",
+    "body_mass",
+    "body_inertia",
+    "geom_pos",
+    "geom_quat",
+    "geom_size",
+    "geom_friction",
+    "site_pos",
+    "site_quat",
+    "jnt_pos",
+    "jnt_axis",
+    "jnt_range",
+    "dof_damping",
+    "dof_armature",
+    "dof_frictionloss",
+    "actuator_gainprm",
+    "actuator_biasprm",
+    "mesh_vert",
+)
 _OWNERS = {"body": "body", "geom": "geom", "site": "site", "jnt": "joint", "actuator": "actuator"}
 _WARNINGS = {
     mujoco.mjtWarning.mjWARN_BADQPOS: "positions",
@@ -38,7 +57,8 @@ def check_model(model: mujoco.MjModel, scene: object) -> None:
             kind = _OWNERS.get(name.partition("_")[0], "")
             owner = f" of {kind} {getattr(model, kind)(row).name!r}" if kind else ""
             raise SceneError(
-                f"scene file {scene}: {name}{owner} holds {values[is_bad][0]}; numbers must be finite, and below {HUGE:g}"
+                f"scene file {scene}: {name}{owner} holds {values[is_bad][0]}; numbers must be"
+                f" finite, and below {HUGE:g}"
             )
 
 
@@ -51,7 +71,8 @@ def check_motion(data: mujoco.MjData, label: str) -> None:
     for warning, what in _WARNINGS.items():
         if data.warning[warning].number:
             raise DemoError(
-                f"{label}: the simulation became unstable: {what} that are not finite, or huge", UNSTABLE
+                f"{label}: the simulation became unstable: {what} that are not finite, or huge",
+                UNSTABLE,
             )
 
 
@@ -62,7 +83,9 @@ def check_pose(name: str, T: Floats) -> None:
         SceneError: names the object.
     """
     if not (np.abs(T) < HUGE).all():
-        raise SceneError(f"{name} cannot be put at {T[:3, 3].tolist()}: its pose must be finite numbers")
+        raise SceneError(
+            f"{name} cannot be put at {T[:3, 3].tolist()}: its pose must be finite numbers"
+        )
 
 
 def check_value(name: str, value: float) -> None:

@@ -212,7 +212,5 @@ Made = MadeShape | MadeFrame
 
 def _remove(made: Made, engine: "MujocoEngine") -> None:
     if not made.still_exists():
-        raise ObjectAlreadyRemovedError(
-            f"{engine.label}: {made.get_name()} was removed already"
-        )
+        raise ObjectAlreadyRemovedError(f"{engine.label}: {made.get_name()} was removed already")
     engine.editor.remove(made)

@@ -339,8 +339,11 @@ class ShapeProperties(ObjectProperties):
     def copy(self) -> Any:
         """Make another shape of the same form, mass and colour at the same place."""
         engine = self._engine
-        form = mesh_form([_points(geom_triangles(engine.model, g)) for g in self.geoms],
-                         self.is_dynamic(), self.get_mass())  # fmt: skip
+        form = mesh_form(
+            [_points(geom_triangles(engine.model, g)) for g in self.geoms],
+            self.is_dynamic(),
+            self.get_mass(),
+        )
         other = engine.editor.make(f"{self._name}_copy", form, engine.world_transform(self.body))
         other.set_respondable(self.is_respondable())
         other.set_renderable(self.is_renderable())

@@ -112,7 +112,8 @@ class Arm:
         """Write set points for the next step: (n, 7) q [rad], qd [rad/s], n <= substeps.
 
         The servo force is kp (u - q) - kv qd; u = q + (kv / kp) qd removes the lag. Where
-        accelerations qdd [rad/s^2] are given, inertia and the weight in the hand are made up for, too.
+        accelerations qdd [rad/s^2] are given, inertia and the weight in the hand are made up for,
+        too.
         """
         rows = self._engine.control_rows()
         rows[: len(q), self.actuators] = q + self._lead * qd
@@ -295,7 +296,8 @@ class Arm:
         Scenes ask for poses at which a held thing stands 2 mm deep in its shelf, or the fingers
         in what they are to grasp.
         """
-        # What is solid without being collidable is what things are put into: no reason for a detour.
+        # What is solid without being collidable is what things are put into: no reason for a
+        # detour.
         free = partial(self.world.is_free, counts_walls=False)
         if not self.is_careful:
             return [free]

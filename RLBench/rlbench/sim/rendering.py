@@ -57,8 +57,10 @@ class Images:
 def load_triton_first() -> None:
     """Load Triton's library, where PyTorch has brought it, before Mesa's.
 
-    Either holds an LLVM of its own. Mesa's does not mind being second; Triton's does, and optimisers
-    of PyTorch import it: a process that renders and then learns would end with a segmentation fault.
+    Either holds an LLVM of its own. Mesa's does not mind being second; Triton's does, and
+    optimisers
+    of PyTorch import it: a process that renders and then learns would end with a segmentation
+    fault.
     """
     triton = importlib.util.find_spec("triton")
     for folder in (triton and triton.submodule_search_locations) or ():
@@ -262,9 +264,7 @@ class Renderer:
         self._camera.fixedcamid = camera_id
         scene = self._scene
         drawn = mujoco.mjtCatBit.mjCAT_STATIC | mujoco.mjtCatBit.mjCAT_DYNAMIC
-        mujoco.mjv_updateScene(
-            self._model, data, self._option, None, self._camera, drawn, scene
-        )
+        mujoco.mjv_updateScene(self._model, data, self._option, None, self._camera, drawn, scene)
         height, width = self._shape
         if width > height:
             for eye in scene.camera:
@@ -286,7 +286,9 @@ class Renderer:
         extent, view = self._model.stat.extent, self._model.vis.map
         near, far = view.znear * extent, view.zfar * extent
         z = self._z[::-1].astype(np.float64)
-        metres: npt.NDArray[np.float32] = (near * far / (near + z * (far - near))).astype(np.float32)
+        metres: npt.NDArray[np.float32] = (near * far / (near + z * (far - near))).astype(
+            np.float32
+        )
         return metres
 
     def _body_ids(self) -> npt.NDArray[np.int32]:

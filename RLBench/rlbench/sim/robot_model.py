@@ -44,20 +44,22 @@ class RobotModel:
         sensor: proximity sensor that says what can be held.
         fingers: bodies of the fingers, of two the left one first.
         finger_joints: slides or hinges of the fingers; each has a position actuator of its name.
-        finger_range: travel of a finger from closed to open: [m] of slides, one number for all; [rad]
-            of hinges, one for each.
+        finger_range: travel of a finger from closed to open: [m] of slides, one number for all;
+            [rad] of hinges, one for each.
         home: saved pose [rad].
         max_velocity: of each joint [rad/s].
         max_acceleration: of each joint [rad/s^2].
         path_limits: speed [rad/s] and acceleration [rad/s^2] along planned ways, measured in the
             space of all joints; None leaves them to the joints' own.
-        is_careful: plans keep clear of walls even where a waypoint ignores collisions, bear with small
-            overlaps where nothing else leads on, and look at more poses of the arm and at what blocks
-            the straight lines that follow; fingers that press on something turn back at once.
+        is_careful: plans keep clear of walls even where a waypoint ignores collisions, bear with
+            small overlaps where nothing else leads on, and look at more poses of the arm and at
+            what blocks the straight lines that follow; fingers that press on something turn back at
+            once.
             Demonstrations of the built-in tasks, which are published, were made without.
-        path_grip: how firmly the hand holds while it follows a path that a scene draws; None: as firmly as
-            ever. RLBench's scenes draw paths on which a held hook cuts 1 cm into the bar that it is to hang
-            on; a knife, on the other hand, is put into its slot by a firm hand only.
+        path_grip: how firmly the hand holds while it follows a path that a scene draws; None: as
+            firmly as ever. RLBench's scenes draw paths on which a held hook cuts 1 cm into the bar
+            that it is to hang on; a knife, on the other hand, is put into its slot by a firm hand
+            only.
         wrist_camera: body whose frame is the sensor's of the camera `wrist`; empty where that is as
             the camera table has it, on the hand.
     """

@@ -78,7 +78,9 @@ def keypoint_visibility(
     for owner in np.unique(owners[points]):
         chosen = np.flatnonzero(owners[points] == owner)
         rays = _Rays(starts[chosen], ways[chosen], lengths[chosen].tolist())
-        geoms = _first_before_all(model, data, rays, _fixed_geoms(model, int(owner)), reach[points[chosen]])
+        geoms = _first_before_all(
+            model, data, rays, _fixed_geoms(model, int(owner)), reach[points[chosen]]
+        )
         is_hidden = geoms >= 0
         v, k = views[chosen[is_hidden]], points[chosen[is_hidden]]
         result[v, k] = HIDDEN
@@ -154,7 +156,9 @@ def _first_before_all(
     return found
 
 
-def _first_before(model: mujoco.MjModel, data: mujoco.MjData, rays: _Rays, n: int) -> tuple[int, float]:
+def _first_before(
+    model: mujoco.MjModel, data: mujoco.MjData, rays: _Rays, n: int
+) -> tuple[int, float]:
     """Return the first drawn geom on a ray before its keypoint, and how far before it [m].
 
     Where there is none, the geom is -1.

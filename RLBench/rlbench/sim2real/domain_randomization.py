@@ -67,6 +67,7 @@ class VisualRandomizationConfig(RandomizationConfig):
         folder = Path(image_directory)
         if not folder.is_dir() or not any(True for kind in IMAGES for _ in folder.glob(kind)):
             raise UnknownSettingError(
-                f"VisualRandomizationConfig: {image_directory} is no folder with .jpg or .png images"
+                f"VisualRandomizationConfig: {image_directory} is no folder with .jpg or .png"
+                " images"
             )
         self.image_directory = folder

@@ -249,7 +249,8 @@ def _task_set(name: str, catalogue: "Catalogue") -> dict[str, list[type[Task]]]:
         sets = read_task_sets(catalogue.checkout)
     elif name != OWN_SET:
         raise ImportError(
-            f"rlbench.tasks: {name} is a set of RLBench's tasks; set RLBENCH_ROOT to a checkout of it"
+            f"rlbench.tasks: {name} is a set of RLBench's tasks; set RLBENCH_ROOT to a checkout"
+            " of it"
         )
     sets.setdefault(OWN_SET, {"train": list(TASK_NAMES), "test": []})
     if name not in sets:

@@ -217,12 +217,17 @@ def marbled() -> Image:
 
 def write(folder: Path = MESHES) -> list[Path]:
     """Write all meshes and textures of the task and return their paths."""
-    drawn = {"lid": lid(), "bars": bars(), "drumstick": drumstick(), "bone": bone(), "steak": steak()}
+    drawn = {
+        "lid": lid(),
+        "bars": bars(),
+        "drumstick": drumstick(),
+        "bone": bone(),
+        "steak": steak(),
+    }
     painted = {"embers": embers(), "skin": skin(), "marbled": marbled()}
     files: dict[str, str | bytes] = {f"{PREFIX}_{n}.obj": obj_text(*m) for n, m in drawn.items()}
     files |= {f"{PREFIX}_{n}.png": png_bytes(i, level=0) for n, i in painted.items()}
     return write_files(folder, files)
-
 
 
 if __name__ == "__main__":

@@ -224,6 +224,5 @@ def write(folder: Path = MESHES) -> list[Path]:
     return write_files(folder, files)
 
 
-
 if __name__ == "__main__":
     write()

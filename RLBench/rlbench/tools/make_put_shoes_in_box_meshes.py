@@ -24,7 +24,11 @@ UPPER_RINGS = 9
 def half_width(x: Floats) -> Floats:
     """Return the half width [m] of the outline at x: ball, waist and heel."""
     u = x / HALF_LENGTH
-    return 0.0265 + 0.0055 * np.cos(np.pi * (u - 0.35) / 0.9) * (u > -0.55) - 0.0055 * (u <= -0.55) * 0.9
+    return (
+        0.0265
+        + 0.0055 * np.cos(np.pi * (u - 0.35) / 0.9) * (u > -0.55)
+        - 0.0055 * (u <= -0.55) * 0.9
+    )
 
 
 def outline(front: float, back: float, width: float, height: float) -> Floats:

@@ -40,6 +40,5 @@ def write(folder: Path = MESHES) -> list[Path]:
     return write_files(folder, {NOTE: png_bytes(draw_note(), level=0)})
 
 
-
 if __name__ == "__main__":
     write(*(Path(argument) for argument in sys.argv[1:2]))

@@ -143,7 +143,11 @@ def _check_type(name: str, value: object, kind: Any) -> None:
         raise TypeError(f"{name} must be {outer.__name__}, not {type(value).__name__}")
     entry = {int: int, str: str}.get(inner[-1]) if inner else None
     entries = value.values() if isinstance(value, dict) else value
-    if entry is not None and isinstance(entries, Iterable) and not all(isinstance(v, entry) for v in entries):
+    if (
+        entry is not None
+        and isinstance(entries, Iterable)
+        and not all(isinstance(v, entry) for v in entries)
+    ):
         raise TypeError(f"{name} holds another thing than {entry.__name__}")
 
 
@@ -188,8 +192,9 @@ def read_reports(file: Path, seed: int, attempts: int, robot: str = "panda") -> 
         before, now = (report.seed, report.attempts, report.robot), (seed, attempts, robot)
         if before != now:
             raise ReportError(
-                f"{file} was made with --seed {before[0]} --attempts {before[1]} --robot_setup "
-                f"{before[2]}, not {now[0]}, {now[1]}, {now[2]}: go on with these, or choose another file"
+                f"{file} was made with --seed {before[0]} --attempts {before[1]} --robot_setup"
+                f" {before[2]}, not {now[0]}, {now[1]}, {now[2]}: go on with these, or choose"
+                " another file"
             )
     return reports
 
@@ -197,8 +202,10 @@ def read_reports(file: Path, seed: int, attempts: int, robot: str = "panda") -> 
 def table(reports: Sequence[TaskReport]) -> str:
     """Return one Markdown row for each task."""
     lines = [
-        "| id | task | variations | first attempt | within attempts | placements | frames | "
-        "s per demo | refused placements | failed attempts |",
+        (
+            "| id | task | variations | first attempt | within attempts | placements | frames | "
+            "s per demo | refused placements | failed attempts |"
+        ),
         "|---:|---|---:|---:|---:|---:|---:|---:|---|---|",
     ]
     for r in reports:

@@ -22,16 +22,23 @@ from rlbench.tools.task_report import read_rows
 from rlbench.whole_files import write_whole
 
 _SHOWN: Mapping[str, Any] = {
-    "task": str, "episodes": int, "first_attempt": int, "succeeded": int, "failures": dict, "source": str,
-    "seconds_per_demo": (int, float), "keypoints": dict,
-}  # fmt: skip
+    "task": str,
+    "episodes": int,
+    "first_attempt": int,
+    "succeeded": int,
+    "failures": dict,
+    "source": str,
+    "seconds_per_demo": (int, float),
+    "keypoints": dict,
+}
 WANTED = 0.9
 """Share of episodes that succeed, from which a task counts as done."""
 
 Report = Mapping[str, Any]
 PICTURE_LEGEND = (
-    "Pictures: the front camera at the end of a demonstration. Orange: waypoints; blue: objects; grey: "
-    "the arm's tip; lines are their ways. Where the scene is left out, squares are 10 cm wide."
+    "Pictures: the front camera at the end of a demonstration. Orange: waypoints; blue: objects;"
+    " grey: the arm's tip; lines are their ways. Where the scene is left out, squares are 10 cm"
+    " wide."
 )
 
 
@@ -50,7 +57,8 @@ def read_reports(paths: Sequence[Path]) -> dict[str, Report]:
             found |= {row["task"]: row for row in rows}
         except (ValueError, TypeError, KeyError) as error:
             raise ValueError(
-                f"{path} is not what `task_validator --json` writes ({str(error)[:100]}); make it anew"
+                f"{path} is not what `task_validator --json` writes ({str(error)[:100]}); make it"
+                " anew"
             ) from error
     return found
 
@@ -106,14 +114,16 @@ def table(reports: Mapping[str, Report], out: Path, pictures: Path | None = None
     lines = [
         "# Tasks",
         "",
-        f"{done} of {len(there)} tasks succeed in {WANTED:.0%} of their episodes or more, "
-        f"{at_once} at the first attempt. An episode is granted several attempts, as in RLBench; "
-        "attempts that fail are thrown away, never recorded. Seconds are those of one successful "
-        "attempt, without images.",
+        (
+            f"{done} of {len(there)} tasks succeed in {WANTED:.0%} of their episodes or more,"
+            f" {at_once} at the first attempt. An episode is granted several attempts, as in"
+            " RLBench; attempts that fail are thrown away, never recorded. Seconds are those of"
+            " one successful attempt, without images."
+        ),
         "",
         *([PICTURE_LEGEND, ""] if pictures else []),
-        "| id | task | from | first attempt | succeeded | s per demo | keypoints | failed attempts |"
-        + (" picture |" if pictures else ""),
+        "| id | task | from | first attempt | succeeded | s per demo | keypoints | failed"
+        " attempts |" + (" picture |" if pictures else ""),
         "|---:|---|---|---:|---:|---:|---:|---|" + ("---|" if pictures else ""),
     ]
     for number, name in rows:

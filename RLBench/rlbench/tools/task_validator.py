@@ -73,8 +73,8 @@ def validate(
         groups: keypoint groups to watch.
         every_variation: run more episodes where a task has more variations.
         pictures: where a picture of the first demonstration goes, None for none.
-        environment: `engine`, `rlbench_root`, `tasks_from`, `robot_setup` of `Environment`. Whether a
-            seed repeats itself is checked on MuJoCo only.
+        environment: `engine`, `rlbench_root`, `tasks_from`, `robot_setup` of `Environment`. Whether
+            a seed repeats itself is checked on MuJoCo only.
 
     Raises:
         EngineError: the simulator is not there.
@@ -278,13 +278,17 @@ def build_parser() -> argparse.ArgumentParser:
     add("--engine", choices=ENGINES, default="mujoco", help="simulator (mujoco)")
     add(
         "--rlbench_root",
-        help="checkout of RLBench whose own tasks run too ($RLBENCH_ROOT); its task files are Python "
-        "and run as such: name only one that you trust",
+        help=(
+            "checkout of RLBench whose own tasks run too ($RLBENCH_ROOT); its task files are Python"
+            " and run as such: name only one that you trust"
+        ),
     )
     add(
         "--tasks_from",
         choices=SOURCES,
-        help="which version of a task ($RLBENCH_TASKS_FROM, else auto: the checkout's if it has one)",
+        help=(
+            "which version of a task ($RLBENCH_TASKS_FROM, else auto: the checkout's if it has one)"
+        ),
     )
     add(
         "--robot_setup",

@@ -113,9 +113,9 @@ def _header(content: bytes, source: str) -> Header:
     _, version, oldest, packing, size, _, application, _, revision, kind = values
     if version > NEWEST:
         raise TtmError(
-            f"{source}: was saved by CoppeliaSim {application_name(application)}, which is newer than "
-            f"this reader: serialisation {version}, {OLDEST} to {NEWEST} are read; save it with "
-            "CoppeliaSim 4.1"
+            f"{source}: was saved by CoppeliaSim {application_name(application)}, which is newer"
+            f" than this reader: serialisation {version}, {OLDEST} to {NEWEST} are read; save it"
+            " with CoppeliaSim 4.1"
         )
     if version < OLDEST:
         raise TtmError(
@@ -203,7 +203,7 @@ def _check_tree(objects: list[SceneObject], source: str) -> None:
         above = 0 if current is None else depths[current.handle]
         if above + len(chain) > MAX_DEPTH:
             raise TtmError(
-                f"{source}: {start.name!r} is below {above + len(chain) - 1} others; trees of up to "
-                f"{MAX_DEPTH} levels are read"
+                f"{source}: {start.name!r} is below {above + len(chain) - 1} others; trees of up to"
+                f" {MAX_DEPTH} levels are read"
             )
         depths.update({handle: above + i for i, handle in enumerate(reversed(chain), 1)})

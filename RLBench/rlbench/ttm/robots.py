@@ -36,8 +36,8 @@ class RobotFile:
         finger: servo of both fingers.
         place: (3,) where the root stands in the world [m]; None leaves it as the file has it.
         tip_forward: how far the tip is moved along its z [m].
-        closing: finger joints that the file counts from open to closed -> joints that turn with each,
-            and how far for each radian of it.
+        closing: finger joints that the file counts from open to closed -> joints that turn with
+            each, and how far for each radian of it.
     """
 
     file: str

@@ -3,7 +3,8 @@
 python -m rlbench.ttm.to_mjcf scene.ttm -o folder/
 
 The folder then holds `scene.xml`, which MuJoCo's own viewer opens, and `files/` with meshes and
-textures. Things that stand more than 1 mm deep in others are moved out, and told, unless `--as_saved`.
+textures. Things that stand more than 1 mm deep in others are moved out, and told, unless
+`--as_saved`.
 """
 
 from rlbench import process_start

@@ -11,6 +11,7 @@ sys.path.insert(0, str(ROOT))
 @pytest.fixture
 def write_config(tmp_path):
     """Write a small config of the fake simulator and return its path."""
+
     def write(**changes):
         config = {
             "train_task_ids": [0],

@@ -56,7 +56,10 @@ def make_episode(key, config, seed=SEED, attempt=0):
         xyz=xyz,
         visibility=rng.choice(np.array([0, 0.5, 1], np.float32), (V, T, K)),
         track_cams=config.track_cams,
-        cameras={c: calibration(c, width, height) for c in dict.fromkeys((*config.cams, *config.track_cams))},
+        cameras={
+            c: calibration(c, width, height)
+            for c in dict.fromkeys((*config.cams, *config.track_cams))
+        },
         ee_state=rng.standard_normal((T, 8)),
         actions={name: rng.standard_normal((T, 8)) for name in config.registered_actions},
         waypoint_frames=np.array([T - 1]),

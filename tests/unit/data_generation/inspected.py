@@ -57,7 +57,9 @@ def write_archive(tmp_path, change=None, tasks=(0, 9), n=4, **meta):
         "camera_names": list(fake_source.CAMERAS),
         "task_names": {f"T{t}": f"task_{t}" for t in tasks},
         "keypoint_names": {f"T{t}": NAMES for t in tasks},
-        "sources": {f"T{t}": [{"variation": i % 2, "example": i // 2} for i in range(n)] for t in tasks},
+        "sources": {
+            f"T{t}": [{"variation": i % 2, "example": i // 2} for i in range(n)] for t in tasks
+        },
         **meta,
     }
     write_formal(path, tracks, full, *rig())
@@ -78,4 +80,8 @@ def inspect(path, *flags):
     place = path / "inspection" if path.is_dir() else path.with_name(f"{path.stem}_inspection")
     if "--output" in flags:
         place = Path(flags[flags.index("--output") + 1])
-    return code, json.loads((place / "statistics.json").read_text()), (place / "index.html").read_text()
+    return (
+        code,
+        json.loads((place / "statistics.json").read_text()),
+        (place / "index.html").read_text(),
+    )

@@ -3,13 +3,48 @@
 import json
 
 TOKENS = (
-    b"NaN", b"-Infinity", b"1e999", b"-1", b"0", b"null", b"true", b"{}", b"[]", b'""', b"9" * 30, b"9" * 5000, b"1.5",
-    b'"\\ud800"', b"[" * 3000, b'{"a":' * 3000, b"\xff\xfe", b"\x00", b"\xef\xbb\xbf", b'"../../../etc/passwd"',
-)  # fmt: skip
+    b"NaN",
+    b"-Infinity",
+    b"1e999",
+    b"-1",
+    b"0",
+    b"null",
+    b"true",
+    b"{}",
+    b"[]",
+    b'""',
+    b"9" * 30,
+    b"9" * 5000,
+    b"1.5",
+    b'"\\ud800"',
+    b"[" * 3000,
+    b'{"a":' * 3000,
+    b"\xff\xfe",
+    b"\x00",
+    b"\xef\xbb\xbf",
+    b'"../../../etc/passwd"',
+)
 VALUES = (
-    None, True, -1, 0, 1.5, 10**30, 1e308, "", "x" * 3000, "../../x", "\ud800", [], {}, [[]], [[1, 2], [3]], {"a": 1},
-    ["a", "a"], float("inf"), float("nan"),
-)  # fmt: skip
+    None,
+    True,
+    -1,
+    0,
+    1.5,
+    10**30,
+    1e308,
+    "",
+    "x" * 3000,
+    "../../x",
+    "\ud800",
+    [],
+    {},
+    [[]],
+    [[1, 2], [3]],
+    {"a": 1},
+    ["a", "a"],
+    float("inf"),
+    float("nan"),
+)
 
 
 def mutate_bytes(data, rng):
@@ -41,7 +76,11 @@ def mutate_json(value, rng):
     here = value
     while isinstance(here, dict | list) and here and (holder is None or rng.random() < 0.8):
         holder = here
-        key = list(here)[int(rng.integers(0, len(here)))] if isinstance(here, dict) else int(rng.integers(0, len(here)))
+        key = (
+            list(here)[int(rng.integers(0, len(here)))]
+            if isinstance(here, dict)
+            else int(rng.integers(0, len(here)))
+        )
         here = here[key]
     if rng.random() < 0.2:
         del holder[key]

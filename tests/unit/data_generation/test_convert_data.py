@@ -40,7 +40,15 @@ def raw(tmp_path, write_config):
 
 def convert(store, config, output, *flags):
     return convert_data.main(
-        ["--path_dataset", str(store.root), "--path_dataset_config", config, "--output", str(output), *flags]
+        [
+            "--path_dataset",
+            str(store.root),
+            "--path_dataset_config",
+            config,
+            "--output",
+            str(output),
+            *flags,
+        ]
     )
 
 
@@ -68,7 +76,9 @@ def test_archive_holds_projection_truth_and_visibility(tmp_path, raw):
         np.testing.assert_array_equal(track[..., 7], episode.visibility)
     assert data.split(0) == {"train": [0, 1], "val": [2], "test": [3]}
     assert data.meta["sources"]["T0"][1] == {"variation": 1, "example": 0}
-    pattern = data.meta["image_pattern"].format(task=0, camera="left", variation=1, example=0, frame=2)
+    pattern = data.meta["image_pattern"].format(
+        task=0, camera="left", variation=1, example=0, frame=2
+    )
     assert (data.path.parent / pattern).is_file()
     stats = json.loads((store.root / "dataset_stats.json").read_text())
     assert stats["0"]["examples"] == 4
@@ -172,8 +182,12 @@ def test_user_errors_write_nothing(tmp_path, raw, capsys, fault, options, flags,
 
 def test_script_works_from_both_folders(tmp_path, raw):
     store, config = raw()
-    environment = {**os.environ, "path_dataset": str(store.root), "path_dataset_config": config,
-                   "PYTHON": sys.executable}  # fmt: skip
+    environment = {
+        **os.environ,
+        "path_dataset": str(store.root),
+        "path_dataset_config": config,
+        "PYTHON": sys.executable,
+    }
     for folder in (ROOT, ROOT / "data_generation" / "RLBench"):
         output = tmp_path / f"{folder.name}.npz"
         command = ["sh", "convert_data_to_3D_pose_estimation.sh", "--output", output]

@@ -10,7 +10,12 @@ import pytest
 from data_generation.RLBench import data_card
 from tests.unit.pose_obj_3d.synthetic import write_scene
 
-VALIDATION = [{"task": "task_9", "keypoints": {"waypoints/waypoint0": {"hidden_by": {"robot": 0.25, "lid": 0.01}}}}]
+VALIDATION = [
+    {
+        "task": "task_9",
+        "keypoints": {"waypoints/waypoint0": {"hidden_by": {"robot": 0.25, "lid": 0.01}}},
+    }
+]
 
 
 @pytest.fixture

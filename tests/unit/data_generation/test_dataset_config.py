@@ -26,7 +26,9 @@ def test_shipped_configs_load(name):
     config = load_config(REPOSITORY / "configs" / name)
     assert config.image_size == (256, 256)
     assert len(config.cams) == len(config.track_cams) == 4
-    assert config.task_ids("train") == ((9, 12, 40, 54, 79) if name == "dataset_config.json" else (0, 9))
+    assert config.task_ids("train") == (
+        (9, 12, 40, 54, 79) if name == "dataset_config.json" else (0, 9)
+    )
     assert len(config.plan(0, 20)) == (10 if name == "dataset_config.json" else 12)
 
 
@@ -88,7 +90,7 @@ def test_bad_files(tmp_path, text, message):
 
 
 def test_not_text(tmp_path):
-    (tmp_path / "c.json").write_bytes(b"{\"name\": \"\xff\"}")
+    (tmp_path / "c.json").write_bytes(b'{"name": "\xff"}')
     with pytest.raises(ConfigError, match="not UTF-8"):
         load_config(tmp_path / "c.json")
 
@@ -96,7 +98,9 @@ def test_not_text(tmp_path):
 def test_older_keys_are_ignored_with_one_line(tmp_path, caplog):
     with caplog.at_level(logging.INFO):
         load(tmp_path, {"n_cameras": 4, "get_depth": 1})
-    assert caplog.messages == [f"{tmp_path / 'c.json'}: n_cameras and get_depth of older configs ignored"]
+    assert caplog.messages == [
+        f"{tmp_path / 'c.json'}: n_cameras and get_depth of older configs ignored"
+    ]
 
 
 @pytest.mark.parametrize("value", ["*", ["*"]])
@@ -118,7 +122,12 @@ def test_episodes_run_over_variations_first():
 @pytest.mark.parametrize("counts", [(2, 3, 5), (3, 1, 2), (1, 4, None), (4, 2, None)])
 def test_a_plan_holds_what_it_lists(counts):
     variations, per_variation, per_task = counts
-    config = DatasetConfig("x", n_variation_per_task=variations, n_ex_per_variation=per_variation, n_ex_per_task=per_task)
+    config = DatasetConfig(
+        "x",
+        n_variation_per_task=variations,
+        n_ex_per_variation=per_variation,
+        n_ex_per_task=per_task,
+    )
     plan = config.plan(5, 20)
     listed = set(plan)
     assert len(listed) == len(plan)

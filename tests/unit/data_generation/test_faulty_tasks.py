@@ -43,7 +43,12 @@ SAID = {
 
 def test_every_trouble_ends_its_task_alone(tmp_path, write_config, caplog, capfd):
     data, config = tmp_path / "d", write_config(train_task_ids="*", cams=[])
-    assert generate(data, config, troubled_source.open_source, "--max_seconds", "2", "--n_processes", "2") == 1
+    assert (
+        generate(
+            data, config, troubled_source.open_source, "--max_seconds", "2", "--n_processes", "2"
+        )
+        == 1
+    )
     result = report(data)
     names = troubled_source.NAMES
     assert {names[int(t)]: why for t, why in result["broken"].items()}.keys() == SAID.keys()
@@ -73,8 +78,12 @@ def digests(data):
 def test_an_accident_does_not_change_what_is_made(tmp_path, write_config, monkeypatch, caplog):
     config = write_config(train_task_ids=[0, 1])
     monkeypatch.setenv("FAKE_ACCIDENTS", str(tmp_path))
-    assert generate(tmp_path / "a", config, troubled_source.open_accidents, "--n_processes", "2") == 0
-    assert sum("it is tried again" in m for m in caplog.messages) == 5  # two episodes of each task; one needs two attempts
+    assert (
+        generate(tmp_path / "a", config, troubled_source.open_accidents, "--n_processes", "2") == 0
+    )
+    assert (
+        sum("it is tried again" in m for m in caplog.messages) == 5
+    )  # two episodes of each task; one needs two attempts
     assert generate(tmp_path / "b", config, fake_source.open_source) == 0
     assert digests(tmp_path / "a") == digests(tmp_path / "b")
 
@@ -83,18 +92,33 @@ def test_scenes_and_task_files_with_nan(tmp_path, write_config, caplog, capfd, m
     """On MuJoCo: a scene with NaN, an object put at NaN, a motor at NaN, a task file that raises; one is good."""
     monkeypatch.setenv("FAULTY_SCENES", str(tmp_path))
     cams = ["left_shoulder", "front"]
-    config = write_config(train_task_ids=[0, 8, 9, 12, 40], cams=[], track_cams=cams, n_variation_per_task=1, n_ex_per_task=3)
+    config = write_config(
+        train_task_ids=[0, 8, 9, 12, 40],
+        cams=[],
+        track_cams=cams,
+        n_variation_per_task=1,
+        n_ex_per_task=3,
+    )
     data = tmp_path / "d"
-    assert generate(data, config, simulated_source.open_source, "--max_traj_trials_bef_skip", "2") == 1
+    assert (
+        generate(data, config, simulated_source.open_source, "--max_traj_trials_bef_skip", "2") == 1
+    )
     result = report(data)
-    assert {t: row["done"] for t, row in result["tasks"].items()} == {"0": 3, "9": 0, "12": 0, "40": 0}
+    assert {t: row["done"] for t, row in result["tasks"].items()} == {
+        "0": 3,
+        "9": 0,
+        "12": 0,
+        "40": 0,
+    }
     broken = result["broken"]
     assert broken.keys() == {"8", "9", "12", "40"}
     assert "body_pos of body 'zz' holds nan" in broken["8"]
     assert "cannot be put at [nan, " in broken["9"]
     assert "unstable" in broken["12"]
     assert "ZeroDivisionError: " in broken["40"]
-    assert Counter(m.split(":")[0] for m in caplog.messages if m.startswith("skipped: ")) == {"skipped": 4}
+    assert Counter(m.split(":")[0] for m in caplog.messages if m.startswith("skipped: ")) == {
+        "skipped": 4
+    }
     assert "WARNING" not in capfd.readouterr().err  # MuJoCo's own lines
     assert len(RawStore(data).episodes(0)) == 3
 
@@ -105,5 +129,8 @@ def test_a_simulator_that_cannot_be_opened(tmp_path, write_config, capsys, name)
     assert generate(tmp_path / "d", write_config(), source) == 2
     lines = capsys.readouterr().err.strip().splitlines()
     assert len(lines) == 1
-    assert {"maker": "OSError: no licence", "gone": "the simulator cannot be opened: its process ended"}[name] in lines[0]
+    assert {
+        "maker": "OSError: no licence",
+        "gone": "the simulator cannot be opened: its process ended",
+    }[name] in lines[0]
     assert not (tmp_path / "d").exists()

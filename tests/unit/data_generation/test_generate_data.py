@@ -98,19 +98,28 @@ def test_what_always_fails_is_reported_and_exits_1(tmp_path, write_config, capsy
     result = report(data)
     assert result["done"] == 4
     assert result["failures"] == {"no_path": 12}
-    assert result["tasks"]["2"] == {"requested": 4, "done": 0, "attempts": 12, "failures": {"no_path": 12}}
+    assert result["tasks"]["2"] == {
+        "requested": 4,
+        "done": 0,
+        "attempts": 12,
+        "failures": {"no_path": 12},
+    }
     assert "missing: task 2 variation 0 example 0 (task_2)" in capsys.readouterr().out
 
 
 def test_skip_task(tmp_path, write_config):
     data, config = tmp_path / "d", write_config(train_task_ids=[2, 0], n_ex_per_task=40, cams=[])
-    assert generate(data, config, "--skip_task_on_multi_fails", "--max_traj_trials_bef_skip", "1") == 1
+    assert (
+        generate(data, config, "--skip_task_on_multi_fails", "--max_traj_trials_bef_skip", "1") == 1
+    )
     result = report(data)
     assert result["tasks"]["2"]["attempts"] < 40
     assert result["tasks"]["0"]["done"] == 40
 
 
-def test_damaged_episode_is_named_skipped_and_remade_on_demand(tmp_path, write_config, capsys, caplog):
+def test_damaged_episode_is_named_skipped_and_remade_on_demand(
+    tmp_path, write_config, capsys, caplog
+):
     data, config = tmp_path / "d", write_config()
     assert generate(data, config) == 0
     store = RawStore(data)
@@ -127,29 +136,56 @@ def test_damaged_episode_is_named_skipped_and_remade_on_demand(tmp_path, write_c
 
 
 def test_too_long_demo_is_a_failed_attempt(tmp_path, write_config):
-    assert generate(tmp_path / "d", write_config(max_seq_len=2), "--max_traj_trials_bef_skip", "1") == 1
+    assert (
+        generate(tmp_path / "d", write_config(max_seq_len=2), "--max_traj_trials_bef_skip", "1")
+        == 1
+    )
     assert report(tmp_path / "d")["failures"] == {"longer than max_seq_len 2": 4}
 
 
 def test_star_means_all_available(tmp_path, write_config):
-    assert generate(tmp_path / "d", write_config(train_task_ids=["*"], cams=[]),
-                    "--max_traj_trials_bef_skip", "2") == 1  # fmt: skip
+    assert (
+        generate(
+            tmp_path / "d",
+            write_config(train_task_ids=["*"], cams=[]),
+            "--max_traj_trials_bef_skip",
+            "2",
+        )
+        == 1
+    )
     assert set(report(tmp_path / "d")["tasks"]) == {"0", "1", "2"}
 
 
 @pytest.mark.parametrize(
     ("changes", "flags", "message"),
     [
-        ({"train_task_ids": [7]}, (), "holds 7; ids go from 0 to 3 (tasks_ids.txt), of which 3 run here"),
-        ({"train_task_ids": [3]}, (), "3 (task_3), which this engine cannot run; it has task_0, task_1, task_2; looked for in RLBench"),
-        ({"train_task_ids": ["x"]}, ("--tasks_from", "builtin"), "x, which this engine cannot run; it has task_0"),
+        (
+            {"train_task_ids": [7]},
+            (),
+            "holds 7; ids go from 0 to 3 (tasks_ids.txt), of which 3 run here",
+        ),
+        (
+            {"train_task_ids": [3]},
+            (),
+            (
+                "3 (task_3), which this engine cannot run; it has task_0, task_1, task_2; looked"
+                " for in RLBench"
+            ),
+        ),
+        (
+            {"train_task_ids": ["x"]},
+            ("--tasks_from", "builtin"),
+            "x, which this engine cannot run; it has task_0",
+        ),
         ({"train_task_ids": ...}, (), "train_task_ids is missing or empty"),
         ({"test_task_ids": []}, ("--mode", "test"), "test_task_ids is missing or empty"),
         ({"cams": ["lefd"]}, (), "unknown camera 'lefd'"),
         ({"camz": []}, (), "did you mean 'cams'"),
     ],
 )
-def test_user_errors_are_one_line_exit_2_and_write_nothing(tmp_path, write_config, capsys, changes, flags, message):
+def test_user_errors_are_one_line_exit_2_and_write_nothing(
+    tmp_path, write_config, capsys, changes, flags, message
+):
     assert generate(tmp_path / "d", write_config(**changes), *flags) == 2
     lines = capsys.readouterr().err.strip().splitlines()
     assert len(lines) == 1
@@ -166,10 +202,17 @@ def test_foreign_folder(tmp_path, write_config, capsys):
 
 
 @pytest.mark.parametrize(
-    "flags", [("--n_processes", "0"), ("--seed", "-1"), ("--mode", "x"), ("--nonsense",), ("--engine", "y"),
-              ("--robot_setup", "hal"),
-              ("--skip_task_on_multi_fails", "perhaps")]
-)  # fmt: skip
+    "flags",
+    [
+        ("--n_processes", "0"),
+        ("--seed", "-1"),
+        ("--mode", "x"),
+        ("--nonsense",),
+        ("--engine", "y"),
+        ("--robot_setup", "hal"),
+        ("--skip_task_on_multi_fails", "perhaps"),
+    ],
+)
 def test_bad_flags(tmp_path, write_config, capsys, flags):
     with pytest.raises(SystemExit) as stop:
         generate(tmp_path / "d", write_config(), *flags)
@@ -191,14 +234,24 @@ def living_members(group):
 def test_kill_minus_9_and_rerun(tmp_path, write_config):
     data, config = tmp_path / "d", write_config(n_ex_per_task=12)
     program = (
-        f"import sys; sys.path[:0] = [{str(ROOT)!r}, {str(HERE)!r}]\n"
-        "from data_generation.RLBench import generate_data\nimport fake_source\n"
-        "if __name__ == '__main__':\n    sys.exit(generate_data.main(sys.argv[1:], fake_source.open_source))\n"
+        f"import sys; sys.path[:0] = [{str(ROOT)!r}, {str(HERE)!r}]\nfrom data_generation.RLBench"
+        " import generate_data\nimport fake_source\nif __name__ == '__main__':\n   "
+        " sys.exit(generate_data.main(sys.argv[1:], fake_source.open_source))\n"
     )
     (tmp_path / "run.py").write_text(program)
-    command = [sys.executable, tmp_path / "run.py", "--path_dataset", data, "--path_dataset_config", config,
-               "--n_processes", "2"]  # fmt: skip
-    process = subprocess.Popen(command, env={**os.environ, "FAKE_DELAY": "0.1"}, start_new_session=True)
+    command = [
+        sys.executable,
+        tmp_path / "run.py",
+        "--path_dataset",
+        data,
+        "--path_dataset_config",
+        config,
+        "--n_processes",
+        "2",
+    ]
+    process = subprocess.Popen(
+        command, env={**os.environ, "FAKE_DELAY": "0.1"}, start_new_session=True
+    )
     store = RawStore(data)
     deadline = time.monotonic() + 20
     while len(store.episodes(0)) < 3 and time.monotonic() < deadline:

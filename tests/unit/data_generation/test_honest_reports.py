@@ -70,7 +70,9 @@ def delete(data):
 
 
 @pytest.mark.parametrize("action", [delete, rename, replace, empty])
-def test_a_data_set_that_goes_away_during_the_run(tmp_path, write_config, capsys, monkeypatch, action):
+def test_a_data_set_that_goes_away_during_the_run(
+    tmp_path, write_config, capsys, monkeypatch, action
+):
     monkeypatch.setenv("FAKE_DELAY", "0.05")
     data, config = tmp_path / "d", write_config(n_ex_per_task=30, cams=[])
     thread = During(data, action)
@@ -79,9 +81,15 @@ def test_a_data_set_that_goes_away_during_the_run(tmp_path, write_config, capsys
     said = capsys.readouterr()
     lines = said.err.strip().splitlines()
     assert len(lines) == 1
-    assert f"{data} was deleted, renamed, emptied or replaced while this run wrote there" in lines[0]
+    assert (
+        f"{data} was deleted, renamed, emptied or replaced while this run wrote there" in lines[0]
+    )
     assert "episodes in" not in said.out
-    left = [p for p in data.rglob("*") if p.is_file() and not p.name.startswith(".")] if data.exists() else []
+    left = (
+        [p for p in data.rglob("*") if p.is_file() and not p.name.startswith(".")]
+        if data.exists()
+        else []
+    )
     assert not left
     assert data.exists() == (action in (replace, empty))
     if action is rename:  # nothing of it is lost
@@ -105,7 +113,9 @@ def lose_train(data):
 
 
 @pytest.mark.parametrize("action", [lose_episodes, lose_images, lose_train])
-def test_the_summary_counts_what_is_on_disk(tmp_path, write_config, capsys, caplog, monkeypatch, action):
+def test_the_summary_counts_what_is_on_disk(
+    tmp_path, write_config, capsys, caplog, monkeypatch, action
+):
     monkeypatch.setenv("FAKE_DELAY", "0.05")
     data, config = tmp_path / "d", write_config(n_ex_per_task=20)
     thread = During(data, action)
@@ -115,10 +125,17 @@ def test_the_summary_counts_what_is_on_disk(tmp_path, write_config, capsys, capl
     whole = [k for k in store.episodes(0) if store.frames_if_whole(k) is not None]
     assert 0 < len(whole) < 20
     result = report(data)
-    assert (result["done"], result["tasks"]["0"]["done"], result["n_missing"]) == (len(whole), len(whole), 20 - len(whole))
+    assert (result["done"], result["tasks"]["0"]["done"], result["n_missing"]) == (
+        len(whole),
+        len(whole),
+        20 - len(whole),
+    )
     assert len(result["missing"]) == 20 - len(whole)
     assert f"{len(whole)} of 20 episodes" in capsys.readouterr().out
-    assert any(f"{20 - len(whole)} episodes that were there are gone or damaged" in m for m in caplog.messages)
+    assert any(
+        f"{20 - len(whole)} episodes that were there are gone or damaged" in m
+        for m in caplog.messages
+    )
 
 
 def test_a_store_that_is_not_its_own_writes_nothing(tmp_path):
@@ -137,25 +154,43 @@ def test_a_store_that_is_not_its_own_writes_nothing(tmp_path):
 
 def test_too_few_examples_are_said_before_the_work(tmp_path, write_config, caplog, capsys):
     caplog.set_level(logging.INFO)
-    data, config = tmp_path / "d", write_config(train_task_ids=[0, 1], n_ex_per_task=2, n_variation_per_task=1)
+    data, config = (
+        tmp_path / "d",
+        write_config(train_task_ids=[0, 1], n_ex_per_task=2, n_variation_per_task=1),
+    )
     assert generate(data, config) == 0
-    assert [m for m in caplog.messages if "2 example(s) are asked for; the conversion needs at least 3" in m] == [
-        m for m in caplog.messages if m.startswith("task ")
-    ]
+    assert [
+        m
+        for m in caplog.messages
+        if "2 example(s) are asked for; the conversion needs at least 3" in m
+    ] == [m for m in caplog.messages if m.startswith("task ")]
     assert len([m for m in caplog.messages if m.startswith("task ")]) == 2
-    argv = ["--path_dataset", str(data), "--path_dataset_config", config, "--output", str(tmp_path / "x.npz")]
+    argv = [
+        "--path_dataset",
+        str(data),
+        "--path_dataset_config",
+        config,
+        "--output",
+        str(tmp_path / "x.npz"),
+    ]
     capsys.readouterr()
     assert convert_data.main(argv) == 2
     assert "task 0 has 2 train episode(s); at least 3 are needed" in capsys.readouterr().err
     caplog.clear()
-    enough = write_config(train_task_ids=[0, 1], n_ex_per_task=None, n_ex_per_variation=2, n_variation_per_task=2)
+    enough = write_config(
+        train_task_ids=[0, 1], n_ex_per_task=None, n_ex_per_variation=2, n_variation_per_task=2
+    )
     assert generate(data, enough) == 0
     assert not [m for m in caplog.messages if "asked for" in m]
 
 
 COUNTS = {
     "n_ex_per_task": {"n_ex_per_task": 100_000_000},
-    "n_ex_per_variation": {"n_ex_per_task": None, "n_ex_per_variation": 10**9, "n_variation_per_task": 10**9},
+    "n_ex_per_variation": {
+        "n_ex_per_task": None,
+        "n_ex_per_variation": 10**9,
+        "n_variation_per_task": 10**9,
+    },
 }
 
 
@@ -175,16 +210,23 @@ def test_a_hundred_million_episodes_take_no_memory(tmp_path, write_config, chang
 
 
 PROGRAM = (
-    f"import sys; sys.path[:0] = [{str(ROOT)!r}, {str(HERE)!r}]\n"
-    "from data_generation.RLBench import generate_data\nimport fake_source\n"
-    "if __name__ == '__main__':\n    sys.exit(generate_data.main(sys.argv[1:], fake_source.open_source))\n"
+    f"import sys; sys.path[:0] = [{str(ROOT)!r}, {str(HERE)!r}]\nfrom data_generation.RLBench"
+    " import generate_data\nimport fake_source\nif __name__ == '__main__':\n   "
+    " sys.exit(generate_data.main(sys.argv[1:], fake_source.open_source))\n"
 )
 
 
 def test_a_run_of_a_hundred_million_begins_at_once(tmp_path, write_config):
     data, config = tmp_path / "d", write_config(n_ex_per_task=100_000_000, cams=[])
     (tmp_path / "run.py").write_text(PROGRAM)
-    command = [sys.executable, tmp_path / "run.py", "--path_dataset", data, "--path_dataset_config", config]
+    command = [
+        sys.executable,
+        tmp_path / "run.py",
+        "--path_dataset",
+        data,
+        "--path_dataset_config",
+        config,
+    ]
     with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
         done = During(data, lambda _: None)
         done.join()
@@ -195,7 +237,9 @@ def test_a_run_of_a_hundred_million_begins_at_once(tmp_path, write_config):
     assert peak_kib < 200 << 10
 
 
-def test_a_data_set_that_cannot_be_written_is_converted(tmp_path, write_config, monkeypatch, caplog):
+def test_a_data_set_that_cannot_be_written_is_converted(
+    tmp_path, write_config, monkeypatch, caplog
+):
     data, config = tmp_path / "d", write_config(cams=[])
     assert generate(data, config) == 0
     real = convert_data.write_whole
@@ -207,20 +251,41 @@ def test_a_data_set_that_cannot_be_written_is_converted(tmp_path, write_config, 
 
     monkeypatch.setattr(convert_data, "write_whole", refuse)
     caplog.set_level(logging.INFO)
-    argv = ["--path_dataset", str(data), "--path_dataset_config", config, "--output", str(tmp_path / "out/x.npz")]
+    argv = [
+        "--path_dataset",
+        str(data),
+        "--path_dataset_config",
+        config,
+        "--output",
+        str(tmp_path / "out/x.npz"),
+    ]
     before = sorted(p.name for p in data.iterdir())
     assert convert_data.main(argv) == 0
     assert sorted(p.name for p in data.iterdir()) == before
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["x.npz", "x_dataset_stats.json"]
-    assert any("dataset_stats.json cannot be written (Permission denied)" in m for m in caplog.messages)
+    assert any(
+        "dataset_stats.json cannot be written (Permission denied)" in m for m in caplog.messages
+    )
 
 
 def test_two_conversions_at_once_do_not_disturb_each_other(tmp_path, write_config):
     data, config = tmp_path / "d", write_config(cams=[], n_ex_per_task=12)
     assert generate(data, config) == 0
     script = ROOT / "data_generation" / "RLBench" / "convert_data.py"
-    command = [sys.executable, script, "--path_dataset", data, "--path_dataset_config", config, "--output", tmp_path / "o/x.npz"]
-    runs = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) for _ in range(2)]
+    command = [
+        sys.executable,
+        script,
+        "--path_dataset",
+        data,
+        "--path_dataset_config",
+        config,
+        "--output",
+        tmp_path / "o/x.npz",
+    ]
+    runs = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        for _ in range(2)
+    ]
     for run in runs:
         out, _ = run.communicate(timeout=60)
         assert run.returncode == 0, out

@@ -43,7 +43,10 @@ class Bounds:
     """Fails where a block takes too long, or much more memory than the process ever took."""
 
     def __enter__(self):
-        self.memory, self.started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
+        self.memory, self.started = (
+            resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+            time.perf_counter(),
+        )
 
     def __exit__(self, *_):
         assert time.perf_counter() - self.started < SECONDS
@@ -68,10 +71,13 @@ HOSTILE = {
     "many lists": (b'{"cams": [' + b",".join([b"[]"] * 300_000) + b"]}", "cams is [[], []"),
     "long key": (b'{"' + b"k" * 500_000 + b'": 1}', "unknown key 'kkkk"),
     "long text": (b'{"name": "' + b"n" * 500_000 + b'"}', 'name is "nnnn'),
-    "long list": (b'{"train_task_ids": [' + b",".join(b"%d" % n for n in range(100_000)) + b"]}", "train_task_ids is [0, 1, 2"),
+    "long list": (
+        b'{"train_task_ids": [' + b",".join(b"%d" % n for n in range(100_000)) + b"]}",
+        "train_task_ids is [0, 1, 2",
+    ),
     "no object": (b"[1]", "must hold a JSON object"),
     "surrogate": (b'{"cams": ["\\ud800", 1]}', 'cams is ["\\ud800"'),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("data", "message"), HOSTILE.values(), ids=HOSTILE)
@@ -117,10 +123,20 @@ def test_what_is_no_ordinary_file(tmp_path, kind):
 def test_mutated_configs(tmp_path):
     rng = np.random.default_rng(0)
     good = {
-        "train_task_ids": [0, "pick_and_lift"], "name": "x", "obs_dim": [64, 64, 3], "max_seq_len": None, "cams": ["front"],
-        "track_cams": ["front", "overhead"], "n_ex_per_task": 4, "registered_actions": ["abs_ee_pose"], "keypoints": ["robot"],
-        "noise_scale": [1.0, 2.0], "drop_rate": 0.1, "get_segmentations": False, "noise_seed": 3,
-    }  # fmt: skip
+        "train_task_ids": [0, "pick_and_lift"],
+        "name": "x",
+        "obs_dim": [64, 64, 3],
+        "max_seq_len": None,
+        "cams": ["front"],
+        "track_cams": ["front", "overhead"],
+        "n_ex_per_task": 4,
+        "registered_actions": ["abs_ee_pose"],
+        "keypoints": ["robot"],
+        "noise_scale": [1.0, 2.0],
+        "drop_rate": 0.1,
+        "get_segmentations": False,
+        "noise_seed": 3,
+    }
     read = 0
     path = tmp_path / "c.json"
     for n in range(MUTATIONS):
@@ -160,9 +176,13 @@ def data_set(tmp_path_factory):
 
 def make_data_set(folder, cams):
     values = {
-        "train_task_ids": [0], "n_variation_per_task": 2, "n_ex_per_task": 3, "obs_dim": [12, 16, 3], "cams": cams,
+        "train_task_ids": [0],
+        "n_variation_per_task": 2,
+        "n_ex_per_task": 3,
+        "obs_dim": [12, 16, 3],
+        "cams": cams,
         "track_cams": ["left", "right"],
-    }  # fmt: skip
+    }
     (folder / "c.json").write_text(json.dumps(values))
     config = load_config(folder / "c.json")
     store = RawStore(folder / "d")
@@ -175,8 +195,15 @@ def make_data_set(folder, cams):
 
 def resume(root, config_path):
     config = load_config(config_path)
-    args = argparse.Namespace(engine="mujoco", robot_setup="panda", seed=0, overwrite=False, n_processes=1,
-                              max_traj_trials_bef_skip=1, skip_task_on_multi_fails=False)  # fmt: skip
+    args = argparse.Namespace(
+        engine="mujoco",
+        robot_setup="panda",
+        seed=0,
+        overwrite=False,
+        n_processes=1,
+        max_traj_trials_bef_skip=1,
+        skip_task_on_multi_fails=False,
+    )
     catalogue = Catalogue(("task_0",), {0: "task_0"}, {0: 3}, {0: "builtin"}, {}, {})
     return generate_data.run(NoWork(), RawStore(root), catalogue, args, config)
 
@@ -192,7 +219,14 @@ def inspect(root):
 
 
 def convert(root, config_path, capsys):
-    argv = ["--path_dataset", str(root), "--path_dataset_config", str(config_path), "--output", str(root.parent / "x.npz")]
+    argv = [
+        "--path_dataset",
+        str(root),
+        "--path_dataset_config",
+        str(config_path),
+        "--output",
+        str(root.parent / "x.npz"),
+    ]
     code = convert_data.main(argv)
     lines = capsys.readouterr().err.strip().splitlines()
     if code:
@@ -222,7 +256,9 @@ def signed(record):
 def damage(root, rng):
     """Change one file; half of the time so that its checksums agree with it."""
     ours = ("report.json", "dataset_stats.json")  # written, never read
-    files = sorted(p for p in root.rglob("*") if p.suffix in (".json", ".npy") and p.name not in ours)
+    files = sorted(
+        p for p in root.rglob("*") if p.suffix in (".json", ".npy") and p.name not in ours
+    )
     path = files[int(rng.integers(0, len(files)))]
     if path.name == "episode.json" and rng.random() < 0.8:
         changed = mutate_json(json.loads(path.read_text()), rng)
@@ -240,7 +276,11 @@ def damage(root, rng):
 
 def forge(root, path, data):
     """Let the record that lists a file agree with it."""
-    name = str(path.relative_to(root / "train" / "0")) if path.is_relative_to(root / "train" / "0") else ""
+    name = (
+        str(path.relative_to(root / "train" / "0"))
+        if path.is_relative_to(root / "train" / "0")
+        else ""
+    )
     for record_path in root.rglob("episode.json"):
         try:
             record = json.loads(record_path.read_bytes())
@@ -287,13 +327,19 @@ SPOILED = {
     "record endless": lambda root: stretch(RawStore(root).episode_path(EpisodeKey(0, 0, 0))),
     "marker endless": lambda root: stretch(root / "dataset.json"),
     "marker list": lambda root: (root / "dataset.json").write_text("[" * 100_000),
-    "marker without seed": lambda root: (root / "dataset.json").write_text(
-        json.dumps({"format": "rlbench raw data", "format_version": 1})
+    "marker without seed": (
+        lambda root: (root / "dataset.json").write_text(
+            json.dumps({"format": "rlbench raw data", "format_version": 1})
+        )
     ),
     "tracks deep": lambda root: write_tracks(root, b"[" * 100_000),
-    "tracks of many lists": lambda root: write_tracks(root, b'{"xyz": [' + b",".join([b"[]"] * 3_000_000) + b"]}"),
+    "tracks of many lists": lambda root: write_tracks(
+        root, b'{"xyz": [' + b",".join([b"[]"] * 3_000_000) + b"]}"
+    ),
     "tracks NaN": lambda root: write_tracks(root, b'{"xyz": [NaN]}'),
-    "files elsewhere": lambda root: change_record(root, files={"../../../../../../etc/passwd": [1, "0" * 64]}),
+    "files elsewhere": lambda root: change_record(
+        root, files={"../../../../../../etc/passwd": [1, "0" * 64]}
+    ),
     "files wrong": lambda root: change_record(root, files={"a": 3}),
     "no cameras": lambda root: change_record(root, cameras={}),
     "frames": lambda root: change_record(root, n_frames=10**8),
@@ -301,7 +347,9 @@ SPOILED = {
     "seed text": lambda root: change_record(root, random_seed=["x"]),
     "name number": lambda root: change_record(root, task_name=3),
     "names": lambda root: change_record(root, keypoint_names=[["a"]]),
-    "folder name": lambda root: (root / "train/0/episodes/0/0").rename(root / "train/0/episodes/0/first"),
+    "folder name": (
+        lambda root: (root / "train/0/episodes/0/0").rename(root / "train/0/episodes/0/first")
+    ),
 }
 
 

@@ -66,13 +66,19 @@ def shifted(x):
         (never_visible, "never visible in any view", "hidden: robot/tip"),
         (far_away, "outside the volume", "is at (0.10, 0.00, 0.40) m in frame 0; 1 more"),
         (static, "static", "5 mm/s"),
-        (shifted, "2D is not the projected 3D", "2.0 px off: waypoints/waypoint0 in right, frame 3"),
+        (
+            shifted,
+            "2D is not the projected 3D",
+            "2.0 px off: waypoints/waypoint0 in right, frame 3",
+        ),
     ],
 )
 def test_suspicious_episodes(archive, fault, reason, detail):
     code, report, page = inspect(archive(lambda tracks: fault(tracks[9][2])))
     assert code == 0
-    assert [(s["section"], s["episode"], s["reason"]) for s in report["suspicious"]] == [("T9", "exemple_2", reason)]
+    assert [(s["section"], s["episode"], s["reason"]) for s in report["suspicious"]] == [
+        ("T9", "exemple_2", reason)
+    ]
     assert detail in report["suspicious"][0]["detail"]
     assert reason in page
 
@@ -95,8 +101,12 @@ def test_values_that_are_not_finite(archive):
     x[0, 3, 0, 2] = np.nan  # one of two: no missed detection
     rewrite(path, T9__exemple_1=x)
     rows, report = damage_of(path)
-    assert rows == [("T9", "exemple_1", "", "4 values not finite, the first is y of robot/tip in left, frame 2")]
-    assert [(s["episode"], s["reason"]) for s in report["suspicious"]] == [("exemple_1", "not finite")]
+    assert rows == [
+        ("T9", "exemple_1", "", "4 values not finite, the first is y of robot/tip in left, frame 2")
+    ]
+    assert [(s["episode"], s["reason"]) for s in report["suspicious"]] == [
+        ("exemple_1", "not finite")
+    ]
     assert report["sections"][1]["examples"] == 4
 
 
@@ -112,14 +122,29 @@ def test_missed_detections_are_no_damage(archive):
 @pytest.mark.parametrize(
     ("members", "expected"),
     [
-        ({"T9__exemple_1": np.zeros((3, 5, 2, 7), np.float32)}, ("T9", "exemple_1", "", "(3, 5, 2, 7)")),
-        ({"T9__exemple_1": np.zeros((2, 5, 2, 8), np.float32)}, ("T9", "exemple_1", "", "(2, 5, 2, 8)")),
+        (
+            {"T9__exemple_1": np.zeros((3, 5, 2, 7), np.float32)},
+            ("T9", "exemple_1", "", "(3, 5, 2, 7)"),
+        ),
+        (
+            {"T9__exemple_1": np.zeros((2, 5, 2, 8), np.float32)},
+            ("T9", "exemple_1", "", "(2, 5, 2, 8)"),
+        ),
         ({"T9__exemple_1": np.zeros(4)}, ("T9", "exemple_1", "T9/exemple_1", "(4,)")),
-        ({"T9__exemple_1": np.zeros((3, 5, 2, 8), bool)}, ("T9", "exemple_1", "", "must be numbers, got bool")),
+        (
+            {"T9__exemple_1": np.zeros((3, 5, 2, 8), bool)},
+            ("T9", "exemple_1", "", "must be numbers, got bool"),
+        ),
         ({"T9__exemple_1": make_tracks() * 0.3}, ("T9", "exemple_1", "", "visibility other than")),
         ({"T9__exemple_1": None}, ("T9", "", "T9/exemple_1", "is missing")),
-        ({"T9__exemple_900000000": make_tracks()}, ("T9", "", "T9/exemple_4", "missing and 899999995 more")),
-        ({"T9__exemple_1": np.array([{}], object)}, ("T9", "exemple_1", "T9/exemple_1", "pickled object array")),
+        (
+            {"T9__exemple_900000000": make_tracks()},
+            ("T9", "", "T9/exemple_4", "missing and 899999995 more"),
+        ),
+        (
+            {"T9__exemple_1": np.array([{}], object)},
+            ("T9", "exemple_1", "T9/exemple_1", "pickled object array"),
+        ),
         ({"odd": np.zeros(2)}, ("", "", "odd", "unknown member")),
         ({"meta": None}, ("", "", "meta", "is missing")),
         ({"meta": np.array("{")}, ("", "", "meta", "is not JSON")),
@@ -138,12 +163,24 @@ def test_damaged_members(archive, members, expected):
 
 def test_meta_with_odd_values(archive):
     path = archive()
-    odd = {"format_version": 7, "image_size": "big", "camera_names": 3, "noise": [], "frame_period_s": "x",
-           "keypoint_names": {"T0": [1]}, "task_names": None, "sources": {"T0": [5], "T9": 1}}  # fmt: skip
+    odd = {
+        "format_version": 7,
+        "image_size": "big",
+        "camera_names": 3,
+        "noise": [],
+        "frame_period_s": "x",
+        "keypoint_names": {"T0": [1]},
+        "task_names": None,
+        "sources": {"T0": [5], "T9": 1},
+    }
     rewrite(path, meta=np.array(json.dumps(odd)))
     rows, report = damage_of(path)
-    assert {word for row in rows for word in ("version", "image_size", "camera_names", "keypoint_names", "task_names")
-            if word in row[3]} == {"version", "image_size", "camera_names", "keypoint_names", "task_names"}  # fmt: skip
+    assert {
+        word
+        for row in rows
+        for word in ("version", "image_size", "camera_names", "keypoint_names", "task_names")
+        if word in row[3]
+    } == {"version", "image_size", "camera_names", "keypoint_names", "task_names"}
     assert list(report["sections"][1]["keypoints"]) == ["keypoints/0", "keypoints/1"]
 
 
@@ -169,16 +206,38 @@ def test_everything_is_damaged(archive):
 
 RAW_DAMAGE = {
     "image missing": ("obs/left/0/1_rgb_2.png", Path.unlink, "is missing", 4),
-    "image unreadable": ("obs/left/0/0_rgb_0.png", lambda p: p.write_bytes(b"x" * p.stat().st_size), "was changed", 4),
+    "image unreadable": (
+        "obs/left/0/0_rgb_0.png",
+        lambda p: p.write_bytes(b"x" * p.stat().st_size),
+        "was changed",
+        4,
+    ),
     "image cut": ("obs/left/0/0_rgb_0.png", lambda p: p.write_bytes(b"x"), "has 1 bytes", 4),
-    "tracks changed": ("traj_keypoints/0/1_traj_keypoints.json", lambda p: p.write_text("{}"), "has 2 bytes", 3),
-    "record not JSON": ("episodes/0/1/episode.json", lambda p: p.write_text("{"), "not valid JSON", 3),
-    "record changed": ("episodes/0/1/episode.json", lambda p: p.write_text("{}"), "changed after", 3),
+    "tracks changed": (
+        "traj_keypoints/0/1_traj_keypoints.json",
+        lambda p: p.write_text("{}"),
+        "has 2 bytes",
+        3,
+    ),
+    "record not JSON": (
+        "episodes/0/1/episode.json",
+        lambda p: p.write_text("{"),
+        "not valid JSON",
+        3,
+    ),
+    "record changed": (
+        "episodes/0/1/episode.json",
+        lambda p: p.write_text("{}"),
+        "changed after",
+        3,
+    ),
     "record missing": ("episodes/0/1/episode.json", Path.unlink, "is missing, though", 3),
 }
 
 
-@pytest.mark.parametrize(("name", "change", "what", "readable"), RAW_DAMAGE.values(), ids=RAW_DAMAGE)
+@pytest.mark.parametrize(
+    ("name", "change", "what", "readable"), RAW_DAMAGE.values(), ids=RAW_DAMAGE
+)
 def test_damaged_raw_episode(raw, name, change, what, readable):
     root = raw()
     change(root / "train" / "1" / name)
@@ -197,8 +256,10 @@ def test_every_damaged_file_is_named(raw):
         (root / "train" / "0" / name).unlink()
     rows, _ = damage_of(root)
     assert sorted(row[2] for row in rows) == [
-        "ee_state/1/1_ee_state.npy", "obs/left/0/0_depth_1.png", "obs/left/0/0_rgb_0.png"
-    ]  # fmt: skip
+        "ee_state/1/1_ee_state.npy",
+        "obs/left/0/0_depth_1.png",
+        "obs/left/0/0_rgb_0.png",
+    ]
 
 
 def test_episode_of_another_rig(raw, write_config):
@@ -207,7 +268,14 @@ def test_episode_of_another_rig(raw, write_config):
     key = EpisodeKey(0, 1, 1)
     RawStore(root).write(key, fake_source.make_episode(key, config))
     rows, report = damage_of(root)
-    assert rows == [("T0", "variation 1 example 1", "", "other cameras than T0 variation 0 example 0: one file holds one rig")]
+    assert rows == [
+        (
+            "T0",
+            "variation 1 example 1",
+            "",
+            "other cameras than T0 variation 0 example 0: one file holds one rig",
+        )
+    ]
     assert report["sections"][0]["examples"] == 3
 
 
@@ -217,7 +285,10 @@ def test_interrupted_episode_is_a_note(raw):
     (root / "train" / "5").mkdir()
     code, report, page = inspect(root)
     assert code == 0
-    assert report["notes"] == ["T0: 1 episode(s) interrupted, or being written now", "T5 has no episodes"]
+    assert report["notes"] == [
+        "T0: 1 episode(s) interrupted, or being written now",
+        "T5 has no episodes",
+    ]
     assert report["notes"][1] in page
 
 

@@ -36,8 +36,9 @@ def archive(tmp_path):
 def test_archive(tmp_path, archive, capsys):
     code, report, page = inspect(archive())
     assert code == 0
-    assert capsys.readouterr().out == (
-        f"T0 4 examples, T9 4 examples; 0 damaged, 0 suspicious; see {tmp_path / 'x_inspection' / 'index.html'}\n"
+    assert (
+        capsys.readouterr().out == "T0 4 examples, T9 4 examples; 0 damaged, 0 suspicious; see"
+        f" {tmp_path / 'x_inspection' / 'index.html'}\n"
     )
     task = report["sections"][1]
     assert (task["label"], task["task_name"], task["examples"]) == ("T9", "task_9", 4)
@@ -96,7 +97,11 @@ def test_marker_tells_the_visibility(tmp_path, archive):
 
 
 def test_long_example_is_shown_in_steps(tmp_path, archive):
-    inspect(archive(lambda tracks: tracks.update({0: [make_tracks(20) for _ in range(3)]}), tasks=(0,)), "--episode", "2")
+    inspect(
+        archive(lambda tracks: tracks.update({0: [make_tracks(20) for _ in range(3)]}), tasks=(0,)),
+        "--episode",
+        "2",
+    )
     with Image.open(tmp_path / "x_inspection" / "task_0.gif") as movie:
         assert movie.n_frames == 20
 
@@ -141,7 +146,10 @@ def test_frames_of_raw_data_are_the_background(raw):
     code, report, _ = inspect(root)
     assert code == 1
     assert len(report["damage"]) > 4
-    assert np.asarray(Image.open(root / "inspection" / "task_0.png").convert("RGB")).std() < 0.7 * with_frames
+    assert (
+        np.asarray(Image.open(root / "inspection" / "task_0.png").convert("RGB")).std()
+        < 0.7 * with_frames
+    )
 
 
 def test_raw_data_without_images(raw):
@@ -172,8 +180,12 @@ def test_again_in_the_same_folder(raw):
     assert (place / "index.html").read_bytes() == before
     inspect(root, "--tasks", "1")
     assert sorted(p.name for p in place.iterdir()) == [
-        "index.html", "notes.txt", "statistics.json", "task_1.gif", "task_1.png"
-    ]  # fmt: skip
+        "index.html",
+        "notes.txt",
+        "statistics.json",
+        "task_1.gif",
+        "task_1.png",
+    ]
 
 
 def test_killed_run_can_be_repeated(archive, monkeypatch):
@@ -205,10 +217,16 @@ def test_paths_that_cannot_be_inspected(tmp_path, capsys):
     np.savez(tmp_path / "old.npz", pose=np.array([{}], object))
     (tmp_path / "folder").mkdir()
     for name, message in {
-        "none": "not found", "none.npz": "does not exist", "text.txt": "neither a folder nor an npz",
-        "bad.npz": "not a readable npz", "empty.npz": "not a readable npz", "one.npz": "single array",
-        "other.npz": "holds no examples", "old.npz": "older pickled layout", "folder": "not a data set",
-    }.items():  # fmt: skip
+        "none": "not found",
+        "none.npz": "does not exist",
+        "text.txt": "neither a folder nor an npz",
+        "bad.npz": "not a readable npz",
+        "empty.npz": "not a readable npz",
+        "one.npz": "single array",
+        "other.npz": "holds no examples",
+        "old.npz": "older pickled layout",
+        "folder": "not a data set",
+    }.items():
         assert message in user_error(capsys, tmp_path / name), name
         assert not list(tmp_path.rglob("*inspection"))
 
@@ -256,7 +274,12 @@ def test_missing_package_is_one_line(archive, capsys, monkeypatch):
 
 @pytest.mark.parametrize(
     ("low", "high", "ticks"),
-    [(0, 1, [0, 0.2, 0.4, 0.6, 0.8, 1]), (-1.2, 1.2, [-1, -0.5, 0, 0.5, 1]), (22.5, 42.5, [25, 30, 35, 40]), (3, 3, [3])],
+    [
+        (0, 1, [0, 0.2, 0.4, 0.6, 0.8, 1]),
+        (-1.2, 1.2, [-1, -0.5, 0, 0.5, 1]),
+        (22.5, 42.5, [25, 30, 35, 40]),
+        (3, 3, [3]),
+    ],
 )
 def test_ticks_are_round(low, high, ticks):
     assert inspect_charts.nice_ticks(low, high) == pytest.approx(ticks)

@@ -28,7 +28,9 @@ def test_no_noise_is_the_rounded_truth():
 
 def test_generators_differ_by_task_example_and_view_only():
     def errors(task, example, views=3):
-        return detect(UV[:views], VISIBILITY[:views], 256, task, example, DetectorNoise()) - UV[:views]
+        return (
+            detect(UV[:views], VISIBILITY[:views], 256, task, example, DetectorNoise()) - UV[:views]
+        )
 
     base = errors(9, 0)
     np.testing.assert_array_equal(base, errors(9, 0))

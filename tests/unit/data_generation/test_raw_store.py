@@ -14,9 +14,12 @@ from data_generation.RLBench.raw_store import RawStore
 from fake_source import make_episode
 
 CONFIG = DatasetConfig(
-    "test", obs_dim=(12, 16, 3), cams=("left", "right"), track_cams=("left", "top"),
+    "test",
+    obs_dim=(12, 16, 3),
+    cams=("left", "right"),
+    track_cams=("left", "top"),
     registered_actions=("abs_joint_position", "abs_ee_pose"),
-)  # fmt: skip
+)
 KEY = EpisodeKey(task_id=9, example=1, variation=2)
 
 
@@ -115,15 +118,22 @@ def test_episodes_are_ordered_variation_fastest(store):
         key = EpisodeKey(9, example, variation)
         store.write(key, make_episode(key, CONFIG))
     assert [(k.example, k.variation) for k in store.episodes(9)] == [
-        (0, 0), (0, 1), (1, 0), (2, 0), (10, 0)
-    ]  # fmt: skip
+        (0, 0),
+        (0, 1),
+        (1, 0),
+        (2, 0),
+        (10, 0),
+    ]
 
 
 def test_rewriting_leaves_no_frames_of_the_longer_episode(store):
     for key in (EpisodeKey(9, 1, 2), EpisodeKey(9, 11, 2)):
         store.write(key, make_episode(key, CONFIG))
     long, short = (
-        sorted((make_episode(EpisodeKey(9, e, 0), CONFIG) for e in range(20)), key=lambda x: -x.n_frames)[i]
+        sorted(
+            (make_episode(EpisodeKey(9, e, 0), CONFIG) for e in range(20)),
+            key=lambda x: -x.n_frames,
+        )[i]
         for i in (0, -1)
     )
     store.write(KEY, long)
@@ -145,7 +155,9 @@ def test_a_kill_at_any_moment_leaves_nothing_or_everything(store, episode, monke
     if stop_at == "encode":
         real = raw_store.episode_files
         monkeypatch.setattr(
-            raw_store, "episode_files", lambda k, e: (x if i < 5 else killed() for i, x in enumerate(real(k, e)))
+            raw_store,
+            "episode_files",
+            lambda k, e: (x if i < 5 else killed() for i, x in enumerate(real(k, e))),
         )
     elif stop_at == "move":
         real_move = RawStore._move

@@ -36,6 +36,8 @@ def test_the_simulator_makes_other_episodes_for_tests():
         assert not np.allclose(starts[0].task_low_dim_state, starts[1].task_low_dim_state)
         again = task.get_demo(0, seed_example("test", 1_000_000))
         assert again.random_seed[3] == seed_example("test", 1_000_000)
-        assert np.array_equal(again[0].task_low_dim_state, starts[MODES.index("test")].task_low_dim_state)
+        assert np.array_equal(
+            again[0].task_low_dim_state, starts[MODES.index("test")].task_low_dim_state
+        )
     finally:
         env.shutdown()

@@ -36,7 +36,9 @@ def test_moving_threshold_is_a_speed():
 def test_motion_range():
     tracks = make_tracks()
     tracks[:, 4, 1, 5:7] = (-0.3, 0.4)
-    tip = ts.statistics([make_tracks(), tracks, make_tracks()], NAMES, CAMERAS)["keypoints"]["robot/tip"]
+    tip = ts.statistics([make_tracks(), tracks, make_tracks()], NAMES, CAMERAS)["keypoints"][
+        "robot/tip"
+    ]
     assert tip["median_extent_m"] == pytest.approx(0.2)
     assert tip["max_extent_m"] == pytest.approx(np.sqrt(0.2**2 + 0.5**2))
     assert tip["largest_step_m"] == pytest.approx(0.5)
@@ -68,7 +70,9 @@ def test_detection_error_counts_points_in_the_image():
     tracks[0, ..., 7] = 0
     tracks[0, ..., 2] = 1000
     assert ts.measure(tracks)["error_count"].tolist() == [0, 8, 8]
-    assert ts.statistics([tracks], NAMES, CAMERAS)["detection_rms_px"] == pytest.approx(np.sqrt(12.5))
+    assert ts.statistics([tracks], NAMES, CAMERAS)["detection_rms_px"] == pytest.approx(
+        np.sqrt(12.5)
+    )
     tracks[..., 7] = 0
     assert ts.statistics([tracks], NAMES, CAMERAS)["detection_rms_px"] is None
 
@@ -134,5 +138,7 @@ def test_wrong_type():
 
 
 def test_names_must_match():
-    with pytest.raises(ValueError, match="3 cameras and 1 keypoints named, the tracks have 3 and 2"):
+    with pytest.raises(
+        ValueError, match="3 cameras and 1 keypoints named, the tracks have 3 and 2"
+    ):
         ts.statistics([make_tracks()], NAMES[:1], CAMERAS)

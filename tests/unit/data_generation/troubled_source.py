@@ -35,7 +35,9 @@ def with_nan_in_tracks(episode):
 
 
 def with_nan_in_poses(episode):
-    poses = [{"objects": [{"name": "block", "id": 3, "pose": [float("nan")]}]} for _ in episode.obj_poses]
+    poses = [
+        {"objects": [{"name": "block", "id": 3, "pose": [float("nan")]}]} for _ in episode.obj_poses
+    ]
     return replace(episode, obj_poses=poses)
 
 
@@ -97,7 +99,9 @@ class AccidentSource(FakeSource):
     """Its process is killed once in each attempt at a third episode."""
 
     def attempt(self, key, seed_example, attempt):
-        mark = f"{os.environ['FAKE_ACCIDENTS']}/{key.task_id}_{key.variation}_{key.example}_{attempt}"
+        mark = (
+            f"{os.environ['FAKE_ACCIDENTS']}/{key.task_id}_{key.variation}_{key.example}_{attempt}"
+        )
         if key.example == 1 and not os.path.exists(mark):  # noqa: PTH110
             with open(mark, "w"):  # noqa: PTH123
                 pass

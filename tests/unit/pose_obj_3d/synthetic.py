@@ -9,13 +9,25 @@ from pose_obj_3d.formal import write_formal
 IMAGE = 256
 SIGMA_PX = 0.00504 * IMAGE
 NAMES = ("left_shoulder", "right_shoulder", "overhead", "front")
-POSITIONS = np.array([[-0.175, 0.2, 1.98], [-0.175, -0.2, 1.98], [-0.175, 0, 2.43], [1.35, 0, 1.58]])
-ROTATIONS = np.array([
-    [[0.17364818, 0.89253885, 0.4161981], [0.98480779, -0.15737867, -0.07338715], [0, 0.42261866, -0.9063077]],
-    [[-0.17364836, 0.89253885, 0.4161981], [0.98480779, 0.15737879, 0.07338691], [0, 0.42261863, -0.9063077]],
-    [[0, 0.9063077, 0.42261863], [1, 0, 0], [0, 0.42261863, -0.9063077]],
-    [[0, -0.42261794, -0.90630794], [-1, 0, 0], [0, 0.90630794, -0.42261791]],
-])
+POSITIONS = np.array(
+    [[-0.175, 0.2, 1.98], [-0.175, -0.2, 1.98], [-0.175, 0, 2.43], [1.35, 0, 1.58]]
+)
+ROTATIONS = np.array(
+    [
+        [
+            [0.17364818, 0.89253885, 0.4161981],
+            [0.98480779, -0.15737867, -0.07338715],
+            [0, 0.42261866, -0.9063077],
+        ],
+        [
+            [-0.17364836, 0.89253885, 0.4161981],
+            [0.98480779, 0.15737879, 0.07338691],
+            [0, 0.42261863, -0.9063077],
+        ],
+        [[0, 0.9063077, 0.42261863], [1, 0, 0], [0, 0.42261863, -0.9063077]],
+        [[0, -0.42261794, -0.90630794], [-1, 0, 0], [0, 0.90630794, -0.42261791]],
+    ]
+)
 
 
 def rig() -> tuple[np.ndarray, np.ndarray]:
@@ -36,8 +48,14 @@ def project(xyz: np.ndarray, K: np.ndarray, E: np.ndarray) -> np.ndarray:
 
 def motion(rng: np.random.Generator, frames: int, moving: list[bool]) -> np.ndarray:
     """(T, K, 3): still points, and points carried together along a smooth minimum-jerk path [m]."""
-    start = np.stack([rng.uniform(0.1, 0.4, len(moving)), rng.uniform(-0.3, 0.3, len(moving)),
-                      rng.uniform(0.76, 0.95, len(moving))], -1)
+    start = np.stack(
+        [
+            rng.uniform(0.1, 0.4, len(moving)),
+            rng.uniform(-0.3, 0.3, len(moving)),
+            rng.uniform(0.76, 0.95, len(moving)),
+        ],
+        -1,
+    )
     s = np.clip(np.linspace(-0.3, 1.3, frames), 0, 1)
     s = 10 * s**3 - 15 * s**4 + 6 * s**5
     lift = rng.uniform([-0.1, -0.25, 0.1], [0.1, 0.25, 0.35])
@@ -46,7 +64,9 @@ def motion(rng: np.random.Generator, frames: int, moving: list[bool]) -> np.ndar
     return start[None] + path[:, None] * np.array(moving)[None, :, None]
 
 
-def example(rng: np.random.Generator, frames: int, moving: list[bool], outliers: float = 0.0) -> np.ndarray:
+def example(
+    rng: np.random.Generator, frames: int, moving: list[bool], outliers: float = 0.0
+) -> np.ndarray:
     """(4, T, K, 8) float32 in the archive's channels; rng decides motion and noise."""
     K, E = rig()
     xyz = motion(rng, frames, moving)
@@ -62,15 +82,31 @@ def example(rng: np.random.Generator, frames: int, moving: list[bool], outliers:
     return np.concatenate([uv, noisy, world, visibility[..., None]], -1).astype(np.float32)
 
 
-def write_scene(path: Path, tasks: tuple[int, ...] = (0,), examples: int = 6, frames: int = 24, seed: int = 0,
-                outliers: float = 0.0) -> Path:
+def write_scene(
+    path: Path,
+    tasks: tuple[int, ...] = (0,),
+    examples: int = 6,
+    frames: int = 24,
+    seed: int = 0,
+    outliers: float = 0.0,
+) -> Path:
     """Write a small valid archive with groups waypoints, objects, robot."""
     names = ["waypoints/waypoint0", "waypoints/waypoint1", "objects/block", "robot/tip"]
     moving = [True, False, True, True]
-    tracks = {t: [example(np.random.default_rng([seed, t, n]), frames, moving, outliers) for n in range(examples)]
-              for t in tasks}
-    meta = {"image_size": [IMAGE, IMAGE], "camera_names": list(NAMES), "noise": {"sigma_px": SIGMA_PX},
-            "task_names": {f"T{t}": f"task_{t}" for t in tasks}, "keypoint_names": {f"T{t}": names for t in tasks}}
+    tracks = {
+        t: [
+            example(np.random.default_rng([seed, t, n]), frames, moving, outliers)
+            for n in range(examples)
+        ]
+        for t in tasks
+    }
+    meta = {
+        "image_size": [IMAGE, IMAGE],
+        "camera_names": list(NAMES),
+        "noise": {"sigma_px": SIGMA_PX},
+        "task_names": {f"T{t}": f"task_{t}" for t in tasks},
+        "keypoint_names": {f"T{t}": names for t in tasks},
+    }
     write_formal(path, tracks, meta, *rig())
     return path
 
@@ -78,6 +114,8 @@ def write_scene(path: Path, tasks: tuple[int, ...] = (0,), examples: int = 6, fr
 def damage(path: Path) -> None:
     """Overwrite the middle of an npz's first member, so that zlib meets bytes that it cannot unpack."""
     raw = bytearray(path.read_bytes())
-    start = 30 + int.from_bytes(raw[26:28], "little") + int.from_bytes(raw[28:30], "little")  # zip's local header
+    start = (
+        30 + int.from_bytes(raw[26:28], "little") + int.from_bytes(raw[28:30], "little")
+    )  # zip's local header
     raw[start : start + 64] = b"\xff" * 64
     path.write_bytes(raw)

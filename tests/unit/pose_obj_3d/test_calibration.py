@@ -51,5 +51,7 @@ def test_whitening_makes_the_measurement_round():
     C, info = a @ a.transpose(1, 2) + torch.eye(3), b @ b.transpose(1, 2) + torch.eye(3)
     d = torch.randn(50, 3, generator=g, dtype=torch.float64)
     variances, z = whitened(C, info, d)
-    expected = (d.unsqueeze(1) @ torch.linalg.inv(C + torch.linalg.inv(info)) @ d.unsqueeze(-1)).squeeze()
+    expected = (
+        d.unsqueeze(1) @ torch.linalg.inv(C + torch.linalg.inv(info)) @ d.unsqueeze(-1)
+    ).squeeze()
     torch.testing.assert_close((z.square() / (1 + variances)).sum(-1), expected)

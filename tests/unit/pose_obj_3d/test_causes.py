@@ -27,7 +27,9 @@ from tests.benchmarks.lift_checks import (
 from tests.unit.pose_obj_3d.synthetic import IMAGE, NAMES, motion, project, rig
 
 LINE = 500  # characters that a message may have
-SEEDS = {name: (5, 6, 1, 13, 10)[i % 5] for i, name in enumerate(FAULTS)}  # three and four cameras, with and without distortion
+SEEDS = {
+    name: (5, 6, 1, 13, 10)[i % 5] for i, name in enumerate(FAULTS)
+}  # three and four cameras, with and without distortion
 
 
 @pytest.mark.parametrize("fault", list(FAULTS))
@@ -53,7 +55,13 @@ def four_cameras(change=lambda uv: uv, **more):
     K, E = rig()
     uv = project(motion(rng, 60, [True, False, True, True, True]), K, E)
     uv = change(uv + rng.normal(size=uv.shape))
-    return {"points": uv, "intrinsics": K, "extrinsics": E, "camera_names": np.array(NAMES), "image_size": np.array([IMAGE, IMAGE])} | more
+    return {
+        "points": uv,
+        "intrinsics": K,
+        "extrinsics": E,
+        "camera_names": np.array(NAMES),
+        "image_size": np.array([IMAGE, IMAGE]),
+    } | more
 
 
 def mirror(uv):
@@ -71,14 +79,22 @@ def test_a_rig_that_is_its_own_mirror_image_leaves_two_causes(tmp_path, change):
     assert len(line) < LINE
 
 
-@pytest.mark.parametrize(("change", "words"), [
-    (lambda R, t: (R, -R.transpose(0, 2, 1) @ t), "translations taken for the cameras' places"),
-    (lambda R, t: (R.transpose(0, 2, 1), t), "rotations transposed, translations kept"),
-    (lambda R, t: (np.diag([-1.0, -1, 1]) @ R, np.diag([-1.0, -1, 1]) @ t), "x and y axes turned"),
-])
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda R, t: (R, -R.transpose(0, 2, 1) @ t), "translations taken for the cameras' places"),
+        (lambda R, t: (R.transpose(0, 2, 1), t), "rotations transposed, translations kept"),
+        (
+            lambda R, t: (np.diag([-1.0, -1, 1]) @ R, np.diag([-1.0, -1, 1]) @ t),
+            "x and y axes turned",
+        ),
+    ],
+)
 def test_more_conventions_of_extrinsics(tmp_path, change, words):
     m = four_cameras()
-    m["extrinsics"] = np.concatenate(change(m["extrinsics"][:, :, :3], m["extrinsics"][:, :, 3:]), -1)
+    m["extrinsics"] = np.concatenate(
+        change(m["extrinsics"][:, :, :3], m["extrinsics"][:, :, 3:]), -1
+    )
     lines = lines_of(m, tmp_path)
     assert any(words in line for line in lines), lines
 
@@ -96,7 +112,12 @@ def test_fisheye_coefficients_in_the_wrong_model(tmp_path, seed):
     k = np.array([0.1, -0.1, 0.05, -0.01])
     full = np.concatenate([k, np.zeros(10)])
     m, uv = wide_scene(seed)
-    bent = np.stack([distort(uv[v].reshape(-1, 2), m["intrinsics"][v], full, "fisheye").reshape(uv[v].shape) for v in range(4)])
+    bent = np.stack(
+        [
+            distort(uv[v].reshape(-1, 2), m["intrinsics"][v], full, "fisheye").reshape(uv[v].shape)
+            for v in range(4)
+        ]
+    )
     m |= {"points": bent, "distortion": np.tile(k, (4, 1))}
     assert lines_of(m | {"lens": np.array("fisheye")}, tmp_path) == []
     lines = lines_of(m, tmp_path)
@@ -106,7 +127,9 @@ def test_fisheye_coefficients_in_the_wrong_model(tmp_path, seed):
 @pytest.mark.parametrize("seed", [0, 3])
 def test_points_without_the_distortion_that_the_file_states(tmp_path, seed):
     m, uv = wide_scene(seed)
-    lines = lines_of(m | {"points": uv, "distortion": np.tile([-0.15, 0.02, 0.0, 0.0], (4, 1))}, tmp_path)
+    lines = lines_of(
+        m | {"points": uv, "distortion": np.tile([-0.15, 0.02, 0.0, 0.0], (4, 1))}, tmp_path
+    )
     assert any("undistorted already" in line for line in lines), lines
 
 
@@ -131,7 +154,9 @@ def test_few_points_accuse_nobody(tmp_path):
     for seed in range(4):
         m = scene(np.random.default_rng(seed), 2, False, 200, 1, white(1.0))
         xyz = np.tile(tracks(rng, 1, 1), (200, 1, 1))
-        m["points"] = pixels(m, xyz) + rng.normal(size=(2, 1, 1, 2)) * 30 + rng.normal(size=(2, 200, 1, 2))
+        m["points"] = (
+            pixels(m, xyz) + rng.normal(size=(2, 1, 1, 2)) * 30 + rng.normal(size=(2, 200, 1, 2))
+        )
         lines = lines_of(m, tmp_path)
         assert not any(ACCUSES.search(line) for line in lines), lines
 
@@ -164,9 +189,13 @@ def test_inverting_twice_gives_the_same():
 CASES = Path(__file__).resolve().parents[4] / "shared" / "cases"
 
 
-@pytest.mark.parametrize(("name", "words"), [
-    ("images_mirrored", "x mirrored (W - x) in all cameras"), ("missing_is_0_wide_lens", "498 at (0, 0)"),
-])
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("images_mirrored", "x mirrored (W - x) in all cameras"),
+        ("missing_is_0_wide_lens", "498 at (0, 0)"),
+    ],
+)
 def test_files_of_others(name, words):
     path = CASES / f"{name}.npz"
     if not path.is_file():

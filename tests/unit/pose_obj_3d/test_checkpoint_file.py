@@ -34,9 +34,13 @@ def new_run(network="STC", seed=0):
     cameras = Rig(torch.from_numpy(K), torch.from_numpy(E), 1.0, (0, 1, 2, 3))
     torch.manual_seed(seed)
     small = NetworkConfig(
-        TYPE=network, STC=StcNetworkConfig(WIDTH=8, NUM_LAYERS=1, NUM_HEADS=2), NUM_CHANNELS=16, AFTER_MHF_DIM=32,
-        T_FORMER=TFormerConfig(NUM_CHANNELS=16, NUM_LAYERS=3, NUM_HEADS=2), ROT_MODEL=RotModelConfig(NUM_CHANNELS=16),
-    )  # fmt: skip
+        TYPE=network,
+        STC=StcNetworkConfig(WIDTH=8, NUM_LAYERS=1, NUM_HEADS=2),
+        NUM_CHANNELS=16,
+        AFTER_MHF_DIM=32,
+        T_FORMER=TFormerConfig(NUM_CHANNELS=16, NUM_LAYERS=3, NUM_HEADS=2),
+        ROT_MODEL=RotModelConfig(NUM_CHANNELS=16),
+    )
     config = Config(NETWORK=small)
     model = build_model(config.NETWORK, len(IDS), cameras)
     run = Run(config, True, model, None, None, cameras, IDS, "0" * 64, Path())
@@ -63,9 +67,9 @@ def test_round_trip_keeps_every_value(tmp_path, network, caplog):
     found = checkpoints.load(tmp_path / "a.pt")
     assert same(found, saved)
     assert found["model"]._metadata == saved["model"]._metadata
-    assert {k: v for k, v in found.items() if k in ("best", "history", "epoch", "keypoint_ids")} == {
-        "best": 0.5, "history": [{"train/loss": 0.5}], "epoch": 1, "keypoint_ids": IDS
-    }  # fmt: skip
+    assert {
+        k: v for k, v in found.items() if k in ("best", "history", "epoch", "keypoint_ids")
+    } == {"best": 0.5, "history": [{"train/loss": 0.5}], "epoch": 1, "keypoint_ids": IDS}
     other = new_run(network, seed=1)
     other.restore(found, tmp_path / "a.pt")
     assert same(other.state(), saved)
@@ -76,17 +80,34 @@ def test_round_trip_keeps_every_value(tmp_path, network, caplog):
 
 def test_the_checksum_sees_structure_and_values(state):
     for other in (
-        {**state, "epoch": 2}, {**state, "epoch": 1.0}, {**state, "epoch": True}, {**state, "more": None},
-        {**state, "best_epoch": state["epoch"], "epoch": state["best_epoch"], "keypoint_ids": IDS[::-1]},
+        {**state, "epoch": 2},
+        {**state, "epoch": 1.0},
+        {**state, "epoch": True},
+        {**state, "more": None},
+        {
+            **state,
+            "best_epoch": state["epoch"],
+            "epoch": state["best_epoch"],
+            "keypoint_ids": IDS[::-1],
+        },
         {**state, "rng_torch": state["rng_torch"].clone().index_fill_(0, torch.tensor([0]), 7)},
-        {**state, "rng_torch": state["rng_torch"].view(torch.int8)}, {**state, "rng_torch": state["rng_torch"][None]},
-    ):  # fmt: skip
+        {**state, "rng_torch": state["rng_torch"].view(torch.int8)},
+        {**state, "rng_torch": state["rng_torch"][None]},
+    ):
         assert not same(other, state)
 
 
 def test_tensors_that_share_their_numbers_still_do(tmp_path, state):
     weights = torch.arange(12.0)
-    shared = {**state, "extra": {"a": weights, "b": weights[2:8].view(2, 3).T, "c": torch.zeros(0), "d": torch.tensor(2)}}
+    shared = {
+        **state,
+        "extra": {
+            "a": weights,
+            "b": weights[2:8].view(2, 3).T,
+            "c": torch.zeros(0),
+            "d": torch.tensor(2),
+        },
+    }
     (tmp_path / "a.pt").write_bytes(checkpoint_file.to_bytes(shared))
     extra = checkpoints.load(tmp_path / "a.pt")["extra"]
     extra["a"][3] = 99
@@ -100,7 +121,8 @@ def test_an_older_checkpoint_is_read_and_called_so(tmp_path, state, caplog):
     torch.save(state, tmp_path / "old.pt")
     assert same(checkpoints.load(tmp_path / "old.pt"), state)
     assert [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING] == [
-        f"{tmp_path / 'old.pt'}: written by an older version, without a checksum: damage to its numbers would not be seen"
+        f"{tmp_path / 'old.pt'}: written by an older version, without a checksum: damage to its"
+        " numbers would not be seen"
     ]
 
 
@@ -122,7 +144,9 @@ def test_flipped_bytes_of_older_checkpoints_are_found_in_their_numbers(tmp_path,
     with zipfile.ZipFile(tmp_path / "old.pt") as archive:
         infos = [i for i in archive.infolist() if i.file_size][::4]
     for info in infos:
-        start = info.header_offset + 30 + int.from_bytes(raw[info.header_offset + 26 :][:2], "little")
+        start = (
+            info.header_offset + 30 + int.from_bytes(raw[info.header_offset + 26 :][:2], "little")
+        )
         start += int.from_bytes(raw[info.header_offset + 28 :][:2], "little")
         damaged = bytearray(raw)
         damaged[start + info.file_size // 2] ^= 1
@@ -148,7 +172,16 @@ for _ in range(100):
     DEEP = {"a": DEEP}
 BAD = {
     "version": ["1", 2, None, True, torch.tensor(1), GONE],
-    "config": [{}, 3, None, [], "text", {"NETWORK": 3}, GONE, {"NETWORK": {}, "TRAIN": {}, "TEST": {}, "OBJ_POSE_DATA": {}}],
+    "config": [
+        {},
+        3,
+        None,
+        [],
+        "text",
+        {"NETWORK": 3},
+        GONE,
+        {"NETWORK": {}, "TRAIN": {}, "TEST": {}, "OBJ_POSE_DATA": {}},
+    ],
     "identity": [3, None, [], {1: 2}, {"a": torch.zeros(3)}, GONE],
     "unsupervised": [None, 1, "yes", GONE],
     "keypoint_ids": [None, [], [1, 2], "ab", ["a", "a"], GONE],
@@ -172,7 +205,11 @@ def test_every_part_is_typed(tmp_path, state, key):
         torch.save(changed, tmp_path / "a.pt")
         with pytest.raises(CheckpointError, match=r"a\.pt: ") as found:
             checkpoints.load(tmp_path / "a.pt")
-        assert key in str(found.value) or key == "version" or "not a readable checkpoint" in str(found.value), value
+        assert (
+            key in str(found.value)
+            or key == "version"
+            or "not a readable checkpoint" in str(found.value)
+        ), value
         assert len(str(found.value)) <= MAX_MESSAGE
 
 
@@ -183,7 +220,10 @@ def test_weights_that_are_not_finite(tmp_path, state):
 
 
 def changed_group(state, **values):
-    return {**state["optimiser"], "param_groups": [{**state["optimiser"]["param_groups"][0], **values}]}
+    return {
+        **state["optimiser"],
+        "param_groups": [{**state["optimiser"]["param_groups"][0], **values}],
+    }
 
 
 def changed_moment(state, value, key="exp_avg"):
@@ -191,23 +231,39 @@ def changed_moment(state, value, key="exp_avg"):
     return {**state["optimiser"], "state": {**parts, 0: {**parts[0], key: value}}}
 
 
-@pytest.mark.parametrize("change", [
-    lambda s: {}, lambda s: {"param_groups": [], "state": {}}, lambda s: {**s["optimiser"], "state": []},
-    lambda s: {**s["optimiser"], "state": {10**6: {}}}, lambda s: changed_group(s, lr="fast"), lambda s: changed_group(s, lr=float("nan")),
-    lambda s: changed_group(s, params=[0]), lambda s: changed_group(s, params=torch.arange(3)), lambda s: changed_group(s, other=1),
-    lambda s: changed_moment(s, torch.zeros(3)), lambda s: changed_moment(s, None), lambda s: changed_moment(s, torch.zeros(1), "other"),
-    lambda s: changed_moment(s, s["optimiser"]["state"][0]["exp_avg"] * float("nan")),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda s: {},
+        lambda s: {"param_groups": [], "state": {}},
+        lambda s: {**s["optimiser"], "state": []},
+        lambda s: {**s["optimiser"], "state": {10**6: {}}},
+        lambda s: changed_group(s, lr="fast"),
+        lambda s: changed_group(s, lr=float("nan")),
+        lambda s: changed_group(s, params=[0]),
+        lambda s: changed_group(s, params=torch.arange(3)),
+        lambda s: changed_group(s, other=1),
+        lambda s: changed_moment(s, torch.zeros(3)),
+        lambda s: changed_moment(s, None),
+        lambda s: changed_moment(s, torch.zeros(1), "other"),
+        lambda s: changed_moment(s, s["optimiser"]["state"][0]["exp_avg"] * float("nan")),
+    ],
+)
 def test_an_optimiser_that_does_not_fit(tmp_path, state, change):
     torch.save({**state, "optimiser": change(state)}, tmp_path / "a.pt")
     with pytest.raises(CheckpointError, match=r"a\.pt: cannot be resumed: damaged: the optimiser"):
         new_run().restore(checkpoints.load(tmp_path / "a.pt"), tmp_path / "a.pt")
 
 
-@pytest.mark.parametrize("change", [
-    lambda w: dict(list(w.items())[1:]), lambda w: {**w, "more": torch.zeros(1)}, lambda w: {k: v[..., None] for k, v in w.items()},
-    lambda w: {k: v.double() for k, v in w.items()},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda w: dict(list(w.items())[1:]),
+        lambda w: {**w, "more": torch.zeros(1)},
+        lambda w: {k: v[..., None] for k, v in w.items()},
+        lambda w: {k: v.double() for k, v in w.items()},
+    ],
+)
 def test_weights_of_another_shape(tmp_path, state, change):
     torch.save({**state, "model": change(state["model"])}, tmp_path / "a.pt")
     run = new_run(seed=3)
@@ -254,38 +310,95 @@ FLOATS = Storage("storage", torch.FloatStorage, "0", "cpu", 12)
 NO_HOOKS = (False, OrderedDict())
 
 
-@pytest.mark.parametrize(("content", "message"), [
-    ({"a": Tensor(Storage("storage", torch.FloatStorage, "0", "cpu", 10**9), 0, (10**9,), (1,), *NO_HOOKS)}, "1000000000 torch.float32 in 48"),
-    ({"a": Tensor(Storage("storage", torch.FloatStorage, "0", "cpu", -1), 0, (1,), (1,), *NO_HOOKS)}, "storage of -1"),
-    ({"a": Tensor(Storage("storage", torch.FloatStorage, "7", "cpu", 12), 0, (1,), (1,), *NO_HOOKS)}, "'archive/data/7' is missing"),
-    ({"a": Tensor(Storage("storage", torch.FloatStorage, "../x", "cpu", 12), 0, (1,), (1,), *NO_HOOKS)}, "is missing"),
-    ({"a": Tensor(Storage("storage", OrderedDict, "0", "cpu", 12), 0, (1,), (1,), *NO_HOOKS)}, "unknown kind"),
-    ({"a": Tensor(Storage("module", torch.FloatStorage, "0", "cpu", 12), 0, (1,), (1,), *NO_HOOKS)}, "unknown kind"),
-    ({"a": Tensor(FLOATS, 0, (13,), (1,), *NO_HOOKS)}, "reaches beyond its storage"),
-    ({"a": Tensor(FLOATS, 11, (2,), (1,), *NO_HOOKS)}, "reaches beyond its storage"),
-    ({"a": Tensor(FLOATS, 0, (2, 2), (100, 1), *NO_HOOKS)}, "reaches beyond its storage"),
-    ({"a": Tensor(FLOATS, 0, (10**6, 10**6), (0, 0), *NO_HOOKS)}, "reaches beyond its storage"),
-    ({"a": Tensor(FLOATS, 0, (2,), (-1,), *NO_HOOKS)}, "impossible size"),
-    ({"a": Tensor(FLOATS, -1, (2,), (1,), *NO_HOOKS)}, "impossible size"),
-    ({"a": Tensor(FLOATS, 0, (2, 2), (1,), *NO_HOOKS)}, "impossible size"),
-    ({"a": Tensor(FLOATS, 0, (1,) * 40, (1,) * 40, *NO_HOOKS)}, "impossible size"),
-    ({"a": Tensor(FLOATS, 0, "size", (1,), *NO_HOOKS)}, "without storage, offset"),
-    ({"a": Tensor(3, 0, (1,), (1,), *NO_HOOKS)}, "without storage, offset"),
-    ({"a": Tensor()}, "arguments that do not fit"),
-    ({"a": torch.FloatStorage}, "it holds Named"),
-    ({"a": print}, "asks for"),
-    (3, "it holds int"), ([], "it holds list"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            {
+                "a": Tensor(
+                    Storage("storage", torch.FloatStorage, "0", "cpu", 10**9),
+                    0,
+                    (10**9,),
+                    (1,),
+                    *NO_HOOKS,
+                )
+            },
+            "1000000000 torch.float32 in 48",
+        ),
+        (
+            {
+                "a": Tensor(
+                    Storage("storage", torch.FloatStorage, "0", "cpu", -1), 0, (1,), (1,), *NO_HOOKS
+                )
+            },
+            "storage of -1",
+        ),
+        (
+            {
+                "a": Tensor(
+                    Storage("storage", torch.FloatStorage, "7", "cpu", 12), 0, (1,), (1,), *NO_HOOKS
+                )
+            },
+            "'archive/data/7' is missing",
+        ),
+        (
+            {
+                "a": Tensor(
+                    Storage("storage", torch.FloatStorage, "../x", "cpu", 12),
+                    0,
+                    (1,),
+                    (1,),
+                    *NO_HOOKS,
+                )
+            },
+            "is missing",
+        ),
+        (
+            {
+                "a": Tensor(
+                    Storage("storage", OrderedDict, "0", "cpu", 12), 0, (1,), (1,), *NO_HOOKS
+                )
+            },
+            "unknown kind",
+        ),
+        (
+            {
+                "a": Tensor(
+                    Storage("module", torch.FloatStorage, "0", "cpu", 12), 0, (1,), (1,), *NO_HOOKS
+                )
+            },
+            "unknown kind",
+        ),
+        ({"a": Tensor(FLOATS, 0, (13,), (1,), *NO_HOOKS)}, "reaches beyond its storage"),
+        ({"a": Tensor(FLOATS, 11, (2,), (1,), *NO_HOOKS)}, "reaches beyond its storage"),
+        ({"a": Tensor(FLOATS, 0, (2, 2), (100, 1), *NO_HOOKS)}, "reaches beyond its storage"),
+        ({"a": Tensor(FLOATS, 0, (10**6, 10**6), (0, 0), *NO_HOOKS)}, "reaches beyond its storage"),
+        ({"a": Tensor(FLOATS, 0, (2,), (-1,), *NO_HOOKS)}, "impossible size"),
+        ({"a": Tensor(FLOATS, -1, (2,), (1,), *NO_HOOKS)}, "impossible size"),
+        ({"a": Tensor(FLOATS, 0, (2, 2), (1,), *NO_HOOKS)}, "impossible size"),
+        ({"a": Tensor(FLOATS, 0, (1,) * 40, (1,) * 40, *NO_HOOKS)}, "impossible size"),
+        ({"a": Tensor(FLOATS, 0, "size", (1,), *NO_HOOKS)}, "without storage, offset"),
+        ({"a": Tensor(3, 0, (1,), (1,), *NO_HOOKS)}, "without storage, offset"),
+        ({"a": Tensor()}, "arguments that do not fit"),
+        ({"a": torch.FloatStorage}, "it holds Named"),
+        ({"a": print}, "asks for"),
+        (3, "it holds int"),
+        ([], "it holds list"),
+    ],
+)
 def test_forged_tensors(tmp_path, content, message):
     with pytest.raises(CheckpointError, match=f"not a readable checkpoint.*{message}"):
         checkpoints.load(forged(tmp_path / "a.pt", content))
 
 
-@pytest.mark.parametrize(("extra", "data", "message"), [
-    ([("archive/other", b"x")], bytes(48), "member 'archive/other', which no checkpoint has"),
-    ([("second/version", b"x")], bytes(48), "2 folders"),
-    ([("archive/data/1", bytes(10**8))], bytes(48), "unpack to 95 MiB"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("extra", "data", "message"),
+    [
+        ([("archive/other", b"x")], bytes(48), "member 'archive/other', which no checkpoint has"),
+        ([("second/version", b"x")], bytes(48), "2 folders"),
+        ([("archive/data/1", bytes(10**8))], bytes(48), "unpack to 95 MiB"),
+    ],
+)
 def test_forged_archives(tmp_path, extra, data, message):
     with pytest.raises(CheckpointError, match=message):
         checkpoints.load(forged(tmp_path / "a.pt", {"a": 1}, extra, data))
@@ -303,20 +416,33 @@ def test_parts_named_in_each_other_are_counted(tmp_path):
         checkpoints.load(forged(tmp_path / "a.pt", {"a": loop}))
 
 
-@pytest.mark.parametrize(("content", "message"), [
-    (b"export KIND=notes\nThis text file is not a checkpoint.\n", "no zip file"), (b"", "empty"), (pickle.dumps({}), "no zip file"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"export KIND=notes\nThis text file is not a checkpoint.\n", "no zip file"),
+        (b"", "empty"),
+        (pickle.dumps({}), "no zip file"),
+    ],
+)
 def test_other_files(tmp_path, content, message):
     (tmp_path / "a.pt").write_bytes(content)
-    with pytest.raises(CheckpointError, match=f"not a readable checkpoint .it is {message}|not a readable checkpoint .{message}"):
+    with pytest.raises(
+        CheckpointError,
+        match=f"not a readable checkpoint .it is {message}|not a readable checkpoint .{message}",
+    ):
         checkpoints.load(tmp_path / "a.pt")
 
 
-@pytest.mark.parametrize("network", [{"TYPE": "STC", "STC": {"WIDTH": 10**8}}, {"TYPE": "other"}, {"TYPE": "STC", "DROPOUT": {}}])
+@pytest.mark.parametrize(
+    "network",
+    [{"TYPE": "STC", "STC": {"WIDTH": 10**8}}, {"TYPE": "other"}, {"TYPE": "STC", "DROPOUT": {}}],
+)
 def test_a_config_of_another_program(tmp_path, state, network):
     torch.save({**state, "config": {**state["config"], "NETWORK": network}}, tmp_path / "a.pt")
     found = checkpoints.load(tmp_path / "a.pt")
-    with pytest.raises(CheckpointError, match=r"a\.pt: its config is damaged, or of another version: NETWORK"):
+    with pytest.raises(
+        CheckpointError, match=r"a\.pt: its config is damaged, or of another version: NETWORK"
+    ):
         checkpoints.config_of(tmp_path / "a.pt", found)
 
 
@@ -341,15 +467,27 @@ def trained(tmp_path_factory):
     assert cli.main(["--cfg", str(folder / "c.yaml"), "--log", str(folder)]) == 0
     with np.load(folder / "a.npz") as archive:
         x = archive["T0/exemple_0"]
-        np.savez(folder / "tracks.npz", points=x[:, :, :2, 2:4], intrinsics=archive["intrinsics"], extrinsics=archive["extrinsics"],
-                 keypoint_names=np.array(["T0/waypoints/waypoint0", "T0/waypoints/waypoint1"]))  # fmt: skip
+        np.savez(
+            folder / "tracks.npz",
+            points=x[:, :, :2, 2:4],
+            intrinsics=archive["intrinsics"],
+            extrinsics=archive["extrinsics"],
+            keypoint_names=np.array(["T0/waypoints/waypoint0", "T0/waypoints/waypoint1"]),
+        )
     return folder
 
 
-@pytest.mark.parametrize("change", [
-    lambda s: s["model"].clear(), lambda s: s.update(model=None), lambda s: s.update(model=nan_in(s["model"])),
-    lambda s: s.update(model={k: v[..., None] for k, v in s["model"].items()}), lambda s: s.update(config={}), lambda s: s.pop("rng_torch"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda s: s["model"].clear(),
+        lambda s: s.update(model=None),
+        lambda s: s.update(model=nan_in(s["model"])),
+        lambda s: s.update(model={k: v[..., None] for k, v in s["model"].items()}),
+        lambda s: s.update(config={}),
+        lambda s: s.pop("rng_torch"),
+    ],
+)
 def test_every_command_refuses_a_broken_checkpoint_in_one_line(trained, tmp_path, capsys, change):
     (last,) = trained.glob("checkpoint/submit/*/last.pt")
     broken = checkpoints.load(last)
@@ -359,10 +497,22 @@ def test_every_command_refuses_a_broken_checkpoint_in_one_line(trained, tmp_path
     for main, flags in (
         (cli.main, [*train, "--eval", "--checkpoint"]),
         (cli.main, [*train, "--resume_checkpoint"]),
-        (lift.main, ["--points2d", str(trained / "tracks.npz"), "--out", str(tmp_path / "out"), "--no_pictures", "--checkpoint"]),
+        (
+            lift.main,
+            [
+                "--points2d",
+                str(trained / "tracks.npz"),
+                "--out",
+                str(tmp_path / "out"),
+                "--no_pictures",
+                "--checkpoint",
+            ],
+        ),
     ):
         capsys.readouterr()
         assert main([*flags, str(tmp_path / "b.pt")]) == 2
-        (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error:")]
+        (line,) = [
+            line for line in capsys.readouterr().err.splitlines() if line.startswith("error:")
+        ]
         assert str(tmp_path / "b.pt") in line
         assert len(line) < 500

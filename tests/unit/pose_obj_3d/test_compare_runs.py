@@ -44,7 +44,9 @@ def test_runs_of_one_label_stay_apart(tmp_path, capsys, names):
     write_run(tmp_path, "other_20260101_000000", "MHT", 3.0)
     called = [str(tmp_path / name) for name in (*names, "other", names[0])]
     assert compare_runs.main(called) == 0
-    rows = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("model")]
+    rows = [
+        line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("model")
+    ]
     assert [row[-1] for row in rows] == ["1.000", "2.000", "3.000"]
     assert all(f"{name}_20260101_000000]" in row[3] for name, row in zip(names, rows, strict=False))
     assert rows[2][:2] == ["model:", "MHT"]
@@ -66,14 +68,33 @@ def errors(value):
     return {column: {"mpjpe_mm": value} for column in COUNTS}
 
 
-@pytest.mark.parametrize("text", [
-    *(json.dumps({"data": "a", "results": {"T": result}}) for result in (
-        {"counts": COUNTS, "methods": [errors(1)]}, {"counts": COUNTS, "methods": {"a": errors("x")}}, {"counts": {"all": 3}, "methods": {"a": errors(1)}},
-        {"counts": COUNTS, "methods": {"a": errors(10**400)}}, {"counts": COUNTS, "methods": {"a": {"all": {"mpjpe_mm": 1.0}}}},
-    )),
-    "3", "null", "1" * 5000, "", "{", "[1]", "[" * 100_000, '{"data": 1}', '{"data": 1, "results": []}', '{"data": 1, "results": {}}',
-    '{"data": 1, "results": {"Test": 3}}', '{"data": 1, "results": {"Test": {"counts": [], "methods": {"a": 1}}}}',
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            json.dumps({"data": "a", "results": {"T": result}})
+            for result in (
+                {"counts": COUNTS, "methods": [errors(1)]},
+                {"counts": COUNTS, "methods": {"a": errors("x")}},
+                {"counts": {"all": 3}, "methods": {"a": errors(1)}},
+                {"counts": COUNTS, "methods": {"a": errors(10**400)}},
+                {"counts": COUNTS, "methods": {"a": {"all": {"mpjpe_mm": 1.0}}}},
+            )
+        ),
+        "3",
+        "null",
+        "1" * 5000,
+        "",
+        "{",
+        "[1]",
+        "[" * 100_000,
+        '{"data": 1}',
+        '{"data": 1, "results": []}',
+        '{"data": 1, "results": {}}',
+        '{"data": 1, "results": {"Test": 3}}',
+        '{"data": 1, "results": {"Test": {"counts": [], "methods": {"a": 1}}}}',
+    ],
+)
 def test_what_is_no_result_of_a_run(tmp_path, capsys, text):
     write_run(tmp_path, "a", "a", 1.0)
     (write_run(tmp_path, "b", "b", 1.0) / "results.json").write_text(text)

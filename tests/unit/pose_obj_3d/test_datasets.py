@@ -47,7 +47,9 @@ def test_edges_repeat_inside_the_example(data):
     starts = tracks.first.unique()
     windows = gather_windows(tracks, starts, 7)
     assert windows.is_distinct.tolist() == [[False] * 3 + [True] * 4] * len(starts)
-    torch.testing.assert_close(windows.uv[:, :3], tracks.uv[starts][:, None].expand(-1, 3, -1, -1, -1))
+    torch.testing.assert_close(
+        windows.uv[:, :3], tracks.uv[starts][:, None].expand(-1, 3, -1, -1, -1)
+    )
     ends = gather_windows(tracks, tracks.last.unique(), 7)
     assert ends.is_distinct.tolist() == [[True] * 4 + [False] * 3] * len(starts)
 
@@ -58,7 +60,10 @@ def test_used_frames_narrow_the_window(data):
 
 
 def test_splits_are_disjoint_and_complete(data):
-    seen = [{tuple(s) for s in load(data, split).source[:, :2].tolist()} for split in ("train", "val", "test")]
+    seen = [
+        {tuple(s) for s in load(data, split).source[:, :2].tolist()}
+        for split in ("train", "val", "test")
+    ]
     assert sum(map(len, seen)) == len(set.union(*seen)) == 12
 
 
@@ -149,9 +154,16 @@ def a_track(frames=30):
     path = torch.zeros(frames, 2, 3).double()
     path[10:20, 1, 0] = torch.arange(1, 11) * 0.04
     path[20:, 1, 0] = 0.4
-    noise = 0.003 * torch.randn(path.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    noise = 0.003 * torch.randn(
+        path.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64
+    )
     info = (torch.eye(3).double() / 0.003**2).expand(frames, 2, 3, 3).clone()
-    return path + noise, info, torch.zeros(frames, dtype=torch.long), torch.full((frames,), frames - 1)
+    return (
+        path + noise,
+        info,
+        torch.zeros(frames, dtype=torch.long),
+        torch.full((frames,), frames - 1),
+    )
 
 
 def test_only_gross_errors_are_strays():
@@ -170,10 +182,15 @@ def test_only_gross_errors_are_strays():
 def test_precise_frames_of_a_keypoint_that_accelerates_are_no_strays():
     t = torch.arange(40).double()
     xyz = torch.zeros(40, 2, 3).double()
-    # At 2 m/s^2 for 10 frames of 50 ms, on, back, and at rest: 5 mm a frame^2, where noise is 0.1 mm.
-    acceleration = 0.005 * ((t >= 5).double() - (t >= 15).double() - (t >= 20).double() + (t >= 30).double())
+    # At 2 m/s^2 for 10 frames of 50 ms, on, back, and at rest: 5 mm a frame^2, where noise is 0.1
+    # mm.
+    acceleration = 0.005 * (
+        (t >= 5).double() - (t >= 15).double() - (t >= 20).double() + (t >= 30).double()
+    )
     xyz[:, 0, 0] = acceleration.cumsum(0).cumsum(0)
-    xyz += 1e-4 * torch.randn(xyz.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    xyz += 1e-4 * torch.randn(
+        xyz.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64
+    )
     info = (torch.eye(3).double() / 1e-4**2).expand(40, 2, 3, 3).clone()
     first, last = torch.zeros(40, dtype=torch.long), torch.full((40,), 39)
     assert not find_strays(xyz, info, first, last).any()
@@ -187,12 +204,16 @@ def test_what_three_views_agree_on_is_no_stray():
     xyz = torch.tensor([0.3, 0.0, 0.8]).double().expand(20, 1, 3).clone()
     xyz[7, 0, 2] += 0.2
     uv = torch.from_numpy(project(xyz.numpy(), K.numpy(), E.numpy())).transpose(0, 1)
-    uv = uv + 0.3 * torch.randn(uv.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    uv = uv + 0.3 * torch.randn(
+        uv.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64
+    )
     weights, keypoint = torch.ones(20, 4, 1), torch.zeros(20, 1, dtype=torch.long)
     first, last = torch.zeros(20, dtype=torch.long), torch.full((20,), 19)
     for views, is_lost in ((4, False), (2, True)):
         weights[7, views:] = 0
-        _, info, _ = triangulate_tracks(uv, weights, Rig(K, E, 0.5, (0, 1, 2, 3)), keypoint, first, last)
+        _, info, _ = triangulate_tracks(
+            uv, weights, Rig(K, E, 0.5, (0, 1, 2, 3)), keypoint, first, last
+        )
         assert (info[7, 0].trace() == 0) == is_lost
         assert (info[8, 0].trace() > 0).all()
 

@@ -30,12 +30,16 @@ def cameras(views=(0, 1, 2, 3)):
 
 def points(n, seed=0):
     low, high = torch.tensor([0.1, -0.3, 0.76]), torch.tensor([0.4, 0.3, 1.1])
-    return (low + (high - low) * torch.rand(n, 3, generator=torch.Generator().manual_seed(seed))).double()
+    return (
+        low + (high - low) * torch.rand(n, 3, generator=torch.Generator().manual_seed(seed))
+    ).double()
 
 
 def seen(xyz, rig, noise=SIGMA, seed=1):
     uv, _ = geometry.project(xyz, rig.intrinsics, rig.extrinsics)
-    drawn = torch.randn(uv.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    drawn = torch.randn(
+        uv.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+    )
     return uv + noise * drawn
 
 
@@ -48,7 +52,10 @@ def test_dlt_agrees_with_opencv_for_two_views():
     uv = seen(xyz, rig, noise=0)
     normalised = geometry.normalise_uv(uv, rig.intrinsics).numpy()
     homogeneous = cv2.triangulatePoints(
-        E[0].numpy(), E[3].numpy(), np.ascontiguousarray(normalised[:, 0].T), np.ascontiguousarray(normalised[:, 1].T)
+        E[0].numpy(),
+        E[3].numpy(),
+        np.ascontiguousarray(normalised[:, 0].T),
+        np.ascontiguousarray(normalised[:, 1].T),
     )
     expected = torch.from_numpy((homogeneous[:3] / homogeneous[3]).T)
     found = estimators.dlt(uv, torch.ones(500, 2), rig).xyz
@@ -100,17 +107,25 @@ def test_all_view_subsets_at_once(estimator):
     for i, views in enumerate([(0, 1, 2), (0, 1, 3), (0, 2, 3), (1, 2, 3)]):
         alone = estimator(uv[:, list(views)], torch.ones(40, 3), cameras(views))
         torch.testing.assert_close(together.xyz[i].reshape(40, 3), alone.xyz, rtol=0, atol=1e-8)
-        torch.testing.assert_close(together.covariance[i].reshape(40, 3, 3), alone.covariance, rtol=1e-5, atol=1e-12)
+        torch.testing.assert_close(
+            together.covariance[i].reshape(40, 3, 3), alone.covariance, rtol=1e-5, atol=1e-12
+        )
 
 
 @pytest.mark.parametrize("views", [(0, 3), (0, 1, 2, 3)])
 def test_maximum_likelihood_reaches_its_bound(views):
     xyz, rig, n = points(40000), cameras(views), 40000
     found = estimators.maximum_likelihood(seen(xyz, rig), torch.ones(n, len(views)), rig)
-    bound = geometry.information(xyz, torch.ones(n, len(views)).double(), rig.intrinsics, rig.extrinsics, SIGMA)
+    bound = geometry.information(
+        xyz, torch.ones(n, len(views)).double(), rig.intrinsics, rig.extrinsics, SIGMA
+    )
     rms = error(found.xyz, xyz).square().mean().sqrt()
-    assert rms == pytest.approx(float(torch.linalg.inv(bound).diagonal(dim1=-2, dim2=-1).sum(-1).mean().sqrt()), rel=0.02)
-    assert error(found.xyz, xyz).mean() == pytest.approx(float(geometry.expected_error(bound).mean()), rel=0.02)
+    assert rms == pytest.approx(
+        float(torch.linalg.inv(bound).diagonal(dim1=-2, dim2=-1).sum(-1).mean().sqrt()), rel=0.02
+    )
+    assert error(found.xyz, xyz).mean() == pytest.approx(
+        float(geometry.expected_error(bound).mean()), rel=0.02
+    )
 
 
 @every
@@ -134,10 +149,14 @@ def test_the_weight_is_the_precision():
     for estimator in ALL[:2]:
         found = estimator(uv, weights, cameras())
         e = (found.xyz - xyz).unsqueeze(-1)
-        assert (e.transpose(1, 2) @ torch.linalg.inv(found.covariance) @ e).mean() == pytest.approx(3.0, rel=0.03)
+        assert (e.transpose(1, 2) @ torch.linalg.inv(found.covariance) @ e).mean() == pytest.approx(
+            3.0, rel=0.03
+        )
 
 
-@pytest.mark.parametrize(("views", "middle"), [((0, 1, 2, 3), torch.mean), ((0, 2, 3), torch.median)])
+@pytest.mark.parametrize(
+    ("views", "middle"), [((0, 1, 2, 3), torch.mean), ((0, 2, 3), torch.median)]
+)
 def test_consensus_survives_one_gross_outlier(views, middle):
     xyz, rig, V, n = points(2000), cameras(views), len(views), 2000
     uv, weights = seen(xyz, rig), torch.ones(2000, len(views))
@@ -150,14 +169,19 @@ def test_consensus_survives_one_gross_outlier(views, middle):
     found = estimators.consensus(moved, weights, rig)
     assert middle(error(found.xyz, xyz)) < 2 * clean
     named = found.inliers[torch.arange(n), wrong] == 0
-    assert named.double().mean() > (0.99 if V == 4 else 0.75)  # three views: along an epipolar line none can tell
+    assert named.double().mean() > (
+        0.99 if V == 4 else 0.75
+    )  # three views: along an epipolar line none can tell
     assert middle(error(estimators.huber(moved, weights, rig).xyz, xyz)) > 2 * clean
 
 
 def test_consensus_is_maximum_likelihood_on_clean_data():
     xyz, weights = points(3000), torch.ones(3000, 4)
     uv = seen(xyz, cameras())
-    a, b = estimators.consensus(uv, weights, cameras()), estimators.maximum_likelihood(uv, weights, cameras())
+    a, b = (
+        estimators.consensus(uv, weights, cameras()),
+        estimators.maximum_likelihood(uv, weights, cameras()),
+    )
     same = (a.inliers > 0).all(-1)
     assert same.double().mean() > 0.98
     torch.testing.assert_close(a.xyz[same], b.xyz[same], rtol=0, atol=1e-9)
@@ -169,14 +193,22 @@ def test_gradients_of_the_refinement():
     uv = seen(xyz, rig).requires_grad_()
     weights = torch.tensor([1.0, 0.5, 1.0, 0.3], dtype=torch.float64, requires_grad=True)
     for estimator in (estimators.dlt, estimators.maximum_likelihood):
-        assert torch.autograd.gradcheck(lambda u, w, f=estimator: f(u, w, rig).xyz, (uv, weights), atol=1e-7, rtol=1e-4)
-    assert torch.autograd.gradcheck(lambda u: estimators.huber(u, torch.ones(4), rig).xyz, (uv,), atol=1e-7, rtol=1e-4)
+        assert torch.autograd.gradcheck(
+            lambda u, w, f=estimator: f(u, w, rig).xyz, (uv, weights), atol=1e-7, rtol=1e-4
+        )
+    assert torch.autograd.gradcheck(
+        lambda u: estimators.huber(u, torch.ones(4), rig).xyz, (uv,), atol=1e-7, rtol=1e-4
+    )
 
 
 NAMES = {
-    "dlt": "linear triangulation (DLT)", "ml": "maximum likelihood", "huber": "robust (Huber)",
-    "consensus": "pairwise consensus", "mean": "7-frame weighted mean",
-    "savitzky_golay": "Savitzky-Golay (7 frames, degree 2)", "rts": None,
+    "dlt": "linear triangulation (DLT)",
+    "ml": "maximum likelihood",
+    "huber": "robust (Huber)",
+    "consensus": "pairwise consensus",
+    "mean": "7-frame weighted mean",
+    "savitzky_golay": "Savitzky-Golay (7 frames, degree 2)",
+    "rts": None,
 }
 
 
@@ -194,7 +226,11 @@ def test_the_model_without_learning_is_a_reference_line(name, tmp_path):
     if NAMES[name]:
         expected = reference_predictions(tracks, rig, protocol)[NAMES[name]].xyz
     else:  # whole examples that fit into the window
-        short = dataclasses.replace(tracks, first=torch.arange(len(tracks)) // 4 * 4, last=torch.arange(len(tracks)) // 4 * 4 + 3)
+        short = dataclasses.replace(
+            tracks,
+            first=torch.arange(len(tracks)) // 4 * 4,
+            last=torch.arange(len(tracks)) // 4 * 4 + 3,
+        )
         found = predict(model, short, rig, protocol)
         expected = next(iter(whole_track_predictions(short, protocol).values())).xyz
     torch.testing.assert_close(found, expected, rtol=0, atol=2e-5)

@@ -23,7 +23,9 @@ PROTOCOL = Protocol(7)
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory):
     """Return rig, test tracks and keypoint names of a scene."""
-    data = read_formal(write_scene(tmp_path_factory.mktemp("evaluation") / "a.npz", examples=12, frames=40))
+    data = read_formal(
+        write_scene(tmp_path_factory.mktemp("evaluation") / "a.npz", examples=12, frames=40)
+    )
     rig, ids = make_rig(data), keypoint_ids(data, [0], GROUPS)
     return rig, load_tracks(data, rig, [0], "train", ids), ids
 
@@ -32,34 +34,47 @@ def errors(n=40000, seed=0):
     generator = torch.Generator().manual_seed(seed)
     a = torch.randn(n, 3, 3, generator=generator, dtype=torch.float64) * 0.003
     covariance = a @ a.transpose(-1, -2) + 1e-6 * torch.eye(3)
-    e = torch.linalg.cholesky(covariance) @ torch.randn(n, 3, 1, generator=generator, dtype=torch.float64)
+    e = torch.linalg.cholesky(covariance) @ torch.randn(
+        n, 3, 1, generator=generator, dtype=torch.float64
+    )
     return e.squeeze(-1), covariance
 
 
 @pytest.mark.parametrize("percent", metrics.COVERAGE)
 def test_regions_hold_their_share_of_gaussian_errors(percent):
     q = torch.tensor(metrics.COVERAGE[percent], dtype=torch.float64)
-    assert float(torch.special.gammainc(torch.tensor(1.5, dtype=torch.float64), q / 2)) == pytest.approx(percent / 100)
+    assert float(
+        torch.special.gammainc(torch.tensor(1.5, dtype=torch.float64), q / 2)
+    ) == pytest.approx(percent / 100)
     e, covariance = errors()
     mask = torch.ones(len(e), dtype=torch.bool)
     share = metrics.coverage(e, torch.zeros_like(e), covariance, mask, percent)
     assert share.mean == pytest.approx(percent / 100, abs=0.008)
     for factor, compare in ((0.25, float.__lt__), (4.0, float.__gt__)):
-        assert compare(metrics.coverage(e, torch.zeros_like(e), factor * covariance, mask, percent).mean, share.mean)
+        assert compare(
+            metrics.coverage(e, torch.zeros_like(e), factor * covariance, mask, percent).mean,
+            share.mean,
+        )
 
 
 def test_points_without_a_claim_are_left_out():
     e, covariance = errors(10)
     covariance[3:] = torch.nan
-    found = metrics.coverage(e, torch.zeros_like(e), covariance, torch.ones(10, dtype=torch.bool), 95)
+    found = metrics.coverage(
+        e, torch.zeros_like(e), covariance, torch.ones(10, dtype=torch.bool), 95
+    )
     assert found.count == 3
-    assert metrics.coverage(e, e, -covariance, torch.ones(10, dtype=torch.bool), 95).total == 3  # no error at all
+    assert (
+        metrics.coverage(e, e, -covariance, torch.ones(10, dtype=torch.bool), 95).total == 3
+    )  # no error at all
     assert metrics.coverage(e + 1, e, -covariance, torch.ones(10, dtype=torch.bool), 95).total == 0
 
 
 def test_one_frame_estimators_are_calibrated_in_the_table(scene):
     rig, tracks, ids = scene
-    result = evaluation.evaluate(evaluation.reference_predictions(tracks, rig, PROTOCOL), tracks, rig, PROTOCOL, ids)
+    result = evaluation.evaluate(
+        evaluation.reference_predictions(tracks, rig, PROTOCOL), tracks, rig, PROTOCOL, ids
+    )
     for column in evaluation.COLUMNS[:3]:
         found = result["methods"]["maximum likelihood"][column]
         assert found["claimed_count"] == found["count"]
@@ -92,7 +107,9 @@ def test_a_model_claims_the_inverse_of_its_information(scene):
     model = build_model(NetworkConfig(TYPE="STC", DROPOUT=0.0), len(ids), rig).eval()
     found = evaluation.estimate(model, tracks, rig, dataclasses.replace(PROTOCOL, batch_size=37))
     windows = evaluation.gather_for(model, tracks, torch.arange(9), 7)
-    rig32 = dataclasses.replace(rig, intrinsics=rig.intrinsics.float(), extrinsics=rig.extrinsics.float())
+    rig32 = dataclasses.replace(
+        rig, intrinsics=rig.intrinsics.float(), extrinsics=rig.extrinsics.float()
+    )
     with torch.no_grad():
         prediction = model(windows, rig32)
     eye = torch.eye(3).expand(9, 4, 3, 3)
@@ -101,7 +118,9 @@ def test_a_model_claims_the_inverse_of_its_information(scene):
 
 
 def test_the_claimed_error_is_that_of_the_covariance():
-    covariance = torch.diag_embed(torch.tensor([[4e-6, 4e-6, 4e-6], [9e-6, 0, 0]], dtype=torch.float64))
+    covariance = torch.diag_embed(
+        torch.tensor([[4e-6, 4e-6, 4e-6], [9e-6, 0, 0]], dtype=torch.float64)
+    )
     covariance[1] = torch.nan
     found = evaluation.claimed_error(Estimate(torch.zeros(2, 3), covariance))
     assert float(found[0]) == pytest.approx(0.002 * math.sqrt(8 / math.pi), rel=1e-4)

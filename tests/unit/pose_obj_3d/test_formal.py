@@ -64,7 +64,9 @@ def test_a_single_array_is_no_archive(tmp_path):
     np.save(tmp_path / "a.npy", np.zeros(3))
     path = (tmp_path / "a.npy").rename(tmp_path / "a.npz")
     for read in (read_formal, tasks_in):
-        with pytest.raises(FormalError, match=r"a\.npz: not a readable npz archive \(a single array\)"):
+        with pytest.raises(
+            FormalError, match=r"a\.npz: not a readable npz archive \(a single array\)"
+        ):
             read(path)
 
 
@@ -89,13 +91,22 @@ def test_other_version(tmp_path, members):
         read_formal(broken(tmp_path, members))
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    (lambda x: x[:, :, :3], "has shape"),
-    (lambda x: x.astype(np.float64), "float32"),
-    (lambda x: np.where(np.arange(8) == 4, np.float32(np.nan), x), "not finite at view 0, frame 0, keypoint 0, x"),
-    (lambda x: np.where(np.arange(8) == 2, np.float32(np.nan), x), "not finite at view 0, frame 0, keypoint 0, u_detected"),
-    (lambda x: np.where(np.arange(8) == 7, np.float32(0.3), x), "visibility must be"),
-])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda x: x[:, :, :3], "has shape"),
+        (lambda x: x.astype(np.float64), "float32"),
+        (
+            lambda x: np.where(np.arange(8) == 4, np.float32(np.nan), x),
+            "not finite at view 0, frame 0, keypoint 0, x",
+        ),
+        (
+            lambda x: np.where(np.arange(8) == 2, np.float32(np.nan), x),
+            "not finite at view 0, frame 0, keypoint 0, u_detected",
+        ),
+        (lambda x: np.where(np.arange(8) == 7, np.float32(0.3), x), "visibility must be"),
+    ],
+)
 def test_broken_example_is_named(tmp_path, members, change, message):
     members["T0/exemple_2"] = change(members["T0/exemple_2"])
     with pytest.raises(FormalError, match=f"exemple_2.*{message}"):

@@ -76,8 +76,14 @@ PRESENT = ["f4", "f8", ">f4", "f2"]
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])
 @pytest.mark.parametrize("kind", PRESENT)
 def test_every_protocol_of_plain_data_is_read(tmp_path, protocol, kind):
-    views = [np.asfortranarray(np.arange(48.0).reshape(2, 3, 8)).astype(kind), np.arange(48.0, 96).reshape(2, 3, 8).astype(kind)]
-    pose = {"T3": {"exemple_1": views[::-1], "exemple_0": views}, "T12": {"exemple_0": np.stack(views)}}
+    views = [
+        np.asfortranarray(np.arange(48.0).reshape(2, 3, 8)).astype(kind),
+        np.arange(48.0, 96).reshape(2, 3, 8).astype(kind),
+    ]
+    pose = {
+        "T3": {"exemple_1": views[::-1], "exemple_0": views},
+        "T12": {"exemple_0": np.stack(views)},
+    }
     found = formal_legacy.read_legacy(pickled(tmp_path / "x.npz", wrapped(pose), protocol))
     assert sorted(found) == [3, 12]
     np.testing.assert_array_equal(found[3][0], np.stack(views).astype(np.float32))
@@ -98,7 +104,9 @@ def pickled(path, content, protocol=4):
     text = b"{'descr': '|O', 'fortran_order': False, 'shape': (), }"
     text += b" " * (64 - (len(text) + 11) % 64) + b"\n"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("pose.npy", b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + raw)
+        archive.writestr(
+            "pose.npy", b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + raw
+        )
     return path
 
 
@@ -124,46 +132,103 @@ F4 = np.dtype("f4")
 ORDER = (3, "<", None, None, None, -1, -1, 0)
 
 
-@pytest.mark.parametrize(("state", "message"), [
-    ((1, (10**9,), F4, False, b"1234"), "of 4 bytes, which needs 4000000000"),
-    ((1, (10**12, 10**12), F4, False, b""), "which needs"),
-    ((1, (-1,), F4, False, b""), "no tuple of lengths"),
-    ((1, (1,) * 60, F4, False, b"1234"), "60 axes"),
-    ((1, "shape", F4, False, b"1234"), "no tuple of lengths"),
-    ((1, (1,), F4, False, None), "NoneType where bytes belong"),
-    ((1, (1,), F4, False, [1.0]), "list where bytes belong"),
-    ((1, (1,), "f4", False, b"1234"), "without a type"),
-    ((1, (2,), np.dtype("O"), False, [1]), "2 objects that holds 1"),
-    ((1, (2,), np.dtype("O"), False, b"12345678"), "2 objects that holds bytes"),
-    ((1, (1,), np.dtype([("a", "f4")]), False, b"1234"), "type 'V4'"),
-    ((1, (1,), ForgedType("V8", (3, "|", None, ("a",), {"a": (F4, 100)}, 8, 1, 0)), False, b"12345678"), "type 'V8'"),
-    ((1, (1,), ForgedType("f4", (3, "<", None, ("a",), {"a": (F4, 100)}, 8, 1, 0)), False, b"1234"), "f4 with parts"),
-    ((1, (1,), ForgedType("f4", (3, "<", (F4, (9,)), None, None, 8, 1, 0)), False, b"1234"), "f4 with parts"),
-    ((1, (1,), ForgedType("f4", "state"), False, b"1234"), "f4 with parts"),
-    ((1, (1,), ForgedType("U0", ORDER), False, b""), "of 0 bytes"),
-    ((1, (1,), ForgedType("M8", (4, "<", None, None, None, -1, -1, 0, ({}, ("s", 1, 1, 1)))), False, b"12345678"), "type 'M8'"),
-    ("state", "without shape, type"),
-    ((), "without shape, type|views must all"),
-    (None, "views must all"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        ((1, (10**9,), F4, False, b"1234"), "of 4 bytes, which needs 4000000000"),
+        ((1, (10**12, 10**12), F4, False, b""), "which needs"),
+        ((1, (-1,), F4, False, b""), "no tuple of lengths"),
+        ((1, (1,) * 60, F4, False, b"1234"), "60 axes"),
+        ((1, "shape", F4, False, b"1234"), "no tuple of lengths"),
+        ((1, (1,), F4, False, None), "NoneType where bytes belong"),
+        ((1, (1,), F4, False, [1.0]), "list where bytes belong"),
+        ((1, (1,), "f4", False, b"1234"), "without a type"),
+        ((1, (2,), np.dtype("O"), False, [1]), "2 objects that holds 1"),
+        ((1, (2,), np.dtype("O"), False, b"12345678"), "2 objects that holds bytes"),
+        ((1, (1,), np.dtype([("a", "f4")]), False, b"1234"), "type 'V4'"),
+        (
+            (
+                1,
+                (1,),
+                ForgedType("V8", (3, "|", None, ("a",), {"a": (F4, 100)}, 8, 1, 0)),
+                False,
+                b"12345678",
+            ),
+            "type 'V8'",
+        ),
+        (
+            (
+                1,
+                (1,),
+                ForgedType("f4", (3, "<", None, ("a",), {"a": (F4, 100)}, 8, 1, 0)),
+                False,
+                b"1234",
+            ),
+            "f4 with parts",
+        ),
+        (
+            (1, (1,), ForgedType("f4", (3, "<", (F4, (9,)), None, None, 8, 1, 0)), False, b"1234"),
+            "f4 with parts",
+        ),
+        ((1, (1,), ForgedType("f4", "state"), False, b"1234"), "f4 with parts"),
+        ((1, (1,), ForgedType("U0", ORDER), False, b""), "of 0 bytes"),
+        (
+            (
+                1,
+                (1,),
+                ForgedType("M8", (4, "<", None, None, None, -1, -1, 0, ({}, ("s", 1, 1, 1)))),
+                False,
+                b"12345678",
+            ),
+            "type 'M8'",
+        ),
+        ("state", "without shape, type"),
+        ((), "without shape, type|views must all"),
+        (None, "views must all"),
+    ],
+)
 def test_forged_states_build_nothing(tmp_path, state, message):
     path = pickled(tmp_path / "x.npz", {"T0": {"exemple_0": [Forged(state)]}})
     with pytest.raises(FormalError, match=message):
         formal_legacy.read_legacy(path)
 
 
-@pytest.mark.parametrize(("raw", "message"), [
-    (b"", "damaged"), (b".", "an object is missing"), (b"N", "damaged"), (b"NN.", "more than one object"),
-    (b"(((((.", "an object is missing"), (b"t.", "a mark is missing"), (b"0.", "an object is missing"), (b"h\x05.", "object 5 is not"),
-    (b"\x80\x04Nr\xff\xff\xff\x7f.", "found NoneType"), (b"]\x94h\x00a.", "found list"), (b"N(e.", "appends to NoneType"),
-    (b"}]Ns.", "list as a key"), (b"}NNs.", "NoneType as a key"), (b"}\x8a\x09" + b"\x01" * 9 + b"Ns.", "int as a key"),
-    (b"\x8e" + b"\xff" * 7 + b"\x7f.", "damaged"), (b"I" + b"1" * 5000 + b"\n.", "damaged"), (b"NNR.", "calls NoneType"),
-    (b"NNb.", "fills NoneType"), (b"cnumpy\ndtype\n)R.", "arguments that do not fit"), (b"cnumpy\nndarray\n)R.", "without data"),
-    (b"cbuiltins\neval\n.", "asks for builtins.eval"), (b"c__builtin__\neval\np0\n.", "asks for __builtin__.eval"),
-    (b"cnumpy.core.multiarray\nos.system\n.", "os.system"), (b"Pother\n.", "instruction PERSID"), (b"NQ.", "another file"),
-    (b"\x82\x01.", "instruction EXT1"), (b"(cnumpy\nndarray\no.", "instruction OBJ"), (b"(inumpy\nndarray\n.", "instruction INST"),
-    (b"\x8f.", "instruction EMPTY_SET"), (b"cnumpy\nndarray\n)\x81.", "instruction NEWOBJ"), (b"\xff.", "damaged"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        (b"", "damaged"),
+        (b".", "an object is missing"),
+        (b"N", "damaged"),
+        (b"NN.", "more than one object"),
+        (b"(((((.", "an object is missing"),
+        (b"t.", "a mark is missing"),
+        (b"0.", "an object is missing"),
+        (b"h\x05.", "object 5 is not"),
+        (b"\x80\x04Nr\xff\xff\xff\x7f.", "found NoneType"),
+        (b"]\x94h\x00a.", "found list"),
+        (b"N(e.", "appends to NoneType"),
+        (b"}]Ns.", "list as a key"),
+        (b"}NNs.", "NoneType as a key"),
+        (b"}\x8a\x09" + b"\x01" * 9 + b"Ns.", "int as a key"),
+        (b"\x8e" + b"\xff" * 7 + b"\x7f.", "damaged"),
+        (b"I" + b"1" * 5000 + b"\n.", "damaged"),
+        (b"NNR.", "calls NoneType"),
+        (b"NNb.", "fills NoneType"),
+        (b"cnumpy\ndtype\n)R.", "arguments that do not fit"),
+        (b"cnumpy\nndarray\n)R.", "without data"),
+        (b"cbuiltins\neval\n.", "asks for builtins.eval"),
+        (b"c__builtin__\neval\np0\n.", "asks for __builtin__.eval"),
+        (b"cnumpy.core.multiarray\nos.system\n.", "os.system"),
+        (b"Pother\n.", "instruction PERSID"),
+        (b"NQ.", "another file"),
+        (b"\x82\x01.", "instruction EXT1"),
+        (b"(cnumpy\nndarray\no.", "instruction OBJ"),
+        (b"(inumpy\nndarray\n.", "instruction INST"),
+        (b"\x8f.", "instruction EMPTY_SET"),
+        (b"cnumpy\nndarray\n)\x81.", "instruction NEWOBJ"),
+        (b"\xff.", "damaged"),
+    ],
+)
 def test_broken_pickles(tmp_path, raw, message):
     with pytest.raises(FormalError, match=message) as found:
         formal_legacy.read_legacy(pickled(tmp_path / "x.npz", raw))
@@ -192,7 +257,9 @@ def test_a_member_that_is_no_pickle(tmp_path):
 @pytest.mark.skipif(not CASES.is_dir(), reason="needs ../shared/cases")
 @pytest.mark.parametrize("path", sorted(CASES.glob("legacy_*.npz")), ids=lambda p: p.stem)
 def test_cases(path, tmp_path, archive, capsys):
-    assert formal_legacy.main([str(path), str(tmp_path / "out.npz"), "--like", str(archive.path)]) == 2
+    assert (
+        formal_legacy.main([str(path), str(tmp_path / "out.npz"), "--like", str(archive.path)]) == 2
+    )
     error = capsys.readouterr().err
     assert error.startswith(f"error: {path}: ")
     assert error.count("\n") == 1

@@ -19,7 +19,9 @@ def points(n: int, seed: int = 0) -> torch.Tensor:
 
 def noisy(xyz: torch.Tensor, seed: int = 1) -> torch.Tensor:
     uv, _ = geometry.project(xyz, K, E)
-    return uv + SIGMA * torch.randn(uv.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return uv + SIGMA * torch.randn(
+        uv.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+    )
 
 
 def error(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
@@ -105,12 +107,16 @@ def test_the_mean_of_a_still_point_has_no_bias(views):
     xyz = torch.tensor([0.3, 0.1, 0.9]).double()
     K2, E2, n = K[views], E[views], 40000
     uv, _ = geometry.project(xyz, K2, E2)
-    noise = torch.randn(n, len(views), 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    noise = torch.randn(
+        n, len(views), 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64
+    )
     uv, weights = uv + SIGMA * noise, torch.ones(n, len(views)).double()
     found = geometry.refine_ml(geometry.triangulate_dlt(uv, weights, K2, E2), uv, weights, K2, E2)
     info = geometry.information(found, weights, K2, E2, SIGMA)
     plain, total = geometry.weighted_mean(found, info)
-    corrected, _ = geometry.weighted_mean(found - geometry.averaging_bias(found, weights, K2, E2, SIGMA), info)
+    corrected, _ = geometry.weighted_mean(
+        found - geometry.averaging_bias(found, weights, K2, E2, SIGMA), info
+    )
     chance = float(geometry.expected_error(total))
     assert error(plain, xyz) > 5 * chance
     assert error(corrected, xyz) < 2.5 * chance

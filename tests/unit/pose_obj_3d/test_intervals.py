@@ -14,7 +14,9 @@ def generator(seed=0):
 
 
 def sums(means, count=1.0):
-    return ExampleSums(means.double() * count, torch.full((len(means),), float(count), dtype=torch.float64))
+    return ExampleSums(
+        means.double() * count, torch.full((len(means),), float(count), dtype=torch.float64)
+    )
 
 
 def test_sums_by_example_add_up_to_the_mean():
@@ -30,7 +32,9 @@ def test_sums_by_example_add_up_to_the_mean():
 
 def test_what_does_not_count_may_be_anything():
     values = torch.tensor([[1.0, math.nan], [3.0, math.inf]])
-    found = intervals.sum_by_example(values, torch.tensor([[True, False]] * 2), torch.tensor([0, 0]))
+    found = intervals.sum_by_example(
+        values, torch.tensor([[True, False]] * 2), torch.tensor([0, 0])
+    )
     assert found.mean == 2
 
 
@@ -61,9 +65,15 @@ def test_the_interval_holds_the_truth_as_often_as_it_says():
 
 def test_pairing_narrows_a_ratio():
     hardness = 2 + torch.rand(60, generator=generator()) * 4
-    a, b = (sums(hardness * s + 0.1 * torch.randn(60, generator=generator(n))) for s, n in ((0.5, 1), (1.0, 2)))
+    a, b = (
+        sums(hardness * s + 0.1 * torch.randn(60, generator=generator(n)))
+        for s, n in ((0.5, 1), (1.0, 2))
+    )
     draws, other = (intervals.resample([60], 2000, generator(n)) for n in (3, 4))
-    paired, unpaired = intervals.ratio_interval(a, b, draws), intervals.ratio_interval(a, b, draws, other)
+    paired, unpaired = (
+        intervals.ratio_interval(a, b, draws),
+        intervals.ratio_interval(a, b, draws, other),
+    )
     assert paired.value == unpaired.value == pytest.approx(0.5, abs=0.02)
     assert paired.low < 0.5 < paired.high
     assert paired.high - paired.low < 0.2 * (unpaired.high - unpaired.low)

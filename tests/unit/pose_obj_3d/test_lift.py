@@ -30,10 +30,16 @@ def members(frames=40, sequences=3, seed=0, outliers=0.03, missing=0.1, views=4)
     uv[is_outlier] += rng.uniform(-40, 40, (int(is_outlier.sum()), 2))
     uv[rng.random(uv.shape[:-1]) < missing] = np.nan
     return {
-        "points": uv[:views], "intrinsics": K[:views], "extrinsics": E[:views], "truth": xyz,
-        "keypoint_names": np.array(NAMES_K), "camera_names": np.array(NAMES[:views]),
-        "sequence_starts": np.arange(sequences) * frames, "fps": np.array(20.0), "image_size": np.array([IMAGE, IMAGE]),
-    }  # fmt: skip
+        "points": uv[:views],
+        "intrinsics": K[:views],
+        "extrinsics": E[:views],
+        "truth": xyz,
+        "keypoint_names": np.array(NAMES_K),
+        "camera_names": np.array(NAMES[:views]),
+        "sequence_starts": np.arange(sequences) * frames,
+        "fps": np.array(20.0),
+        "image_size": np.array([IMAGE, IMAGE]),
+    }
 
 
 def write(path, **values):
@@ -76,7 +82,9 @@ def test_it_works_at_once(plain):
     assert points["weights"].shape == (4, 120, 4)
     assert list(points["keypoint_names"]) == NAMES_K
     assert str(points["units"]) == "m"
-    ours, single, robust = (report["error_mm"][name]["measured"]["mean"] for name in report["error_mm"])
+    ours, single, robust = (
+        report["error_mm"][name]["measured"]["mean"] for name in report["error_mm"]
+    )
     assert ours < 0.6 * robust < 0.8 * single
     np.testing.assert_allclose([c["noise_px"] for c in report["cameras"]], SIGMA.ravel(), rtol=0.25)
     for camera in report["cameras"]:
@@ -95,7 +103,11 @@ def test_the_claims_stand_in_the_report(plain):
     text = (plain / "tracks_3d" / "report.md").read_text(encoding="utf-8")
     for word in ("left_shoulder", "handle", "mean acceleration", "within 68 %", "RTS smoother"):
         assert word in text
-    assert re.findall(r"\]\((.*?)\)", text) == ["tracks_3d.png", "coordinates.png", "reprojection.png"]
+    assert re.findall(r"\]\((.*?)\)", text) == [
+        "tracks_3d.png",
+        "coordinates.png",
+        "reprojection.png",
+    ]
 
 
 def test_without_pictures_the_report_links_none(plain, tmp_path):
@@ -106,18 +118,26 @@ def test_without_pictures_the_report_links_none(plain, tmp_path):
 
 def test_millimetres_give_the_same(plain, tmp_path):
     m = members()
-    m["extrinsics"] = np.concatenate([m["extrinsics"] * [1, 1, 1, 1000], np.tile([0, 0, 0, 1.0], (4, 1, 1))], 1)
+    m["extrinsics"] = np.concatenate(
+        [m["extrinsics"] * [1, 1, 1, 1000], np.tile([0, 0, 0, 1.0], (4, 1, 1))], 1
+    )
     m["truth"] = m["truth"] * 1000
     path = write(tmp_path / "tracks.npz", **m, units=np.array("mm"))
     assert call(path) == 0
     there, in_m = results(tmp_path / "tracks_3d"), results(plain / "tracks_3d")
     np.testing.assert_allclose(there[0]["points"], 1000 * in_m[0]["points"], atol=1e-3)
-    np.testing.assert_allclose(there[0]["covariance"], 1e6 * in_m[0]["covariance"], rtol=1e-3, atol=1e-9)
-    assert there[1]["error_mm"][lift.RTS]["measured"]["mean"] == pytest.approx(in_m[1]["error_mm"][lift.RTS]["measured"]["mean"], abs=1e-3)
+    np.testing.assert_allclose(
+        there[0]["covariance"], 1e6 * in_m[0]["covariance"], rtol=1e-3, atol=1e-9
+    )
+    assert there[1]["error_mm"][lift.RTS]["measured"]["mean"] == pytest.approx(
+        in_m[1]["error_mm"][lift.RTS]["measured"]["mean"], abs=1e-3
+    )
     del m["truth"]
     assert call(write(tmp_path / "b.npz", **m), "--units", "mm") == 0
     assert "error_mm" not in results(tmp_path / "b_3d")[1]
-    np.testing.assert_allclose(results(tmp_path / "b_3d")[0]["points"], there[0]["points"], atol=1e-6)
+    np.testing.assert_allclose(
+        results(tmp_path / "b_3d")[0]["points"], there[0]["points"], atol=1e-6
+    )
 
 
 def test_a_world_far_away_gives_the_same(plain, tmp_path):
@@ -127,7 +147,11 @@ def test_a_world_far_away_gives_the_same(plain, tmp_path):
     m["extrinsics"][:, :, 3] -= np.einsum("vij,j->vi", m["extrinsics"][:, :, :3], far)
     m["truth"] = m["truth"] + far
     assert call(write(tmp_path / "tracks.npz", **m)) == 0
-    np.testing.assert_allclose(results(tmp_path / "tracks_3d")[0]["points"] - far, results(plain / "tracks_3d")[0]["points"], atol=1e-5)
+    np.testing.assert_allclose(
+        results(tmp_path / "tracks_3d")[0]["points"] - far,
+        results(plain / "tracks_3d")[0]["points"],
+        atol=1e-5,
+    )
 
 
 def test_distortion_goes_and_comes_back(plain, tmp_path):
@@ -138,7 +162,11 @@ def test_distortion_goes_and_comes_back(plain, tmp_path):
     path = write(tmp_path / "tracks.npz", **m, distortion=np.tile(LENS, (4, 1)))
     np.testing.assert_allclose(read_tracks(path).points, members()["points"], atol=1e-6)
     assert call(path) == 0
-    np.testing.assert_allclose(results(tmp_path / "tracks_3d")[0]["points"], results(plain / "tracks_3d")[0]["points"], atol=1e-6)
+    np.testing.assert_allclose(
+        results(tmp_path / "tracks_3d")[0]["points"],
+        results(plain / "tracks_3d")[0]["points"],
+        atol=1e-6,
+    )
     m["distortion"] = np.tile([-3.0, 0, 0, 0], (4, 1))
     with pytest.raises(DataError, match="distortion of left_shoulder cannot be inverted"):
         read_tracks(write(tmp_path / "bad.npz", **m))
@@ -166,7 +194,18 @@ def test_training_beats_triangulation(tmp_path):
     assert next(iter(errors.values())) < 0.75 * errors["robust triangulation (Huber)"]
     assert list((out / "log").glob("*/events.out.tfevents.*"))
     assert str(points["method"]).startswith("STC")
-    assert call(path, "--checkpoint", str(out / "best.pt"), "--keep", "model", "--out", str(tmp_path / "again")) == 0
+    assert (
+        call(
+            path,
+            "--checkpoint",
+            str(out / "best.pt"),
+            "--keep",
+            "model",
+            "--out",
+            str(tmp_path / "again"),
+        )
+        == 0
+    )
     again, _ = results(tmp_path / "again")
     np.testing.assert_allclose(again["points"], points["points"], atol=1e-6)
 
@@ -182,14 +221,19 @@ def test_the_truth_is_never_read_in_learning(tmp_path):
         assert call(path, "--train", "--epochs", "1") == 0
         found.append((tmp_path / f"{name}_3d" / "points3d.npz").read_bytes())
     assert found[0] == found[1]
-    states = [torch.load(tmp_path / f"{n}_3d" / "best.pt", weights_only=True) for n in ("plain", "scrambled")]
+    states = [
+        torch.load(tmp_path / f"{n}_3d" / "best.pt", weights_only=True)
+        for n in ("plain", "scrambled")
+    ]
     assert states[0]["data_sha256"] == states[1]["data_sha256"]
     assert all(torch.equal(v, states[1]["model"][k]) for k, v in states[0]["model"].items())
 
 
 @pytest.mark.parametrize("views", [2, 3])
 def test_any_number_of_views(tmp_path, views):
-    path = write(tmp_path / "tracks.npz", **members(frames=30, sequences=2, views=views, outliers=0))
+    path = write(
+        tmp_path / "tracks.npz", **members(frames=30, sequences=2, views=views, outliers=0)
+    )
     assert call(path) == 0
     points, report = results(tmp_path / "tracks_3d")
     ours, single, _ = (report["error_mm"][name]["measured"]["mean"] for name in report["error_mm"])
@@ -265,29 +309,94 @@ def test_pictures_on_frames(tmp_path, capsys):
 
 BAD = {
     "no points": (lambda m: m.pop("points"), "key 'points' is missing"),
-    "near miss": (lambda m: m.update(intrinsic=1), "key 'intrinsic' is unknown; did you mean intrinsics?"),
-    "third coordinate": (lambda m: m.update(points=np.zeros((4, 9, 2, 3))), "if the third column is a score"),
-    "infinite": (lambda m: m["points"].__setitem__((0, 0, 0), np.inf), "points has infinite values"),
-    "pickle": (lambda m: m.update(keypoint_names=np.array(["a", None], dtype=object)), "keypoint_names is a pickled object array"),
-    "confidence shape": (lambda m: m.update(confidence=np.ones((4, 3, 4))), "confidence must hold numbers of shape (4 views, 120 frames, 4 keypoints)"),
-    "confidence range": (lambda m: m.update(confidence=np.full((4, 120, 4), 50.0)), "confidence must lie in 0..1, found 50 to 50"),
-    "intrinsics count": (lambda m: m.update(intrinsics=m["intrinsics"][:3]), "intrinsics must hold numbers of shape (4 views, 3, 3)"),
-    "transposed": (lambda m: m.update(intrinsics=m["intrinsics"].transpose(0, 2, 1)), "is it transposed?"),
-    "focal": (lambda m: m["intrinsics"].__setitem__((1, 0, 0), -350), "intrinsics of right_shoulder has a focal length <= 0"),
-    "skew": (lambda m: m["intrinsics"].__setitem__((1, 0, 1), 3), "intrinsics of right_shoulder has a skew"),
-    "scaled": (lambda m: m["extrinsics"].__setitem__(2, 2 * m["extrinsics"][2]), "extrinsics of overhead have no rotation"),
-    "mirrored": (lambda m: m["extrinsics"].__setitem__((2, 0), -m["extrinsics"][2, 0]), "extrinsics of overhead mirror the world"),
-    "nan": (lambda m: m["extrinsics"].__setitem__((2, 0, 3), np.nan), "extrinsics of overhead are not finite"),
-    "distortion count": (lambda m: m.update(distortion=np.zeros((4, 6))), "distortion must hold numbers of shape (4 views, 4 or 5 or 8 or 12 or 14)"),
+    "near miss": (
+        lambda m: m.update(intrinsic=1),
+        "key 'intrinsic' is unknown; did you mean intrinsics?",
+    ),
+    "third coordinate": (
+        lambda m: m.update(points=np.zeros((4, 9, 2, 3))),
+        "if the third column is a score",
+    ),
+    "infinite": (
+        lambda m: m["points"].__setitem__((0, 0, 0), np.inf),
+        "points has infinite values",
+    ),
+    "pickle": (
+        lambda m: m.update(keypoint_names=np.array(["a", None], dtype=object)),
+        "keypoint_names is a pickled object array",
+    ),
+    "confidence shape": (
+        lambda m: m.update(confidence=np.ones((4, 3, 4))),
+        "confidence must hold numbers of shape (4 views, 120 frames, 4 keypoints)",
+    ),
+    "confidence range": (
+        lambda m: m.update(confidence=np.full((4, 120, 4), 50.0)),
+        "confidence must lie in 0..1, found 50 to 50",
+    ),
+    "intrinsics count": (
+        lambda m: m.update(intrinsics=m["intrinsics"][:3]),
+        "intrinsics must hold numbers of shape (4 views, 3, 3)",
+    ),
+    "transposed": (
+        lambda m: m.update(intrinsics=m["intrinsics"].transpose(0, 2, 1)),
+        "is it transposed?",
+    ),
+    "focal": (
+        lambda m: m["intrinsics"].__setitem__((1, 0, 0), -350),
+        "intrinsics of right_shoulder has a focal length <= 0",
+    ),
+    "skew": (
+        lambda m: m["intrinsics"].__setitem__((1, 0, 1), 3),
+        "intrinsics of right_shoulder has a skew",
+    ),
+    "scaled": (
+        lambda m: m["extrinsics"].__setitem__(2, 2 * m["extrinsics"][2]),
+        "extrinsics of overhead have no rotation",
+    ),
+    "mirrored": (
+        lambda m: m["extrinsics"].__setitem__((2, 0), -m["extrinsics"][2, 0]),
+        "extrinsics of overhead mirror the world",
+    ),
+    "nan": (
+        lambda m: m["extrinsics"].__setitem__((2, 0, 3), np.nan),
+        "extrinsics of overhead are not finite",
+    ),
+    "distortion count": (
+        lambda m: m.update(distortion=np.zeros((4, 6))),
+        "distortion must hold numbers of shape (4 views, 4 or 5 or 8 or 12 or 14)",
+    ),
     "units": (lambda m: m.update(units=np.array("cm")), "units is 'cm'; allowed: m, mm"),
-    "names": (lambda m: m.update(keypoint_names=np.array(["a", "a", "b", "c"])), "keypoint_names must be 4 different names"),
-    "one id twice": (lambda m: m.update(keypoint_names=np.array(["a", "b", "points/a", "own/points/b"])), "keypoint_names 'a' and 'points/a' both mean own/points/a"),
-    "starts": (lambda m: m.update(sequence_starts=np.array([5, 40])), "sequence_starts must be ascending whole numbers from 0 below 120"),
+    "names": (
+        lambda m: m.update(keypoint_names=np.array(["a", "a", "b", "c"])),
+        "keypoint_names must be 4 different names",
+    ),
+    "one id twice": (
+        lambda m: m.update(keypoint_names=np.array(["a", "b", "points/a", "own/points/b"])),
+        "keypoint_names 'a' and 'points/a' both mean own/points/a",
+    ),
+    "starts": (
+        lambda m: m.update(sequence_starts=np.array([5, 40])),
+        "sequence_starts must be ascending whole numbers from 0 below 120",
+    ),
     "fps": (lambda m: m.update(fps=np.array(0.0)), "fps must be above 0"),
-    "truth": (lambda m: m.update(truth=np.zeros((3, 4, 3))), "truth must hold numbers of shape (120 frames, 4 keypoints, 3)"),
+    "truth": (
+        lambda m: m.update(truth=np.zeros((3, 4, 3))),
+        "truth must hold numbers of shape (120 frames, 4 keypoints, 3)",
+    ),
     "size": (lambda m: m.update(image_size=np.array([0, 256])), "image_size must be positive"),
-    "one view": (lambda m: m.update(points=m["points"][:1], intrinsics=m["intrinsics"][:1], extrinsics=m["extrinsics"][:1], camera_names=np.array(["a"])), "only one view: a"),
-    "nothing seen": (lambda m: m["points"].__setitem__(slice(1, None), np.nan), "no keypoint is seen by two views"),
+    "one view": (
+        lambda m: m.update(
+            points=m["points"][:1],
+            intrinsics=m["intrinsics"][:1],
+            extrinsics=m["extrinsics"][:1],
+            camera_names=np.array(["a"]),
+        ),
+        "only one view: a",
+    ),
+    "nothing seen": (
+        lambda m: m["points"].__setitem__(slice(1, None), np.nan),
+        "no keypoint is seen by two views",
+    ),
     "normalised": (lambda m: m.update(points=m["points"] / IMAGE), "the points look normalised"),
     "empty": (lambda m: m.update(points=np.zeros((4, 0, 4, 2))), "points is empty"),
 }
@@ -344,8 +453,13 @@ def test_a_checkpoint_of_other_keypoints(tmp_path, capsys):
     best = str(tmp_path / "tracks_3d" / "best.pt")
     m["keypoint_names"] = np.array(["lid", "handle", "bottle", "tip"])
     assert call(write(tmp_path / "b.npz", **m), "--checkpoint", best) == 2
-    assert_one_line(capsys, "does not know keypoint bottle (as own/points/bottle)", "own/points/cup")
-    m = {**members(frames=20, sequences=1), "keypoint_names": np.array(["tip", "cup", "handle", "lid"])}
+    assert_one_line(
+        capsys, "does not know keypoint bottle (as own/points/bottle)", "own/points/cup"
+    )
+    m = {
+        **members(frames=20, sequences=1),
+        "keypoint_names": np.array(["tip", "cup", "handle", "lid"]),
+    }
     m["points"], m["truth"] = m["points"][:, :, ::-1], m["truth"][:, ::-1]
     assert call(write(tmp_path / "c.npz", **m), "--checkpoint", best) == 0
     report = results(tmp_path / "c_3d")[1]
@@ -368,7 +482,9 @@ def test_camera_to_world_extrinsics_are_recognised(tmp_path, far):
     """The file's own matrices are what inverting must undo, wherever its world lies."""
     m = members(frames=30, sequences=1)
     R, t = m["extrinsics"][:, :, :3], m["extrinsics"][:, :, 3]
-    m["extrinsics"] = np.concatenate([R.transpose(0, 2, 1), far - np.einsum("vji,vj->vi", R, t)[..., None]], -1)
+    m["extrinsics"] = np.concatenate(
+        [R.transpose(0, 2, 1), far - np.einsum("vji,vj->vi", R, t)[..., None]], -1
+    )
     assert call(write(tmp_path / "tracks.npz", **m)) == 0
     line = results(tmp_path / "tracks_3d")[1]["warnings"][0]
     assert "with inverted extrinsics: they seem to be camera to world" in line
@@ -417,12 +533,20 @@ def test_the_example_is_a_track_file(tmp_path, capsys):
 def trained_on_archive(folder, network):
     """Return best.pt of an archive, and what a track file of its keypoints holds."""
     archive = write_scene(folder / "a.npz", examples=6)
-    config = f"NETWORK: {network}\nTRAIN: {{NUM_EPOCHES: 1}}\nOBJ_POSE_DATA: {{ROOT_DIR: ./a.npz, KEYPOINTS: [waypoints, objects, robot]}}\n"
+    config = (
+        f"NETWORK: {network}\nTRAIN: {{NUM_EPOCHES: 1}}\nOBJ_POSE_DATA: {{ROOT_DIR: ./a.npz,"
+        " KEYPOINTS: [waypoints, objects, robot]}\n"
+    )
     (folder / "c.yaml").write_text(config, encoding="utf-8")
     assert cli.main(["--cfg", str(folder / "c.yaml"), "--log", str(folder)], unsupervised=True) == 0
     (best,) = folder.glob("checkpoint/*/*/best.pt")
     path = folder / "tracks.npz"
-    assert make_example_tracks.main([str(path), "--archive", str(archive), "--task", "0", "--examples", "1"]) == 0
+    assert (
+        make_example_tracks.main(
+            [str(path), "--archive", str(archive), "--task", "0", "--examples", "1"]
+        )
+        == 0
+    )
     with np.load(path) as example:
         m = {name: example[name] for name in example.files}
     m["keypoint_names"] = np.array([f"T0/{name}" for name in m["keypoint_names"]])
@@ -440,7 +564,11 @@ def test_a_checkpoint_of_an_archive(tmp_path):
 
 def test_mht_of_an_archive(tmp_path, capsys):
     """It works about the middle of the file's points, in any world, and what it does not claim is said."""
-    best, m = trained_on_archive(tmp_path, "{TYPE: MHT, DROPOUT: 0.0, NUM_CHANNELS: 32, AFTER_MHF_DIM: 32, T_FORMER: {NUM_CHANNELS: 32, NUM_LAYERS: 3}}")
+    best, m = trained_on_archive(
+        tmp_path,
+        "{TYPE: MHT, DROPOUT: 0.0, NUM_CHANNELS: 32, AFTER_MHF_DIM: 32, T_FORMER: {NUM_CHANNELS:"
+        " 32, NUM_LAYERS: 3}}",
+    )
     assert call(write(tmp_path / "tracks.npz", **m), "--checkpoint", best, "--keep", "model") == 0
     here, report = results(tmp_path / "tracks_3d")
     (line,) = [w for w in report["warnings"] if "claims no covariance" in w]
@@ -452,9 +580,25 @@ def test_mht_of_an_archive(tmp_path, capsys):
     dropped = (seen & (here["weights"] == 0)).sum((1, 2))
     assert [c["outliers"] for c in report["cameras"]] == dropped.tolist()
     assert dropped.sum() > 0
-    turn, far = np.array([[0.0, 1, 0], [0, 0, 1], [1, 0, 0]]), np.array([3000.0, -5000.0, 100.0])  # [mm]
+    turn, far = (
+        np.array([[0.0, 1, 0], [0, 0, 1], [1, 0, 0]]),
+        np.array([3000.0, -5000.0, 100.0]),
+    )  # [mm]
     E = m["extrinsics"]
-    m["extrinsics"] = np.concatenate([E[:, :, :3] @ turn.T, E[:, :, 3:] - (E[:, :, :3] @ turn.T @ far)[..., None]], -1)
-    assert call(write(tmp_path / "moved.npz", **{**m, "truth": m["truth"] @ turn.T + far}), "--checkpoint", best, "--keep", "model") == 0
+    m["extrinsics"] = np.concatenate(
+        [E[:, :, :3] @ turn.T, E[:, :, 3:] - (E[:, :, :3] @ turn.T @ far)[..., None]], -1
+    )
+    assert (
+        call(
+            write(tmp_path / "moved.npz", **{**m, "truth": m["truth"] @ turn.T + far}),
+            "--checkpoint",
+            best,
+            "--keep",
+            "model",
+        )
+        == 0
+    )
     there, _ = results(tmp_path / "moved_3d")
-    np.testing.assert_allclose(there["points"][measured], (here["points"] @ turn.T + far)[measured], atol=0.05)
+    np.testing.assert_allclose(
+        there["points"][measured], (here["points"] @ turn.T + far)[measured], atol=0.05
+    )

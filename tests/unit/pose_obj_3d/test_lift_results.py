@@ -35,7 +35,12 @@ def scaled(m, factor, far=(0.0, 0.0, 0.0)):
 def shuffled(m, seed=0):
     """The frames in another order, as one sequence."""
     order = np.random.default_rng(seed).permutation(m["points"].shape[1])
-    return {**m, "points": m["points"][:, order], "truth": m["truth"][order], "sequence_starts": np.array([0])}
+    return {
+        **m,
+        "points": m["points"][:, order],
+        "truth": m["truth"][order],
+        "sequence_starts": np.array([0]),
+    }
 
 
 def boards(frames=200, views=4, missing=0.0, seed=0, fps=60.0):
@@ -48,7 +53,13 @@ def boards(frames=200, views=4, missing=0.0, seed=0, fps=60.0):
     xyz = centre + np.einsum("tij,kj->tki", turn, corners)
     uv = project(xyz, K, E) + rng.normal(size=(4, frames, 4, 2))
     uv[rng.random(uv.shape[:-1]) < missing] = np.nan
-    return {"points": uv[:views], "intrinsics": K[:views], "extrinsics": E[:views], "truth": xyz, "fps": np.array(fps)}
+    return {
+        "points": uv[:views],
+        "intrinsics": K[:views],
+        "extrinsics": E[:views],
+        "truth": xyz,
+        "fps": np.array(fps),
+    }
 
 
 def test_a_subject_that_leaves_has_no_3d(tmp_path, capsys):
@@ -122,14 +133,25 @@ def test_bridges_join_what_they_bridge():
 @pytest.mark.parametrize(("factor", "far"), [(1e-4, 0.0), (1e6, 0.0), (1.0, 2e4)])
 def test_any_unit_gives_the_same(tmp_path, factor, far):
     found = []
-    for name, m in (("a", members(frames=30, sequences=2)), ("b", scaled(members(frames=30, sequences=2), factor, (far, -far, far)))):
+    for name, m in (
+        ("a", members(frames=30, sequences=2)),
+        ("b", scaled(members(frames=30, sequences=2), factor, (far, -far, far))),
+    ):
         assert call(write(tmp_path / f"{name}.npz", **m)) == 0
         found.append(results(tmp_path / f"{name}_3d"))
     (here, report), (there, other) = found
-    np.testing.assert_allclose(there["points"] / factor - np.array([far, -far, far]), here["points"], atol=1e-9 + 1e-12 * far)
-    np.testing.assert_allclose(there["covariance"] / factor**2, here["covariance"], rtol=1e-6, atol=1e-15)
+    np.testing.assert_allclose(
+        there["points"] / factor - np.array([far, -far, far]),
+        here["points"],
+        atol=1e-9 + 1e-12 * far,
+    )
+    np.testing.assert_allclose(
+        there["covariance"] / factor**2, here["covariance"], rtol=1e-6, atol=1e-15
+    )
     np.testing.assert_array_equal(there["is_measured"], here["is_measured"])
-    assert other["jitter_m_per_s2"][RTS] / factor == pytest.approx(report["jitter_m_per_s2"][RTS], rel=1e-4)
+    assert other["jitter_m_per_s2"][RTS] / factor == pytest.approx(
+        report["jitter_m_per_s2"][RTS], rel=1e-4
+    )
     error = [r["error_mm"][RTS]["measured"]["mean"] for r in (other, report)]
     assert error[0] / factor == pytest.approx(error[1], rel=1e-4)
     assert other["bridge_limit"] / factor == pytest.approx(report["bridge_limit"], rel=1e-4)
@@ -156,7 +178,9 @@ def test_frames_without_an_order_are_not_smoothed(tmp_path, views, missing, caps
     assert call(write(tmp_path / "tracks.npz", **m)) == 0
     points, report = results(tmp_path / "tracks_3d")
     assert report["method"] == ROBUST
-    assert any("follow each other in time" in w or "left-out cameras" in w for w in report["warnings"])
+    assert any(
+        "follow each other in time" in w or "left-out cameras" in w for w in report["warnings"]
+    )
     assert any(w in capsys.readouterr().err for w in report["warnings"])
     errors = np.linalg.norm(points["points"] - m["truth"], axis=-1)
     assert np.isfinite(errors[points["is_measured"]]).all()
@@ -174,11 +198,16 @@ def test_frames_without_an_order_are_not_smoothed(tmp_path, views, missing, caps
 def test_frames_without_an_order_that_all_cameras_see_stay_as_good(tmp_path):
     assert call(write(tmp_path / "tracks.npz", **boards())) == 0
     errors = results(tmp_path / "tracks_3d")[1]["error_mm"]
-    assert next(iter(errors.values()))["measured"]["mean"] < 1.02 * errors[ROBUST]["measured"]["mean"]
+    assert (
+        next(iter(errors.values()))["measured"]["mean"] < 1.02 * errors[ROBUST]["measured"]["mean"]
+    )
 
 
 def test_in_order_the_same_frames_are_smoothed(tmp_path):
-    for name, m in (("a", members(frames=80, sequences=2)), ("two", members(frames=80, sequences=2, views=2))):
+    for name, m in (
+        ("a", members(frames=80, sequences=2)),
+        ("two", members(frames=80, sequences=2, views=2)),
+    ):
         assert call(write(tmp_path / f"{name}.npz", **m)) == 0
         assert results(tmp_path / f"{name}_3d")[1]["method"] == RTS
 
@@ -195,18 +224,27 @@ def test_a_dropped_frame_is_not_measured(tmp_path):
     assert report["dropped"] == 2
     error = np.linalg.norm(points["points"] - m["truth"], axis=-1)
     assert error[[20, 40], 0].max() < 0.02
-    assert "2 of 240 points seen by two cameras or more (0.83 %) were dropped" in (tmp_path / "tracks_3d" / "report.md").read_text("utf-8")
+    assert "2 of 240 points seen by two cameras or more (0.83 %) were dropped" in (
+        tmp_path / "tracks_3d" / "report.md"
+    ).read_text("utf-8")
 
 
 def judged(tmp_path, off):
     """What is chosen where methods are off by so many px in left-out cameras."""
-    data = load_own(read_tracks(write(tmp_path / "tracks.npz", **members(frames=60, sequences=1, missing=0, outliers=0))), [1.0])
+    data = load_own(
+        read_tracks(
+            write(tmp_path / "tracks.npz", **members(frames=60, sequences=1, missing=0, outliers=0))
+        ),
+        [1.0],
+    )
     tracks, rng = data.tracks, torch.Generator().manual_seed(0)
     noise = torch.randn(tracks.weights.shape, generator=rng)
     left_out = {name: (noise + torch.as_tensor(x)).abs() for name, x in off.items()}
     measured = {name: lift_gaps.is_measured(tracks) for name in off if name != ROBUST}
     single = lift_choice.triangulation(tracks, data.rig)
-    return lift_choice.choose(tracks, data.rig, left_out, measured, single, ["lid", "handle", "cup", "tip"])
+    return lift_choice.choose(
+        tracks, data.rig, left_out, measured, single, ["lid", "handle", "cup", "tip"]
+    )
 
 
 def test_the_better_of_model_and_smoother_is_kept(tmp_path):
@@ -215,7 +253,9 @@ def test_the_better_of_model_and_smoother_is_kept(tmp_path):
         better = "STC" if model < smoother else RTS
         assert found.names == [better] * 4
         assert found.line.endswith(f"{better} is kept")
-        assert all(f"{found.left_out_px[name]:.3g} px" in found.line for name in ("STC", RTS, ROBUST))
+        assert all(
+            f"{found.left_out_px[name]:.3g} px" in found.line for name in ("STC", RTS, ROBUST)
+        )
         assert found.warnings == []
 
 
@@ -233,7 +273,11 @@ def test_a_keypoint_that_loses_falls_back(tmp_path):
 
 
 def test_an_untrained_network_is_not_kept(tmp_path):
-    best, m = trained_on_archive(tmp_path, "{TYPE: MHT, DROPOUT: 0.0, NUM_CHANNELS: 32, AFTER_MHF_DIM: 32, T_FORMER: {NUM_CHANNELS: 32, NUM_LAYERS: 3}}")
+    best, m = trained_on_archive(
+        tmp_path,
+        "{TYPE: MHT, DROPOUT: 0.0, NUM_CHANNELS: 32, AFTER_MHF_DIM: 32, T_FORMER: {NUM_CHANNELS:"
+        " 32, NUM_LAYERS: 3}}",
+    )
     assert call(write(tmp_path / "tracks.npz", **m), "--checkpoint", best) == 0
     _, report = results(tmp_path / "tracks_3d")
     assert report["method"] == RTS
@@ -254,7 +298,9 @@ def test_training_says_what_is_kept(tmp_path, views, capsys):
     assert report["choice"] in out
     assert report["choice"] in (tmp_path / "tracks_3d" / "report.md").read_text("utf-8")
     assert f"below {lift_models.LEARNING_FRAMES}" in err
-    assert call(path, "--checkpoint", str(tmp_path / "tracks_3d" / "best.pt"), "--keep", "model") == 0
+    assert (
+        call(path, "--checkpoint", str(tmp_path / "tracks_3d" / "best.pt"), "--keep", "model") == 0
+    )
     assert results(tmp_path / "tracks_3d")[1]["method"].startswith("STC of")
 
 
@@ -270,12 +316,31 @@ def test_training_stops_when_nothing_improves(tmp_path, capsys):
 
 def test_a_checkpoint_knows_its_unit(tmp_path, capsys):
     m = members(frames=30, sequences=3)
-    assert call(write(tmp_path / "a.npz", **scaled(m, 1e3)), "--train", "--epochs", "1", "--keep", "model") == 0
+    assert (
+        call(
+            write(tmp_path / "a.npz", **scaled(m, 1e3)),
+            "--train",
+            "--epochs",
+            "1",
+            "--keep",
+            "model",
+        )
+        == 0
+    )
     best = str(tmp_path / "a_3d" / "best.pt")
     assert checkpoints.load(Path(best))["unit_m"] == pytest.approx(1e3, rel=0.01)
     found = []
     for name, factor in (("a", 1e3), ("b", 1.0)):
-        assert call(write(tmp_path / f"{name}.npz", **scaled(m, factor)), "--checkpoint", best, "--keep", "model") == 0
+        assert (
+            call(
+                write(tmp_path / f"{name}.npz", **scaled(m, factor)),
+                "--checkpoint",
+                best,
+                "--keep",
+                "model",
+            )
+            == 0
+        )
         found.append(results(tmp_path / f"{name}_3d")[0]["points"] / factor)
     assert "was trained on a scene of another size" in capsys.readouterr().err
     np.testing.assert_allclose(found[1], found[0], atol=1e-5)
@@ -294,7 +359,9 @@ def test_numbers_beyond_all_bounds(tmp_path, capsys, key):
 def test_a_result_without_a_point_is_an_error(tmp_path, capsys, monkeypatch):
     def lost(everything, names):
         first = next(iter(everything.values()))
-        return Estimate(torch.full_like(first.xyz, torch.nan), torch.full_like(first.covariance, torch.nan))
+        return Estimate(
+            torch.full_like(first.xyz, torch.nan), torch.full_like(first.covariance, torch.nan)
+        )
 
     monkeypatch.setattr(lift_choice, "composed", lost)
     assert call(write(tmp_path / "tracks.npz", **members(frames=20, sequences=1))) == 2

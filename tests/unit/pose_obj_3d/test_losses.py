@@ -40,16 +40,22 @@ def test_mpjpe_loss_gradient_is_finite_at_zero_error():
 def test_gradcheck_mpjpe():
     blind, _, _, _, truth = scene()
     mask = torch.ones(2, 3).double()
-    assert torch.autograd.gradcheck(lambda x: losses.mpjpe_loss(x, truth, mask), blind.requires_grad_())
+    assert torch.autograd.gradcheck(
+        lambda x: losses.mpjpe_loss(x, truth, mask), blind.requires_grad_()
+    )
 
 
 def test_gradcheck_blind_likelihood():
     blind, factor, uv, weights, _ = scene()
 
     def loss(x: torch.Tensor, L: torch.Tensor) -> torch.Tensor:
-        return losses.blind_reprojection_nll(x, L @ L.transpose(-1, -2), uv, weights, (K, E), 1.29)[0]
+        return losses.blind_reprojection_nll(x, L @ L.transpose(-1, -2), uv, weights, (K, E), 1.29)[
+            0
+        ]
 
-    assert torch.autograd.gradcheck(loss, (blind.requires_grad_(), factor.requires_grad_()), rtol=1e-3)
+    assert torch.autograd.gradcheck(
+        loss, (blind.requires_grad_(), factor.requires_grad_()), rtol=1e-3
+    )
 
 
 def test_blind_likelihood_is_the_dense_normal_density():
@@ -66,7 +72,9 @@ def test_blind_likelihood_is_the_dense_normal_density():
     inlier = (torch.tensor(1 - losses.OUTLIER_RATE)).log() - distance / 2
     wide = losses.OUTLIER_SCALE
     outlier = torch.tensor(losses.OUTLIER_RATE / wide**8).log() - distance / (2 * wide**2)
-    expected = (torch.logdet(S) - 8 * torch.tensor(1.29**2).double().log()) / 2 - torch.logaddexp(inlier, outlier)
+    expected = (torch.logdet(S) - 8 * torch.tensor(1.29**2).double().log()) / 2 - torch.logaddexp(
+        inlier, outlier
+    )
     assert float(found[0, 0]) == pytest.approx(float(expected), rel=1e-6)
 
 
@@ -94,14 +102,18 @@ def test_gradcheck_reprojection():
     xyz = torch.tensor([[[0.2, 0.1, 0.8]]], dtype=torch.float64, requires_grad=True)
     uv = torch.full((1, 4, 1, 2), 120.0, dtype=torch.float64)
     weights = torch.tensor([[[1.0], [1], [0], [1]]], dtype=torch.float64)
-    assert torch.autograd.gradcheck(lambda x: losses.reprojection_loss(x, uv, weights, (K, E), 1.3), xyz)
+    assert torch.autograd.gradcheck(
+        lambda x: losses.reprojection_loss(x, uv, weights, (K, E), 1.3), xyz
+    )
 
 
 def test_an_unused_measurement_may_hold_anything():
     blind, factor, uv, weights, _ = scene()
     info = factor @ factor.transpose(-1, -2)
     other = torch.where(weights[..., None] > 0, uv, 1e4)
-    a, b = (losses.blind_reprojection_nll(blind, info, x, weights, (K, E), 1.29)[0] for x in (uv, other))
+    a, b = (
+        losses.blind_reprojection_nll(blind, info, x, weights, (K, E), 1.29)[0] for x in (uv, other)
+    )
     torch.testing.assert_close(a, b, rtol=0, atol=0)
 
 

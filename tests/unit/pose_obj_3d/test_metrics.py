@@ -42,7 +42,9 @@ def test_p_mpjpe_leaves_out_frames_of_two_points():
 
 def test_n_mpjpe_removes_scale_about_the_centroid():
     centroid = TRUTH.mean(1, keepdim=True)
-    assert metrics.n_mpjpe(centroid + 2 * (TRUTH - centroid), TRUTH, ALL).mean == pytest.approx(0, abs=1e-9)
+    assert metrics.n_mpjpe(centroid + 2 * (TRUTH - centroid), TRUTH, ALL).mean == pytest.approx(
+        0, abs=1e-9
+    )
     shift = torch.tensor([0.0, 0.3, 0.4])
     assert metrics.n_mpjpe(TRUTH + shift, TRUTH, ALL).mean == pytest.approx(0.5)
 

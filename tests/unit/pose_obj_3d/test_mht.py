@@ -26,14 +26,20 @@ from tests.unit.pose_obj_3d.synthetic import write_scene
 
 GROUPS = ("waypoints", "objects", "robot")
 SMALL = {
-    "NUM_CHANNELS": 24, "AFTER_MHF_DIM": 32, "T_FORMER": TFormerConfig(NUM_CHANNELS=32, NUM_LAYERS=3, NUM_HEADS=4),
-    "ROT_MODEL": RotModelConfig(NUM_CHANNELS=16), "M_FORMER": MFormerConfig(DROPOUT=0.0), "DROPOUT": 0.0,
-}  # fmt: skip
+    "NUM_CHANNELS": 24,
+    "AFTER_MHF_DIM": 32,
+    "T_FORMER": TFormerConfig(NUM_CHANNELS=32, NUM_LAYERS=3, NUM_HEADS=4),
+    "ROT_MODEL": RotModelConfig(NUM_CHANNELS=16),
+    "M_FORMER": MFormerConfig(DROPOUT=0.0),
+    "DROPOUT": 0.0,
+}
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    return read_formal(write_scene(tmp_path_factory.mktemp("data") / "a.npz", tasks=(0, 9), examples=4))
+    return read_formal(
+        write_scene(tmp_path_factory.mktemp("data") / "a.npz", tasks=(0, 9), examples=4)
+    )
 
 
 def load(data, views=(), tasks=(0,)):
@@ -46,7 +52,9 @@ def model(tracks, num_keypoints=4, **options):
     torch.manual_seed(0)
     built = build_model(NetworkConfig(TYPE="MHT", **{**SMALL, **options}), num_keypoints, None)
     built.set_normalisation(tracks.xyz[tracks.is_real])
-    torch.nn.init.normal_(built.ray_head.linear.weight, std=0.1)  # zero at the start, which would hide faults
+    torch.nn.init.normal_(
+        built.ray_head.linear.weight, std=0.1
+    )  # zero at the start, which would hide faults
     return built.eval()
 
 
@@ -69,7 +77,9 @@ def test_a_masked_view_is_a_view_that_is_not_there(data):
         keep = torch.tensor([[v in views for v in range(4)]]).expand(len(tracks), -1)
         masked = network(mask_views(windows, keep), rig)
         fewer = Rig(rig.intrinsics[list(views)], rig.extrinsics[list(views)], rig.sigma_px, views)
-        chosen = {name: getattr(windows, name)[:, :, list(views)] for name in ("uv", "weights", "robust")}
+        chosen = {
+            name: getattr(windows, name)[:, :, list(views)] for name in ("uv", "weights", "robust")
+        }
         if views:
             without = network(dataclasses.replace(windows, **chosen), fewer)
             torch.testing.assert_close(masked.xyz, without.xyz, rtol=0, atol=1e-4)
@@ -89,7 +99,9 @@ def test_views_that_are_not_there_are_not_computed(data, monkeypatch):
         network.embed.register_forward_pre_hook(lambda _, given: sizes.append(len(given[0])))
         if not leave_out:
             monkeypatch.setattr(mht_parts.Present, "pick", lambda _, x: x)
-            monkeypatch.setattr(mht_parts.Present, "spread", lambda self, x: x.unflatten(0, self.shape))
+            monkeypatch.setattr(
+                mht_parts.Present, "spread", lambda self, x: x.unflatten(0, self.shape)
+            )
         prediction = network(masked, rig)
         stages = torch.cat([prediction.xyz[None], *prediction.intermediate])
         stages.square().sum().backward()
@@ -103,7 +115,10 @@ def test_views_that_are_not_there_are_not_computed(data, monkeypatch):
 def test_the_order_of_views_does_not_matter(data):
     (a, rig_a), (b, rig_b) = (load(data, views) for views in ((0, 1, 2, 3), (2, 0, 3, 1)))
     network = model(a)
-    x, y = (network(gather_windows(t, torch.arange(len(t)), 7), rig).xyz for t, rig in ((a, rig_a), (b, rig_b)))
+    x, y = (
+        network(gather_windows(t, torch.arange(len(t)), 7), rig).xyz
+        for t, rig in ((a, rig_a), (b, rig_b))
+    )
     torch.testing.assert_close(x, y, rtol=0, atol=1e-5)
 
 
@@ -129,7 +144,9 @@ def test_frames_that_only_repeat_an_edge_change_nothing(data):
     windows = gather_windows(tracks, torch.arange(4), 7, used_frames=3)
     uv = torch.where(windows.is_distinct[:, :, None, None, None], windows.uv, 7.0)
     network = model(tracks)
-    assert torch.equal(network(windows, rig).xyz, network(dataclasses.replace(windows, uv=uv), rig).xyz)
+    assert torch.equal(
+        network(windows, rig).xyz, network(dataclasses.replace(windows, uv=uv), rig).xyz
+    )
 
 
 def test_samples_are_independent_in_training(data):
@@ -152,12 +169,21 @@ def test_keypoints_of_tasks_have_slots_of_their_own(data):
 def run_of(network, tracks, rig, unsupervised):
     config = Config(NETWORK=NetworkConfig(TYPE="MHT", **SMALL), TRAIN=TrainConfig(SEED=0))
     return SimpleNamespace(
-        model=network, unsupervised=unsupervised, rig=rig, rig32=rig, config=config, val=tracks, ids=["T0/a"], pace=Pace()
+        model=network,
+        unsupervised=unsupervised,
+        rig=rig,
+        rig32=rig,
+        config=config,
+        val=tracks,
+        ids=["T0/a"],
+        pace=Pace(),
     )
 
 
 @pytest.mark.parametrize("unsupervised", [False, True])
-@pytest.mark.parametrize("options", [{}, {"CONFIDENCE_METHOD": "concat"}, {"M_FORMER": MFormerConfig(MASK_SELF=True)}])
+@pytest.mark.parametrize(
+    "options", [{}, {"CONFIDENCE_METHOD": "concat"}, {"M_FORMER": MFormerConfig(MASK_SELF=True)}]
+)
 def test_every_parameter_gets_a_gradient(data, unsupervised, options):
     tracks, rig = load(data)
     network = model(tracks, **options).train()
@@ -166,7 +192,10 @@ def test_every_parameter_gets_a_gradient(data, unsupervised, options):
         windows = dataclasses.replace(windows, truth=None)
     run = run_of(network, tracks, rig, unsupervised)
     trainer.loss_of(run, windows, network(windows, rig)).backward()
-    largest = {name: float(p.grad.abs().max()) if p.grad is not None else 0.0 for name, p in network.named_parameters()}
+    largest = {
+        name: float(p.grad.abs().max()) if p.grad is not None else 0.0
+        for name, p in network.named_parameters()
+    }
     assert min(largest.values()) > 1e-7, min(largest, key=largest.get)
 
 
@@ -198,19 +227,29 @@ def test_the_task_configs_give_about_ten_million_parameters():
 def test_config_keys_change_the_size():
     base = parameters(**SMALL)
     for change in (
-        {"NUM_CHANNELS": 40}, {"AFTER_MHF_DIM": 64}, {"TRANSFORM_DIM": 2},
+        {"NUM_CHANNELS": 40},
+        {"AFTER_MHF_DIM": 64},
+        {"TRANSFORM_DIM": 2},
         {"T_FORMER": TFormerConfig(NUM_CHANNELS=64, NUM_LAYERS=3, NUM_HEADS=4)},
         {"T_FORMER": TFormerConfig(NUM_CHANNELS=32, NUM_LAYERS=4, NUM_HEADS=4)},
-        {"ROT_MODEL": RotModelConfig(NUM_CHANNELS=32)}, {"ROT_MODEL": RotModelConfig(NUM_LAYERS=1, NUM_CHANNELS=16)},
-        {"M_FORMER": MFormerConfig(NUM_RELATION_LAYERS=1)}, {"CONFIDENCE_METHOD": "no"},
-    ):  # fmt: skip
+        {"ROT_MODEL": RotModelConfig(NUM_CHANNELS=32)},
+        {"ROT_MODEL": RotModelConfig(NUM_LAYERS=1, NUM_CHANNELS=16)},
+        {"M_FORMER": MFormerConfig(NUM_RELATION_LAYERS=1)},
+        {"CONFIDENCE_METHOD": "no"},
+    ):
         assert parameters(**{**SMALL, **change}) != base, change
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    ({"AFTER_MHF_DIM": 40}, "NETWORK.AFTER_MHF_DIM is 40; allowed: multiples of 32"),
-    ({"T_FORMER": TFormerConfig(NUM_CHANNELS=12, NUM_HEADS=4)}, "NETWORK.T_FORMER.NUM_CHANNELS is 12; allowed: multiples of 8"),
-])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"AFTER_MHF_DIM": 40}, "NETWORK.AFTER_MHF_DIM is 40; allowed: multiples of 32"),
+        (
+            {"T_FORMER": TFormerConfig(NUM_CHANNELS=12, NUM_HEADS=4)},
+            "NETWORK.T_FORMER.NUM_CHANNELS is 12; allowed: multiples of 8",
+        ),
+    ],
+)
 def test_sizes_must_fit(change, message):
     with pytest.raises(ConfigError, match=message):
         parameters(**change)
@@ -235,9 +274,13 @@ def test_unsupervised_validation_holds_each_view_out(data):
     run.val = dataclasses.replace(run.val, uv=run.val.uv.clone())
     moved = torch.arange(len(tracks)) % 4 == 1
     run.val.uv[moved, 1] += 100.0  # only the score may see it
-    run.model = model(tracks, TEMPORAL_LENGTH=1)  # a longer window would see the moved frames elsewhere
+    run.model = model(
+        tracks, TEMPORAL_LENGTH=1
+    )  # a longer window would see the moved frames elsewhere
     centres = torch.arange(len(tracks))
-    again, before = (trainer._held_out(run, gather_windows(t, centres, 1), centres) for t in (run.val, tracks))
+    again, before = (
+        trainer._held_out(run, gather_windows(t, centres, 1), centres) for t in (run.val, tracks)
+    )
     assert torch.equal(again[1], before[1])
     changed = (again[0] - before[0]).abs() > 1
     assert changed[moved, 1].all()
@@ -270,5 +313,11 @@ def test_resuming_equals_an_unbroken_run(tmp_path, monkeypatch, unsupervised):
     resumed = test_trainer.train(tmp_path / "broken", unsupervised, epochs=3, resume="auto")
     for a, b in zip(unbroken, resumed, strict=True):
         test_trainer.assert_same_weights(a, b)
-    flags = ["--cfg", str(tmp_path / "unbroken" / "c.yaml"), "--log", str(tmp_path / "unbroken"), "--eval"]
+    flags = [
+        "--cfg",
+        str(tmp_path / "unbroken" / "c.yaml"),
+        "--log",
+        str(tmp_path / "unbroken"),
+        "--eval",
+    ]
     assert cli.main([*flags, "--eval_n_views", "2", "--eval_n_frames", "3"], unsupervised) == 0

@@ -31,7 +31,9 @@ def model(**options):
     network = NetworkConfig(TYPE="STC", DROPOUT=0.0, **options)
     built = build_model(network, 4, None).eval()
     for name, p in built.named_parameters():
-        if name.startswith(("mixes", "gates", "lags", "pair.2")):  # equal at the start, which would hide faults
+        if name.startswith(
+            ("mixes", "gates", "lags", "pair.2")
+        ):  # equal at the start, which would hide faults
             torch.nn.init.normal_(p, std=0.1)
     return built
 
@@ -78,7 +80,9 @@ def test_overfits_one_batch(data):
     optimiser = torch.optim.Adam(network.parameters(), 3e-3)
     history = []
     for _ in range(300):
-        loss = losses.mpjpe_loss(network(windows, rig).blind_xyz, windows.truth, windows.keypoint >= 0)
+        loss = losses.mpjpe_loss(
+            network(windows, rig).blind_xyz, windows.truth, windows.keypoint >= 0
+        )
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -92,4 +96,6 @@ def test_asinh_is_that_of_the_library():
     reference = torch.asinh(x.clamp(-1e18, 1e18).double())
     torch.testing.assert_close(asinh(x).double(), reference, rtol=2e-7, atol=0)
     assert asinh(torch.tensor(torch.nan)).isnan()
-    assert torch.autograd.gradcheck(asinh, 5 * torch.linspace(-1, 1, 20, dtype=torch.float64).requires_grad_())
+    assert torch.autograd.gradcheck(
+        asinh, 5 * torch.linspace(-1, 1, 20, dtype=torch.float64).requires_grad_()
+    )

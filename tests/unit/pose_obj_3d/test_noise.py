@@ -28,7 +28,11 @@ def scene(sigma=SIGMA, outliers=0.0, missing=0.0, frames=2000, seed=0):
     uv[is_outlier] += rng.uniform(-40, 40, (int(is_outlier.sum()), 2))
     weights = (rng.random(uv.shape[:-1]) >= missing).astype(float)
     uv[weights == 0] = 1e6
-    return torch.tensor(uv).transpose(0, 1), torch.tensor(weights).transpose(0, 1), Rig(torch.tensor(K), torch.tensor(E), 9.0, (0, 1, 2, 3))
+    return (
+        torch.tensor(uv).transpose(0, 1),
+        torch.tensor(weights).transpose(0, 1),
+        Rig(torch.tensor(K), torch.tensor(E), 9.0, (0, 1, 2, 3)),
+    )
 
 
 def views(scene, count):
@@ -55,13 +59,19 @@ def test_confidence_is_precision():
     uv, weights, cameras = scene(sigma=(1.0,) * 4)
     low = torch.rand(weights.shape, generator=torch.Generator().manual_seed(0)) < 0.5
     rng = torch.Generator().manual_seed(1)
-    extra = torch.randn(uv.shape, generator=rng, dtype=torch.float64) * 3**0.5  # variance 1 + 3 where the weight is 1/4
-    found = noise.estimate_sigma(uv + extra * low[..., None], torch.where(low, 0.25, 1.0) * weights, cameras)
+    extra = (
+        torch.randn(uv.shape, generator=rng, dtype=torch.float64) * 3**0.5
+    )  # variance 1 + 3 where the weight is 1/4
+    found = noise.estimate_sigma(
+        uv + extra * low[..., None], torch.where(low, 0.25, 1.0) * weights, cameras
+    )
     np.testing.assert_allclose(found, 1.0, rtol=0.05)
 
 
 def test_exact_points_keep_a_floor():
-    assert noise.estimate_sigma(*scene(sigma=(0,) * 4, frames=100)).tolist() == [datasets.GRID_PX] * 4
+    assert (
+        noise.estimate_sigma(*scene(sigma=(0,) * 4, frames=100)).tolist() == [datasets.GRID_PX] * 4
+    )
 
 
 def test_nothing_in_two_views():
@@ -76,7 +86,10 @@ def test_the_shipped_data():
     data = read_formal(ARCHIVE)
     cameras = datasets.make_rig(data)
     x = np.concatenate([data.tracks[9][n] for n in range(15)], axis=1)
-    uv, visible = torch.tensor(x[..., 2:4]).transpose(0, 1), torch.tensor(x[..., 7] > 0).transpose(0, 1).float()
+    uv, visible = (
+        torch.tensor(x[..., 2:4]).transpose(0, 1),
+        torch.tensor(x[..., 7] > 0).transpose(0, 1).float(),
+    )
     found = noise.estimate_sigma(uv, visible, cameras)
     np.testing.assert_allclose(found, data.sigma_px, rtol=0.05)
 
@@ -113,7 +126,9 @@ def test_a_wrong_statement_is_corrected(tmp_path):
     assert noise.check_noise(found, [0], ids)[1] == ""
     # A camera that is worse than the others weighs less, as it should.
     for x in data.tracks[0]:
-        x[3, ..., 2:4] += np.random.default_rng(1).normal(scale=true * 3**0.5, size=x[3, ..., 2:4].shape)
+        x[3, ..., 2:4] += np.random.default_rng(1).normal(
+            scale=true * 3**0.5, size=x[3, ..., 2:4].shape
+        )
     found, _ = noise.check_noise(data, [0], ids)
     tracks = datasets.load_tracks(found, datasets.make_rig(found, (0, 3)), [0], "test", ids)
     weights = [tracks.weights[:, v].amax().item() for v in range(2)]
@@ -156,13 +171,24 @@ def test_one_view_of_another_noise_is_found():
 def test_small_parts_of_the_shipped_data_overrule_nothing(examples):
     data = read_formal(ARCHIVE)
     for task in data.tracks:
-        chosen = [data.tracks[task][n] for n in np.random.default_rng([task, examples]).permutation(len(data.tracks[task]))[:examples]]
+        chosen = [
+            data.tracks[task][n]
+            for n in np.random.default_rng([task, examples]).permutation(len(data.tracks[task]))[
+                :examples
+            ]
+        ]
         meta = {**data.meta, "split": {f"T{task}": make_split(examples)}}
         part = dataclasses.replace(data, tracks={task: chosen}, meta=meta)
         ids = datasets.keypoint_ids(part, [task], ("waypoints",))
         assert noise.check_noise(part, [task], ids)[1] == ""
         if sum(x.shape[1] for x in chosen) > 300:
-            assert noise.check_noise(statement(part, sigma_px=data.sigma_px / 1.3, sigma_px_per_view=[data.sigma_px / 1.3] * 4), [task], ids)[1]
+            assert noise.check_noise(
+                statement(
+                    part, sigma_px=data.sigma_px / 1.3, sigma_px_per_view=[data.sigma_px / 1.3] * 4
+                ),
+                [task],
+                ids,
+            )[1]
 
 
 def test_the_training_command_works_with_the_true_noise(tmp_path, capsys):
@@ -171,7 +197,10 @@ def test_the_training_command_works_with_the_true_noise(tmp_path, capsys):
     meta = {**data.meta, "noise": {"sigma_px": data.sigma_px / 2}}
     write_formal(archive, data.tracks, meta, data.intrinsics, data.extrinsics)
     config = tmp_path / "c.yaml"
-    config.write_text(f"NETWORK: {{TYPE: triangulation}}\nOBJ_POSE_DATA: {{ROOT_DIR: '{archive}', KEYPOINTS: [waypoints, objects, robot]}}\n")
+    config.write_text(
+        f"NETWORK: {{TYPE: triangulation}}\nOBJ_POSE_DATA: {{ROOT_DIR: '{archive}', KEYPOINTS:"
+        " [waypoints, objects, robot]}\n"
+    )
     assert cli.main(["--cfg", str(config), "--log", str(tmp_path)]) == 0
     results = json.loads(next(tmp_path.rglob("results.json")).read_text())
     assert results["noise_sigma_px"] == pytest.approx(data.sigma_px, rel=0.1)

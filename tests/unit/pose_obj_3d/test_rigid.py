@@ -25,7 +25,9 @@ def scene(seed=0, shift=0.0):
 def displacement(delta, info, weight, r, prior, turn):
     """One displacement, indexed [b, k, j] as the equations are."""
     delta, weight = delta.permute(0, 2, 3, 1).unsqueeze(3), weight.transpose(1, 2).unsqueeze(2)
-    v, covariance = rigid_displacement(delta, info, weight, r, prior.unsqueeze(1), turn.unsqueeze(1))
+    v, covariance = rigid_displacement(
+        delta, info, weight, r, prior.unsqueeze(1), turn.unsqueeze(1)
+    )
     return v[:, 0], covariance[:, 0]
 
 
@@ -52,13 +54,19 @@ def test_it_is_the_regularised_least_squares_solution():
             right = torch.zeros(6).double()
             for j in range(K):
                 arm = r[b, j] - r[b, k]
-                cross = torch.linalg.cross(torch.eye(3).double(), arm.expand(3, 3)).T  # omega -> omega x arm
+                cross = torch.linalg.cross(
+                    torch.eye(3).double(), arm.expand(3, 3)
+                ).T  # omega -> omega x arm
                 A = torch.cat([torch.eye(3).double(), cross], 1)
                 normal += weight[b, k, j] * A.T @ info[b, j] @ A
                 right += weight[b, k, j] * A.T @ info[b, j] @ delta[b, k, j]
             inverse = torch.linalg.inv(normal)
-            torch.testing.assert_close(found[b, k].double(), (inverse @ right)[:3], rtol=1e-4, atol=1e-7)
-            torch.testing.assert_close(covariance[b, k].double(), inverse[:3, :3], rtol=1e-4, atol=1e-10)
+            torch.testing.assert_close(
+                found[b, k].double(), (inverse @ right)[:3], rtol=1e-4, atol=1e-7
+            )
+            torch.testing.assert_close(
+                covariance[b, k].double(), inverse[:3, :3], rtol=1e-4, atol=1e-10
+            )
 
 
 def test_where_the_origin_is_does_not_matter():
@@ -74,10 +82,15 @@ def test_where_the_origin_is_does_not_matter():
 def test_several_displacements_at_once_are_as_one_after_the_other():
     r, info, _, draw = scene(3)
     delta, weight = 0.01 * draw(B, K, 3, 2, K), draw(B, K, 2, K).sigmoid()
-    prior, turn = (1e4 * torch.eye(3).expand(B, 2, K, 3, 3) + info.unsqueeze(1) / 7), 1e3 * draw(B, 2, K).exp()
+    prior, turn = (
+        (1e4 * torch.eye(3).expand(B, 2, K, 3, 3) + info.unsqueeze(1) / 7),
+        1e3 * draw(B, 2, K).exp(),
+    )
     v, covariance = rigid_displacement(delta, info, weight, r, prior, turn)
     for i in range(2):
         one = slice(i, i + 1)
-        found = rigid_displacement(delta[..., one, :], info, weight[:, :, one], r, prior[:, one], turn[:, one])
+        found = rigid_displacement(
+            delta[..., one, :], info, weight[:, :, one], r, prior[:, one], turn[:, one]
+        )
         torch.testing.assert_close(v[:, one], found[0])
         torch.testing.assert_close(covariance[:, one], found[1])

@@ -36,7 +36,13 @@ def npy(array=None, text=None, version=1, data=b""):
         np.save(stream, array, allow_pickle=True)
         return stream.getvalue()
     raw = text if isinstance(text, bytes) else text.encode()
-    return b"\x93NUMPY" + bytes([version, 0]) + struct.pack("<H" if version == 1 else "<I", len(raw)) + raw + data
+    return (
+        b"\x93NUMPY"
+        + bytes([version, 0])
+        + struct.pack("<H" if version == 1 else "<I", len(raw))
+        + raw
+        + data
+    )
 
 
 def pack(path, *members, method=zipfile.ZIP_DEFLATED):
@@ -72,12 +78,15 @@ def test_every_version_of_the_array_format(tmp_path, version):
 
 
 @pytest.mark.filterwarnings("ignore:Reading .* required additional header parsing")
-@pytest.mark.parametrize("text", [
-    "{'descr': '<f8', 'fortran_order': False, 'shape': (3,)}",
-    "{'shape': (3,), 'fortran_order': False, 'descr': '<f8'}   \n",
-    "{'descr': '<f8', 'fortran_order': False, 'shape': (3L,), }",
-    "{'descr':'<f8','fortran_order':False,'shape':(3,)}",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{'descr': '<f8', 'fortran_order': False, 'shape': (3,)}",
+        "{'shape': (3,), 'fortran_order': False, 'descr': '<f8'}   \n",
+        "{'descr': '<f8', 'fortran_order': False, 'shape': (3L,), }",
+        "{'descr':'<f8','fortran_order':False,'shape':(3,)}",
+    ],
+)
 def test_headers_of_other_writers(tmp_path, text):
     path = tmp_path / "a.npy"
     path.write_bytes(npy(text=text, data=np.arange(3.0).tobytes()))
@@ -85,31 +94,37 @@ def test_headers_of_other_writers(tmp_path, text):
     np.testing.assert_array_equal(read_npy(path), [0, 1, 2])
 
 
-@pytest.mark.parametrize(("text", "message"), [
-    (header("'|O'"), "pickled object array"),
-    (header("[('a', '<f8')]"), "structured type"),
-    (header("'<M8[s]'"), "type '<M8"),
-    (header("'<V8'"), "type '<V8'"),
-    (header("'<f9'"), "type '<f9'"),
-    (header("'<U99999999'"), "needs"),
-    (header(shape="(4,)"), "needs"),
-    (header(shape="(1000000000000000000000000000000,)"), "no array has"),
-    (header(shape="(1000000000, 1000000000, 1000000000)"), "needs"),
-    (header(shape="(0, 1000000000000000)"), "no array has"),
-    (header(shape="(-3,)"), "damaged header"),
-    (header(shape="(3)"), "no array has"),
-    (header(shape="(" + "1, " * 40 + ")"), "no array has"),
-    (header(shape="(" + "(" * 5000), "damaged header"),
-    (header(fortran="None"), "damaged header"),
-    ("{'descr': '<f8', 'shape': (3,), }", "damaged header"),
-    ("{'descr': '<f8', 'fortran_order': __import__('os'), 'shape': (3,), }", "damaged header"),
-    ("-" * 9000, "damaged header"),
-    (b"\xff\x00" * 100, "damaged header"),
-    ("1" * 40000, "header of 40000 bytes"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (header("'|O'"), "pickled object array"),
+        (header("[('a', '<f8')]"), "structured type"),
+        (header("'<M8[s]'"), "type '<M8"),
+        (header("'<V8'"), "type '<V8'"),
+        (header("'<f9'"), "type '<f9'"),
+        (header("'<U99999999'"), "needs"),
+        (header(shape="(4,)"), "needs"),
+        (header(shape="(1000000000000000000000000000000,)"), "no array has"),
+        (header(shape="(1000000000, 1000000000, 1000000000)"), "needs"),
+        (header(shape="(0, 1000000000000000)"), "no array has"),
+        (header(shape="(-3,)"), "damaged header"),
+        (header(shape="(3)"), "no array has"),
+        (header(shape="(" + "1, " * 40 + ")"), "no array has"),
+        (header(shape="(" + "(" * 5000), "damaged header"),
+        (header(fortran="None"), "damaged header"),
+        ("{'descr': '<f8', 'shape': (3,), }", "damaged header"),
+        ("{'descr': '<f8', 'fortran_order': __import__('os'), 'shape': (3,), }", "damaged header"),
+        ("-" * 9000, "damaged header"),
+        (b"\xff\x00" * 100, "damaged header"),
+        ("1" * 40000, "header of 40000 bytes"),
+    ],
+)
 def test_bad_headers(tmp_path, text, message):
     pack(tmp_path / "a.npz", ("a.npy", npy(text=text, data=bytes(24))))
-    with Archive(tmp_path / "a.npz") as archive, pytest.raises(ArchiveError, match=f"member 'a' .*{message}"):
+    with (
+        Archive(tmp_path / "a.npz") as archive,
+        pytest.raises(ArchiveError, match=f"member 'a' .*{message}"),
+    ):
         archive.read("a")
 
 
@@ -121,8 +136,14 @@ def test_a_header_is_parsed_in_linear_time():
 def patched(path, name, **fields):
     """Change fields of a member in the directory and, where it has them, in its own header."""
     raw = bytearray(path.read_bytes())
-    places = {"flags": (8, 6, "<H"), "method": (10, 8, "<H"), "crc": (16, 14, "<I"), "packed": (20, 18, "<I"), "size": (24, 22, "<I"),
-              "offset": (42, None, "<I")}  # fmt: skip
+    places = {
+        "flags": (8, 6, "<H"),
+        "method": (10, 8, "<H"),
+        "crc": (16, 14, "<I"),
+        "packed": (20, 18, "<I"),
+        "size": (24, 22, "<I"),
+        "offset": (42, None, "<I"),
+    }
     central = raw.index(b"PK\x01\x02")
     while raw[central + 46 : central + 46 + len(name)] != name.encode():
         central = raw.index(b"PK\x01\x02", central + 4)
@@ -136,18 +157,21 @@ def patched(path, name, **fields):
     return path
 
 
-@pytest.mark.parametrize(("fields", "message"), [
-    ({"flags": 1}, "encrypted"),
-    ({"method": zipfile.ZIP_LZMA}, "compressed by lzma"),
-    ({"method": zipfile.ZIP_BZIP2}, "compressed by bzip2"),
-    ({"method": 77}, "compressed by unknown"),
-    ({"crc": 1}, "damaged: Bad CRC"),
-    ({"size": 2**25}, "cannot hold"),
-    ({"size": 2**31}, "unpack to 2048 MiB"),
-    ({"size": 20}, "Bad CRC|ends after"),
-    ({"packed": 2**30}, "an incomplete download|lies inside another"),
-    ({"offset": 0}, "lies inside another"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"flags": 1}, "encrypted"),
+        ({"method": zipfile.ZIP_LZMA}, "compressed by lzma"),
+        ({"method": zipfile.ZIP_BZIP2}, "compressed by bzip2"),
+        ({"method": 77}, "compressed by unknown"),
+        ({"crc": 1}, "damaged: Bad CRC"),
+        ({"size": 2**25}, "cannot hold"),
+        ({"size": 2**31}, "unpack to 2048 MiB"),
+        ({"size": 20}, "Bad CRC|ends after"),
+        ({"packed": 2**30}, "an incomplete download|lies inside another"),
+        ({"offset": 0}, "lies inside another"),
+    ],
+)
 def test_what_a_directory_may_claim(tmp_path, fields, message):
     path = pack(tmp_path / "a.npz", ("b.npy", npy(np.zeros(900))), ("a.npy", npy(np.zeros(1000))))
 
@@ -181,21 +205,27 @@ def test_a_member_that_is_no_array(tmp_path):
 
 @pytest.mark.parametrize("codes", [[0x110000], [0xD800]])
 def test_texts_are_unicode(tmp_path, codes):
-    pack(tmp_path / "a.npz", ("a.npy", npy(text=header("'<U1'", shape="(1,)"), data=np.array(codes, "<u4").tobytes())))
+    pack(
+        tmp_path / "a.npz",
+        ("a.npy", npy(text=header("'<U1'", shape="(1,)"), data=np.array(codes, "<u4").tobytes())),
+    )
     with Archive(tmp_path / "a.npz") as archive, pytest.raises(ArchiveError, match="not Unicode"):
         archive.read("a")
 
 
-@pytest.mark.parametrize(("content", "message"), [
-    (b"", "empty"),
-    (npy(np.zeros(3)), "a single array"),
-    (b"<!DOCTYPE html><html>", "web page"),
-    (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
-    (b"\x1f\x8b\x08", "gzip"),
-    (bytes(500), "zeros"),
-    (b"plain text", "no zip file"),
-    (b"PK\x03\x04" + bytes(500), "incomplete download"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "empty"),
+        (npy(np.zeros(3)), "a single array"),
+        (b"<!DOCTYPE html><html>", "web page"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
+        (b"\x1f\x8b\x08", "gzip"),
+        (bytes(500), "zeros"),
+        (b"plain text", "no zip file"),
+        (b"PK\x03\x04" + bytes(500), "incomplete download"),
+    ],
+)
 def test_other_files_are_called_by_their_name(tmp_path, content, message):
     (tmp_path / "a.npz").write_bytes(content)
     with pytest.raises(ArchiveError, match=message):
@@ -214,7 +244,10 @@ def test_half_a_download(tmp_path):
 def test_bombs_cost_no_memory(tmp_path):
     """128 KB of zip that unpacks to 128 MiB, with and without a lie about it."""
     packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("a.npy", "w") as member:
+    with (
+        zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("a.npy", "w") as member,
+    ):
         member.write(npy(text=header(shape=f"({2**24},)")))
         for _ in range(8):
             member.write(bytes(2**24))
@@ -224,7 +257,9 @@ def test_bombs_cost_no_memory(tmp_path):
         Archive(tmp_path / "a.npz")
     assert tracemalloc.get_traced_memory()[1] < 2**21
     with (
-        Archive(patched(tmp_path / "a.npz", "a.npy", size=len(npy(text=header(shape=f"({2**24},)"))))) as lying,
+        Archive(
+            patched(tmp_path / "a.npz", "a.npy", size=len(npy(text=header(shape=f"({2**24},)"))))
+        ) as lying,
         pytest.raises(ArchiveError, match="needs|Bad CRC"),
     ):
         lying.read("a")

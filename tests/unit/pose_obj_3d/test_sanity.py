@@ -23,7 +23,11 @@ def scene(V=4):
     uv[is_outlier] += rng.uniform(-40, 40, (int(is_outlier.sum()), 2))
     weights = rng.random(uv.shape[:-1]) >= 0.1
     cameras = Rig(torch.tensor(K[:V]), torch.tensor(E[:V]), 1.0, tuple(range(V)))
-    return torch.tensor(uv).transpose(0, 1)[:, :V].clone(), torch.tensor(weights).transpose(0, 1)[:, :V].double().clone(), cameras
+    return (
+        torch.tensor(uv).transpose(0, 1)[:, :V].clone(),
+        torch.tensor(weights).transpose(0, 1)[:, :V].double().clone(),
+        cameras,
+    )
 
 
 FIRST = torch.zeros(120, dtype=torch.int64)  # of `scene`: one sequence
@@ -79,16 +83,22 @@ def inverse(extrinsics):
 
 
 @pytest.mark.parametrize("V", [2, 4])
-@pytest.mark.parametrize("convention", [
-    (inverse, "px with inverted extrinsics: they seem to be camera to world;"),
-    (lambda E: TURN_YZ @ E, "they seem to be those of OpenGL"),
-    (lambda E: inverse(TURN_YZ @ E), "camera to world with the axes of OpenGL or Blender"),
-])
+@pytest.mark.parametrize(
+    "convention",
+    [
+        (inverse, "px with inverted extrinsics: they seem to be camera to world;"),
+        (lambda E: TURN_YZ @ E, "they seem to be those of OpenGL"),
+        (lambda E: inverse(TURN_YZ @ E), "camera to world with the axes of OpenGL or Blender"),
+    ],
+)
 @pytest.mark.parametrize("metres", [1.0, 1000.0])
 def test_other_conventions_of_extrinsics(V, convention, metres):
     """The world's place and unit are the user's: inverting matrices that were moved would not undo his."""
     uv, weights, cameras = scene(V)
-    cameras.extrinsics[:, :, 3] = metres * (cameras.extrinsics[:, :, 3] - cameras.extrinsics[:, :, :3] @ torch.tensor([3.0, -2, 1]).double())
+    cameras.extrinsics[:, :, 3] = metres * (
+        cameras.extrinsics[:, :, 3]
+        - cameras.extrinsics[:, :, :3] @ torch.tensor([3.0, -2, 1]).double()
+    )
     change, message = convention
     cameras.extrinsics[:] = change(cameras.extrinsics)
     line = found(uv, weights, cameras)[-1]
@@ -106,7 +116,10 @@ def test_two_cameras_that_disagree():
 
 
 def test_nobody_is_accused_where_no_three_cameras_agree():
-    for change in (lambda K, E: K[:, :2, :2].mul_(2), lambda K, E: E[:, 0, 3].add_(torch.tensor([0.1, -0.1, 0.15, -0.2]))):
+    for change in (
+        lambda K, E: K[:, :2, :2].mul_(2),
+        lambda K, E: E[:, 0, 3].add_(torch.tensor([0.1, -0.1, 0.15, -0.2])),
+    ):
         s = scene()
         change(s[2].intrinsics, s[2].extrinsics)
         (line,) = examine(*s, NAMES, first=FIRST).warnings
@@ -120,7 +133,11 @@ def test_one_camera_twice():
     s[2].extrinsics[1] = s[2].extrinsics[0]
     (line,) = found(*s)
     assert line.startswith("cameras left_shoulder and right_shoulder have the same place")
-    assert re.search(r"without left_shoulder the views disagree by \d\d\.\d px, without right_shoulder by \d\.\d px", line)
+    assert re.search(
+        r"without left_shoulder the views disagree by \d\d\.\d px, without right_shoulder by"
+        r" \d\.\d px",
+        line,
+    )
     s = scene()
     s[0][:, 1] = s[0][:, 0]
     (line,) = found(*s)
@@ -137,13 +154,16 @@ def test_one_camera_twice():
         found(*s)
 
 
-@pytest.mark.parametrize(("unit", "scale", "words"), [
-    ("m", 1000, ["too far", "read as m;", "in mm it would be 1.7", "--units mm"]),
-    ("m", 100, ["too far", "in cm it would be 1.7", "divide translations and truth by 100"]),
-    ("mm", 1e-3, ["too close", "read as mm;", "in m it would be 1.7", "--units m "]),
-    ("mm", 1e3, ["too far", "no other of m, cm, mm makes sense"]),
-    ("m", 1e-3, ["too close", "no other of m, cm, mm makes sense"]),
-])
+@pytest.mark.parametrize(
+    ("unit", "scale", "words"),
+    [
+        ("m", 1000, ["too far", "read as m;", "in mm it would be 1.7", "--units mm"]),
+        ("m", 100, ["too far", "in cm it would be 1.7", "divide translations and truth by 100"]),
+        ("mm", 1e-3, ["too close", "read as mm;", "in m it would be 1.7", "--units m "]),
+        ("mm", 1e3, ["too far", "no other of m, cm, mm makes sense"]),
+        ("m", 1e-3, ["too close", "no other of m, cm, mm makes sense"]),
+    ],
+)
 def test_wrong_units_of_length(unit, scale, words):
     """One line that fits what the file says; the agreement of the views knows no unit."""
     s = scene()
@@ -156,11 +176,15 @@ def test_wrong_units_of_length(unit, scale, words):
 def test_normalised_coordinates():
     s = scene()
     s[0][:] /= 256
-    with pytest.raises(DataError, match=r"left_shoulder: all points lie within .* points look normalised"):
+    with pytest.raises(
+        DataError, match=r"left_shoulder: all points lie within .* points look normalised"
+    ):
         found(*s)
     s = scene()
     s[2].intrinsics[:, :2] /= 256
-    with pytest.raises(DataError, match="left_shoulder: focal length 1.37 px.* intrinsics look normalised"):
+    with pytest.raises(
+        DataError, match="left_shoulder: focal length 1.37 px.* intrinsics look normalised"
+    ):
         found(*s)
 
 
@@ -191,7 +215,9 @@ def test_a_camera_turned_round():
 def test_what_is_never_seen():
     s = scene()
     s[1][:, 1:, 2] = 0
-    assert check_geometry(*s, NAMES, ["a", "b", "c", "d"]) == ["never seen by two views in one frame, so without 3D: c"]
+    assert check_geometry(*s, NAMES, ["a", "b", "c", "d"]) == [
+        "never seen by two views in one frame, so without 3D: c"
+    ]
     s = scene()
     s[1][:, 3] = 0
     assert found(*s) == ["camera front sees no keypoint in any frame"]
@@ -212,7 +238,12 @@ def late(V, shift, keypoints=(True, False, True), speed=1.0):
     uv[1] = np.roll(uv[1], shift, axis=0)
     cameras = Rig(torch.tensor(K[:V]), torch.tensor(E[:V]), 1.0, tuple(range(V)))
     tensor = torch.tensor(uv).transpose(0, 1)[:, :V]
-    return tensor, torch.ones(tensor.shape[:-1]), cameras, torch.arange(3).repeat_interleave(60) * 60
+    return (
+        tensor,
+        torch.ones(tensor.shape[:-1]),
+        cameras,
+        torch.arange(3).repeat_interleave(60) * 60,
+    )
 
 
 @pytest.mark.parametrize("V", [2, 3, 4])
@@ -226,7 +257,9 @@ def test_a_camera_that_is_late(V, shift):
     assert abs(shifted.frames) == abs(shift)
     assert f"{abs(shift)} frame(s)" in shifted.line(NAMES[:V])
     if V > 2:
-        assert shifted.line(NAMES[:V]).startswith(f"camera right_shoulder seems {abs(shift)} frame(s) {'late' if shift > 0 else 'early'}:")
+        assert shifted.line(NAMES[:V]).startswith(
+            f"camera right_shoulder seems {abs(shift)} frame(s) {'late' if shift > 0 else 'early'}:"
+        )
 
 
 @pytest.mark.parametrize("speed", [0.0, 1.0])

@@ -42,7 +42,10 @@ def recursion(xyz, info, order, q):
     f, g = transition(order)
     F, Q = torch.kron(f, eye), torch.kron(torch.outer(g, g), eye) * q**2
     seen = info.diagonal(dim1=-2, dim2=-1).sum(-1) > 0
-    x, P = torch.zeros(3 * order, dtype=torch.float64), torch.eye(3 * order, dtype=torch.float64) / PRIOR_INFO
+    x, P = (
+        torch.zeros(3 * order, dtype=torch.float64),
+        torch.eye(3 * order, dtype=torch.float64) / PRIOR_INFO,
+    )
     x[:3] = xyz[seen].mean(0)
     H = torch.eye(3 * order, dtype=torch.float64)[:3]
     predicted, filtered = [], []
@@ -69,7 +72,8 @@ def batch_solution(xyz, info, order, q, skip=None):
     """The same posterior as one dense least squares problem over all states: one sequence."""
     eye, T, n = torch.eye(3, dtype=torch.float64), len(xyz), 3 * order
     f, g = transition(order)
-    # The states are functions of the first one and of the noise of each frame; that has no singular Q.
+    # The states are functions of the first one and of the noise of each frame; that has no singular
+    # Q.
     columns = n + 3 * (T - 1)
     state = torch.zeros(T, n, columns, dtype=torch.float64)
     state[0, :, :n] = torch.eye(n)
@@ -96,7 +100,9 @@ def test_it_is_the_smoother_of_rauch_tung_and_striebel(motion):
     found = smooth(xyz, info, motion, 1.5, DT)
     for b in range(4):
         mean, cov = recursion(xyz[:, b], info[:, b], MOTIONS[motion], 1.5)
-        torch.testing.assert_close(found.xyz[:, b], mean, rtol=0, atol=1e-5)  # the recursion loses digits to its prior
+        torch.testing.assert_close(
+            found.xyz[:, b], mean, rtol=0, atol=1e-5
+        )  # the recursion loses digits to its prior
         torch.testing.assert_close(found.covariance[:, b], cov, rtol=1e-3, atol=1e-8)
         mean, cov = batch_solution(xyz[:, b], info[:, b], MOTIONS[motion], 1.5)
         torch.testing.assert_close(found.xyz[:, b], mean, rtol=0, atol=1e-8)
@@ -115,7 +121,9 @@ def test_leaving_one_out_equals_refitting_without_it(motion, q):
             less[t] = 0
             again = smooth(xyz[:, b : b + 1], less[:, None], motion, q, DT)
             torch.testing.assert_close(found.xyz[t, b], again.xyz[t, 0], rtol=0, atol=1e-8)
-            torch.testing.assert_close(found.covariance[t, b], again.covariance[t, 0], rtol=1e-6, atol=1e-12)
+            torch.testing.assert_close(
+                found.covariance[t, b], again.covariance[t, 0], rtol=1e-6, atol=1e-12
+            )
             mean, cov = batch_solution(xyz[:, b], info[:, b], MOTIONS[motion], q, skip=t)
             torch.testing.assert_close(found.xyz[t, b], mean[t], rtol=0, atol=1e-8)
             torch.testing.assert_close(found.covariance[t, b], cov[t], rtol=1e-5, atol=1e-12)
@@ -123,7 +131,9 @@ def test_leaving_one_out_equals_refitting_without_it(motion, q):
 
 def test_leaving_one_out_is_the_smoothed_information_less_the_measurement():
     xyz, info = measurements(20, 3)
-    with_it, without = (smooth(xyz, info, "constant velocity", 0.5, DT, blind) for blind in (False, True))
+    with_it, without = (
+        smooth(xyz, info, "constant velocity", 0.5, DT, blind) for blind in (False, True)
+    )
     torch.testing.assert_close(with_it.info - info, without.info, rtol=1e-6, atol=1e-3)
 
 
@@ -171,7 +181,12 @@ def test_large_noise_keeps_the_measurements_and_positive_covariances(motion):
 
 @every_motion
 def test_covariances_are_calibrated(motion):
-    T, B, q, order = 25, 4000, {"constant position": 0.1, "constant velocity": 2.0}.get(motion, 40.0), MOTIONS[motion]
+    T, B, q, order = (
+        25,
+        4000,
+        {"constant position": 0.1, "constant velocity": 2.0}.get(motion, 40.0),
+        MOTIONS[motion],
+    )
     g = torch.Generator().manual_seed(7)
     f, gain = transition(order)
     state = torch.randn(B, 3, order, generator=g, dtype=torch.float64) * 0.1
@@ -189,7 +204,10 @@ def test_covariances_are_calibrated(motion):
         squared = (e.transpose(-1, -2) @ torch.linalg.inv(found.covariance) @ e).flatten(1)
         assert squared.mean() == pytest.approx(3.0, rel=0.02)
         assert (squared.mean(1) - 3).abs().max() < 0.3  # in every frame, the edges included
-    nll = [float(innovation_nll(xyz, info, motion, q * factor, DT)[0].sum()) for factor in (0.7, 1.0, 1.4)]
+    nll = [
+        float(innovation_nll(xyz, info, motion, q * factor, DT)[0].sum())
+        for factor in (0.7, 1.0, 1.4)
+    ]
     assert nll[1] < min(nll[0], nll[2])
 
 
@@ -221,11 +239,19 @@ def test_process_noise_may_differ_by_sequence():
 def test_several_process_noises_at_once_are_as_one_after_the_other(motion, frames):
     xyz, info = measurements(frames, 3, missing=0.3)
     q = torch.tensor([0.0, 0.5, 9.0]).double()
-    for found, blind in zip(smooth_both(xyz, info, motion, q[:, None], DT), (False, True), strict=True):
+    for found, blind in zip(
+        smooth_both(xyz, info, motion, q[:, None], DT), (False, True), strict=True
+    ):
         alone = [smooth(xyz, info, motion, float(one), DT, blind) for one in q]
-        torch.testing.assert_close(found.xyz, torch.stack([a.xyz for a in alone], 1), rtol=0, atol=1e-12, equal_nan=True)
         torch.testing.assert_close(
-            found.covariance, torch.stack([a.covariance for a in alone], 1), rtol=1e-12, atol=0, equal_nan=True
+            found.xyz, torch.stack([a.xyz for a in alone], 1), rtol=0, atol=1e-12, equal_nan=True
+        )
+        torch.testing.assert_close(
+            found.covariance,
+            torch.stack([a.covariance for a in alone], 1),
+            rtol=1e-12,
+            atol=0,
+            equal_nan=True,
         )
 
 
@@ -253,14 +279,22 @@ def test_sequences_without_measurements_are_unknown():
 def test_gradients():
     xyz, info = measurements(4, 1)
     info = info / 2e5
-    inputs = (xyz.requires_grad_(), info.requires_grad_(), torch.tensor(2.0).double().requires_grad_())
+    inputs = (
+        xyz.requires_grad_(),
+        info.requires_grad_(),
+        torch.tensor(2.0).double().requires_grad_(),
+    )
     for motion in MOTIONS:
         for blind in (False, True):
+
             def both(x, i, q, m=motion, b=blind):
                 found = smooth(x, (i + i.transpose(-1, -2)) / 2, m, q, 1.0, b)
                 return found.xyz, found.covariance
+
             assert torch.autograd.gradcheck(both, inputs, atol=1e-5, rtol=1e-4)
-        assert torch.autograd.gradcheck(lambda x, i, q, m=motion: innovation_nll(x, i, m, q, 1.0)[0], inputs)
+        assert torch.autograd.gradcheck(
+            lambda x, i, q, m=motion: innovation_nll(x, i, m, q, 1.0)[0], inputs
+        )
     assert torch.autograd.gradcheck(
         lambda x, i: local_polynomial(x, i, torch.arange(-1, 1), 1).xyz, [xyz[:2], info[:2]]
     )
@@ -271,23 +305,36 @@ def test_equal_information_gives_the_filter_of_savitzky_and_golay(frames, degree
     xyz, _ = measurements(30, 1)
     info = (torch.eye(3) * 4e4).double().expand(30, 3, 3)
     half = frames // 2
-    filter_row = np.linalg.pinv(np.vander(np.arange(-half, half + 1), degree + 1, increasing=True))[0]
+    filter_row = np.linalg.pinv(np.vander(np.arange(-half, half + 1), degree + 1, increasing=True))[
+        0
+    ]
     expected = np.stack([filter_row @ xyz[n : n + frames, 0].numpy() for n in range(31 - frames)])
     windows = xyz[:, 0].unfold(0, frames, 1).transpose(1, 2)
-    found = local_polynomial(windows, info[:frames].expand(30 - 2 * half, -1, -1, -1), torch.arange(-half, half + 1), degree)
+    found = local_polynomial(
+        windows,
+        info[:frames].expand(30 - 2 * half, -1, -1, -1),
+        torch.arange(-half, half + 1),
+        degree,
+    )
     np.testing.assert_allclose(found.xyz, expected, atol=1e-12)
     if (frames, degree) == (7, 2):
-        np.testing.assert_allclose(filter_row, np.array([-2, 3, 6, 7, 6, 3, -2]) / 21)  # their table I
+        np.testing.assert_allclose(
+            filter_row, np.array([-2, 3, 6, 7, 6, 3, -2]) / 21
+        )  # their table I
 
 
 def test_local_polynomials_lower_their_degree_with_the_frames():
     xyz, info = measurements(7, 4)
     offsets = torch.arange(-3, 4)
-    kept = torch.tensor([[1, 0, 0, 0, 0, 0, 1], [0, 0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 1, 0, 0], [1, 1, 1, 0, 1, 0, 0]])
+    kept = torch.tensor(
+        [[1, 0, 0, 0, 0, 0, 1], [0, 0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 1, 0, 0], [1, 1, 1, 0, 1, 0, 0]]
+    )
     info = info.transpose(0, 1) * kept[..., None, None]
     xyz = xyz.transpose(0, 1)
     found = local_polynomial(xyz, info, offsets, 2)
-    torch.testing.assert_close(found.xyz[0], (xyz[0, 0] + xyz[0, 6]) / 2, rtol=0, atol=1e-12)  # a line
+    torch.testing.assert_close(
+        found.xyz[0], (xyz[0, 0] + xyz[0, 6]) / 2, rtol=0, atol=1e-12
+    )  # a line
     assert found.xyz[1].isnan().all()
     torch.testing.assert_close(found.xyz[2], xyz[2, 4])
     curve = 0.2 + 0.03 * offsets + 0.01 * offsets**2

@@ -51,7 +51,11 @@ def test_archives_are_small_and_have_their_checksums():
 def test_main_archive_holds_the_studied_tasks(main):
     assert {t: len(x) for t, x in main.tracks.items()} == dict.fromkeys((9, 12, 40, 54, 79), 300)
     for task in main.tracks:
-        assert {name.split("/")[0] for name in main.keypoint_names(task)} == {"waypoints", "objects", "robot"}
+        assert {name.split("/")[0] for name in main.keypoint_names(task)} == {
+            "waypoints",
+            "objects",
+            "robot",
+        }
         assert len(main.split(task)["test"]) == 60
     assert main.image_size == (256, 256)
     assert main.sigma_px == pytest.approx(0.00504 * 256)

@@ -25,14 +25,24 @@ def make_tracks(truth, noise=0.004, seed=0, lengths=None):
     generator = torch.Generator().manual_seed(seed)
     a = torch.randn(N, K, 3, 3, generator=generator, dtype=torch.float64)
     cov = noise**2 * (0.3 * a @ a.transpose(-1, -2) + torch.eye(3))
-    error = (torch.linalg.cholesky(cov) @ torch.randn(N, K, 3, 1, generator=generator, dtype=torch.float64)).squeeze(-1)
+    error = (
+        torch.linalg.cholesky(cov)
+        @ torch.randn(N, K, 3, 1, generator=generator, dtype=torch.float64)
+    ).squeeze(-1)
     counts = torch.tensor(lengths or [N])
     end = counts.cumsum(0)
     one = torch.ones(N, 4, K)
     return Tracks(
-        uv=torch.zeros(N, 4, K, 2), weights=one, robust=one, xyz=truth + error, info=torch.linalg.inv(cov),
-        truth=truth, precision=one, keypoint=torch.arange(K).expand(N, K),
-        first=(end - counts).repeat_interleave(counts), last=(end - 1).repeat_interleave(counts),
+        uv=torch.zeros(N, 4, K, 2),
+        weights=one,
+        robust=one,
+        xyz=truth + error,
+        info=torch.linalg.inv(cov),
+        truth=truth,
+        precision=one,
+        keypoint=torch.arange(K).expand(N, K),
+        first=(end - counts).repeat_interleave(counts),
+        last=(end - 1).repeat_interleave(counts),
         source=torch.zeros(N, 3, dtype=torch.int64),
     )
 
@@ -40,7 +50,12 @@ def make_tracks(truth, noise=0.004, seed=0, lengths=None):
 def path(N, K, power, seed=1):
     """Polynomial motion of a degree (N, K, 3) [m]."""
     t = (torch.arange(N, dtype=torch.float64) * DT)[:, None, None]
-    c = torch.randn(power + 1, K, 3, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) * 0.1
+    c = (
+        torch.randn(
+            power + 1, K, 3, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+        )
+        * 0.1
+    )
     return sum(c[p] * t**p for p in range(power + 1))
 
 
@@ -60,7 +75,9 @@ def test_examples_do_not_mix(method, blind):
     for start in (20, 29, 62):
         alone = method(cut(both, start), blind)
         torch.testing.assert_close(found.xyz[start:], alone.xyz, rtol=0, atol=1e-9, equal_nan=True)
-        torch.testing.assert_close(found.covariance[start:], alone.covariance, rtol=1e-6, atol=1e-12, equal_nan=True)
+        torch.testing.assert_close(
+            found.covariance[start:], alone.covariance, rtol=1e-6, atol=1e-12, equal_nan=True
+        )
     assert found.xyz[62].isnan().all() == blind  # an example of one frame has nothing else
 
 
@@ -93,7 +110,9 @@ def test_the_window_is_cut_at_the_edges():
     tracks = make_tracks(path(20, 2, 0), lengths=[8, 12])
     found = smoothers.window_mean(tracks, 5)
     for frame, rows in ((4, slice(2, 7)), (0, slice(0, 3)), (7, slice(5, 8)), (8, slice(8, 11))):
-        mean, info = geometry.weighted_mean(tracks.xyz[rows].transpose(0, 1), tracks.info[rows].transpose(0, 1))
+        mean, info = geometry.weighted_mean(
+            tracks.xyz[rows].transpose(0, 1), tracks.info[rows].transpose(0, 1)
+        )
         torch.testing.assert_close(found.xyz[frame], mean, rtol=0, atol=1e-9)
         torch.testing.assert_close(found.info[frame], info, rtol=1e-6, atol=1e-3)
     curve = path(20, 2, 2)
@@ -111,7 +130,10 @@ def test_absent_keypoints_keep_what_they_had():
     assert torch.equal(found.filled(tracks.xyz)[:, 1], tracks.xyz[:, 1])
 
 
-@pytest.mark.parametrize(("motion", "q"), [("constant position", 0.08), ("constant velocity", 0.6), ("constant acceleration", 9.0)])
+@pytest.mark.parametrize(
+    ("motion", "q"),
+    [("constant position", 0.08), ("constant velocity", 0.6), ("constant acceleration", 9.0)],
+)
 def test_process_noise_is_found_without_truth(motion, q):
     E, T, K = 12, 50, 5
     generator = torch.Generator().manual_seed(5)
@@ -125,9 +147,16 @@ def test_process_noise_is_found_without_truth(motion, q):
     tracks = make_tracks(torch.stack(rows, 1).flatten(0, 1), lengths=[T] * E)
     blind = dataclasses.replace(tracks, truth=None)
     assert smoothers.fit_process_noise(blind, motion, DT) == pytest.approx(q, rel=0.1)
-    assert smoothers.fit_process_noise(blind, motion, DT, max_examples=6) == pytest.approx(q, rel=0.2)
-    assert smoothers.fit_motion(blind, DT) == (motion, smoothers.fit_process_noise(blind, motion, DT))
-    assert smoothers.hindsight_process_noise(tracks, motion, DT, tracks.is_real) == pytest.approx(q, rel=0.3)
+    assert smoothers.fit_process_noise(blind, motion, DT, max_examples=6) == pytest.approx(
+        q, rel=0.2
+    )
+    assert smoothers.fit_motion(blind, DT) == (
+        motion,
+        smoothers.fit_process_noise(blind, motion, DT),
+    )
+    assert smoothers.hindsight_process_noise(tracks, motion, DT, tracks.is_real) == pytest.approx(
+        q, rel=0.3
+    )
     raw = (tracks.xyz - tracks.truth).norm(dim=-1).mean()
     assert (smoothers.rts(tracks, motion, q, DT).xyz - tracks.truth).norm(dim=-1).mean() < 0.9 * raw
     with pytest.raises(DataError, match="fit_process_noise needs none"):

@@ -24,7 +24,9 @@ CONTEXTS = ("window", "track")
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    return read_formal(write_scene(tmp_path_factory.mktemp("data") / "a.npz", examples=4, frames=40))
+    return read_formal(
+        write_scene(tmp_path_factory.mktemp("data") / "a.npz", examples=4, frames=40)
+    )
 
 
 def load(data, views=()):
@@ -40,7 +42,9 @@ def model(context, scale=0.1, frames=7):
     )
     built = build_model(network, 4, None).eval()
     for name, p in built.named_parameters():
-        if name.startswith(("mixes.weight", "gates", "lags", "pair.2")):  # zero at the start, which would hide faults
+        if name.startswith(
+            ("mixes.weight", "gates", "lags", "pair.2")
+        ):  # zero at the start, which would hide faults
             torch.nn.init.normal_(p, std=scale)
     return built
 
@@ -65,7 +69,11 @@ def test_bins_are_the_weighted_means_they_claim(data):
     bins = gather_bins(tracks, rows, ranges)
     for b, row in enumerate(rows.tolist()):
         for r, (low, high) in enumerate(ranges):
-            inside = [n for n in range(row + low, row + high + 1) if tracks.first[row] <= n <= tracks.last[row]]
+            inside = [
+                n
+                for n in range(row + low, row + high + 1)
+                if tracks.first[row] <= n <= tracks.last[row]
+            ]
             assert bins.frames[b, r] == len(inside)
             info = tracks.info[inside].double().sum(0)
             if not inside:
@@ -80,7 +88,9 @@ def test_bins_are_the_weighted_means_they_claim(data):
     assert (narrow.frames[:, 1] == bins.frames[:, 1]).all()
 
 
-@pytest.mark.parametrize(("views", "error"), [([1], 9.0), ([0, 1, 2, 3], 60.0)], ids=["one view", "a stray frame"])
+@pytest.mark.parametrize(
+    ("views", "error"), [([1], 9.0), ([0, 1, 2, 3], 60.0)], ids=["one view", "a stray frame"]
+)
 @pytest.mark.parametrize("context", CONTEXTS)
 def test_the_blind_prediction_has_not_seen_its_own_measurement(data, context, views, error):
     """Change keypoint 1 of frame 20: its own blind prediction stays, the others' and the final one may change."""
@@ -104,7 +114,9 @@ def parallel_pair(data):
     """Tracks of keypoint 1 seen by two neighbouring cameras, with a gross error along their epipolar lines in frame 20."""
     tracks, rig = load(data)
     xyz, info = tracks.xyz.clone(), tracks.info.clone()
-    ray = torch.nn.functional.normalize(tracks.truth[0, 1] - torch.tensor([-0.175, 0.0, 1.98]), dim=-1)
+    ray = torch.nn.functional.normalize(
+        tracks.truth[0, 1] - torch.tensor([-0.175, 0.0, 1.98]), dim=-1
+    )
     along = torch.outer(ray, ray)
     info[:, 1] = along / 0.03**2 + (torch.eye(3) - along) / 0.004**2
     noise = torch.randn(len(tracks), generator=torch.Generator().manual_seed(0))
@@ -137,7 +149,9 @@ def test_a_second_look_at_the_whole_example_drops_what_two_parallel_rays_hide(da
     tracks, rig = parallel_pair(data)
     dropped = (tracks.info != 0).any(-1).any(-1) & (drop_strays(tracks).info == 0).all(-1).all(-1)
     assert dropped.nonzero().tolist() == [[20, 1]]
-    assert not find_strays(tracks.xyz, tracks.info, tracks.first, tracks.last)[20, 1]  # why it takes a second look
+    assert not find_strays(tracks.xyz, tracks.info, tracks.first, tracks.last)[
+        20, 1
+    ]  # why it takes a second look
     assert drop_strays(tracks) is drop_strays(tracks)
     clean, _ = load(data)
     assert torch.equal(drop_strays(clean).info, clean.info)
@@ -145,7 +159,13 @@ def test_a_second_look_at_the_whole_example_drops_what_two_parallel_rays_hide(da
     with torch.no_grad():
         network.mixes.bias.view(network.config.num_mixes, -1)[:, -1] = 6.0
     rest = torch.arange(0, 20)
-    lost, found = (found[rest, 1] for found in (lift(network, tracks, rig).xyz, evaluation.predict(network, tracks, rig, evaluation.Protocol(7))))
+    lost, found = (
+        found[rest, 1]
+        for found in (
+            lift(network, tracks, rig).xyz,
+            evaluation.predict(network, tracks, rig, evaluation.Protocol(7)),
+        )
+    )
     truth = tracks.truth[rest, 1]
     assert (found - truth).norm(dim=-1).mean() < (lost - truth).norm(dim=-1).mean()
 
@@ -162,7 +182,9 @@ def test_moving_world_and_cameras_together_changes_nothing(data, context):
     R, t = torch.from_numpy(turn).float(), torch.tensor([0.3, -0.2, 0.5])
     for name in ("xyz", "blind_xyz"):
         torch.testing.assert_close(getattr(a, name) @ R.T + t, getattr(b, name), rtol=0, atol=1e-5)
-    torch.testing.assert_close(R @ a.info @ R.T, b.info, rtol=2e-2, atol=0.01 * float(a.info.detach().abs().max()))
+    torch.testing.assert_close(
+        R @ a.info @ R.T, b.info, rtol=2e-2, atol=0.01 * float(a.info.detach().abs().max())
+    )
 
 
 @pytest.mark.parametrize("context", CONTEXTS)
@@ -219,7 +241,9 @@ def test_track_context_averages_a_still_keypoint_over_the_whole_example(data):
     for context in CONTEXTS:
         network = model(context, scale=0.0)
         with torch.no_grad():
-            network.mixes.bias.view(network.config.num_mixes, -1)[:, -1] = 6.0  # the mean of all bins that agree
+            network.mixes.bias.view(network.config.num_mixes, -1)[:, -1] = (
+                6.0  # the mean of all bins that agree
+            )
         found = lift(network, tracks, rig)
         errors[context] = float((found.xyz.detach() - tracks.truth)[:, 1].norm(dim=-1).mean())
     assert errors["track"] < 0.6 * errors["window"]
@@ -244,7 +268,14 @@ def test_a_frame_that_knows_next_to_nothing_shifts_nothing(data, context):
         xyz, info = tracks.xyz.clone(), tracks.info.clone()
         xyz[20, 1] += metres
         info[20, 1] *= 1e-4
-        found.append(lift(network, dataclasses.replace(tracks, xyz=xyz, info=info), rig, torch.tensor([19, 22, 30])))
+        found.append(
+            lift(
+                network,
+                dataclasses.replace(tracks, xyz=xyz, info=info),
+                rig,
+                torch.tensor([19, 22, 30]),
+            )
+        )
     shift = (found[0].blind_xyz - found[1].blind_xyz)[:, 1].norm(dim=-1)
     assert shift.max() < (0.002 if context == "window" else 0.02)
 
@@ -256,7 +287,10 @@ def test_a_still_keypoint_agrees_with_itself_however_unequal_its_frames(data):
     sigma = 0.002 * torch.ones(*tracks.xyz.shape)
     sigma[..., 2] *= torch.where(torch.rand(sigma.shape[:2], generator=generator) < 0.5, 30.0, 1.0)
     turn = torch.linalg.qr(torch.randn(*sigma.shape, 3, generator=generator)).Q
-    xyz = torch.tensor([0.3, -0.2, 0.9]) + (turn @ (sigma * torch.randn(sigma.shape, generator=generator))[..., None])[..., 0]
+    xyz = (
+        torch.tensor([0.3, -0.2, 0.9])
+        + (turn @ (sigma * torch.randn(sigma.shape, generator=generator))[..., None])[..., 0]
+    )
     still = dataclasses.replace(tracks, xyz=xyz, info=turn @ torch.diag_embed(sigma**-2) @ turn.mT)
     network = model("track")
     x = Context(gather_for(network, still, torch.arange(len(still)), 7), network.near)

@@ -22,8 +22,14 @@ def members(seed=0, keypoints=K, frames=T):
     """What a plain file holds, without names: points float64 (4, T, K, 2)."""
     rng = np.random.default_rng(seed)
     intrinsics, extrinsics = rig()
-    uv = project(motion(rng, frames, [k % 2 == 0 for k in range(keypoints)]), intrinsics, extrinsics)
-    return {"points": uv + rng.normal(size=uv.shape), "intrinsics": intrinsics, "extrinsics": extrinsics}
+    uv = project(
+        motion(rng, frames, [k % 2 == 0 for k in range(keypoints)]), intrinsics, extrinsics
+    )
+    return {
+        "points": uv + rng.normal(size=uv.shape),
+        "intrinsics": intrinsics,
+        "extrinsics": extrinsics,
+    }
 
 
 def written(path, **values):
@@ -40,9 +46,13 @@ def refusal(path, **values):
 
 
 ORDERS = {
-    "frames first": (1, 0, 2, 3), "keypoints before frames": (0, 2, 1, 3), "keypoints first": (2, 1, 0, 3),
-    "views last": (1, 2, 0, 3), "coordinates first": (3, 0, 1, 2), "keypoints, views, frames": (2, 0, 1, 3),
-}  # fmt: skip
+    "frames first": (1, 0, 2, 3),
+    "keypoints before frames": (0, 2, 1, 3),
+    "keypoints first": (2, 1, 0, 3),
+    "views last": (1, 2, 0, 3),
+    "coordinates first": (3, 0, 1, 2),
+    "keypoints, views, frames": (2, 0, 1, 3),
+}
 
 
 @pytest.mark.parametrize("order", list(ORDERS))
@@ -63,7 +73,9 @@ def test_frames_and_keypoints_are_told_by_how_points_move(tmp_path):
     m["points"] = np.random.default_rng(0).uniform(0, IMAGE, (T, 4, K, 2))
     assert "save points.transpose(1, 0, 2, 3) or (keypoints, views" in refusal(tmp_path, **m)
     m = members()
-    (note,) = read_tracks(written(tmp_path, **{**m, "points": m["points"].transpose(0, 2, 1, 3)})).notes
+    (note,) = read_tracks(
+        written(tmp_path, **{**m, "points": m["points"].transpose(0, 2, 1, 3)})
+    ).notes
     assert "save points.transpose(0, 2, 1, 3)" in note
     assert read_tracks(written(tmp_path, **m)).notes == []
 
@@ -79,7 +91,9 @@ def test_scores_and_flat_rows(tmp_path):
     m = members()
     with_scores = np.concatenate([m["points"], np.ones((4, T, K, 1))], -1)
     assert "confidence=points[..., 2]" in refusal(tmp_path, **{**m, "points": with_scores})
-    assert f"points.reshape(4, {T}, {K}, 2)" in refusal(tmp_path, **{**m, "points": m["points"].reshape(4, T, 2 * K)})
+    assert f"points.reshape(4, {T}, {K}, 2)" in refusal(
+        tmp_path, **{**m, "points": m["points"].reshape(4, T, 2 * K)}
+    )
     assert "points[:, :, None]" in refusal(tmp_path, **{**m, "points": m["points"][:, :, 0]})
 
 
@@ -93,10 +107,20 @@ def ragged(*lengths, keypoints=K):
 def test_views_of_different_lengths(tmp_path):
     m = members()
     message = refusal(tmp_path, **{**m, "points": ragged(40, 40, 39, 70_000)})
-    for words in ("points holds views of different numbers of frames", "view 0 (40, 5, 2)", "view 2 (39, 5, 2)", "view 3 (70000, 5, 2)", "fill up with NaN"):
+    for words in (
+        "points holds views of different numbers of frames",
+        "view 0 (40, 5, 2)",
+        "view 2 (39, 5, 2)",
+        "view 3 (70000, 5, 2)",
+        "fill up with NaN",
+    ):
         assert words in message
-    assert "different numbers of keypoints" in refusal(tmp_path, **{**m, "points": ragged(40, 40, keypoints=6)})
-    assert "of 3 equal arrays (40, 5, 2)" in refusal(tmp_path, **{**m, "points": ragged(40, 40, 40)})
+    assert "different numbers of keypoints" in refusal(
+        tmp_path, **{**m, "points": ragged(40, 40, keypoints=6)}
+    )
+    assert "of 3 equal arrays (40, 5, 2)" in refusal(
+        tmp_path, **{**m, "points": ragged(40, 40, 40)}
+    )
     lists = np.empty(2, object)
     lists[:] = [[[1.0, 2.0]], [[1.0, 2.0], [3.0, 4.0]]]
     assert "views of different lengths" in refusal(tmp_path, **{**m, "points": lists})
@@ -141,8 +165,13 @@ def test_a_damaged_object_array_has_no_shapes(tmp_path):
 
 LENS = np.array([-0.45, 0.2, 0.0, 0.0])  # strong: (0, 0) has no inverse
 MARKERS = {
-    "zero": (0, 0), "minus one": (-1, -1), "far": (-9999, -9999), "huge": (1e9, 1e9), "constant": (128.0, 12.5), "nan": (np.nan, 30.0),
-}  # fmt: skip
+    "zero": (0, 0),
+    "minus one": (-1, -1),
+    "far": (-9999, -9999),
+    "huge": (1e9, 1e9),
+    "constant": (128.0, 12.5),
+    "nan": (np.nan, 30.0),
+}
 
 
 @pytest.mark.parametrize("marker", list(MARKERS))
@@ -150,7 +179,12 @@ MARKERS = {
 def test_markers_of_missing_points(tmp_path, marker, is_distorted):
     m = members()
     if is_distorted:
-        m["points"] = np.stack([distort(p.reshape(-1, 2), k, LENS).reshape(T, K, 2) for p, k in zip(m["points"], m["intrinsics"], strict=True)])
+        m["points"] = np.stack(
+            [
+                distort(p.reshape(-1, 2), k, LENS).reshape(T, K, 2)
+                for p, k in zip(m["points"], m["intrinsics"], strict=True)
+            ]
+        )
         m["distortion"] = np.tile(LENS, (4, 1))
     is_missing = np.random.default_rng(1).random(m["points"].shape[:-1]) < 0.2
     m["points"][is_missing] = MARKERS[marker]
@@ -166,7 +200,9 @@ def test_markers_of_confidence_zero_are_not_news(tmp_path):
     m = members()
     is_missing = np.random.default_rng(1).random(m["points"].shape[:-1]) < 0.2
     m["points"][is_missing] = 0
-    assert read_tracks(written(tmp_path, **m, confidence=np.where(is_missing, 0.0, 1.0))).notes == []
+    assert (
+        read_tracks(written(tmp_path, **m, confidence=np.where(is_missing, 0.0, 1.0))).notes == []
+    )
 
 
 @pytest.mark.parametrize("keypoints", [1, 2, 5, 12])
@@ -202,9 +238,15 @@ def test_two_still_keypoints_that_are_exchanged_at_times_are_no_markers(tmp_path
     assert read_tracks(written(tmp_path, **m)).notes == []
 
 
-@pytest.mark.parametrize(("value", "words"), [
-    (1.0000001, "clipped"), (1.3, "clipped"), (-1e-4, "clipped"), (np.nan, "NaN as confidence"),
-])
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (1.0000001, "clipped"),
+        (1.3, "clipped"),
+        (-1e-4, "clipped"),
+        (np.nan, "NaN as confidence"),
+    ],
+)
 def test_scores_a_little_outside(tmp_path, value, words):
     m = members()
     m["confidence"] = np.full((4, T, K), 0.5)
@@ -217,10 +259,15 @@ def test_scores_a_little_outside(tmp_path, value, words):
     assert file.confidence[0, 0, 3] == 0.5
 
 
-@pytest.mark.parametrize(("value", "words"), [
-    (87.0, "found 0.5 to 87 (1 of 800 outside); divide by 100"), (-1.0, "found -1 to 0.5 (1 of 800 outside); write 0 where missing"),
-    (np.inf, "found 0.5 to inf"), (1e4, "rescale it"),
-])
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (87.0, "found 0.5 to 87 (1 of 800 outside); divide by 100"),
+        (-1.0, "found -1 to 0.5 (1 of 800 outside); write 0 where missing"),
+        (np.inf, "found 0.5 to inf"),
+        (1e4, "rescale it"),
+    ],
+)
 def test_scores_far_outside(tmp_path, value, words):
     m = members()
     m["confidence"] = np.full((4, T, K), 0.5)
@@ -232,17 +279,25 @@ FISHEYE = np.array([0.05, -0.02, 0.01, -0.004])
 WIDE = np.array([[120.0, 0, 128], [0, 122, 130], [0, 0, 1]])
 
 
-@pytest.mark.parametrize("k", [FISHEYE, np.array([-0.1, 0.02, 0, 0]), np.array([0.3, -0.1, 0.02, 0]), np.zeros(4)])
+@pytest.mark.parametrize(
+    "k", [FISHEYE, np.array([-0.1, 0.02, 0, 0]), np.array([0.3, -0.1, 0.02, 0]), np.zeros(4)]
+)
 def test_the_fisheye_model_is_that_of_opencv(k):
     rng = np.random.default_rng(0)
     angle, turn = np.deg2rad(rng.uniform(0, 84, 400)), rng.uniform(0, 2 * np.pi, 400)
     rays = np.stack([np.sin(angle) * np.cos(turn), np.sin(angle) * np.sin(turn), np.cos(angle)], -1)
-    seen = cv2.fisheye.projectPoints(rays[:, None], np.zeros(3), np.zeros(3), WIDE, k)[0].reshape(-1, 2)
+    seen = cv2.fisheye.projectPoints(rays[:, None], np.zeros(3), np.zeros(3), WIDE, k)[0].reshape(
+        -1, 2
+    )
     ideal = rays @ WIDE.T
     ideal = ideal[:, :2] / ideal[:, 2:]
     full = np.concatenate([k, np.zeros(10)])
     np.testing.assert_allclose(distort(ideal, WIDE, full, "fisheye"), seen, atol=1e-9)
-    np.testing.assert_allclose(undistort("x", seen[None, None], WIDE[None], full[None], ["a"], ["fisheye"])[0, 0], ideal, atol=1e-6)
+    np.testing.assert_allclose(
+        undistort("x", seen[None, None], WIDE[None], full[None], ["a"], ["fisheye"])[0, 0],
+        ideal,
+        atol=1e-6,
+    )
 
 
 def test_fisheye_precision_is_that_of_the_pixels():
@@ -251,15 +306,33 @@ def test_fisheye_precision_is_that_of_the_pixels():
     rng = np.random.default_rng(0)
     at = np.array([WIDE[:2, 2] + [0, 0], WIDE[:2, 2] + [90, -60.0], WIDE[:2, 2] + [-150, 20.0]])
     noise = rng.normal(size=(20000, 2)) * 1e-3
-    spread = [((lenses.inverted(p + noise, WIDE, full, "fisheye") - lenses.inverted(p[None], WIDE, full, "fisheye")) ** 2).mean() for p in at]
+    spread = [
+        (
+            (
+                lenses.inverted(p + noise, WIDE, full, "fisheye")
+                - lenses.inverted(p[None], WIDE, full, "fisheye")
+            )
+            ** 2
+        ).mean()
+        for p in at
+    ]
     expected = spread[0] / np.array(spread)
-    np.testing.assert_allclose(lenses.precision(lenses.inverted(at, WIDE, full, "fisheye"), WIDE, full), expected, rtol=0.05)
+    np.testing.assert_allclose(
+        lenses.precision(lenses.inverted(at, WIDE, full, "fisheye"), WIDE, full),
+        expected,
+        rtol=0.05,
+    )
 
 
 def fisheye_members():
     m = members()
     full = np.concatenate([FISHEYE, np.zeros(10)])
-    m["points"] = np.stack([distort(p.reshape(-1, 2), k, full, "fisheye").reshape(T, K, 2) for p, k in zip(m["points"], m["intrinsics"], strict=True)])
+    m["points"] = np.stack(
+        [
+            distort(p.reshape(-1, 2), k, full, "fisheye").reshape(T, K, 2)
+            for p, k in zip(m["points"], m["intrinsics"], strict=True)
+        ]
+    )
     return m | {"distortion": np.tile(FISHEYE, (4, 1))}
 
 
@@ -270,14 +343,19 @@ def test_a_file_of_fisheye_cameras(tmp_path):
     assert file.lenses == ["fisheye"] * 4
     assert 0.6 < file.confidence.min() < file.confidence.max() <= 1
     mixed = np.array(["fisheye", "pinhole", "pinhole", "fisheye"])
-    assert read_tracks(written(tmp_path, **m, lens=mixed), views=["3", "2"]).lenses == ["fisheye", "pinhole"]
+    assert read_tracks(written(tmp_path, **m, lens=mixed), views=["3", "2"]).lenses == [
+        "fisheye",
+        "pinhole",
+    ]
 
 
 def test_bad_lenses(tmp_path):
     m = fisheye_members()
     assert "lens must be pinhole or fisheye" in refusal(tmp_path, **m, lens=np.array("fish-eye"))
     assert "for each of 4 views" in refusal(tmp_path, **m, lens=np.array(["fisheye", "pinhole"]))
-    assert "found 5 in distortion" in refusal(tmp_path, **{**m, "distortion": np.ones((4, 5))}, lens=np.array("fisheye"))
+    assert "found 5 in distortion" in refusal(
+        tmp_path, **{**m, "distortion": np.ones((4, 5))}, lens=np.array("fisheye")
+    )
     del m["distortion"]
     assert "there is no distortion" in refusal(tmp_path, **m, lens=np.array("fisheye"))
 
@@ -291,15 +369,24 @@ def test_fisheye_coefficients_given_as_those_of_a_pinhole(tmp_path):
     m["points"] = rng.uniform(20, 236, (4, T, K, 2))
     message = refusal(tmp_path, **m, distortion=np.tile(k, (4, 1)))
     assert "add lens='fisheye'" in message
-    assert read_tracks(written(tmp_path, **m, distortion=np.tile(k, (4, 1)), lens=np.array("fisheye"))).confidence.min() >= 0
+    assert (
+        read_tracks(
+            written(tmp_path, **m, distortion=np.tile(k, (4, 1)), lens=np.array("fisheye"))
+        ).confidence.min()
+        >= 0
+    )
 
 
 CASES = Path(__file__).resolve().parents[4] / "shared" / "cases"
 
 
-@pytest.mark.parametrize(("name", "words"), [
-    ("axes_TVK", "save points.transpose(1, 0, 2, 3)"), ("frame_counts_differ", "view 2 (119, 5, 2)"),
-])
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("axes_TVK", "save points.transpose(1, 0, 2, 3)"),
+        ("frame_counts_differ", "view 2 (119, 5, 2)"),
+    ],
+)
 def test_files_of_others(name, words):
     path = CASES / f"{name}.npz"
     if not path.is_file():

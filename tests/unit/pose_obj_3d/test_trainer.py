@@ -22,14 +22,18 @@ OBJ_POSE_DATA:
 NETWORKS = {
     "STC window": "TYPE: STC, STC: {CONTEXT: window, WIDTH: 16, NUM_LAYERS: 1, NUM_HEADS: 2}",
     "STC track": "TYPE: STC, STC: {CONTEXT: track, WIDTH: 16, NUM_LAYERS: 1, NUM_HEADS: 2}",
-    "MHT": "TYPE: MHT, NUM_CHANNELS: 16, AFTER_MHF_DIM: 32, MASK_RATE: 0.3, ROT_MODEL: {NUM_CHANNELS: 16}, "
-    "T_FORMER: {NUM_CHANNELS: 16, NUM_LAYERS: 3, NUM_HEADS: 2}",
+    "MHT": (
+        "TYPE: MHT, NUM_CHANNELS: 16, AFTER_MHF_DIM: 32, MASK_RATE: 0.3, ROT_MODEL: {NUM_CHANNELS:"
+        " 16}, T_FORMER: {NUM_CHANNELS: 16, NUM_LAYERS: 3, NUM_HEADS: 2}"
+    ),
 }
 every_network = pytest.mark.parametrize("network", NETWORKS)
 both = pytest.mark.parametrize("unsupervised", [False, True], ids=["supervised", "unsupervised"])
 
 
-def command(folder, unsupervised, epochs=4, resume=None, network="STC window", rate=0.003, batch=64):
+def command(
+    folder, unsupervised, epochs=4, resume=None, network="STC window", rate=0.003, batch=64
+):
     """Train in a folder by the command line; returns its exit code."""
     folder.mkdir(exist_ok=True)
     if not (folder / "a.npz").exists():
@@ -83,10 +87,14 @@ def test_no_label_reaches_unsupervised_weights(tmp_path, network):
         assert a["data_sha256"] != b["data_sha256"]
         for name in ("rng_torch", "rng_shuffle"):
             assert torch.equal(a[name], b[name]), name
-        for x, y in zip(a["optimiser"]["state"].values(), b["optimiser"]["state"].values(), strict=True):
+        for x, y in zip(
+            a["optimiser"]["state"].values(), b["optimiser"]["state"].values(), strict=True
+        ):
             assert all(torch.equal(x[name], y[name]) for name in x)
-    timeless = [[{k: v for k, v in h.items() if not k.startswith("time/")} for h in s[0]["history"]]
-                for s in (plain, scrambled)]
+    timeless = [
+        [{k: v for k, v in h.items() if not k.startswith("time/")} for h in s[0]["history"]]
+        for s in (plain, scrambled)
+    ]
     assert timeless[0] == timeless[1]
     assert not any("mpjpe" in key for h in timeless[0] for key in h)
 
@@ -113,7 +121,9 @@ def test_interrupted_and_resumed_equals_unbroken(tmp_path, monkeypatch, unsuperv
     resumed = train(tmp_path / "broken", unsupervised, resume="auto")
     for a, b in zip(unbroken, resumed, strict=True):
         assert_same_weights(a, b)
-    assert [h["train/loss"] for h in unbroken[0]["history"]] == [h["train/loss"] for h in resumed[0]["history"]]
+    assert [h["train/loss"] for h in unbroken[0]["history"]] == [
+        h["train/loss"] for h in resumed[0]["history"]
+    ]
 
 
 def test_more_epochs_continue_a_finished_run(tmp_path):
@@ -147,7 +157,14 @@ def test_a_line_says_where_an_epoch_stands_every_few_seconds(tmp_path, monkeypat
     monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
     assert command(tmp_path / "run", True, epochs=2, batch=4) == 0
     lines = capsys.readouterr().err.splitlines()
-    inside = [m for m in (re.match(r"epoch (\d)/2  batch (\d+)/24  loss -?\d+\.\d+  \d+ windows/s", x) for x in lines) if m]
+    inside = [
+        m
+        for m in (
+            re.match(r"epoch (\d)/2  batch (\d+)/24  loss -?\d+\.\d+  \d+ windows/s", x)
+            for x in lines
+        )
+        if m
+    ]
     assert {m[1] for m in inside} == {"1", "2"}
     numbers = [int(m[2]) for m in inside]
     assert all(b - a == 5 or b < a for a, b in itertools.pairwise(numbers))
@@ -186,7 +203,9 @@ def the_error(capsys):
 
 @both
 @every_network
-def test_a_loss_that_is_not_finite_stops_at_once(tmp_path, monkeypatch, capsys, network, unsupervised):
+def test_a_loss_that_is_not_finite_stops_at_once(
+    tmp_path, monkeypatch, capsys, network, unsupervised
+):
     names = poisoned(monkeypatch, "train", when=1)
     assert command(tmp_path / "run", unsupervised, network=network) == 2
     line = the_error(capsys)
@@ -207,7 +226,10 @@ def test_a_validation_value_that_is_not_finite_stops(tmp_path, monkeypatch, caps
     names = poisoned(monkeypatch, "val", when=2)
     assert command(tmp_path / "run", unsupervised) == 2
     line = the_error(capsys)
-    assert f"epoch 3: the validation value val/{'blind_nll_nats' if unsupervised else 'mpjpe_mm'} is nan" in line
+    assert (
+        f"epoch 3: the validation value val/{'blind_nll_nats' if unsupervised else 'mpjpe_mm'}"
+        " is nan" in line
+    )
     assert names[0] in line
     assert "last.pt (epoch 2)" in line
     (last,) = (tmp_path / "run" / "checkpoint" / "submit").glob("*/last.pt")
@@ -223,10 +245,25 @@ def test_a_huge_learning_rate_stops_in_one_line(tmp_path, capsys, network):
     assert not list((tmp_path / "run" / "checkpoint").rglob("*.pt"))
 
 
-@pytest.mark.parametrize(("step", "when"), [
-    (3, "epoch 1, batch 4 of 6: the training loss is nan; the weights are not finite: the step of epoch 1, batch 3"),
-    (6, "epoch 1: the validation value val/mpjpe_mm is nan; the weights are not finite: the step of epoch 1, batch 6"),
-])
+@pytest.mark.parametrize(
+    ("step", "when"),
+    [
+        (
+            3,
+            (
+                "epoch 1, batch 4 of 6: the training loss is nan; the weights are not finite: the"
+                " step of epoch 1, batch 3"
+            ),
+        ),
+        (
+            6,
+            (
+                "epoch 1: the validation value val/mpjpe_mm is nan; the weights are not finite: the"
+                " step of epoch 1, batch 6"
+            ),
+        ),
+    ],
+)
 def test_a_step_that_diverges_is_named_with_its_examples(tmp_path, monkeypatch, capsys, step, when):
     count = itertools.count(1)
 
@@ -238,7 +275,9 @@ def test_a_step_that_diverges_is_named_with_its_examples(tmp_path, monkeypatch, 
     assert command(tmp_path / "run", False, batch=16) == 2
     line = the_error(capsys)
     assert when in line
-    assert re.search(r"has diverged, on T0 example \d, T0 example \d, T0 example \d( and 1 more)?; ", line)
+    assert re.search(
+        r"has diverged, on T0 example \d, T0 example \d, T0 example \d( and 1 more)?; ", line
+    )
     assert ("this batch has T0 example" in line) == (step == 3)
 
 

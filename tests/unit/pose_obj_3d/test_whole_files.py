@@ -30,7 +30,10 @@ with writing(Path(sys.argv[1])) as file:
 def begin(path):
     """Start a process that writes half of a file and waits."""
     process = subprocess.Popen(
-        [sys.executable, "-c", WRITER.format(root=str(ROOT)), path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", WRITER.format(root=str(ROOT)), path],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert process.stdout.readline() == "begun\n"
     return process

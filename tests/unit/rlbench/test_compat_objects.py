@@ -105,9 +105,15 @@ def test_an_imported_mesh_is_static_and_lies_where_its_points_are(engine, cube):
 
 def test_primitives_are_made_as_asked(engine):
     shape = Shape.create(
-        PrimitiveShape.CYLINDER, [0.04, 0.04, 0.1], mass=0.3, position=[0.3, 0.1, 1.0],
-        orientation=[0, np.pi / 2, 0], color=[1, 0, 0], respondable=False, static=True,
-    )  # fmt: skip
+        PrimitiveShape.CYLINDER,
+        [0.04, 0.04, 0.1],
+        mass=0.3,
+        position=[0.3, 0.1, 1.0],
+        orientation=[0, np.pi / 2, 0],
+        color=[1, 0, 0],
+        respondable=False,
+        static=True,
+    )
     assert shape.get_name() == "Cylinder"
     assert np.allclose(shape.get_position(), [0.3, 0.1, 1.0])
     assert np.allclose(shape.get_orientation(), [0, np.pi / 2, 0])

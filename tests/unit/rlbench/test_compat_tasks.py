@@ -152,7 +152,8 @@ def test_what_one_episode_collects_is_not_the_next_ones(tmp_path, launch):
     # A task file may append in every episode to what `init_task` made.
     counting = REACH.replace(
         "        self.ball = Shape('target')\n",
-        "        self.ball = Shape('target')\n        self.seen = [[]]\n        self.alias = self.seen[0]\n",
+        "        self.ball = Shape('target')\n        self.seen = [[]]\n        self.alias ="
+        " self.seen[0]\n",
     ).replace(
         "        name, rgb = colors[index]\n",
         "        self.seen[0].append(index)\n        assert self.alias == [index], self.alias\n"
@@ -167,8 +168,9 @@ def test_what_one_episode_collects_is_not_the_next_ones(tmp_path, launch):
 
 
 def test_abilities_can_leave_a_waypoint_out(tmp_path, launch):
-    text = LIFT.replace("self._note)", "self._skip)") + (
-        "\n    def _skip(self, waypoint):\n        waypoint.skip = True\n"
+    text = (
+        LIFT.replace("self._note)", "self._skip)")
+        + "\n    def _skip(self, waypoint):\n        waypoint.skip = True\n"
     )
     write_task(tmp_path, "pick_and_lift", text, "pick_and_lift")
     task = launch(tmp_path).get_task("pick_and_lift")
@@ -180,7 +182,8 @@ def test_abilities_can_leave_a_waypoint_out(tmp_path, launch):
 def test_a_demonstration_stops_before_a_waypoint(tmp_path, launch, stop, left):
     text = LIFT.replace(
         "        self.crumbs = []\n        self.noted",
-        f"        self.register_stop_at_waypoint({stop})\n        self.crumbs = []\n        self.noted",
+        f"        self.register_stop_at_waypoint({stop})\n        self.crumbs = []\n       "
+        " self.noted",
         1,
     )
     write_task(tmp_path, "pick_and_lift", text, "pick_and_lift")
@@ -282,7 +285,11 @@ def test_a_missing_scene_is_named(tmp_path):
 
 BROKEN = [
     ("import sys\nsys.exit('bye')\n", 2, "loading it: SystemExit: bye"),
-    (REACH.replace("return len(colors)", "raise SystemExit"), 33, "variation_count: SystemExit: no"),
+    (
+        REACH.replace("return len(colors)", "raise SystemExit"),
+        33,
+        "variation_count: SystemExit: no",
+    ),
     ("import nonsense_package\n", 1, "loading it: ModuleNotFoundError: No module named"),
     ("def f(:\n", 1, "loading it: SyntaxError"),
     (REACH.replace("'target'", "'tarjet'"), 16, "init_task: .*no shape named 'tarjet'"),

@@ -116,7 +116,9 @@ def test_the_task_is_put_back_after_the_robot_has_stepped(world, loaded):
     assert world.steps == before + 4
 
 
-@pytest.mark.parametrize("method", ["set_position", "set_quaternion", "set_orientation", "set_pose"])
+@pytest.mark.parametrize(
+    "method", ["set_position", "set_quaternion", "set_orientation", "set_pose"]
+)
 def test_pyrep_is_told_whether_things_move_on(loaded, monkeypatch, method):
     engine, _ = loaded
     block = engine.shape(BLOCK)
@@ -158,9 +160,11 @@ def test_rays_see_what_mujocos_rays_see(simulator, name):
         )
         names = np.array(
             [
-                here.object_of_handle(int(h)).get_name().removesuffix("_respondable")
-                if h >= 0
-                else ""
+                (
+                    here.object_of_handle(int(h)).get_name().removesuffix("_respondable")
+                    if h >= 0
+                    else ""
+                )
                 for h in hiders.ravel()
             ]
         )
@@ -189,8 +193,10 @@ def test_images_meet_the_calibration(simulator):
     assert images.rgb.shape == (height, width, 3)
     assert images.depth.shape == images.mask.shape == (height, width)
     assert (images.rgb.dtype, images.depth.dtype, images.mask.dtype) == (
-        np.uint8, np.float32, np.int32,
-    )  # fmt: skip
+        np.uint8,
+        np.float32,
+        np.int32,
+    )
     spec = cameras.CAMERAS["front"]
     K = cameras.intrinsics(spec.fov_deg, width, height)
     cloud = cameras.unproject_depth(images.depth, K, cameras.extrinsics(spec.T_world_cam()))

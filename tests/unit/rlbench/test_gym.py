@@ -177,8 +177,14 @@ def python(code, **settings):
         "import gymnasium, rlbench",
         "import rlbench, gymnasium",
         "import rlbench; import gymnasium.envs",
-        "import rlbench; from rlbench import ObservationConfig; import gymnasium as gym; import gymnasium",
-        "import rlbench; from importlib.util import find_spec; find_spec('gymnasium'); import gymnasium",
+        (
+            "import rlbench; from rlbench import ObservationConfig; import gymnasium as gym; import"
+            " gymnasium"
+        ),
+        (
+            "import rlbench; from importlib.util import find_spec; find_spec('gymnasium'); import"
+            " gymnasium"
+        ),
         "import rlbench.gym, gymnasium",
     ],
 )

@@ -165,9 +165,7 @@ def test_a_demonstration_with_something_wide(tmp_path):
     env.launch()
     task = env.get_task("pick_and_lift")
     gripper, narrowest = task._scene.robot.gripper, []
-    demo = task.get_demo(
-        0, 0, 0, lambda _: narrowest.append(gripper.get_open_amount().min())
-    )
+    demo = task.get_demo(0, 0, 0, lambda _: narrowest.append(gripper.get_open_amount().min()))
     env.shutdown()
     assert min(narrowest) > 0.93
     assert states(demo) == [1, 0]

@@ -196,8 +196,22 @@ def test_a_remembered_start_comes_back(made_engine):
 
 def test_a_mesh_collides_as_its_hull(engine):
     vertices = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]) * 0.02
-    faces = np.array([[0, 1, 3], [0, 3, 2], [4, 6, 7], [4, 7, 5], [0, 4, 5], [0, 5, 1],
-                      [2, 3, 7], [2, 7, 6], [0, 2, 6], [0, 6, 4], [1, 5, 7], [1, 7, 3]])  # fmt: skip
+    faces = np.array(
+        [
+            [0, 1, 3],
+            [0, 3, 2],
+            [4, 6, 7],
+            [4, 7, 5],
+            [0, 4, 5],
+            [0, 5, 1],
+            [2, 3, 7],
+            [2, 7, 6],
+            [0, 2, 6],
+            [0, 6, 4],
+            [1, 5, 7],
+            [1, 7, 3],
+        ]
+    )
     shape = engine.editor.make("thing", mesh_form([(vertices, faces)], True, 0.1), at(0.3, 0, 0.8))
     assert np.allclose(shape.get_bounding_box(), [-0.02, 0.02] * 3, atol=1e-6)
     for _ in range(30):

@@ -17,9 +17,19 @@ GREY = Color((0.6, 0.6, 0.6), (0, 0, 0), (0, 0, 0), 0, 1.0, "")
 def part_of(vertices, faces, primitive=None, pose=None, is_convex=False):
     normals = np.zeros((len(faces), 3, 3))
     return Part(
-        "part", vertices, np.asarray(faces, np.int32), normals, np.eye(4) if pose is None else pose,
-        primitive, GREY, None, False, is_convex, False, 0.5,
-    )  # fmt: skip
+        "part",
+        vertices,
+        np.asarray(faces, np.int32),
+        normals,
+        np.eye(4) if pose is None else pose,
+        primitive,
+        GREY,
+        None,
+        False,
+        is_convex,
+        False,
+        0.5,
+    )
 
 
 def cup(radius=0.05, height=0.1, wall=0.005, sides=24):

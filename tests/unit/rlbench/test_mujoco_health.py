@@ -30,7 +30,10 @@ def engine():
 def test_poses(engine, setter, value):
     shape = engine.shape("fridge_base")
     before = shape.get_pose()
-    with np.errstate(invalid="ignore"), pytest.raises(SceneError, match="fridge_base cannot be put at"):
+    with (
+        np.errstate(invalid="ignore"),
+        pytest.raises(SceneError, match="fridge_base cannot be put at"),
+    ):
         getattr(shape, setter)(value)
     np.testing.assert_array_equal(shape.get_pose(), before)
 
@@ -49,7 +52,9 @@ def test_motion(engine, field):
     engine.reset()
     engine.step()
     getattr(engine.data, field)[-1] = NAN
-    with pytest.raises(DemoError, match=r"close_fridge.xml: the simulation became unstable") as error:
+    with pytest.raises(
+        DemoError, match=r"close_fridge.xml: the simulation became unstable"
+    ) as error:
         engine.step()
     assert error.value.cause == "unstable_physics"
     engine.reset()

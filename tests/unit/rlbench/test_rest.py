@@ -210,9 +210,13 @@ def test_fingers_keep_their_target_in_a_step_that_is_written(engine, arm):
 
 @pytest.mark.parametrize(
     ("is_from_rlbench", "near", "far", "rests"),
-    [(True, 0.0, 0.02, (0.0, NEAR)), (True, 0.004, 0.03, (0.004, 0.006)), (True, 0.018, 0.03, None),
-     (False, 0.004, 0.03, None)],
-)  # fmt: skip
+    [
+        (True, 0.0, 0.02, (0.0, NEAR)),
+        (True, 0.004, 0.03, (0.004, 0.006)),
+        (True, 0.018, 0.03, None),
+        (False, 0.004, 0.03, None),
+    ],
+)
 def test_the_arm_rests_before_an_end_that_undoes_what_was_achieved(
     load, monkeypatch, is_from_rlbench, near, far, rests
 ):

@@ -209,7 +209,11 @@ def test_failures_are_the_builtin_errors_that_rlbench_raises(loaded, monkeypatch
     monkeypatch.setattr(task._scene, "demonstrate", fail)
     with pytest.raises(RuntimeError, match="failed 2 times"):
         task.get_demos(1, live_demos=True, max_attempts=2)
-    for kind in (exceptions.NoWaypointsError, exceptions.FixedPlacementError, exceptions.TaskFileError):
+    for kind in (
+        exceptions.NoWaypointsError,
+        exceptions.FixedPlacementError,
+        exceptions.TaskFileError,
+    ):
         assert issubclass(kind, RuntimeError)  # what get_demos may end with
     error = pickle.loads(pickle.dumps(exceptions.DemoError("a", "b")))  # noqa: S301 - our own
     assert (str(error), error.cause) == ("a", "b")
@@ -238,7 +242,9 @@ def test_scene_data_are_calibrations(loaded):
 def test_constants_name_files_and_folders():
     assert const.FRONT_RGB_FOLDER == "front_rgb"
     assert const.RIGHT_SHOULDER_DEPTH_FOLDER == "right_shoulder_depth"
-    folders = {value for key, value in vars(const).items() if key.endswith(("RGB_FOLDER", "K_FOLDER"))}
+    folders = {
+        value for key, value in vars(const).items() if key.endswith(("RGB_FOLDER", "K_FOLDER"))
+    }
     assert {f"{c}_{k}" for c in RLBENCH_CAMERAS for k in ("rgb", "mask")} == folders
     assert const.VARIATIONS_FOLDER % 3 == "variation3"
     assert const.EPISODE_FOLDER % 12 == "episode12"
@@ -272,7 +278,9 @@ def test_depth_images_are_pictures_that_can_be_saved(tmp_path):
     assert np.allclose(back, np.minimum(share, 1.0), atol=0.51 / const.DEPTH_SCALE)
     coarse = utils.float_array_to_rgb_image(share, const.DEPTH_SCALE, drop_blue=True)
     assert (np.asarray(coarse)[..., 2] == 0).all()
-    with pytest.raises(exceptions.SceneError, match=r"shape \(2, 2, 4\) of uint8 is no coded depth"):
+    with pytest.raises(
+        exceptions.SceneError, match=r"shape \(2, 2, 4\) of uint8 is no coded depth"
+    ):
         utils.image_to_float_array(np.zeros((2, 2, 4), np.uint8))
     with pytest.raises(exceptions.SceneError, match="of float64 is no coded depth"):
         utils.image_to_float_array(np.zeros((2, 2)))
@@ -307,11 +315,17 @@ def test_domain_randomisation_can_be_described_and_is_refused(tmp_path):
         VisualRandomizationConfig(str(tmp_path))
     Image.new("RGB", (2, 2)).save(tmp_path / "0.png")
     config = VisualRandomizationConfig(str(tmp_path), blacklist=["cup"], randomize_arm=False)
-    assert [config.should_randomize(n) for n in ("cup", "mug", "Panda_link1")] == [False, True, False]
+    assert [config.should_randomize(n) for n in ("cup", "mug", "Panda_link1")] == [
+        False,
+        True,
+        False,
+    ]
     only = VisualRandomizationConfig(str(tmp_path), whitelist=["mug"])
     assert [only.should_randomize(n) for n in ("cup", "mug")] == [False, True]
     assert rlbench.RandomizeEvery is RandomizeEvery
-    with pytest.raises(exceptions.TaskEnvironmentError, match="randomize_every=.* is not supported"):
+    with pytest.raises(
+        exceptions.TaskEnvironmentError, match="randomize_every=.* is not supported"
+    ):
         Environment(randomize_every=RandomizeEvery.EPISODE, visual_randomization_config=config)
 
 

@@ -300,8 +300,13 @@ def test_stored_demonstrations_without_a_folder_of_them_are_one_line():
     env, task = load()
     demos = task.get_demos(1, random_selection=False, from_episode_number=3)
     assert len(demos) == 1
-    for ask in (lambda: task.get_demos(1, live_demos=False), lambda: env.get_demos("reach_target", 2)):
-        with pytest.raises(RuntimeError, match=r"no dataset_root; .*\.get_demos\(amount, live") as e:
+    for ask in (
+        lambda: task.get_demos(1, live_demos=False),
+        lambda: env.get_demos("reach_target", 2),
+    ):
+        with pytest.raises(
+            RuntimeError, match=r"no dataset_root; .*\.get_demos\(amount, live"
+        ) as e:
             ask()
         assert isinstance(e.value, TaskEnvironmentError)
 

@@ -57,16 +57,23 @@ def stored_class(module, name):
 
 def upstream_demo(readings=None, moments=None):
     """Pickle as RLBench does, whose classes have other attributes than ours."""
-    demo, moment = (stored_class(f"rlbench.{m}", n) for m, n in (("demo", "Demo"), ("backend.observation", "Observation")))
+    demo, moment = (
+        stored_class(f"rlbench.{m}", n)
+        for m, n in (("demo", "Demo"), ("backend.observation", "Observation"))
+    )
     made = []
     for i in range(FRAMES):
         obs = moment()
-        images = {f"{c}_{k}": None for c in RLBENCH_CAMERAS for k in (*const.IMAGE_KINDS, "point_cloud")}
+        images = {
+            f"{c}_{k}": None for c in RLBENCH_CAMERAS for k in (*const.IMAGE_KINDS, "point_cloud")
+        }
         vars(obs).update(images, misc=misc(), **(readings or READINGS))
         obs.joint_positions = READINGS["joint_positions"] + i
         made.append(obs)
     whole = demo()
-    vars(whole).update(_observations=made if moments is None else moments, random_seed=STATE, num_reset_attempts=2)
+    vars(whole).update(
+        _observations=made if moments is None else moments, random_seed=STATE, num_reset_attempts=2
+    )
     return whole, (demo, moment)
 
 
@@ -106,7 +113,9 @@ def write_episode(folder, content):
             handles = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
             handles[: HEIGHT // 2] = (44, 1, 0)  # 300
             Image.fromarray(colour).save(folder / f"{camera}_rgb" / name)
-            float_array_to_rgb_image(depth_share(i), const.DEPTH_SCALE).save(folder / f"{camera}_depth" / name)
+            float_array_to_rgb_image(depth_share(i), const.DEPTH_SCALE).save(
+                folder / f"{camera}_depth" / name
+            )
             Image.fromarray(handles).save(folder / f"{camera}_mask" / name)
 
 
@@ -139,7 +148,12 @@ def test_readings_are_what_was_stored(root):
     demo = read(root)[0]
     assert isinstance(demo, Demo)
     assert isinstance(demo[0], Observation)
-    assert (len(demo), demo.task_name, demo.variation, demo.num_reset_attempts) == (3, "reach_target", 2, 2)
+    assert (len(demo), demo.task_name, demo.variation, demo.num_reset_attempts) == (
+        3,
+        "reach_target",
+        2,
+        2,
+    )
     for i, obs in enumerate(demo):
         assert np.array_equal(obs.joint_positions, READINGS["joint_positions"] + i)
         assert obs.gripper_open == 1.0
@@ -225,7 +239,11 @@ def test_order_and_number_of_episodes(root):
     finally:
         np.random.set_state(before)  # noqa: NPY002
     assert len(set(drawn)) == 5
-    for args, settings in (((13,), {}), ((3,), {"from_episode_number": 10}), ((1,), {"from_episode_number": -1})):
+    for args, settings in (
+        ((13,), {}),
+        ((3,), {"from_episode_number": 10}),
+        ((1,), {"from_episode_number": -1}),
+    ):
         with pytest.raises(RuntimeError, match=r"were asked for, .*episodes has 12"):
             numbers(*args, **settings)
     with pytest.raises(RuntimeError, match="there is no folder .*variation3"):
@@ -308,7 +326,10 @@ def shared(depth):
 @pytest.mark.parametrize(
     ("readings", "why"),
     [
-        ({"joint_positions": _OddArray((10**12,), b"12345678", np.dtype("f8"))}, "an array of shape"),
+        (
+            {"joint_positions": _OddArray((10**12,), b"12345678", np.dtype("f8"))},
+            "an array of shape",
+        ),
         ({"joint_positions": _OddArray((-1,), b"12345678", np.dtype("f8"))}, "shape of an array"),
         ({"joint_positions": _OddArray((1,), b"12345678", np.dtype("O"))}, "arrays of type 'O"),
         ({"joint_positions": _OddArray((1,), "x" * 8, np.dtype("f8"))}, "an array is damaged"),
@@ -363,7 +384,9 @@ def refused(tmp_path, content, why):
     ],
 )
 def test_odd_files_are_one_line(tmp_path, content, why):
-    if content == b"\x80\x04].":  # older versions stored a list of observations; one of none is read
+    if (
+        content == b"\x80\x04]."
+    ):  # older versions stored a list of observations; one of none is read
         folder = tmp_path / "reach_target" / "variation2" / "episodes" / "episode0"
         write_episode(folder, content)
         assert len(read(tmp_path)[0]) == 0
@@ -414,17 +437,23 @@ def test_damaged_folders_are_one_line(tmp_path):
     with pytest.raises(exceptions.TaskEnvironmentError, match=r"front_depth/1\.png is no image"):
         read(tmp_path)
     image.unlink()
-    with pytest.raises(exceptions.TaskEnvironmentError, match=r"is damaged: front_depth/1\.png is missing"):
+    with pytest.raises(
+        exceptions.TaskEnvironmentError, match=r"is damaged: front_depth/1\.png is missing"
+    ):
         read(tmp_path)
     assert len(read(tmp_path, obs_config=config(depth=False, point_cloud=False))[0]) == 3
     image.write_bytes(good)
     for obs in whole._observations:
         del obs.misc["front_camera_near"]
     (folder / const.LOW_DIM_PICKLE).write_bytes(dumped(whole, classes))
-    with pytest.raises(exceptions.TaskEnvironmentError, match="calibration front_camera_.* is missing"):
+    with pytest.raises(
+        exceptions.TaskEnvironmentError, match="calibration front_camera_.* is missing"
+    ):
         read(tmp_path)
     (folder / const.LOW_DIM_PICKLE).unlink()
-    with pytest.raises(exceptions.TaskEnvironmentError, match="low_dim_obs.pkl cannot be read: No such"):
+    with pytest.raises(
+        exceptions.TaskEnvironmentError, match="low_dim_obs.pkl cannot be read: No such"
+    ):
         read(tmp_path)
     (folder / const.LOW_DIM_PICKLE).touch()
     os.truncate(folder / const.LOW_DIM_PICKLE, stored_pickle.LARGEST_FILE + 1)

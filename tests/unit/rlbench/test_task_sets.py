@@ -52,7 +52,9 @@ def test_sets_are_imported_as_in_rlbench(checkout):
 
 def test_what_is_not_there_is_told(checkout, monkeypatch):
     root = checkout().root
-    with pytest.raises(ImportError, match="there is no MT99_V1; there are FS10_V1, FS95_V1, MT15_V1"):
+    with pytest.raises(
+        ImportError, match="there is no MT99_V1; there are FS10_V1, FS95_V1, MT15_V1"
+    ):
         from rlbench.tasks import MT99_V1  # noqa: F401, PLC0415
     (root / "rlbench" / "tasks" / "set_the_table.py").write_text("")
     with pytest.raises(ImportError, match=r"'set_the_table' is not .*set_the_table\.ttm not found"):

@@ -9,10 +9,16 @@ from rlbench.tools import task_table
 
 def report(task, first, succeeded, episodes=20, **extra):
     return {
-        "task": task, "episodes": episodes, "first_attempt": first, "succeeded": succeeded,
+        "task": task,
+        "episodes": episodes,
+        "first_attempt": first,
+        "succeeded": succeeded,
         "failures": {"not_successful": episodes - first} if first < episodes else {},
-        "seconds_per_demo": 0.25, "keypoints": {"waypoints/waypoint0": {}}, "source": "builtin", **extra,
-    }  # fmt: skip
+        "seconds_per_demo": 0.25,
+        "keypoints": {"waypoints/waypoint0": {}},
+        "source": "builtin",
+        **extra,
+    }
 
 
 def write(path, *rows):
@@ -71,10 +77,21 @@ def test_later_reports_replace_earlier_ones_and_pictures_are_linked(tmp_path):
     assert "squares are 10 cm wide" in out.read_text()
 
 
-@pytest.mark.parametrize("content", [
-    "{", "[1]", '[{"name": 1}]', "[" * 100_000, "{}", '"x"', "\ud83d", json.dumps([report("a", 20, "20")]),
-    json.dumps([report("a", 20, 20, failures={"x": None})]), json.dumps([report("a", 20, 20, seconds_per_demo="fast")]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{",
+        "[1]",
+        '[{"name": 1}]',
+        "[" * 100_000,
+        "{}",
+        '"x"',
+        "\ud83d",
+        json.dumps([report("a", 20, "20")]),
+        json.dumps([report("a", 20, 20, failures={"x": None})]),
+        json.dumps([report("a", 20, 20, seconds_per_demo="fast")]),
+    ],
+)
 def test_other_files_are_refused(tmp_path, capsys, content):
     (tmp_path / "x.json").write_text(content, errors="surrogatepass")
     assert task_table.main([str(tmp_path / "x.json"), "--out", str(tmp_path / "T.md")]) == 2

@@ -169,7 +169,9 @@ def test_pictures_show_keypoints_with_and_without_the_scene(tmp_path):
     assert (scene == BACKGROUND).all(axis=-1).mean() < 0.01
 
 
-@pytest.mark.parametrize("error", [ValueError("one line\nand another"), SystemExit(3), RecursionError()])
+@pytest.mark.parametrize(
+    "error", [ValueError("one line\nand another"), SystemExit(3), RecursionError()]
+)
 def test_a_task_that_raises_anything_is_told_and_the_others_go_on(monkeypatch, capsys, error):
     def fail(task, index):
         raise error

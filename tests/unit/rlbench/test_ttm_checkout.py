@@ -10,7 +10,10 @@ from rlbench.sim.robot_model import PANDA
 from tests.unit.rlbench.ttm_checkout import FRANKA, write_ttm_checkout
 
 PICTURE = np.array(
-    [[[3 * (2 * row + column) + channel for channel in range(3)] for column in range(2)] for row in range(4)]
+    [
+        [[3 * (2 * row + column) + channel for channel in range(3)] for column in range(2)]
+        for row in range(4)
+    ]
 )
 """The texture that the files hold: dark, brightening from pixel to pixel."""
 
@@ -62,7 +65,9 @@ def test_the_scene_is_the_files(loaded):
     task.reset()
     engine = task._scene.engine
     base = engine.object("touch_ball")
-    assert np.allclose(engine.object("touch_ball_post").get_position(base), (0.05, 0.1, 0.05), atol=1e-3)
+    assert np.allclose(
+        engine.object("touch_ball_post").get_position(base), (0.05, 0.1, 0.05), atol=1e-3
+    )
     hinge = engine.joint("touch_ball_hinge")
     assert hinge.get_joint_position() == pytest.approx(0.1, abs=0.02)
     assert hinge.get_joint_interval() == (False, pytest.approx([0.0, 1.5]))

@@ -54,8 +54,12 @@ def test_what_is_bonded_stays_where_it_is():
     assert part(xml, files)[1] == {}
 
 
-@pytest.mark.parametrize(("options", "told"), [((), "moved by 4.0 mm"), (("--as_saved",), "4.0 mm as saved")])
-def test_the_command_parts_unless_the_scene_is_wanted_as_saved(options, told, tmp_path, capsys, monkeypatch):
+@pytest.mark.parametrize(
+    ("options", "told"), [((), "moved by 4.0 mm"), (("--as_saved",), "4.0 mm as saved")]
+)
+def test_the_command_parts_unless_the_scene_is_wanted_as_saved(
+    options, told, tmp_path, capsys, monkeypatch
+):
     monkeypatch.setattr(to_mjcf, "read_scene", lambda _: scene_of(*sunk(4e-3)))
     assert main(["scene.ttm", "-o", str(tmp_path / "out"), *options]) == 0
     assert told in capsys.readouterr().out

@@ -117,9 +117,19 @@ def test_a_solid_sheet_is_as_thin_as_it_is_drawn(tmp_path):
     corners = np.array([[-1, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0]]) / 10
     faces = np.array([[0, 1, 2], [0, 2, 3]], np.int32)
     part = ttm.Part(
-        "board", corners, faces, np.zeros((2, 3, 3)), np.eye(4), None, GREY, None,
-        False, False, False, 0.5,
-    )  # fmt: skip
+        "board",
+        corners,
+        faces,
+        np.zeros((2, 3, 3)),
+        np.eye(4),
+        None,
+        GREY,
+        None,
+        False,
+        False,
+        False,
+        0.5,
+    )
     engine = engine_of(tmp_path, box("base", 1), box("board", 2, parts=[part], is_convex=False))
     board = engine.shape("board")
     assert {1, 3} <= set(engine.model.geom_group[board.geoms])
@@ -141,11 +151,20 @@ def test_a_cylinder_measures_what_its_polygon_does_and_collides_as_a_circle(tmp_
     ring = np.stack([0.1 * np.cos(angles), 0.1 * np.sin(angles)], axis=1)
     corners = np.concatenate([np.insert(ring, 2, z, axis=1) for z in (-0.05, 0.05)])
     faces = np.array([[i, (i + 1) % 8, 8 + i] for i in range(8)], np.int32)
-    part = replace(box("any", 1).parts[0], vertices=corners, faces=faces, primitive=ttm.Primitive("cylinder", np.array([0.2, 0.2, 0.1]), 0.0))
+    part = replace(
+        box("any", 1).parts[0],
+        vertices=corners,
+        faces=faces,
+        primitive=ttm.Primitive("cylinder", np.array([0.2, 0.2, 0.1]), 0.0),
+    )
     rod = engine_of(tmp_path, box("base", 1), box("rod", 2, parts=[part])).shape("rod")
     reach = 0.1 * np.cos(np.pi / 8)
-    assert np.allclose(rod.get_bounding_box(), [-reach, reach, -reach, reach, -0.05, 0.05], atol=1e-8)
-    assert [mujoco.mjtGeom(t) for t in rod._engine.model.geom_type[rod.solid_geoms]] == [mujoco.mjtGeom.mjGEOM_CYLINDER]
+    assert np.allclose(
+        rod.get_bounding_box(), [-reach, reach, -reach, reach, -0.05, 0.05], atol=1e-8
+    )
+    assert [mujoco.mjtGeom(t) for t in rod._engine.model.geom_type[rod.solid_geoms]] == [
+        mujoco.mjtGeom.mjGEOM_CYLINDER
+    ]
 
 
 @pytest.mark.parametrize("text", ["0 1 0 1 0", "1 0 0 1 0 1", "a"])
@@ -406,6 +425,7 @@ def test_names_that_mjcf_can_hold():
 
 
 def test_a_path_without_points_is_a_frame():
-    path = ttm.Path(name="way", handle=1, parent=None, pose=at(), points=[], is_closed=False,
-                    attributes=0)  # fmt: skip
+    path = ttm.Path(
+        name="way", handle=1, parent=None, pose=at(), points=[], is_closed=False, attributes=0
+    )
     assert compiled(path)[1]["kind:way"] == "path"

@@ -55,7 +55,9 @@ def look(scene, xyz, owner, centres=CENTRES, own_reach=np.inf):
     uv, depth = project_views(np.array([[xyz]]), K, E)
     body = model.body(owner).id if owner else -1
     inside = in_image(uv[:, 0], depth[:, 0], SIZE)
-    return keypoint_visibility(model, data, [xyz], [body], [own_reach], centres, inside)[0][:, 0].tolist()
+    return keypoint_visibility(model, data, [xyz], [body], [own_reach], centres, inside)[0][
+        :, 0
+    ].tolist()
 
 
 def test_a_point_in_the_open_is_seen_and_behind_the_camera_is_not(scene):

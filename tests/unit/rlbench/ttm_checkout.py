@@ -46,7 +46,9 @@ class Meshes:
         squares = np.square(size) / 12
         inertia = squares.sum() - squares
         node = tf.node_chunks(
-            mass=mass, Ine=tf.chunk("Ine", tf.xq(place), tf.f32(*inertia)), Vtb=tf.chunk("Vtb", tf.xq())
+            mass=mass,
+            Ine=tf.chunk("Ine", tf.xq(place), tf.f32(*inertia)),
+            Vtb=tf.chunk("Vtb", tf.xq()),
         )
         number = {"Vev": tf.chunk("Vev", tf.i32(len(self.sizes) - 1))}
         return tf.leaf(node=node, Cl0=tf.color(rgb=rgb, flags=0, opacity=1.0), **number, **changes)
@@ -77,7 +79,11 @@ def motor(name, handle, parent, limits, value, place, kind=10):
 
 
 def seen(**place):
-    return {**place, "Omp": tf.chunk("Omp", tf.i32(SPECIAL)), "Lar": tf.chunk("Lar", tf.u16(LAYERS))}
+    return {
+        **place,
+        "Omp": tf.chunk("Omp", tf.i32(SPECIAL)),
+        "Lar": tf.chunk("Lar", tf.u16(LAYERS)),
+    }
 
 
 def panda():
@@ -85,12 +91,12 @@ def panda():
     meshes, out = Meshes(), []
 
     def link(name, handle, parent, geometry, **place):
-        out.append(
-            tf.shape(name, handle, parent, geometry, DYNAMIC, SOLID, **seen(**place))
-        )
+        out.append(tf.shape(name, handle, parent, geometry, DYNAMIC, SOLID, **seen(**place)))
 
     base = seen(**at(ROOT), Va3=tf.chunk("Va3", tf.u8(1)))
-    out.append(tf.shape("Panda", 10, -1, meshes.box((0.12, 0.12, 0.1), (0, 0, 0.07)), 0, SOLID, **base))
+    out.append(
+        tf.shape("Panda", 10, -1, meshes.box((0.12, 0.12, 0.1), (0, 0, 0.07)), 0, SOLID, **base)
+    )
     for i, ((a, d, alpha, limits, value), (size, centre)) in enumerate(
         zip(FRANKA, LINKS, strict=True)
     ):
@@ -159,7 +165,9 @@ def touch_ball():
     out.append(tf.shape("touch_ball_post", 11, 10, post, 0, SOLID, **seen(**at((0.05, 0.1, 0.05)))))
     out.append(tf.joint("touch_ball_hinge", 12, 11, limits=(0.0, 1.5)))
     door = meshes.cuboid((0.08, 0.01, 0.08), mass=0.1)
-    out.append(tf.shape("touch_ball_door", 13, 12, door, DYNAMIC, SOLID, **seen(**at((0.06, 0, 0)))))
+    out.append(
+        tf.shape("touch_ball_door", 13, 12, door, DYNAMIC, SOLID, **seen(**at((0.06, 0, 0))))
+    )
     sign = meshes.cuboid((0.04, 0.04, 0.002), Toj=tf.texture_use(mapping=3, scale=(0.04, 0.04)))
     out.append(tf.shape("touch_ball_sign", 14, 10, sign, 0, 0, **seen(**at((-0.05, -0.1, 0.001)))))
     volume = [0.0, 0.06, 0.06, 0.06, 0.06, 0.06, 0.0, 0.0, 0.0]

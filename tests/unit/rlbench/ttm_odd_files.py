@@ -59,6 +59,8 @@ def odd_object(draw, number, count):
 def odd_scene(draw):
     count = draw(st.integers(1, 6))
     return tf.ttm(
-        tf.texture(), tf.buffers(), *(draw(odd_object(i, count)) for i in range(count)),
+        tf.texture(),
+        tf.buffers(),
+        *(draw(odd_object(i, count)) for i in range(count)),
         compressed=False,
-    )  # fmt: skip
+    )

@@ -24,9 +24,19 @@ def box(name, handle, parent=None, pose=None, size=(0.1, 0.1, 0.1), dynamic=Fals
     size = np.array(size, float)
     form = ttm.Primitive("cuboid", size, 0.0)
     part = ttm.Part(
-        name, CORNERS * size, FACES, np.zeros((12, 3, 3)), np.eye(4), form, GREY, None,
-        False, True, False, 0.5,
-    )  # fmt: skip
+        name,
+        CORNERS * size,
+        FACES,
+        np.zeros((12, 3, 3)),
+        np.eye(4),
+        form,
+        GREY,
+        None,
+        False,
+        True,
+        False,
+        0.5,
+    )
     x, y, z = size**2
     defaults = {
         "parts": [part],
@@ -46,11 +56,23 @@ def box(name, handle, parent=None, pose=None, size=(0.1, 0.1, 0.1), dynamic=Fals
 
 def joint(name, handle, parent, pose=None, kind="revolute", **extra):
     defaults = {
-        "value": 0.0, "lower": -1.0, "upper": 1.0, "is_cyclic": False, "mode": "dynamic",
-        "motor_on": False, "position_loop": False, "spring_loop": False, "is_hybrid": False,
-        "locks_at_zero": False, "target_velocity": 0.0, "max_force": 1.0, "target_position": 0.0,
-        "pid": np.zeros(3), "spring": np.array([1.0, 0.1]), "velocity_limit": 1.0,
-    }  # fmt: skip
+        "value": 0.0,
+        "lower": -1.0,
+        "upper": 1.0,
+        "is_cyclic": False,
+        "mode": "dynamic",
+        "motor_on": False,
+        "position_loop": False,
+        "spring_loop": False,
+        "is_hybrid": False,
+        "locks_at_zero": False,
+        "target_velocity": 0.0,
+        "max_force": 1.0,
+        "target_position": 0.0,
+        "pid": np.zeros(3),
+        "spring": np.array([1.0, 0.1]),
+        "velocity_limit": 1.0,
+    }
     pose = np.eye(4) if pose is None else pose
     return ttm.Joint(
         name=name, handle=handle, parent=parent, pose=pose, kind=kind, **{**defaults, **extra}
