@@ -10,7 +10,7 @@ say "Lint"
 "$PYTHON" -m ruff check .
 say "Types of the strict modules"
 "$PYTHON" -m mypy --no-error-summary \
-    RLBench/rlbench/cameras.py RLBench/rlbench/sim/base.py \
+    RLBench/pyrep_mujoco/vision/cameras.py RLBench/rlbench/engines/protocols.py \
     data_generation/RLBench/raw_store.py data_generation/RLBench/keypoint_tracks.py \
     pose_obj_3d/safe_npz.py pose_obj_3d/plain_pickle.py pose_obj_3d/plain_yaml.py \
     pose_obj_3d/formal.py pose_obj_3d/formal_meta.py pose_obj_3d/formal_legacy.py \

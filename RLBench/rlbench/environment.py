@@ -8,30 +8,30 @@ from typing import Any
 import mujoco
 import numpy as np
 
+from pyrep_mujoco.robots.arm import Arm, Gripper
+from pyrep_mujoco.robots.robot_model import PANDA, RobotModel
+from pyrep_mujoco.scene.compose import task_scene_path
+from pyrep_mujoco.simulation import MujocoEngine
+from pyrep_mujoco.transforms import Floats
+from pyrep_mujoco.ttm.robot_files import converted_robot, has_robot
+from pyrep_mujoco.vision.display import has_display
 from rlbench.action_modes import ActionMode
 from rlbench.backend.exceptions import EngineError, TaskEnvironmentError, UnknownSettingError
 from rlbench.backend.robot import Robot
 from rlbench.backend.scene import Scene
 from rlbench.backend.task import Task
-from rlbench.compat.catalogue import Catalogue
-from rlbench.compat.current import announce, forget
-from rlbench.compat.loader import load_task
-from rlbench.compat.origin import Checkout, Origin, open_checkout
-from rlbench.compat.robots import SUPPORTED_ROBOTS
+from rlbench.checkout.catalogue import Catalogue
+from rlbench.checkout.loader import load_task
+from rlbench.checkout.origin import Checkout, Origin, open_checkout
+from rlbench.checkout.pyrep_robots import SUPPORTED_ROBOTS
+from rlbench.checkout.scene_context import announce, forget
 from rlbench.demo import Demo
+from rlbench.engines.protocols import Engine
 from rlbench.observation_config import RLBENCH_CAMERAS, ObservationConfig
-from rlbench.sim.base import Engine
-from rlbench.sim.compose import task_scene_path
-from rlbench.sim.display import has_display
-from rlbench.sim.mujoco_engine import MujocoEngine
-from rlbench.sim.mujoco_robot import Arm, Gripper
-from rlbench.sim.recorder import Recorder, track_calibration
-from rlbench.sim.robot_model import PANDA, RobotModel
+from rlbench.recording.recorder import Recorder, track_calibration
 from rlbench.stored_demos import get_stored_demos, require_dataset_root
 from rlbench.task_environment import TaskEnvironment
 from rlbench.tasks import AVAILABLE, TASK_NAMES
-from rlbench.transforms import Floats
-from rlbench.ttm.robots import converted_robot, has_robot
 
 ENGINES = ("mujoco", "coppeliasim")
 """Simulators; the second needs PyRep, CoppeliaSim and a checkout of RLBench, see the README."""
@@ -48,7 +48,7 @@ def as_mjcf(scene: Path) -> Path:
     if scene.suffix == ".xml":
         return scene
     # Imported late: built-in tasks need no reader of scene files.
-    from rlbench.ttm.cache import converted_scene  # noqa: PLC0415
+    from pyrep_mujoco.ttm.cache import converted_scene  # noqa: PLC0415
 
     return converted_scene(scene)
 
@@ -216,13 +216,13 @@ class Environment:
         if self.engine_name == "coppeliasim":
             if self._simulator is None:
                 # Imported late: nothing of PyRep is needed for MuJoCo.
-                from rlbench.sim.coppelia_simulator import CoppeliaSimulator  # noqa: PLC0415
+                from rlbench.engines.coppelia.simulator import CoppeliaSimulator  # noqa: PLC0415
 
                 self._simulator = CoppeliaSimulator(self._headless)
                 self.engine_version = self._simulator.version
         elif self._obs_config.recording().cameras:
             # Imported late: without images there need be no OpenGL.
-            from rlbench.sim.rendering import select_gl_backend  # noqa: PLC0415
+            from pyrep_mujoco.vision.rendering import select_gl_backend  # noqa: PLC0415
 
             select_gl_backend()
         self._launched = True

@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium import spaces
 
+from pyrep_mujoco.vision.display import has_display
+from pyrep_mujoco.vision.forks import check_not_forked
 from rlbench.action_modes.action_mode import ActionMode, JointPositionActionMode
 from rlbench.backend.exceptions import RenderingError, TaskEnvironmentError, UnknownSettingError
 from rlbench.backend.global_random import fresh_seed
@@ -21,8 +23,6 @@ from rlbench.demo import Demo
 from rlbench.environment import Environment
 from rlbench.observation_config import CameraConfig, ObservationConfig, checked_size
 from rlbench.registration import OBSERVATION_MODES, register_tasks
-from rlbench.sim.display import has_display
-from rlbench.sim.forks import check_not_forked
 
 Observations = dict[str, npt.NDArray[Any]]
 READINGS = (

@@ -26,7 +26,7 @@ def _tasks() -> Sequence[str]:
     if not os.environ.get("RLBENCH_ROOT"):
         return AVAILABLE
     # Imported late: it loads the simulator.
-    from rlbench.compat.catalogue import Catalogue  # noqa: PLC0415
+    from rlbench.checkout.catalogue import Catalogue  # noqa: PLC0415
 
     try:
         return Catalogue().names()

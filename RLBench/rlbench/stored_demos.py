@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from rlbench import cameras
+from pyrep_mujoco.vision import cameras
 from rlbench.backend import const
 from rlbench.backend.exceptions import TaskEnvironmentError
 from rlbench.backend.global_random import fresh_seed

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pyrep_mujoco.transforms import Floats
 from rlbench.action_modes.action_mode import ActionMode
 from rlbench.action_modes.arm_base import servo_arm
 from rlbench.backend.exceptions import (
@@ -25,10 +26,9 @@ from rlbench.backend.scene import Scene
 from rlbench.backend.task import Task
 from rlbench.demo import BACKGROUND, Demo, add_names, take_restored
 from rlbench.observation_config import ObservationConfig
-from rlbench.sim.recorder import Recorder
+from rlbench.recording.recorder import Recorder
 from rlbench.stored_demos import get_stored_demos, require_dataset_root
 from rlbench.tasks import task_id
-from rlbench.transforms import Floats
 
 logger = logging.getLogger(__name__)
 MAX_ATTEMPTS = 10

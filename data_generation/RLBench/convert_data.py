@@ -41,7 +41,7 @@ from pose_obj_3d.exceptions import PoseObj3DError
 from pose_obj_3d.formal import MIN_EXAMPLES, read_formal, shipped_copy, write_formal
 from pose_obj_3d.formal_legacy import write_legacy
 from pose_obj_3d.whole_files import write_whole
-from rlbench.cameras import project_views
+from pyrep_mujoco.vision.cameras import project_views
 
 logger = logging.getLogger("convert_data")
 

@@ -274,7 +274,7 @@ def _unavailable(
     place: str, task: int | str, catalogue: worker.Catalogue, places: str
 ) -> ConfigError:
     # Imported late: where rlbench is not installed, the worker has said so before.
-    from rlbench.backend.near_names import near_names  # noqa: PLC0415
+    from pyrep_mujoco.near_names import near_names  # noqa: PLC0415
 
     if isinstance(task, int) and task >= len(catalogue.all_tasks):
         return ConfigError(

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 from data_generation.RLBench.inspect_sources import Example
 from data_generation.RLBench.inspect_statistics import TABLE_HEIGHT, WORKSPACE_HIGH, WORKSPACE_LOW
 from pose_obj_3d.formal import UV_EXACT, VISIBILITY
-from rlbench.cameras import project_views
+from pyrep_mujoco.vision.cameras import project_views
 
 Picture = npt.NDArray[np.uint8]
 Colour = tuple[int, int, int]

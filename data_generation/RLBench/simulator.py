@@ -24,11 +24,11 @@ from data_generation.RLBench.errors import (
     TaskBrokenError,
     near_match,
 )
-from rlbench import cameras as camera_table
+from pyrep_mujoco.scene.health import UNSTABLE
+from pyrep_mujoco.vision import cameras as camera_table
 from rlbench.backend.exceptions import DemoError, EngineError, RLBenchError
 from rlbench.environment import Environment
 from rlbench.observation_config import CameraConfig, ObservationConfig
-from rlbench.sim.mujoco_health import UNSTABLE
 from rlbench.tasks import TASK_NAMES, task_id
 
 logger = logging.getLogger(__name__)

@@ -16,11 +16,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "RLBench"))
 
-import rlbench.sim.mujoco_engine as engine_module
+import pyrep_mujoco.simulation as engine_module
+from pyrep_mujoco.robots import arm as mujoco_robot
 from rlbench.backend.observation import Observation
 from rlbench.environment import Environment
 from rlbench.observation_config import TRACK_CAMERAS, CameraConfig, ObservationConfig
-from rlbench.sim import mujoco_robot, recorder
+from rlbench.recording import recorder
 from rlbench.tasks import AVAILABLE, get_task_class, task_id
 
 ROOT = Path(__file__).resolve().parents[2]

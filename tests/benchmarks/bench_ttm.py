@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "RLBench"))
 
-from rlbench.ttm.reader import decode, read_header, unpack  # noqa: E402
+from pyrep_mujoco.ttm.reading.reader import decode, read_header, unpack  # noqa: E402
 
 LARGE = 2_000_000
 """Unpacked bytes from which a file counts as large."""

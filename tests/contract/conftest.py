@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from pyrep_mujoco.scene.compose import task_scene_path
+from pyrep_mujoco.simulation import MujocoEngine
 from rlbench.backend.exceptions import EngineError
+from rlbench.engines.coppelia.api import load_api, rlbench_checkout
+from rlbench.engines.coppelia.simulator import CoppeliaSimulator
 from rlbench.environment import ENGINES, Environment
-from rlbench.sim.compose import task_scene_path
-from rlbench.sim.coppelia_api import load_api, rlbench_checkout
-from rlbench.sim.coppelia_simulator import CoppeliaSimulator
-from rlbench.sim.mujoco_engine import MujocoEngine
 from rlbench.tasks import AVAILABLE
 from tests.contract import fake_pyrep
 

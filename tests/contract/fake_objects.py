@@ -9,8 +9,8 @@ import inspect
 
 import numpy as np
 
-from rlbench import transforms as tf
-from rlbench.sim.mesh_rays import Mesh
+from pyrep_mujoco import transforms as tf
+from pyrep_mujoco.vision.mesh_rays import Mesh
 from tests.contract.fake_world import (
     DUMMY,
     FORCE,

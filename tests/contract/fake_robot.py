@@ -5,7 +5,7 @@ Methods, arguments, defaults and results are PyRep 4.1's, as far as the engine u
 
 import numpy as np
 
-from rlbench import transforms as tf
+from pyrep_mujoco import transforms as tf
 from rlbench.const import DEMO_DT
 from tests.contract.fake_objects import (
     ConfigurationError,

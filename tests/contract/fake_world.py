@@ -10,14 +10,14 @@ from pathlib import Path
 import mujoco
 import numpy as np
 
-from rlbench import transforms as tf
+from pyrep_mujoco import transforms as tf
+from pyrep_mujoco.motion.kinematics import Kinematics, solve_ik
+from pyrep_mujoco.motion.planning import straight_line
+from pyrep_mujoco.objects.detection import geom_triangles, surface_in_volume
+from pyrep_mujoco.objects.scene_objects import MujocoJoint, MujocoProximitySensor, MujocoShape
+from pyrep_mujoco.scene.compose import task_scene_path
+from pyrep_mujoco.simulation import MujocoEngine
 from rlbench.const import DEMO_DT
-from rlbench.sim.compose import task_scene_path
-from rlbench.sim.detection import geom_triangles, surface_in_volume
-from rlbench.sim.kinematics import Kinematics, solve_ik
-from rlbench.sim.mujoco_engine import MujocoEngine
-from rlbench.sim.mujoco_objects import MujocoJoint, MujocoProximitySensor, MujocoShape
-from rlbench.sim.planning import straight_line
 
 SHAPE, JOINT, DUMMY, SENSOR, PATH, VISION, FORCE, LIGHT = 0, 1, 4, 5, 8, 9, 12, 13
 TOP = -1

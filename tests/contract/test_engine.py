@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
+from pyrep_mujoco.objects.object_types import ObjectType
+from pyrep_mujoco.scene.compose import task_scene_path
+from pyrep_mujoco.simulation import MujocoEngine
 from rlbench.backend.exceptions import SceneError
-from rlbench.sim import base
-from rlbench.sim.compose import task_scene_path
-from rlbench.sim.mujoco_engine import MujocoEngine
-from rlbench.sim.object_types import ObjectType
+from rlbench.engines import protocols as base
 
 
 @pytest.fixture

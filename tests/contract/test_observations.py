@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from rlbench import cameras
+from pyrep_mujoco.vision import cameras
+from pyrep_mujoco.vision.rendering import select_gl_backend
+from pyrep_mujoco.vision.visibility import OWN_REACH
 from rlbench.backend.exceptions import RenderingError, SceneError
+from rlbench.engines.protocols import Shape
 from rlbench.environment import Environment
 from rlbench.observation_config import TRACK_CAMERAS, CameraConfig, ObservationConfig
-from rlbench.sim.base import Shape
-from rlbench.sim.rendering import select_gl_backend
-from rlbench.sim.visibility import OWN_REACH
 from rlbench.tasks import get_task_class
 
 

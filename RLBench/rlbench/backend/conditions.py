@@ -5,7 +5,7 @@ from typing import Protocol
 
 import numpy as np
 
-from rlbench.sim.base import Joint, ProximitySensor, SceneObject, Shape
+from rlbench.engines.protocols import Joint, ProximitySensor, SceneObject, Shape
 
 
 class Holder(Protocol):

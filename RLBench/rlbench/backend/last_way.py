@@ -7,7 +7,7 @@ edge: a tenth of a millimetre more and a block has left it. Their last waypoint 
 
 from collections.abc import Callable
 
-from rlbench.sim.base import ArmPath, Engine
+from rlbench.engines.protocols import ArmPath, Engine
 
 SHORT = (0.002, 0.005, 0.010, 0.015)
 """How far before the last waypoint [m] the arm may come to rest."""

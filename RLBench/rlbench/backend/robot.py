@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from rlbench.sim.base import Arm, Gripper
+from rlbench.engines.protocols import Arm, Gripper
 
 
 @dataclass(frozen=True)

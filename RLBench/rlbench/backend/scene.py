@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from pyrep_mujoco.transforms import Floats
 from rlbench.backend.exceptions import (
     BoundaryError,
     ConfigurationPathError,
@@ -21,8 +22,7 @@ from rlbench.backend.robot import Robot
 from rlbench.backend.spawn_boundary import SpawnBoundary
 from rlbench.backend.task import Task
 from rlbench.backend.waypoints import Waypoint
-from rlbench.sim.base import ArmPath, Engine
-from rlbench.transforms import Floats
+from rlbench.engines.protocols import ArmPath, Engine
 
 MAX_PLACEMENTS = 20
 """54 % of close_fridge placements are out of reach: five tries would lose 1 demo in 20."""

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from pyrep_mujoco.transforms import euler_to_matrix
 from rlbench.backend.exceptions import BoundaryError
-from rlbench.compat.current import adopt
-from rlbench.sim.base import SceneObject, Shape
-from rlbench.transforms import euler_to_matrix
+from rlbench.checkout.scene_context import adopt
+from rlbench.engines.protocols import SceneObject, Shape
 
 MAX_SAMPLES = 100
 _FLAT = 1e-3

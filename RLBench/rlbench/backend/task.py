@@ -12,7 +12,7 @@ from rlbench.backend.conditions import Condition
 from rlbench.backend.global_random import GlobalRandom
 from rlbench.backend.robot import Robot
 from rlbench.backend.waypoints import Waypoint
-from rlbench.sim.base import Dummy, Engine, Joint, ProximitySensor, SceneObject, Shape
+from rlbench.engines.protocols import Dummy, Engine, Joint, ProximitySensor, SceneObject, Shape
 
 Floats = npt.NDArray[np.float64]
 Triple = tuple[float, float, float]
@@ -21,7 +21,7 @@ Triple = tuple[float, float, float]
 class Task:
     """One task of the robot. Subclasses define `init_task`, `init_episode`, `variation_count`."""
 
-    # Task files of RLBench are run by its own rules, see `rlbench.compat`.
+    # Task files of RLBench are run by its own rules, see `rlbench.checkout`.
     is_from_rlbench = False
 
     def __init__(self, engine: Engine, robot: Robot, name: str | None = None) -> None:
@@ -104,7 +104,7 @@ class Task:
     def pyrep(self) -> Any:
         """The simulation under PyRep's names."""
         # Imported late: built-in tasks need nothing of it.
-        from rlbench.compat.simulation import PyRep  # noqa: PLC0415
+        from rlbench.checkout.pyrep_simulation import PyRep  # noqa: PLC0415
 
         return PyRep(self.engine)
 
@@ -265,7 +265,7 @@ def __getattr__(name: str) -> str:
     if name != "TASKS_PATH":
         raise AttributeError(f"module 'rlbench.backend.task' has no {name!r}")
     # Imported late: tasks need nothing of it.
-    from rlbench.compat.origin import chosen_source, open_checkout  # noqa: PLC0415
+    from rlbench.checkout.origin import chosen_source, open_checkout  # noqa: PLC0415
 
     checkout = None if chosen_source(None) == "builtin" else open_checkout(None)
     if checkout is not None:

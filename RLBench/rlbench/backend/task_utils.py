@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from rlbench.backend.exceptions import TaskFileError
-from rlbench.compat.current import current_root
-from rlbench.compat.objects import Shape
-from rlbench.sim.base import SceneObject
+from rlbench.checkout.pyrep_objects import Shape
+from rlbench.checkout.scene_context import current_root
+from rlbench.engines.protocols import SceneObject
 
 _MESHES = Path("rlbench") / "assets" / "procedural_objects"
 _SCALE = 0.005

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from rlbench.backend.exceptions import WaypointError
-from rlbench.sim.base import Dummy, Floats
+from rlbench.engines.protocols import Dummy, Floats
 
 _COMMAND = re.compile(r"(open|close)_gripper\(([^)]*)\)")
 

@@ -12,7 +12,7 @@ from rlbench.backend.exceptions import TaskNotAvailableError
 from rlbench.backend.task import Task
 
 if TYPE_CHECKING:
-    from rlbench.compat.catalogue import Catalogue
+    from rlbench.checkout.catalogue import Catalogue
 
 TASK_NAMES: tuple[str, ...] = (
     "reach_target",
@@ -194,14 +194,14 @@ def get_task_class(
     Args:
         name: snake_case.
         rlbench_root: a checkout of RLBench whose tasks are available too; default $RLBENCH_ROOT.
-        tasks_from: `auto`, `builtin` or `rlbench`, see `rlbench.compat.catalogue.Catalogue`.
+        tasks_from: `auto`, `builtin` or `rlbench`, see `rlbench.checkout.catalogue.Catalogue`.
 
     Raises:
         TaskNotAvailableError: there is no such task.
         TaskFileError: its file cannot be loaded.
     """
     # Imported late: without a checkout nothing of `compat` is needed.
-    from rlbench.compat.catalogue import Catalogue  # noqa: PLC0415
+    from rlbench.checkout.catalogue import Catalogue  # noqa: PLC0415
 
     return Catalogue(rlbench_root, tasks_from).task_class(name)
 
@@ -218,8 +218,8 @@ def __getattr__(name: str) -> type[Task] | dict[str, list[type[Task]]]:
     """
     if name.startswith("_"):
         raise AttributeError(name)
-    from rlbench.compat.catalogue import Catalogue  # noqa: PLC0415
-    from rlbench.compat.task_sets import SET_NAME  # noqa: PLC0415
+    from rlbench.checkout.catalogue import Catalogue  # noqa: PLC0415
+    from rlbench.checkout.task_sets import SET_NAME  # noqa: PLC0415
 
     catalogue = Catalogue()
     if SET_NAME.fullmatch(name):
@@ -240,7 +240,7 @@ OWN_SET = "FS95_V1"
 
 def _task_set(name: str, catalogue: "Catalogue") -> dict[str, list[type[Task]]]:
     """Load the classes of a named set, without those that are not there, which a warning names."""
-    from rlbench.compat.task_sets import read_task_sets  # noqa: PLC0415
+    from rlbench.checkout.task_sets import read_task_sets  # noqa: PLC0415
 
     where = "this package"
     sets: dict[str, dict[str, list[str]]] = {}

@@ -4,7 +4,7 @@ import numpy as np
 
 from rlbench.backend.conditions import JointCondition
 from rlbench.backend.task import Task
-from rlbench.sim.base import SceneObject
+from rlbench.engines.protocols import SceneObject
 
 CLOSING = float(np.deg2rad(30))
 

@@ -5,7 +5,7 @@ import numpy as np
 from rlbench.backend.conditions import DetectedCondition, NothingGrasped
 from rlbench.backend.spawn_boundary import SpawnBoundary
 from rlbench.backend.task import Task
-from rlbench.sim.base import SceneObject
+from rlbench.engines.protocols import SceneObject
 
 MEAT = ("chicken", "steak")
 GRASP = (

@@ -2,7 +2,7 @@
 
 from rlbench.backend.conditions import DetectedCondition
 from rlbench.backend.task import Task
-from rlbench.sim.base import Shape
+from rlbench.engines.protocols import Shape
 
 
 class PutRubbishInBin(Task):

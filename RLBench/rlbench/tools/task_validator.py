@@ -4,7 +4,7 @@ python -m rlbench.tools.task_validator pick_and_lift --episodes 100
 python -m rlbench.tools.task_validator all --json tasks.json
 """
 
-from rlbench import process_start
+from pyrep_mujoco import process_start
 
 if __name__ == "__main__":
     process_start.prepare("task_validator", 350, simulates=True)
@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from pyrep_mujoco.vision.visibility import HIDDEN, SEEN
 from rlbench.backend.exceptions import (
     DemoError,
     EngineError,
@@ -27,13 +28,12 @@ from rlbench.backend.exceptions import (
     SceneError,
     TaskEnvironmentError,
 )
-from rlbench.compat.catalogue import Catalogue
-from rlbench.compat.origin import SOURCES
+from rlbench.checkout.catalogue import Catalogue
+from rlbench.checkout.origin import SOURCES
 from rlbench.const import DEMO_DT
 from rlbench.demo import Demo
 from rlbench.environment import ENGINES, ROBOTS, Environment
 from rlbench.observation_config import KEYPOINT_GROUPS, ObservationConfig
-from rlbench.sim.visibility import HIDDEN, SEEN
 from rlbench.task_environment import TaskEnvironment
 from rlbench.tasks import TASK_NAMES, task_id
 from rlbench.tools.task_pictures import Pictures

@@ -10,7 +10,7 @@ from data_generation.RLBench import inspect_dataset
 from data_generation.RLBench.dataset_config import load_config
 from data_generation.RLBench.raw_store import RawStore
 from pose_obj_3d.formal import write_formal
-from rlbench.cameras import project_views
+from pyrep_mujoco.vision.cameras import project_views
 
 NAMES = ["waypoints/waypoint0", "robot/tip"]
 SIZE = 64

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from data_generation.RLBench import simulator
+from pyrep_mujoco.scene.compose import task_scene_path
 from rlbench import environment
-from rlbench.sim.compose import task_scene_path
 from rlbench.tasks.pick_and_lift import PickAndLift
 from rlbench.tasks.put_rubbish_in_bin import PutRubbishInBin
 from rlbench.tasks.unplug_charger import UnplugCharger

@@ -15,7 +15,7 @@ from data_generation.RLBench.dataset_config import load_config
 from data_generation.RLBench.episode import SEGMENTATION_NAMES, EpisodeKey
 from data_generation.RLBench.raw_store import RawStore
 from inspected import fill_raw, inspect, make_tracks, rewrite, rig, write_archive
-from rlbench.cameras import project_views
+from pyrep_mujoco.vision.cameras import project_views
 
 
 @pytest.fixture(autouse=True)

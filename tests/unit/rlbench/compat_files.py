@@ -2,7 +2,7 @@
 
 import shutil
 
-from rlbench.sim.compose import task_scene_path
+from pyrep_mujoco.scene.compose import task_scene_path
 
 REACH = """
 from typing import List

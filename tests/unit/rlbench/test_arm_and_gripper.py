@@ -6,16 +6,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from pyrep_mujoco.motion.collision_world import CollisionWorld
+from pyrep_mujoco.objects.object_types import PrimitiveShape
+from pyrep_mujoco.objects.shape_forms import primitive_form
+from pyrep_mujoco.robots.arm import Arm, Gripper
+from pyrep_mujoco.robots.robot_model import FIRM, PANDA, YIELDING
+from pyrep_mujoco.scene.compose import task_scene_path
+from pyrep_mujoco.simulation import MujocoEngine
 from rlbench.backend.exceptions import DemoError
 from rlbench.backend.waypoints import Waypoint
 from rlbench.environment import Environment
-from rlbench.sim.collision_world import CollisionWorld
-from rlbench.sim.compose import task_scene_path
-from rlbench.sim.made_forms import primitive_form
-from rlbench.sim.mujoco_engine import MujocoEngine
-from rlbench.sim.mujoco_robot import Arm, Gripper
-from rlbench.sim.object_types import PrimitiveShape
-from rlbench.sim.robot_model import FIRM, PANDA, YIELDING
 
 SPEED = 0.04
 

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from pyrep_mujoco.scene.compose import task_scene_path
+from pyrep_mujoco.simulation import MujocoEngine
 from rlbench.backend.conditions import (
     ConditionSet,
     DetectedCondition,
@@ -16,8 +18,6 @@ from rlbench.backend.conditions import (
 from rlbench.backend.exceptions import BoundaryError, WaypointError
 from rlbench.backend.spawn_boundary import SpawnBoundary
 from rlbench.backend.waypoints import GripperCommand, parse_gripper_command
-from rlbench.sim.compose import task_scene_path
-from rlbench.sim.mujoco_engine import MujocoEngine
 
 
 @pytest.mark.parametrize(

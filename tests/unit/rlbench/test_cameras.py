@@ -4,8 +4,7 @@ import mujoco
 import numpy as np
 import pytest
 
-from rlbench.backend.exceptions import DemoError, RLBenchError
-from rlbench.cameras import (
+from pyrep_mujoco.vision.cameras import (
     CAMERAS,
     CameraSpec,
     camera_from_mujoco,
@@ -19,6 +18,7 @@ from rlbench.cameras import (
     register_camera,
     unproject_depth,
 )
+from rlbench.backend.exceptions import DemoError, RLBenchError
 
 STATIC = ("left_shoulder", "right_shoulder", "overhead", "front")
 EYE = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
@@ -107,7 +107,7 @@ def test_mujoco_camera_round_trip(name):
 
 
 def test_register_camera_adds_and_refuses_another_of_the_name(monkeypatch):
-    monkeypatch.setattr("rlbench.cameras.CAMERAS", dict(CAMERAS))
+    monkeypatch.setattr("pyrep_mujoco.vision.cameras.CAMERAS", dict(CAMERAS))
     register_camera(CameraSpec("mine", (0.0, 0.0, 2.0), EYE))
     register_camera(CameraSpec("mine", (0.0, 0.0, 2.0), EYE))
     with pytest.raises(ValueError, match="'mine' exists already"):

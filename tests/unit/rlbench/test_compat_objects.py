@@ -3,19 +3,19 @@
 import numpy as np
 import pytest
 
+from pyrep_mujoco.objects.mesh_import import read_obj
+from pyrep_mujoco.objects.object_types import ObjectType, PrimitiveShape
+from pyrep_mujoco.robots.arm import Arm, Gripper
+from pyrep_mujoco.scene.compose import task_scene_path
+from pyrep_mujoco.simulation import MujocoEngine
 from rlbench.backend import utils
 from rlbench.backend.conditions import ColorCondition, FollowCondition
 from rlbench.backend.exceptions import SceneError, TaskFileError
 from rlbench.backend.robot import Robot
 from rlbench.backend.task_utils import sample_procedural_objects
-from rlbench.compat.current import announce, current_robot, using
-from rlbench.compat.mesh_import import read_obj
-from rlbench.compat.objects import Dummy, Joint, Object, Shape
-from rlbench.compat.simulation import PyRep
-from rlbench.sim.compose import task_scene_path
-from rlbench.sim.mujoco_engine import MujocoEngine
-from rlbench.sim.mujoco_robot import Arm, Gripper
-from rlbench.sim.object_types import ObjectType, PrimitiveShape
+from rlbench.checkout.pyrep_objects import Dummy, Joint, Object, Shape
+from rlbench.checkout.pyrep_simulation import PyRep
+from rlbench.checkout.scene_context import announce, current_robot, using
 
 CUBE = """# two cubes side by side
 o left

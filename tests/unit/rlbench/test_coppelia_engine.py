@@ -8,15 +8,15 @@ import pytest
 from data_generation.RLBench import generate_data
 from data_generation.RLBench.dataset_config import load_config
 from data_generation.RLBench.episode import EpisodeKey
-from rlbench import cameras
+from pyrep_mujoco.scene.compose import task_scene_path
+from pyrep_mujoco.simulation import MujocoEngine
+from pyrep_mujoco.vision import cameras
+from pyrep_mujoco.vision.visibility import HIDDEN, OUTSIDE
 from rlbench.backend.exceptions import RenderingError, SceneError
+from rlbench.engines.coppelia.simulator import CoppeliaSimulator
 from rlbench.environment import Environment
 from rlbench.observation_config import KEYPOINT_GROUPS, CameraConfig, ObservationConfig
-from rlbench.sim.compose import task_scene_path
-from rlbench.sim.coppelia_simulator import CoppeliaSimulator
-from rlbench.sim.keypoints import make_keypoints
-from rlbench.sim.mujoco_engine import MujocoEngine
-from rlbench.sim.visibility import HIDDEN, OUTSIDE
+from rlbench.recording.keypoints import make_keypoints
 from rlbench.tasks import AVAILABLE, get_task_class
 from tests.contract import fake_pyrep
 from tests.contract.fake_world import VISION

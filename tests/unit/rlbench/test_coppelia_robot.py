@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from pyrep_mujoco.transforms import euler_to_matrix, transform
 from rlbench.action_modes.action_mode import MoveArmThenGripper
 from rlbench.action_modes.arm_action_modes import (
     EndEffectorPoseViaIK,
@@ -12,11 +13,10 @@ from rlbench.action_modes.arm_action_modes import (
 )
 from rlbench.action_modes.gripper_action_modes import Discrete
 from rlbench.backend.exceptions import ConfigurationPathError, IKError
+from rlbench.engines.coppelia.simulator import CoppeliaSimulator
+from rlbench.engines.protocols import Gripper, ServoArm
 from rlbench.environment import Environment
-from rlbench.sim.base import Gripper, ServoArm
-from rlbench.sim.coppelia_simulator import CoppeliaSimulator
 from rlbench.tasks import get_task_class
-from rlbench.transforms import euler_to_matrix, transform
 from tests.contract import fake_pyrep
 from tests.contract.fake_world import PATH
 

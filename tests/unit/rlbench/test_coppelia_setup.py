@@ -6,9 +6,9 @@ import pytest
 
 from data_generation.RLBench import generate_data
 from rlbench.backend.exceptions import EngineError, SceneError
+from rlbench.engines.coppelia import api as coppelia_api
+from rlbench.engines.coppelia.simulator import CoppeliaSimulator
 from rlbench.environment import Environment
-from rlbench.sim import coppelia_api
-from rlbench.sim.coppelia_simulator import CoppeliaSimulator
 from rlbench.tools import task_validator
 from tests.contract import fake_objects, fake_pyrep
 

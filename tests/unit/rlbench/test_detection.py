@@ -4,8 +4,8 @@ import mujoco
 import numpy as np
 import pytest
 
+from pyrep_mujoco.objects.detection import geom_triangles, parse_volume, surface_in_volume
 from rlbench.backend.exceptions import SceneError
-from rlbench.sim.detection import geom_triangles, parse_volume, surface_in_volume
 
 
 def triangles(geom: str) -> np.ndarray:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from pyrep_mujoco.vision import rendering
 from rlbench.backend.exceptions import RenderingError
-from rlbench.sim import rendering
 
 PACKAGE = Path(__file__).resolve().parents[3] / "RLBench"
 SECONDS = 60

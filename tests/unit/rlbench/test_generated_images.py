@@ -8,10 +8,10 @@ import pytest
 from data_generation.RLBench import generate_data
 from data_generation.RLBench.episode import EpisodeKey, segmentation_names
 from data_generation.RLBench.raw_store import RawStore
-from rlbench import cameras
+from pyrep_mujoco.vision import cameras
+from pyrep_mujoco.vision.rendering import select_gl_backend
 from rlbench.backend.exceptions import RenderingError
 from rlbench.demo import BACKGROUND, add_names
-from rlbench.sim.rendering import select_gl_backend
 from tests.unit.rlbench.compat_files import write_checkout
 
 CAMS = ["front", "wrist", "overhead"]

@@ -12,7 +12,7 @@ import pytest
 
 from rlbench.backend.exceptions import DemoError, TaskEnvironmentError, TaskFileError
 from rlbench.backend.global_random import GlobalRandom, fresh_seed
-from rlbench.compat.check_names import main as check_names
+from rlbench.checkout.check_names import main as check_names
 from rlbench.environment import Environment
 from rlbench.observation_config import ObservationConfig
 from rlbench.tools.task_validator import validate

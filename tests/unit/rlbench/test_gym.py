@@ -11,6 +11,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 import rlbench.gym
+from pyrep_mujoco.vision.rendering import select_gl_backend
 from rlbench.action_modes.action_mode import MoveArmThenGripper
 from rlbench.action_modes.arm_action_modes import EndEffectorPoseViaIK
 from rlbench.action_modes.gripper_action_modes import Discrete
@@ -20,7 +21,6 @@ from rlbench.backend.exceptions import (
     TaskNotAvailableError,
 )
 from rlbench.registration import env_id
-from rlbench.sim.rendering import select_gl_backend
 from rlbench.tasks import AVAILABLE
 from tests.unit.rlbench.compat_files import REACH, write_checkout, write_task
 

@@ -5,18 +5,18 @@ import itertools
 import numpy as np
 import pytest
 
+from pyrep_mujoco.objects.object_types import PrimitiveShape
+from pyrep_mujoco.objects.shape_forms import primitive_form
+from pyrep_mujoco.robots.arm import Arm, Gripper
+from pyrep_mujoco.robots.hand import HandState
+from pyrep_mujoco.scene.compose import task_scene_path
+from pyrep_mujoco.simulation import MujocoEngine
 from rlbench import Environment, ObservationConfig
 from rlbench.action_modes import MoveArmThenGripper
 from rlbench.action_modes.arm_action_modes import JointVelocity
 from rlbench.action_modes.gripper_action_modes import Discrete, GripperJointPosition
 from rlbench.const import DEMO_DT
-from rlbench.sim.compose import task_scene_path
-from rlbench.sim.coppelia_simulator import CoppeliaSimulator
-from rlbench.sim.hand import HandState
-from rlbench.sim.made_forms import primitive_form
-from rlbench.sim.mujoco_engine import MujocoEngine
-from rlbench.sim.mujoco_robot import Arm, Gripper
-from rlbench.sim.object_types import PrimitiveShape
+from rlbench.engines.coppelia.simulator import CoppeliaSimulator
 from rlbench.tasks import AVAILABLE, get_task_class
 from tests.contract import fake_pyrep
 from tests.unit.rlbench.compat_files import LIFT, write_task

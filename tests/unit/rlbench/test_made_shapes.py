@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
+from pyrep_mujoco.objects.object_types import ObjectType, PrimitiveShape
+from pyrep_mujoco.objects.shape_forms import mesh_form, primitive_form
+from pyrep_mujoco.robots.arm import Arm, Gripper
+from pyrep_mujoco.scene.compose import task_scene_path
+from pyrep_mujoco.simulation import MujocoEngine
+from pyrep_mujoco.transforms import euler_to_matrix
 from rlbench.backend.exceptions import SceneError
-from rlbench.sim.compose import task_scene_path
-from rlbench.sim.made_forms import mesh_form, primitive_form
-from rlbench.sim.mujoco_engine import MujocoEngine
-from rlbench.sim.mujoco_robot import Arm, Gripper
-from rlbench.sim.object_types import ObjectType, PrimitiveShape
-from rlbench.transforms import euler_to_matrix
 
 
 @pytest.fixture(scope="module")

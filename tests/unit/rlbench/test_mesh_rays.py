@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from rlbench import transforms as tf
-from rlbench.sim.keypoints import box_corners
-from rlbench.sim.mesh_rays import Mesh, box_triangles
+from pyrep_mujoco import transforms as tf
+from pyrep_mujoco.vision.mesh_rays import Mesh, box_triangles
+from rlbench.recording.keypoints import box_corners
 
 BOX = box_triangles(box_corners(np.array([-1.0, 1.0, -2.0, 2.0, -3.0, 3.0])))
 

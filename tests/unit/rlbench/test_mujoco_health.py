@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from pyrep_mujoco.scene.compose import compose, task_scene_path
+from pyrep_mujoco.simulation import MujocoEngine
 from rlbench.backend.exceptions import DemoError, SceneError
-from rlbench.sim.compose import compose, task_scene_path
-from rlbench.sim.mujoco_engine import MujocoEngine
 
 NAN, INF = float("nan"), float("inf")
 

@@ -1,6 +1,6 @@
 """Messages stay one line of a readable length."""
 
-from rlbench.backend.near_names import near_names
+from pyrep_mujoco.near_names import near_names
 
 
 def test_few_names_are_listed_and_many_are_searched():

@@ -4,8 +4,8 @@ import mujoco
 import numpy as np
 import pytest
 
-from rlbench.sim.mujoco_engine import MujocoEngine
-from rlbench.sim.mujoco_overlaps import FURTHEST
+from pyrep_mujoco.scene.separate_overlaps import FURTHEST
+from pyrep_mujoco.simulation import MujocoEngine
 
 TABLE = 0.75207
 """Height of the table's top [m]."""

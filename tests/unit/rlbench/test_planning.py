@@ -2,14 +2,14 @@ import mujoco
 import numpy as np
 import pytest
 
-from rlbench.backend.exceptions import SceneError
-from rlbench.sim.planning import (
+from pyrep_mujoco.motion.planning import (
     Kinematics,
     plan_rrt_connect,
     solve_ik,
     straight_line,
     time_parametrise,
 )
+from rlbench.backend.exceptions import SceneError
 
 # Position, quaternion wxyz, joint range of a seven-joint arm of the Panda's shape.
 _S = 0.7071067811865476

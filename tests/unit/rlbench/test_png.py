@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from rlbench.png import png_bytes
+from pyrep_mujoco.png import png_bytes
 
 
 @pytest.mark.parametrize("level", [0, 1, 9])

@@ -7,10 +7,10 @@ import mujoco
 import numpy as np
 import pytest
 
+from pyrep_mujoco.vision import rendering
+from pyrep_mujoco.vision.cameras import CAMERAS, extrinsics, intrinsics, mujoco_camera, project
+from pyrep_mujoco.vision.rendering import Renderer, select_gl_backend
 from rlbench.backend.exceptions import RenderingError
-from rlbench.cameras import CAMERAS, extrinsics, intrinsics, mujoco_camera, project
-from rlbench.sim import rendering
-from rlbench.sim.rendering import Renderer, select_gl_backend
 
 STATIC = ("left_shoulder", "right_shoulder", "overhead", "front")
 SIZE = 256
@@ -271,7 +271,7 @@ def test_a_process_may_render_and_then_learn():
     needs_gl()
     code = """
 import mujoco
-from rlbench.sim.rendering import Renderer, select_gl_backend
+from pyrep_mujoco.vision.rendering import Renderer, select_gl_backend
 select_gl_backend()
 Renderer(mujoco.MjModel.from_xml_string("<mujoco/>"), 8, 8)
 import triton._C.libtriton

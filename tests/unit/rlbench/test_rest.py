@@ -5,17 +5,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from pyrep_mujoco.objects.object_types import PrimitiveShape
+from pyrep_mujoco.objects.shape_forms import primitive_form
+from pyrep_mujoco.robots.arm import Arm, Gripper
+from pyrep_mujoco.robots.arm_motion import TimedPath
+from pyrep_mujoco.scene.compose import task_scene_path
+from pyrep_mujoco.simulation import MujocoEngine
 from rlbench.backend import scene
 from rlbench.backend.exceptions import DemoError
 from rlbench.backend.last_way import REST_STEPS, end_where_fulfilled
 from rlbench.environment import Environment
 from rlbench.observation_config import ObservationConfig
-from rlbench.sim.arm_motion import TimedPath
-from rlbench.sim.compose import task_scene_path
-from rlbench.sim.made_forms import primitive_form
-from rlbench.sim.mujoco_engine import MujocoEngine
-from rlbench.sim.mujoco_robot import Arm, Gripper
-from rlbench.sim.object_types import PrimitiveShape
 from rlbench.tasks import AVAILABLE
 from tests.unit.rlbench.compat_files import write_checkout
 

@@ -8,7 +8,7 @@ import mujoco
 import numpy as np
 import pytest
 
-from rlbench.sim.compose import compose, task_scene_path
+from pyrep_mujoco.scene.compose import compose, task_scene_path
 from rlbench.tasks import AVAILABLE
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rlbench.sim.mujoco_engine import MujocoEngine
+from pyrep_mujoco.simulation import MujocoEngine
 
 SCENE = """
 <mujoco model="sleep">

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import rlbench
+from pyrep_mujoco.vision.rendering import select_gl_backend
 from rlbench import CameraConfig, Environment, ObservationConfig
 from rlbench.action_modes.action_mode import JointPositionActionMode, MoveArmThenGripper
 from rlbench.action_modes.arm_action_modes import EndEffectorPoseViaPlanning, JointVelocity
@@ -22,7 +23,6 @@ from rlbench.backend.exceptions import (
 from rlbench.backend.observation_filter import handles_to_rgb
 from rlbench.noise_model import GaussianNoise, Identity
 from rlbench.observation_config import LOW_DIM, RLBENCH_CAMERAS, checked_size
-from rlbench.sim.rendering import select_gl_backend
 from rlbench.tasks import CloseFridge, PickAndLift, ReachTarget
 
 

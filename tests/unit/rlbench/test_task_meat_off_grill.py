@@ -7,7 +7,7 @@ from rlbench.backend.exceptions import TaskEnvironmentError
 from rlbench.environment import Environment
 from rlbench.observation_config import ObservationConfig
 from rlbench.tasks import get_task_class
-from rlbench.tools import make_meat_off_grill_meshes as drawing
+from rlbench.tools.art import make_meat_off_grill_meshes as drawing
 
 NAME = "meat_off_grill"
 MEAT = ("chicken", "steak")

@@ -6,8 +6,8 @@ import pytest
 from rlbench.environment import Environment
 from rlbench.observation_config import ObservationConfig
 from rlbench.tasks import get_task_class
-from rlbench.tools import make_put_rubbish_in_bin_meshes as meshes
-from rlbench.tools.mesh_files import MESHES
+from rlbench.tools.art import make_put_rubbish_in_bin_meshes as meshes
+from rlbench.tools.art.obj_files import MESHES
 
 NAME = "put_rubbish_in_bin"
 SHAPES = ("rubbish", "tomato1", "tomato2")

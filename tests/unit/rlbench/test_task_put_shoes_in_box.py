@@ -6,8 +6,8 @@ import pytest
 from rlbench.backend.exceptions import BoundaryError
 from rlbench.environment import Environment
 from rlbench.tasks import get_task_class
-from rlbench.tools import make_put_shoes_in_box_meshes as drawing
-from rlbench.tools.mesh_files import MESHES
+from rlbench.tools.art import make_put_shoes_in_box_meshes as drawing
+from rlbench.tools.art.obj_files import MESHES
 
 NAME = "put_shoes_in_box"
 SHOES = ("shoe1", "shoe2")

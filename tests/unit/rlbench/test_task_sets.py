@@ -4,8 +4,8 @@ import pytest
 
 import rlbench.tasks
 from rlbench.backend.exceptions import TaskFileError
-from rlbench.compat.origin import Checkout
-from rlbench.compat.task_sets import read_task_sets
+from rlbench.checkout.origin import Checkout
+from rlbench.checkout.task_sets import read_task_sets
 from tests.unit.rlbench.compat_files import write_checkout
 
 SETS = """

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
+from pyrep_mujoco.transforms import matrix_to_euler
 from rlbench.backend.exceptions import TaskEnvironmentError
 from rlbench.environment import Environment
 from rlbench.tasks import get_task_class
-from rlbench.tools import make_take_money_out_safe_meshes as note
-from rlbench.transforms import matrix_to_euler
+from rlbench.tools.art import make_take_money_out_safe_meshes as note
 
 NAME = "take_money_out_safe"
 STACKS = [f"dollar_stack{i}" for i in range(3)]

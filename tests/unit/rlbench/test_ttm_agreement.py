@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rlbench.sim.compose import task_scene_path
-from rlbench.sim.mujoco_engine import MujocoEngine
-from rlbench.ttm.to_mjcf import SCENE_FILE, convert
+from pyrep_mujoco.scene.compose import task_scene_path
+from pyrep_mujoco.simulation import MujocoEngine
+from pyrep_mujoco.ttm.to_mjcf import SCENE_FILE, convert
 
 SAMPLES = Path(__file__).resolve().parents[4] / "shared" / "rlbench_ttm_samples"
 TASKS = (

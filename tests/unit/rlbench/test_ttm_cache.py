@@ -8,10 +8,11 @@ from pathlib import Path
 import mujoco
 import pytest
 
+from pyrep_mujoco.ttm import cache
+from pyrep_mujoco.ttm import robot_files as robots
+from pyrep_mujoco.ttm.errors import CacheError
+from pyrep_mujoco.ttm.to_mjcf import convert, main
 from rlbench.backend.exceptions import RLBenchError
-from rlbench.ttm import cache, robots
-from rlbench.ttm.errors import CacheError
-from rlbench.ttm.to_mjcf import convert, main
 from tests.unit.rlbench import ttm_files as tf
 
 PROCESSES = 3

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from rlbench.ttm import to_mjcf
+from pyrep_mujoco.ttm import to_mjcf
 from tests.unit.rlbench import ttm_files as tf
 
 PACKAGE = to_mjcf.__file__.rsplit("/rlbench/", 1)[0]
@@ -12,7 +12,14 @@ PACKAGE = to_mjcf.__file__.rsplit("/rlbench/", 1)[0]
 def test_a_reader_that_goes_away(tmp_path):
     path = tmp_path / "a.ttm"
     path.write_bytes(tf.ttm(tf.dummy("a", 1)))
-    command = [sys.executable, "-m", "rlbench.ttm.to_mjcf", str(path), "-o", str(tmp_path / "out")]
+    command = [
+        sys.executable,
+        "-m",
+        "pyrep_mujoco.ttm.to_mjcf",
+        str(path),
+        "-o",
+        str(tmp_path / "out"),
+    ]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=PACKAGE
     ) as process:

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from rlbench.ttm import describe
+from pyrep_mujoco.ttm import describe
 from tests.unit.rlbench import ttm_files as tf
 
 
@@ -71,7 +71,7 @@ def test_what_cannot_be_read(tmp_path, capsys):
 def test_a_reader_that_has_seen_enough(tmp_path):
     path = tmp_path / "a.ttm"
     path.write_bytes(tf.ttm(*(tf.dummy(f"dummy_{i}", i) for i in range(1000))))
-    command = [sys.executable, "-m", "rlbench.ttm.describe", str(path), "--json"]
+    command = [sys.executable, "-m", "pyrep_mujoco.ttm.describe", str(path), "--json"]
     package = describe.__file__.rsplit("/rlbench/", 1)[0]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=package

@@ -11,11 +11,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pyrep_mujoco.ttm import to_mjcf
+from pyrep_mujoco.ttm.errors import TtmError
+from pyrep_mujoco.ttm.mjcf import paths
+from pyrep_mujoco.ttm.reading import chunks, objects, reader, shapes
+from pyrep_mujoco.ttm.reading.reader import decode, read_header, read_scene
+from pyrep_mujoco.ttm.to_mjcf import conversion
 from rlbench.backend.exceptions import RLBenchError, SceneError
-from rlbench.ttm import chunks, objects, paths, reader, shapes, to_mjcf
-from rlbench.ttm.errors import TtmError
-from rlbench.ttm.reader import decode, read_header, read_scene
-from rlbench.ttm.to_mjcf import conversion
 from tests.unit.rlbench import ttm_files as tf
 from tests.unit.rlbench.ttm_odd_files import odd_scene
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rlbench.ttm import huffman
-from rlbench.ttm.errors import TtmError
+from pyrep_mujoco.ttm.errors import TtmError
+from pyrep_mujoco.ttm.reading import huffman
 from tests.unit.rlbench.ttm_files import chain_tree, code_tree, packed
 
 

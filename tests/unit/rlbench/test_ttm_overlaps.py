@@ -6,12 +6,12 @@ from pathlib import Path
 import mujoco
 import pytest
 
-from rlbench.ttm import model as ttm
-from rlbench.ttm import to_mjcf
-from rlbench.ttm.mjcf_contacts import overlaps
-from rlbench.ttm.mjcf_overlaps import part
-from rlbench.ttm.mjcf_writer import write_scene
-from rlbench.ttm.to_mjcf import SCENE_FILE, main
+from pyrep_mujoco.ttm import to_mjcf
+from pyrep_mujoco.ttm.mjcf.contacts import overlaps
+from pyrep_mujoco.ttm.mjcf.overlaps import part
+from pyrep_mujoco.ttm.mjcf.writer import write_scene
+from pyrep_mujoco.ttm.reading import model as ttm
+from pyrep_mujoco.ttm.to_mjcf import SCENE_FILE, main
 from tests.unit.rlbench.ttm_scenes import at, box, dummy, scene_of, world_of
 
 

@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from rlbench.transforms import pose_to_transform
-from rlbench.ttm.paths import fine_points, lengths, pose_at
-from rlbench.ttm.reader import decode
+from pyrep_mujoco.transforms import pose_to_transform
+from pyrep_mujoco.ttm.mjcf.paths import fine_points, lengths, pose_at
+from pyrep_mujoco.ttm.reading.reader import decode
 from tests.unit.rlbench import ttm_files as tf
 
 HALF = np.sqrt(0.5)

@@ -7,11 +7,11 @@ import mujoco
 import numpy as np
 import pytest
 
-from rlbench.sim.mujoco_engine import MujocoEngine
-from rlbench.sim.mujoco_robot import Arm, Gripper
-from rlbench.sim.rendering import Renderer
-from rlbench.ttm.robots import converted_robot
-from rlbench.ttm.to_mjcf import SCENE_FILE, convert
+from pyrep_mujoco.robots.arm import Arm, Gripper
+from pyrep_mujoco.simulation import MujocoEngine
+from pyrep_mujoco.ttm.robot_files import converted_robot
+from pyrep_mujoco.ttm.to_mjcf import SCENE_FILE, convert
+from pyrep_mujoco.vision.rendering import Renderer
 
 SHARED = Path(__file__).resolve().parents[4] / "shared"
 SAMPLES, PICTURES = SHARED / "rlbench_ttm_samples", SHARED / "reference_pictures"

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rlbench.ttm.model import (
+from pyrep_mujoco.ttm.reading.model import (
     Camera,
     Dummy,
     ForceSensor,
@@ -15,7 +15,7 @@ from rlbench.ttm.model import (
     Shape,
     VisionSensor,
 )
-from rlbench.ttm.reader import decode, read_header, read_scene
+from pyrep_mujoco.ttm.reading.reader import decode, read_header, read_scene
 from tests.unit.rlbench import ttm_files as tf
 
 

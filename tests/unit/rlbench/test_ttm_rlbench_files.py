@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rlbench.transforms import quat_wxyz_to_matrix, transform
-from rlbench.ttm.describe import type_name
-from rlbench.ttm.paths import fine_points
-from rlbench.ttm.reader import read_scene
+from pyrep_mujoco.transforms import quat_wxyz_to_matrix, transform
+from pyrep_mujoco.ttm.describe import type_name
+from pyrep_mujoco.ttm.mjcf.paths import fine_points
+from pyrep_mujoco.ttm.reading.reader import read_scene
 
 SHARED = Path(__file__).resolve().parents[4] / "shared"
 SAMPLES = SHARED / "rlbench_ttm_samples"

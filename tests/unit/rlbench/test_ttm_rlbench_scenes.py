@@ -7,12 +7,12 @@ import mujoco
 import numpy as np
 import pytest
 
-from rlbench.cameras import CAMERAS, mujoco_camera
-from rlbench.sim.mujoco_engine import MujocoEngine
-from rlbench.sim.mujoco_robot import Arm, Gripper
-from rlbench.ttm.model import Joint, ProximitySensor, Shape
-from rlbench.ttm.reader import read_scene
-from rlbench.ttm.to_mjcf import SCENE_FILE, convert, main
+from pyrep_mujoco.robots.arm import Arm, Gripper
+from pyrep_mujoco.simulation import MujocoEngine
+from pyrep_mujoco.ttm.reading.model import Joint, ProximitySensor, Shape
+from pyrep_mujoco.ttm.reading.reader import read_scene
+from pyrep_mujoco.ttm.to_mjcf import SCENE_FILE, convert, main
+from pyrep_mujoco.vision.cameras import CAMERAS, mujoco_camera
 from tests.benchmarks.scene_movements import UNEXPLAINED, StartedScene, overlaps
 
 SAMPLES = Path(__file__).resolve().parents[4] / "shared" / "rlbench_ttm_samples"

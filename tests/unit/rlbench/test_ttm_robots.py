@@ -9,15 +9,15 @@ from xml.etree.ElementTree import Element, SubElement
 import numpy as np
 import pytest
 
-from rlbench import transforms as tf
-from rlbench.cameras import CAMERAS, camera_from_mujoco, extrinsics, intrinsics, project
-from rlbench.sim.compose import task_scene_path
-from rlbench.sim.keypoints import robot_points
-from rlbench.sim.kinematics import Kinematics
-from rlbench.sim.mujoco_engine import MujocoEngine
-from rlbench.sim.mujoco_robot import Arm, Gripper
-from rlbench.sim.robot_model import PANDA
-from rlbench.ttm import robots
+from pyrep_mujoco import transforms as tf
+from pyrep_mujoco.motion.kinematics import Kinematics
+from pyrep_mujoco.robots.arm import Arm, Gripper
+from pyrep_mujoco.robots.robot_model import PANDA
+from pyrep_mujoco.scene.compose import task_scene_path
+from pyrep_mujoco.simulation import MujocoEngine
+from pyrep_mujoco.ttm import robot_files as robots
+from pyrep_mujoco.vision.cameras import CAMERAS, camera_from_mujoco, extrinsics, intrinsics, project
+from rlbench.recording.keypoints import robot_points
 from tests.unit.rlbench.ttm_checkout import write_ttm_checkout
 
 SAMPLES = Path(__file__).resolve().parents[4] / "shared" / "rlbench_ttm_samples"

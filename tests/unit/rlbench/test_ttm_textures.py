@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from rlbench.ttm.errors import TtmError
-from rlbench.ttm.reader import decode
+from pyrep_mujoco.ttm.errors import TtmError
+from pyrep_mujoco.ttm.reading.reader import decode
 from tests.unit.rlbench import ttm_files as tf
 
 SQUARE = {"width": 4, "height": 4}

@@ -6,11 +6,11 @@ import mujoco
 import numpy as np
 import pytest
 
+from pyrep_mujoco.scene.compose import compose
+from pyrep_mujoco.transforms import euler_to_matrix, transform
+from pyrep_mujoco.ttm.mjcf.writer import write_scene
+from pyrep_mujoco.ttm.reading import model as ttm
 from rlbench.backend.exceptions import SceneError
-from rlbench.sim.compose import compose
-from rlbench.transforms import euler_to_matrix, transform
-from rlbench.ttm import model as ttm
-from rlbench.ttm.mjcf_writer import write_scene
 from tests.unit.rlbench.ttm_scenes import (
     CORNERS,
     FACES,

@@ -2,8 +2,8 @@ import mujoco
 import numpy as np
 import pytest
 
-from rlbench.cameras import extrinsics, intrinsics, project_views
-from rlbench.sim.visibility import OWN_REACH, in_image, keypoint_visibility
+from pyrep_mujoco.vision.cameras import extrinsics, intrinsics, project_views
+from pyrep_mujoco.vision.visibility import OWN_REACH, in_image, keypoint_visibility
 
 # Three cameras at height 2 look straight down; a fourth looks up, away from everything.
 CENTRES = np.array([[0.0, 0.0, 2.0], [0.4, 0.0, 2.0], [0.0, 0.4, 2.0], [0.0, 0.0, 2.0]])

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from pyrep_mujoco.vision.rendering import select_gl_backend
 from rlbench.backend.exceptions import RenderingError
 from rlbench.environment import Environment
 from rlbench.observation_config import KEYPOINT_GROUPS, ObservationConfig
-from rlbench.sim.rendering import select_gl_backend
 from rlbench.tasks import AVAILABLE
 from tests.benchmarks.bench_visibility import SeenOrDrawn, demonstrations
 

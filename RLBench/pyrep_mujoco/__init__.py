@@ -1,0 +1,1 @@
+"""PyRep's interface on MuJoCo: scenes, objects, robots, motion, vision. Knows no task and no demonstration."""

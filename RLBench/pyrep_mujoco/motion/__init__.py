@@ -1,0 +1,1 @@
+"""Kinematics, planning and timing; knows numbers of robots, no engine."""

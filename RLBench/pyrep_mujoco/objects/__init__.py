@@ -1,0 +1,1 @@
+"""Objects of a scene under PyRep's names: shapes, joints, dummies, sensors."""

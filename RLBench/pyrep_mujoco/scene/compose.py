@@ -1,0 +1,213 @@
+"""Build one MuJoCo model from base scene, robot, task scene and the camera table."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import mujoco
+import numpy as np
+
+from pyrep_mujoco import transforms as tf
+from pyrep_mujoco.robots.robot_model import FIRM, PANDA, RobotModel
+from pyrep_mujoco.scene.health import check_model
+from pyrep_mujoco.transforms import Floats
+from pyrep_mujoco.vision.cameras import CAMERAS, mujoco_camera
+from rlbench.backend.exceptions import SceneError
+
+PACKAGE = Path(__file__).resolve().parents[2] / "rlbench"
+TIMESTEP = 0.002
+MAX_REASON = 250
+"""Characters of MuJoCo's own messages that ours repeat."""
+SCENE_FILE = "scene.xml"
+"""What `to_mjcf` calls a scene; the folder tells which it is. Cached ones have the name of their task."""
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """What MJCF cannot say about objects, read from `<custom><text name="<kind>:<object>"/>`."""
+
+    parents: dict[str, str] = field(default_factory=dict)
+    extensions: dict[str, str] = field(default_factory=dict)
+    sensors: dict[str, str] = field(default_factory=dict)
+    flags: dict[str, frozenset[str]] = field(default_factory=dict)
+    joint_values: dict[str, float] = field(default_factory=dict)
+    joint_frames: dict[str, Floats] = field(default_factory=dict)
+    paths: dict[str, str] = field(default_factory=dict)
+    kinds: dict[str, str] = field(default_factory=dict)
+    frictions: dict[str, str] = field(default_factory=dict)
+    boxes: dict[str, Floats] = field(default_factory=dict)
+
+
+def scene_label(scene: Path) -> str:
+    """Return what messages call a scene: its file, or the folder that it was converted into."""
+    return scene.absolute().parent.name if scene.name == SCENE_FILE else scene.name
+
+
+def task_scene_path(task_name: str) -> Path:
+    """Return the MJCF file of a built-in task."""
+    return PACKAGE / "task_mjcf" / f"{task_name}.xml"
+
+
+def _rotation(joint: str, text: str) -> Floats:
+    """Return (3, 3) the axes of a joint in the frame of the body that it moves."""
+    quat_xyzw = _numbers(text)
+    if quat_xyzw.shape != (4,) or not quat_xyzw.any():
+        raise SceneError(f"custom text frame:{joint} = {text}: it must be a quaternion qx qy qz qw")
+    return tf.quat_wxyz_to_matrix(tf.xyzw_to_wxyz(quat_xyzw))
+
+
+def _box(shape: str, text: str) -> Floats:
+    """Return (6,) xmin xmax ymin ymax zmin zmax of a shape in its own frame [m]."""
+    box = _numbers(text)
+    if box.shape != (6,) or not np.all(box[::2] <= box[1::2]):
+        raise SceneError(
+            f"custom text box:{shape} = {text}: it must be xmin xmax ymin ymax zmin zmax"
+        )
+    return box
+
+
+def _numbers(text: str) -> Floats:
+    """Return the numbers of a text, none when something else is in it."""
+    try:
+        return np.array([float(v) for v in text.split()])
+    except ValueError:
+        return np.zeros(0)
+
+
+_Reader = Callable[[str, str], Any]
+_KINDS: dict[str, tuple[str, _Reader]] = {
+    "parent": ("parents", lambda _, data: data),
+    "ext": ("extensions", lambda _, data: data),
+    "sensor": ("sensors", lambda _, data: data),
+    "flags": ("flags", lambda _, data: frozenset(data.split())),
+    "qpos": ("joint_values", lambda _, data: float(data)),
+    "frame": ("joint_frames", _rotation),
+    "path": ("paths", lambda _, data: data),
+    "kind": ("kinds", lambda _, data: data),
+    "friction": ("frictions", lambda _, data: data),
+    "box": ("boxes", _box),
+}
+"""Kind of text -> field of `Annotations`, and what it holds of an object's name and the text."""
+
+
+def _parse_texts(spec: mujoco.MjSpec) -> Annotations:
+    out = Annotations()
+    for text in spec.texts:
+        kind, _, name = text.name.partition(":")
+        if kind not in _KINDS:
+            raise SceneError(
+                f"custom text {text.name!r} is unknown; allowed are "
+                f"{', '.join(f'{known}:' for known in _KINDS)} followed by an object's name"
+            )
+        field_name, read = _KINDS[kind]
+        getattr(out, field_name)[name] = read(name, text.data)
+    return out
+
+
+def compose(scene: Path, robot: RobotModel = PANDA) -> tuple[mujoco.MjModel, Annotations]:
+    """Compile base scene + robot + task scene; see `compose_spec`."""
+    spec, notes = compose_spec(scene, robot)
+    return _compiled(spec, scene), notes
+
+
+def _compiled(spec: mujoco.MjSpec, scene: Path) -> mujoco.MjModel:
+    try:
+        model = spec.compile()
+    except (ValueError, mujoco.FatalError) as error:
+        raise SceneError(f"scene file {scene}: MuJoCo refuses it: {_reason(error)}") from error
+    check_model(model, scene)
+    return model
+
+
+def _reason(error: Exception) -> str:
+    """Return the first of what MuJoCo says: it may tell a fault of every triangle of a mesh."""
+    return " ".join(str(error).split())[:MAX_REASON]
+
+
+def compose_spec(scene: Path, robot: RobotModel = PANDA) -> tuple[mujoco.MjSpec, Annotations]:
+    """Put base scene + robot + task scene together.
+
+    Every free body gets an inactive weld to the gripper (grasps switch it on), and every
+    camera of the table becomes a MuJoCo camera of the same name.
+
+    Args:
+        scene: the task's MJCF file.
+        robot: the arm and gripper.
+
+    Returns:
+        The description, ready to be compiled, and the annotations of all objects.
+
+    Raises:
+        SceneError: the file is missing or is not valid MJCF.
+    """
+    if not scene.is_file():
+        raise SceneError(f"scene file {scene.name} not found in {scene.parent}")
+    # <include> keeps every file loadable alone, and needs no name prefix (MjSpec.attach does).
+    wrapper = "".join(
+        f'<include file="{path.as_posix()}"/>'
+        for path in (PACKAGE / "base_scene.xml", robot.mjcf, scene)
+    )
+    try:
+        spec = mujoco.MjSpec.from_string(f"<mujoco model='{scene.stem}'>{wrapper}</mujoco>")
+        _set_options(spec)
+        _add_cameras(spec, robot)
+        for body in spec.worldbody.bodies:
+            if any(joint.type == mujoco.mjtJoint.mjJNT_FREE for joint in body.joints):
+                add_weld(spec, robot, body.name)
+    except (ValueError, mujoco.FatalError) as error:
+        raise SceneError(f"scene file {scene}: MuJoCo refuses it: {_reason(error)}") from error
+    notes = _parse_texts(spec)
+    _set_frictions(spec, notes.frictions)
+    return spec, notes
+
+
+def _set_frictions(spec: mujoco.MjSpec, frictions: dict[str, str]) -> None:
+    """Change the sliding friction of whole objects, those of the base scene too."""
+    for name, text in frictions.items():
+        body = spec.body(name)
+        try:
+            friction = float(text)
+        except ValueError:
+            friction = -1.0
+        if body is None or not friction >= 0:
+            raise SceneError(
+                f"custom text friction:{name} = {text}: it must name an object, and be a number"
+                " >= 0"
+            )
+        for geom in body.geoms:
+            geom.friction[0] = friction
+
+
+def _set_options(spec: mujoco.MjSpec) -> None:
+    option = spec.option
+    option.timestep = TIMESTEP
+    option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
+    option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
+    option.impratio = 10
+    # Weight per clip plane, not per model extent: the walls would push the near plane out.
+    spec.visual.map.znear = 0.01
+    spec.visual.map.zfar = 6.0
+    spec.stat.extent = 1.0
+
+
+def _add_cameras(spec: mujoco.MjSpec, robot: RobotModel) -> None:
+    for entry in CAMERAS.values():
+        camera = robot.mounted(entry)
+        parent = spec.worldbody if camera.parent is None else spec.body(camera.parent)
+        position, quat_wxyz = mujoco_camera(camera.T_world_cam())
+        parent.add_camera(name=camera.name, pos=position, quat=quat_wxyz, fovy=camera.fov_deg)
+
+
+def add_weld(spec: mujoco.MjSpec, robot: RobotModel, body: str) -> None:
+    """Add the inactive weld by which the hand holds a free body."""
+    weld = spec.add_equality(
+        name=f"grasp:{body}",
+        type=mujoco.mjtEq.mjEQ_WELD,
+        objtype=mujoco.mjtObj.mjOBJ_BODY,
+        name1=robot.hand,
+        name2=body,
+        active=False,
+    )
+    weld.solref = [FIRM.seconds, 1.0]
+    weld.solimp = [*FIRM.impedance, 0.5, 2.0]

@@ -1,0 +1,1 @@
+"""From decoded scenes to MJCF."""

@@ -1,0 +1,1 @@
+"""From V-REP / CoppeliaSim's binary files to plain objects."""

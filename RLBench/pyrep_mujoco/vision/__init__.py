@@ -1,0 +1,1 @@
+"""Camera conventions, rendering, visibility."""

@@ -1,0 +1,135 @@
+"""What recordings need of a MuJoCo scene: poses, visibility and images."""
+
+from typing import TYPE_CHECKING, Any
+
+import mujoco
+import numpy as np
+import numpy.typing as npt
+
+from pyrep_mujoco.transforms import Floats, wxyz_to_xyzw
+from pyrep_mujoco.vision.display import has_display
+from pyrep_mujoco.vision.visibility import in_image, keypoint_visibility
+from rlbench.backend.exceptions import SceneError
+from rlbench.backend.observation import CameraImages
+
+if TYPE_CHECKING:
+    from pyrep_mujoco.simulation import MujocoEngine
+
+
+class MujocoObserver:
+    """Reads an engine's state; makes one renderer for each image size. See `base.Observer`."""
+
+    def __init__(self, engine: "MujocoEngine", shadows: bool) -> None:
+        self._engine, self._shadows = engine, shadows
+        self._renderers: dict[tuple[int, int], Any] = {}
+        self._drawn: mujoco.MjModel | None = None
+
+    @property
+    def _model(self) -> mujoco.MjModel:
+        return self._engine.model
+
+    @property
+    def _data(self) -> mujoco.MjData:
+        return self._engine.data
+
+    def frames(self, handles: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
+        """Return (N, 3) positions [m] and (N, 3, 3) rotations of bodies."""
+        return self._data.xpos[handles], self._data.xmat[handles].reshape(-1, 3, 3)
+
+    def poses(self, handles: npt.NDArray[np.int64]) -> Floats:
+        """Return (N, 7) positions [m] and quaternions xyzw of bodies."""
+        data = self._data
+        return np.hstack([data.xpos[handles], wxyz_to_xyzw(data.xquat[handles])])
+
+    def visibility(
+        self,
+        xyz: Floats,
+        owners: npt.NDArray[np.int64],
+        own_reach: Floats,
+        camera_positions: Floats,
+        uv: Floats,
+        depth: Floats,
+        image_size: tuple[int, int],
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]:
+        """Tell how each camera sees each keypoint, by rays against drawn geometry."""
+        return keypoint_visibility(
+            self._model,
+            self._data,
+            xyz,
+            owners,
+            own_reach,
+            camera_positions,
+            in_image(uv, depth, image_size),
+        )
+
+    def images(
+        self,
+        camera: str,
+        image_size: tuple[int, int],
+        rgb: bool = True,
+        depth: bool = True,
+        mask: bool = True,
+    ) -> CameraImages:
+        """Return what a camera sees; `image_size` is (width, height) [px]."""
+        seen = self._renderer(image_size).render(
+            self._data, camera, rgb=rgb, depth=depth, segmentation=mask
+        )
+        return CameraImages(rgb=seen.rgb, depth=seen.depth, mask=seen.segmentation)
+
+    def _renderer(self, size: tuple[int, int]) -> Any:
+        if self._drawn is not self._model:
+            # Shapes were made: another model is in use.
+            self.close()
+            self._drawn = self._model
+        if size not in self._renderers:
+            # Imported late: `cams: []` must work where there is no OpenGL.
+            from pyrep_mujoco.vision.rendering import Renderer  # noqa: PLC0415
+
+            width, height = size
+            self._renderers[size] = Renderer(self._model, width, height, shadows=self._shadows)
+        return self._renderers[size]
+
+    def close(self) -> None:
+        """Free the OpenGL contexts."""
+        for renderer in self._renderers.values():
+            renderer.close()
+        self._renderers = {}
+
+
+class _Viewer:
+    """MuJoCo's viewer, opened again when the engine goes on with another model."""
+
+    def __init__(self, engine: "MujocoEngine") -> None:
+        self._engine = engine
+        self._open()
+
+    def _open(self) -> None:
+        import mujoco.viewer  # noqa: PLC0415 - needs a window system
+
+        self._model = self._engine.model
+        self._window = mujoco.viewer.launch_passive(self._model, self._engine.data)
+
+    def sync(self) -> None:
+        """Show the present moment."""
+        if self._model is not self._engine.model:
+            self._window.close()
+            self._open()
+        self._window.sync()
+
+    def close(self) -> None:
+        """Close the window."""
+        self._window.close()
+
+
+def open_viewer(engine: "MujocoEngine") -> Any:
+    """Open MuJoCo's own viewer.
+
+    Raises:
+        SceneError: there is no display.
+    """
+    if not has_display():
+        raise SceneError("a viewer needs a display and there is none")
+    from pyrep_mujoco.vision.rendering import load_triton_first  # noqa: PLC0415 - as above
+
+    load_triton_first()
+    return _Viewer(engine)

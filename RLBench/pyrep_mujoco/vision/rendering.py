@@ -1,0 +1,369 @@
+"""Offscreen images of a MuJoCo scene: rgb, depth in metres and body ids.
+
+MuJoCo's own classes are used directly: its `Renderer` takes three passes and 50 ms where two
+passes take 8.
+"""
+
+import ctypes
+import importlib
+import importlib.util
+import logging
+import os
+import sys
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import TracebackType
+from typing import Any, ClassVar
+
+import mujoco
+import numpy as np
+import numpy.typing as npt
+
+from pyrep_mujoco.vision.display import has_display
+from pyrep_mujoco.vision.forks import check_not_forked, is_forked, note_context
+from rlbench.backend.exceptions import RenderingError
+
+logger = logging.getLogger(__name__)
+
+_BACKENDS = ("egl", "osmesa", "glfw")
+_DISABLED = ("disable", "disabled", "off", "false", "0")
+_NO_CHOICE = ("", "enable", "enabled", "on", "true", "1")
+# Facets around and along round shapes. Vertices are what software OpenGL spends its time on:
+# MuJoCo's 28 x 16 cost half as much again per image; a facet lies 1.2 % of the radius inside.
+_SLICES, _STACKS = 20, 12
+_SPARE_GEOMS = 64  # room in the scene beyond the model's own geoms
+
+
+@dataclass(frozen=True)
+class Images:
+    """What one camera sees; None for what was not asked for.
+
+    Attributes:
+        rgb: (H, W, 3) uint8.
+        depth: (H, W) float32 distance along the camera's z axis [m]; the far plane where
+            nothing is.
+        segmentation: (H, W) int32 id of the body seen; 0 for the world and the background.
+    """
+
+    rgb: npt.NDArray[np.uint8] | None = None
+    depth: npt.NDArray[np.float32] | None = None
+    segmentation: npt.NDArray[np.int32] | None = None
+
+
+@cache
+def load_triton_first() -> None:
+    """Load Triton's library, where PyTorch has brought it, before Mesa's.
+
+    Either holds an LLVM of its own. Mesa's does not mind being second; Triton's does, and
+    optimisers
+    of PyTorch import it: a process that renders and then learns would end with a segmentation
+    fault.
+    """
+    triton = importlib.util.find_spec("triton")
+    for folder in (triton and triton.submodule_search_locations) or ():
+        for library in Path(folder).glob("_C/libtriton*.so"):
+            try:
+                ctypes.CDLL(str(library))
+            except OSError as error:
+                logger.warning("Triton cannot be loaded: %s", error)
+
+
+def select_gl_backend() -> str:
+    """Choose an OpenGL backend that works here, and remember it in `MUJOCO_GL`.
+
+    `MUJOCO_GL` is obeyed where it names one; else EGL, OSMesa and GLFW are tried in this order.
+    Processes started from here inherit the choice.
+
+    Returns:
+        "egl", "osmesa" or "glfw".
+
+    Raises:
+        RenderingError: none works, rendering is switched off, or this process was forked from one
+            that had made images.
+    """
+    check_not_forked()
+    name = _working_backend(os.environ.get("MUJOCO_GL", "").lower().strip())
+    os.environ["MUJOCO_GL"] = name
+    return name
+
+
+@cache
+def _working_backend(wanted: str) -> str:
+    if wanted in _DISABLED:
+        raise RenderingError(
+            f"MUJOCO_GL={wanted} switches rendering off; unset it, or ask for no images (cams: [])"
+        )
+    if wanted not in _NO_CHOICE and wanted not in _BACKENDS:
+        raise RenderingError(f"MUJOCO_GL={wanted} is unknown; allowed are {', '.join(_BACKENDS)}")
+    load_triton_first()
+    faults = []
+    for name in _BACKENDS if wanted in _NO_CHOICE else (wanted,):
+        fault = _probe(name)
+        if fault is None:
+            logger.info("rendering with OpenGL through %s", name)
+            return name
+        faults.append(f"{name}: {fault}")
+    raise RenderingError(
+        f"no OpenGL works here ({'; '.join(faults)}); install libegl1 and libgl1-mesa-dri or "
+        "libosmesa6, or ask for no images (cams: [])"
+    )
+
+
+def _probe(name: str) -> str | None:
+    """Return why a backend does not work, None when it does."""
+    if name == "glfw" and not has_display():
+        return "no display"
+    platform = os.environ.get("PYOPENGL_PLATFORM")
+    try:
+        context = _gl_context(name, 8, 8)
+    except Exception as error:  # noqa: BLE001 - PyOpenGL's own errors share no other base
+        if platform is None:  # set by MuJoCo's module; the next backend sets its own
+            os.environ.pop("PYOPENGL_PLATFORM", None)
+        return " ".join(str(error).split()) or type(error).__name__
+    context.free()
+    return None
+
+
+def _gl_context(name: str, width: int, height: int) -> Any:
+    context = importlib.import_module(f"mujoco.{name}").GLContext(width, height)
+    context.make_current()
+    note_context()
+    return context
+
+
+class Renderer:
+    """Renders one model's cameras at one size, in one OpenGL context.
+
+    Args:
+        model: the scene; its textures and meshes are uploaded now.
+        width: image width [px].
+        height: image height [px].
+        shadows: cast shadows; two to ten times slower with software OpenGL.
+        multisample: samples per pixel of the rgb image; depth and ids never use more than one.
+    """
+
+    _current: ClassVar[Callable[[], "Renderer | None"]] = lambda: None
+
+    def __init__(
+        self,
+        model: mujoco.MjModel,
+        width: int,
+        height: int,
+        shadows: bool = False,
+        multisample: int = 0,
+    ) -> None:
+        if width < 1 or height < 1:
+            raise RenderingError(f"image size must be at least 1 x 1, got {width} x {height}")
+        self._model = model
+        self._shape = (height, width)
+        self._viewport = mujoco.MjrRect(0, 0, width, height)
+        self._gl: Any = None
+        gl = _gl_context(select_gl_backend(), width, height)
+        self._colour = self._context(shadows, multisample)
+        # Depth read from a multisampled buffer is off by up to 7 mm at edges.
+        self._exact = self._context(False, 0) if multisample else self._colour
+        self._gl = gl
+        Renderer._current = weakref.ref(self)
+        self._scene = mujoco.MjvScene(model, maxgeom=model.ngeom + _SPARE_GEOMS)
+        self._option = mujoco.MjvOption()
+        self._option.sitegroup[:] = 0
+        self._camera = mujoco.MjvCamera()
+        self._camera.type = mujoco.mjtCamera.mjCAMERA_FIXED
+        self._shadows = shadows
+        self._bodies = np.zeros(1, np.int32)
+        self._bodies_key: tuple[Any, ...] = ()
+        self._rgb = np.empty((height, width, 3), np.uint8)
+        self._z = np.empty((height, width), np.float32)
+
+    def _context(self, shadows: bool, multisample: int) -> mujoco.MjrContext:
+        """Make buffers of exactly the image's size; the model's settings are left as found."""
+        view, quality = self._model.vis.global_, self._model.vis.quality
+        wanted = (
+            (view, "offheight", self._shape[0]),
+            (view, "offwidth", self._shape[1]),
+            (quality, "offsamples", multisample),
+            (quality, "shadowsize", quality.shadowsize if shadows else 0),
+            (quality, "numslices", _SLICES),
+            (quality, "numstacks", _STACKS),
+        )
+        before = [(owner, key, getattr(owner, key)) for owner, key, _ in wanted]
+        for owner, key, value in wanted:
+            setattr(owner, key, value)
+        try:
+            context = mujoco.MjrContext(self._model, mujoco.mjtFontScale.mjFONTSCALE_50)
+        except mujoco.FatalError as error:
+            raise RenderingError(f"OpenGL: {error}") from error
+        finally:
+            for owner, key, value in before:
+                setattr(owner, key, value)
+        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, context)
+        # Reversed depth keeps millimetres at a near plane of 1 cm.
+        context.readDepthMap = mujoco.mjtDepthMap.mjDEPTH_ZEROFAR
+        return context
+
+    def render(
+        self,
+        data: mujoco.MjData,
+        camera: str,
+        rgb: bool = True,
+        depth: bool = True,
+        segmentation: bool = True,
+    ) -> Images:
+        """Render what one camera sees.
+
+        Only geom groups 0-2 are drawn, and no sites. The camera's `fovy` is taken over the
+        longer image side, as everywhere in this package.
+
+        Args:
+            data: state to show; positions must be up to date (`mj_forward` or `mj_kinematics`
+                and `mj_camlight`).
+            camera: name of one of the model's cameras.
+            rgb: make the colour image.
+            depth: make the depth image.
+            segmentation: make the image of body ids.
+
+        Returns:
+            The images, in new arrays.
+
+        Raises:
+            RenderingError: there is no such camera, the renderer is closed, or this process was
+                forked from the one that made it.
+        """
+        check_not_forked()
+        if self._gl is None:
+            raise RenderingError("the renderer is closed; make a new one")
+        if not (rgb or depth or segmentation):
+            return Images()
+        self._make_current()
+        self._aim(data, camera)
+        colour = z = ids = None
+        if rgb:
+            self._draw(self._colour, is_segmentation=False)
+            mujoco.mjr_readPixels(self._rgb, None, self._viewport, self._colour)
+            colour = self._rgb[::-1].copy()  # OpenGL counts rows from the bottom
+        if depth or segmentation:
+            self._draw(self._exact, is_segmentation=True)
+            mujoco.mjr_readPixels(
+                self._rgb if segmentation else None,
+                self._z if depth else None,
+                self._viewport,
+                self._exact,
+            )
+            z = self._metres() if depth else None
+            ids = self._body_ids() if segmentation else None
+        return Images(colour, z, ids)
+
+    def _aim(self, data: mujoco.MjData, camera: str) -> None:
+        camera_id = mujoco.mj_name2id(self._model, mujoco.mjtObj.mjOBJ_CAMERA, camera)
+        if camera_id < 0:
+            names = [self._model.camera(i).name for i in range(self._model.ncam)]
+            raise RenderingError(f"camera {camera!r} is not in the scene; there are {names}")
+        self._camera.fixedcamid = camera_id
+        scene = self._scene
+        drawn = mujoco.mjtCatBit.mjCAT_STATIC | mujoco.mjtCatBit.mjCAT_DYNAMIC
+        mujoco.mjv_updateScene(self._model, data, self._option, None, self._camera, drawn, scene)
+        height, width = self._shape
+        if width > height:
+            for eye in scene.camera:
+                eye.frustum_top *= height / width
+                eye.frustum_bottom *= height / width
+
+    def _draw(self, context: mujoco.MjrContext, is_segmentation: bool) -> None:
+        flags, flag = self._scene.flags, mujoco.mjtRndFlag
+        flags[flag.mjRND_SHADOW] = self._shadows and not is_segmentation
+        flags[flag.mjRND_REFLECTION] = False
+        flags[flag.mjRND_SEGMENT] = is_segmentation
+        flags[flag.mjRND_IDCOLOR] = is_segmentation
+        if context is not self._colour or self._exact is not self._colour:
+            mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, context)
+        mujoco.mjr_render(self._viewport, self._scene, context)
+
+    def _metres(self) -> npt.NDArray[np.float32]:
+        """Undo the reversed projection: 1 at the near plane, 0 at the far plane."""
+        extent, view = self._model.stat.extent, self._model.vis.map
+        near, far = view.znear * extent, view.zfar * extent
+        z = self._z[::-1].astype(np.float64)
+        metres: npt.NDArray[np.float32] = (near * far / (near + z * (far - near))).astype(
+            np.float32
+        )
+        return metres
+
+    def _body_ids(self) -> npt.NDArray[np.int32]:
+        bodies = self._bodies_by_colour()
+        pixels = self._rgb[::-1]
+        colour: npt.NDArray[np.int32] = pixels[..., 0].astype(np.int32)
+        if len(bodies) > 256:
+            colour += pixels[..., 1].astype(np.int32) << 8
+            colour += pixels[..., 2].astype(np.int32) << 16
+        return bodies[colour]
+
+    def _bodies_by_colour(self) -> npt.NDArray[np.int32]:
+        """Return (colours,) body ids; colour 0 is the background.
+
+        The walk over the scene's geoms takes as long as everything else in Python together, so
+        it is done again only when what decides which geoms are drawn has changed.
+        """
+        model, scene = self._model, self._scene
+        drawn = (model.geom_group, model.geom_rgba[:, 3], model.geom_matid, model.mat_rgba[:, 3])
+        key = (scene.ngeom, *(array.tobytes() for array in drawn))
+        if key != self._bodies_key:
+            bodies = np.zeros(scene.ngeom + 1, np.int32)
+            for geom in scene.geoms[: scene.ngeom]:
+                if geom.segid >= 0 and geom.objtype == mujoco.mjtObj.mjOBJ_GEOM:
+                    bodies[geom.segid + 1] = model.geom_bodyid[geom.objid]
+            self._bodies, self._bodies_key = bodies, key
+        return self._bodies
+
+    def _make_current(self) -> None:
+        self._gl.make_current()
+        Renderer._current = weakref.ref(self)
+
+    def close(self) -> None:
+        """Free the buffers, under their own context; closing twice is harmless."""
+        if self._gl is None:
+            return
+        if is_forked():
+            self._abandon()
+            return
+        current = Renderer._current()
+        self._gl.make_current()
+        for context in {id(c): c for c in (self._colour, self._exact)}.values():
+            context.free()
+        self._gl.free()
+        self._gl = None
+        # The collector may close one renderer while another is at work.
+        if current is not None and current._gl is not None:
+            current._make_current()
+
+    def _abandon(self) -> None:
+        """Give up what belongs to the parent process; freeing it here would wait for ever.
+
+        Nobody may free it later either, so it keeps a reference for good.
+        """
+        for owned in (self._colour, self._exact, self._gl):
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(owned))
+        self._gl = None
+
+    def __del__(self) -> None:
+        # Left to themselves the buffers would be freed under whichever context is current, and
+        # take another renderer's buffers of the same number with them.
+        if getattr(self, "_gl", None) is None:
+            return
+        if is_forked():
+            self._abandon()
+        elif not sys.is_finalizing():
+            self.close()
+
+    def __enter__(self) -> "Renderer":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -1,0 +1,86 @@
+"""All tasks that can run here, from this package and from a checkout, and which version is meant."""
+
+from pathlib import Path
+
+from pyrep_mujoco.scene.compose import task_scene_path
+from rlbench.backend.exceptions import TaskNotAvailableError
+from rlbench.backend.task import Task
+from rlbench.checkout.loader import load_task
+from rlbench.checkout.origin import Checkout, Origin, chosen_source, open_checkout
+from rlbench.tasks import AVAILABLE, TASK_NAMES, builtin_class, builtin_file, task_id, unknown_task
+
+
+class Catalogue:
+    """Tasks by name.
+
+    Attributes:
+        checkout: of RLBench, None where there is none.
+        source: one of `rlbench.checkout.origin.SOURCES`.
+    """
+
+    def __init__(
+        self, rlbench_root: str | Path | None = None, tasks_from: str | None = None
+    ) -> None:
+        """Look where tasks are.
+
+        Args:
+            rlbench_root: a checkout of RLBench, by default $RLBENCH_ROOT, else none.
+            tasks_from: `auto` (the checkout's version of a task where it has one, else the
+                built-in), `builtin` or `rlbench`; by default $RLBENCH_TASKS_FROM, else `auto`.
+
+        Raises:
+            TaskNotAvailableError: the root is no checkout, or the source is unknown or missing.
+        """
+        self.source = chosen_source(tasks_from)
+        self.checkout: Checkout | None = None
+        if self.source != "builtin":
+            self.checkout = open_checkout(rlbench_root)
+        if self.source == "rlbench" and self.checkout is None:
+            raise TaskNotAvailableError(
+                "tasks are to come from RLBench, but no checkout is given; set RLBENCH_ROOT or "
+                "--rlbench_root to one"
+            )
+
+    def names(self) -> list[str]:
+        """Return the tasks that run: those with an id in their order, then the others by name."""
+        there = set() if self.source == "rlbench" else set(AVAILABLE)
+        if self.checkout is not None:
+            there |= set(self.checkout.names())
+        known = [name for name in TASK_NAMES if name in there]
+        return known + sorted(there - set(known))
+
+    def incomplete(self) -> dict[str, str]:
+        """Return name -> what is missing, of tasks of the checkout that cannot run for that."""
+        there = {} if self.checkout is None else self.checkout.incomplete()
+        runs = set(self.names())
+        return {name: why for name, why in there.items() if name not in runs}
+
+    def by_id(self) -> dict[int, str]:
+        """Return id -> name of the tasks that run."""
+        return {task_id(name): name for name in self.names()}
+
+    def origin(self, name: str) -> Origin:
+        """Return the files of the version of a task that is meant.
+
+        Raises:
+            TaskNotAvailableError: it does not run here.
+        """
+        if self.checkout is not None:
+            found = self.checkout.origin(name)
+            if found is not None:
+                return found
+        if name in AVAILABLE and self.source != "rlbench":
+            return Origin(name, "builtin", builtin_file(name), task_scene_path(name))
+        raise unknown_task(
+            name, self.names(), None if self.checkout is None else self.checkout.lack(name)
+        )
+
+    def task_class(self, name: str) -> type[Task]:
+        """Return the class of a task.
+
+        Raises:
+            TaskNotAvailableError: it does not run here.
+            TaskFileError: its file cannot be loaded.
+        """
+        origin = self.origin(name)
+        return builtin_class(name) if origin.source == "builtin" else load_task(origin)

@@ -1,0 +1,50 @@
+"""PyRep's classes of robots: the robot of the current scene."""
+
+from typing import Any
+
+from rlbench.checkout.scene_context import current_robot
+
+
+class _Part(type):
+    part: str
+
+    def __call__(cls, *_: Any, **__: Any) -> Any:
+        return getattr(current_robot(), cls.part)
+
+    def __instancecheck__(cls, instance: object) -> bool:
+        marks = {"arm": "get_tip", "gripper": "actuate"}
+        return hasattr(instance, marks[cls.part])
+
+
+class Arm(metaclass=_Part):
+    """The arm of the current scene's robot."""
+
+    part = "arm"
+
+
+class Gripper(metaclass=_Part):
+    """The gripper of the current scene's robot."""
+
+    part = "gripper"
+
+
+def _named(names: str, base: type) -> dict[str, type]:
+    return {name: _Part(name, (base,), {"__doc__": base.__doc__}) for name in names.split()}
+
+
+ARMS = _named("Jaco Mico Panda Sawyer UR3 UR5 UR10", Arm)
+GRIPPERS = _named("BaxterGripper JacoGripper MicoGripper PandaGripper Robotiq85Gripper", Gripper)
+"""Robots by PyRep's classes: whichever is named, it is the one in the current scene."""
+
+SUPPORTED_ROBOTS: dict[str, tuple[type, type, int]] = {
+    "panda": (ARMS["Panda"], GRIPPERS["PandaGripper"], 7),
+    "jaco": (ARMS["Jaco"], GRIPPERS["JacoGripper"], 6),
+    "mico": (ARMS["Mico"], GRIPPERS["MicoGripper"], 6),
+    "sawyer": (ARMS["Sawyer"], GRIPPERS["BaxterGripper"], 7),
+    "ur5": (ARMS["UR5"], GRIPPERS["Robotiq85Gripper"], 6),
+}
+"""Values of `robot_setup` -> classes of the arm and of the gripper, and the arm's joints."""
+
+
+class ArmConfigurationPath:
+    """A way of the arm; for annotations."""

@@ -1,0 +1,1 @@
+"""Simulation engines behind the protocols of `rlbench.engines.protocols`."""

@@ -1,0 +1,1 @@
+"""The engine on CoppeliaSim through PyRep."""

@@ -1,0 +1,1 @@
+"""Observations and keypoints of a scene."""

@@ -1,1 +1,0 @@
-"""Simulation engines behind the protocols of `rlbench.sim.base`."""

@@ -1,0 +1,1 @@
+"""Scripts that draw meshes and textures of the built-in scenes."""
