@@ -11,7 +11,7 @@ say "Lint"
 say "Types of the strict modules"
 "$PYTHON" -m mypy --no-error-summary \
     RLBench/pyrep_mujoco/vision/cameras.py RLBench/rlbench/engines/protocols.py \
-    data_generation/RLBench/raw_store.py data_generation/RLBench/keypoint_tracks.py \
+    data_generation/RLBench/raw/store.py data_generation/RLBench/tracks/detector.py \
     pose_obj_3d/safe_npz.py pose_obj_3d/plain_pickle.py pose_obj_3d/plain_yaml.py \
     pose_obj_3d/formal.py pose_obj_3d/formal_meta.py pose_obj_3d/formal_legacy.py \
     pose_obj_3d/checkpoint_file.py pose_obj_3d/checkpoint_state.py pose_obj_3d/config.py pose_obj_3d/geometry.py \

@@ -25,18 +25,19 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from data_generation.RLBench import command_line, dataset_stats
-from data_generation.RLBench.dataset_config import (
+from data_generation.RLBench import command_line
+from data_generation.RLBench.config import (
     REPOSITORY,
     DatasetConfig,
     find_config,
     find_dataset,
     load_config,
 )
-from data_generation.RLBench.episode import seed_example
 from data_generation.RLBench.errors import ConfigError, DataGenerationError, StoreError
-from data_generation.RLBench.keypoint_tracks import RANGES, DetectorNoise, assemble, detect, rounded
-from data_generation.RLBench.raw_store import MODES, RawStore, RawTracks
+from data_generation.RLBench.raw.episode import seed_example
+from data_generation.RLBench.raw.store import MODES, RawStore, RawTracks
+from data_generation.RLBench.tracks import dataset_statistics as dataset_stats
+from data_generation.RLBench.tracks.detector import RANGES, DetectorNoise, assemble, detect, rounded
 from pose_obj_3d.exceptions import PoseObj3DError
 from pose_obj_3d.formal import MIN_EXAMPLES, read_formal, shipped_copy, write_formal
 from pose_obj_3d.formal_legacy import write_legacy

@@ -25,30 +25,31 @@ from functools import partial
 
 from tqdm import tqdm
 
-from data_generation.RLBench import command_line, worker
-from data_generation.RLBench.dataset_config import (
+from data_generation.RLBench import command_line
+from data_generation.RLBench.config import (
     DatasetConfig,
     find_config,
     load_config,
 )
-from data_generation.RLBench.demo_source import DemoSource, OpenSource
-from data_generation.RLBench.episode import EpisodeKey
-from data_generation.RLBench.episode_jobs import EpisodeJobs
-from data_generation.RLBench.episode_plan import Plan
 from data_generation.RLBench.errors import (
     ConfigError,
     DamagedEpisodeError,
     DataGenerationError,
 )
-from data_generation.RLBench.generation_report import Report
-from data_generation.RLBench.raw_store import MODES, RawStore
-from data_generation.RLBench.store_folder import DEFAULTS
-from data_generation.RLBench.worker_pool import WorkerDiedError, WorkerPool
+from data_generation.RLBench.generation import worker
+from data_generation.RLBench.generation.demo_source import DemoSource, OpenSource
+from data_generation.RLBench.generation.episode_jobs import EpisodeJobs
+from data_generation.RLBench.generation.episode_plan import Plan
+from data_generation.RLBench.generation.report import Report
+from data_generation.RLBench.generation.worker_pool import WorkerDiedError, WorkerPool
+from data_generation.RLBench.raw.episode import EpisodeKey
+from data_generation.RLBench.raw.folder import DEFAULTS
+from data_generation.RLBench.raw.store import MODES, RawStore
 from pose_obj_3d.formal import MIN_EXAMPLES
 
 logger = logging.getLogger("generate_data")
 
-SIMULATOR = "data_generation.RLBench.simulator"  # module with `open_source`
+SIMULATOR = "data_generation.RLBench.generation.simulator"  # module with `open_source`
 # One thread a worker: Mesa's and NumPy's own threads would fight over the cores of the pool.
 WORKER_ENVIRONMENT = {"LP_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 LOG_PERIOD = 10.0  # [s]

@@ -23,20 +23,21 @@ from typing import Any
 
 from tqdm import tqdm
 
-from data_generation.RLBench import command_line, inspect_page
-from data_generation.RLBench import inspect_statistics as limits
+from data_generation.RLBench import command_line
 from data_generation.RLBench.errors import ConfigError, DataGenerationError, StoreError
-from data_generation.RLBench.inspect_archive import ArchiveSource, check_is_file
-from data_generation.RLBench.inspect_sources import (
+from data_generation.RLBench.inspection import page as inspect_page
+from data_generation.RLBench.inspection import statistics as limits
+from data_generation.RLBench.inspection.archive import ArchiveSource, check_is_file
+from data_generation.RLBench.inspection.sources import (
     Example,
     RawSource,
     Section,
     Source,
     choose_sections,
 )
-from data_generation.RLBench.inspect_statistics import SectionStatistics
-from data_generation.RLBench.json_files import read_json
-from data_generation.RLBench.track_statistics import MOVING_SPEED
+from data_generation.RLBench.inspection.statistics import SectionStatistics
+from data_generation.RLBench.raw.json_files import read_json
+from data_generation.RLBench.tracks.statistics import MOVING_SPEED
 from pose_obj_3d.whole_files import is_temporary, write_whole
 
 FORMAT = "inspection of keypoint tracks"
@@ -180,7 +181,7 @@ def inspect(
 
 def _import_pictures() -> Any:
     try:
-        return importlib.import_module("data_generation.RLBench.inspect_pictures")
+        return importlib.import_module("data_generation.RLBench.inspection.pictures")
     except ModuleNotFoundError as error:
         raise DataGenerationError(
             f"package {error.name} is not installed; pip install -r data_gen_requirements.txt"

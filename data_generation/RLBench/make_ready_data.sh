@@ -27,9 +27,9 @@ generate main ready_dataset.json
 generate more ready_dataset_more.json
 "$python" convert_data.py --path_dataset "$work/more" --path_dataset_config ready_dataset_more.json \
     --output "$work/archives/sim_more_formal.npz"
-"$python" pack_archive.py "$work/archives/sim_all_formal.npz" "$work/archives/sim_more_formal.npz"
+"$python" publishing/pack_archive.py "$work/archives/sim_all_formal.npz" "$work/archives/sim_more_formal.npz"
 generate pictures ready_dataset_pictures.json
 "$python" inspect_dataset.py "$work/pictures" --output "$work/inspection"
 "$python" -m rlbench.tools.task_validator all --episodes 40 --json "$work/validation.json" >"$work/validation.txt"
-"$python" data_card.py "$work/archives" --pictures "$work/inspection" \
+"$python" publishing/data_card.py "$work/archives" --pictures "$work/inspection" \
     --validation "$work/validation.json" --output "$output"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data_generation.RLBench.keypoint_tracks import RANGES, DetectorNoise, detect
+from data_generation.RLBench.tracks.detector import RANGES, DetectorNoise, detect
 from pose_obj_3d.formal import UV_DETECTED, UV_EXACT, VISIBILITY, FormalData
 
 

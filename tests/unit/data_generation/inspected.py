@@ -7,8 +7,8 @@ import numpy as np
 
 import fake_source
 from data_generation.RLBench import inspect_dataset
-from data_generation.RLBench.dataset_config import load_config
-from data_generation.RLBench.raw_store import RawStore
+from data_generation.RLBench.config import load_config
+from data_generation.RLBench.raw.store import RawStore
 from pose_obj_3d.formal import write_formal
 from pyrep_mujoco.vision.cameras import project_views
 

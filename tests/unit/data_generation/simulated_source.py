@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data_generation.RLBench import simulator
+from data_generation.RLBench.generation import simulator
 from pyrep_mujoco.scene.compose import task_scene_path
 from rlbench import environment
 from rlbench.tasks.pick_and_lift import PickAndLift

@@ -11,9 +11,9 @@ import pytest
 
 import fake_source
 from data_generation.RLBench import convert_data, generate_data
-from data_generation.RLBench.dataset_config import load_config
-from data_generation.RLBench.episode import EpisodeKey
-from data_generation.RLBench.raw_store import RawStore
+from data_generation.RLBench.config import load_config
+from data_generation.RLBench.raw.episode import EpisodeKey
+from data_generation.RLBench.raw.store import RawStore
 from pose_obj_3d.formal import read_formal
 from pose_obj_3d.formal_legacy import read_legacy
 

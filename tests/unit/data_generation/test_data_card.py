@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from data_generation.RLBench import data_card
+from data_generation.RLBench.publishing import data_card
 from tests.unit.pose_obj_3d.synthetic import write_scene
 
 VALIDATION = [

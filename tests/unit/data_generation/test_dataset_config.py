@@ -4,15 +4,15 @@ from dataclasses import replace
 
 import pytest
 
-from data_generation.RLBench.dataset_config import (
+from data_generation.RLBench.config import (
     REPOSITORY,
     DatasetConfig,
     find_config,
     find_dataset,
     load_config,
 )
-from data_generation.RLBench.episode import EpisodeKey
 from data_generation.RLBench.errors import ConfigError
+from data_generation.RLBench.raw.episode import EpisodeKey
 
 
 def load(tmp_path, text):

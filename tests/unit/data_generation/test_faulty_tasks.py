@@ -10,7 +10,7 @@ import fake_source
 import simulated_source
 import troubled_source
 from data_generation.RLBench import generate_data
-from data_generation.RLBench.raw_store import RawStore
+from data_generation.RLBench.raw.store import RawStore
 
 
 def generate(data, config, source, *flags):

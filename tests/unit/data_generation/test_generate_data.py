@@ -12,7 +12,7 @@ import pytest
 
 import fake_source
 from data_generation.RLBench import generate_data
-from data_generation.RLBench.raw_store import RawStore
+from data_generation.RLBench.raw.store import RawStore
 
 HERE, ROOT = Path(__file__).parent, Path(__file__).parents[3]
 

@@ -15,9 +15,9 @@ import pytest
 
 import fake_source
 from data_generation.RLBench import convert_data, generate_data
-from data_generation.RLBench.episode import EpisodeKey
 from data_generation.RLBench.errors import StoreLostError
-from data_generation.RLBench.raw_store import RawStore
+from data_generation.RLBench.raw.episode import EpisodeKey
+from data_generation.RLBench.raw.store import RawStore
 from fake_source import make_episode
 
 HERE, ROOT = Path(__file__).parent, Path(__file__).parents[3]

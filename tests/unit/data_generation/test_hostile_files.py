@@ -16,14 +16,15 @@ import numpy as np
 import pytest
 
 import fake_source
-from data_generation.RLBench import convert_data, generate_data, raw_records
-from data_generation.RLBench.dataset_config import DatasetConfig, load_config
-from data_generation.RLBench.episode import EpisodeKey
+from data_generation.RLBench import convert_data, generate_data
+from data_generation.RLBench.config import DatasetConfig, load_config
 from data_generation.RLBench.errors import ConfigError, DataGenerationError
-from data_generation.RLBench.inspect_sources import RawSource
-from data_generation.RLBench.json_files import JsonError, read_json
-from data_generation.RLBench.raw_store import RawStore
-from data_generation.RLBench.worker import Catalogue
+from data_generation.RLBench.generation.worker import Catalogue
+from data_generation.RLBench.inspection.sources import RawSource
+from data_generation.RLBench.raw import records as raw_records
+from data_generation.RLBench.raw.episode import EpisodeKey
+from data_generation.RLBench.raw.json_files import JsonError, read_json
+from data_generation.RLBench.raw.store import RawStore
 from mutations import mutate_bytes, mutate_json
 
 MUTATIONS = int(os.environ.get("MUTATIONS", "200"))  # MUTATIONS=2000 pytest ... for a longer run

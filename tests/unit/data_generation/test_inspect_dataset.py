@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_generation.RLBench import inspect_charts, inspect_dataset, inspect_pictures
-from data_generation.RLBench.dataset_config import load_config
-from data_generation.RLBench.episode import npy_bytes
-from data_generation.RLBench.raw_store import RawStore
+from data_generation.RLBench import inspect_dataset
+from data_generation.RLBench.config import load_config
+from data_generation.RLBench.inspection import charts as inspect_charts
+from data_generation.RLBench.inspection import pictures as inspect_pictures
+from data_generation.RLBench.raw.episode import npy_bytes
+from data_generation.RLBench.raw.store import RawStore
 from inspected import fill_raw, inspect, make_tracks, write_archive
 
 
@@ -264,7 +266,7 @@ def test_foreign_file_in_our_folder(tmp_path, archive, capsys):
 
 
 def test_missing_package_is_one_line(archive, capsys, monkeypatch):
-    monkeypatch.delitem(sys.modules, "data_generation.RLBench.inspect_pictures", raising=False)
+    monkeypatch.delitem(sys.modules, "data_generation.RLBench.inspection.pictures", raising=False)
     monkeypatch.setitem(sys.modules, "PIL", None)
     assert "package PIL is not installed" in user_error(capsys, archive())
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from data_generation.RLBench.keypoint_tracks import DetectorNoise, assemble, detect, rounded
+from data_generation.RLBench.tracks.detector import DetectorNoise, assemble, detect, rounded
 
 V, T, K = 3, 4000, 2
 UV = np.random.default_rng(0).uniform(0, 256, (V, T, K, 2))

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from data_generation.RLBench import pack_archive
+from data_generation.RLBench.publishing import pack_archive
 from pose_obj_3d.formal import read_formal
 from tests.unit.pose_obj_3d.synthetic import write_scene
 

@@ -6,11 +6,13 @@ import cv2
 import numpy as np
 import pytest
 
-from data_generation.RLBench import image_files, raw_store, store_folder
-from data_generation.RLBench.dataset_config import DatasetConfig
-from data_generation.RLBench.episode import CameraFilm, EpisodeKey, segmentation_names
+from data_generation.RLBench.config import DatasetConfig
 from data_generation.RLBench.errors import DamagedEpisodeError, StoreError
-from data_generation.RLBench.raw_store import RawStore
+from data_generation.RLBench.raw import folder as store_folder
+from data_generation.RLBench.raw import images as image_files
+from data_generation.RLBench.raw import store as raw_store
+from data_generation.RLBench.raw.episode import CameraFilm, EpisodeKey, segmentation_names
+from data_generation.RLBench.raw.store import RawStore
 from fake_source import make_episode
 
 CONFIG = DatasetConfig(

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from data_generation.RLBench import track_statistics as ts
+from data_generation.RLBench.tracks import statistics as ts
 
 NAMES = ("waypoints/waypoint0", "robot/tip")
 CAMERAS = ("left", "right", "top")

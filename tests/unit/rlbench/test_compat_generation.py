@@ -6,8 +6,9 @@ import os
 import numpy as np
 import pytest
 
-from data_generation.RLBench import generate_data, simulator
-from data_generation.RLBench.dataset_config import find_config, load_config
+from data_generation.RLBench import generate_data
+from data_generation.RLBench.config import find_config, load_config
+from data_generation.RLBench.generation import simulator
 from rlbench.environment import ROBOTS
 from rlbench.tools import task_validator
 from tests.unit.rlbench.compat_files import BY_NAME, REACH, write_checkout, write_task

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from data_generation.RLBench import generate_data
-from data_generation.RLBench.dataset_config import load_config
-from data_generation.RLBench.episode import EpisodeKey
+from data_generation.RLBench.config import load_config
+from data_generation.RLBench.raw.episode import EpisodeKey
 from pyrep_mujoco.scene.compose import task_scene_path
 from pyrep_mujoco.simulation import MujocoEngine
 from pyrep_mujoco.vision import cameras

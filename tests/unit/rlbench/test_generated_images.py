@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from data_generation.RLBench import generate_data
-from data_generation.RLBench.episode import EpisodeKey, segmentation_names
-from data_generation.RLBench.raw_store import RawStore
+from data_generation.RLBench.raw.episode import EpisodeKey, segmentation_names
+from data_generation.RLBench.raw.store import RawStore
 from pyrep_mujoco.vision import cameras
 from pyrep_mujoco.vision.rendering import select_gl_backend
 from rlbench.backend.exceptions import RenderingError

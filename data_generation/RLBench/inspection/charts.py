@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from data_generation.RLBench.inspect_statistics import (
+from data_generation.RLBench.inspection.statistics import (
     VOLUME_HIGH,
     VOLUME_LOW,
     WORKSPACE_HIGH,

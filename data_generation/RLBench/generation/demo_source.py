@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from data_generation.RLBench.dataset_config import DatasetConfig
-from data_generation.RLBench.episode import Episode, EpisodeKey
+from data_generation.RLBench.config import DatasetConfig
+from data_generation.RLBench.raw.episode import Episode, EpisodeKey
 
 
 class DemoSource(Protocol):

@@ -18,9 +18,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from data_generation.RLBench import image_files, raw_records
-from data_generation.RLBench.dataset_config import STATE_DIM
-from data_generation.RLBench.episode import (
+from data_generation.RLBench.config import STATE_DIM
+from data_generation.RLBench.errors import DamagedEpisodeError, StoreError
+from data_generation.RLBench.raw import images as image_files
+from data_generation.RLBench.raw import records as raw_records
+from data_generation.RLBench.raw.episode import (
     Calibration,
     Episode,
     EpisodeKey,
@@ -28,10 +30,9 @@ from data_generation.RLBench.episode import (
     episode_files,
     npy_bytes,
 )
-from data_generation.RLBench.errors import DamagedEpisodeError, StoreError
-from data_generation.RLBench.json_files import JsonError, read_json
-from data_generation.RLBench.regular_files import regular_size, sha256_of
-from data_generation.RLBench.store_folder import FORMAT_VERSION, MARKER, StoreFolder
+from data_generation.RLBench.raw.folder import FORMAT_VERSION, MARKER, StoreFolder
+from data_generation.RLBench.raw.json_files import JsonError, read_json
+from data_generation.RLBench.raw.regular_files import regular_size, sha256_of
 from pose_obj_3d.exceptions import ArchiveError
 from pose_obj_3d.safe_npz import read_npy
 from pose_obj_3d.whole_files import write_whole

@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 
 import cv2
 
-from data_generation.RLBench.dataset_config import DatasetConfig
-from data_generation.RLBench.demo_source import DemoSource, OpenSource
-from data_generation.RLBench.episode import Episode, EpisodeKey, seed_example
+from data_generation.RLBench.config import DatasetConfig
 from data_generation.RLBench.errors import DataGenerationError, DemoFailedError, TaskBrokenError
-from data_generation.RLBench.raw_store import RawStore
-from data_generation.RLBench.store_folder import Identity
+from data_generation.RLBench.generation.demo_source import DemoSource, OpenSource
+from data_generation.RLBench.raw.episode import Episode, EpisodeKey, seed_example
+from data_generation.RLBench.raw.folder import Identity
+from data_generation.RLBench.raw.store import RawStore
 from pose_obj_3d import process_start
 
 MAX_TOLD = 200  # characters of an error that is not ours

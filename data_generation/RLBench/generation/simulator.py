@@ -8,21 +8,21 @@ from typing import Any
 import mujoco
 import numpy as np
 
-from data_generation.RLBench import demo_arrays
-from data_generation.RLBench.dataset_config import DatasetConfig
-from data_generation.RLBench.episode import (
-    SEGMENTATION_NAMES,
-    Calibration,
-    CameraFilm,
-    Episode,
-    EpisodeKey,
-)
+from data_generation.RLBench.config import DatasetConfig
 from data_generation.RLBench.errors import (
     ConfigError,
     DataGenerationError,
     DemoFailedError,
     TaskBrokenError,
     near_match,
+)
+from data_generation.RLBench.generation import demo_arrays
+from data_generation.RLBench.raw.episode import (
+    SEGMENTATION_NAMES,
+    Calibration,
+    CameraFilm,
+    Episode,
+    EpisodeKey,
 )
 from pyrep_mujoco.scene.health import UNSTABLE
 from pyrep_mujoco.vision import cameras as camera_table

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from data_generation.RLBench.inspect_charts import histogram, position_map, trimmed
-from data_generation.RLBench.track_statistics import STATES
+from data_generation.RLBench.inspection.charts import histogram, position_map, trimmed
+from data_generation.RLBench.tracks.statistics import STATES
 
 MAX_ROWS = 300  # of a table of episodes; statistics.json holds all
 NONE = "&ndash;"

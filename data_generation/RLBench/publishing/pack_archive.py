@@ -8,7 +8,7 @@ Any reader of npz files reads the result; nothing but the compression changes.
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from pose_obj_3d import process_start
 

@@ -5,11 +5,11 @@ import os
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
-from data_generation.RLBench.episode_plan import TaskPlan
 from data_generation.RLBench.errors import ConfigError, near_match
-from data_generation.RLBench.image_files import MAX_IMAGE_SIDE
-from data_generation.RLBench.json_files import JsonError, read_json, short
-from data_generation.RLBench.keypoint_tracks import RANGES, DetectorNoise, PerView
+from data_generation.RLBench.generation.episode_plan import TaskPlan
+from data_generation.RLBench.raw.images import MAX_IMAGE_SIDE
+from data_generation.RLBench.raw.json_files import JsonError, read_json, short
+from data_generation.RLBench.tracks.detector import RANGES, DetectorNoise, PerView
 
 logger = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any, Protocol, Self
 
-from data_generation.RLBench import worker
 from data_generation.RLBench.errors import DataGenerationError
+from data_generation.RLBench.generation import worker
 
 END_SECONDS = 5.0  # granted to a worker that is told to end
 TICK_SECONDS = (

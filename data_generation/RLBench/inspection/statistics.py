@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from data_generation.RLBench.inspect_sources import Example, Section
-from data_generation.RLBench.track_statistics import (
+from data_generation.RLBench.inspection.sources import Example, Section
+from data_generation.RLBench.tracks.statistics import (
     MOVING_SPEED,
     Measure,
     describe,

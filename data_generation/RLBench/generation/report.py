@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from data_generation.RLBench.episode import EpisodeKey
-from data_generation.RLBench.episode_plan import Plan
 from data_generation.RLBench.errors import StoreError
-from data_generation.RLBench.raw_store import RawStore
-from data_generation.RLBench.worker import Outcome
+from data_generation.RLBench.generation.episode_plan import Plan
+from data_generation.RLBench.generation.worker import Outcome
+from data_generation.RLBench.raw.episode import EpisodeKey
+from data_generation.RLBench.raw.store import RawStore
 from pose_obj_3d.whole_files import write_whole
 
 NAME = "report.json"

@@ -5,15 +5,15 @@ import logging
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 
-from data_generation.RLBench.episode import EpisodeKey
-from data_generation.RLBench.episode_plan import Plan
-from data_generation.RLBench.store_folder import Identity
-from data_generation.RLBench.worker import Outcome
-from data_generation.RLBench.worker_pool import (
+from data_generation.RLBench.generation.episode_plan import Plan
+from data_generation.RLBench.generation.worker import Outcome
+from data_generation.RLBench.generation.worker_pool import (
     WorkerDiedError,
     WorkerKilledError,
     WorkerStuckError,
 )
+from data_generation.RLBench.raw.episode import EpisodeKey
+from data_generation.RLBench.raw.folder import Identity
 
 logger = logging.getLogger("generate_data")
 

@@ -8,7 +8,7 @@ The archives are copied to the output folder when they lie elsewhere.
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from pose_obj_3d import process_start
 
@@ -28,8 +28,8 @@ from tqdm import tqdm
 from data_generation.RLBench import command_line
 from data_generation.RLBench.convert_data import CHECKSUMS
 from data_generation.RLBench.errors import DataGenerationError, StoreError
-from data_generation.RLBench.json_files import read_json
-from data_generation.RLBench.track_statistics import statistics
+from data_generation.RLBench.raw.json_files import read_json
+from data_generation.RLBench.tracks.statistics import statistics
 from pose_obj_3d.exceptions import PoseObj3DError
 from pose_obj_3d.formal import ARCHIVE_NAME, FormalData, read_formal
 from pose_obj_3d.whole_files import write_whole

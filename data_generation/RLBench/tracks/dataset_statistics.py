@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from data_generation.RLBench.raw_store import RawStore, RawTracks
-from data_generation.RLBench.track_statistics import statistics
+from data_generation.RLBench.raw.store import RawStore, RawTracks
+from data_generation.RLBench.tracks.statistics import statistics
 
 NAME = "dataset_stats.json"
 

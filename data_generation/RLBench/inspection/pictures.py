@@ -12,8 +12,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from data_generation.RLBench.inspect_sources import Example
-from data_generation.RLBench.inspect_statistics import TABLE_HEIGHT, WORKSPACE_HIGH, WORKSPACE_LOW
+from data_generation.RLBench.inspection.sources import Example
+from data_generation.RLBench.inspection.statistics import (
+    TABLE_HEIGHT,
+    WORKSPACE_HIGH,
+    WORKSPACE_LOW,
+)
 from pose_obj_3d.formal import UV_EXACT, VISIBILITY
 from pyrep_mujoco.vision.cameras import project_views
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from data_generation.RLBench.episode import Calibration, Episode, EpisodeKey, json_bytes
-from data_generation.RLBench.json_files import short
-from data_generation.RLBench.store_folder import FORMAT_VERSION
+from data_generation.RLBench.raw.episode import Calibration, Episode, EpisodeKey, json_bytes
+from data_generation.RLBench.raw.folder import FORMAT_VERSION
+from data_generation.RLBench.raw.json_files import short
 
 MAX_RECORD_BYTES = 16 << 20
 MAX_TRACKS_BYTES = 32 << 20

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from data_generation.RLBench.errors import ConfigError, StoreError
-from data_generation.RLBench.inspect_sources import Array, Example, Rig, Section, Source
+from data_generation.RLBench.inspection.sources import Array, Example, Rig, Section, Source
 from pose_obj_3d.exceptions import ArchiveError
 from pose_obj_3d.formal import CURRENT_VERSION, FRAME_PERIOD_S
 from pose_obj_3d.formal_meta import MAX_TEXT

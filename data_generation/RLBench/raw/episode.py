@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from data_generation.RLBench import image_files
+from data_generation.RLBench.raw import images as image_files
 
 SEGMENTATION_NAMES = "segmentation_names"
 """Key of `episode.json`: id in segmentation images, as text -> name, each its own."""

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from data_generation.RLBench import image_files
-from data_generation.RLBench.dataset_config import find_dataset
-from data_generation.RLBench.episode import EpisodeKey, segmentation_names
+from data_generation.RLBench.config import find_dataset
 from data_generation.RLBench.errors import ConfigError, DamagedEpisodeError, StoreError
-from data_generation.RLBench.raw_store import MODES, STAGING, RawStore, RawTracks
-from data_generation.RLBench.track_statistics import check_tracks
+from data_generation.RLBench.raw import images as image_files
+from data_generation.RLBench.raw.episode import EpisodeKey, segmentation_names
+from data_generation.RLBench.raw.store import MODES, STAGING, RawStore, RawTracks
+from data_generation.RLBench.tracks.statistics import check_tracks
 from pose_obj_3d.formal import (
     CHANNELS,
     FRAME_PERIOD_S,

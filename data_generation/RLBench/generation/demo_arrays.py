@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from data_generation.RLBench.episode import CameraFilm
+from data_generation.RLBench.raw.episode import CameraFilm
 
 Float = npt.NDArray[np.float64]
 

@@ -1,0 +1,1 @@
+"""Making demonstrations: workers, episodes, the report."""

@@ -1,0 +1,1 @@
+"""Looking at data sets and archives: one page with pictures and numbers."""

@@ -1,0 +1,1 @@
+"""Data sets that ship: their card, and packing."""

@@ -1,0 +1,1 @@
+"""2D tracks of keypoints: the simulated detector and its statistics."""
