@@ -10,7 +10,7 @@ from pathlib import Path
 if not __package__:  # run as a script
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from pose_obj_3d import process_start
+from pose_obj_3d.common import process_start
 
 if __name__ == "__main__":
     process_start.prepare("compare_runs.py", 600)
@@ -19,8 +19,8 @@ import json
 from collections import Counter
 from typing import Any
 
-from pose_obj_3d import report
-from pose_obj_3d.exceptions import DataError, PoseObj3DError
+from pose_obj_3d.common.errors import DataError, PoseObj3DError
+from pose_obj_3d.evaluation import report
 
 MAX_BYTES = 32 << 20  # in memory JSON takes twenty times as much
 PICTURES = ("reprojection.png", "track_3d.png", "training_curve.png")

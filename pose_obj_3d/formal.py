@@ -39,8 +39,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from pose_obj_3d.exceptions import ArchiveError, FormalError
-from pose_obj_3d.formal_meta import (
+from pose_obj_3d.common.archive_meta import (
     CURRENT_VERSION,
     MAX_TEXT,
     REQUIRED_META,
@@ -50,8 +49,9 @@ from pose_obj_3d.formal_meta import (
     check_split_numbers,
     decode_meta,
 )
-from pose_obj_3d.safe_npz import Archive
-from pose_obj_3d.whole_files import writing
+from pose_obj_3d.common.errors import ArchiveError, FormalError
+from pose_obj_3d.common.safe_npz import Archive
+from pose_obj_3d.common.whole_files import writing
 
 ARCHIVE_NAME = "sim_all_formal.npz"
 SHIPPED_SUFFIX = (  # of the copy of an archive that came with the project, once its name was taken

@@ -11,7 +11,7 @@ from pathlib import Path
 if not __package__:  # run as a script
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from pose_obj_3d import process_start
+from pose_obj_3d.common import process_start
 
 if __name__ == "__main__":
     process_start.prepare("formal_legacy.py", 120)
@@ -24,8 +24,10 @@ from typing import IO, Any
 
 import numpy as np
 
-from pose_obj_3d import plain_pickle
-from pose_obj_3d.exceptions import ArchiveError, FormalError, PoseObj3DError, one_line
+from pose_obj_3d.common import plain_pickle
+from pose_obj_3d.common.errors import ArchiveError, FormalError, PoseObj3DError, one_line
+from pose_obj_3d.common.safe_npz import MAX_LENGTH, Archive, header_text
+from pose_obj_3d.common.whole_files import writing
 from pose_obj_3d.formal import (
     NUM_CHANNELS,
     Array,
@@ -34,8 +36,6 @@ from pose_obj_3d.formal import (
     read_formal,
     write_formal,
 )
-from pose_obj_3d.safe_npz import MAX_LENGTH, Archive, header_text
-from pose_obj_3d.whole_files import writing
 
 _CORE = ("numpy.core", "numpy._core")
 _MAX_AXES = 8

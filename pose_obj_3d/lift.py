@@ -4,7 +4,7 @@ Without further flags the tracks are triangulated robustly and smoothed; `--trai
 without a label, how their keypoints move; `--checkpoint` takes what was learned before.
 """
 
-from pose_obj_3d import process_start
+from pose_obj_3d.common import process_start
 
 if __name__ == "__main__":
     process_start.prepare("python -m pose_obj_3d.lift", 850)
@@ -20,13 +20,23 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pose_obj_3d import checkpoints, lift_models, lift_pictures, lift_report, smoothers
-from pose_obj_3d.exceptions import CheckpointError, ConfigError, DataError, PoseObj3DError, one_line
-from pose_obj_3d.lift_choice import ROBUST
-from pose_obj_3d.lift_gaps import BRIDGE_LIMIT
-from pose_obj_3d.lift_models import EPOCHS, PATIENCE, STEP_RANGE
-from pose_obj_3d.lifting import RTS, Lifting
-from pose_obj_3d.own_data import (
+from pose_obj_3d.common.errors import (
+    CheckpointError,
+    ConfigError,
+    DataError,
+    PoseObj3DError,
+    one_line,
+)
+from pose_obj_3d.lifting import learning as lift_models
+from pose_obj_3d.lifting import pictures as lift_pictures
+from pose_obj_3d.lifting import report as lift_report
+from pose_obj_3d.lifting.checks.calibration_checks import Images, examine
+from pose_obj_3d.lifting.choice import ROBUST
+from pose_obj_3d.lifting.gaps import BRIDGE_LIMIT
+from pose_obj_3d.lifting.learning import EPOCHS, PATIENCE, STEP_RANGE
+from pose_obj_3d.lifting.lift_file import RTS, Lifting
+from pose_obj_3d.lifting.track_file import METRES, TrackFile, read_tracks
+from pose_obj_3d.lifting.tracks_from_file import (
     OwnData,
     keypoint_ids,
     load_own,
@@ -34,9 +44,9 @@ from pose_obj_3d.own_data import (
     reject_outliers,
     sequences_of,
 )
-from pose_obj_3d.sanity import Images, examine
-from pose_obj_3d.track_file import METRES, TrackFile, read_tracks
-from pose_obj_3d.windows import Rig
+from pose_obj_3d.smoothing import track_smoothing as smoothers
+from pose_obj_3d.tracks.windows import Rig
+from pose_obj_3d.training import checkpoints
 
 __all__ = ["RTS", "build_parser", "main"]
 logger = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from pose_obj_3d import process_start
+from pose_obj_3d.common import process_start
 
 if __name__ == "__main__":
     process_start.prepare("convert_data.py", 480)
@@ -38,10 +38,10 @@ from data_generation.RLBench.raw.episode import seed_example
 from data_generation.RLBench.raw.store import MODES, RawStore, RawTracks
 from data_generation.RLBench.tracks import dataset_statistics as dataset_stats
 from data_generation.RLBench.tracks.detector import RANGES, DetectorNoise, assemble, detect, rounded
-from pose_obj_3d.exceptions import PoseObj3DError
+from pose_obj_3d.common.errors import PoseObj3DError
+from pose_obj_3d.common.whole_files import write_whole
 from pose_obj_3d.formal import MIN_EXAMPLES, read_formal, shipped_copy, write_formal
 from pose_obj_3d.formal_legacy import write_legacy
-from pose_obj_3d.whole_files import write_whole
 from pyrep_mujoco.vision.cameras import project_views
 
 logger = logging.getLogger("convert_data")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from pose_obj_3d import process_start
+from pose_obj_3d.common import process_start
 
 if __name__ == "__main__":
     process_start.prepare("generate_data.py", 640, simulates=True)

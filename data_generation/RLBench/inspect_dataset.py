@@ -10,7 +10,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from pose_obj_3d import process_start
+from pose_obj_3d.common import process_start
 
 if __name__ == "__main__":
     process_start.prepare("inspect_dataset.py", 490)
@@ -38,7 +38,7 @@ from data_generation.RLBench.inspection.sources import (
 from data_generation.RLBench.inspection.statistics import SectionStatistics
 from data_generation.RLBench.raw.json_files import read_json
 from data_generation.RLBench.tracks.statistics import MOVING_SPEED
-from pose_obj_3d.whole_files import is_temporary, write_whole
+from pose_obj_3d.common.whole_files import is_temporary, write_whole
 
 FORMAT = "inspection of keypoint tracks"
 FORMAT_VERSION = 1

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 
-from pose_obj_3d.config import NetworkConfig
-from pose_obj_3d.exceptions import ConfigError
+from pose_obj_3d.common.errors import ConfigError
 from pose_obj_3d.models.blocks import Model
-from pose_obj_3d.models.mht import MHT, MHTConfig
-from pose_obj_3d.models.stc import Stc, StcConfig
+from pose_obj_3d.models.consensus import Stc, StcConfig
+from pose_obj_3d.models.mht.model import MHT, MHTConfig
 from pose_obj_3d.models.triangulation import Triangulation
-from pose_obj_3d.windows import Rig
+from pose_obj_3d.tracks.windows import Rig
+from pose_obj_3d.training.config import NetworkConfig
 
 
 def _stc(network: NetworkConfig, num_keypoints: int, rig: Rig) -> Model:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from pose_obj_3d import geometry
+from pose_obj_3d.geometry import multi_view as geometry
 
 
 def rigid_displacement(

@@ -18,17 +18,19 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from pose_obj_3d import checkpoints, evaluation, metrics, report, smoothers
-from pose_obj_3d.config import PACKAGE_DIR, Config, TrainConfig, load_config
-from pose_obj_3d.datasets import keypoint_ids, load_tracks, make_rig
-from pose_obj_3d.estimators import Estimate
-from pose_obj_3d.evaluation import Protocol
+from pose_obj_3d.evaluation import protocol as evaluation
+from pose_obj_3d.evaluation.intervals import sum_by_example
+from pose_obj_3d.evaluation.protocol import Protocol, metrics, report
 from pose_obj_3d.formal import FormalData
-from pose_obj_3d.intervals import sum_by_example
-from pose_obj_3d.logs import RunLog
+from pose_obj_3d.geometry.estimators import Estimate
 from pose_obj_3d.models import build_model
-from pose_obj_3d.trainer import Run, calibrate_best, fit
-from pose_obj_3d.windows import Rig, Tracks
+from pose_obj_3d.smoothing import track_smoothing as smoothers
+from pose_obj_3d.tracks.loading import keypoint_ids, load_tracks, make_rig
+from pose_obj_3d.tracks.windows import Rig, Tracks
+from pose_obj_3d.training import checkpoints
+from pose_obj_3d.training.config import PACKAGE_DIR, Config, TrainConfig, load_config
+from pose_obj_3d.training.logs import RunLog
+from pose_obj_3d.training.trainer import Run, calibrate_best, fit
 from tests.benchmarks.accuracy_data import Condition, under
 
 logger = logging.getLogger("accuracy")

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pose_obj_3d import intervals
-from pose_obj_3d.intervals import ExampleSums, Interval
+from pose_obj_3d.evaluation import intervals
+from pose_obj_3d.evaluation.intervals import ExampleSums, Interval
 from tests.benchmarks.accuracy_cells import COLUMNS
 
 SIMPLE = ("ml", "mean7", "savgol7")

@@ -12,8 +12,8 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from pose_obj_3d.intervals import Interval
-from pose_obj_3d.report import write_atomic
+from pose_obj_3d.evaluation.intervals import Interval
+from pose_obj_3d.evaluation.report import write_atomic
 from tests.benchmarks.accuracy_cells import COLUMNS, GROUPS, LEARNED, METHODS
 from tests.benchmarks.accuracy_data import CONDITIONS
 from tests.benchmarks.accuracy_derived import ACROSS, Table, derive, scopes

@@ -21,10 +21,10 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from pose_obj_3d import checkpoints
-from pose_obj_3d.config import PACKAGE_DIR
-from pose_obj_3d.exceptions import PoseObj3DError
+from pose_obj_3d.common.errors import PoseObj3DError
 from pose_obj_3d.formal import read_formal, shipped_archive
+from pose_obj_3d.training import checkpoints
+from pose_obj_3d.training.config import PACKAGE_DIR
 from tests.benchmarks import accuracy_report
 from tests.benchmarks.accuracy_cells import (
     BOUNDS,
@@ -99,7 +99,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run what is asked for; 0 on success, 2 on a user's error."""
     args = build_parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s", force=True)
-    for noisy in ("matplotlib", "pose_obj_3d.config"):
+    for noisy in ("matplotlib", "pose_obj_3d.training.config"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     if args.quick:
         args.tasks, args.conditions, args.epochs = args.tasks or [9], ["clean", "drop20"], 1

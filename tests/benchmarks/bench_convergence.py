@@ -17,11 +17,12 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from pose_obj_3d import checkpoints, cli
-from pose_obj_3d.evaluation import Protocol, predict
-from pose_obj_3d.logs import RunLog
-from pose_obj_3d.models.stc import CONTEXTS
-from pose_obj_3d.trainer import Run, fit
+from pose_obj_3d.evaluation.protocol import Protocol, predict
+from pose_obj_3d.models.consensus import CONTEXTS
+from pose_obj_3d.training import checkpoints
+from pose_obj_3d.training import command_line as cli
+from pose_obj_3d.training.logs import RunLog
+from pose_obj_3d.training.trainer import Run, fit
 
 CFG = Path(__file__).resolve().parents[2] / "pose_obj_3d" / "cfg" / "submit"
 TOLERANCE = 1.02

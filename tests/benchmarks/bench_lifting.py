@@ -14,11 +14,11 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from pose_obj_3d.config import NetworkConfig, StcNetworkConfig
-from pose_obj_3d.evaluation import estimate
+from pose_obj_3d.evaluation.protocol import estimate
 from pose_obj_3d.formal import read_formal
 from pose_obj_3d.models import build_model
-from pose_obj_3d.models.stc import CONTEXTS
+from pose_obj_3d.models.consensus import CONTEXTS
+from pose_obj_3d.training.config import NetworkConfig, StcNetworkConfig
 from tests.benchmarks.accuracy_cells import Case
 from tests.benchmarks.accuracy_data import CONDITIONS
 from tests.benchmarks.bench_accuracy import ARCHIVE

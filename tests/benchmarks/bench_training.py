@@ -15,9 +15,10 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from pose_obj_3d import checkpoints, cli
-from pose_obj_3d.config import NETWORK_TYPES
-from pose_obj_3d.trainer import Run, train_epoch
+from pose_obj_3d.training import checkpoints
+from pose_obj_3d.training import command_line as cli
+from pose_obj_3d.training.config import NETWORK_TYPES
+from pose_obj_3d.training.trainer import Run, train_epoch
 
 CFG = Path(__file__).resolve().parents[2] / "pose_obj_3d" / "cfg" / "quickstart"
 

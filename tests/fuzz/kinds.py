@@ -10,16 +10,22 @@ from typing import Any
 import numpy as np
 import torch
 
-from pose_obj_3d import checkpoint_file, checkpoints
-from pose_obj_3d.config import Config, NetworkConfig, StcNetworkConfig, load_config, to_yaml
-from pose_obj_3d.datasets import keypoint_ids, make_rig
 from pose_obj_3d.formal import read_formal, tasks_in
 from pose_obj_3d.formal_legacy import read_legacy, write_legacy
+from pose_obj_3d.geometry.noise import check_noise
+from pose_obj_3d.lifting.track_file import read_tracks
 from pose_obj_3d.models import build_model
-from pose_obj_3d.noise import check_noise
-from pose_obj_3d.track_file import read_tracks
-from pose_obj_3d.trainer import Run
-from pose_obj_3d.windows import Rig
+from pose_obj_3d.tracks.loading import keypoint_ids, make_rig
+from pose_obj_3d.tracks.windows import Rig
+from pose_obj_3d.training import checkpoint_file, checkpoints
+from pose_obj_3d.training.config import (
+    Config,
+    NetworkConfig,
+    StcNetworkConfig,
+    load_config,
+    to_yaml,
+)
+from pose_obj_3d.training.trainer import Run
 from tests.fuzz import mutations as m
 from tests.unit.pose_obj_3d.synthetic import NAMES, rig, write_scene
 

@@ -66,7 +66,7 @@ class Outcome:
 def outcome_of(kind: Any, path: Path, content: int) -> Outcome:
     """Read a file that declares `content` bytes."""
     # The parent process needs none of it.
-    from pose_obj_3d.exceptions import PoseObj3DError  # noqa: PLC0415
+    from pose_obj_3d.common.errors import PoseObj3DError  # noqa: PLC0415
 
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak begins anew
     before, start = memory("VmRSS"), time.perf_counter()

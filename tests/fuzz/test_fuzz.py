@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from pose_obj_3d.exceptions import DataError
+from pose_obj_3d.common.errors import DataError
 from tests.fuzz import long_run
 
 pytestmark = pytest.mark.skipif(

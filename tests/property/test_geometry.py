@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from pose_obj_3d import geometry
+from pose_obj_3d.geometry import multi_view as geometry
 from tests.unit.pose_obj_3d.synthetic import rig
 
 K, E = (torch.from_numpy(x) for x in rig())

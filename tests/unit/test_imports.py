@@ -69,7 +69,7 @@ RULES = [
     (
         "models hold no training",
         "pose_obj_3d/models",
-        ["pose_obj_3d.trainer", "pose_obj_3d.cli"],
+        ["pose_obj_3d.training.trainer", "pose_obj_3d.training.command_line"],
     ),
 ]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pose_obj_3d import process_start
+from pose_obj_3d.common import process_start
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("process_start.py", "whole_files.py")

@@ -12,7 +12,7 @@ from data_generation.RLBench.generation.episode_plan import Plan
 from data_generation.RLBench.generation.worker import Outcome
 from data_generation.RLBench.raw.episode import EpisodeKey
 from data_generation.RLBench.raw.store import RawStore
-from pose_obj_3d.whole_files import write_whole
+from pose_obj_3d.common.whole_files import write_whole
 
 NAME = "report.json"
 MOST_NAMED = 1000  # episodes that `report.json` names one by one

@@ -21,7 +21,7 @@ from data_generation.RLBench.generation.demo_source import DemoSource, OpenSourc
 from data_generation.RLBench.raw.episode import Episode, EpisodeKey, seed_example
 from data_generation.RLBench.raw.folder import Identity
 from data_generation.RLBench.raw.store import RawStore
-from pose_obj_3d import process_start
+from pose_obj_3d.common import process_start
 
 MAX_TOLD = 200  # characters of an error that is not ours
 

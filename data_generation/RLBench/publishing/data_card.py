@@ -10,7 +10,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
-from pose_obj_3d import process_start
+from pose_obj_3d.common import process_start
 
 if __name__ == "__main__":
     process_start.prepare("data_card.py", 480)
@@ -30,9 +30,9 @@ from data_generation.RLBench.convert_data import CHECKSUMS
 from data_generation.RLBench.errors import DataGenerationError, StoreError
 from data_generation.RLBench.raw.json_files import read_json
 from data_generation.RLBench.tracks.statistics import statistics
-from pose_obj_3d.exceptions import PoseObj3DError
+from pose_obj_3d.common.errors import PoseObj3DError
+from pose_obj_3d.common.whole_files import write_whole
 from pose_obj_3d.formal import ARCHIVE_NAME, FormalData, read_formal
-from pose_obj_3d.whole_files import write_whole
 
 logger = logging.getLogger("data_card")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
-from pose_obj_3d import process_start
+from pose_obj_3d.common import process_start
 
 if __name__ == "__main__":
     process_start.prepare("pack_archive.py", 40)
@@ -24,9 +24,9 @@ from tqdm import tqdm
 
 from data_generation.RLBench import command_line
 from data_generation.RLBench.errors import DataGenerationError, StoreError
-from pose_obj_3d.exceptions import ArchiveError
-from pose_obj_3d.safe_npz import Archive
-from pose_obj_3d.whole_files import write_whole
+from pose_obj_3d.common.errors import ArchiveError
+from pose_obj_3d.common.safe_npz import Archive
+from pose_obj_3d.common.whole_files import write_whole
 
 logger = logging.getLogger("pack_archive")
 

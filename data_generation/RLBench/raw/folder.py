@@ -14,7 +14,7 @@ from typing import IO, Any
 
 from data_generation.RLBench.errors import StoreError, StoreLostError
 from data_generation.RLBench.raw.json_files import JsonError, read_json
-from pose_obj_3d.whole_files import is_temporary, write_whole
+from pose_obj_3d.common.whole_files import is_temporary, write_whole
 
 FORMAT = "rlbench raw data"
 FORMAT_VERSION = 1

@@ -33,9 +33,9 @@ from data_generation.RLBench.raw.episode import (
 from data_generation.RLBench.raw.folder import FORMAT_VERSION, MARKER, StoreFolder
 from data_generation.RLBench.raw.json_files import JsonError, read_json
 from data_generation.RLBench.raw.regular_files import regular_size, sha256_of
-from pose_obj_3d.exceptions import ArchiveError
-from pose_obj_3d.safe_npz import read_npy
-from pose_obj_3d.whole_files import write_whole
+from pose_obj_3d.common.errors import ArchiveError
+from pose_obj_3d.common.safe_npz import read_npy
+from pose_obj_3d.common.whole_files import write_whole
 
 STAGING = ".staging"
 MODES = ("train", "test")

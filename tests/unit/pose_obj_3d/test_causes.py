@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from pose_obj_3d.hypotheses import inverted
-from pose_obj_3d.lenses import distort
+from pose_obj_3d.geometry.lenses import distort
 from pose_obj_3d.lift import check_file
-from pose_obj_3d.track_file import read_tracks
+from pose_obj_3d.lifting.checks.hypotheses import inverted
+from pose_obj_3d.lifting.track_file import read_tracks
 from tests.benchmarks.lift_checks import (
     ACCUSES,
     FAULTS,

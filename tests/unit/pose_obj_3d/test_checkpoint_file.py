@@ -10,18 +10,20 @@ import numpy as np
 import pytest
 import torch
 
-from pose_obj_3d import checkpoint_file, checkpoints, cli, lift
-from pose_obj_3d.config import (
+from pose_obj_3d import lift
+from pose_obj_3d.common.errors import MAX_MESSAGE, CheckpointError
+from pose_obj_3d.models import build_model
+from pose_obj_3d.tracks.windows import Rig
+from pose_obj_3d.training import checkpoint_file, checkpoints
+from pose_obj_3d.training import command_line as cli
+from pose_obj_3d.training.config import (
     Config,
     NetworkConfig,
     RotModelConfig,
     StcNetworkConfig,
     TFormerConfig,
 )
-from pose_obj_3d.exceptions import MAX_MESSAGE, CheckpointError
-from pose_obj_3d.models import build_model
-from pose_obj_3d.trainer import Run
-from pose_obj_3d.windows import Rig
+from pose_obj_3d.training.trainer import Run
 from tests.unit.pose_obj_3d.synthetic import rig, write_scene
 
 CASE = Path(__file__).resolve().parents[4] / "shared" / "cases" / "not_a_checkpoint.txt"

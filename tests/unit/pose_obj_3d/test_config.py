@@ -6,7 +6,8 @@ import logging
 import pytest
 import yaml
 
-from pose_obj_3d.config import (
+from pose_obj_3d.common.errors import ConfigError
+from pose_obj_3d.training.config import (
     PACKAGE_DIR,
     Config,
     NetworkConfig,
@@ -16,7 +17,6 @@ from pose_obj_3d.config import (
     to_dict,
     to_yaml,
 )
-from pose_obj_3d.exceptions import ConfigError
 from tests.unit.pose_obj_3d.synthetic import write_scene
 
 
@@ -122,7 +122,7 @@ def test_missing_file(tmp_path):
 
 
 def test_legacy_sections_and_unused_keys_are_named(tmp_path, caplog):
-    caplog.set_level(logging.INFO, logger="pose_obj_3d.config")
+    caplog.set_level(logging.INFO, logger="pose_obj_3d.training.config")
     config = load(
         tmp_path,
         "H36M_DATA: {X: 1}\nVIS: 3\nNETWORK: {TRANSFORM_DIM: 4}\nTRAIN: {LEARNING_RATE: 1e-4}",
@@ -133,7 +133,7 @@ def test_legacy_sections_and_unused_keys_are_named(tmp_path, caplog):
 
 
 def test_keys_of_another_model_are_named(tmp_path, caplog):
-    caplog.set_level(logging.INFO, logger="pose_obj_3d.config")
+    caplog.set_level(logging.INFO, logger="pose_obj_3d.training.config")
     sizes = "TRANSFORM_DIM: 4, STC: {WIDTH: 32}, USE_GT_TRANSFORM: true"
     load(tmp_path, f"NETWORK: {{TYPE: MHT, {sizes}}}\nTRAIN: {{CONSIS_LOSS_WEIGHT: 0.1}}")
     assert caplog.text.strip().endswith(

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from pose_obj_3d.datasets import (
+from pose_obj_3d.common.errors import DataError
+from pose_obj_3d.formal import read_formal
+from pose_obj_3d.tracks.loading import (
     find_strays,
     find_vague,
     keypoint_ids,
@@ -13,9 +15,7 @@ from pose_obj_3d.datasets import (
     speeds,
     triangulate_tracks,
 )
-from pose_obj_3d.exceptions import DataError
-from pose_obj_3d.formal import read_formal
-from pose_obj_3d.windows import Rig, gather_windows
+from pose_obj_3d.tracks.windows import Rig, gather_windows
 from tests.unit.pose_obj_3d.synthetic import project, rig, write_scene
 
 GROUPS = ("waypoints", "objects", "robot")

@@ -7,14 +7,20 @@ import numpy as np
 import pytest
 import torch
 
-from pose_obj_3d import estimators, geometry
-from pose_obj_3d.config import ESTIMATORS, NetworkConfig
-from pose_obj_3d.datasets import keypoint_ids, load_tracks, make_rig
-from pose_obj_3d.evaluation import Protocol, predict, reference_predictions, whole_track_predictions
-from pose_obj_3d.exceptions import ConfigError
+from pose_obj_3d.common.errors import ConfigError
+from pose_obj_3d.evaluation.protocol import (
+    Protocol,
+    predict,
+    reference_predictions,
+    whole_track_predictions,
+)
 from pose_obj_3d.formal import read_formal
+from pose_obj_3d.geometry import estimators
+from pose_obj_3d.geometry import multi_view as geometry
 from pose_obj_3d.models import build_model
-from pose_obj_3d.windows import Rig
+from pose_obj_3d.tracks.loading import keypoint_ids, load_tracks, make_rig
+from pose_obj_3d.tracks.windows import Rig
+from pose_obj_3d.training.config import ESTIMATORS, NetworkConfig
 from tests.unit.pose_obj_3d.synthetic import rig as make_cameras
 from tests.unit.pose_obj_3d.synthetic import write_scene
 

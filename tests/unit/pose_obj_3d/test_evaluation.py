@@ -6,14 +6,16 @@ import math
 import pytest
 import torch
 
-from pose_obj_3d import estimators, evaluation, geometry, metrics, report
-from pose_obj_3d.config import NetworkConfig
-from pose_obj_3d.datasets import keypoint_ids, load_tracks, make_rig
-from pose_obj_3d.estimators import Estimate
-from pose_obj_3d.evaluation import Protocol
-from pose_obj_3d.exceptions import DataError
+from pose_obj_3d.common.errors import DataError
+from pose_obj_3d.evaluation import protocol as evaluation
+from pose_obj_3d.evaluation.protocol import Protocol, metrics, report
 from pose_obj_3d.formal import read_formal
+from pose_obj_3d.geometry import estimators
+from pose_obj_3d.geometry import multi_view as geometry
+from pose_obj_3d.geometry.estimators import Estimate
 from pose_obj_3d.models import build_model
+from pose_obj_3d.tracks.loading import keypoint_ids, load_tracks, make_rig
+from pose_obj_3d.training.config import NetworkConfig
 from tests.unit.pose_obj_3d.synthetic import write_scene
 
 GROUPS = ("waypoints", "objects", "robot")

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from pose_obj_3d.exceptions import FormalError
+from pose_obj_3d.common.errors import FormalError
 from pose_obj_3d.formal import make_split, read_formal, shipped_archive, tasks_in, write_formal
 from tests.unit.pose_obj_3d.synthetic import NAMES, damage, example, rig, write_scene
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pose_obj_3d import formal_legacy, plain_pickle
-from pose_obj_3d.exceptions import FormalError
+from pose_obj_3d import formal_legacy
+from pose_obj_3d.common import plain_pickle
+from pose_obj_3d.common.errors import FormalError
 from pose_obj_3d.formal import read_formal
 from tests.unit.pose_obj_3d.synthetic import write_scene
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from pose_obj_3d import geometry
-from pose_obj_3d.exceptions import PoseObj3DError
+from pose_obj_3d.common.errors import PoseObj3DError
+from pose_obj_3d.geometry import multi_view as geometry
 from tests.unit.pose_obj_3d.synthetic import rig
 
 K, E = (torch.from_numpy(x) for x in rig())

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from pose_obj_3d import intervals
-from pose_obj_3d.intervals import ExampleSums
+from pose_obj_3d.evaluation import intervals
+from pose_obj_3d.evaluation.intervals import ExampleSums
 
 
 def generator(seed=0):

@@ -6,12 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from pose_obj_3d import checkpoints, lift_choice, lift_gaps, lift_models, lift_pictures, scene_scale
-from pose_obj_3d.estimators import Estimate
-from pose_obj_3d.lift_choice import ROBUST
-from pose_obj_3d.lifting import RTS
-from pose_obj_3d.own_data import load_own
-from pose_obj_3d.track_file import read_tracks
+from pose_obj_3d.geometry.estimators import Estimate
+from pose_obj_3d.lifting.choice import ROBUST
+from pose_obj_3d.lifting.lift_file import RTS, scene_scale
+from pose_obj_3d.lifting.lift_file import choice as lift_choice
+from pose_obj_3d.lifting.lift_file import gaps as lift_gaps
+from pose_obj_3d.lifting.lift_file import learning as lift_models
+from pose_obj_3d.lifting.lift_file import pictures as lift_pictures
+from pose_obj_3d.lifting.track_file import read_tracks
+from pose_obj_3d.lifting.tracks_from_file import load_own
+from pose_obj_3d.training import checkpoints
 from tests.unit.pose_obj_3d.synthetic import project, rig
 from tests.unit.pose_obj_3d.test_lift import (
     assert_one_line,

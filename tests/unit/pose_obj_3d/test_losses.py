@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from pose_obj_3d import geometry, losses
+from pose_obj_3d.geometry import multi_view as geometry
+from pose_obj_3d.training import losses
 from tests.unit.pose_obj_3d.synthetic import rig
 
 K, E = (torch.from_numpy(x) for x in rig())

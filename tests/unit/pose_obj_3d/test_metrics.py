@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from pose_obj_3d import metrics
-from pose_obj_3d.metrics import ErrorSum
+from pose_obj_3d.evaluation import metrics
+from pose_obj_3d.evaluation.metrics import ErrorSum
 
 GENERATOR = torch.Generator().manual_seed(0)
 TRUTH = torch.randn(5, 4, 3, generator=GENERATOR, dtype=torch.float64)

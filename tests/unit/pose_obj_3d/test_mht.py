@@ -6,8 +6,16 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from pose_obj_3d import cli, losses, trainer
-from pose_obj_3d.config import (
+from pose_obj_3d.common.errors import ConfigError
+from pose_obj_3d.common.progress import Pace
+from pose_obj_3d.formal import read_formal
+from pose_obj_3d.models import build_model
+from pose_obj_3d.models.mht.model import parts as mht_parts
+from pose_obj_3d.tracks.loading import keypoint_ids, load_tracks, make_rig
+from pose_obj_3d.tracks.windows import Rig, gather_windows, mask_views, take
+from pose_obj_3d.training import command_line as cli
+from pose_obj_3d.training import losses, trainer
+from pose_obj_3d.training.config import (
     Config,
     MFormerConfig,
     NetworkConfig,
@@ -15,12 +23,6 @@ from pose_obj_3d.config import (
     TFormerConfig,
     TrainConfig,
 )
-from pose_obj_3d.datasets import keypoint_ids, load_tracks, make_rig
-from pose_obj_3d.exceptions import ConfigError
-from pose_obj_3d.formal import read_formal
-from pose_obj_3d.models import build_model, mht_parts
-from pose_obj_3d.progress import Pace
-from pose_obj_3d.windows import Rig, gather_windows, mask_views, take
 from tests.unit.pose_obj_3d import test_trainer
 from tests.unit.pose_obj_3d.synthetic import write_scene
 

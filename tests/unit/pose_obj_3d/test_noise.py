@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from pose_obj_3d import cli, datasets, noise
-from pose_obj_3d.config import PACKAGE_DIR
-from pose_obj_3d.exceptions import DataError
+from pose_obj_3d.common.errors import DataError
 from pose_obj_3d.formal import make_split, read_formal, shipped_archive, write_formal
-from pose_obj_3d.windows import Rig
+from pose_obj_3d.geometry import noise
+from pose_obj_3d.tracks import loading as datasets
+from pose_obj_3d.tracks.windows import Rig
+from pose_obj_3d.training import command_line as cli
+from pose_obj_3d.training.config import PACKAGE_DIR
 from tests.unit.pose_obj_3d.synthetic import motion, project, rig, write_scene
 
 SIGMA = np.array([0.7, 1.3, 1.3, 2.6])

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from pose_obj_3d.config import load_config
-from pose_obj_3d.exceptions import MAX_MESSAGE, ConfigError
-from pose_obj_3d.plain_yaml import MAX_BYTES, MAX_NODES, read_yaml
+from pose_obj_3d.common.errors import MAX_MESSAGE, ConfigError
+from pose_obj_3d.common.plain_yaml import MAX_BYTES, MAX_NODES, read_yaml
+from pose_obj_3d.training.config import load_config
 
 CASES = Path(__file__).resolve().parents[4] / "shared" / "cases"
 

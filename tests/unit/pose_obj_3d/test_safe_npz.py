@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pose_obj_3d.exceptions import MAX_MESSAGE, ArchiveError, DataError, one_line
-from pose_obj_3d.safe_npz import Archive, parse_header, read_npy
-from pose_obj_3d.track_file import read_tracks
+from pose_obj_3d.common.errors import MAX_MESSAGE, ArchiveError, DataError, one_line
+from pose_obj_3d.common.safe_npz import Archive, parse_header, read_npy
+from pose_obj_3d.lifting.track_file import read_tracks
 
 CASES = Path(__file__).resolve().parents[4] / "shared" / "cases"
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from pose_obj_3d import geometry
-from pose_obj_3d.exceptions import ConfigError
-from pose_obj_3d.sequences import (
+from pose_obj_3d.common.errors import ConfigError
+from pose_obj_3d.geometry import multi_view as geometry
+from pose_obj_3d.smoothing.kalman import (
     MOTIONS,
     PRIOR_INFO,
     innovation_nll,

@@ -5,7 +5,6 @@ import hashlib
 import numpy as np
 import pytest
 
-from pose_obj_3d.config import PACKAGE_DIR, find_data, load_config
 from pose_obj_3d.formal import (
     ARCHIVE_NAME,
     UV_EXACT,
@@ -14,6 +13,7 @@ from pose_obj_3d.formal import (
     read_formal,
     shipped_archive,
 )
+from pose_obj_3d.training.config import PACKAGE_DIR, find_data, load_config
 from tests.unit.pose_obj_3d.synthetic import project
 
 FOLDER = PACKAGE_DIR / "data" / "RLBench_pose_est_data"

@@ -5,10 +5,11 @@ import dataclasses
 import pytest
 import torch
 
-from pose_obj_3d import geometry, smoothers
-from pose_obj_3d.exceptions import ConfigError, DataError
-from pose_obj_3d.sequences import MOTIONS
-from pose_obj_3d.windows import Tracks
+from pose_obj_3d.common.errors import ConfigError, DataError
+from pose_obj_3d.geometry import multi_view as geometry
+from pose_obj_3d.smoothing import track_smoothing as smoothers
+from pose_obj_3d.smoothing.kalman import MOTIONS
+from pose_obj_3d.tracks.windows import Tracks
 
 DT = 0.05
 METHODS = {

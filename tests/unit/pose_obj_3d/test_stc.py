@@ -6,16 +6,18 @@ import numpy as np
 import pytest
 import torch
 
-from pose_obj_3d import evaluation, formal, losses
-from pose_obj_3d.config import NetworkConfig, StcNetworkConfig
-from pose_obj_3d.datasets import find_strays, keypoint_ids, load_tracks, make_rig
-from pose_obj_3d.exceptions import ConfigError
+from pose_obj_3d import formal
+from pose_obj_3d.common.errors import ConfigError
+from pose_obj_3d.evaluation import protocol as evaluation
 from pose_obj_3d.formal import read_formal
 from pose_obj_3d.models import build_model
-from pose_obj_3d.models.stc import StcConfig
-from pose_obj_3d.models.stc_context import Context
-from pose_obj_3d.smoothers import drop_strays
-from pose_obj_3d.windows import Rig, gather_bins, gather_for
+from pose_obj_3d.models.consensus import StcConfig
+from pose_obj_3d.models.consensus_context import Context
+from pose_obj_3d.smoothing.track_smoothing import drop_strays
+from pose_obj_3d.tracks.loading import find_strays, keypoint_ids, load_tracks, make_rig
+from pose_obj_3d.tracks.windows import Rig, gather_bins, gather_for
+from pose_obj_3d.training import losses
+from pose_obj_3d.training.config import NetworkConfig, StcNetworkConfig
 from tests.unit.pose_obj_3d.synthetic import write_scene
 
 GROUPS = ("waypoints", "objects", "robot")
@@ -137,7 +139,7 @@ def test_what_is_not_blind_stays_out_of_training_and_calibration(data, context, 
         raise AssertionError("a second look")
 
     monkeypatch.setattr(type(network), "prepare", never)
-    monkeypatch.setattr("pose_obj_3d.models.stc.drop_strays", never)
+    monkeypatch.setattr("pose_obj_3d.models.consensus.drop_strays", never)
     windows = gather_for(network, fresh, torch.tensor([20]), 7)
     assert (windows.info[0, 3, 1] == fresh.info[20, 1]).all()
     network.calibrate([fresh], rig, 64)
@@ -303,7 +305,7 @@ def test_a_still_keypoint_agrees_with_itself_however_unequal_its_frames(data):
 def test_calibration_looks_at_every_part_evenly_within_its_limit(data, monkeypatch):
     tracks, rig = load(data)
     network = model("window")
-    monkeypatch.setattr("pose_obj_3d.models.stc.CALIBRATION_FRAMES", 50)
+    monkeypatch.setattr("pose_obj_3d.models.consensus.CALIBRATION_FRAMES", 50)
     seen = []
     gather = type(network).gather
     monkeypatch.setattr(

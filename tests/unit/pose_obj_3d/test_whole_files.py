@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from pose_obj_3d import whole_files
-from pose_obj_3d.whole_files import is_temporary, write_whole, writing
+from pose_obj_3d.common import whole_files
+from pose_obj_3d.common.whole_files import is_temporary, write_whole, writing
 
 ROOT = Path(__file__).resolve().parents[3]
 WRITER = """
 import sys, time
 sys.path.insert(0, {root!r})
 from pathlib import Path
-from pose_obj_3d.whole_files import writing
+from pose_obj_3d.common.whole_files import writing
 with writing(Path(sys.argv[1])) as file:
     file.write(b"half")
     file.flush()

@@ -1,0 +1,1 @@
+"""Evaluation: protocol, metrics, report, figures."""

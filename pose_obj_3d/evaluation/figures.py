@@ -1,0 +1,167 @@
+"""Figures: 3D tracks against truth, reprojections drawn on the frames, the training curve."""
+
+from pathlib import Path
+
+import matplotlib.image as mpl_image
+import numpy as np
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from pose_obj_3d.formal import FormalData
+from pose_obj_3d.geometry import multi_view as geometry
+from pose_obj_3d.tracks.windows import Rig, Tracks
+
+# Found by search: no two are nearer than 0.17 in OKLab, nor is one so near to black (the truth) or
+# white.
+COLOURS = (
+    "#1b6ca8",
+    "#d1495b",
+    "#2e8b57",
+    "#e08e00",
+    "#8758ff",
+    "#970000",
+    "#009fff",
+    "#a7008f",
+    "#205000",
+    "#9f8f9f",
+    "#0000ff",
+    "#ff00bf",
+    "#48c780",
+    "#dfd728",
+    "#6000b7",
+    "#70dfff",
+    "#d787ff",
+    "#503858",
+    "#ffafb7",
+    "#00f700",
+)
+_LABELLED = 12  # keypoints named in a legend
+
+
+def colour(k: int) -> str:
+    """Return the colour of keypoint k; the first 20 are different."""
+    return COLOURS[k % len(COLOURS)]
+
+
+def example_rows(tracks: Tracks, number: int = 0) -> Tensor:
+    """Return the frame numbers (T,) of the number-th example."""
+    starts = tracks.first.unique_consecutive()
+    return (tracks.first == starts[number % len(starts)]).nonzero().squeeze(-1)
+
+
+def track_figure(
+    predicted: Tensor, tracks: Tracks, rows: Tensor, ids: list[str], title: str
+) -> Figure:
+    """Draw one example's tracks in 3D: predicted lines over the truth.
+
+    Args:
+        predicted: (N, K, 3) [m], for all frames.
+        tracks: The data.
+        rows: (T,) frames of the example.
+        ids: Keypoint names.
+        title: Headline.
+    """
+    figure = Figure(figsize=(9, 6.5), layout="constrained")
+    axes = figure.add_subplot(projection="3d")
+    keypoints = tracks.keypoint[rows[0]].tolist()
+    for k, index in enumerate(keypoints):
+        if index < 0:
+            continue
+        xyz = predicted[rows, k].cpu().numpy()
+        label = ids[index].split("/", 1)[1] if k < _LABELLED else None
+        axes.plot(*xyz.T, color=colour(k), lw=1.2, marker=".", ms=3, label=label)
+        if tracks.truth is not None:
+            truth = tracks.truth[rows, k].cpu().numpy()
+            axes.plot(*truth.T, color="black", lw=0.8, ls="--", label="truth" if k == 0 else None)
+            axes.scatter(*truth[-1:].T, color=colour(k), marker="x", s=40)
+    axes.set(xlabel="x [m]", ylabel="y [m]", zlabel="z [m]", title=title)
+    axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(-0.25, 1.0))
+    axes.set_aspect("equal", adjustable="datalim")
+    return figure
+
+
+def frame_image_path(
+    data: FormalData, task: int, example: int, camera: str, frame: int
+) -> Path | None:
+    """Return where a frame's picture is by the archive's `image_pattern`, None when unknown or absent."""
+    pattern, sources = (
+        data.meta.get("image_pattern"),
+        (data.meta.get("sources") or {}).get(f"T{task}"),
+    )
+    if not pattern or not sources or example >= len(sources):
+        return None
+    try:
+        name = str(pattern).format(task=task, camera=camera, frame=frame, **sources[example])
+    except (KeyError, TypeError, IndexError):
+        return None
+    path = data.path.resolve().parent / name
+    return path if path.is_file() else None
+
+
+def reprojection_figure(
+    predicted: Tensor, tracks: Tracks, row: int, rig: Rig, data: FormalData, ids: list[str]
+) -> Figure:
+    """Draw a frame in every view: detected points (circles), reprojected predictions (crosses).
+
+    Args:
+        predicted: (N, K, 3) [m].
+        tracks: The data.
+        row: Number of the frame.
+        rig: The cameras.
+        data: The archive, for pictures and sizes; a blank canvas stands in for a missing picture.
+        ids: Keypoint names.
+    """
+    task, example, frame = tracks.source[row].tolist()
+    uv = (
+        geometry.project(predicted[row].double(), rig.intrinsics, rig.extrinsics)[0].cpu().numpy()
+    )  # (K, V, 2)
+    width, height = data.image_size
+    figure = Figure(figsize=(3.6 * len(rig.view_ids), 4.2), layout="constrained")
+    for v, view in enumerate(rig.view_ids):
+        axes = figure.add_subplot(1, len(rig.view_ids), v + 1)
+        camera = data.camera_names[view]
+        path = frame_image_path(data, task, example, camera, frame)
+        if path is None:
+            picture = np.full((height, width, 3), 235, np.uint8)
+        else:
+            picture = mpl_image.imread(path)
+        axes.imshow(picture, extent=(0, width, height, 0))
+        for k, index in enumerate(tracks.keypoint[row].tolist()):
+            if index < 0:
+                continue
+            if tracks.weights[row, v, k] > 0:
+                axes.plot(
+                    *tracks.uv[row, v, k].cpu().numpy(),
+                    "o",
+                    mfc="none",
+                    mec=colour(k),
+                    ms=9,
+                    mew=1.5,
+                )
+            label = ids[index].split("/", 1)[1] if v == 0 and k < _LABELLED else None
+            axes.plot(*uv[k, v], "x", color=colour(k), ms=6, mew=1.5, label=label)
+        axes.set(xlim=(0, width), ylim=(height, 0), xticks=[], yticks=[], title=camera)
+    figure.suptitle(
+        f"T{task} {data.task_name(task)}, example {example}, frame {frame}: o detected, x"
+        " reprojected",
+        fontsize=10,
+    )
+    figure.legend(fontsize=7, loc="outside lower center", ncols=6)
+    return figure
+
+
+def curve_figure(history: list[dict[str, float]], criterion: str, best_epoch: int) -> Figure:
+    """Draw the training loss and the value that chooses the epoch."""
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    epochs = range(1, len(history) + 1)
+    for i, name in enumerate(("train/loss", criterion)):
+        axes = figure.add_subplot(1, 2, i + 1)
+        axes.plot(epochs, [h[name] for h in history], color=colour(i))
+        axes.set(xlabel="epoch", title=name)
+        axes.grid(alpha=0.3)
+        if name == criterion and best_epoch:
+            axes.axvline(
+                best_epoch, color="black", lw=0.8, ls="--", label=f"best: epoch {best_epoch}"
+            )
+            axes.legend()
+    return figure

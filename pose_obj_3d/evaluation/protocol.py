@@ -1,0 +1,406 @@
+"""Evaluation protocol: the model beside what geometry alone achieves, on the same points.
+
+Points are (frame, keypoint) pairs of the test examples. Those with at least two usable views form
+the columns all, moving and still; the others are scored apart.
+"""
+
+import logging
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pose_obj_3d.common.errors import ConfigError, DataError
+from pose_obj_3d.common.progress import Pace
+from pose_obj_3d.evaluation import metrics
+from pose_obj_3d.geometry import estimators
+from pose_obj_3d.geometry import multi_view as geometry
+from pose_obj_3d.geometry.estimators import Estimate
+from pose_obj_3d.smoothing import track_smoothing as smoothers
+from pose_obj_3d.tracks.loading import MOVING_M_PER_S, speeds
+from pose_obj_3d.tracks.windows import Rig, Tracks, gather_for
+
+logger = logging.getLogger(__name__)
+BOUND_FRAME = "Cramer-Rao bound, one frame"
+DLT = "linear triangulation (DLT)"
+# What `smoothers.fit_process_noise` finds on the five studied tasks, rounded;
+# benchmarks/bench_references.py
+RTS_MOTION, RTS_Q = "constant velocity", 1.0
+_CHUNK = 65536  # points estimated at once; bounds the memory
+COLUMNS = ("all", "moving", "still", "fewer than two views")
+PCK_M = (0.010, 0.020)
+Result = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How to evaluate.
+
+    Attributes:
+        num_frames: Window length T.
+        used_frames: Frames of the window that may be used, or None for all.
+        batch_size: Windows at once; on a CPU few enough for its cache.
+        frame_period_s: Seconds between frames.
+    """
+
+    num_frames: int
+    used_frames: int | None = None
+    batch_size: int = 512
+    frame_period_s: float = 0.05
+
+
+Variant = tuple[tuple[int, ...], int | None]
+"""View numbers, and frames of the window that may be used (None = all)."""
+
+
+def variants(
+    views: Sequence[int],
+    num_views: Sequence[int],
+    num_frames: Sequence[int],
+    length: int,
+    is_window: bool,
+) -> list[Variant]:
+    """List what is evaluated: all views and frames, then fewer views, then fewer frames.
+
+    Args:
+        views: The views to evaluate with.
+        num_views: TEST.NUM_VIEWS; the first n of the views.
+        num_frames: TEST.NUM_FRAMES.
+        length: Window length.
+        is_window: Whether the model looks at a window of frames, not at whole examples.
+
+    Raises:
+        ConfigError: There are fewer views or frames than asked for.
+    """
+    for n in num_views:
+        if n > len(views):
+            raise ConfigError(
+                f"TEST.NUM_VIEWS (--eval_n_views) has {n}, but the views are {list(views)};"
+                f" allowed: 1 to {len(views)}"
+            )
+    for n in num_frames:
+        if not is_window:
+            raise ConfigError(
+                "NETWORK.STC.CONTEXT track uses whole examples: leave out TEST.NUM_FRAMES and"
+                " --eval_n_frames"
+            )
+        if n > length:
+            raise ConfigError(
+                f"TEST.NUM_FRAMES (--eval_n_frames) has {n}, but NETWORK.TEMPORAL_LENGTH is"
+                f" {length}; allowed: odd, up to {length}"
+            )
+    found: list[Variant] = [(tuple(views), None)]
+    found += [(tuple(views[:n]), None) for n in num_views if n < len(views)]
+    return found + [(tuple(views), n) for n in num_frames if n < length]
+
+
+def one_view(tracks: Tracks, view: int) -> Tracks:
+    """Keep what one view has measured: nothing is triangulated, so `xyz` is NaN and `info` 0."""
+    kept = {
+        name: getattr(tracks, name)[:, view : view + 1]
+        for name in ("uv", "weights", "robust", "precision")
+    }
+    return replace(
+        tracks,
+        xyz=torch.full_like(tracks.xyz, torch.nan),
+        info=torch.zeros_like(tracks.info),
+        **kept,
+    )
+
+
+def predict(model: nn.Module, tracks: Tracks, rig: Rig, protocol: Protocol) -> Tensor:
+    """Run a model over every frame: (N, K, 3) [m]."""
+    return estimate(model, tracks, rig, protocol).xyz
+
+
+@torch.no_grad()
+def estimate(
+    model: nn.Module, tracks: Tracks, rig: Rig, protocol: Protocol, blind: bool = False
+) -> Estimate:
+    """Run a model over every frame: (N, K, 3) [m] with the covariance that it claims, NaN if it claims none.
+
+    `blind` asks for predictions that have not seen their frame's measurement; of a model without
+    them all is NaN.
+    """
+    was_training = model.training
+    model.eval()
+    rig32 = Rig(rig.intrinsics.float(), rig.extrinsics.float(), rig.sigma_px, rig.view_ids)
+    prepare = getattr(model, "prepare", None)
+    if prepare is not None and not blind:
+        tracks = prepare(tracks)
+    xyz, covariance, pace = [], [], Pace()
+    for centres in torch.split(
+        torch.arange(len(tracks), device=tracks.uv.device), protocol.batch_size
+    ):
+        if pace.is_due():
+            logger.info("lifted %d/%d frames", int(centres[0]), len(tracks))
+        windows = gather_for(model, tracks, centres, protocol.num_frames, protocol.used_frames)
+        prediction = model(windows, rig32)
+        found, info = (
+            (prediction.blind_xyz, prediction.blind_info)
+            if blind
+            else (prediction.xyz, prediction.info)
+        )
+        xyz.append(torch.full_like(prediction.xyz, torch.nan) if found is None else found)
+        claimed = torch.full_like(windows.info[:, windows.centre], torch.nan)
+        covariance.append(claimed if info is None else _inverse(info))
+    model.train(was_training)
+    return Estimate(torch.cat(xyz), torch.cat(covariance))
+
+
+def _inverse(info: Tensor) -> Tensor:
+    """Invert information (*, 3, 3); NaN where there is none."""
+    is_known = (info.diagonal(dim1=-2, dim2=-1).sum(-1) > 0)[..., None, None]
+    eye = torch.eye(3, dtype=torch.float64, device=info.device)
+    inverse = geometry.invert_3x3(torch.where(is_known, info.double(), eye))
+    return torch.where(is_known, inverse, torch.nan).to(info.dtype)
+
+
+def single_frame(
+    estimator: Callable[[Tensor, Tensor, Rig], Estimate], tracks: Tracks, rig: Rig
+) -> Estimate:
+    """Run one of `estimators` on every frame: (N, K, 3) [m].
+
+    Frames with fewer than two usable views take the nearest triangulated frame's position, without
+    covariance.
+    """
+    is_seen = tracks.is_real & ((tracks.weights > 0).sum(1) >= 2)
+    uv, weights = tracks.uv.transpose(1, 2)[is_seen], tracks.weights.transpose(1, 2)[is_seen]
+    xyz, covariance = tracks.xyz.clone(), torch.full_like(tracks.info, torch.nan)
+    inliers = torch.zeros_like(tracks.weights.transpose(1, 2))
+    for rows, u, w in zip(
+        *(torch.split(x, _CHUNK) for x in (is_seen.nonzero(), uv, weights)), strict=True
+    ):
+        found = estimator(u, w, rig)
+        xyz[rows[:, 0], rows[:, 1]] = found.xyz.to(xyz.dtype)
+        covariance[rows[:, 0], rows[:, 1]] = found.covariance.to(xyz.dtype)
+        if found.inliers is not None:
+            inliers[rows[:, 0], rows[:, 1]] = found.inliers.to(xyz.dtype)
+    return Estimate(xyz, covariance, inliers)
+
+
+def reference_predictions(tracks: Tracks, rig: Rig, protocol: Protocol) -> dict[str, Estimate]:
+    """Compute what needs no learning, from one frame or the window: name -> (N, K, 3) [m].
+
+    The smoothers start from the robust triangulation. Where there is nothing to triangulate or to
+    smooth, the nearest triangulated frame's position stands.
+    """
+    frames = protocol.used_frames or protocol.num_frames
+    return {
+        DLT: single_frame(estimators.dlt, tracks, rig),
+        "maximum likelihood": single_frame(estimators.maximum_likelihood, tracks, rig),
+        "robust (Huber)": single_frame(estimators.huber, tracks, rig),
+        "pairwise consensus": single_frame(estimators.consensus, tracks, rig),
+        f"{frames}-frame weighted mean": _filled(smoothers.window_mean(tracks, frames), tracks),
+        f"Savitzky-Golay ({frames} frames, degree 2)": _filled(
+            smoothers.savitzky_golay(tracks, frames), tracks
+        ),
+    }
+
+
+def _filled(found: Estimate, tracks: Tracks) -> Estimate:
+    return Estimate(found.filled(tracks.xyz).float(), found.covariance.float())
+
+
+def whole_track_predictions(tracks: Tracks, protocol: Protocol) -> dict[str, Estimate]:
+    """Smooth whole examples without learning: name -> (N, K, 3) [m]. No window confines these."""
+    smoothed = smoothers.rts(tracks, RTS_MOTION, RTS_Q, protocol.frame_period_s)
+    name = f"RTS smoother (whole track, {RTS_MOTION}, q = {RTS_Q:g} {smoothers.Q_UNIT[RTS_MOTION]})"
+    return {name: _filled(smoothed, tracks)}
+
+
+def cramer_rao(tracks: Tracks, rig: Rig, protocol: Protocol) -> dict[str, Tensor]:
+    """Bound the expected error of unbiased estimators: name -> (N, K) [m].
+
+    One frame: from the frame's own measurements. Window: from the distinct frames of the window
+    where the point is still in all of them; the one-frame bound elsewhere. Infinite with fewer than
+    two views.
+    The true noise of each view counts, hidden points' included; of outliers nothing can be learned.
+    """
+    if tracks.truth is None:
+        raise DataError("the Cramer-Rao bound needs the 3D truth")
+    w = tracks.weights.transpose(1, 2).double()  # (N, K, V)
+    precision = w * tracks.precision.transpose(1, 2).double()
+    info = geometry.information(
+        tracks.truth.double(), precision, rig.intrinsics, rig.extrinsics, rig.sigma_px
+    )
+    few = geometry.count_views(w) < 2
+    single = geometry.expected_error(info).masked_fill(few, torch.inf)
+    frames = protocol.used_frames or protocol.num_frames
+    index, is_distinct = smoothers.window_index(tracks, frames)
+    still = speeds(tracks, protocol.frame_period_s) <= MOVING_M_PER_S
+    total = torch.zeros_like(info)
+    all_still = torch.ones_like(still)
+    for t in range(index.shape[1]):
+        total += info[index[:, t]] * is_distinct[:, t, None, None, None]
+        all_still &= still[index[:, t]] | ~is_distinct[:, t, None]
+    window = torch.where(all_still & ~few, geometry.expected_error(total), single)
+    return {BOUND_FRAME: single, f"Cramer-Rao bound, {frames} frames where still": window}
+
+
+def whole_track_bound(tracks: Tracks, rig: Rig, protocol: Protocol) -> Tensor:
+    """Bound the expected error (N, K) [m] where the keypoint never moves in the whole example.
+
+    All frames of the example are then measurements of one point. Infinite elsewhere, and in frames
+    where
+    fewer than two views see the point: these are scored apart.
+    """
+    if tracks.truth is None:
+        raise DataError("the Cramer-Rao bound needs the 3D truth")
+    precision = (tracks.weights.double() * tracks.precision.double()).transpose(1, 2)
+    info = geometry.information(
+        tracks.truth.double(), precision, rig.intrinsics, rig.extrinsics, rig.sigma_px
+    )
+    running = torch.cat([torch.zeros_like(info[:1]), info.cumsum(0)])
+    total = running[tracks.last + 1] - running[tracks.first]
+    is_bounded = never_moves(tracks, protocol.frame_period_s) & (
+        geometry.count_views(precision) >= 2
+    )
+    bound = torch.full(is_bounded.shape, torch.inf, dtype=torch.float64, device=info.device)
+    parts = torch.split(total[is_bounded], _CHUNK)
+    bound[is_bounded] = torch.cat([geometry.expected_error(part) for part in parts])
+    return bound
+
+
+def never_moves(tracks: Tracks, frame_period_s: float) -> Tensor:
+    """Return (N, K): the keypoint stays below `MOVING_M_PER_S` in every frame of the example."""
+    moving = (speeds(tracks, frame_period_s) > MOVING_M_PER_S).long()
+    running = torch.cat([torch.zeros_like(moving[:1]), moving.cumsum(0)])
+    return tracks.is_real & (running[tracks.last + 1] == running[tracks.first])
+
+
+def column_masks(tracks: Tracks, frame_period_s: float) -> dict[str, Tensor]:
+    """Return which points belong to each of `COLUMNS`: name -> (N, K) bool."""
+    well = tracks.is_real & ((tracks.weights > 0).sum(1) >= 2)
+    moving = speeds(tracks, frame_period_s) > MOVING_M_PER_S
+    return dict(
+        zip(COLUMNS, (well, well & moving, well & ~moving, tracks.is_real & ~well), strict=True)
+    )
+
+
+def evaluate(
+    predictions: Mapping[str, Tensor | Estimate],
+    tracks: Tracks,
+    rig: Rig,
+    protocol: Protocol,
+    ids: list[str],
+) -> Result:
+    """Score predictions and bounds on the same points.
+
+    Args:
+        predictions: Method -> (N, K, 3) [m], with covariance where the method has one.
+        tracks: Test data with truth.
+        rig: The cameras.
+        protocol: Window and batch.
+        ids: Keypoint names `T<task>/<group>/<name>`.
+
+    Returns:
+        JSON-ready: `counts`, `methods` (method -> column -> measures, units in the keys; of methods
+        with a covariance also `coverage_<p>_percent`, the share of truths inside the claimed region
+        of p %, and
+        `claimed_error_mm`, what the covariance says of the MPJPE), `details` (method -> per task,
+        group, keypoint -> MPJPE; of the points of the last column where the first is empty, as with
+        one view).
+    """
+    assert tracks.truth is not None
+    masks = column_masks(tracks, protocol.frame_period_s)
+    detailed = masks["all"] if masks["all"].any() else masks[COLUMNS[3]]
+    result: Result = {
+        "counts": {c: int(m.sum()) for c, m in masks.items()},
+        "methods": {},
+        "details": {},
+    }
+    for name, predicted in predictions.items():
+        xyz = predicted.xyz if isinstance(predicted, Estimate) else predicted
+        columns = {c: _measures(xyz, tracks, m, protocol.frame_period_s) for c, m in masks.items()}
+        if isinstance(predicted, Estimate) and predicted.covariance.isfinite().any():
+            claimed = claimed_error(predicted)
+            for column, mask in masks.items():
+                columns[column] |= _calibration(predicted, claimed, tracks, mask)
+        result["methods"][name] = columns
+        result["details"][name] = _details(
+            metrics.distances(xyz, tracks.truth), tracks, detailed, ids
+        )
+    for name, bound in cramer_rao(tracks, rig, protocol).items():
+        columns = {c: {"mpjpe_mm": _mm(metrics.summed(bound, m).mean)} for c, m in masks.items()}
+        columns[COLUMNS[3]] = {"mpjpe_mm": None}
+        result["methods"][name] = columns
+    return result
+
+
+def _measures(xyz: Tensor, tracks: Tracks, mask: Tensor, frame_period_s: float) -> Result:
+    assert tracks.truth is not None
+    truth, first = tracks.truth, tracks.first
+    error = metrics.distances(xyz, truth)[mask]
+    p95 = float(error.double().quantile(0.95)) if 0 < len(error) < 10_000_000 else float("nan")
+    velocity = metrics.mean_velocity_error(xyz, truth, mask, first, frame_period_s)
+    measures: Result = {
+        "count": int(mask.sum()),
+        "mpjpe_mm": _mm(metrics.mpjpe(xyz, truth, mask).mean),
+        "p_mpjpe_mm": _mm(metrics.p_mpjpe(xyz, truth, mask).mean),
+        "n_mpjpe_mm": _mm(metrics.n_mpjpe(xyz, truth, mask).mean),
+        "p95_mm": _mm(p95),
+        "velocity_mm_per_s": _mm(velocity.mean),
+    }
+    for threshold in PCK_M:
+        measures[f"pck_{threshold * 1000:.0f}mm"] = _number(
+            metrics.pck(xyz, truth, mask, threshold).mean
+        )
+    return measures
+
+
+def claimed_error(predicted: Estimate) -> Tensor:
+    """Return the error (N, K) [m] that a covariance announces, E|e| for e ~ N(0, C); NaN without a covariance."""
+    is_known = predicted.covariance.isfinite().all(-1).all(-1)
+    info = geometry.invert_3x3(predicted.covariance[is_known].double())
+    claimed = torch.full(is_known.shape, torch.nan, dtype=torch.float64, device=info.device)
+    claimed[is_known] = torch.cat(
+        [geometry.expected_error(part) for part in torch.split(info, _CHUNK)]
+    )
+    return claimed
+
+
+def _calibration(predicted: Estimate, claimed: Tensor, tracks: Tracks, mask: Tensor) -> Result:
+    """Compare what a method claims with what happened, on the points where it claims something."""
+    assert tracks.truth is not None
+    known = mask & claimed.isfinite()
+    measures: Result = {
+        "claimed_count": int(known.sum()),
+        "claimed_error_mm": _mm(metrics.summed(claimed, known).mean),
+    }
+    for percent in metrics.COVERAGE:
+        share = metrics.coverage(
+            predicted.xyz, tracks.truth, predicted.covariance, known, percent
+        ).mean
+        measures[f"coverage_{percent}_percent"] = _number(100 * share)
+    return measures
+
+
+def _details(error: Tensor, tracks: Tracks, mask: Tensor, ids: list[str]) -> Result:
+    """Split the MPJPE by task, by group and by keypoint."""
+    labels: dict[str, Callable[[str], str]] = {
+        "task": lambda name: name.split("/")[0],
+        "group": lambda name: name.split("/")[1],
+        "keypoint": lambda name: name,
+    }
+    sums = [metrics.summed(error, mask & (tracks.keypoint == i)) for i in range(len(ids))]
+    details: Result = {}
+    for kind, label in labels.items():
+        parts: dict[str, metrics.ErrorSum] = {}
+        for name, part in zip(ids, sums, strict=True):
+            parts[label(name)] = parts.get(label(name), metrics.ErrorSum()) + part
+        details[kind] = {
+            k: {"mpjpe_mm": _mm(v.mean), "count": v.count} for k, v in parts.items() if v.count
+        }
+    return details
+
+
+def _number(x: float) -> float | None:
+    return round(x, 6) if math.isfinite(x) else None
+
+
+def _mm(metres: float) -> float | None:
+    return _number(1000 * metres)

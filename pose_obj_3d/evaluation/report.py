@@ -1,0 +1,164 @@
+"""Write an evaluation as text, Markdown and JSON. Owns the order and wording of the table."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from pose_obj_3d.common.whole_files import writing
+from pose_obj_3d.evaluation.protocol import COLUMNS
+
+METRIC_KEYS = {
+    "mpjpe": "mpjpe_mm",
+    "p_mpjpe": "p_mpjpe_mm",
+    "n_mpjpe": "n_mpjpe_mm",
+    "velocity": "velocity_mm_per_s",
+}
+METRIC_TITLES = {
+    "mpjpe": "MPJPE [mm]",
+    "p_mpjpe": "P-MPJPE [mm]",
+    "n_mpjpe": "N-MPJPE [mm]",
+    "velocity": "velocity error [mm/s]",
+}
+NOTE = (
+    "Columns all, moving (> 5 mm/s) and still hold the points with at least two usable views; the"
+    " last column holds the others. A Cramer-Rao bound is the least expected error of an unbiased"
+    " estimator of a free point from those measurements; rigid structure and learned priors may go"
+    " below it."
+)
+CLAIMS_NOTE = (
+    "Claimed uncertainty: the share of true points inside the regions of 68 % and 95 % probability"
+    " that a method's covariance draws (chi-squared, 3 degrees of freedom), and the mean error that"
+    " it announces beside the true one. An honest method has 68, 95 and equal errors; smoothers"
+    " that assume no motion are not honest where there is some."
+)
+
+
+def table_rows(result: dict[str, Any], metric: str = "mpjpe") -> list[list[str]]:
+    """Return header, one row for each method, and the counts."""
+    key = METRIC_KEYS[metric]
+    rows = [[METRIC_TITLES[metric], *COLUMNS]]
+    for name, columns in result["methods"].items():
+        values = [columns[c].get(key) for c in COLUMNS]
+        if any(v is not None for v in values):
+            rows.append([name, *("-" if v is None else f"{v:.3f}" for v in values)])
+    rows.append(["points", *(str(result["counts"][c]) for c in COLUMNS)])
+    return rows
+
+
+def text_table(result: dict[str, Any], title: str, metric: str = "mpjpe") -> str:
+    """Return the table for a terminal."""
+    return aligned(table_rows(result, metric), title)
+
+
+def calibration_rows(result: dict[str, Any]) -> list[list[str]]:
+    """Return header and one row for each method with a covariance: coverage and claimed against true error.
+
+    Empty where no method has one.
+    """
+    columns = COLUMNS[:3]
+    kinds = {"within 68 % [%]": "coverage_68_percent", "within 95 % [%]": "coverage_95_percent"}
+    kinds |= {"claimed [mm]": "claimed_error_mm", "true [mm]": "mpjpe_mm"}
+    rows = [
+        [
+            "claimed uncertainty",
+            *(f"{title.replace(' [', f', {c} [')}" for title in kinds for c in columns),
+        ]
+    ]
+    for name, measures in result["methods"].items():
+        if measures[columns[0]].get("claimed_error_mm") is not None:
+            values = [measures[c][key] for key in kinds.values() for c in columns]
+            rows.append([name, *("-" if v is None else f"{v:.1f}" for v in values)])
+    return rows if len(rows) > 1 else []
+
+
+def calibration_text(result: dict[str, Any]) -> str:
+    """Return the table of the claims for a terminal, in the order 68 %, 95 %, claimed, true error; "" for none."""
+    rows = [
+        [r[0], *(" / ".join(r[i : i + 3]) for i in range(1, len(r), 3))]
+        for r in calibration_rows(result)[1:]
+    ]
+    head = [
+        "claimed uncertainty: all / moving / still",
+        "within 68 % [%]",
+        "within 95 % [%]",
+        "claimed [mm]",
+        "true [mm]",
+    ]
+    return aligned([head, *rows]) if rows else ""
+
+
+def aligned(rows: list[list[str]], title: str = "") -> str:
+    """Return rows as columns of text; the last row is set off when there is a title."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = [
+        "  ".join(
+            cell.ljust(w) if i == 0 else cell.rjust(w)
+            for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    ]
+    rule = "-" * len(lines[0])
+    if not title:
+        return "\n".join([lines[0], rule, *lines[1:], rule])
+    return "\n".join([title, rule, lines[0], rule, *lines[1:-1], rule, lines[-1], rule])
+
+
+def markdown(results: dict[str, Any], metric: str = "mpjpe") -> str:
+    """Return all evaluations as Markdown, with the split by task, group and keypoint."""
+    parts = ["# Results\n"]
+    for title, result in results.items():
+        parts.append(f"## {title}\n")
+        parts += [
+            markdown_table(rows)
+            for rows in (table_rows(result, metric), calibration_rows(result))
+            if rows
+        ]
+        methods = list(result["details"])
+        for kind in ("task", "group", "keypoint"):
+            head = [f"MPJPE [mm] by {kind}", *methods, "points"]
+            body = [
+                [
+                    name,
+                    *(f"{result['details'][m][kind][name]['mpjpe_mm']:.3f}" for m in methods),
+                    str(entry["count"]),
+                ]
+                for name, entry in result["details"][methods[0]][kind].items()
+            ]
+            parts.append(markdown_table([head, *body]))
+    return "\n".join([*parts, NOTE, CLAIMS_NOTE, ""])
+
+
+def markdown_table(rows: list[list[str]]) -> str:
+    """Return rows, the first of which is the header, as a Markdown table."""
+    ruled = [rows[0], ["---", *["---:"] * (len(rows[0]) - 1)], *rows[1:]]
+    return "\n".join("| " + " | ".join(row) + " |" for row in ruled) + "\n"
+
+
+def write_atomic(path: Path, text: str) -> None:
+    """Write text under a temporary name, then rename."""
+    write_bytes_atomic(path, lambda file: file.write(text.encode()))
+
+
+def write_bytes_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Let `write` fill a file under a temporary name, then rename it."""
+    with writing(path) as file:
+        write(file)
+
+
+def write_results(
+    folder: Path, results: dict[str, Any], header: dict[str, Any], metric: str = "mpjpe"
+) -> None:
+    """Write `results.json` and `results.md` into the run folder.
+
+    Args:
+        folder: The run folder.
+        results: Title -> result of `evaluation.evaluate`.
+        header: What was evaluated: model, checkpoint, data, protocol.
+        metric: Metric of the Markdown table.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomic(
+        folder / "results.json", json.dumps({**header, "results": results}, indent=1) + "\n"
+    )
+    write_atomic(folder / "results.md", markdown(results, metric))

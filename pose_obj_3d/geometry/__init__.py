@@ -1,0 +1,1 @@
+"""Many views of one frame: projection, triangulation, lenses, noise of detectors."""

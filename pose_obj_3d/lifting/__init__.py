@@ -1,0 +1,1 @@
+"""Lifting users' own tracks."""

@@ -1,0 +1,1 @@
+"""What may be wrong with calibration and tracks, and how it is found."""

@@ -1,0 +1,237 @@
+"""Say how well the views of a point agree, and which camera, pair or convention is to blame if they do not.
+
+No 3D truth is read. Every accusation must hold in absolute terms: with the accused corrected or
+left out, the other views agree.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pose_obj_3d.geometry import estimators
+from pose_obj_3d.geometry import multi_view as geometry
+from pose_obj_3d.geometry.view_residuals import (
+    BEHIND_PX,
+    disagreement,
+    listed,
+    normalised,
+    residuals,
+)
+from pose_obj_3d.lifting.checks import causes
+from pose_obj_3d.lifting.checks.hypotheses import Views
+from pose_obj_3d.tracks.windows import Rig
+
+SUSPECT = 0.01  # residual in focal lengths (0.6 degrees) above which views disagree
+FACTOR = 4.0  # a camera that is to blame is so many times further off than the others' noise allows
+DISTINCT = (
+    1.5  # without the guilty camera the others agree this many times better than without any other
+)
+BEHIND, USELESS = 0.2, 0.5  # share of a camera's points behind it: worth a line; worth nothing
+SYSTEMATIC = 0.5  # an affine map takes away this share of a calibration's error, and none of noise
+_PLACES_A_KEYPOINT = (
+    2.0  # independent pieces of evidence that a keypoint gives: each has a bias of its own
+)
+_AFFINE_ROUNDS, _MIN_AFFINE = 4, 12
+_REST = (
+    "no convention of extrinsics, no swap of cameras or keypoints, no mirrored, turned or scaled"
+    " image cures it: detections may be noisy or of other subjects, calibration or synchronisation"
+    " may be off, or several faults at once"
+)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the views' agreement says.
+
+    Attributes:
+        warnings: One line for each finding; none where the views agree.
+        behind: Views behind which most of their points lie, while the others agree.
+        is_explained: Whether a convention or a swap cures everything.
+        corrected: The cameras in the right convention, where that is the cure.
+    """
+
+    warnings: list[str]
+    behind: list[int]
+    is_explained: bool = False
+    corrected: Rig | None = None
+
+
+@dataclass(frozen=True)
+class _LeftOut:
+    """What the other cameras say of one, over the points that they see with it.
+
+    Attributes:
+        off: Median distance of its detections from their prediction [px].
+        relative: The same in units of what their own noise allows.
+        others: How far they disagree among themselves [px].
+        behind: Share of the points that lie behind it.
+        mapped: What an affine map of the prediction leaves of `off`: little where the error is
+            systematic [px].
+    """
+
+    off: float
+    relative: float
+    others: float
+    behind: float
+    mapped: float
+
+
+def judge(
+    points: Tensor,
+    w: Tensor,
+    rig: Rig,
+    names: Sequence[str],
+    views: Views | None = None,
+    keypoints: Sequence[str] = (),
+) -> Verdict:
+    """Look for the cause where the views disagree.
+
+    Args:
+        points: (n, V, 2) [px].
+        w: (n, V), 0 = not seen.
+        rig: The V cameras as the user gave them: inverting them must invert his matrices.
+        names: V names.
+        views: The same data as detected, for what `causes` tries; None tries nothing.
+        keypoints: Names of its keypoints.
+    """
+    rig = normalised(rig)
+    limit = SUSPECT * float(rig.intrinsics[:, 0, 0].median())
+    before = disagreement(points, w, rig)
+    text = f"the views disagree: median residual {before:.1f} px"
+    if before >= BEHIND_PX:
+        text = "most points come out behind a camera"
+    text = f"{text} ({listed(names, residuals(points, w, rig))})"
+    apart = [_leave_out(points, w, rig, v) for v in range(len(names))] if len(names) > 2 else []
+    if views is not None:
+        found = causes.find_causes(views, names, keypoints, is_small=before <= limit)
+        # One camera, without which three or more agree far better, explains more than a cure that
+        # leaves much.
+        others = min(x.others for x in apart) if len(names) > 3 else math.inf
+        if found and others > found[0].after / causes.EQUAL:
+            best = found[0].hypothesis
+            return Verdict(
+                [f"{text}, {causes.explained(found)}"],
+                [],
+                True,
+                best.views.rig if best.is_convention else None,
+            )
+    share = _shares_behind(points, w, rig, apart, limit)
+    behind = [v for v in range(len(names)) if share[v] > BEHIND]
+    if behind:
+        lines = [
+            f"{100 * share[v]:.0f} % of the points of camera {names[v]} lie behind it: does its z"
+            " axis look backwards?"
+            for v in behind
+        ]
+        return Verdict(
+            lines, [v for v in behind if apart and share[v] > USELESS and apart[v].others < limit]
+        )
+    places = (
+        causes.evidence(views, min(x.others for x in apart))
+        if views is not None and apart
+        else math.inf
+    )
+    single = _single(
+        apart,
+        names,
+        limit,
+        (
+            min(places, _PLACES_A_KEYPOINT * len(keypoints) * max(2 * len(names) - 5, 1))
+            if keypoints
+            else math.inf
+        ),
+    )
+    if single or before <= limit:
+        return Verdict(single, [])
+    blame = (
+        "no single camera is to blame"
+        if len(names) > 2
+        else "two cameras cannot tell which of them is wrong"
+    )
+    return Verdict([f"{text}; {blame}; {_REST}"], [])
+
+
+def _leave_out(points: Tensor, w: Tensor, rig: Rig, view: int) -> _LeftOut:
+    keep = torch.ones(w.shape[1], dtype=w.dtype, device=w.device)
+    keep[view] = 0
+    rows = (w[:, view] > 0) & (geometry.count_views(w * keep) >= 2)
+    if not rows.any():
+        return _LeftOut(0.0, 0.0, float("inf"), 0.0, 0.0)
+    points, w = points[rows], w[rows] * keep
+    found = estimators.maximum_likelihood(points, w, rig)
+    predicted, J = geometry.projection_jacobian(found.xyz, rig.intrinsics, rig.extrinsics)
+    # The others' own noise moves their prediction: measure in units of what they allow.
+    spread = torch.einsum("nri,nij,nrj->n", J[:, view], found.covariance, J[:, view]) / 2 + 1.0
+    off = (points[:, view] - predicted[:, view]).norm(dim=-1)
+    depth = found.xyz @ rig.extrinsics[view, 2, :3] + rig.extrinsics[view, 2, 3]
+    return _LeftOut(
+        float(off.median()),
+        float((off / spread.sqrt()).median()),
+        disagreement(points, w, rig),
+        float((depth <= 0).double().mean()),
+        _mapped(predicted[:, view], points[:, view]),
+    )
+
+
+def _mapped(predicted: Tensor, seen: Tensor) -> float:
+    """Return the median distance of points (n, 2) from the affine map of their prediction that fits most of them."""
+    sound = predicted.isfinite().all(-1)
+    x, y = torch.cat([predicted, torch.ones_like(predicted[:, :1])], -1)[sound], seen[sound]
+    if len(x) < _MIN_AFFINE:
+        return math.inf
+    weight = torch.ones(len(x), 1, dtype=x.dtype)
+    off = torch.zeros(len(x))
+    for _ in range(_AFFINE_ROUNDS):
+        solved = torch.linalg.lstsq(x * weight, y * weight).solution
+        off = (y - x @ solved).norm(dim=-1)
+        weight = (1 / off.clamp_min(1e-3 + float(off.median()))).sqrt().unsqueeze(-1)
+    return float(off.median())
+
+
+def _shares_behind(
+    points: Tensor, w: Tensor, rig: Rig, apart: Sequence[_LeftOut], limit: float
+) -> list[float]:
+    """Return the share of each camera's points that lie behind it."""
+    # The fit itself breaks down behind a camera, the linear one does not: its algebra has no sign
+    # of depth.
+    linear = geometry.triangulate_dlt(points, w, rig.intrinsics, rig.extrinsics)
+    P = rig.intrinsics @ rig.extrinsics
+    image = torch.einsum("vij,nj->nvi", P[:, :, :3], linear) + P[:, :, 3]
+    off = (image[..., :2] / image[..., 2:] - points).norm(dim=-1) * w
+    fits = off.amax(-1) < limit
+    share = ((image[..., 2] <= 0) & (w > 0) & fits[:, None]).sum(0) / (w > 0).sum(0).clamp_min(1)
+    # A camera that looks the other way rarely fits: where the others agree, they say what lies
+    # behind it.
+    told = [x.behind if x.others < limit and x.behind > USELESS else 0.0 for x in apart] or [
+        0.0
+    ] * w.shape[1]
+    return [max(a, b) for a, b in zip(share.tolist(), told, strict=True)]
+
+
+def _single(
+    apart: Sequence[_LeftOut], names: Sequence[str], limit: float, places: float
+) -> list[str]:
+    """Name the camera that is far from the others, which agree without it, and without no other."""
+    if not apart:
+        return []
+    best, second = sorted(range(len(names)), key=lambda v: apart[v].others)[:2]
+    x = apart[best]
+    is_guilty = x.off >= limit / 2 and x.relative >= FACTOR * x.others and x.others < limit
+    if not is_guilty or apart[second].others < DISTINCT * x.others:
+        return []
+    if places * math.log(x.relative / max(x.others, 1e-3)) < causes.EVIDENCE + math.log(len(names)):
+        return []
+    cause = "check its calibration and synchronisation"
+    if x.mapped > SYSTEMATIC * x.off:
+        cause = (
+            "its detections may be noisy or of other keypoints, it may be unsynchronised, or its"
+            " calibration is wrong"
+        )
+    return [
+        f"camera {names[best]} is {x.off:.1f} px off what the others predict, which agree within"
+        f" {x.others:.1f} px without it: {cause} (median px with each camera left out:"
+        f" {listed(names, [a.off for a in apart])})"
+    ]

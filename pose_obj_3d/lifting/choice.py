@@ -1,0 +1,289 @@
+"""Which result `lift` keeps: a model's, the smoother's, or the triangulation of single frames. No truth is read.
+
+Judge is what no result has seen: each camera's detections, predicted from the other cameras (with
+two cameras, each frame's, predicted from the other frames). A smoother believes that frames follow
+each other in time, and a model what it has learned; where that is wrong they lose here.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pose_obj_3d.common.errors import DataError
+from pose_obj_3d.evaluation import protocol as evaluation
+from pose_obj_3d.geometry import estimators
+from pose_obj_3d.geometry import multi_view as geometry
+from pose_obj_3d.geometry.estimators import Estimate
+from pose_obj_3d.lifting.tracks_from_file import part, without_view
+from pose_obj_3d.tracks import loading as datasets
+from pose_obj_3d.tracks.windows import Rig, Tracks
+
+ROBUST = "robust triangulation (Huber)"
+MAX_DROPPED = (
+    0.02  # share of sound frames dropped from which the order of the frames is not believed
+)
+MAX_LEFT_OUT_FRAMES = 20000  # of the check that leaves a camera out
+MIN_SCORED = 30  # frames from which a keypoint is judged by itself
+MIN_CAP, CAP = 5.0, 4.0  # residuals count up to so many deviations, or medians of the triangulation
+BLOCK = 10  # frames close in time are alike: so many count as one
+SIGNIFICANT = 2.0  # standard errors by which a result must lose
+MARGIN = 0.05  # of the mean square, by which it must lose besides: less makes no difference
+Results = dict[str, Estimate]
+Methods = Callable[[Tracks], Results]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is kept, and why.
+
+    Attributes:
+        names: The method of each of the K keypoints.
+        left_out_px: Method -> root mean square of what was left out [px of the median camera],
+            gross errors capped; empty where nothing could be left out.
+        left_out: What the numbers are of: `camera` or `frame`.
+        line: What was kept of model and smoother; "" without a model or a judgement.
+        warnings: One line for each reason to fall back.
+    """
+
+    names: list[str]
+    left_out_px: dict[str, float]
+    left_out: str
+    line: str
+    warnings: list[str]
+
+
+def triangulation(tracks: Tracks, rig: Rig) -> Estimate:
+    """Triangulate single frames of two views or more, without those that hardly know a direction: NaN elsewhere."""
+    found = evaluation.single_frame(estimators.huber, tracks, rig)
+    lost = datasets.find_vague(found.info, tracks.keypoint) | ~(
+        found.info.diagonal(dim1=-2, dim2=-1).sum(-1) > 0
+    )
+    assert found.inliers is not None
+    return Estimate(
+        found.xyz.double().masked_fill(lost[..., None], torch.nan),
+        found.covariance.double().masked_fill(lost[..., None, None], torch.nan),
+        found.inliers.masked_fill(lost[..., None], 0.0),
+    )
+
+
+def leave_out_views(tracks: Tracks, kept: Tracks, rig: Rig, methods: Methods) -> dict[str, Tensor]:
+    """Predict each camera's detections from the other cameras.
+
+    Scored are the detections of points that two other cameras see in the same frame, for all
+    methods.
+
+    Returns:
+        Method, and `ROBUST` of all detections -> residuals (N, V, K) [px], NaN where not scored;
+        the first
+        `MAX_LEFT_OUT_FRAMES`. Empty where no camera can be left out.
+    """
+    tracks, kept = (part(x, 0, min(len(x), MAX_LEFT_OUT_FRAMES)) for x in (tracks, kept))
+    found: dict[str, Tensor] = {}
+    for v in range(tracks.weights.shape[1]):
+        try:
+            blind, raw = without_view(kept, v, rig), without_view(tracks, v, rig)
+        except DataError:  # two cameras, or nothing in common
+            continue
+        scored = (
+            (tracks.weights[:, v] > 0) & ((blind.weights > 0).sum(1) >= 2) & (blind.keypoint >= 0)
+        )
+        estimates = {**methods(blind), ROBUST: evaluation.single_frame(estimators.huber, raw, rig)}
+        for name, estimate in estimates.items():
+            values = found.setdefault(name, torch.full_like(tracks.weights, torch.nan))
+            values[:, v] = torch.where(
+                scored, residuals(estimate, tracks, rig)[:, v].to(values), torch.nan
+            )
+    return found
+
+
+def leave_out_frames(tracks: Tracks, rig: Rig, blind: Results) -> dict[str, Tensor]:
+    """Score predictions of frames that have not seen them by their detections: as `leave_out_views`."""
+    scored = (tracks.weights > 0) & ((tracks.weights > 0).sum(1, keepdim=True) >= 2)
+    off = {name: residuals(estimate, tracks, rig).float() for name, estimate in blind.items()}
+    scored = scored & torch.stack([x.isfinite() for x in off.values()]).all(0)
+    return {name: x.masked_fill(~scored, torch.nan) for name, x in off.items()}
+
+
+def residuals(estimate: Estimate, tracks: Tracks, rig: Rig) -> Tensor:
+    """Return the reprojection error (N, V, K) [px], NaN where the point is unknown."""
+    predicted, _ = geometry.project(estimate.xyz.double(), rig.intrinsics, rig.extrinsics)
+    residual: Tensor = (tracks.uv - predicted.transpose(1, 2)).norm(dim=-1)
+    return residual
+
+
+def choose(
+    tracks: Tracks,
+    rig: Rig,
+    left_out: dict[str, Tensor],
+    measured: dict[str, Tensor],
+    single: Estimate,
+    names: list[str],
+) -> Choice:
+    """Keep the better of model and smoother, and fall back to the triangulation for keypoints where it loses.
+
+    Args:
+        tracks: The data with all detections.
+        rig: The cameras.
+        left_out: As from `leave_out_views` or `leave_out_frames`.
+        measured: Method -> (N, K) where the frame's own measurement went in.
+        single: `triangulation` of the tracks.
+        names: The K keypoints.
+    """
+    methods = list(measured)
+    square = _capped(left_out, tracks, rig)
+    scores = {name: rig.sigma_px * float(x.nanmean().sqrt()) for name, x in square.items()}
+    by_camera = ROBUST in left_out
+    best, line = methods[0], ""
+    if len(methods) > 1 and scores:
+        best = min(methods, key=scores.__getitem__)
+        numbers = ", ".join(f"{name} {value:.3g} px" for name, value in scores.items())
+        line = f"left-out {'cameras' if by_camera else 'frames'}: {numbers}; {best} is kept"
+    others = [best, *(name for name in methods if name != best)]
+    dropped = _dropped_sound(tracks, rig, measured[best], single)
+    beats = {
+        name: _loses(square[name], square[ROBUST]) if by_camera and scores else [None] * len(names)
+        for name in others
+    }
+    shuffled = _too_many(dropped, single)
+    chosen = [ROBUST if shuffled[k] else best for k in range(len(names))]
+    losers = []
+    judged = [loses for loses in beats[best] if loses is not None]
+    common = bool(judged) and all(judged)  # keypoints with too few frames go with the others
+    for k in range(len(names)):
+        verdicts = [beats[name][k] for name in others]
+        if chosen[k] != ROBUST and (common if verdicts[0] is None else verdicts[0]):
+            chosen[k] = next(
+                (name for name, loses in zip(others, verdicts, strict=True) if loses is False),
+                ROBUST,
+            )
+            losers.append(k)
+    return Choice(
+        chosen,
+        scores,
+        "camera" if by_camera else "frame",
+        line,
+        _lines(names, chosen, shuffled, losers, dropped, single, scores),
+    )
+
+
+def _lines(
+    names: list[str],
+    chosen: list[str],
+    shuffled: list[bool],
+    losers: list[int],
+    dropped: Tensor,
+    single: Estimate,
+    scores: dict[str, float],
+) -> list[str]:
+    lines = []
+    some = [k for k in range(len(names)) if shuffled[k]]
+    if some:
+        seen = int(single.xyz[:, some].isfinite().all(-1).sum())
+        count = int(dropped[:, some].sum())
+        lines.append(
+            f"{count} of {seen} frames ({100 * count / max(seen, 1):.1f} %) of"
+            f" {listed(names, some)} are far from where the frames before and after put them,"
+            " though their cameras agree: the frames do not seem to follow each other in time"
+            " (shuffled, or a low frame rate; sequence_starts?); each frame is triangulated by"
+            " itself, nothing is smoothed or bridged"
+        )
+    if losers:
+        to = " and ".join(dict.fromkeys(chosen[k] for k in losers))
+        numbers = ", ".join(f"{name} {value:.3g} px" for name, value in scores.items())
+        lines.append(
+            f"{listed(names, losers)}: predicts left-out cameras worse than single frames do (all"
+            f" keypoints together: {numbers}); kept there: {to}"
+        )
+    return lines
+
+
+def listed(names: list[str], chosen: list[int]) -> str:
+    """Name some keypoints, or say that it is all of them."""
+    if len(chosen) == len(names):
+        return "all keypoints"
+    shown = ", ".join(names[k] for k in chosen[:5])
+    return f"keypoint {shown}" + (f" and {len(chosen) - 5} more" if len(chosen) > 5 else "")
+
+
+def _capped(left_out: dict[str, Tensor], tracks: Tracks, rig: Rig) -> dict[str, Tensor]:
+    """Return squared residuals in variances of their detections (N, V, K), gross ones capped, NaN where not scored."""
+    n = len(next(iter(left_out.values()))) if left_out else 0
+    found = {
+        name: (r.double() / rig.sigma_px).square() * tracks.weights[:n]
+        for name, r in left_out.items()
+    }
+    if not found or not any(bool(x.isfinite().any()) for x in found.values()):
+        return {}
+    least = found.get(ROBUST, next(iter(found.values())))
+    cap = max(MIN_CAP**2, CAP**2 * float(least.nanmedian()))
+    # A prediction that is not finite, where the detection is scored, is as bad as any.
+    is_scored = torch.stack([~x.isnan() for x in found.values()]).any(0)
+    return {
+        name: x.nan_to_num(cap).clamp_max(cap).masked_fill(~is_scored, torch.nan)
+        for name, x in found.items()
+    }
+
+
+def _loses(ours: Tensor, other: Tensor) -> list[bool | None]:
+    """Say for each keypoint whether squares (N, V, K) are larger than others with significance; None: too few."""
+    off = ours - other
+    verdicts: list[bool | None] = []
+    for k in range(off.shape[2]):
+        is_there = off[:, :, k].isfinite()
+        if int(is_there.any(1).sum()) < MIN_SCORED:
+            verdicts.append(None)
+            continue
+        block = torch.arange(len(off)) // BLOCK
+        count = torch.zeros(int(block[-1]) + 1, dtype=torch.float64).index_add_(
+            0, block, is_there.sum(1).double()
+        )
+        total = torch.zeros_like(count).index_add_(0, block, off[:, :, k].nan_to_num(0.0).sum(1))
+        mean = total.sum() / count.sum()
+        error = (total - mean * count).square().sum().sqrt() / count.sum()
+        least = MARGIN * other[:, :, k].nanmean()
+        verdicts.append(bool(mean > SIGNIFICANT * error + least))
+    return verdicts
+
+
+def _dropped_sound(tracks: Tracks, rig: Rig, measured: Tensor, single: Estimate) -> Tensor:
+    """Return (N, K) frames that did not go in although their views agree and know the point well."""
+    square = (residuals(single, tracks, rig) / rig.sigma_px).square() * tracks.weights
+    freedom = 2 * (tracks.weights > 0).sum(1).double() - 3
+    agrees = square.nan_to_num(0.0).sum(1) < freedom + 3 * (2 * freedom.clamp_min(0)).sqrt()
+    return single.xyz.isfinite().all(-1) & ~measured & agrees
+
+
+def _too_many(dropped: Tensor, single: Estimate) -> list[bool]:
+    """Say for each keypoint whether too many of its sound frames were dropped, more than chance explains."""
+    seen = single.xyz.isfinite().all(-1)
+    counts, totals = dropped.sum(0).tolist(), seen.sum(0).tolist()
+    # All keypoints of a recording share its order.
+    everywhere = is_many(sum(counts), sum(totals))
+    return [
+        is_many(n, N) or (everywhere and n > MAX_DROPPED * N)
+        for n, N in zip(counts, totals, strict=True)
+    ]
+
+
+def is_many(count: int, total: int) -> bool:
+    """Say whether a count of dropped frames is more than `MAX_DROPPED` of all, and than chance makes of that."""
+    return count - SIGNIFICANT * math.sqrt(count) > MAX_DROPPED * total
+
+
+def composed(results: Results, names: list[str]) -> Estimate:
+    """Put the chosen methods' keypoints together."""
+    first = next(iter(results.values()))
+    xyz, covariance = (
+        torch.full_like(first.xyz, torch.nan),
+        torch.full_like(first.covariance, torch.nan),
+    )
+    for name in dict.fromkeys(names):
+        is_own = torch.tensor([n == name for n in names])
+        xyz[:, is_own], covariance[:, is_own] = (
+            results[name].xyz[:, is_own].to(xyz),
+            results[name].covariance[:, is_own].to(xyz),
+        )
+    return Estimate(xyz, covariance)

@@ -1,0 +1,148 @@
+"""Write an example `tracks.npz` for `lift`, as a user's own videos would give it, from the shipped archive.
+
+Demonstrations of one task become one file of several sequences, in millimetres, seen by cameras
+with lens distortion. On the archive's exact projections comes the noise of detectors: other for
+each camera, with outliers, missing detections, and confidences. `python -m
+pose_obj_3d.lifting.make_example_tracks --help`.
+"""
+
+from pose_obj_3d.common import process_start
+
+if __name__ == "__main__":
+    process_start.prepare("python -m pose_obj_3d.lifting.make_example_tracks", 600)
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pose_obj_3d.common.errors import ConfigError, PoseObj3DError
+from pose_obj_3d.evaluation.report import write_bytes_atomic
+from pose_obj_3d.formal import (
+    UV_EXACT,
+    VISIBILITY,
+    XYZ_WORLD,
+    FormalData,
+    read_formal,
+    shipped_archive,
+)
+from pose_obj_3d.geometry.lenses import distort
+from pose_obj_3d.training.config import PACKAGE_DIR
+
+FOLDER = PACKAGE_DIR / "data" / "RLBench_pose_est_data"
+DISTORTION = (-0.25, 0.08, 0.001, -0.0005, 0.0)  # k1 k2 p1 p2 k3 of an ordinary lens
+SIGMA_PX = (1.3, 1.3, 1.3, 2.6)  # of a confident detection; the last camera is noisier
+OUTLIER_PX = 40.0  # outliers lie within this of the true place
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser."""
+    parser = argparse.ArgumentParser(
+        prog="python -m pose_obj_3d.lifting.make_example_tracks",
+        description=(__doc__ or "").splitlines()[0],
+    )
+    add = parser.add_argument
+    add(
+        "output",
+        type=Path,
+        nargs="?",
+        default=Path("tracks.npz"),
+        help="file to write (tracks.npz)",
+    )
+    add(
+        "--archive",
+        type=Path,
+        default=shipped_archive(FOLDER),
+        help="archive to take demonstrations from (the shipped one)",
+    )
+    add("--task", type=int, default=9, help="task id")
+    add("--examples", type=int, default=20, help="demonstrations, from the end of the test part")
+    add("--outliers", type=float, default=0.03, help="share of detections that are grossly wrong")
+    add("--missing", type=float, default=0.1, help="share of detections that are missing")
+    add("--seed", type=int, default=0)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write the file; 0 on success, 2 on a user's error."""
+    args = build_parser().parse_args(argv)
+    try:
+        members = make(args)
+        write_bytes_atomic(args.output, lambda file: np.savez_compressed(file, **members))
+    except (PoseObj3DError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        return 2
+    V, T, K, _ = members["points"].shape
+    sizes = f"{V} cameras, {T} frames, {K} keypoints, {len(members['sequence_starts'])} sequences"
+    print(f"{args.output}: {sizes}")  # noqa: T201
+    return 0
+
+
+def make(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the members of the file; LIFT.md has the schema."""
+    if not (0 <= args.outliers < 1 and 0 <= args.missing < 1):
+        raise ConfigError(
+            f"--outliers {args.outliers} --missing {args.missing}: both are shares, 0 <= x < 1"
+        )
+    data = read_formal(args.archive)
+    data.require_tasks([args.task])
+    numbers = data.split(args.task)["test"]
+    if not 1 <= args.examples <= len(numbers):
+        raise ConfigError(
+            f"--examples {args.examples}: the test part of T{args.task} has {len(numbers)};"
+            " allowed: 1 to that"
+        )
+    examples = [data.tracks[args.task][n] for n in numbers[-args.examples :]]
+    x = np.concatenate(examples, axis=1)
+    points, confidence = _detect(x, data, args)
+    return {
+        "points": points.astype(np.float32),
+        "confidence": confidence.astype(np.float32),
+        "intrinsics": data.intrinsics,
+        "extrinsics": data.extrinsics * [1, 1, 1, 1000],
+        "distortion": np.tile(DISTORTION, (len(points), 1)),
+        "units": np.array("mm"),
+        "fps": np.array(1 / data.frame_period_s),
+        "camera_names": np.array(data.camera_names),
+        "keypoint_names": np.array(data.keypoint_names(args.task)),
+        "image_size": np.array(data.image_size),
+        "sequence_starts": np.cumsum([0, *(e.shape[1] for e in examples[:-1])]),
+        "truth": 1000 * x[0][..., XYZ_WORLD],
+    }
+
+
+def _detect(
+    x: np.ndarray, data: FormalData, args: argparse.Namespace
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return detections (V, T, K, 2) [px], NaN = missing, and confidence (V, T, K)."""
+    rng = np.random.default_rng(args.seed)
+    V = len(x)
+    sigma = np.resize(SIGMA_PX, V)
+    # Confidence is precision: a detection of confidence 1/4 has twice the noise.
+    confidence = np.where(rng.random(x.shape[:3]) < 0.2, 0.25, 1.0)
+    exact = np.stack(
+        [
+            distort(
+                x[v][..., UV_EXACT].reshape(-1, 2).astype(np.float64),
+                data.intrinsics[v],
+                np.array(DISTORTION),
+            ).reshape((*x.shape[1:3], 2))
+            for v in range(V)
+        ]
+    )
+    points = (
+        exact
+        + rng.normal(size=exact.shape) * (sigma[:, None, None] / np.sqrt(confidence))[..., None]
+    )
+    is_outlier = rng.random(x.shape[:3]) < args.outliers
+    points[is_outlier] += rng.uniform(-OUTLIER_PX, OUTLIER_PX, (int(is_outlier.sum()), 2))
+    missing = (rng.random(x.shape[:3]) < args.missing) | (x[..., VISIBILITY] == 0)
+    points[missing] = np.nan
+    return points, np.where(missing, 0.0, confidence)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

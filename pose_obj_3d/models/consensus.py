@@ -1,0 +1,408 @@
+"""Spatio-temporal consensus: what a keypoint's other frames, and the other keypoints, say about it.
+
+MODELS.md has the equations. Every frame is triangulated robustly, with its covariance, by the data
+set.
+Linear filters of the frames around the centre, from long to short, and a mean of all stretches of
+frames that agree ("bins") are there for every keypoint. A network that sees only quantities that no
+rotation or translation of the world changes says how to mix them. A long mix has little noise but
+lags behind a motion; how far, the shorter mixes of the other keypoints on the same body tell. So
+far the keypoint's own
+measurement in the centre frame has not been used: this *blind* prediction can be scored against it
+without a 3D label. The last step fuses the two.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from pose_obj_3d.common.errors import ConfigError
+from pose_obj_3d.geometry import multi_view as geometry
+from pose_obj_3d.models.blocks import KeypointAttention, Model, Prediction, fuse
+from pose_obj_3d.models.consensus_calibration import fit_scales, scales, whitened
+from pose_obj_3d.models.consensus_context import Context, feature_count
+from pose_obj_3d.models.rigid import rigid_displacement
+from pose_obj_3d.smoothing import filter_banks as filters
+from pose_obj_3d.smoothing.track_smoothing import drop_strays, filter_bank
+from pose_obj_3d.tracks.windows import Bank, Rig, Tracks, Windows, gather_bins, gather_windows
+
+CONTEXTS = ("window", "track")
+FAR_EDGES = (
+    4,
+    6,
+    9,
+    13,
+    19,
+    28,
+    41,
+    61,
+)  # first offsets of the bins beyond the window, in track context
+WHOLE = 1_000_000  # [frames] beyond every example
+POLYNOMIALS = {
+    "window": (filters.CENTRE, *filters.SYMMETRIC, *filters.ONE_SIDED),
+    "track": (filters.CENTRE, *filters.ONE_SIDED),
+}
+SMOOTHERS: dict[str, filters.Smoothers] = {"window": (), "track": filters.SMOOTHERS}
+NOISE_OF_MIXES = (
+    0.35,
+    0.6,
+    0.75,
+    0.9,
+)  # before training, from long to short, in deviations of a frame
+_GATE_START, _GATE_SLOPE = 4.0, 1.5  # a bin's gate before training: open, shut where it disagrees
+_LAG_GATE = 9.0  # squared lag, per coordinate in variances, at which trust in a keypoint has halved
+_NO_INFO = 1.0  # [1/m^2] of a keypoint that was measured nowhere: know nothing
+_LAG_STARTS = (3.5, 2.0, 3.0)  # minus log of the lag's deviation: unit, acceleration, velocity
+_LAG_OUTPUTS = 5  # those three, trust in the others, log of the turn
+_TURN_INFO = 1e4  # [1/rad^2] before training
+CALIBRATION_FRAMES = 40_000  # at most, evenly spread
+_SUMMARY = 3  # numbers about the covariance that the calibration sees
+
+
+@dataclass(frozen=True)
+class StcConfig:
+    """Size of the network.
+
+    Attributes:
+        num_keypoints: Number of different keypoints in the data.
+        num_frames: Window length T, odd; its frames are bins of their own.
+        context: `window`: nothing else; `track`: the rest of the example too, by bins of growing
+            length and by smoothers.
+        width: Channels of a keypoint's token.
+        num_layers: Attention layers across keypoints.
+        num_heads: Attention heads.
+        num_mixes: Mixes of filters from long to short; each but the first corrects the one before.
+        dropout: Rate inside the layers.
+    """
+
+    num_keypoints: int
+    num_frames: int = 7
+    context: str = "window"
+    width: int = 64
+    num_layers: int = 2
+    num_heads: int = 4
+    num_mixes: int = 4
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        if self.num_frames % 2 == 0 or not 3 <= self.num_frames <= 13:
+            raise ConfigError(
+                f"NETWORK.TEMPORAL_LENGTH of STC must be odd, 3 to 13, got {self.num_frames}"
+            )
+        if self.context not in CONTEXTS:
+            raise ConfigError(
+                f"NETWORK.STC.CONTEXT must be one of {', '.join(CONTEXTS)}, got {self.context!r}"
+            )
+
+    def bin_ranges(self) -> list[tuple[int, int]]:
+        """Give (first, last) offset of every bin, in time's order; the centre frame is in none."""
+        half = self.num_frames // 2
+        after = [(t, t) for t in range(1, half + 1)]
+        if self.context == "track":
+            edges = [half + 1, *(e for e in FAR_EDGES if e > half + 1), WHOLE + 1]
+            after += [(a, b - 1) for a, b in pairwise(edges)]
+        return [(-b, -a) for a, b in reversed(after)] + after
+
+
+class Stc(Model):
+    """(B, T, V, K, 2) tracks -> (B, K, 3) keypoints with covariance, blind prediction included."""
+
+    tables: Tensor
+    noise: Tensor
+    bits: Tensor
+    calibration: Tensor
+
+    def __init__(self, config: StcConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.bin_ranges = config.bin_ranges()
+        self.smoothers, polynomials = SMOOTHERS[config.context], POLYNOMIALS[config.context]
+        T, R, width, M = config.num_frames, len(self.bin_ranges), config.width, config.num_mixes
+        self.near = slice(R // 2 - T // 2, R // 2 + T // 2)  # bins of single frames
+        self.num_filters = H = len(polynomials) + len(self.smoothers)
+        tables = [filters.polynomial_table(polynomials, T, blind) for blind in (False, True)]
+        self.register_buffer("tables", torch.stack(tables), persistent=False)  # (2, 2^T, H', T)
+        kernels = [
+            torch.cat(
+                [
+                    filters.polynomial_kernels(polynomials, T, blind),
+                    filters.smoother_kernels(self.smoothers, blind),
+                ]
+            )
+            for blind in (False, True)
+        ]
+        self.register_buffer(
+            "noise", torch.stack([k @ k.T for k in kernels]).float(), persistent=False
+        )  # (2, H, H)
+        self.register_buffer("bits", 2 ** torch.arange(T), persistent=False)
+        self.identity = nn.Embedding(config.num_keypoints + 1, width)
+        self.embed = nn.Linear(feature_count(T - 1, R, H), width)
+        self.mlp = nn.Sequential(
+            nn.GELU(), nn.Linear(width, width), nn.GELU(), nn.Linear(width, width)
+        )
+        layers = [
+            KeypointAttention(width, config.num_heads, config.dropout)
+            for _ in range(config.num_layers)
+        ]
+        self.layers = nn.ModuleList(layers)
+        self.norm = nn.LayerNorm(width)
+        self.mixes = nn.Linear(width, M * (H + 1))
+        self.gates = nn.Linear(width, R)
+        self.lags = nn.Linear(width, (M - 1) * _LAG_OUTPUTS)
+        self.query = nn.Linear(width, (M - 1) * width // 2)
+        self.key = nn.Linear(width, (M - 1) * width // 2)
+        self.pair = nn.Sequential(nn.Linear(6, width // 2), nn.GELU(), nn.Linear(width // 2, M - 1))
+        self.register_buffer(
+            "calibration", torch.zeros(2, width + 1 + _SUMMARY, dtype=torch.float64)
+        )
+        for layer in (self.mixes, self.gates, self.lags, self.pair[-1]):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+        with torch.no_grad():
+            self.mixes.bias.copy_(self._mixes_before_training(kernels[0]).flatten())
+
+    def _mixes_before_training(self, kernels: Tensor) -> Tensor:
+        """Return logits (M, H + 1): filters with the noise that each mix wants, one-sided ones less."""
+        noise = kernels.square().sum(-1).sqrt()
+        centre = kernels.shape[1] // 2
+        is_one_sided = (kernels[:, :centre].abs().sum(-1) < 1e-6) != (
+            kernels[:, centre + 1 :].abs().sum(-1) < 1e-6
+        )
+        wanted = torch.linspace(0, len(NOISE_OF_MIXES) - 1, self.config.num_mixes).round().long()
+        targets = torch.tensor(NOISE_OF_MIXES, dtype=noise.dtype)[wanted]
+        logits = -3 * (noise.log() - targets.log()[:, None]).abs() - 2.0 * is_one_sided
+        of_mean = torch.full_like(targets, -4.0).index_fill(0, torch.tensor([0]), 0.0)
+        return torch.cat([logits, of_mean[:, None]], 1).float()
+
+    def gather(
+        self, tracks: Tracks, centres: Tensor, num_frames: int, used_frames: int | None = None
+    ) -> Windows:
+        """Cut windows with their bins and, in track context, the smoothers of the whole example."""
+        windows = gather_windows(tracks, centres, num_frames, used_frames)
+        bank = None
+        if self.smoothers:
+            if used_frames is not None:
+                raise ConfigError(
+                    "NETWORK.STC.CONTEXT track uses whole examples: leave out TEST.NUM_FRAMES and"
+                    " --eval_n_frames"
+                )
+            full, blind = filter_bank(tracks, self.smoothers)
+            bank = Bank(full[centres], blind[centres])
+        return replace(
+            windows, bins=gather_bins(tracks, centres, self.bin_ranges, used_frames), bank=bank
+        )
+
+    def prepare(self, tracks: Tracks) -> Tracks:
+        """In track context, drop the frames that are far from what the whole example says; MODELS.md says why only here."""
+        return drop_strays(tracks) if self.smoothers else tracks
+
+    def forward(self, windows: Windows, rig: Rig) -> Prediction:
+        """Lift the centre frame of each window.
+
+        Args:
+            windows: B windows from `gather`; measurements of weight 0 do not influence the result.
+            rig: The cameras, float32.
+
+        Returns:
+            xyz (B, K, 3) [m] with its information, and the blind prediction with its own.
+        """
+        x = Context(windows, self.near)
+        blind, cov, token = self._predict(windows, x)
+        cov = self._calibrated(cov, token, x)
+        eye = torch.eye(3, device=cov.device)
+        inverse = geometry.invert_3x3(
+            cov.double()
+        ).float()  # float32 fails where a keypoint is fast
+        info = torch.where(x.is_used.any(-1)[..., None, None], inverse, _NO_INFO * eye)
+        c = windows.centre
+        xyz, fused_info = fuse(blind, info, windows.uv[:, c], windows.robust[:, c], rig)
+        return Prediction(xyz, blind, info, fused_info)
+
+    def _calibrated(self, cov: Tensor, token: Tensor, x: Context) -> Tensor:
+        """Scale the covariance (B, K, 3, 3), and make it rounder, as `calibrate` has found."""
+        factor, share = (
+            y.float()[..., None, None] for y in scales(_summary(token, cov), self.calibration)
+        )
+        size = (cov * x.unit).sum((-1, -2))[..., None, None] / 3
+        return factor * (cov + share * (size * geometry.invert_3x3(x.unit) - cov))
+
+    def _predict(self, windows: Windows, x: Context) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the blind prediction (B, K, 3) [m], covariance (B, K, 3, 3) [m^2] and tokens (B, K, D)."""
+        is_real = windows.keypoint >= 0
+        full, blind = self._filters(windows, x)
+        token = self._tokens(x, blind, windows.keypoint, is_real)
+        mean, full_mean, spread = self._means(windows, x, token, full[:, :, 0])
+        full, blind = (
+            torch.cat([bank, m.unsqueeze(2)], 2) for bank, m in ((full, full_mean), (blind, mean))
+        )
+        mixes = (
+            self.mixes(token).unflatten(-1, (self.config.num_mixes, -1)).softmax(-1)
+        )  # (B, K, M, H + 1)
+        unit = geometry.invert_3x3(x.unit)
+        first = mixes[:, :, 0]
+        noise = torch.einsum("bkg,gh,bkh->bk", first[..., :-1], self.noise[1], first[..., :-1])
+        # A minimum variance mean has its own variance as covariance with any other unbiased mean.
+        rest = 1 - first[..., -1]
+        cov = unit * noise[..., None, None] + spread * (1 - rest.square())[..., None, None]
+        xyz = x.reference + torch.einsum("bkh,bkhi->bki", first, blind)
+        shifts, spreads = self._lags(windows, x, token, mixes, full, blind, unit)
+        return xyz + shifts.sum(1), cov + spreads.sum(1), token
+
+    def _filters(self, windows: Windows, x: Context) -> tuple[Tensor, Tensor]:
+        """Return the full and the blind filters from the reference: (B, K, H, 3) [m]; the first is the frame itself."""
+        is_used = (
+            x.is_telling(windows.info.transpose(1, 2)) & windows.is_distinct[:, None]
+        )  # (B, K, T)
+        offset = torch.where(
+            is_used[..., None], windows.xyz.transpose(1, 2) - x.reference.unsqueeze(2), 0.0
+        )
+        is_other = torch.arange(self.config.num_frames, device=offset.device) != windows.centre
+        found = []
+        for kind, used in enumerate((is_used, is_used & is_other)):
+            bank = self.tables[kind][(used * self.bits).sum(-1)] @ offset  # (B, K, H', 3)
+            if windows.bank is not None:
+                whole = (windows.bank.full, windows.bank.blind)[kind].transpose(1, 2)
+                bank = torch.cat([bank, whole - x.reference.unsqueeze(2)], 2)
+            found.append(bank)
+        return found[0], found[1]
+
+    def _tokens(self, x: Context, blind: Tensor, keypoint: Tensor, is_real: Tensor) -> Tensor:
+        """Describe each keypoint by invariants and let the keypoints of a frame exchange them: (B, K, D)."""
+        token: Tensor = self.embed(x.features(blind)) + self.identity(keypoint + 1)
+        token = token + self.mlp(token)
+        for layer in self.layers:
+            token = layer(token, is_real)
+        normed: Tensor = self.norm(token)
+        return normed
+
+    def _means(
+        self, windows: Windows, x: Context, token: Tensor, own: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Average the bins that agree: without the centre frame, with it (B, K, 3) [m], covariance of the former."""
+        trust = (
+            torch.sigmoid(self.gates(token) + _GATE_START - _GATE_SLOPE * x.disagreement())
+            * x.is_used
+        )
+        weighted = trust[..., None, None] * x.info
+        total = weighted.sum(2) + torch.eye(3, device=token.device)
+        moment = torch.einsum("bkrij,bkrj->bki", weighted, x.offset)
+        spread = geometry.invert_3x3(total)
+        info = windows.info[:, windows.centre]
+        full = geometry.invert_3x3(total + info) @ (moment.unsqueeze(-1) + info @ own.unsqueeze(-1))
+        return (spread @ moment.unsqueeze(-1)).squeeze(-1), full.squeeze(-1), spread
+
+    def _lags(
+        self,
+        windows: Windows,
+        x: Context,
+        token: Tensor,
+        mixes: Tensor,
+        full: Tensor,
+        blind: Tensor,
+        unit: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """Estimate how far each mix lags behind the next shorter one, from all keypoints that move alike.
+
+        Args:
+            windows: The input.
+            x: Its bins.
+            token: (B, K, D).
+            mixes: (B, K, M, H + 1).
+            full: (B, K, H + 1, 3) filters that have seen the centre frame: of the other keypoints
+                [m].
+            blind: (B, K, H + 1, 3) those that have not: of the keypoint itself [m].
+            unit: (B, K, 3, 3) covariance of a single frame [m^2].
+
+        Returns:
+            Displacements (B, M - 1, K, 3) [m] with covariance (B, M - 1, K, 3, 3) [m^2].
+        """
+        n, K = self.config.num_mixes - 1, token.shape[1]
+        itself = torch.eye(K, dtype=torch.bool, device=token.device)
+        own_info = windows.info[:, windows.centre]
+        is_measured = (own_info.diagonal(dim1=-2, dim2=-1).sum(-1) > 0) & (windows.keypoint >= 0)
+        counts = is_measured.unsqueeze(1) | (itself & x.is_used.any(-1).unsqueeze(1))
+        pairs = x.pair_features()
+        q, k = (layer(token).unflatten(-1, (n, -1)) for layer in (self.query, self.key))
+        alike = torch.einsum("bknd,bjnd->bkjn", q, k) / math.sqrt(q.shape[-1])
+        alike = torch.sigmoid(alike + self.pair(pairs) + 1 - pairs[..., :1] / 2) * counts.unsqueeze(
+            -1
+        )
+        size, bend, pace, trust, turn = (
+            self.lags(token).unflatten(-1, (n, -1)).transpose(1, 2).unbind(-1)
+        )
+        prior = (
+            unit.unsqueeze(1) * (2 * (size - _LAG_STARTS[0])).clamp(-10, 8).exp()[..., None, None]
+        )
+        for v, s, start in (
+            (x.acceleration, bend, _LAG_STARTS[1]),
+            (x.velocity, pace, _LAG_STARTS[2]),
+        ):
+            prior = (
+                prior
+                + _outer(v).unsqueeze(1) * (2 * (s - start)).clamp(-12, 4).exp()[..., None, None]
+            )
+        change = mixes[:, :, 1:] - mixes[:, :, :-1]  # (B, K, n, H + 1)
+        # The keypoint that looks last, its mixes before: (B, K, 3, n, K), without a copy on the
+        # way.
+        seen = full.transpose(2, 3).flatten(1, 2) @ change.permute(0, 3, 2, 1).flatten(2)
+        own = torch.einsum("bknh,bkhi->bink", change, blind)
+        delta = torch.where(itself[:, None, None], own.unsqueeze(1), seen.reshape(-1, K, 3, n, K))
+        c = change[..., :-1]
+        noise = ((c @ self.noise[0]) * c).sum(-1).transpose(1, 2) + 1e-2  # in variances of a frame
+        plausible = noise + 4 * (prior * x.unit.unsqueeze(1)).sum((-1, -2)) / 3
+        square = (
+            (delta * (x.unit @ delta.flatten(3)).reshape(delta.shape)).sum(2)
+            / 3
+            / plausible.unsqueeze(1)
+        )
+        belief = (trust.exp().clamp(0.05, 20) / noise).unsqueeze(1) / (1 + square / _LAG_GATE)
+        weight = belief * alike.permute(0, 2, 3, 1)
+        turn_info = _TURN_INFO * (2 * turn).clamp(-8, 8).exp()
+        prior_info = geometry.invert_3x3(prior.double())
+        return rigid_displacement(delta, x.unit, weight, x.reference, prior_info, turn_info)
+
+    @torch.no_grad()
+    def calibrate(self, parts: Sequence[Tracks], rig: Rig, batch_size: int) -> None:
+        """Fit the scale of the blind covariance to how far the measurements are from the predictions."""
+        self.eval()
+        found: list[tuple[Tensor, Tensor, Tensor]] = []
+        step = math.ceil(sum(len(tracks) for tracks in parts) / CALIBRATION_FRAMES)
+        for tracks, centres in (
+            (t, c) for t in parts for c in torch.arange(0, len(t), step).split(batch_size)
+        ):
+            windows = self.gather(tracks, centres.to(tracks.uv.device), self.config.num_frames)
+            x, c = Context(windows, self.near), windows.centre
+            xyz, cov, token = self._predict(windows, x)
+            info, difference = windows.info[:, c], windows.xyz[:, c] - xyz
+            scored = (
+                (info.diagonal(dim1=-2, dim2=-1).sum(-1) > 0)
+                & (windows.keypoint >= 0)
+                & x.is_used.any(-1)
+            )
+            found.append(
+                (
+                    _summary(token, cov)[scored],
+                    *whitened(cov[scored], info[scored], difference[scored]),
+                )
+            )
+        features, variances, deviations = (torch.cat(x) for x in zip(*found, strict=True))
+        with torch.enable_grad():
+            self.calibration.copy_(fit_scales(features, variances, deviations))
+
+
+def _summary(token: Tensor, cov: Tensor) -> Tensor:
+    """Return (B, K, F): what the calibration may depend on; nothing from the centre frame's measurement."""
+    size = (
+        cov.diagonal(dim1=-2, dim2=-1).mean(-1, keepdim=True).detach().clamp_min(1e-12).log() / 2
+        + 7.0
+    )
+    constant = torch.ones_like(size)
+    return torch.cat([token.detach(), constant, size, size.square(), size.relu()], -1).double()
+
+
+def _outer(v: Tensor) -> Tensor:
+    return v.unsqueeze(-1) * v.unsqueeze(-2)

@@ -1,0 +1,1 @@
+"""Tracks as tensors: types, windows, loading."""

@@ -1,0 +1,125 @@
+"""Training losses. Supervised: 3D error. Unsupervised: likelihood of measurements held out of the input.
+
+Models without a blind prediction train unsupervised on the plain reprojection error.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from pose_obj_3d.geometry import multi_view as geometry
+
+OUTLIER_RATE = 0.02  # share of gross errors that the likelihood allows for
+ROBUST_SIGMAS = (
+    3.0  # residual, in noise standard deviations, where the reprojection loss turns linear
+)
+BEHIND_SIGMAS = 300.0  # residual of a prediction behind the camera, in noise standard deviations
+OUTLIER_SCALE = 20.0  # their standard deviation, in regular standard deviations
+
+
+def mpjpe_loss(xyz_world: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
+    """Average the 3D distance.
+
+    Args:
+        xyz_world: (B, K, 3) predicted [m].
+        truth: (B, K, 3) [m].
+        mask: (B, K), points that count.
+
+    Returns:
+        Scalar [m].
+    """
+    # The epsilon (1e-3 mm) keeps the gradient of the norm finite at zero error.
+    distance = ((xyz_world - truth).square().sum(-1) + 1e-12).sqrt()
+    return (distance * mask).sum() / mask.sum().clamp_min(1)
+
+
+def reprojection_loss(
+    xyz_world: Tensor, uv: Tensor, weights: Tensor, cameras: tuple[Tensor, Tensor], sigma_px: float
+) -> Tensor:
+    """Average the distance between a reprojected prediction and the 2D seen, in every usable view.
+
+    The Charbonnier loss c^2 (sqrt(1 + r^2 / c^2) - 1) of the residual r in standard deviations of
+    the
+    noise: quadratic for small residuals, linear beyond c. Its optimum is a triangulation of the
+    frame:
+    noise that the prediction has seen is fitted too (`blind_reprojection_nll` cannot be cheated
+    so).
+
+    Args:
+        xyz_world: (B, K, 3) predicted [m].
+        uv: (B, V, K, 2) seen [px].
+        weights: (B, V, K), 0 = unused.
+        cameras: intrinsics (V, 3, 3) [px], extrinsics (V, 3, 4) world to camera [m].
+        sigma_px: Noise per coordinate [px].
+
+    Returns:
+        Scalar, in variances of the noise; 0 where nothing is usable.
+    """
+    predicted, _ = geometry.project(xyz_world, *cameras)  # (B, K, V, 2)
+    residual = (predicted.transpose(1, 2) - uv) / sigma_px
+    c2 = ROBUST_SIGMAS**2
+    loss = c2 * ((1 + residual.square().sum(-1) / c2).sqrt() - 1)
+    return (loss * weights).sum() / weights.sum().clamp_min(1)
+
+
+def blind_reprojection_nll(
+    blind_xyz: Tensor,
+    blind_info: Tensor,
+    uv: Tensor,
+    weights: Tensor,
+    cameras: tuple[Tensor, Tensor],
+    sigma_px: float,
+) -> tuple[Tensor, Tensor]:
+    """Score a prediction by the measurements it has not seen: reprojection in all views, jointly.
+
+    With the prediction's covariance Q and the Jacobian J, the stacked residual r of a keypoint's
+    views is normal with covariance S = sigma^2 I + J Q J^T. By the matrix determinant and inversion
+    lemmas only 3 x 3 matrices appear: with M = J^T W J / sigma^2 and b = J^T W r / sigma^2,
+    log|S| = log|Q^-1 + M| - log|Q^-1| + const and r^T S^-1 r = r^T W r / sigma^2 - b^T (Q^-1 +
+    M)^-1 b.
+    Mixed with a wide component, so that a gross error of the detector costs a constant.
+
+    The loss has no optimum at the frame's own triangulation, as the plain reprojection loss has:
+    the measurement is not among the inputs of `blind_xyz`, and its noise cannot be copied.
+
+    Args:
+        blind_xyz: (B, K, 3) predicted without the measurements below [m].
+        blind_info: (B, K, 3, 3) = Q^-1 [1/m^2].
+        uv: (B, V, K, 2) measured [px].
+        weights: (B, V, K), 0 = unused.
+        cameras: intrinsics (V, 3, 3) [px], extrinsics (V, 3, 4) world to camera [m].
+        sigma_px: Noise per coordinate [px].
+
+    Returns:
+        Negative log likelihood (B, K) in nats, up to a constant, and the number of measured
+        coordinates (B, K); both are 0 where nothing was measured.
+    """
+    predicted, J = geometry.projection_jacobian(blind_xyz, *cameras)  # (B, K, V, 2, 3)
+    w = weights.transpose(1, 2)
+    is_ahead = geometry.is_in_front(blind_xyz, cameras[1])[..., None]
+    # A prediction behind a camera that sees the keypoint is as wrong as can be; no gradient leads
+    # out of there.
+    J = torch.where(is_ahead[..., None], J, 0.0)
+    r = torch.where(is_ahead, (uv.transpose(1, 2) - predicted) / sigma_px, BEHIND_SIGMAS)
+    JtW = J * (w / sigma_px)[..., None, None]
+    M = torch.einsum("bkvri,bkvrj->bkij", JtW, J) / sigma_px
+    b = torch.einsum("bkvri,bkvr->bki", JtW, r)
+    total = blind_info + M
+    explained = (b * (geometry.invert_3x3(total) @ b.unsqueeze(-1)).squeeze(-1)).sum(-1)
+    # float32 cancels where residuals are huge, and a squared distance is not negative.
+    distance = ((r.square().sum(-1) * w).sum(-1) - explained).clamp_min(0)
+    count = 2 * (w > 0).sum(-1)
+    inlier = math.log(1 - OUTLIER_RATE) - distance / 2
+    outlier = (
+        math.log(OUTLIER_RATE) - distance / (2 * OUTLIER_SCALE**2) - count * math.log(OUTLIER_SCALE)
+    )
+    nll = (_log_det(total) - _log_det(blind_info)) / 2 - torch.logaddexp(inlier, outlier)
+    return torch.where(count > 0, nll, torch.zeros_like(nll)), count
+
+
+def _log_det(m: Tensor) -> Tensor:
+    """Log determinant of positive definite (*, 3, 3), by cofactors."""
+    a, b, c = m[..., 0, :], m[..., 1, :], m[..., 2, :]
+    log_det: Tensor = (a * torch.linalg.cross(b, c)).sum(-1).clamp_min(1e-30).log()
+    return log_det
