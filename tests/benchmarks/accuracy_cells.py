@@ -18,9 +18,10 @@ import torch
 import yaml
 from torch import Tensor, nn
 
+from pose_obj_3d.evaluation import metrics, report
 from pose_obj_3d.evaluation import protocol as evaluation
 from pose_obj_3d.evaluation.intervals import sum_by_example
-from pose_obj_3d.evaluation.protocol import Protocol, metrics, report
+from pose_obj_3d.evaluation.protocol import Protocol
 from pose_obj_3d.formal import FormalData
 from pose_obj_3d.geometry.estimators import Estimate
 from pose_obj_3d.models import build_model
@@ -67,33 +68,10 @@ LEARNED = {
     "mht_sup": "MHT, supervised",
 }
 METHODS = {**REFERENCES, **TRACK_REFERENCES, **LEARNED, **BOUNDS}
-_NO_NUMBERS = {
-    "agreement",
-    "axes",
-    "causes",
-    "checkpoints",
-    "cli",
-    "compare_runs",
-    "config",
-    "epipolar",
-    "exceptions",
-    "formal",
-    "formal_legacy",
-    "hypotheses",
-    "intervals",
-    "lenses",
-    "lift",
-    "logs",
-    "missing",
-    "object_arrays",
-    "report",
-    "sanity",
-    "synchronisation",
-    "twins",
-    "view_residuals",
-    "visualise",
-}
-"""Modules that decide no error; `run_*.py` neither."""
+_NUMBERS = ("geometry", "smoothing", "tracks")
+"""Rooms that decide every error."""
+_LEARNED = ("training/losses.py", "training/trainer.py")
+_NOT_LEARNED = ("evaluation/protocol.py", "evaluation/metrics.py")
 
 
 def kind_of(method: str) -> str:
@@ -104,15 +82,11 @@ def kind_of(method: str) -> str:
 def sources_sha256(method: str) -> str:
     """Return the hash of the modules that decide a method's numbers."""
     learned = method in LEARNED
-    others = _NO_NUMBERS | ({"evaluation", "metrics"} if learned else {"losses", "trainer"})
-    files = [
-        p
-        for p in PACKAGE_DIR.glob("*.py")
-        if p.stem not in others and not p.stem.startswith("run_")
-    ]
+    files = [p for room in _NUMBERS for p in (PACKAGE_DIR / room).rglob("*.py")]
+    files += [PACKAGE_DIR / name for name in (_LEARNED if learned else _NOT_LEARNED)]
     if learned:
-        models = (PACKAGE_DIR / "models").glob("*.py")
-        files += [p for p in models if kind_of(method) == "mht" or not p.stem.startswith("mht")]
+        models = (PACKAGE_DIR / "models").rglob("*.py")
+        files += [p for p in models if kind_of(method) == "mht" or p.parent.name != "mht"]
     digest = hashlib.sha256()
     for path in sorted(files):
         digest.update(path.read_bytes())

@@ -16,7 +16,7 @@ NAMES = ("process_start.py", "whole_files.py")
 COMMAND = """
 import sys
 sys.path.insert(0, {root!r})
-from pose_obj_3d import process_start
+from pose_obj_3d.common import process_start
 process_start.prepare("command")
 for n in range(5000):
     print(f"line {{n}} of many")
@@ -79,7 +79,7 @@ def programs():
     """List the files that are run as commands."""
     files = [
         p
-        for folder in ("RLBench/rlbench", "data_generation", "pose_obj_3d")
+        for folder in ("RLBench", "data_generation", "pose_obj_3d")
         for p in (ROOT / folder).rglob("*.py")
     ]
     return sorted(p for p in files if "sys.exit(main(" in p.read_text(encoding="utf-8"))
@@ -104,8 +104,8 @@ def test_every_command_prepares_itself_before_it_loads_anything():
 def test_the_two_packages_begin_alike():
     """Neither may import the other, so each has the files."""
     for name in NAMES:
-        assert (ROOT / "pose_obj_3d" / name).read_bytes() == (
-            ROOT / "RLBench/rlbench" / name
+        assert (ROOT / "pose_obj_3d/common" / name).read_bytes() == (
+            ROOT / "RLBench/pyrep_mujoco" / name
         ).read_bytes()
 
 
@@ -250,7 +250,7 @@ def test_a_wrong_backend_is_one_line(tmp_path):
 LAST = """
 import sys
 sys.path.insert(0, {root!r})
-from pose_obj_3d import process_start
+from pose_obj_3d.common import process_start
 process_start.prepare("command")
 print("before")
 {error}

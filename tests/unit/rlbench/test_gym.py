@@ -22,7 +22,7 @@ from rlbench.backend.exceptions import (
 )
 from rlbench.registration import env_id
 from rlbench.tasks import AVAILABLE
-from tests.unit.rlbench.compat_files import REACH, write_checkout, write_task
+from tests.unit.rlbench.checkout.checkout_files import REACH, write_checkout, write_task
 
 STATE = "rlbench/reach_target-state-v0"
 PACKAGE = Path(rlbench.gym.__file__).parents[1]

@@ -1,0 +1,294 @@
+"""What a run says it made is what lies on the disk."""
+
+import json
+import logging
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+import fake_source
+from data_generation.RLBench import convert_data, generate_data
+from data_generation.RLBench.errors import StoreLostError
+from data_generation.RLBench.raw.episode import EpisodeKey
+from data_generation.RLBench.raw.store import RawStore
+from fake_source import make_episode
+
+HERE, ROOT = Path(__file__).parents[1], Path(__file__).parents[4]
+
+
+def generate(data, config, *flags, source=fake_source.open_source):
+    argv = ["--path_dataset", str(data), "--path_dataset_config", config, *flags]
+    return generate_data.main(argv, source)
+
+
+def report(data):
+    return json.loads((data / "report.json").read_text())
+
+
+class During(threading.Thread):
+    """Does something to a data set once it has some episodes."""
+
+    def __init__(self, data, action, episodes=4):
+        super().__init__(daemon=True)
+        self._data, self._action, self._episodes = data, action, episodes
+        self.start()
+
+    def run(self):
+        deadline = time.monotonic() + 20
+        while len(list(self._data.glob("train/0/episodes/*/*/episode.json"))) < self._episodes:
+            if time.monotonic() > deadline:
+                return
+            time.sleep(0.01)
+        self._action(self._data)
+
+
+def rename(data):
+    data.rename(data.with_name("elsewhere"))
+
+
+def replace(data):
+    rename(data)
+    data.mkdir()
+
+
+def empty(data):
+    for path in data.iterdir():
+        if not path.name.startswith("."):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def delete(data):
+    while data.exists():
+        shutil.rmtree(data, ignore_errors=True)
+
+
+@pytest.mark.parametrize("action", [delete, rename, replace, empty])
+def test_a_data_set_that_goes_away_during_the_run(
+    tmp_path, write_config, capsys, monkeypatch, action
+):
+    monkeypatch.setenv("FAKE_DELAY", "0.05")
+    data, config = tmp_path / "d", write_config(n_ex_per_task=30, cams=[])
+    thread = During(data, action)
+    assert generate(data, config) == 2
+    thread.join()
+    said = capsys.readouterr()
+    lines = said.err.strip().splitlines()
+    assert len(lines) == 1
+    assert (
+        f"{data} was deleted, renamed, emptied or replaced while this run wrote there" in lines[0]
+    )
+    assert "episodes in" not in said.out
+    left = (
+        [p for p in data.rglob("*") if p.is_file() and not p.name.startswith(".")]
+        if data.exists()
+        else []
+    )
+    assert not left
+    assert data.exists() == (action in (replace, empty))
+    if action is rename:  # nothing of it is lost
+        store = RawStore(tmp_path / "elsewhere")
+        for key in store.episodes(0):
+            store.check(key)
+        assert len(store.episodes(0)) >= 4
+
+
+def lose_episodes(data):
+    for path in sorted(data.glob("train/0/episodes/*/*"))[:3]:
+        shutil.rmtree(path)
+
+
+def lose_images(data):
+    shutil.rmtree(data / "train/0/obs/left/0")
+
+
+def lose_train(data):
+    (data / "train").rename(data / "old")
+
+
+@pytest.mark.parametrize("action", [lose_episodes, lose_images, lose_train])
+def test_the_summary_counts_what_is_on_disk(
+    tmp_path, write_config, capsys, caplog, monkeypatch, action
+):
+    monkeypatch.setenv("FAKE_DELAY", "0.05")
+    data, config = tmp_path / "d", write_config(n_ex_per_task=20)
+    thread = During(data, action)
+    assert generate(data, config) == 1
+    thread.join()
+    store = RawStore(data)
+    whole = [k for k in store.episodes(0) if store.frames_if_whole(k) is not None]
+    assert 0 < len(whole) < 20
+    result = report(data)
+    assert (result["done"], result["tasks"]["0"]["done"], result["n_missing"]) == (
+        len(whole),
+        len(whole),
+        20 - len(whole),
+    )
+    assert len(result["missing"]) == 20 - len(whole)
+    assert f"{len(whole)} of 20 episodes" in capsys.readouterr().out
+    assert any(
+        f"{20 - len(whole)} episodes that were there are gone or damaged" in m
+        for m in caplog.messages
+    )
+
+
+def test_a_store_that_is_not_its_own_writes_nothing(tmp_path):
+    store, key = RawStore(tmp_path / "d"), EpisodeKey(0, 0, 0)
+    store.create(0, {})
+    other = RawStore(tmp_path / "d")  # as a worker has it
+    other.folder.identity = store.folder.identity
+    config = generate_data.DatasetConfig("x", obs_dim=(12, 16, 3), cams=(), track_cams=("left",))
+    other.write(key, make_episode(key, config))
+    rename(store.root)
+    with pytest.raises(StoreLostError, match="deleted, renamed"):
+        other.write(key, make_episode(key, config))
+    assert not store.root.exists()
+    store.close()
+
+
+def test_too_few_examples_are_said_before_the_work(tmp_path, write_config, caplog, capsys):
+    caplog.set_level(logging.INFO)
+    data, config = (
+        tmp_path / "d",
+        write_config(train_task_ids=[0, 1], n_ex_per_task=2, n_variation_per_task=1),
+    )
+    assert generate(data, config) == 0
+    assert [
+        m
+        for m in caplog.messages
+        if "2 example(s) are asked for; the conversion needs at least 3" in m
+    ] == [m for m in caplog.messages if m.startswith("task ")]
+    assert len([m for m in caplog.messages if m.startswith("task ")]) == 2
+    argv = [
+        "--path_dataset",
+        str(data),
+        "--path_dataset_config",
+        config,
+        "--output",
+        str(tmp_path / "x.npz"),
+    ]
+    capsys.readouterr()
+    assert convert_data.main(argv) == 2
+    assert "task 0 has 2 train episode(s); at least 3 are needed" in capsys.readouterr().err
+    caplog.clear()
+    enough = write_config(
+        train_task_ids=[0, 1], n_ex_per_task=None, n_ex_per_variation=2, n_variation_per_task=2
+    )
+    assert generate(data, enough) == 0
+    assert not [m for m in caplog.messages if "asked for" in m]
+
+
+COUNTS = {
+    "n_ex_per_task": {"n_ex_per_task": 100_000_000},
+    "n_ex_per_variation": {
+        "n_ex_per_task": None,
+        "n_ex_per_variation": 10**9,
+        "n_variation_per_task": 10**9,
+    },
+}
+
+
+@pytest.mark.parametrize("changes", COUNTS.values(), ids=COUNTS)
+def test_a_hundred_million_episodes_take_no_memory(tmp_path, write_config, changes):
+    """The task always fails: given up after one episode, all others are counted and reported."""
+    data, config = tmp_path / "d", write_config(train_task_ids=[2], cams=[], **changes)
+    before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
+    flags = ("--skip_task_on_multi_fails", "--max_traj_trials_bef_skip", "1")
+    assert generate(data, config, *flags) == 1
+    assert time.monotonic() - started < 60
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50 << 10
+    result = report(data)
+    assert result["n_missing"] == result["requested"] >= 100_000_000
+    assert len(result["missing"]) == 1000
+    assert (data / "report.json").stat().st_size < 1 << 20
+
+
+PROGRAM = (
+    f"import sys; sys.path[:0] = [{str(ROOT)!r}, {str(HERE)!r}]\nfrom data_generation.RLBench"
+    " import generate_data\nimport fake_source\nif __name__ == '__main__':\n   "
+    " sys.exit(generate_data.main(sys.argv[1:], fake_source.open_source))\n"
+)
+
+
+def test_a_run_of_a_hundred_million_begins_at_once(tmp_path, write_config):
+    data, config = tmp_path / "d", write_config(n_ex_per_task=100_000_000, cams=[])
+    (tmp_path / "run.py").write_text(PROGRAM)
+    command = [
+        sys.executable,
+        tmp_path / "run.py",
+        "--path_dataset",
+        data,
+        "--path_dataset_config",
+        config,
+    ]
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
+        done = During(data, lambda _: None)
+        done.join()
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        process.kill()
+    assert len(RawStore(data).episodes(0)) >= 4
+    peak_kib = int(status.split("VmHWM:")[1].split()[0])
+    assert peak_kib < 200 << 10
+
+
+def test_a_data_set_that_cannot_be_written_is_converted(
+    tmp_path, write_config, monkeypatch, caplog
+):
+    data, config = tmp_path / "d", write_config(cams=[])
+    assert generate(data, config) == 0
+    real = convert_data.write_whole
+
+    def refuse(path, content):
+        if path.is_relative_to(data):
+            raise PermissionError(13, "Permission denied")
+        real(path, content)
+
+    monkeypatch.setattr(convert_data, "write_whole", refuse)
+    caplog.set_level(logging.INFO)
+    argv = [
+        "--path_dataset",
+        str(data),
+        "--path_dataset_config",
+        config,
+        "--output",
+        str(tmp_path / "out/x.npz"),
+    ]
+    before = sorted(p.name for p in data.iterdir())
+    assert convert_data.main(argv) == 0
+    assert sorted(p.name for p in data.iterdir()) == before
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["x.npz", "x_dataset_stats.json"]
+    assert any(
+        "dataset_stats.json cannot be written (Permission denied)" in m for m in caplog.messages
+    )
+
+
+def test_two_conversions_at_once_do_not_disturb_each_other(tmp_path, write_config):
+    data, config = tmp_path / "d", write_config(cams=[], n_ex_per_task=12)
+    assert generate(data, config) == 0
+    script = ROOT / "data_generation" / "RLBench" / "convert_data.py"
+    command = [
+        sys.executable,
+        script,
+        "--path_dataset",
+        data,
+        "--path_dataset_config",
+        config,
+        "--output",
+        tmp_path / "o/x.npz",
+    ]
+    runs = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        for _ in range(2)
+    ]
+    for run in runs:
+        out, _ = run.communicate(timeout=60)
+        assert run.returncode == 0, out
+    assert [p.name for p in (tmp_path / "o").iterdir()] == ["x.npz"]
+    assert not list(data.rglob("*.tmp"))
+    assert os.path.getsize(tmp_path / "o/x.npz") > 1000  # noqa: PTH202
