@@ -76,7 +76,7 @@ install_requirements() {
     local stamp hash files=()
     local file
     for file in "$@"; do files+=(-r "$file"); done
-    hash=$(cat "$@" RLBench/pyproject.toml .ci/environment.sh <(echo "${QUICKSTART_TORCH:-}$PWD") | sha256sum | cut -c1-16)
+    hash=$(cat "$@" RLBench/pyproject.toml pyproject.toml .ci/environment.sh <(echo "${QUICKSTART_TORCH:-}$PWD") | sha256sum | cut -c1-16)
     stamp=$("$PYTHON" -c 'import sys; print(sys.prefix)')/.multiview-$hash
     [ -e "$stamp" ] && return
     say "Installing Python packages into $("$PYTHON" -c 'import sys; print(sys.prefix)')"
@@ -90,6 +90,7 @@ install_requirements() {
         "${INSTALL[@]}" "${files[@]}"
     fi
     "${INSTALL[@]}" -e ./RLBench
+    "${INSTALL[@]}" --no-deps -e . # its requirements are among FILE, its PyTorch may be the user's
     touch "$stamp"
 }
 
