@@ -12,6 +12,8 @@ import mujoco
 import numpy as np
 
 from pyrep_mujoco import transforms as tf
+from pyrep_mujoco.constants import STEP
+from pyrep_mujoco.errors import SceneError
 from pyrep_mujoco.near_names import near_names
 from pyrep_mujoco.objects.properties import Changes
 from pyrep_mujoco.objects.scene_objects import (
@@ -33,8 +35,6 @@ from pyrep_mujoco.scene.tree import ObjectTree
 from pyrep_mujoco.scene.welds import ROBOT_TYPE, WORLD_TYPE
 from pyrep_mujoco.transforms import Floats
 from pyrep_mujoco.vision.observer import MujocoObserver, open_viewer
-from rlbench.backend.exceptions import SceneError
-from rlbench.const import DEMO_DT
 
 _FRAMES = {"force_sensor": MujocoForceSensor, "path": MujocoPath}
 Kind = TypeVar("Kind", bound=MujocoObject)
@@ -57,7 +57,7 @@ class MujocoEngine(ObjectTree):
         self.robot = robot
         self.model, self.notes = compose(scene, robot)
         self.data = mujoco.MjData(self.model)
-        self.substeps = round(DEMO_DT / self.model.opt.timestep)
+        self.substeps = round(STEP / self.model.opt.timestep)
         self.robot_bodies = frozenset(self._physical_tree(self.model.body(robot.root).id))
         self._scene_parents = self._read_parents()
         kinds = self.notes.kinds

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from rlbench.engines.constants import STEP
+
 colors: list[tuple[str, tuple[float, float, float]]] = [
     ("red", (1.0, 0.0, 0.0)),
     ("maroon", (0.5, 0.0, 0.0)),
@@ -25,7 +27,7 @@ colors: list[tuple[str, tuple[float, float, float]]] = [
     ("white", (1.0, 1.0, 1.0)),
 ]
 
-DEMO_DT = 0.05
+DEMO_DT = STEP
 """Seconds between two observations."""
 
 

@@ -91,7 +91,7 @@ def picture(engine, size):
     mujoco.mj_forward(engine.model, engine.data)
     with Renderer(engine.model, size, size, multisample=4) as renderer:
         images = [
-            renderer.render(engine.data, camera, depth=False, segmentation=False).rgb
+            renderer.render(engine.data, camera, depth=False, mask=False).rgb
             for camera in ("front", "left_shoulder")
         ]
     return np.concatenate(images, axis=1)

@@ -10,7 +10,7 @@ import mujoco
 import numpy as np
 import numpy.typing as npt
 
-from rlbench.backend.exceptions import SceneError
+from pyrep_mujoco.errors import SceneError
 
 Floats = npt.NDArray[np.float64]
 IsFree = Callable[[Floats], bool]

@@ -10,8 +10,8 @@ from collections.abc import Callable
 import mujoco
 import numpy as np
 
+from pyrep_mujoco.errors import SceneError
 from pyrep_mujoco.transforms import Floats, quat_wxyz_to_matrix
-from rlbench.backend.exceptions import SceneError
 
 TOLERANCE = 5e-4
 Volume = Callable[[Floats], Floats]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rlbench.backend.exceptions import SceneError
+from pyrep_mujoco.errors import SceneError
 
 
 def read_obj(path: Path) -> list[tuple[np.ndarray, np.ndarray]]:

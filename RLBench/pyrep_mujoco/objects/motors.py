@@ -6,9 +6,9 @@ import mujoco
 import numpy as np
 
 from pyrep_mujoco import transforms as tf
+from pyrep_mujoco.errors import SceneError
 from pyrep_mujoco.objects.object_types import ObjectType
 from pyrep_mujoco.objects.properties import Drive, ObjectProperties
-from rlbench.backend.exceptions import SceneError
 
 if TYPE_CHECKING:
     from pyrep_mujoco.simulation import MujocoEngine

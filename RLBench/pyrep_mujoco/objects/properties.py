@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import mujoco
 import numpy as np
 
+from pyrep_mujoco.errors import ObjectAlreadyRemovedError, SceneError
 from pyrep_mujoco.objects.detection import geom_triangles
 from pyrep_mujoco.objects.object_types import KINDS, ObjectType
 from pyrep_mujoco.objects.shape_forms import mesh_form
 from pyrep_mujoco.transforms import Floats
-from rlbench.backend.exceptions import ObjectAlreadyRemovedError, SceneError
 
 if TYPE_CHECKING:
     from pyrep_mujoco.simulation import MujocoEngine

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 import mujoco
 import numpy as np
 
+from pyrep_mujoco.errors import SceneError
 from pyrep_mujoco.objects.object_types import PrimitiveShape
 from pyrep_mujoco.transforms import Floats
-from rlbench.backend.exceptions import SceneError
 
 CONE_SIDES = 32
 DEFAULT_MASS = 1.0

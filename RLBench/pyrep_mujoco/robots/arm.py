@@ -8,6 +8,7 @@ import mujoco
 import numpy as np
 
 from pyrep_mujoco import transforms as tf
+from pyrep_mujoco.errors import ConfigurationPathError, IKError
 from pyrep_mujoco.motion.collision_world import CollisionWorld
 from pyrep_mujoco.motion.kinematics import Kinematics, solve_ik
 from pyrep_mujoco.motion.timing import time_parametrise
@@ -17,7 +18,6 @@ from pyrep_mujoco.robots.gripper import Gripper
 from pyrep_mujoco.robots.robot_model import Grip
 from pyrep_mujoco.simulation import MujocoEngine
 from pyrep_mujoco.transforms import Floats
-from rlbench.backend.exceptions import ConfigurationPathError, IKError
 
 __all__ = ["Arm", "Gripper"]
 

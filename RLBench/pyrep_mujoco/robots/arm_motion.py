@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pyrep_mujoco import transforms as tf
+from pyrep_mujoco.errors import ConfigurationPathError
 from pyrep_mujoco.motion.kinematics import solve_ik
 from pyrep_mujoco.motion.planning import plan_rrt_connect, straight_line
 from pyrep_mujoco.robots.robot_model import Grip
 from pyrep_mujoco.simulation import MujocoEngine
 from pyrep_mujoco.transforms import Floats
-from rlbench.backend.exceptions import ConfigurationPathError
 
 if TYPE_CHECKING:
     from pyrep_mujoco.robots.arm import Arm

@@ -9,11 +9,11 @@ import mujoco
 import numpy as np
 
 from pyrep_mujoco import transforms as tf
+from pyrep_mujoco.errors import SceneError
 from pyrep_mujoco.robots.robot_model import FIRM, PANDA, RobotModel
 from pyrep_mujoco.scene.health import check_model
 from pyrep_mujoco.transforms import Floats
 from pyrep_mujoco.vision.cameras import CAMERAS, mujoco_camera
-from rlbench.backend.exceptions import SceneError
 
 PACKAGE = Path(__file__).resolve().parents[2] / "rlbench"
 TIMESTEP = 0.002

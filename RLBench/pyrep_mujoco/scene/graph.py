@@ -9,9 +9,9 @@ import mujoco
 import numpy as np
 
 from pyrep_mujoco import transforms as tf
+from pyrep_mujoco.errors import SceneError
 from pyrep_mujoco.scene.health import check_pose
 from pyrep_mujoco.transforms import Floats
-from rlbench.backend.exceptions import SceneError
 
 _SAME = 1e-12
 

@@ -3,8 +3,8 @@
 import mujoco
 import numpy as np
 
+from pyrep_mujoco.errors import RunError, SceneError
 from pyrep_mujoco.transforms import Floats
-from rlbench.backend.exceptions import DemoError, SceneError
 
 UNSTABLE = "unstable_physics"
 """Cause of failed demonstrations."""
@@ -66,11 +66,11 @@ def check_motion(data: mujoco.MjData, label: str) -> None:
     """Refuse a simulation that went wrong since its last reset: MuJoCo has reset it without a word.
 
     Raises:
-        DemoError: (cause `UNSTABLE`).
+        RunError: (cause `UNSTABLE`).
     """
     for warning, what in _WARNINGS.items():
         if data.warning[warning].number:
-            raise DemoError(
+            raise RunError(
                 f"{label}: the simulation became unstable: {what} that are not finite, or huge",
                 UNSTABLE,
             )

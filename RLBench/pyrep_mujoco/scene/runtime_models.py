@@ -14,11 +14,11 @@ import mujoco
 import numpy as np
 
 from pyrep_mujoco import transforms as tf
+from pyrep_mujoco.errors import SceneError
 from pyrep_mujoco.objects.runtime_shapes import Made, MadeFrame, MadeShape
 from pyrep_mujoco.objects.shape_forms import Form, add_body
 from pyrep_mujoco.scene.compose import add_weld, compose_spec
 from pyrep_mujoco.transforms import Floats
-from rlbench.backend.exceptions import SceneError
 
 if TYPE_CHECKING:
     from pyrep_mujoco.simulation import MujocoEngine

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from pyrep_mujoco import transforms as tf
+from pyrep_mujoco.errors import SceneError
 from pyrep_mujoco.objects.properties import Changes
 from pyrep_mujoco.robots.robot_model import FIRM, Grip
 from pyrep_mujoco.scene.graph import SceneGraph
 from pyrep_mujoco.transforms import Floats
-from rlbench.backend.exceptions import SceneError
 
 ROBOT_TYPE, WORLD_TYPE, CRUMB_TYPE = 2, 1, 4
 """Collision bits: a held object can spare the robot, and crumbs spare each other."""

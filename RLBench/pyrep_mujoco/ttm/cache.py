@@ -13,7 +13,7 @@ import uuid
 import zlib
 from pathlib import Path
 
-from pyrep_mujoco.ttm.errors import CacheError
+from pyrep_mujoco.errors import CacheError
 from pyrep_mujoco.ttm.mjcf.format import plain_name
 from pyrep_mujoco.ttm.to_mjcf import Conversion, conversion
 

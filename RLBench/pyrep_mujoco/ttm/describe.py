@@ -17,6 +17,7 @@ from pathlib import Path as FilePath
 
 import numpy as np
 
+from pyrep_mujoco.errors import SimulatorError
 from pyrep_mujoco.transforms import matrix_to_quat_wxyz
 from pyrep_mujoco.ttm.reading.model import (
     Camera,
@@ -33,7 +34,6 @@ from pyrep_mujoco.ttm.reading.model import (
     VisionSensor,
 )
 from pyrep_mujoco.ttm.reading.reader import application_name, read_scene
-from rlbench.backend.exceptions import RLBenchError
 
 _TYPES: dict[type[SceneObject], str] = {
     Shape: "shape",
@@ -217,7 +217,7 @@ def main(arguments: list[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     try:
         scene = read_scene(args.source)
-    except (RLBenchError, OSError) as error:
+    except (SimulatorError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     print(json.dumps(_document(scene), indent=1) if args.json else _both(scene))

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, fromstring, indent, tostring
 
+from pyrep_mujoco.errors import SceneError
 from pyrep_mujoco.robots.robot_model import PANDA, YIELDING, RobotModel
 from pyrep_mujoco.ttm.cache import converted_scene, keep_text
 from pyrep_mujoco.ttm.mjcf.joints import HELD
-from rlbench.backend.exceptions import SceneError
 
 
 @dataclass(frozen=True)

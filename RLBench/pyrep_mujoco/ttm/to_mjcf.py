@@ -20,6 +20,7 @@ from pathlib import Path
 import mujoco
 import numpy as np
 
+from pyrep_mujoco.errors import SceneError, SimulatorError
 from pyrep_mujoco.scene.compose import SCENE_FILE
 from pyrep_mujoco.ttm.mjcf.contacts import Overlap, overlaps
 from pyrep_mujoco.ttm.mjcf.overlaps import part
@@ -27,7 +28,6 @@ from pyrep_mujoco.ttm.mjcf.writer import write_scene
 from pyrep_mujoco.ttm.reading.model import Floats
 from pyrep_mujoco.ttm.reading.reader import read_scene
 from pyrep_mujoco.whole_files import folder_in_the_making
-from rlbench.backend.exceptions import RLBenchError, SceneError
 
 WORST = 1e-3
 """Free bodies that overlap by more [m] as saved are worth a line."""
@@ -133,7 +133,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     try:
         made = convert(args.source, args.out, replace=args.force, part_overlaps=not args.as_saved)
-    except (RLBenchError, OSError) as error:
+    except (SimulatorError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     for line in made.missing:

@@ -6,7 +6,7 @@ OpenGL does not survive a fork: drivers wait for ever for threads that only the 
 import os
 import sys
 
-from rlbench.backend.exceptions import RenderingError
+from pyrep_mujoco.errors import RenderingError
 
 _first: list[int] = []
 """The process that made the first OpenGL context here, empty before; a fork inherits it."""

@@ -6,11 +6,11 @@ import mujoco
 import numpy as np
 import numpy.typing as npt
 
+from pyrep_mujoco.errors import SceneError
 from pyrep_mujoco.transforms import Floats, wxyz_to_xyzw
 from pyrep_mujoco.vision.display import has_display
+from pyrep_mujoco.vision.images import RenderedImages
 from pyrep_mujoco.vision.visibility import in_image, keypoint_visibility
-from rlbench.backend.exceptions import SceneError
-from rlbench.backend.observation import CameraImages
 
 if TYPE_CHECKING:
     from pyrep_mujoco.simulation import MujocoEngine
@@ -69,12 +69,12 @@ class MujocoObserver:
         rgb: bool = True,
         depth: bool = True,
         mask: bool = True,
-    ) -> CameraImages:
+    ) -> RenderedImages:
         """Return what a camera sees; `image_size` is (width, height) [px]."""
-        seen = self._renderer(image_size).render(
-            self._data, camera, rgb=rgb, depth=depth, segmentation=mask
+        images: RenderedImages = self._renderer(image_size).render(
+            self._data, camera, rgb=rgb, depth=depth, mask=mask
         )
-        return CameraImages(rgb=seen.rgb, depth=seen.depth, mask=seen.segmentation)
+        return images
 
     def _renderer(self, size: tuple[int, int]) -> Any:
         if self._drawn is not self._model:

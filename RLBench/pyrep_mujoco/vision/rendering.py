@@ -12,7 +12,6 @@ import os
 import sys
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import TracebackType
@@ -22,9 +21,10 @@ import mujoco
 import numpy as np
 import numpy.typing as npt
 
+from pyrep_mujoco.errors import RenderingError
 from pyrep_mujoco.vision.display import has_display
 from pyrep_mujoco.vision.forks import check_not_forked, is_forked, note_context
-from rlbench.backend.exceptions import RenderingError
+from pyrep_mujoco.vision.images import RenderedImages
 
 logger = logging.getLogger(__name__)
 
@@ -35,22 +35,6 @@ _NO_CHOICE = ("", "enable", "enabled", "on", "true", "1")
 # MuJoCo's 28 x 16 cost half as much again per image; a facet lies 1.2 % of the radius inside.
 _SLICES, _STACKS = 20, 12
 _SPARE_GEOMS = 64  # room in the scene beyond the model's own geoms
-
-
-@dataclass(frozen=True)
-class Images:
-    """What one camera sees; None for what was not asked for.
-
-    Attributes:
-        rgb: (H, W, 3) uint8.
-        depth: (H, W) float32 distance along the camera's z axis [m]; the far plane where
-            nothing is.
-        segmentation: (H, W) int32 id of the body seen; 0 for the world and the background.
-    """
-
-    rgb: npt.NDArray[np.uint8] | None = None
-    depth: npt.NDArray[np.float32] | None = None
-    segmentation: npt.NDArray[np.int32] | None = None
 
 
 @cache
@@ -210,8 +194,8 @@ class Renderer:
         camera: str,
         rgb: bool = True,
         depth: bool = True,
-        segmentation: bool = True,
-    ) -> Images:
+        mask: bool = True,
+    ) -> RenderedImages:
         """Render what one camera sees.
 
         Only geom groups 0-2 are drawn, and no sites. The camera's `fovy` is taken over the
@@ -223,7 +207,7 @@ class Renderer:
             camera: name of one of the model's cameras.
             rgb: make the colour image.
             depth: make the depth image.
-            segmentation: make the image of body ids.
+            mask: make the image of body ids.
 
         Returns:
             The images, in new arrays.
@@ -235,8 +219,8 @@ class Renderer:
         check_not_forked()
         if self._gl is None:
             raise RenderingError("the renderer is closed; make a new one")
-        if not (rgb or depth or segmentation):
-            return Images()
+        if not (rgb or depth or mask):
+            return RenderedImages()
         self._make_current()
         self._aim(data, camera)
         colour = z = ids = None
@@ -244,17 +228,17 @@ class Renderer:
             self._draw(self._colour, is_segmentation=False)
             mujoco.mjr_readPixels(self._rgb, None, self._viewport, self._colour)
             colour = self._rgb[::-1].copy()  # OpenGL counts rows from the bottom
-        if depth or segmentation:
+        if depth or mask:
             self._draw(self._exact, is_segmentation=True)
             mujoco.mjr_readPixels(
-                self._rgb if segmentation else None,
+                self._rgb if mask else None,
                 self._z if depth else None,
                 self._viewport,
                 self._exact,
             )
             z = self._metres() if depth else None
-            ids = self._body_ids() if segmentation else None
-        return Images(colour, z, ids)
+            ids = self._body_ids() if mask else None
+        return RenderedImages(colour, z, ids)
 
     def _aim(self, data: mujoco.MjData, camera: str) -> None:
         camera_id = mujoco.mj_name2id(self._model, mujoco.mjtObj.mjOBJ_CAMERA, camera)

@@ -1,29 +1,49 @@
 """Every error that rlbench raises on purpose; upstream's names where upstream has one."""
 
+from rlbench.engines.errors import (
+    ConfigurationPathError,
+    IKError,
+    ObjectAlreadyRemovedError,
+    RenderingError,
+    RunError,
+    SceneError,
+    SimulatorError,
+)
 
-class RLBenchError(Exception):
-    """Base of all errors of this package."""
+__all__ = [
+    "BoundaryError",
+    "ConfigurationPathError",
+    "DemoError",
+    "EngineError",
+    "FixedPlacementError",
+    "IKError",
+    "InvalidActionError",
+    "NoWaypointsError",
+    "ObjectAlreadyRemovedError",
+    "RLBenchError",
+    "RenderingError",
+    "ReportError",
+    "SceneError",
+    "TaskEnvironmentError",
+    "TaskFileError",
+    "TaskNotAvailableError",
+    "UnknownSettingError",
+    "WaypointError",
+    "WrongObjectTypeError",
+]
+
+# Aliases, not subclasses: what the simulator raises is caught under these names too.
+RLBenchError = SimulatorError
+"""Base of all errors of this package."""
+DemoError = RunError
+"""A demonstration could not be made, or does not fulfil its task; `cause` says why in one word.
+
+A `RuntimeError` too, which is what upstream raises then.
+"""
 
 
 class WaypointError(RLBenchError):
     """A waypoint is missing, misnumbered or cannot be used as it is written."""
-
-
-class DemoError(RLBenchError, RuntimeError):
-    """A demonstration could not be made, or does not fulfil its task.
-
-    A `RuntimeError` too, which is what upstream raises then.
-
-    Attributes:
-        cause: short machine-readable reason, counted in reports ("no_path", "not_successful").
-    """
-
-    def __init__(self, message: str, cause: str = "unknown") -> None:
-        super().__init__(message, cause)  # both in args, so that the error survives pickling
-        self.cause = cause
-
-    def __str__(self) -> str:
-        return str(self.args[0])
 
 
 class FixedPlacementError(DemoError):
@@ -54,32 +74,12 @@ class TaskNotAvailableError(RLBenchError, RuntimeError):
     """There is no task of this name."""
 
 
-class RenderingError(RLBenchError):
-    """Images were asked for and cannot be made here."""
-
-
-class SceneError(RLBenchError):
-    """A scene lacks something, or says something that cannot be."""
-
-
 class WrongObjectTypeError(SceneError):
     """An object is of another kind than was asked for."""
 
 
-class ObjectAlreadyRemovedError(SceneError):
-    """An object is no longer in the scene."""
-
-
 class TaskFileError(RLBenchError, RuntimeError):
     """A task file cannot be loaded, or what it does fails; the message has file and line."""
-
-
-class ConfigurationPathError(RLBenchError):
-    """No path through the arm's joint space was found."""
-
-
-class IKError(RLBenchError):
-    """No arm configuration reaches a pose."""
 
 
 class EngineError(RLBenchError):

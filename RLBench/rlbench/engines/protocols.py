@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from pyrep_mujoco.objects.object_types import ObjectType
 from pyrep_mujoco.robots.robot_model import RobotModel
-from rlbench.backend.observation import CameraImages
+from pyrep_mujoco.vision.images import RenderedImages
 
 Floats = npt.NDArray[np.float64]
 
@@ -382,8 +382,8 @@ class Observer(Protocol):
         rgb: bool = True,
         depth: bool = True,
         mask: bool = True,
-    ) -> CameraImages:
-        """Return what a camera of the table sees; no point cloud.
+    ) -> RenderedImages:
+        """Return what a camera of the table sees.
 
         Args:
             camera: its name.

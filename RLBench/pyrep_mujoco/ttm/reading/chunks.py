@@ -12,7 +12,7 @@ from functools import cache
 
 import numpy as np
 
-from pyrep_mujoco.ttm.errors import TtmError
+from pyrep_mujoco.errors import TtmError
 from pyrep_mujoco.ttm.reading.model import Floats
 from pyrep_mujoco.ttm.reading.poses import pose_from_quaternion
 

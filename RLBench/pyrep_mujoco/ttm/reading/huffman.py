@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pyrep_mujoco.ttm.errors import TtmError
+from pyrep_mujoco.errors import TtmError
 
 Bytes = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int64]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pyrep_mujoco.ttm.errors import TtmError
+from pyrep_mujoco.errors import TtmError
 from pyrep_mujoco.ttm.reading import huffman
 from pyrep_mujoco.ttm.reading.buffers import KNOWN as BUFFER_TAGS
 from pyrep_mujoco.ttm.reading.buffers import MeshBuffers

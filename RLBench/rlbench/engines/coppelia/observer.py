@@ -8,10 +8,10 @@ import numpy.typing as npt
 
 from pyrep_mujoco.transforms import Floats
 from pyrep_mujoco.vision import cameras
+from pyrep_mujoco.vision.images import RenderedImages
 from pyrep_mujoco.vision.mesh_rays import Mesh, box_triangles
 from pyrep_mujoco.vision.visibility import HIDDEN, OUTSIDE, SEEN, TOLERANCE, in_image
 from rlbench.backend.exceptions import RenderingError
-from rlbench.backend.observation import CameraImages
 from rlbench.engines.coppelia.objects import CoppeliaJoint, CoppeliaObject, CoppeliaShape
 from rlbench.recording.keypoints import box_corners
 
@@ -150,13 +150,13 @@ class CoppeliaObserver:
         rgb: bool = True,
         depth: bool = True,
         mask: bool = True,
-    ) -> CameraImages:
+    ) -> RenderedImages:
         """Return what a camera sees; `image_size` is (width, height) [px].
 
         Raises:
             RenderingError: there is no such camera.
         """
-        out = CameraImages()
+        out = RenderedImages()
         if rgb or depth:
             sensor = self._sensor(camera, image_size, is_mask=False)
             sensor.handle_explicitly()

@@ -8,9 +8,9 @@ from pathlib import Path
 import mujoco
 import pytest
 
+from pyrep_mujoco.errors import CacheError
 from pyrep_mujoco.ttm import cache
 from pyrep_mujoco.ttm import robot_files as robots
-from pyrep_mujoco.ttm.errors import CacheError
 from pyrep_mujoco.ttm.to_mjcf import convert, main
 from rlbench.backend.exceptions import RLBenchError
 from tests.unit.pyrep_mujoco.ttm import ttm_files as tf

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pyrep_mujoco.errors import TtmError
 from pyrep_mujoco.ttm import to_mjcf
-from pyrep_mujoco.ttm.errors import TtmError
 from pyrep_mujoco.ttm.mjcf import paths
 from pyrep_mujoco.ttm.reading import chunks, objects, reader, shapes
 from pyrep_mujoco.ttm.reading.reader import decode, read_header, read_scene

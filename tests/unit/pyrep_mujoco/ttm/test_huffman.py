@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pyrep_mujoco.ttm.errors import TtmError
+from pyrep_mujoco.errors import TtmError
 from pyrep_mujoco.ttm.reading import huffman
 from tests.unit.pyrep_mujoco.ttm.ttm_files import chain_tree, code_tree, packed
 

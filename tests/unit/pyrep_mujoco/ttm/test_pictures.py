@@ -49,8 +49,7 @@ def render(scene, panda):
     mujoco.mj_forward(engine.model, engine.data)
     with Renderer(engine.model, SIZE, SIZE, multisample=4) as renderer:
         images = [
-            renderer.render(engine.data, name, depth=False, segmentation=False).rgb
-            for name in CAMERAS
+            renderer.render(engine.data, name, depth=False, mask=False).rgb for name in CAMERAS
         ]
     return np.concatenate(images, axis=1).astype(float)
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pyrep_mujoco.ttm.errors import TtmError
+from pyrep_mujoco.errors import TtmError
 from pyrep_mujoco.ttm.reading.reader import decode
 from tests.unit.pyrep_mujoco.ttm import ttm_files as tf
 

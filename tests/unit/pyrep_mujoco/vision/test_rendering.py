@@ -87,7 +87,7 @@ def test_marker_lies_at_its_projection(name):
         "".join(f"<body pos='{numbers(p)}'><geom size='{RADIUS}'/></body>" for p in points)
     )
     with Renderer(model, SIZE, SIZE) as renderer:
-        ids = renderer.render(ready(model), name, rgb=False, depth=False).segmentation
+        ids = renderer.render(ready(model), name, rgb=False, depth=False).mask
     errors = []
     for body, centre_cam in enumerate(xyz_cam, start=1):
         v, u = np.nonzero(ids == body)
@@ -112,7 +112,7 @@ def test_depth_is_metres_along_the_axis(boxes, name):
         geom = np.zeros(1, np.int32)
         drawn = np.array([1, 1, 1, 0, 0, 0], np.uint8)
         distance = mujoco.mj_ray(BOXES, data, centre, ray, drawn, 1, -1, geom)
-        if distance < 0 or images.segmentation[v, u] != BOXES.geom_bodyid[geom[0]]:
+        if distance < 0 or images.mask[v, u] != BOXES.geom_bodyid[geom[0]]:
             continue
         assert images.depth[v, u] == pytest.approx(distance, abs=1e-3)
         compared += 1
@@ -121,10 +121,10 @@ def test_depth_is_metres_along_the_axis(boxes, name):
 
 def test_only_drawn_geometry_is_seen(boxes):
     images = boxes.render(ready(BOXES), "front")
-    assert set(np.unique(images.segmentation)) == {0, BOXES.body("red").id}
-    assert images.segmentation.dtype == np.int32
+    assert set(np.unique(images.mask)) == {0, BOXES.body("red").id}
+    assert images.mask.dtype == np.int32
     assert images.depth.dtype == np.float32
-    red = images.segmentation == BOXES.body("red").id
+    red = images.mask == BOXES.body("red").id
     assert (images.rgb[red][:, 0] > 20).all()
     assert (images.rgb[red][:, 1:] == 0).all()
 
@@ -132,11 +132,11 @@ def test_only_drawn_geometry_is_seen(boxes):
 def test_a_change_of_what_is_drawn_shows_in_the_ids(boxes):
     data = ready(BOXES)
     ghost = BOXES.body("ghost")
-    before = boxes.render(data, "overhead").segmentation
+    before = boxes.render(data, "overhead").mask
     BOXES.geom_rgba[ghost.geomadr[0], 3] = 1.0
-    after = boxes.render(data, "overhead").segmentation
+    after = boxes.render(data, "overhead").mask
     BOXES.geom_rgba[ghost.geomadr[0], 3] = 0.0
-    again = boxes.render(data, "overhead").segmentation
+    again = boxes.render(data, "overhead").mask
     assert ghost.id not in before
     assert ghost.id in after
     assert BOXES.body("red").id not in after
@@ -146,21 +146,21 @@ def test_a_change_of_what_is_drawn_shows_in_the_ids(boxes):
 def test_images_are_new_arrays_and_repeat(boxes):
     data = ready(BOXES)
     first, second = boxes.render(data, "front"), boxes.render(data, "front")
-    for name in ("rgb", "depth", "segmentation"):
+    for name in ("rgb", "depth", "mask"):
         np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
         assert not np.shares_memory(getattr(first, name), getattr(second, name))
 
 
 def test_only_what_is_asked_for_is_made(boxes):
     data = ready(BOXES)
-    images = boxes.render(data, "front", rgb=False, segmentation=False)
+    images = boxes.render(data, "front", rgb=False, mask=False)
     assert images.rgb is None
-    assert images.segmentation is None
+    assert images.mask is None
     full = boxes.render(data, "front")
     np.testing.assert_array_equal(images.depth, full.depth)
-    ids = boxes.render(data, "front", rgb=False, depth=False).segmentation
-    np.testing.assert_array_equal(ids, full.segmentation)
-    assert boxes.render(data, "front", rgb=False, depth=False, segmentation=False).depth is None
+    ids = boxes.render(data, "front", rgb=False, depth=False).mask
+    np.testing.assert_array_equal(ids, full.mask)
+    assert boxes.render(data, "front", rgb=False, depth=False, mask=False).depth is None
 
 
 @pytest.mark.parametrize(("width", "height"), [(200, 100), (100, 200)])
@@ -171,7 +171,7 @@ def test_other_shapes_of_image_follow_the_intrinsics(width, height):
     with Renderer(model, width, height) as renderer:
         images = renderer.render(ready(model), "front")
     assert images.rgb.shape == (height, width, 3)
-    v, u = np.nonzero(images.segmentation == 1)
+    v, u = np.nonzero(images.mask == 1)
     K, E = calibration("front", width, height)
     centre = sphere_image_centre(E[:, :3] @ point + E[:, 3], 0.04, K)
     np.testing.assert_allclose([u.mean() + 0.5, v.mean() + 0.5], centre, atol=0.2)
@@ -185,7 +185,7 @@ def test_multisampling_changes_colours_only(boxes):
     with Renderer(BOXES, SIZE, SIZE, multisample=4) as renderer:
         smooth = renderer.render(data, "front")
     np.testing.assert_array_equal(smooth.depth, plain.depth)
-    np.testing.assert_array_equal(smooth.segmentation, plain.segmentation)
+    np.testing.assert_array_equal(smooth.mask, plain.mask)
     assert (smooth.rgb != plain.rgb).any()
 
 
@@ -194,9 +194,9 @@ def test_renderers_live_side_by_side(boxes):
     data = ready(BOXES)
     before = boxes.render(data, "front")
     other = Renderer(BOXES, 32, 32)
-    small = other.render(data, "front").segmentation
+    small = other.render(data, "front").mask
     other = Renderer(BOXES, 32, 32, shadows=True)
-    np.testing.assert_array_equal(other.render(data, "front").segmentation, small)
+    np.testing.assert_array_equal(other.render(data, "front").mask, small)
     del other
     np.testing.assert_array_equal(boxes.render(data, "front").rgb, before.rgb)
 

@@ -1,0 +1,5 @@
+"""Facts of the simulators, under the names that `rlbench` knows them by."""
+
+from pyrep_mujoco.constants import STEP
+
+__all__ = ["STEP"]

@@ -1,0 +1,21 @@
+"""Errors that simulators raise, under the names that `rlbench` knows them by."""
+
+from pyrep_mujoco.errors import (
+    ConfigurationPathError,
+    IKError,
+    ObjectAlreadyRemovedError,
+    RenderingError,
+    RunError,
+    SceneError,
+    SimulatorError,
+)
+
+__all__ = [
+    "ConfigurationPathError",
+    "IKError",
+    "ObjectAlreadyRemovedError",
+    "RenderingError",
+    "RunError",
+    "SceneError",
+    "SimulatorError",
+]
