@@ -35,7 +35,7 @@ def __getattr__(name: str) -> Any:
     """Return `SUPPORTED_ROBOTS`: name -> (class of the arm, class of the gripper, joints of the arm)."""
     if name == "SUPPORTED_ROBOTS":
         # Imported late: built-in tasks, which need colours, need none of it.
-        from rlbench.checkout.pyrep_robots import SUPPORTED_ROBOTS  # noqa: PLC0415
+        from rlbench.backend.pyrep_names.pyrep_robots import SUPPORTED_ROBOTS  # noqa: PLC0415
 
         return SUPPORTED_ROBOTS
     raise AttributeError(f"module 'rlbench.const' has no {name!r}")

@@ -17,14 +17,14 @@ from pyrep_mujoco.ttm.robot_files import converted_robot, has_robot
 from pyrep_mujoco.vision.display import has_display
 from rlbench.action_modes import ActionMode
 from rlbench.backend.exceptions import EngineError, TaskEnvironmentError, UnknownSettingError
+from rlbench.backend.pyrep_names.pyrep_robots import SUPPORTED_ROBOTS
+from rlbench.backend.pyrep_names.scene_context import announce, forget
 from rlbench.backend.robot import Robot
 from rlbench.backend.scene import Scene
 from rlbench.backend.task import Task
+from rlbench.backend.task_files import Checkout, Origin, open_checkout
 from rlbench.checkout.catalogue import Catalogue
 from rlbench.checkout.loader import load_task
-from rlbench.checkout.origin import Checkout, Origin, open_checkout
-from rlbench.checkout.pyrep_robots import SUPPORTED_ROBOTS
-from rlbench.checkout.scene_context import announce, forget
 from rlbench.demo import Demo
 from rlbench.engines.protocols import Engine
 from rlbench.observation_config import RLBENCH_CAMERAS, ObservationConfig

@@ -15,8 +15,8 @@ from gymnasium import spaces
 from pyrep_mujoco.vision.display import has_display
 from pyrep_mujoco.vision.forks import check_not_forked
 from rlbench.action_modes.action_mode import ActionMode, JointPositionActionMode
+from rlbench.backend.episodes.global_random import fresh_seed
 from rlbench.backend.exceptions import RenderingError, TaskEnvironmentError, UnknownSettingError
-from rlbench.backend.global_random import fresh_seed
 from rlbench.backend.observation import Observation
 from rlbench.backend.task import Task
 from rlbench.demo import Demo

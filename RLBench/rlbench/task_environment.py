@@ -12,20 +12,20 @@ import numpy.typing as npt
 from pyrep_mujoco.transforms import Floats
 from rlbench.action_modes.action_mode import ActionMode
 from rlbench.action_modes.arm_base import servo_arm
+from rlbench.backend.episodes.global_random import fresh_seed
 from rlbench.backend.exceptions import (
     DemoError,
     FixedPlacementError,
     InvalidActionError,
     TaskEnvironmentError,
 )
-from rlbench.backend.global_random import fresh_seed
 from rlbench.backend.observation import Observation
-from rlbench.backend.observation_filter import ObservationFilter
 from rlbench.backend.robot import Robot
 from rlbench.backend.scene import Scene
 from rlbench.backend.task import Task
 from rlbench.demo import BACKGROUND, Demo, add_names, take_restored
 from rlbench.observation_config import ObservationConfig
+from rlbench.recording.observation_filter import ObservationFilter
 from rlbench.recording.recorder import Recorder
 from rlbench.stored_demos import get_stored_demos, require_dataset_root
 from rlbench.tasks import task_id

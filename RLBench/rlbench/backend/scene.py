@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from pyrep_mujoco.transforms import Floats
+from rlbench.backend.episodes.last_way import come_to_rest, end_where_fulfilled
 from rlbench.backend.exceptions import (
     BoundaryError,
     ConfigurationPathError,
@@ -16,7 +17,6 @@ from rlbench.backend.exceptions import (
     TaskEnvironmentError,
     WaypointError,
 )
-from rlbench.backend.last_way import come_to_rest, end_where_fulfilled
 from rlbench.backend.observation import Observation
 from rlbench.backend.robot import Robot
 from rlbench.backend.spawn_boundary import SpawnBoundary

@@ -7,7 +7,7 @@ import numpy as np
 
 from pyrep_mujoco.transforms import euler_to_matrix
 from rlbench.backend.exceptions import BoundaryError
-from rlbench.checkout.scene_context import adopt
+from rlbench.backend.pyrep_names.scene_context import adopt
 from rlbench.engines.protocols import SceneObject, Shape
 
 MAX_SAMPLES = 100

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rlbench.backend.conditions import Condition
-from rlbench.backend.global_random import GlobalRandom
+from rlbench.backend.episodes.global_random import GlobalRandom
 from rlbench.backend.robot import Robot
 from rlbench.backend.waypoints import Waypoint
 from rlbench.engines.protocols import Dummy, Engine, Joint, ProximitySensor, SceneObject, Shape
@@ -104,7 +104,7 @@ class Task:
     def pyrep(self) -> Any:
         """The simulation under PyRep's names."""
         # Imported late: built-in tasks need nothing of it.
-        from rlbench.checkout.pyrep_simulation import PyRep  # noqa: PLC0415
+        from rlbench.backend.pyrep_names.pyrep_simulation import PyRep  # noqa: PLC0415
 
         return PyRep(self.engine)
 
@@ -265,7 +265,7 @@ def __getattr__(name: str) -> str:
     if name != "TASKS_PATH":
         raise AttributeError(f"module 'rlbench.backend.task' has no {name!r}")
     # Imported late: tasks need nothing of it.
-    from rlbench.checkout.origin import chosen_source, open_checkout  # noqa: PLC0415
+    from rlbench.backend.task_files import chosen_source, open_checkout  # noqa: PLC0415
 
     checkout = None if chosen_source(None) == "builtin" else open_checkout(None)
     if checkout is not None:

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from rlbench.backend.exceptions import TaskFileError
-from rlbench.checkout.pyrep_objects import Shape
-from rlbench.checkout.scene_context import current_root
+from rlbench.backend.pyrep_names.pyrep_objects import Shape
+from rlbench.backend.pyrep_names.scene_context import current_root
 from rlbench.engines.protocols import SceneObject
 
 _MESHES = Path("rlbench") / "assets" / "procedural_objects"

@@ -5,8 +5,8 @@ from pathlib import Path
 from pyrep_mujoco.scene.compose import task_scene_path
 from rlbench.backend.exceptions import TaskNotAvailableError
 from rlbench.backend.task import Task
+from rlbench.backend.task_files import Checkout, Origin, chosen_source, open_checkout
 from rlbench.checkout.loader import load_task
-from rlbench.checkout.origin import Checkout, Origin, chosen_source, open_checkout
 from rlbench.tasks import AVAILABLE, TASK_NAMES, builtin_class, builtin_file, task_id, unknown_task
 
 
@@ -15,7 +15,7 @@ class Catalogue:
 
     Attributes:
         checkout: of RLBench, None where there is none.
-        source: one of `rlbench.checkout.origin.SOURCES`.
+        source: one of `rlbench.backend.task_files.SOURCES`.
     """
 
     def __init__(

@@ -22,11 +22,11 @@ from pyrep_mujoco.objects.object_types import ObjectType
 from pyrep_mujoco.robots.arm import Arm, Gripper
 from pyrep_mujoco.simulation import MujocoEngine
 from rlbench.backend.exceptions import BoundaryError, RLBenchError, SceneError
+from rlbench.backend.pyrep_names import pyrep_objects as objects
 from rlbench.backend.robot import Robot
-from rlbench.checkout import pyrep_objects as objects
+from rlbench.backend.task_files import Origin
 from rlbench.checkout.catalogue import Catalogue
 from rlbench.checkout.loader import load_task
-from rlbench.checkout.origin import Origin
 from rlbench.environment import as_mjcf
 from rlbench.tasks import TASK_NAMES
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from rlbench.backend.episodes.global_random import GlobalRandom
 from rlbench.backend.exceptions import (
     BoundaryError,
     DemoError,
@@ -17,10 +18,9 @@ from rlbench.backend.exceptions import (
     TaskFileError,
     WaypointError,
 )
-from rlbench.backend.global_random import GlobalRandom
+from rlbench.backend.pyrep_names.scene_context import adopt, using
 from rlbench.backend.task import Task
-from rlbench.checkout.origin import Origin
-from rlbench.checkout.scene_context import adopt, using
+from rlbench.backend.task_files import Origin
 from rlbench.checkout.stand_in import stand_in
 
 _FATAL = (

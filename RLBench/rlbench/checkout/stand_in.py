@@ -12,10 +12,10 @@ from types import ModuleType
 from typing import Any
 
 from rlbench.backend import exceptions
-from rlbench.checkout import constants
-from rlbench.checkout import pyrep_objects as objects
-from rlbench.checkout import pyrep_robots as robots
-from rlbench.checkout import pyrep_simulation as simulation
+from rlbench.backend.pyrep_names import pyrep_constants as constants
+from rlbench.backend.pyrep_names import pyrep_objects as objects
+from rlbench.backend.pyrep_names import pyrep_robots as robots
+from rlbench.backend.pyrep_names import pyrep_simulation as simulation
 
 
 class PyRepError(exceptions.RLBenchError):

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from rlbench.backend.exceptions import TaskFileError
-from rlbench.checkout.origin import Checkout
+from rlbench.backend.task_files import Checkout
 
 SET_NAME = re.compile(r"(FS|MT)\d+_V\d+")
 _TASKS = "rlbench.tasks."

@@ -28,8 +28,8 @@ from rlbench.backend.exceptions import (
     SceneError,
     TaskEnvironmentError,
 )
+from rlbench.backend.task_files import SOURCES
 from rlbench.checkout.catalogue import Catalogue
-from rlbench.checkout.origin import SOURCES
 from rlbench.const import DEMO_DT
 from rlbench.demo import Demo
 from rlbench.environment import ENGINES, ROBOTS, Environment

@@ -20,9 +20,9 @@ from rlbench.backend.exceptions import (
     TaskEnvironmentError,
     WaypointError,
 )
-from rlbench.backend.observation_filter import handles_to_rgb
 from rlbench.noise_model import GaussianNoise, Identity
 from rlbench.observation_config import LOW_DIM, RLBENCH_CAMERAS, checked_size
+from rlbench.recording.observation_filter import handles_to_rgb
 from rlbench.tasks import CloseFridge, PickAndLift, ReachTarget
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rlbench.backend.episodes.global_random import GlobalRandom, fresh_seed
 from rlbench.backend.exceptions import DemoError, TaskEnvironmentError, TaskFileError
-from rlbench.backend.global_random import GlobalRandom, fresh_seed
 from rlbench.checkout.check_names import main as check_names
 from rlbench.environment import Environment
 from rlbench.observation_config import ObservationConfig

@@ -12,8 +12,8 @@ from pyrep_mujoco.robots.arm_motion import TimedPath
 from pyrep_mujoco.scene.compose import task_scene_path
 from pyrep_mujoco.simulation import MujocoEngine
 from rlbench.backend import scene
+from rlbench.backend.episodes.last_way import REST_STEPS, end_where_fulfilled
 from rlbench.backend.exceptions import DemoError
-from rlbench.backend.last_way import REST_STEPS, end_where_fulfilled
 from rlbench.environment import Environment
 from rlbench.observation_config import ObservationConfig
 from rlbench.tasks import AVAILABLE

@@ -11,11 +11,11 @@ from pyrep_mujoco.simulation import MujocoEngine
 from rlbench.backend import utils
 from rlbench.backend.conditions import ColorCondition, FollowCondition
 from rlbench.backend.exceptions import SceneError, TaskFileError
+from rlbench.backend.pyrep_names.pyrep_objects import Dummy, Joint, Object, Shape
+from rlbench.backend.pyrep_names.pyrep_simulation import PyRep
+from rlbench.backend.pyrep_names.scene_context import announce, current_robot, using
 from rlbench.backend.robot import Robot
 from rlbench.backend.task_utils import sample_procedural_objects
-from rlbench.checkout.pyrep_objects import Dummy, Joint, Object, Shape
-from rlbench.checkout.pyrep_simulation import PyRep
-from rlbench.checkout.scene_context import announce, current_robot, using
 
 CUBE = """# two cubes side by side
 o left

@@ -4,7 +4,7 @@ import pytest
 
 import rlbench.tasks
 from rlbench.backend.exceptions import TaskFileError
-from rlbench.checkout.origin import Checkout
+from rlbench.backend.task_files import Checkout
 from rlbench.checkout.task_sets import read_task_sets
 from tests.unit.rlbench.checkout.checkout_files import write_checkout
 

@@ -16,10 +16,10 @@ from rlbench.backend.exceptions import (
     TaskNotAvailableError,
     WrongObjectTypeError,
 )
+from rlbench.backend.pyrep_names.scene_context import current_engine, using
 from rlbench.checkout import enable
 from rlbench.checkout.catalogue import Catalogue
 from rlbench.checkout.check_names import main as check_names
-from rlbench.checkout.scene_context import current_engine, using
 from rlbench.environment import Environment
 from rlbench.tasks import TASK_NAMES, get_task_class, task_id
 from tests.contract import fake_pyrep

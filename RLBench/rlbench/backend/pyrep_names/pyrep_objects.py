@@ -16,7 +16,7 @@ from pyrep_mujoco.objects.object_types import ObjectType, PrimitiveShape
 from pyrep_mujoco.objects.shape_forms import Form, mesh_form, primitive_form
 from pyrep_mujoco.simulation import MujocoEngine
 from rlbench.backend.exceptions import SceneError, WrongObjectTypeError
-from rlbench.checkout.scene_context import current_engine
+from rlbench.backend.pyrep_names.scene_context import current_engine
 
 STATIC_MASS = 1.0
 on_lookup: list[Callable[[str, ObjectType | None], Any]] = []

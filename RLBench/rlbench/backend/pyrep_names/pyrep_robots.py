@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from rlbench.checkout.scene_context import current_robot
+from rlbench.backend.pyrep_names.scene_context import current_robot
 
 
 class _Part(type):

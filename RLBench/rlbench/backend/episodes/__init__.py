@@ -1,0 +1,1 @@
+"""How an episode of a task is placed and demonstrated."""

@@ -1,0 +1,1 @@
+"""PyRep's names on this package's engines: what task files of RLBench import and call."""
