@@ -103,3 +103,10 @@ def pose_to_transform(pose: Floats) -> Floats:
 def transform_to_pose(T: Floats) -> Floats:
     """Turn a (4, 4) transform into (7,) position + quaternion xyzw."""
     return np.concatenate([T[:3, 3], wxyz_to_xyzw(matrix_to_quat_wxyz(T[:3, :3]))])
+
+
+def box_corners(box: Floats) -> Floats:
+    """Return the (8, 3) corners of a (6,) box xmin xmax ymin ymax zmin zmax [m]."""
+    bits = (np.arange(8)[:, None] >> np.arange(3)) & 1
+    corners: Floats = np.where(bits == 1, box[1::2], box[::2])
+    return corners

@@ -5,16 +5,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import mujoco
 import numpy as np
 
-from pyrep_mujoco.robots.arm import Arm, Gripper
-from pyrep_mujoco.robots.robot_model import PANDA, RobotModel
-from pyrep_mujoco.scene.compose import task_scene_path
-from pyrep_mujoco.simulation import MujocoEngine
-from pyrep_mujoco.transforms import Floats
-from pyrep_mujoco.ttm.robot_files import converted_robot, has_robot
-from pyrep_mujoco.vision.display import has_display
 from rlbench.action_modes import ActionMode
 from rlbench.backend.exceptions import EngineError, TaskEnvironmentError, UnknownSettingError
 from rlbench.backend.pyrep_names.pyrep_robots import SUPPORTED_ROBOTS
@@ -26,12 +18,15 @@ from rlbench.backend.task_files import Checkout, Origin, open_checkout
 from rlbench.checkout.catalogue import Catalogue
 from rlbench.checkout.loader import load_task
 from rlbench.demo import Demo
-from rlbench.engines.protocols import Engine
+from rlbench.engines import mujoco
+from rlbench.engines.protocols import Engine, LimitedArm
+from rlbench.engines.transforms import Floats
+from rlbench.engines.vision import has_display
 from rlbench.observation_config import RLBENCH_CAMERAS, ObservationConfig
 from rlbench.recording.recorder import Recorder, track_calibration
 from rlbench.stored_demos import get_stored_demos, require_dataset_root
 from rlbench.task_environment import TaskEnvironment
-from rlbench.tasks import AVAILABLE, TASK_NAMES
+from rlbench.tasks import AVAILABLE, TASK_NAMES, builtin_scene
 
 ENGINES = ("mujoco", "coppeliasim")
 """Simulators; the second needs PyRep, CoppeliaSim and a checkout of RLBench, see the README."""
@@ -41,16 +36,6 @@ DIR_PATH = str(Path(__file__).resolve().parent)
 
 ROBOTS = ("panda", "sawyer", "jaco", "mico", "ur5")
 """Robots that `robot_setup` may name; all but the first come from a checkout of RLBench."""
-
-
-def as_mjcf(scene: Path) -> Path:
-    """Return the MJCF of a task's scene; a `.ttm` is converted, once."""
-    if scene.suffix == ".xml":
-        return scene
-    # Imported late: built-in tasks need no reader of scene files.
-    from pyrep_mujoco.ttm.cache import converted_scene  # noqa: PLC0415
-
-    return converted_scene(scene)
 
 
 def _check_robot(setup: str, engine: str, checkout: Checkout | None) -> None:
@@ -73,17 +58,17 @@ def _check_robot(setup: str, engine: str, checkout: Checkout | None) -> None:
         raise TaskEnvironmentError(
             f"{asked} is RLBench's own; give rlbench_root, or set RLBENCH_ROOT"
         )
-    if not has_robot(checkout.root, setup):
+    if not mujoco.has_robot(checkout.root, setup):
         raise TaskEnvironmentError(f"{asked} is not in {checkout.root / 'rlbench/robot_ttms'}")
 
 
-def _robot(setup: str, origin: Origin | None, checkout: Checkout | None) -> RobotModel:
-    """Return the robot that is asked for of a checkout; else RLBench's Panda for its own tasks, or ours."""
+def _robot_root(origin: Origin | None, checkout: Checkout | None) -> Path | None:
+    """Return the checkout whose robot is used: the one asked for; else a task's own; None for ours."""
     if checkout is not None:
-        return converted_robot(checkout.root, setup)
-    if origin is None or origin.root is None or not has_robot(origin.root):
-        return PANDA
-    return converted_robot(origin.root)
+        return checkout.root
+    if origin is None or origin.root is None or not mujoco.has_robot(origin.root):
+        return None
+    return origin.root
 
 
 def _is_task(value: object) -> bool:
@@ -179,7 +164,7 @@ class Environment:
             self._checkout = self.catalogue.checkout or open_checkout(rlbench_root)
         _check_robot(self.robot_setup, engine, self._checkout)
         self.engine_name = engine
-        self.engine_version = mujoco.__version__ if engine == "mujoco" else ""
+        self.engine_version = mujoco.VERSION if engine == "mujoco" else ""
         self._simulator: Any = None  # of an engine that runs beside the scenes it loads
         self._action_mode = action_mode or ActionMode()
         self._obs_config = obs_config or ObservationConfig()
@@ -221,10 +206,7 @@ class Environment:
                 self._simulator = CoppeliaSimulator(self._headless)
                 self.engine_version = self._simulator.version
         elif self._obs_config.recording().cameras:
-            # Imported late: without images there need be no OpenGL.
-            from pyrep_mujoco.vision.rendering import select_gl_backend  # noqa: PLC0415
-
-            select_gl_backend()
+            mujoco.check_images()
         self._launched = True
 
     def get_task(self, task_class: type[Task] | str) -> TaskEnvironment:
@@ -278,7 +260,7 @@ class Environment:
         velocity, acceleration = self._limits
         if velocity is None and acceleration is None:
             return
-        if not isinstance(robot.arm, Arm):
+        if not isinstance(robot.arm, LimitedArm):
             raise TaskEnvironmentError(
                 "Environment: arm_max_velocity and arm_max_acceleration do not work with the "
                 f"engine {self.engine_name}; leave them out"
@@ -305,9 +287,8 @@ class Environment:
     def _load(self, name: str, origin: Origin | None) -> tuple[Engine, Robot]:
         if self._simulator is not None:
             return self._simulator.load(name)
-        scene = task_scene_path(name) if origin is None else as_mjcf(origin.scene)
-        engine = MujocoEngine(scene, _robot(self.robot_setup, origin, self._checkout))
-        return engine, Robot(Arm(engine), Gripper(engine))
+        scene = builtin_scene(name) if origin is None else origin.scene
+        return mujoco.load(scene, _robot_root(origin, self._checkout), self.robot_setup)
 
     def get_demos(
         self,

@@ -12,14 +12,13 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium import spaces
 
-from pyrep_mujoco.vision.display import has_display
-from pyrep_mujoco.vision.forks import check_not_forked
 from rlbench.action_modes.action_mode import ActionMode, JointPositionActionMode
 from rlbench.backend.episodes.global_random import fresh_seed
 from rlbench.backend.exceptions import RenderingError, TaskEnvironmentError, UnknownSettingError
 from rlbench.backend.observation import Observation
 from rlbench.backend.task import Task
 from rlbench.demo import Demo
+from rlbench.engines.vision import check_not_forked, has_display
 from rlbench.environment import Environment
 from rlbench.observation_config import CameraConfig, ObservationConfig, checked_size
 from rlbench.registration import OBSERVATION_MODES, register_tasks

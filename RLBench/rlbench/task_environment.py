@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pyrep_mujoco.transforms import Floats
 from rlbench.action_modes.action_mode import ActionMode
 from rlbench.action_modes.arm_base import servo_arm
 from rlbench.backend.episodes.global_random import fresh_seed
@@ -24,6 +23,7 @@ from rlbench.backend.robot import Robot
 from rlbench.backend.scene import Scene
 from rlbench.backend.task import Task
 from rlbench.demo import BACKGROUND, Demo, add_names, take_restored
+from rlbench.engines.transforms import Floats
 from rlbench.observation_config import ObservationConfig
 from rlbench.recording.observation_filter import ObservationFilter
 from rlbench.recording.recorder import Recorder

@@ -8,13 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from pyrep_mujoco.scene.compose import task_scene_path
 from pyrep_mujoco.simulation import MujocoEngine
 from rlbench.backend.exceptions import EngineError
 from rlbench.engines.coppelia.api import load_api, rlbench_checkout
 from rlbench.engines.coppelia.simulator import CoppeliaSimulator
 from rlbench.environment import ENGINES, Environment
-from rlbench.tasks import AVAILABLE
+from rlbench.tasks import AVAILABLE, builtin_scene
 from tests.contract import fake_pyrep
 
 FAKE = "kinematic coppeliasim"
@@ -77,7 +76,7 @@ def tolerance(engine_kind):
 def make_engine(prepare_engine):
     """Return a function that loads a task's scene."""
     if prepare_engine == "mujoco":
-        yield lambda name: MujocoEngine(task_scene_path(name))
+        yield lambda name: MujocoEngine(builtin_scene(name))
         return
     simulator = CoppeliaSimulator()
     try:

@@ -15,9 +15,9 @@ from pyrep_mujoco.motion.kinematics import Kinematics, solve_ik
 from pyrep_mujoco.motion.planning import straight_line
 from pyrep_mujoco.objects.detection import geom_triangles, surface_in_volume
 from pyrep_mujoco.objects.scene_objects import MujocoJoint, MujocoProximitySensor, MujocoShape
-from pyrep_mujoco.scene.compose import task_scene_path
 from pyrep_mujoco.simulation import MujocoEngine
 from rlbench.const import DEMO_DT
+from rlbench.tasks import builtin_scene
 
 SHAPE, JOINT, DUMMY, SENSOR, PATH, VISION, FORCE, LIGHT = 0, 1, 4, 5, 8, 9, 12, 13
 TOP = -1
@@ -73,7 +73,7 @@ class World:
         self.is_running = False
         self._next = FIRST_HANDLE
         self._kinematics: Kinematics | None = None
-        self.mj = MujocoEngine(task_scene_path("reach_target"))
+        self.mj = MujocoEngine(builtin_scene("reach_target"))
         task = set(self._bodies_of("reach_target"))
         self._add_bodies([n for n in self.mj.object_names() if n not in task])
         self._add_fixtures()
@@ -90,7 +90,7 @@ class World:
 
     def load_task(self, file: str) -> Node:
         task = Path(file).stem
-        self.mj = MujocoEngine(task_scene_path(task))
+        self.mj = MujocoEngine(builtin_scene(task))
         self._add_bodies(self._bodies_of(task))
         return self.named(task)
 

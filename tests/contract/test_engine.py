@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from pyrep_mujoco.objects.object_types import ObjectType
-from pyrep_mujoco.scene.compose import task_scene_path
 from pyrep_mujoco.simulation import MujocoEngine
 from rlbench.backend.exceptions import SceneError
 from rlbench.engines import protocols as base
+from rlbench.tasks import builtin_scene
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def engine(make_engine):
 
 @pytest.fixture
 def mujoco_engine():
-    return MujocoEngine(task_scene_path("pick_and_lift"))
+    return MujocoEngine(builtin_scene("pick_and_lift"))
 
 
 def test_objects_fulfil_the_protocols(engine):
@@ -107,7 +107,7 @@ def test_a_block_that_is_moved_flies_on(mujoco_engine):
 
 @pytest.mark.parametrize("keeps", [True, False])
 def test_reset_dynamics_holds_for_hinges(keeps):
-    engine = MujocoEngine(task_scene_path("close_fridge"))
+    engine = MujocoEngine(builtin_scene("close_fridge"))
     joint, base = engine.joint("top_joint"), engine.object("close_fridge")
     engine.data.qvel[joint._dof] = -0.7
     base.set_position([0.3, 0.1, 0.9], reset_dynamics=not keeps)

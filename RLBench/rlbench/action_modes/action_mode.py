@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-from pyrep_mujoco.transforms import Floats
 from rlbench.action_modes.arm_action_modes import ArmActionMode, JointPosition, JointVelocity
 from rlbench.action_modes.gripper_action_modes import (
     Discrete,
@@ -14,6 +13,7 @@ from rlbench.action_modes.gripper_action_modes import (
 from rlbench.action_modes.validation import checked
 from rlbench.backend.robot import Robot
 from rlbench.backend.scene import Scene
+from rlbench.engines.transforms import Floats
 
 
 class ActionMode:

@@ -9,9 +9,6 @@ from enum import Enum
 
 import numpy as np
 
-from pyrep_mujoco import transforms as tf
-from pyrep_mujoco.robots.robot_model import PANDA
-from pyrep_mujoco.transforms import Floats
 from rlbench.action_modes.arm_base import ArmActionMode, Bounds, follow, servo_arm
 from rlbench.action_modes.validation import (
     assert_action_shape,
@@ -23,6 +20,9 @@ from rlbench.action_modes.validation import (
 from rlbench.backend.exceptions import ConfigurationPathError, IKError, InvalidActionError
 from rlbench.backend.robot import Robot
 from rlbench.backend.scene import Scene
+from rlbench.engines import transforms as tf
+from rlbench.engines.robots import PANDA
+from rlbench.engines.transforms import Floats
 
 __all__ = [
     "ArmActionMode",

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from typing import ClassVar
 
-from pyrep_mujoco.transforms import Floats
 from rlbench.backend.exceptions import TaskEnvironmentError
 from rlbench.backend.robot import Robot
 from rlbench.backend.scene import Scene
 from rlbench.engines.protocols import ArmPath, ServoArm
+from rlbench.engines.transforms import Floats
 
 Bounds = tuple[Floats, Floats]
 

@@ -5,13 +5,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from pyrep_mujoco.robots.hand import OPEN
-from pyrep_mujoco.robots.robot_model import PANDA
-from pyrep_mujoco.transforms import Floats
 from rlbench.action_modes.validation import assert_action_shape, checked
 from rlbench.backend.robot import Robot
 from rlbench.backend.scene import GRIPPER_SPEED, MAX_GRIPPER_STEPS, Scene
 from rlbench.const import DEMO_DT
+from rlbench.engines.robots import OPEN, PANDA
+from rlbench.engines.transforms import Floats
 
 __all__ = ["Discrete", "GripperActionMode", "GripperJointPosition", "assert_action_shape"]
 

@@ -3,10 +3,10 @@
 import numpy as np
 import numpy.typing as npt
 
-from pyrep_mujoco import transforms as tf
-from pyrep_mujoco.transforms import Floats
 from rlbench.backend.exceptions import InvalidActionError
 from rlbench.backend.robot import Robot
+from rlbench.engines import transforms as tf
+from rlbench.engines.transforms import Floats
 
 UNIT_TOLERANCE = 1e-4
 """How far the length of a quaternion may be from 1; 32 bit floats are within 1e-7."""

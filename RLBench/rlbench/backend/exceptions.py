@@ -2,6 +2,7 @@
 
 from rlbench.engines.errors import (
     ConfigurationPathError,
+    EngineError,
     IKError,
     ObjectAlreadyRemovedError,
     RenderingError,
@@ -80,10 +81,6 @@ class WrongObjectTypeError(SceneError):
 
 class TaskFileError(RLBenchError, RuntimeError):
     """A task file cannot be loaded, or what it does fails; the message has file and line."""
-
-
-class EngineError(RLBenchError):
-    """A simulator is not installed, or cannot be started here."""
 
 
 class ReportError(RLBenchError):

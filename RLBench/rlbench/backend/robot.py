@@ -1,13 +1,5 @@
-"""The robot as tasks and scenes see it."""
+"""The robot as tasks and scenes see it, under RLBench's path."""
 
-from dataclasses import dataclass
+from rlbench.engines.robot_protocols import Robot
 
-from rlbench.engines.protocols import Arm, Gripper
-
-
-@dataclass(frozen=True)
-class Robot:
-    """An arm with a gripper."""
-
-    arm: Arm
-    gripper: Gripper
+__all__ = ["Robot"]

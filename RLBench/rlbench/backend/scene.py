@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from pyrep_mujoco.transforms import Floats
 from rlbench.backend.episodes.last_way import come_to_rest, end_where_fulfilled
 from rlbench.backend.exceptions import (
     BoundaryError,
@@ -23,6 +22,7 @@ from rlbench.backend.spawn_boundary import SpawnBoundary
 from rlbench.backend.task import Task
 from rlbench.backend.waypoints import Waypoint
 from rlbench.engines.protocols import ArmPath, Engine
+from rlbench.engines.transforms import Floats
 
 MAX_PLACEMENTS = 20
 """54 % of close_fridge placements are out of reach: five tries would lose 1 demo in 20."""

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from pyrep_mujoco.transforms import euler_to_matrix
 from rlbench.backend.exceptions import BoundaryError
 from rlbench.backend.pyrep_names.scene_context import adopt
 from rlbench.engines.protocols import SceneObject, Shape
+from rlbench.engines.transforms import box_corners, euler_to_matrix
 
 MAX_SAMPLES = 100
 _FLAT = 1e-3
@@ -97,9 +97,7 @@ class SpawnBoundary:
         obj.set_matrix(T)
         # The object's box, in the boundary's frame and about the object's origin.
         R = obj.get_matrix(boundary)[:3, :3]
-        box = obj.placing_box()
-        bits = (np.arange(8)[:, None] >> np.arange(3)) & 1
-        corners = np.where(bits == 1, box[1::2], box[::2]) @ R.T
+        corners = box_corners(obj.placing_box()) @ R.T
         extent = boundary.get_bounding_box()
         lower = extent[::2] - corners.min(0)
         upper = extent[1::2] - corners.max(0)

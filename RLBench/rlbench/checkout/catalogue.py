@@ -2,12 +2,19 @@
 
 from pathlib import Path
 
-from pyrep_mujoco.scene.compose import task_scene_path
 from rlbench.backend.exceptions import TaskNotAvailableError
 from rlbench.backend.task import Task
 from rlbench.backend.task_files import Checkout, Origin, chosen_source, open_checkout
 from rlbench.checkout.loader import load_task
-from rlbench.tasks import AVAILABLE, TASK_NAMES, builtin_class, builtin_file, task_id, unknown_task
+from rlbench.tasks import (
+    AVAILABLE,
+    TASK_NAMES,
+    builtin_class,
+    builtin_file,
+    builtin_scene,
+    task_id,
+    unknown_task,
+)
 
 
 class Catalogue:
@@ -70,7 +77,7 @@ class Catalogue:
             if found is not None:
                 return found
         if name in AVAILABLE and self.source != "rlbench":
-            return Origin(name, "builtin", builtin_file(name), task_scene_path(name))
+            return Origin(name, "builtin", builtin_file(name), builtin_scene(name))
         raise unknown_task(
             name, self.names(), None if self.checkout is None else self.checkout.lack(name)
         )

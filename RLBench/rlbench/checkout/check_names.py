@@ -5,7 +5,7 @@ python -m rlbench.checkout.check_names all --rlbench_root ~/RLBench
 Runs `init_task`, and `init_episode` of each variation asked for, and notes each look-up.
 """
 
-from pyrep_mujoco import process_start
+from rlbench.engines import process_start
 
 if __name__ == "__main__":
     process_start.prepare("check_names", 350, simulates=True)
@@ -18,16 +18,13 @@ from typing import Any
 
 import numpy as np
 
-from pyrep_mujoco.objects.object_types import ObjectType
-from pyrep_mujoco.robots.arm import Arm, Gripper
-from pyrep_mujoco.simulation import MujocoEngine
 from rlbench.backend.exceptions import BoundaryError, RLBenchError, SceneError
 from rlbench.backend.pyrep_names import pyrep_objects as objects
-from rlbench.backend.robot import Robot
 from rlbench.backend.task_files import Origin
 from rlbench.checkout.catalogue import Catalogue
 from rlbench.checkout.loader import load_task
-from rlbench.environment import as_mjcf
+from rlbench.engines import mujoco
+from rlbench.engines.object_types import ObjectType
 from rlbench.tasks import TASK_NAMES
 
 
@@ -120,8 +117,8 @@ def check(origin: Origin, variations: int = 1) -> Names:
     objects.on_lookup.append(note)
     try:
         cls = load_task(origin)
-        engine = MujocoEngine(as_mjcf(origin.scene))
-        task = cls(engine, Robot(Arm(engine), Gripper(engine)), origin.name)
+        engine, robot = mujoco.load(origin.scene)
+        task = cls(engine, robot, origin.name)
         task.init_task()
         engine.remember_start()
         for index in range(min(variations, task.variation_count())):

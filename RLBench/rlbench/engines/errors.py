@@ -12,6 +12,7 @@ from pyrep_mujoco.errors import (
 
 __all__ = [
     "ConfigurationPathError",
+    "EngineError",
     "IKError",
     "ObjectAlreadyRemovedError",
     "RenderingError",
@@ -19,3 +20,7 @@ __all__ = [
     "SceneError",
     "SimulatorError",
 ]
+
+
+class EngineError(SimulatorError):
+    """A simulator is not installed, or cannot be started here."""

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pyrep_mujoco import transforms as tf
-from pyrep_mujoco.robots.robot_model import RobotModel
-from pyrep_mujoco.transforms import Floats
-from pyrep_mujoco.vision.visibility import OWN_REACH
-from rlbench.engines.protocols import Engine, Observer, SceneObject, Shape
+from rlbench.engines import transforms as tf
+from rlbench.engines.protocols import Engine, Observer, RobotModel, SceneObject, Shape
+from rlbench.engines.transforms import Floats, box_corners
+from rlbench.engines.vision import OWN_REACH
 
 _OWN_REACH = {"waypoints": OWN_REACH, "boxes": OWN_REACH, "objects": np.inf, "robot": np.inf}
 
@@ -47,12 +46,6 @@ class Keypoints:
         """Return (K, 3) world positions [m]."""
         positions, R = observer.frames(self.handles)
         return positions + np.einsum("kij,kj->ki", R, self.offsets)
-
-
-def box_corners(box: Floats) -> Floats:
-    """Return the (8, 3) corners of a (6,) box xmin xmax ymin ymax zmin zmax [m]."""
-    bits = (np.arange(8)[:, None] >> np.arange(3)) & 1
-    return np.where(bits == 1, box[1::2], box[::2])
 
 
 def _owner(engine: Engine, handle: int) -> int:

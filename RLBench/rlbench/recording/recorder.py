@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pyrep_mujoco.transforms import Floats
 from pyrep_mujoco.vision import cameras
 from rlbench.backend.exceptions import SceneError
 from rlbench.backend.observation import CameraImages, Observation
 from rlbench.backend.robot import Robot
 from rlbench.backend.task import Task
 from rlbench.engines.protocols import Engine, SceneObject, Shape
+from rlbench.engines.transforms import Floats
 from rlbench.observation_config import ObservationConfig, checked_size
 from rlbench.recording.keypoints import Keypoints, make_keypoints, movable_shapes
 

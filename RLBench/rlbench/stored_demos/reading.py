@@ -11,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from pyrep_mujoco.vision import cameras
 from rlbench.backend import const
 from rlbench.backend.episodes.global_random import fresh_seed
 from rlbench.backend.exceptions import TaskEnvironmentError
 from rlbench.backend.observation import CameraImages, Observation
 from rlbench.backend.utils import image_to_float_array, rgb_handles_to_mask
 from rlbench.demo import Demo
+from rlbench.engines import cameras
 from rlbench.observation_config import LOW_DIM, RLBENCH_CAMERAS, CameraConfig, ObservationConfig
 from rlbench.stored_demos.stored_pickle import StoredObservation, plain, read_record
 

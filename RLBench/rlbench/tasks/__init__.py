@@ -153,6 +153,11 @@ def builtin_file(name: str) -> Path:
     return _TASKS / f"{name}.py"
 
 
+def builtin_scene(name: str) -> Path:
+    """Return the MJCF file of a built-in task, or of one with that name, there or not."""
+    return _SCENES / f"{name}.xml"
+
+
 def unknown_task(name: str, there: Sequence[str], lack: str | None) -> TaskNotAvailableError:
     """Return the error for a task that does not run here.
 

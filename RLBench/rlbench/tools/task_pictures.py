@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from pyrep_mujoco.png import png_bytes
 from pyrep_mujoco.vision.cameras import CAMERAS, extrinsics, intrinsics, project
 from rlbench.demo import Demo
+from rlbench.engines.files import png_bytes
 from rlbench.task_environment import TaskEnvironment
 
 CAMERA = "front"

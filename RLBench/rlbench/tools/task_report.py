@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self, get_args, get_origin
 
-from pyrep_mujoco.whole_files import write_whole
 from rlbench.backend.exceptions import ReportError
+from rlbench.engines.files import write_whole
 
 MIN_SUCCESS = 0.95
 MAX_BYTES = 64 << 20

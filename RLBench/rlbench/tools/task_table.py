@@ -5,7 +5,7 @@ python -m rlbench.tools.task_validator all --rlbench_root ~/RLBench --attempts 1
 python -m rlbench.tools.task_table tasks.json --pictures pictures --out TASKS.md
 """
 
-from pyrep_mujoco import process_start
+from rlbench.engines import process_start
 
 if __name__ == "__main__":
     process_start.prepare("task_table", 150)
@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pyrep_mujoco.whole_files import write_whole
+from rlbench.engines.files import write_whole
 from rlbench.tasks import TASK_NAMES
 from rlbench.tools.known_gaps import KNOWN_GAPS
 from rlbench.tools.task_report import read_rows

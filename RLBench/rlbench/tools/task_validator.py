@@ -4,7 +4,7 @@ python -m rlbench.tools.task_validator pick_and_lift --episodes 100
 python -m rlbench.tools.task_validator all --json tasks.json
 """
 
-from pyrep_mujoco import process_start
+from rlbench.engines import process_start
 
 if __name__ == "__main__":
     process_start.prepare("task_validator", 350, simulates=True)
@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 
-from pyrep_mujoco.vision.visibility import HIDDEN, SEEN
 from rlbench.backend.exceptions import (
     DemoError,
     EngineError,
@@ -32,6 +31,7 @@ from rlbench.backend.task_files import SOURCES
 from rlbench.checkout.catalogue import Catalogue
 from rlbench.const import DEMO_DT
 from rlbench.demo import Demo
+from rlbench.engines.vision import HIDDEN, SEEN
 from rlbench.environment import ENGINES, ROBOTS, Environment
 from rlbench.observation_config import KEYPOINT_GROUPS, ObservationConfig
 from rlbench.task_environment import TaskEnvironment

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from data_generation.RLBench.generation import simulator
-from pyrep_mujoco.scene.compose import task_scene_path
 from rlbench import environment
+from rlbench.tasks import builtin_scene
 from rlbench.tasks.pick_and_lift import PickAndLift
 from rlbench.tasks.put_rubbish_in_bin import PutRubbishInBin
 from rlbench.tasks.unplug_charger import UnplugCharger
@@ -17,7 +17,7 @@ BAD_BODY = '<body name="zz" pos="nan 0 0"><geom size="1e30"/></body></worldbody>
 
 def bad_scene(name):
     """Give the scene of a task; that of close_fridge has a body at NaN."""
-    path = task_scene_path(name)
+    path = builtin_scene(name)
     if name != "close_fridge":
         return path
     bad = Path(os.environ["FAULTY_SCENES"]) / path.name
@@ -38,7 +38,7 @@ def spoil_motors(task):
 
 
 def open_source(config, seed):
-    environment.task_scene_path = bad_scene
+    environment.builtin_scene = bad_scene
     PickAndLift.init_episode = put_at_nan
     PutRubbishInBin.init_episode = divide
     UnplugCharger.step = spoil_motors

@@ -2,7 +2,7 @@
 
 from enum import Enum
 
-from pyrep_mujoco.objects.object_types import ObjectType, PrimitiveShape
+from rlbench.engines.object_types import ObjectType, PrimitiveShape
 
 __all__ = [
     "ConfigurationPathAlgorithms",

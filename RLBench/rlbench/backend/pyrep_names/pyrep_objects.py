@@ -10,13 +10,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from pyrep_mujoco import transforms as tf
-from pyrep_mujoco.objects.mesh_import import read_obj
-from pyrep_mujoco.objects.object_types import ObjectType, PrimitiveShape
-from pyrep_mujoco.objects.shape_forms import Form, mesh_form, primitive_form
-from pyrep_mujoco.simulation import MujocoEngine
 from rlbench.backend.exceptions import SceneError, WrongObjectTypeError
 from rlbench.backend.pyrep_names.scene_context import current_engine
+from rlbench.engines import transforms as tf
+from rlbench.engines.object_protocols import MakesShapes, ShapeEditor
+from rlbench.engines.object_types import ObjectType, PrimitiveShape
+from rlbench.engines.shape_forms import Form, mesh_form, primitive_form, read_obj
 
 STATIC_MASS = 1.0
 on_lookup: list[Callable[[str, ObjectType | None], Any]] = []
@@ -260,8 +259,8 @@ def _from_parts(parts: list[tuple[np.ndarray, np.ndarray]]) -> Any:
     return shape
 
 
-def _editor(what: str) -> Any:
+def _editor(what: str) -> ShapeEditor:
     engine = current_engine()
-    if not isinstance(engine, MujocoEngine):
+    if not isinstance(engine, MakesShapes):
         raise SceneError(f"{what}: engine {engine.name} makes shapes through PyRep itself")
     return engine.editor

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from pyrep_mujoco.objects.object_types import ObjectType
 from rlbench.backend.exceptions import SceneError
 from rlbench.backend.pyrep_names.scene_context import current_engine
 from rlbench.const import DEMO_DT
+from rlbench.engines.object_types import ObjectType
 from rlbench.engines.protocols import Engine
 
 

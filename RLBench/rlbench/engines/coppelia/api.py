@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
-from rlbench.backend.exceptions import EngineError
+from rlbench.engines.errors import EngineError
 
 BASE_SCENE = Path("rlbench") / "task_design.ttt"
 TASK_MODELS = Path("rlbench") / "task_ttms"

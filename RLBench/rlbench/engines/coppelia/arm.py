@@ -8,8 +8,8 @@ import numpy as np
 
 from pyrep_mujoco import transforms as tf
 from pyrep_mujoco.transforms import Floats
-from rlbench.backend.exceptions import ConfigurationPathError
 from rlbench.engines.coppelia.objects import CoppeliaDummy, CoppeliaShape
+from rlbench.engines.errors import ConfigurationPathError
 
 if TYPE_CHECKING:
     from rlbench.engines.coppelia.engine import CoppeliaEngine

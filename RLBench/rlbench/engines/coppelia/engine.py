@@ -14,7 +14,6 @@ from pyrep_mujoco import transforms as tf
 from pyrep_mujoco.near_names import near_names
 from pyrep_mujoco.robots.robot_model import PANDA
 from pyrep_mujoco.transforms import Floats
-from rlbench.backend.exceptions import SceneError
 from rlbench.engines.coppelia.objects import (
     CoppeliaDummy,
     CoppeliaJoint,
@@ -23,6 +22,7 @@ from rlbench.engines.coppelia.objects import (
     CoppeliaShape,
 )
 from rlbench.engines.coppelia.observer import CoppeliaObserver
+from rlbench.engines.errors import SceneError
 
 if TYPE_CHECKING:
     from rlbench.engines.coppelia.simulator import CoppeliaSimulator

@@ -7,7 +7,7 @@ import numpy as np
 
 from pyrep_mujoco.robots.hand import HandState
 from pyrep_mujoco.transforms import Floats
-from rlbench.const import DEMO_DT
+from rlbench.engines.constants import STEP
 from rlbench.engines.coppelia.objects import CoppeliaObject, CoppeliaShape
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class CoppeliaGripper:
         amount = float(np.mean(travel / self.get_range()))
         self._state.was_led(amount, self.get_joint_positions(), np.full(len(travel), _STILL))
         missing = np.clip(travel, 0.0, self.get_range()) - self.get_joint_positions()
-        speed = np.clip(missing / DEMO_DT, -velocity, velocity)
+        speed = np.clip(missing / STEP, -velocity, velocity)
         self._native.set_joint_target_velocities([float(v) for v in speed])
 
     def set_target(self, travel: Floats) -> None:

@@ -12,8 +12,8 @@ import numpy as np
 from pyrep_mujoco import transforms as tf
 from pyrep_mujoco.objects.object_types import ObjectType
 from pyrep_mujoco.transforms import Floats
-from rlbench.backend.exceptions import SceneError
-from rlbench.recording.keypoints import box_corners
+from rlbench.engines.errors import SceneError
+from rlbench.engines.transforms import box_corners
 
 if TYPE_CHECKING:
     from rlbench.engines.coppelia.engine import CoppeliaEngine

@@ -11,9 +11,9 @@ from pyrep_mujoco.vision import cameras
 from pyrep_mujoco.vision.images import RenderedImages
 from pyrep_mujoco.vision.mesh_rays import Mesh, box_triangles
 from pyrep_mujoco.vision.visibility import HIDDEN, OUTSIDE, SEEN, TOLERANCE, in_image
-from rlbench.backend.exceptions import RenderingError
 from rlbench.engines.coppelia.objects import CoppeliaJoint, CoppeliaObject, CoppeliaShape
-from rlbench.recording.keypoints import box_corners
+from rlbench.engines.errors import RenderingError
+from rlbench.engines.transforms import box_corners
 
 if TYPE_CHECKING:
     from rlbench.engines.coppelia.engine import CoppeliaEngine

@@ -7,9 +7,9 @@ import numpy as np
 
 from pyrep_mujoco import transforms as tf
 from pyrep_mujoco.transforms import Floats
-from rlbench.backend.exceptions import ConfigurationPathError, IKError
-from rlbench.const import DEMO_DT
+from rlbench.engines.constants import STEP
 from rlbench.engines.coppelia.arm import CoppeliaArm, CoppeliaPath
+from rlbench.engines.errors import ConfigurationPathError, IKError
 
 if TYPE_CHECKING:
     from rlbench.engines.coppelia.engine import CoppeliaEngine
@@ -51,7 +51,7 @@ class CoppeliaServoArm(CoppeliaArm):
 
     def servo_to(self, q: Sequence[float]) -> None:
         """Move the set points within the next step towards (7,) [rad], at most at the limits."""
-        start, reach = self.get_joint_targets(), self.max_velocity * DEMO_DT
+        start, reach = self.get_joint_targets(), self.max_velocity * STEP
         goal = np.clip(q, *self.joint_limits())
         self._set_targets(start + np.clip(goal - start, -reach, reach))
 
@@ -60,7 +60,7 @@ class CoppeliaServoArm(CoppeliaArm):
 
     def set_joint_target_velocities(self, velocities: Sequence[float]) -> None:
         """Turn the joints at (7,) [rad/s] during the next step, at most at the speed limits."""
-        self.servo_to(self.get_joint_targets() + np.asarray(velocities) * DEMO_DT)
+        self.servo_to(self.get_joint_targets() + np.asarray(velocities) * STEP)
 
     def set_joint_torques(self, torques: Sequence[float]) -> None:
         """Drive the joints with (7,) [N m] until `hold`; gravity is NOT compensated here."""

@@ -2,13 +2,13 @@
 
 from typing import Any, ClassVar
 
-from rlbench.backend.exceptions import EngineError, SceneError
-from rlbench.backend.robot import Robot
-from rlbench.const import DEMO_DT
+from rlbench.engines.constants import STEP
 from rlbench.engines.coppelia.api import BASE_SCENE, TASK_MODELS, load_api, rlbench_checkout
 from rlbench.engines.coppelia.engine import CoppeliaEngine
 from rlbench.engines.coppelia.gripper import CoppeliaGripper
 from rlbench.engines.coppelia.servo import CoppeliaServoArm
+from rlbench.engines.errors import EngineError, SceneError
+from rlbench.engines.robot_protocols import Robot
 
 
 class CoppeliaSimulator:
@@ -50,11 +50,11 @@ class CoppeliaSimulator:
     def _prepare(self) -> None:
         sim = self.api.sim
         step = self.pyrep.get_simulation_timestep()
-        if abs(step - DEMO_DT) > 1e-6:
+        if abs(step - STEP) > 1e-6:
             self.close()
             raise EngineError(
                 f"{self._checkout / BASE_SCENE} steps by {step:g} s; an observation step must be "
-                f"{DEMO_DT:g} s"
+                f"{STEP:g} s"
             )
         number = int(sim.simGetInt32Parameter(sim.sim_intparam_program_version))
         self.version = (

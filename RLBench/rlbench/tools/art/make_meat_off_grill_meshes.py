@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pyrep_mujoco.png import png_bytes
+from rlbench.engines.files import png_bytes
 from rlbench.tools.art.obj_files import (
     MESHES,
     Floats,

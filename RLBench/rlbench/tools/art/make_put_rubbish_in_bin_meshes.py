@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pyrep_mujoco.transforms import Floats, quat_wxyz_to_matrix
+from rlbench.engines.transforms import Floats, quat_wxyz_to_matrix
 from rlbench.tools.art.obj_files import MESHES, join, obj_text, write_files
 
 Mesh = tuple[Floats, np.ndarray]

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from pyrep_mujoco import transforms as tf
+from pyrep_mujoco.transforms import box_corners
 from pyrep_mujoco.vision.mesh_rays import Mesh, box_triangles
-from rlbench.recording.keypoints import box_corners
 
 BOX = box_triangles(box_corners(np.array([-1.0, 1.0, -2.0, 2.0, -3.0, 3.0])))
 

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from pyrep_mujoco.scene.compose import task_scene_path
 from pyrep_mujoco.simulation import MujocoEngine
 from rlbench.backend.conditions import (
     ConditionSet,
@@ -18,6 +17,7 @@ from rlbench.backend.conditions import (
 from rlbench.backend.exceptions import BoundaryError, WaypointError
 from rlbench.backend.spawn_boundary import SpawnBoundary
 from rlbench.backend.waypoints import GripperCommand, parse_gripper_command
+from rlbench.tasks import builtin_scene
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_condition_sets_remember_and_keep_order():
 
 @pytest.fixture
 def engine():
-    return MujocoEngine(task_scene_path("pick_and_lift"))
+    return MujocoEngine(builtin_scene("pick_and_lift"))
 
 
 def test_placed_objects_stay_inside_apart_and_upright(engine):

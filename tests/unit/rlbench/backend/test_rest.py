@@ -9,14 +9,13 @@ from pyrep_mujoco.objects.object_types import PrimitiveShape
 from pyrep_mujoco.objects.shape_forms import primitive_form
 from pyrep_mujoco.robots.arm import Arm, Gripper
 from pyrep_mujoco.robots.arm_motion import TimedPath
-from pyrep_mujoco.scene.compose import task_scene_path
 from pyrep_mujoco.simulation import MujocoEngine
 from rlbench.backend import scene
 from rlbench.backend.episodes.last_way import REST_STEPS, end_where_fulfilled
 from rlbench.backend.exceptions import DemoError
 from rlbench.environment import Environment
 from rlbench.observation_config import ObservationConfig
-from rlbench.tasks import AVAILABLE
+from rlbench.tasks import AVAILABLE, builtin_scene
 from tests.unit.rlbench.checkout.checkout_files import write_checkout
 
 NEAR = 5e-4
@@ -121,7 +120,7 @@ def test_a_task_whose_waypoints_are_all_left_out_still_ends(load, monkeypatch):
 
 @pytest.fixture
 def engine():
-    return MujocoEngine(task_scene_path("pick_and_lift"))
+    return MujocoEngine(builtin_scene("pick_and_lift"))
 
 
 @pytest.fixture

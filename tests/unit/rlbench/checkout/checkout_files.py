@@ -2,7 +2,7 @@
 
 import shutil
 
-from pyrep_mujoco.scene.compose import task_scene_path
+from rlbench.tasks import builtin_scene
 
 REACH = """
 from typing import List
@@ -114,7 +114,7 @@ def write_task(root, name, text, scene=None):
     scenes.mkdir(exist_ok=True)
     (tasks / f"{name}.py").write_text(text)
     if scene is not None:
-        shutil.copy(task_scene_path(scene), scenes / f"{name}.xml")
+        shutil.copy(builtin_scene(scene), scenes / f"{name}.xml")
     return tasks / f"{name}.py"
 
 

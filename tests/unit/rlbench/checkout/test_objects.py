@@ -6,7 +6,6 @@ import pytest
 from pyrep_mujoco.objects.mesh_import import read_obj
 from pyrep_mujoco.objects.object_types import ObjectType, PrimitiveShape
 from pyrep_mujoco.robots.arm import Arm, Gripper
-from pyrep_mujoco.scene.compose import task_scene_path
 from pyrep_mujoco.simulation import MujocoEngine
 from rlbench.backend import utils
 from rlbench.backend.conditions import ColorCondition, FollowCondition
@@ -16,6 +15,7 @@ from rlbench.backend.pyrep_names.pyrep_simulation import PyRep
 from rlbench.backend.pyrep_names.scene_context import announce, current_robot, using
 from rlbench.backend.robot import Robot
 from rlbench.backend.task_utils import sample_procedural_objects
+from rlbench.tasks import builtin_scene
 
 CUBE = """# two cubes side by side
 o left
@@ -47,7 +47,7 @@ f -2 -4 -1
 
 @pytest.fixture(scope="module")
 def made_engine():
-    return MujocoEngine(task_scene_path("pick_and_lift"))
+    return MujocoEngine(builtin_scene("pick_and_lift"))
 
 
 @pytest.fixture
@@ -144,7 +144,7 @@ def test_look_ups_know_joints_and_the_robot(engine):
     assert Object.get_object_name(Shape("pick_and_lift_target").get_handle()) == (
         "pick_and_lift_target"
     )
-    fridge = MujocoEngine(task_scene_path("close_fridge"))
+    fridge = MujocoEngine(builtin_scene("close_fridge"))
     with using(fridge):
         assert Joint("top_joint").get_type() == ObjectType.JOINT
         assert Object.get_object("top_joint") is fridge.joint("top_joint")

@@ -13,11 +13,11 @@ from pyrep_mujoco import transforms as tf
 from pyrep_mujoco.motion.kinematics import Kinematics
 from pyrep_mujoco.robots.arm import Arm, Gripper
 from pyrep_mujoco.robots.robot_model import PANDA
-from pyrep_mujoco.scene.compose import task_scene_path
 from pyrep_mujoco.simulation import MujocoEngine
 from pyrep_mujoco.ttm import robot_files as robots
 from pyrep_mujoco.vision.cameras import CAMERAS, camera_from_mujoco, extrinsics, intrinsics, project
 from rlbench.recording.keypoints import robot_points
+from rlbench.tasks import builtin_scene
 from tests.unit.rlbench.checkout.ttm_checkout import write_ttm_checkout
 
 SAMPLES = Path(__file__).resolve().parents[5] / "shared" / "rlbench_ttm_samples"
@@ -71,7 +71,7 @@ def panda(request, tmp_path_factory):
 
 @pytest.fixture
 def engine(panda):
-    engine = MujocoEngine(task_scene_path("reach_target"), panda)
+    engine = MujocoEngine(builtin_scene("reach_target"), panda)
     Gripper(engine).reset()
     Arm(engine).home()
     return engine
@@ -202,7 +202,7 @@ def test_cameras_of_the_hand_are_on_any_hand():
 def test_other_robots_stand_where_the_panda_did_and_work(tmp_path, monkeypatch, name, x, fingers):
     monkeypatch.setenv("RLBENCH_CACHE", str(tmp_path))
     robot = robots.converted_robot(Path(os.environ["RLBENCH_ROOT"]), name)
-    engine = MujocoEngine(task_scene_path("reach_target"), robot)
+    engine = MujocoEngine(builtin_scene("reach_target"), robot)
     gripper, arm = Gripper(engine), Arm(engine)
     gripper.reset()
     arm.home()

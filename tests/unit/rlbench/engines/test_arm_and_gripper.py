@@ -11,18 +11,18 @@ from pyrep_mujoco.objects.object_types import PrimitiveShape
 from pyrep_mujoco.objects.shape_forms import primitive_form
 from pyrep_mujoco.robots.arm import Arm, Gripper
 from pyrep_mujoco.robots.robot_model import FIRM, PANDA, YIELDING
-from pyrep_mujoco.scene.compose import task_scene_path
 from pyrep_mujoco.simulation import MujocoEngine
 from rlbench.backend.exceptions import DemoError
 from rlbench.backend.waypoints import Waypoint
 from rlbench.environment import Environment
+from rlbench.tasks import builtin_scene
 
 SPEED = 0.04
 
 
 @pytest.fixture
 def engine():
-    return MujocoEngine(task_scene_path("pick_and_lift"))
+    return MujocoEngine(builtin_scene("pick_and_lift"))
 
 
 def make_at_tip(engine, size, free):
@@ -44,7 +44,7 @@ def drive(engine, gripper, amount):
 def test_fingers_that_press_open_again():
     robot = copy.copy(PANDA)
     vars(robot)["is_careful"] = True
-    engine = MujocoEngine(task_scene_path("pick_and_lift"), robot)
+    engine = MujocoEngine(builtin_scene("pick_and_lift"), robot)
     Arm(engine).home()
     gripper = Gripper(engine)
     gripper.reset()
@@ -161,7 +161,7 @@ def test_placements_without_a_line_to_a_linear_waypoint_are_refused(monkeypatch)
 
 def slip_under_a_push(grip, newtons):
     """Hold a block, push it for 1 s, and return how far it went in the hand [m]."""
-    engine = MujocoEngine(task_scene_path("pick_and_lift"))
+    engine = MujocoEngine(builtin_scene("pick_and_lift"))
     Arm(engine).home()
     block = make_at_tip(engine, (0.02, 0.03, 0.02), free=True)
     hand = engine.object(PANDA.hand)
@@ -181,7 +181,7 @@ def test_a_yielding_grip_gives_way_by_millimetres_a_firm_one_hardly():
 
 
 def test_the_grip_yields_along_a_path_until_the_object_is_let_go():
-    engine = MujocoEngine(task_scene_path("pick_and_lift"), replace(PANDA, path_grip=YIELDING))
+    engine = MujocoEngine(builtin_scene("pick_and_lift"), replace(PANDA, path_grip=YIELDING))
     block, hand = engine.shape("pick_and_lift_target"), engine.object(PANDA.hand)
     arm, weld, firm = Arm(engine), engine.model.eq_solref, engine.model.eq_solref.copy()
     arm.home()

@@ -8,7 +8,6 @@ import pytest
 from data_generation.RLBench import generate_data
 from data_generation.RLBench.config import load_config
 from data_generation.RLBench.raw.episode import EpisodeKey
-from pyrep_mujoco.scene.compose import task_scene_path
 from pyrep_mujoco.simulation import MujocoEngine
 from pyrep_mujoco.vision import cameras
 from pyrep_mujoco.vision.visibility import HIDDEN, OUTSIDE
@@ -17,7 +16,7 @@ from rlbench.engines.coppelia.simulator import CoppeliaSimulator
 from rlbench.environment import Environment
 from rlbench.observation_config import KEYPOINT_GROUPS, CameraConfig, ObservationConfig
 from rlbench.recording.keypoints import make_keypoints
-from rlbench.tasks import AVAILABLE, get_task_class
+from rlbench.tasks import AVAILABLE, builtin_scene, get_task_class
 from tests.contract import fake_pyrep
 from tests.contract.fake_world import VISION
 
@@ -142,7 +141,7 @@ def test_a_removed_object_is_told(loaded):
 @pytest.mark.parametrize("name", ["pick_and_lift", "close_fridge", "take_money_out_safe"])
 def test_rays_see_what_mujocos_rays_see(simulator, name):
     engine, _ = simulator.load(name)
-    truth = MujocoEngine(task_scene_path(name))
+    truth = MujocoEngine(builtin_scene(name))
     engine.dummy(name).set_matrix(truth.dummy(name).get_matrix())
     waypoints = [n for n in truth.object_names() if n.startswith("waypoint")]
     spec = [cameras.CAMERAS[c] for c in ("left_shoulder", "right_shoulder", "overhead", "front")]

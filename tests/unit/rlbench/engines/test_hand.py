@@ -9,7 +9,6 @@ from pyrep_mujoco.objects.object_types import PrimitiveShape
 from pyrep_mujoco.objects.shape_forms import primitive_form
 from pyrep_mujoco.robots.arm import Arm, Gripper
 from pyrep_mujoco.robots.hand import HandState
-from pyrep_mujoco.scene.compose import task_scene_path
 from pyrep_mujoco.simulation import MujocoEngine
 from rlbench import Environment, ObservationConfig
 from rlbench.action_modes import MoveArmThenGripper
@@ -17,7 +16,7 @@ from rlbench.action_modes.arm_action_modes import JointVelocity
 from rlbench.action_modes.gripper_action_modes import Discrete, GripperJointPosition
 from rlbench.const import DEMO_DT
 from rlbench.engines.coppelia.simulator import CoppeliaSimulator
-from rlbench.tasks import AVAILABLE, get_task_class
+from rlbench.tasks import AVAILABLE, builtin_scene, get_task_class
 from tests.contract import fake_pyrep
 from tests.unit.rlbench.checkout.checkout_files import LIFT, write_task
 
@@ -87,7 +86,7 @@ def test_fingers_led_step_by_step_are_closed_when_they_stand_still():
 
 @pytest.mark.parametrize("is_held", [True, False])
 def test_a_hand_closed_on_something_wide(is_held):
-    engine = MujocoEngine(task_scene_path("reach_target"))
+    engine = MujocoEngine(builtin_scene("reach_target"))
     Arm(engine).home()
     gripper = Gripper(engine)
     gripper.reset()
@@ -107,7 +106,7 @@ def test_a_hand_closed_on_something_wide(is_held):
 
 
 def test_what_an_open_hand_holds_closes_it():
-    engine = MujocoEngine(task_scene_path("reach_target"))
+    engine = MujocoEngine(builtin_scene("reach_target"))
     Arm(engine).home()
     gripper = Gripper(engine)
     gripper.reset()

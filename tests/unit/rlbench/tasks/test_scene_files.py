@@ -8,8 +8,8 @@ import mujoco
 import numpy as np
 import pytest
 
-from pyrep_mujoco.scene.compose import compose, task_scene_path
-from rlbench.tasks import AVAILABLE
+from pyrep_mujoco.scene.compose import compose
+from rlbench.tasks import AVAILABLE, builtin_scene
 
 ROOT = Path(__file__).resolve().parents[4]
 FACTS = ROOT.parent / "shared" / "rlbench_scene_facts"
@@ -34,7 +34,7 @@ NOT_IN_SCENES = {"camera", "joint", "vision_sensor", "light", "force_sensor"}
 @pytest.fixture(scope="module", params=AVAILABLE)
 def scene(request):
     """(task, model, notes, data at the saved joint values)."""
-    model, notes = compose(task_scene_path(request.param))
+    model, notes = compose(builtin_scene(request.param))
     data = mujoco.MjData(model)
     for name, value in notes.joint_values.items():
         data.joint(name).qpos[0] = value
@@ -112,17 +112,17 @@ def assert_same_pose(data, name, expected, tolerance=1e-4):
 
 @pytest.mark.parametrize("part", ["base_scene.xml", "robot_mjcf/panda.xml"])
 def test_shared_files_compile_alone(part):
-    package = task_scene_path("reach_target").parent.parent
+    package = builtin_scene("reach_target").parent.parent
     mujoco.MjModel.from_xml_path(str(package / part))
 
 
 @pytest.mark.parametrize("task", AVAILABLE)
 def test_task_files_compile_alone(task):
-    mujoco.MjModel.from_xml_path(str(task_scene_path(task)))
+    mujoco.MjModel.from_xml_path(str(builtin_scene(task)))
 
 
 def test_arm_has_franka_kinematics():
-    model, _ = compose(task_scene_path("reach_target"))
+    model, _ = compose(builtin_scene("reach_target"))
     data = mujoco.MjData(model)
     rng = np.random.default_rng(3)
     turn = matrix((0, 0, 0.0184), (np.cos(np.pi / 8), 0, 0, -np.sin(np.pi / 8)))
@@ -316,7 +316,7 @@ def test_boundaries_are_never_drawn_nor_solid(scene):
 
 
 def test_closing_the_fridge_is_free_of_obstacles():
-    model, _ = compose(task_scene_path("close_fridge"))
+    model, _ = compose(builtin_scene("close_fridge"))
     data = mujoco.MjData(model)
     for angle in np.linspace(0, 1.57, 12):
         data.joint("top_joint").qpos[0] = angle

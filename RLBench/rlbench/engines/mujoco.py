@@ -1,0 +1,59 @@
+"""The MuJoCo engine: puts a simulation of `pyrep_mujoco` and its robot together."""
+
+from pathlib import Path
+
+import mujoco
+
+from pyrep_mujoco.robots.arm import Arm
+from pyrep_mujoco.robots.gripper import Gripper
+from pyrep_mujoco.robots.robot_model import PANDA, RobotModel
+from pyrep_mujoco.simulation import MujocoEngine
+from pyrep_mujoco.ttm.robot_files import converted_robot, has_robot
+from rlbench.engines.protocols import Engine, Robot
+
+__all__ = ["VERSION", "as_mjcf", "check_images", "has_robot", "load"]
+
+VERSION: str = mujoco.__version__
+"""Of MuJoCo."""
+
+
+def as_mjcf(scene: Path) -> Path:
+    """Return the MJCF of a task's scene; a `.ttm` is converted, once."""
+    if scene.suffix == ".xml":
+        return scene
+    # Imported late: built-in tasks need no reader of scene files.
+    from pyrep_mujoco.ttm.cache import converted_scene  # noqa: PLC0415
+
+    return converted_scene(scene)
+
+
+def check_images() -> None:
+    """Choose how images are made.
+
+    Raises:
+        RenderingError: no OpenGL works here.
+    """
+    # Imported late: without images there need be no OpenGL.
+    from pyrep_mujoco.vision.rendering import select_gl_backend  # noqa: PLC0415
+
+    select_gl_backend()
+
+
+def load(
+    scene: Path, rlbench_root: Path | None = None, robot_setup: str = "panda"
+) -> tuple[Engine, Robot]:
+    """Load a task's scene with a robot.
+
+    Args:
+        scene: MJCF, or a `.ttm` that is converted.
+        rlbench_root: the checkout of RLBench that the robot comes from; None for our own Panda.
+        robot_setup: the checkout's robot.
+    """
+    robot = PANDA if rlbench_root is None else converted_robot(rlbench_root, robot_setup)
+    return assembled(scene, robot)
+
+
+def assembled(scene: Path, robot: RobotModel) -> tuple[Engine, Robot]:
+    """Put a scene and a robot together."""
+    engine = MujocoEngine(as_mjcf(scene), robot)
+    return engine, Robot(Arm(engine), Gripper(engine))
