@@ -44,8 +44,8 @@ from pose_obj_3d.lifting.tracks_from_file import (
     reject_outliers,
     sequences_of,
 )
-from pose_obj_3d.smoothing import track_smoothing as smoothers
-from pose_obj_3d.tracks.windows import Rig
+from pose_obj_3d.tracks import track_smoothing as smoothers
+from pose_obj_3d.tracks.types import Rig
 from pose_obj_3d.training import checkpoints
 
 __all__ = ["RTS", "build_parser", "main"]

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pose_obj_3d.formal import FormalData
 from pose_obj_3d.geometry import multi_view as geometry
-from pose_obj_3d.tracks.windows import Rig, Tracks
+from pose_obj_3d.tracks.types import Rig, Tracks
 
 # Found by search: no two are nearer than 0.17 in OKLab, nor is one so near to black (the truth) or
 # white.

@@ -19,9 +19,9 @@ from pose_obj_3d.evaluation import metrics
 from pose_obj_3d.geometry import estimators
 from pose_obj_3d.geometry import multi_view as geometry
 from pose_obj_3d.geometry.estimators import Estimate
-from pose_obj_3d.smoothing import track_smoothing as smoothers
+from pose_obj_3d.tracks import track_smoothing as smoothers
 from pose_obj_3d.tracks.loading import MOVING_M_PER_S, speeds
-from pose_obj_3d.tracks.windows import Rig, Tracks, gather_for
+from pose_obj_3d.tracks.types import Rig, Tracks, gather_for
 
 logger = logging.getLogger(__name__)
 BOUND_FRAME = "Cramer-Rao bound, one frame"

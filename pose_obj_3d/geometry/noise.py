@@ -26,7 +26,7 @@ from pose_obj_3d.formal import FormalData
 from pose_obj_3d.geometry import estimators
 from pose_obj_3d.geometry import multi_view as geometry
 from pose_obj_3d.tracks.loading import ESTIMATED_NOISE, GRID_PX, detections, make_rig
-from pose_obj_3d.tracks.windows import Rig
+from pose_obj_3d.tracks.types import Rig
 
 MAX_POINTS = 8000  # used points, evenly spread: about 1 % precision for each of four views
 MIN_REDUNDANCY = 100.0  # sum of a view's redundancy numbers below which it has no noise of its own

@@ -19,7 +19,7 @@ from pose_obj_3d.geometry import multi_view as geometry
 from pose_obj_3d.geometry.estimators import Estimate
 from pose_obj_3d.lifting.tracks_from_file import part, without_view
 from pose_obj_3d.tracks import loading as datasets
-from pose_obj_3d.tracks.windows import Rig, Tracks
+from pose_obj_3d.tracks.types import Rig, Tracks
 
 ROBUST = "robust triangulation (Huber)"
 MAX_DROPPED = (

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from pose_obj_3d.geometry.estimators import Estimate
-from pose_obj_3d.tracks.windows import Tracks
+from pose_obj_3d.tracks.types import Tracks
 
 BRIDGE_LIMIT = (
     0.03  # default, in units of the scene: 2 to 3 % of the distance between cameras and points

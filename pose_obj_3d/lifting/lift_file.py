@@ -12,7 +12,7 @@ from pose_obj_3d.lifting.gaps import bounded, is_measured
 from pose_obj_3d.lifting.learning import Lifter
 from pose_obj_3d.lifting.track_file import METRES, TrackFile
 from pose_obj_3d.lifting.tracks_from_file import Motion, OwnData, smooth_tracks
-from pose_obj_3d.tracks.windows import Tracks
+from pose_obj_3d.tracks.types import Tracks
 
 RTS = "RTS smoother, robust"
 MANY = (

@@ -22,7 +22,7 @@ from pose_obj_3d.lifting.gaps import is_measured
 from pose_obj_3d.lifting.lift_file import Lifted
 from pose_obj_3d.lifting.track_file import METRES, TrackFile
 from pose_obj_3d.lifting.tracks_from_file import OUTLIER_SIGMAS, OwnData, is_outlier
-from pose_obj_3d.tracks.windows import Tracks
+from pose_obj_3d.tracks.types import Tracks
 
 logger = logging.getLogger(__name__)
 SHOWN_MOVING, SHOWN_STILL = (

@@ -18,10 +18,10 @@ from pose_obj_3d.geometry import noise
 from pose_obj_3d.geometry.estimators import Estimate
 from pose_obj_3d.lifting import scene_scale
 from pose_obj_3d.lifting.track_file import TrackFile
-from pose_obj_3d.smoothing import track_smoothing as smoothers
 from pose_obj_3d.smoothing.kalman import MOTIONS, innovation_nll
+from pose_obj_3d.tracks import track_smoothing as smoothers
 from pose_obj_3d.tracks.loading import triangulate_tracks
-from pose_obj_3d.tracks.windows import Rig, Tracks
+from pose_obj_3d.tracks.types import Rig, Tracks
 
 OUTLIER_SIGMAS = 5.0  # beyond this from where the keypoint is: an honest detection in 270,000 is
 VAL_SHARE = 0.1

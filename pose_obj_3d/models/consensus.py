@@ -26,8 +26,8 @@ from pose_obj_3d.models.consensus_calibration import fit_scales, scales, whitene
 from pose_obj_3d.models.consensus_context import Context, feature_count
 from pose_obj_3d.models.rigid import rigid_displacement
 from pose_obj_3d.smoothing import filter_banks as filters
-from pose_obj_3d.smoothing.track_smoothing import drop_strays, filter_bank
-from pose_obj_3d.tracks.windows import Bank, Rig, Tracks, Windows, gather_bins, gather_windows
+from pose_obj_3d.tracks.track_smoothing import drop_strays, filter_bank
+from pose_obj_3d.tracks.types import Bank, Rig, Tracks, Windows, gather_bins, gather_windows
 
 CONTEXTS = ("window", "track")
 FAR_EDGES = (

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from pose_obj_3d.geometry import multi_view as geometry
 from pose_obj_3d.models.blocks import asinh
-from pose_obj_3d.tracks.windows import Windows
+from pose_obj_3d.tracks.types import Windows
 
 MAX_DISAGREEMENT = 1e3
 TELLING = 0.1  # least share of a typical frame's information

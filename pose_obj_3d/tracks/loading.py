@@ -19,7 +19,7 @@ from pose_obj_3d.common.errors import DataError
 from pose_obj_3d.formal import FormalData
 from pose_obj_3d.geometry import estimators
 from pose_obj_3d.geometry import multi_view as geometry
-from pose_obj_3d.tracks.windows import Rig, Tracks
+from pose_obj_3d.tracks.types import Rig, Tracks
 
 logger = logging.getLogger(__name__)
 MOVING_M_PER_S = 0.005  # a keypoint above this speed is moving

@@ -27,7 +27,7 @@ from pose_obj_3d.lifting.checks.calibration_checks import check_geometry
 from pose_obj_3d.models import build_model
 from pose_obj_3d.models.blocks import Model
 from pose_obj_3d.tracks.loading import keypoint_ids, load_tracks, make_rig
-from pose_obj_3d.tracks.windows import Rig, Tracks, gather_for
+from pose_obj_3d.tracks.types import Rig, Tracks, gather_for
 from pose_obj_3d.training import checkpoints
 from pose_obj_3d.training.config import (
     METRICS,

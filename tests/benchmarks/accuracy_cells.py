@@ -25,9 +25,9 @@ from pose_obj_3d.evaluation.protocol import Protocol
 from pose_obj_3d.formal import FormalData
 from pose_obj_3d.geometry.estimators import Estimate
 from pose_obj_3d.models import build_model
-from pose_obj_3d.smoothing import track_smoothing as smoothers
+from pose_obj_3d.tracks import track_smoothing as smoothers
 from pose_obj_3d.tracks.loading import keypoint_ids, load_tracks, make_rig
-from pose_obj_3d.tracks.windows import Rig, Tracks
+from pose_obj_3d.tracks.types import Rig, Tracks
 from pose_obj_3d.training import checkpoints
 from pose_obj_3d.training.config import PACKAGE_DIR, Config, TrainConfig, load_config
 from pose_obj_3d.training.logs import RunLog

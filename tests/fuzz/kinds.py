@@ -16,7 +16,7 @@ from pose_obj_3d.geometry.noise import check_noise
 from pose_obj_3d.lifting.track_file import read_tracks
 from pose_obj_3d.models import build_model
 from pose_obj_3d.tracks.loading import keypoint_ids, make_rig
-from pose_obj_3d.tracks.windows import Rig
+from pose_obj_3d.tracks.types import Rig
 from pose_obj_3d.training import checkpoint_file, checkpoints
 from pose_obj_3d.training.config import (
     Config,

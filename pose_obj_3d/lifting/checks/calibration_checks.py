@@ -24,7 +24,7 @@ from pose_obj_3d.lifting.checks.hypotheses import Views
 from pose_obj_3d.lifting.checks.synchronisation import find_shift, shifted
 from pose_obj_3d.lifting.checks.twins import without_twins
 from pose_obj_3d.lifting.checks.view_agreement import SUSPECT, Verdict, judge
-from pose_obj_3d.tracks.windows import Rig
+from pose_obj_3d.tracks.types import Rig
 
 MAX_LINE = 500  # characters
 MAX_FRAMES = 2000  # looked at, evenly spread

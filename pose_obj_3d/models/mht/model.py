@@ -27,7 +27,7 @@ from pose_obj_3d.models.mht.parts import (
     ViewFusion,
     ViewRelation,
 )
-from pose_obj_3d.tracks.windows import Rig, Windows
+from pose_obj_3d.tracks.types import Rig, Windows
 from pose_obj_3d.training.config import CONFIDENCE_METHODS
 
 REFINEMENT_BLOCKS = 2

@@ -11,7 +11,7 @@ from pose_obj_3d.common.errors import DataError
 from pose_obj_3d.formal import make_split, read_formal, shipped_archive, write_formal
 from pose_obj_3d.geometry import noise
 from pose_obj_3d.tracks import loading as datasets
-from pose_obj_3d.tracks.windows import Rig
+from pose_obj_3d.tracks.types import Rig
 from pose_obj_3d.training import command_line as cli
 from pose_obj_3d.training.config import PACKAGE_DIR
 from tests.unit.pose_obj_3d.synthetic import motion, project, rig, write_scene

@@ -7,10 +7,10 @@ import torch
 
 from pose_obj_3d.formal import read_formal
 from pose_obj_3d.smoothing import filter_banks as filters
-from pose_obj_3d.smoothing import track_smoothing as smoothers
 from pose_obj_3d.smoothing.kalman import smooth
-from pose_obj_3d.smoothing.track_smoothing import drop_strays, filter_bank, measurement_noise
+from pose_obj_3d.tracks import track_smoothing as smoothers
 from pose_obj_3d.tracks.loading import keypoint_ids, load_tracks, make_rig
+from pose_obj_3d.tracks.track_smoothing import drop_strays, filter_bank, measurement_noise
 from tests.unit.pose_obj_3d.synthetic import write_scene
 
 POLYNOMIALS = (filters.CENTRE, *filters.SYMMETRIC, *filters.ONE_SIDED)

@@ -15,7 +15,7 @@ from pose_obj_3d.tracks.loading import (
     speeds,
     triangulate_tracks,
 )
-from pose_obj_3d.tracks.windows import Rig, gather_windows
+from pose_obj_3d.tracks.types import Rig, gather_windows
 from tests.unit.pose_obj_3d.synthetic import project, rig, write_scene
 
 GROUPS = ("waypoints", "objects", "robot")

@@ -13,7 +13,7 @@ import torch
 from pose_obj_3d import lift
 from pose_obj_3d.common.errors import MAX_MESSAGE, CheckpointError
 from pose_obj_3d.models import build_model
-from pose_obj_3d.tracks.windows import Rig
+from pose_obj_3d.tracks.types import Rig
 from pose_obj_3d.training import checkpoint_file, checkpoints
 from pose_obj_3d.training import command_line as cli
 from pose_obj_3d.training.config import (

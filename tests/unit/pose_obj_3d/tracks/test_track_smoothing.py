@@ -7,9 +7,9 @@ import torch
 
 from pose_obj_3d.common.errors import ConfigError, DataError
 from pose_obj_3d.geometry import multi_view as geometry
-from pose_obj_3d.smoothing import track_smoothing as smoothers
 from pose_obj_3d.smoothing.kalman import MOTIONS
-from pose_obj_3d.tracks.windows import Tracks
+from pose_obj_3d.tracks import track_smoothing as smoothers
+from pose_obj_3d.tracks.types import Tracks
 
 DT = 0.05
 METHODS = {

@@ -19,7 +19,7 @@ from pose_obj_3d.geometry.estimators import Estimate
 from pose_obj_3d.smoothing.filter_banks import Smoothers
 from pose_obj_3d.smoothing.kalman import innovation_nll, local_polynomial, smooth, smooth_both
 from pose_obj_3d.tracks.loading import NEIGHBOURS, covariances, far_from_neighbours
-from pose_obj_3d.tracks.windows import Tracks
+from pose_obj_3d.tracks.types import Tracks
 
 Q_RANGE = {
     "constant position": (1e-3, 10.0),  # [m/s]
