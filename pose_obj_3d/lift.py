@@ -27,6 +27,7 @@ from pose_obj_3d.common.errors import (
     PoseObj3DError,
     one_line,
 )
+from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.lifting import learning as lift_models
 from pose_obj_3d.lifting import pictures as lift_pictures
 from pose_obj_3d.lifting import report as lift_report
@@ -45,7 +46,6 @@ from pose_obj_3d.lifting.tracks_from_file import (
     sequences_of,
 )
 from pose_obj_3d.tracks import track_smoothing as smoothers
-from pose_obj_3d.tracks.types import Rig
 from pose_obj_3d.training import checkpoints
 
 __all__ = ["RTS", "build_parser", "main"]

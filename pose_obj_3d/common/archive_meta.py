@@ -25,7 +25,7 @@ PER_VIEW = {
     "drop_rate": 1.0,
 }
 """Fields of `noise` with one number for each view, from 0 to this."""
-ESTIMATED_NOISE = (  # key of the noise in memory only: found by `noise.check_noise`
+ESTIMATED_NOISE = (  # key of the noise in memory only: found by `stated_noise.check_noise`
     "estimated_px_per_view"
 )
 _TASK = re.compile(r"T(0|[1-9][0-9]{0,8})")

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from pose_obj_3d.formal import FormalData
 from pose_obj_3d.geometry import multi_view as geometry
-from pose_obj_3d.tracks.types import Rig, Tracks
+from pose_obj_3d.geometry.rig import Rig
+from pose_obj_3d.tracks.types import Tracks
 
 # Found by search: no two are nearer than 0.17 in OKLab, nor is one so near to black (the truth) or
 # white.

@@ -7,21 +7,25 @@ the columns all, moving and still; the others are scored apart.
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from pose_obj_3d.common.errors import ConfigError, DataError
+from pose_obj_3d.common.facts import MOVING_M_PER_S
 from pose_obj_3d.common.progress import Pace
 from pose_obj_3d.evaluation import metrics
 from pose_obj_3d.geometry import estimators
 from pose_obj_3d.geometry import multi_view as geometry
 from pose_obj_3d.geometry.estimators import Estimate
+from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.tracks import track_smoothing as smoothers
-from pose_obj_3d.tracks.loading import MOVING_M_PER_S, speeds
-from pose_obj_3d.tracks.types import Rig, Tracks, gather_for
+from pose_obj_3d.tracks.gathering import gather_for
+from pose_obj_3d.tracks.motion import never_moves, speeds
+from pose_obj_3d.tracks.triangulating import single_frame
+from pose_obj_3d.tracks.types import Tracks
 
 logger = logging.getLogger(__name__)
 BOUND_FRAME = "Cramer-Rao bound, one frame"
@@ -97,20 +101,6 @@ def variants(
     return found + [(tuple(views), n) for n in num_frames if n < length]
 
 
-def one_view(tracks: Tracks, view: int) -> Tracks:
-    """Keep what one view has measured: nothing is triangulated, so `xyz` is NaN and `info` 0."""
-    kept = {
-        name: getattr(tracks, name)[:, view : view + 1]
-        for name in ("uv", "weights", "robust", "precision")
-    }
-    return replace(
-        tracks,
-        xyz=torch.full_like(tracks.xyz, torch.nan),
-        info=torch.zeros_like(tracks.info),
-        **kept,
-    )
-
-
 def predict(model: nn.Module, tracks: Tracks, rig: Rig, protocol: Protocol) -> Tensor:
     """Run a model over every frame: (N, K, 3) [m]."""
     return estimate(model, tracks, rig, protocol).xyz
@@ -157,29 +147,6 @@ def _inverse(info: Tensor) -> Tensor:
     eye = torch.eye(3, dtype=torch.float64, device=info.device)
     inverse = geometry.invert_3x3(torch.where(is_known, info.double(), eye))
     return torch.where(is_known, inverse, torch.nan).to(info.dtype)
-
-
-def single_frame(
-    estimator: Callable[[Tensor, Tensor, Rig], Estimate], tracks: Tracks, rig: Rig
-) -> Estimate:
-    """Run one of `estimators` on every frame: (N, K, 3) [m].
-
-    Frames with fewer than two usable views take the nearest triangulated frame's position, without
-    covariance.
-    """
-    is_seen = tracks.is_real & ((tracks.weights > 0).sum(1) >= 2)
-    uv, weights = tracks.uv.transpose(1, 2)[is_seen], tracks.weights.transpose(1, 2)[is_seen]
-    xyz, covariance = tracks.xyz.clone(), torch.full_like(tracks.info, torch.nan)
-    inliers = torch.zeros_like(tracks.weights.transpose(1, 2))
-    for rows, u, w in zip(
-        *(torch.split(x, _CHUNK) for x in (is_seen.nonzero(), uv, weights)), strict=True
-    ):
-        found = estimator(u, w, rig)
-        xyz[rows[:, 0], rows[:, 1]] = found.xyz.to(xyz.dtype)
-        covariance[rows[:, 0], rows[:, 1]] = found.covariance.to(xyz.dtype)
-        if found.inliers is not None:
-            inliers[rows[:, 0], rows[:, 1]] = found.inliers.to(xyz.dtype)
-    return Estimate(xyz, covariance, inliers)
 
 
 def reference_predictions(tracks: Tracks, rig: Rig, protocol: Protocol) -> dict[str, Estimate]:
@@ -263,13 +230,6 @@ def whole_track_bound(tracks: Tracks, rig: Rig, protocol: Protocol) -> Tensor:
     parts = torch.split(total[is_bounded], _CHUNK)
     bound[is_bounded] = torch.cat([geometry.expected_error(part) for part in parts])
     return bound
-
-
-def never_moves(tracks: Tracks, frame_period_s: float) -> Tensor:
-    """Return (N, K): the keypoint stays below `MOVING_M_PER_S` in every frame of the example."""
-    moving = (speeds(tracks, frame_period_s) > MOVING_M_PER_S).long()
-    running = torch.cat([torch.zeros_like(moving[:1]), moving.cumsum(0)])
-    return tracks.is_real & (running[tracks.last + 1] == running[tracks.first])
 
 
 def column_masks(tracks: Tracks, frame_period_s: float) -> dict[str, Tensor]:

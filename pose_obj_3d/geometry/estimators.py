@@ -14,7 +14,7 @@ from torch import Tensor
 
 from pose_obj_3d.common.errors import ConfigError
 from pose_obj_3d.geometry import multi_view as geometry
-from pose_obj_3d.tracks.types import Rig
+from pose_obj_3d.geometry.rig import Rig
 
 ROBUST_SIGMAS = (
     3.5  # residual, in noise standard deviations, where a view starts to count as an outlier

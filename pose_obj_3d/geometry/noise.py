@@ -14,19 +14,16 @@ residuals together are beyond a quantile of their chi-squared law; what that law
 is made up for.
 """
 
-import dataclasses
 import math
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from pose_obj_3d.common.errors import DataError
-from pose_obj_3d.formal import FormalData
+from pose_obj_3d.common.facts import DETECTION_GRID_PX
 from pose_obj_3d.geometry import estimators
 from pose_obj_3d.geometry import multi_view as geometry
-from pose_obj_3d.tracks.loading import ESTIMATED_NOISE, GRID_PX, detections, make_rig
-from pose_obj_3d.tracks.types import Rig
+from pose_obj_3d.geometry.rig import Rig
 
 MAX_POINTS = 8000  # used points, evenly spread: about 1 % precision for each of four views
 MIN_REDUNDANCY = 100.0  # sum of a view's redundancy numbers below which it has no noise of its own
@@ -45,56 +42,6 @@ LAGS = 3  # groups after a group that may be like it
 SIGNIFICANT = (
     3.5  # standard errors: of Student's t with GROUPS - 1 degrees of freedom, 1 in 800 is beyond
 )
-MIN_DETECTIONS = 1000  # used in training without which a statement is not questioned
-
-
-def check_noise(
-    data: FormalData, tasks: Sequence[int], ids: Sequence[str]
-) -> tuple[FormalData, str]:
-    """Question the noise that an archive states: every weight and every likelihood rests on it.
-
-    It is compared with that of each view's training detections, of visible points where there are
-    enough.
-    Where they do not contradict it with significance (`contradiction`) it stands: simulated data
-    keep their exact number, and a few examples overrule nothing by chance.
-
-    Args:
-        data: The archive.
-        tasks: Tasks whose training examples are used.
-        ids: Keypoints, from `datasets.keypoint_ids`.
-
-    Returns:
-        The data, its `meta["noise"]` corrected where it was wrong, and one line that says so, else
-        "".
-    """
-    rig = make_rig(data)
-    uv, visibility = detections(data, rig, tasks, "train", ids)
-    weights = (visibility == 1).double()
-    if weights.sum() < MIN_DETECTIONS:
-        weights = (visibility > 0).double()
-    if weights.sum() < MIN_DETECTIONS:
-        return data, ""
-    stated = data.meta["noise"]
-    claimed = torch.as_tensor(stated.get("sigma_px_per_view", data.sigma_px), dtype=torch.float64)
-    claimed = claimed.expand(len(rig.intrinsics)).clamp_min(GRID_PX)
-    found = contradiction(uv, weights, rig, claimed)
-    if found is None:
-        return data, ""
-    noise = {
-        **stated,
-        "sigma_px": float(found.square().mean().sqrt()),
-        "sigma_px_per_view": found.tolist(),
-        ESTIMATED_NOISE: found.tolist(),
-    }
-    listed = ", ".join(
-        f"{name} {f:.2f} ({c:.2f})"
-        for name, f, c in zip(data.camera_names, found.tolist(), claimed.tolist(), strict=True)
-    )
-    message = (
-        f"{data.path}: the noise of the training detections is not what `meta` states; taken from"
-        f" the detections, in px (stated): {listed}"
-    )
-    return dataclasses.replace(data, meta={**data.meta, "noise": noise}), message
 
 
 def contradiction(uv: Tensor, weights: Tensor, rig: Rig, claimed: Tensor) -> Tensor | None:
@@ -195,7 +142,7 @@ def _estimate(points: Tensor, w: Tensor, rig: Rig) -> tuple[Tensor, Tensor, Tens
 
 def _iterated(xyz: Tensor, points: Tensor, inliers: Tensor, rig: Rig, sigma: Tensor) -> Tensor:
     for _ in range(_STEPS):
-        sigma = _update(xyz, points, inliers, rig, sigma).clamp_min(GRID_PX)
+        sigma = _update(xyz, points, inliers, rig, sigma).clamp_min(DETECTION_GRID_PX)
     return sigma
 
 
@@ -225,7 +172,9 @@ def _start(points: Tensor, weights: Tensor, rig: Rig) -> float:
     square = (residual.square().sum(-1) * weights).sum(-1)
     freedom = (2 * geometry.count_views(weights) - 3).double()
     ratio = square / _chi2_quantile(freedom, _START_QUANTILE)
-    return max(math.sqrt(float(ratio[ratio.isfinite()].quantile(_START_QUANTILE))), GRID_PX)
+    return max(
+        math.sqrt(float(ratio[ratio.isfinite()].quantile(_START_QUANTILE))), DETECTION_GRID_PX
+    )
 
 
 def _update(start: Tensor, points: Tensor, weights: Tensor, rig: Rig, sigma: Tensor) -> Tensor:

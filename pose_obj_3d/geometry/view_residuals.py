@@ -8,7 +8,7 @@ from torch import Tensor
 
 from pose_obj_3d.geometry import estimators
 from pose_obj_3d.geometry import multi_view as geometry
-from pose_obj_3d.tracks.types import Rig
+from pose_obj_3d.geometry.rig import Rig
 
 BEHIND_PX = 1e5  # counts as residual of a point behind a camera that sees it
 _MAX_SHOWN_PX = 10000

@@ -13,13 +13,14 @@ import torch
 from torch import Tensor
 
 from pose_obj_3d.common.errors import DataError
-from pose_obj_3d.evaluation import protocol as evaluation
 from pose_obj_3d.geometry import estimators
 from pose_obj_3d.geometry import multi_view as geometry
 from pose_obj_3d.geometry.estimators import Estimate
+from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.lifting.tracks_from_file import part, without_view
-from pose_obj_3d.tracks import loading as datasets
-from pose_obj_3d.tracks.types import Rig, Tracks
+from pose_obj_3d.tracks.strays import find_vague
+from pose_obj_3d.tracks.triangulating import single_frame
+from pose_obj_3d.tracks.types import Tracks
 
 ROBUST = "robust triangulation (Huber)"
 MAX_DROPPED = (
@@ -57,8 +58,8 @@ class Choice:
 
 def triangulation(tracks: Tracks, rig: Rig) -> Estimate:
     """Triangulate single frames of two views or more, without those that hardly know a direction: NaN elsewhere."""
-    found = evaluation.single_frame(estimators.huber, tracks, rig)
-    lost = datasets.find_vague(found.info, tracks.keypoint) | ~(
+    found = single_frame(estimators.huber, tracks, rig)
+    lost = find_vague(found.info, tracks.keypoint) | ~(
         found.info.diagonal(dim1=-2, dim2=-1).sum(-1) > 0
     )
     assert found.inliers is not None
@@ -90,7 +91,7 @@ def leave_out_views(tracks: Tracks, kept: Tracks, rig: Rig, methods: Methods) ->
         scored = (
             (tracks.weights[:, v] > 0) & ((blind.weights > 0).sum(1) >= 2) & (blind.keypoint >= 0)
         )
-        estimates = {**methods(blind), ROBUST: evaluation.single_frame(estimators.huber, raw, rig)}
+        estimates = {**methods(blind), ROBUST: single_frame(estimators.huber, raw, rig)}
         for name, estimate in estimates.items():
             values = found.setdefault(name, torch.full_like(tracks.weights, torch.nan))
             values[:, v] = torch.where(

@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from pose_obj_3d.evaluation import metrics
-from pose_obj_3d.evaluation import protocol as evaluation
 from pose_obj_3d.evaluation.report import aligned, markdown_table, write_atomic, write_bytes_atomic
 from pose_obj_3d.geometry import estimators
 from pose_obj_3d.geometry.estimators import Estimate
@@ -24,6 +23,7 @@ from pose_obj_3d.lifting.lift_file import Lifted
 from pose_obj_3d.lifting.scene_scale import significant
 from pose_obj_3d.lifting.track_file import METRES, TrackFile
 from pose_obj_3d.lifting.tracks_from_file import OwnData, is_outlier
+from pose_obj_3d.tracks.triangulating import single_frame
 
 DLT = "linear triangulation (DLT)"
 Report = dict[str, Any]
@@ -56,8 +56,8 @@ def measure(file: TrackFile, data: OwnData, lifted: Lifted) -> Report:
     """
     ours = lifted.estimate
     tracks, rig = data.tracks, data.rig
-    robust = evaluation.single_frame(estimators.huber, tracks, rig)
-    frames = {DLT: evaluation.single_frame(estimators.dlt, tracks, rig), ROBUST: robust}
+    robust = single_frame(estimators.huber, tracks, rig)
+    frames = {DLT: single_frame(estimators.dlt, tracks, rig), ROBUST: robust}
     is_used = tracks.weights > 0
     outliers = is_outlier(ours, tracks, lifted.kept, rig)
     residual = residuals(ours, tracks, rig)

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from pose_obj_3d.geometry import multi_view as geometry
+from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.geometry.view_residuals import centres, normalised
-from pose_obj_3d.tracks.types import Rig
 
 REFERENCE_SPREAD = (
     1.7458880261918286  # between the shipped cameras that are furthest apart [m]: their unit is 1 m

@@ -16,12 +16,13 @@ from pose_obj_3d.common.errors import ConfigError, DataError
 from pose_obj_3d.geometry import multi_view as geometry
 from pose_obj_3d.geometry import noise
 from pose_obj_3d.geometry.estimators import Estimate
+from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.lifting import scene_scale
 from pose_obj_3d.lifting.track_file import TrackFile
 from pose_obj_3d.smoothing.kalman import MOTIONS, innovation_nll
 from pose_obj_3d.tracks import track_smoothing as smoothers
-from pose_obj_3d.tracks.loading import triangulate_tracks
-from pose_obj_3d.tracks.types import Rig, Tracks
+from pose_obj_3d.tracks.triangulating import triangulate_tracks
+from pose_obj_3d.tracks.types import Tracks
 
 OUTLIER_SIGMAS = 5.0  # beyond this from where the keypoint is: an honest detection in 270,000 is
 VAL_SHARE = 0.1
@@ -32,7 +33,7 @@ _Q_STEPS = 13  # three candidates a decade
 _MAX_COLUMNS = 1500  # sequences filtered at once; bounds the memory
 _MIN_SCORED = 30  # measurements from which a keypoint chooses its own motion
 Motion = tuple[str, float]
-"""One of `sequences.MOTIONS` and its process noise."""
+"""One of `kalman.MOTIONS` and its process noise."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from pose_obj_3d.geometry import multi_view as geometry
-from pose_obj_3d.tracks.types import Rig, Tracks, Windows, gather_windows
+from pose_obj_3d.geometry.rig import Rig
+from pose_obj_3d.tracks.gathering import gather_windows
+from pose_obj_3d.tracks.types import Tracks, Windows
 
 FUSION_GATE = 3.0  # innovation, in its own standard deviations, beyond which a view loses weight
 

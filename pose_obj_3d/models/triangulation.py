@@ -10,9 +10,10 @@ import torch
 
 from pose_obj_3d.geometry import estimators
 from pose_obj_3d.geometry.estimators import Estimate
+from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.models.blocks import Model, Prediction
 from pose_obj_3d.smoothing.kalman import local_polynomial, smooth
-from pose_obj_3d.tracks.types import Rig, Windows
+from pose_obj_3d.tracks.types import Windows
 
 RTS_Q_PER_FRAME = 0.0025  # [m/frame^2]: 1 m/s^2 at 20 frames a second
 DEGREES = {"mean": 0, "savitzky_golay": 2}

@@ -18,7 +18,7 @@ from pose_obj_3d.smoothing.kalman import smooth
 CENTRE = (0, 0, 0)
 SYMMETRIC = ((-99, 99, 0), (-2, 2, 0), (-1, 1, 0), (-99, 99, 1), (-99, 99, 2), (-2, 2, 2))
 ONE_SIDED = ((-99, -1, 0), (1, 99, 0), (-99, -1, 1), (1, 99, 1), (-1, -1, 0), (1, 1, 0))
-# (motion of `sequences.MOTIONS`, tracking index) of a smoother.
+# (motion of `kalman.MOTIONS`, tracking index) of a smoother.
 SMOOTHERS = (
     ("constant velocity", 10.0),
     ("constant velocity", 3.0),

@@ -18,7 +18,7 @@ from pose_obj_3d.geometry import multi_view as geometry
 from pose_obj_3d.geometry.estimators import Estimate
 from pose_obj_3d.smoothing.filter_banks import Smoothers
 from pose_obj_3d.smoothing.kalman import innovation_nll, local_polynomial, smooth, smooth_both
-from pose_obj_3d.tracks.loading import NEIGHBOURS, covariances, far_from_neighbours
+from pose_obj_3d.tracks.strays import NEIGHBOURS, covariances, far_from_neighbours
 from pose_obj_3d.tracks.types import Tracks
 
 Q_RANGE = {
@@ -106,7 +106,7 @@ def rts(
 
     Args:
         tracks: The data.
-        motion: One of `sequences.MOTIONS`.
+        motion: One of `kalman.MOTIONS`.
         q: Process noise; `Q_UNIT` has its unit.
         frame_period_s: Seconds between frames.
         leave_one_out: Leave each frame's own measurement out of its estimate.
@@ -187,7 +187,7 @@ def drop_strays(tracks: Tracks) -> Tracks:
 
     A pair of views whose rays are nearly parallel fits any error along both epipolar lines,
     decimetres off and as sure of itself as any. Straight lines through two such frames are too
-    noisy to tell (`datasets.find_strays`); a smoother that follows 10 deviations of a frame a
+    noisy to tell (`strays.find_strays`); a smoother that follows 10 deviations of a frame a
     frame, not so along the direction that a pair hardly knows, does tell.
 
     What a frame measures decides here about its neighbours, so what is predicted from the result is
@@ -237,7 +237,7 @@ def fit_process_noise(
 
     Args:
         tracks: The data.
-        motion: One of `sequences.MOTIONS`.
+        motion: One of `kalman.MOTIONS`.
         frame_period_s: Seconds between frames.
         max_examples: Examples used, evenly spread; one number needs no more.
     """
@@ -287,7 +287,7 @@ def hindsight_process_noise(
 
     Args:
         tracks: The data, with truth.
-        motion: One of `sequences.MOTIONS`.
+        motion: One of `kalman.MOTIONS`.
         frame_period_s: Seconds between frames.
         mask: (N, K) bool, the points whose mean error is minimised.
     """

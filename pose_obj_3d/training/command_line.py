@@ -22,12 +22,15 @@ from pose_obj_3d.evaluation import protocol as evaluation
 from pose_obj_3d.evaluation.protocol import Protocol, Variant
 from pose_obj_3d.formal import FormalData, read_formal
 from pose_obj_3d.geometry import estimators
-from pose_obj_3d.geometry.noise import check_noise
+from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.lifting.checks.calibration_checks import check_geometry
 from pose_obj_3d.models import build_model
 from pose_obj_3d.models.blocks import Model
-from pose_obj_3d.tracks.loading import keypoint_ids, load_tracks, make_rig
-from pose_obj_3d.tracks.types import Rig, Tracks, gather_for
+from pose_obj_3d.tracks.gathering import gather_for
+from pose_obj_3d.tracks.loading import keypoint_ids, load_tracks, make_rig, one_view
+from pose_obj_3d.tracks.stated_noise import check_noise
+from pose_obj_3d.tracks.triangulating import single_frame
+from pose_obj_3d.tracks.types import Tracks
 from pose_obj_3d.training import checkpoints
 from pose_obj_3d.training.config import (
     METRICS,
@@ -152,7 +155,7 @@ class Session:
         tracks = load_tracks(self.data, cpu, tasks, split, self.ids, data.OCCLUSION, with_truth).to(
             self.device
         )
-        return evaluation.one_view(tracks, rig.view_ids[0]) if is_single else tracks
+        return one_view(tracks, rig.view_ids[0]) if is_single else tracks
 
     def warn_of_geometry(self, tracks: Tracks, rig: Rig) -> None:
         """Say what looks wrong with calibration and tracks, once for a set of views; one view has nothing to compare."""
@@ -415,10 +418,7 @@ def _dlt_mm(tracks: Tracks, rig: Rig) -> float:
     assert tracks.truth is not None
     mask = tracks.is_real & ((tracks.weights > 0).sum(1) >= 2)
     return (
-        1000
-        * metrics.mpjpe(
-            evaluation.single_frame(estimators.dlt, tracks, rig).xyz, tracks.truth, mask
-        ).mean
+        1000 * metrics.mpjpe(single_frame(estimators.dlt, tracks, rig).xyz, tracks.truth, mask).mean
     )
 
 

@@ -21,8 +21,10 @@ from torch import Tensor, nn
 from pose_obj_3d.common.errors import TrainingError
 from pose_obj_3d.common.progress import Pace
 from pose_obj_3d.geometry import multi_view as geometry
+from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.models.blocks import Model, Prediction
-from pose_obj_3d.tracks.types import Rig, Tracks, Windows, gather_for, mask_views, take
+from pose_obj_3d.tracks.gathering import gather_for, mask_views, take
+from pose_obj_3d.tracks.types import Tracks, Windows
 from pose_obj_3d.training import checkpoints, losses
 from pose_obj_3d.training.config import Config, to_dict
 from pose_obj_3d.training.logs import RunLog

@@ -24,10 +24,12 @@ from pose_obj_3d.evaluation.intervals import sum_by_example
 from pose_obj_3d.evaluation.protocol import Protocol
 from pose_obj_3d.formal import FormalData
 from pose_obj_3d.geometry.estimators import Estimate
+from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.models import build_model
 from pose_obj_3d.tracks import track_smoothing as smoothers
 from pose_obj_3d.tracks.loading import keypoint_ids, load_tracks, make_rig
-from pose_obj_3d.tracks.types import Rig, Tracks
+from pose_obj_3d.tracks.motion import never_moves
+from pose_obj_3d.tracks.types import Tracks
 from pose_obj_3d.training import checkpoints
 from pose_obj_3d.training.config import PACKAGE_DIR, Config, TrainConfig, load_config
 from pose_obj_3d.training.logs import RunLog
@@ -320,7 +322,7 @@ def masks(tracks: Tracks, dt: float) -> dict[str, Tensor]:
     found = evaluation.column_masks(tracks, dt)
     return {
         **{c: found[c] for c in COLUMNS[:3]},
-        "never": found["all"] & evaluation.never_moves(tracks, dt),
+        "never": found["all"] & never_moves(tracks, dt),
     }
 
 

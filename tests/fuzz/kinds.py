@@ -12,11 +12,11 @@ import torch
 
 from pose_obj_3d.formal import read_formal, tasks_in
 from pose_obj_3d.formal_legacy import read_legacy, write_legacy
-from pose_obj_3d.geometry.noise import check_noise
+from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.lifting.track_file import read_tracks
 from pose_obj_3d.models import build_model
 from pose_obj_3d.tracks.loading import keypoint_ids, make_rig
-from pose_obj_3d.tracks.types import Rig
+from pose_obj_3d.tracks.stated_noise import check_noise
 from pose_obj_3d.training import checkpoint_file, checkpoints
 from pose_obj_3d.training.config import (
     Config,

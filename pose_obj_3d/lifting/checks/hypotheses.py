@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from pose_obj_3d.geometry import lenses
-from pose_obj_3d.tracks.types import Rig
+from pose_obj_3d.geometry.rig import Rig
 
 _TURN_YZ = torch.diag(torch.tensor([1.0, -1.0, -1.0], dtype=torch.float64))
 _TURN_XY = torch.diag(torch.tensor([-1.0, -1.0, 1.0], dtype=torch.float64))

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.geometry.view_residuals import centred_residuals, normalised
-from pose_obj_3d.tracks.types import Rig
 
 MAX_SHIFT = 8  # frames that a camera is tried to be early or late
 MIN_MOVING, MAX_MOVING = 50, 800  # points that this is tried on

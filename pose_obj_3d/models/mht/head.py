@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from pose_obj_3d.geometry import multi_view as geometry
-from pose_obj_3d.tracks.types import Rig
+from pose_obj_3d.geometry.rig import Rig
 
 PRIOR_PRECISION = 1e-3  # of the scene's centre [1 / scene units^2]: the answer when nothing is seen
 _MAX_LOG = 8.0  # range of the log precisions

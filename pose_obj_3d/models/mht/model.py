@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from pose_obj_3d.common.errors import ConfigError
+from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.models.blocks import Normalised, Prediction
 from pose_obj_3d.models.mht.head import PointHead, RayHead, Scene, fine_uv
 from pose_obj_3d.models.mht.parts import (
@@ -27,7 +28,7 @@ from pose_obj_3d.models.mht.parts import (
     ViewFusion,
     ViewRelation,
 )
-from pose_obj_3d.tracks.types import Rig, Windows
+from pose_obj_3d.tracks.types import Windows
 from pose_obj_3d.training.config import CONFIDENCE_METHODS
 
 REFINEMENT_BLOCKS = 2

@@ -10,7 +10,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from pose_obj_3d.tracks.types import Rig
+from pose_obj_3d.geometry.rig import Rig
 
 MASKED = -1e4  # logit of a token that is not there
 

@@ -16,6 +16,8 @@ from pose_obj_3d.geometry import multi_view as geometry
 from pose_obj_3d.geometry.estimators import Estimate
 from pose_obj_3d.models import build_model
 from pose_obj_3d.tracks.loading import keypoint_ids, load_tracks, make_rig
+from pose_obj_3d.tracks.motion import never_moves
+from pose_obj_3d.tracks.triangulating import single_frame
 from pose_obj_3d.training.config import NetworkConfig
 from tests.unit.pose_obj_3d.synthetic import write_scene
 
@@ -133,13 +135,13 @@ def test_the_claimed_error_is_that_of_the_covariance():
 def test_the_whole_track_bound_is_met_by_the_mean_of_all_frames(scene):
     rig, tracks, _ = scene
     bound = evaluation.whole_track_bound(tracks, rig, PROTOCOL)
-    never = evaluation.never_moves(tracks, PROTOCOL.frame_period_s)
+    never = never_moves(tracks, PROTOCOL.frame_period_s)
     assert torch.equal(never, (tracks.keypoint == 1) & never)
     assert never[:, 1].all()  # the one keypoint that stays
     assert bound[:, [0, 2, 3]].isinf().all()
     seen = bound[:, 1].isfinite()
     weight = seen[:, None, None]
-    ml = evaluation.single_frame(estimators.maximum_likelihood, tracks, rig)
+    ml = single_frame(estimators.maximum_likelihood, tracks, rig)
     error = []
     for first in tracks.first.unique().tolist():
         rows = tracks.first == first

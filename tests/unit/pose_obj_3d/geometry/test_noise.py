@@ -8,10 +8,12 @@ import pytest
 import torch
 
 from pose_obj_3d.common.errors import DataError
+from pose_obj_3d.common.facts import DETECTION_GRID_PX
 from pose_obj_3d.formal import make_split, read_formal, shipped_archive, write_formal
 from pose_obj_3d.geometry import noise
+from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.tracks import loading as datasets
-from pose_obj_3d.tracks.types import Rig
+from pose_obj_3d.tracks.stated_noise import check_noise
 from pose_obj_3d.training import command_line as cli
 from pose_obj_3d.training.config import PACKAGE_DIR
 from tests.unit.pose_obj_3d.synthetic import motion, project, rig, write_scene
@@ -72,7 +74,7 @@ def test_confidence_is_precision():
 
 def test_exact_points_keep_a_floor():
     assert (
-        noise.estimate_sigma(*scene(sigma=(0,) * 4, frames=100)).tolist() == [datasets.GRID_PX] * 4
+        noise.estimate_sigma(*scene(sigma=(0,) * 4, frames=100)).tolist() == [DETECTION_GRID_PX] * 4
     )
 
 
@@ -104,7 +106,7 @@ def statement(data, **noise):
 def test_a_true_statement_stands(tmp_path):
     data = read_formal(write_scene(tmp_path / "a.npz", examples=12, frames=40))
     ids = datasets.keypoint_ids(data, [0], ("waypoints", "objects", "robot"))
-    found, message = noise.check_noise(data, [0], ids)
+    found, message = check_noise(data, [0], ids)
     assert message == ""
     assert found is data
 
@@ -112,7 +114,7 @@ def test_a_true_statement_stands(tmp_path):
 def test_few_detections_contradict_no_statement(tmp_path):
     data = read_formal(write_scene(tmp_path / "a.npz", examples=3))
     ids = datasets.keypoint_ids(data, [0], ("waypoints",))
-    found, message = noise.check_noise(statement(data, sigma_px=9.0), [0], ids)
+    found, message = check_noise(statement(data, sigma_px=9.0), [0], ids)
     assert (found.sigma_px, message) == (9.0, "")
 
 
@@ -120,18 +122,18 @@ def test_a_wrong_statement_is_corrected(tmp_path):
     data = read_formal(write_scene(tmp_path / "a.npz", examples=12, frames=40))
     ids = datasets.keypoint_ids(data, [0], ("waypoints", "objects", "robot"))
     true = data.sigma_px
-    found, message = noise.check_noise(statement(data, sigma_px=true / 2), [0], ids)
+    found, message = check_noise(statement(data, sigma_px=true / 2), [0], ids)
     for word in ("a.npz", "left_shoulder", f"({true / 2:.2f})"):
         assert word in message
     rig = datasets.make_rig(found)
     assert rig.sigma_px == pytest.approx(true, rel=0.05)
-    assert noise.check_noise(found, [0], ids)[1] == ""
+    assert check_noise(found, [0], ids)[1] == ""
     # A camera that is worse than the others weighs less, as it should.
     for x in data.tracks[0]:
         x[3, ..., 2:4] += np.random.default_rng(1).normal(
             scale=true * 3**0.5, size=x[3, ..., 2:4].shape
         )
-    found, _ = noise.check_noise(data, [0], ids)
+    found, _ = check_noise(data, [0], ids)
     tracks = datasets.load_tracks(found, datasets.make_rig(found, (0, 3)), [0], "test", ids)
     weights = [tracks.weights[:, v].amax().item() for v in range(2)]
     assert weights[0] / weights[1] == pytest.approx(4, rel=0.15)
@@ -182,9 +184,9 @@ def test_small_parts_of_the_shipped_data_overrule_nothing(examples):
         meta = {**data.meta, "split": {f"T{task}": make_split(examples)}}
         part = dataclasses.replace(data, tracks={task: chosen}, meta=meta)
         ids = datasets.keypoint_ids(part, [task], ("waypoints",))
-        assert noise.check_noise(part, [task], ids)[1] == ""
+        assert check_noise(part, [task], ids)[1] == ""
         if sum(x.shape[1] for x in chosen) > 300:
-            assert noise.check_noise(
+            assert check_noise(
                 statement(
                     part, sigma_px=data.sigma_px / 1.3, sigma_px_per_view=[data.sigma_px / 1.3] * 4
                 ),

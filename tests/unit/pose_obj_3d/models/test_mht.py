@@ -9,10 +9,11 @@ import torch
 from pose_obj_3d.common.errors import ConfigError
 from pose_obj_3d.common.progress import Pace
 from pose_obj_3d.formal import read_formal
+from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.models import build_model
 from pose_obj_3d.models.mht import parts as mht_parts
+from pose_obj_3d.tracks.gathering import gather_windows, mask_views, take
 from pose_obj_3d.tracks.loading import keypoint_ids, load_tracks, make_rig
-from pose_obj_3d.tracks.types import Rig, gather_windows, mask_views, take
 from pose_obj_3d.training import command_line as cli
 from pose_obj_3d.training import losses, trainer
 from pose_obj_3d.training.config import (

@@ -6,16 +6,12 @@ import torch
 
 from pose_obj_3d.common.errors import DataError
 from pose_obj_3d.formal import read_formal
-from pose_obj_3d.tracks.loading import (
-    find_strays,
-    find_vague,
-    keypoint_ids,
-    load_tracks,
-    make_rig,
-    speeds,
-    triangulate_tracks,
-)
-from pose_obj_3d.tracks.types import Rig, gather_windows
+from pose_obj_3d.geometry.rig import Rig
+from pose_obj_3d.tracks.gathering import gather_windows
+from pose_obj_3d.tracks.loading import keypoint_ids, load_tracks, make_rig
+from pose_obj_3d.tracks.motion import speeds
+from pose_obj_3d.tracks.strays import find_strays, find_vague
+from pose_obj_3d.tracks.triangulating import triangulate_tracks
 from tests.unit.pose_obj_3d.synthetic import project, rig, write_scene
 
 GROUPS = ("waypoints", "objects", "robot")

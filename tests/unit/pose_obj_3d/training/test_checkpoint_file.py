@@ -12,8 +12,8 @@ import torch
 
 from pose_obj_3d import lift
 from pose_obj_3d.common.errors import MAX_MESSAGE, CheckpointError
+from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.models import build_model
-from pose_obj_3d.tracks.types import Rig
 from pose_obj_3d.training import checkpoint_file, checkpoints
 from pose_obj_3d.training import command_line as cli
 from pose_obj_3d.training.config import (
