@@ -17,7 +17,6 @@ from pose_obj_3d.evaluation.protocol import Protocol
 from pose_obj_3d.geometry.estimators import Estimate
 from pose_obj_3d.lifting.gaps import is_measured
 from pose_obj_3d.lifting.tracks_from_file import OwnData, split
-from pose_obj_3d.models import build_model
 from pose_obj_3d.models.blocks import Model, Normalised
 from pose_obj_3d.tracks.types import Tracks
 from pose_obj_3d.training import checkpoints
@@ -30,6 +29,7 @@ from pose_obj_3d.training.config import (
     to_yaml,
 )
 from pose_obj_3d.training.logs import RunLog
+from pose_obj_3d.training.model_registry import build_model
 from pose_obj_3d.training.trainer import Run, calibrate_best, fit
 
 logger = logging.getLogger(__name__)

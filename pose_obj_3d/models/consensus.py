@@ -23,6 +23,7 @@ from pose_obj_3d.common.errors import ConfigError
 from pose_obj_3d.geometry import multi_view as geometry
 from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.models.blocks import KeypointAttention, Model, Prediction, fuse
+from pose_obj_3d.models.choices import CONTEXTS
 from pose_obj_3d.models.consensus_calibration import fit_scales, scales, whitened
 from pose_obj_3d.models.consensus_context import Context, feature_count
 from pose_obj_3d.models.rigid import rigid_displacement
@@ -31,7 +32,6 @@ from pose_obj_3d.tracks.gathering import gather_bins, gather_windows
 from pose_obj_3d.tracks.track_smoothing import drop_strays, filter_bank
 from pose_obj_3d.tracks.types import Bank, Tracks, Windows
 
-CONTEXTS = ("window", "track")
 FAR_EDGES = (
     4,
     6,

@@ -29,7 +29,7 @@ class Triangulation(Model):
     """(B, T, V, K, 2) tracks -> (B, K, 3) by geometry alone.
 
     Args:
-        estimator: One of `config.ESTIMATORS`. `mean`,
+        estimator: One of `choices.ESTIMATORS`. `mean`,
             `savitzky_golay` and `rts` (constant velocity) smooth the window's robust
             triangulations.
     """

@@ -24,7 +24,6 @@ from pose_obj_3d.formal import FormalData, read_formal
 from pose_obj_3d.geometry import estimators
 from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.lifting.checks.calibration_checks import check_geometry
-from pose_obj_3d.models import build_model
 from pose_obj_3d.models.blocks import Model
 from pose_obj_3d.tracks.gathering import gather_for
 from pose_obj_3d.tracks.loading import keypoint_ids, load_tracks, make_rig, one_view
@@ -43,6 +42,7 @@ from pose_obj_3d.training.config import (
     to_yaml,
 )
 from pose_obj_3d.training.logs import RunLog
+from pose_obj_3d.training.model_registry import build_model
 from pose_obj_3d.training.trainer import Run, calibrate_best, fit
 
 logger = logging.getLogger(__name__)

@@ -20,21 +20,12 @@ import yaml
 from pose_obj_3d.common.errors import ConfigError
 from pose_obj_3d.common.plain_yaml import read_yaml
 from pose_obj_3d.formal import ARCHIVE_NAME, tasks_in
+from pose_obj_3d.models.choices import CONFIDENCE_METHODS, CONTEXTS, ESTIMATORS
 
 logger = logging.getLogger(__name__)
 LEGACY_SECTIONS = ("H36M_DATA", "TOTALCAP_DATA", "KTH_DATA", "VIS", "DATA")
 NETWORK_TYPES = ("STC", "MHT", "triangulation")
 ONE_VIEW_TYPES = ("MHT",)  # models that predict from a single view; the others need a triangulation
-CONFIDENCE_METHODS = ("modulate", "concat", "no")  # how weights enter the embedding of MHT
-ESTIMATORS = (
-    "dlt",
-    "ml",
-    "huber",
-    "consensus",
-    "mean",
-    "savitzky_golay",
-    "rts",
-)  # of triangulation
 KEYPOINT_GROUPS = ("waypoints", "objects", "boxes", "robot")
 MANY_VIEWS = "two or more different view numbers, or [] for all"
 METRICS = ("mpjpe", "p_mpjpe", "n_mpjpe", "velocity")
@@ -147,12 +138,7 @@ class StcNetworkConfig:
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        _require(
-            self.CONTEXT in ("window", "track"),
-            "NETWORK.STC.CONTEXT",
-            self.CONTEXT,
-            "window, track",
-        )
+        _require(self.CONTEXT in CONTEXTS, "NETWORK.STC.CONTEXT", self.CONTEXT, ", ".join(CONTEXTS))
         _require_between(8, self.WIDTH, MAX_WIDTH, "NETWORK.STC.WIDTH")
         _require_between(0, self.NUM_LAYERS, MAX_LAYERS, "NETWORK.STC.NUM_LAYERS")
         divides = self.NUM_HEADS > 0 and self.WIDTH % self.NUM_HEADS == 0

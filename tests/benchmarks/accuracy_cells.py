@@ -25,7 +25,6 @@ from pose_obj_3d.evaluation.protocol import Protocol
 from pose_obj_3d.formal import FormalData
 from pose_obj_3d.geometry.estimators import Estimate
 from pose_obj_3d.geometry.rig import Rig
-from pose_obj_3d.models import build_model
 from pose_obj_3d.tracks import track_smoothing as smoothers
 from pose_obj_3d.tracks.loading import keypoint_ids, load_tracks, make_rig
 from pose_obj_3d.tracks.motion import never_moves
@@ -33,6 +32,7 @@ from pose_obj_3d.tracks.types import Tracks
 from pose_obj_3d.training import checkpoints
 from pose_obj_3d.training.config import PACKAGE_DIR, Config, TrainConfig, load_config
 from pose_obj_3d.training.logs import RunLog
+from pose_obj_3d.training.model_registry import build_model
 from pose_obj_3d.training.trainer import Run, calibrate_best, fit
 from tests.benchmarks.accuracy_data import Condition, under
 

@@ -14,7 +14,6 @@ from pose_obj_3d.formal import read_formal, tasks_in
 from pose_obj_3d.formal_legacy import read_legacy, write_legacy
 from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.lifting.track_file import read_tracks
-from pose_obj_3d.models import build_model
 from pose_obj_3d.tracks.loading import keypoint_ids, make_rig
 from pose_obj_3d.tracks.stated_noise import check_noise
 from pose_obj_3d.training import checkpoint_file, checkpoints
@@ -25,6 +24,7 @@ from pose_obj_3d.training.config import (
     load_config,
     to_yaml,
 )
+from pose_obj_3d.training.model_registry import build_model
 from pose_obj_3d.training.trainer import Run
 from tests.fuzz import mutations as m
 from tests.unit.pose_obj_3d.synthetic import NAMES, rig, write_scene

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from pose_obj_3d.common.errors import ConfigError
 from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.models.blocks import Normalised, Prediction
+from pose_obj_3d.models.choices import CONFIDENCE_METHODS
 from pose_obj_3d.models.mht.head import PointHead, RayHead, Scene, fine_uv
 from pose_obj_3d.models.mht.parts import (
     CrossInteraction,
@@ -29,7 +30,6 @@ from pose_obj_3d.models.mht.parts import (
     ViewRelation,
 )
 from pose_obj_3d.tracks.types import Windows
-from pose_obj_3d.training.config import CONFIDENCE_METHODS
 
 REFINEMENT_BLOCKS = 2
 HEADS = 8  # of refinement, interaction and view fusion

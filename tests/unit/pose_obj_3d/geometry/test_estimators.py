@@ -18,9 +18,10 @@ from pose_obj_3d.formal import read_formal
 from pose_obj_3d.geometry import estimators
 from pose_obj_3d.geometry import multi_view as geometry
 from pose_obj_3d.geometry.rig import Rig
-from pose_obj_3d.models import build_model
+from pose_obj_3d.models.choices import ESTIMATORS
 from pose_obj_3d.tracks.loading import keypoint_ids, load_tracks, make_rig
-from pose_obj_3d.training.config import ESTIMATORS, NetworkConfig
+from pose_obj_3d.training.config import NetworkConfig
+from pose_obj_3d.training.model_registry import build_model
 from tests.unit.pose_obj_3d.synthetic import rig as make_cameras
 from tests.unit.pose_obj_3d.synthetic import write_scene
 

@@ -11,7 +11,6 @@ from pose_obj_3d.common.errors import ConfigError
 from pose_obj_3d.evaluation import protocol as evaluation
 from pose_obj_3d.formal import read_formal
 from pose_obj_3d.geometry.rig import Rig
-from pose_obj_3d.models import build_model
 from pose_obj_3d.models.consensus import StcConfig
 from pose_obj_3d.models.consensus_context import Context
 from pose_obj_3d.tracks.gathering import gather_bins, gather_for
@@ -20,6 +19,7 @@ from pose_obj_3d.tracks.strays import find_strays
 from pose_obj_3d.tracks.track_smoothing import drop_strays
 from pose_obj_3d.training import losses
 from pose_obj_3d.training.config import NetworkConfig, StcNetworkConfig
+from pose_obj_3d.training.model_registry import build_model
 from tests.unit.pose_obj_3d.synthetic import write_scene
 
 GROUPS = ("waypoints", "objects", "robot")

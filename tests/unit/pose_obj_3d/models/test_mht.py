@@ -10,7 +10,6 @@ from pose_obj_3d.common.errors import ConfigError
 from pose_obj_3d.common.progress import Pace
 from pose_obj_3d.formal import read_formal
 from pose_obj_3d.geometry.rig import Rig
-from pose_obj_3d.models import build_model
 from pose_obj_3d.models.mht import parts as mht_parts
 from pose_obj_3d.tracks.gathering import gather_windows, mask_views, take
 from pose_obj_3d.tracks.loading import keypoint_ids, load_tracks, make_rig
@@ -24,6 +23,7 @@ from pose_obj_3d.training.config import (
     TFormerConfig,
     TrainConfig,
 )
+from pose_obj_3d.training.model_registry import build_model
 from tests.unit.pose_obj_3d.synthetic import write_scene
 from tests.unit.pose_obj_3d.training import test_trainer
 

@@ -5,12 +5,12 @@ import torch
 
 from pose_obj_3d.formal import read_formal
 from pose_obj_3d.geometry.rig import Rig
-from pose_obj_3d.models import build_model
 from pose_obj_3d.models.blocks import asinh
 from pose_obj_3d.tracks.gathering import gather_for, gather_windows
 from pose_obj_3d.tracks.loading import keypoint_ids, load_tracks, make_rig
 from pose_obj_3d.training import losses
 from pose_obj_3d.training.config import NetworkConfig
+from pose_obj_3d.training.model_registry import build_model
 from tests.unit.pose_obj_3d.synthetic import write_scene
 
 GROUPS = ("waypoints", "objects", "robot")

@@ -13,7 +13,6 @@ import torch
 from pose_obj_3d import lift
 from pose_obj_3d.common.errors import MAX_MESSAGE, CheckpointError
 from pose_obj_3d.geometry.rig import Rig
-from pose_obj_3d.models import build_model
 from pose_obj_3d.training import checkpoint_file, checkpoints
 from pose_obj_3d.training import command_line as cli
 from pose_obj_3d.training.config import (
@@ -23,6 +22,7 @@ from pose_obj_3d.training.config import (
     StcNetworkConfig,
     TFormerConfig,
 )
+from pose_obj_3d.training.model_registry import build_model
 from pose_obj_3d.training.trainer import Run
 from tests.unit.pose_obj_3d.synthetic import rig, write_scene
 
