@@ -1,4 +1,4 @@
-"""Lift your own videos' 2D tracks to 3D: `python -m pose_obj_3d.lift --points2d tracks.npz`. See LIFT.md.
+"""Lift your own videos' 2D tracks to 3D: `python -m pose_obj_3d.lift --points2d tracks.npz`. See docs/own_videos.md.
 
 Without further flags the tracks are triangulated robustly and smoothed; `--train` learns from them,
 without a label, how their keypoints move; `--checkpoint` takes what was learned before.
@@ -64,7 +64,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--points2d",
         type=Path,
         required=True,
-        help="tracks.npz: points, intrinsics, extrinsics, ... (LIFT.md)",
+        help="tracks.npz: points, intrinsics, extrinsics, ... (docs/own_videos.md)",
     )
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--train", action="store_true", help="learn from these tracks, without labels")

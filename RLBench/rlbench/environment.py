@@ -29,7 +29,7 @@ from rlbench.task_environment import TaskEnvironment
 from rlbench.tasks import AVAILABLE, TASK_NAMES, builtin_scene
 
 ENGINES = ("mujoco", "coppeliasim")
-"""Simulators; the second needs PyRep, CoppeliaSim and a checkout of RLBench, see the README."""
+"""Simulators; the second needs PyRep, CoppeliaSim and a checkout of RLBench, see docs/coppeliasim.md."""
 
 DIR_PATH = str(Path(__file__).resolve().parent)
 """The package's folder, under RLBench's name."""

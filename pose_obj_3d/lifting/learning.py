@@ -103,7 +103,7 @@ def few_frames(frames: int) -> list[str]:
         return []
     return [
         f"--train: {frames} frames are few to learn from; below {LEARNING_FRAMES} the smoother is"
-        " usually as good (LIFT.md)"
+        " usually as good (docs/own_videos.md)"
     ]
 
 

@@ -82,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def make(args: argparse.Namespace) -> dict[str, Any]:
-    """Return the members of the file; LIFT.md has the schema."""
+    """Return the members of the file; docs/own_videos.md has the schema."""
     if not (0 <= args.outliers < 1 and 0 <= args.missing < 1):
         raise ConfigError(
             f"--outliers {args.outliers} --missing {args.missing}: both are shares, 0 <= x < 1"

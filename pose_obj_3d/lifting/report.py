@@ -1,4 +1,4 @@
-"""What `lift` writes: the 3D points, and how far they can be trusted. LIFT.md explains each number.
+"""What `lift` writes: the 3D points, and how far they can be trusted. docs/own_videos.md explains each number.
 
 Nothing here feeds back into the points; the truth, where a file has one, is read in this file
 alone.
@@ -305,7 +305,7 @@ def markdown(report: Report, pictures: Sequence[str] = ()) -> str:
         (
             f"{report['method']}; {report['frames']} frames in {report['sequences']} sequence(s),"
             f" {len(report['cameras'])} cameras, {len(report['keypoints'])} keypoints,"
-            f" {report['fps']:g} frames a second; points3d.npz is in {report['units']}. LIFT.md"
+            f" {report['fps']:g} frames a second; points3d.npz is in {report['units']}. docs/own_videos.md"
             " explains the columns.\n"
         ),
     ]

@@ -1,4 +1,4 @@
-"""Read and check a user's own tracks: `tracks.npz`. `LIFT.md` has the schema; this file enforces it.
+"""Read and check a user's own tracks: `tracks.npz`. `docs/own_videos.md` has the schema; this file enforces it.
 
 Everything is converted on the way in: metres, pixels without distortion, NaN where nothing was
 seen.
@@ -168,7 +168,7 @@ def _load(path: Path) -> dict[str, Array]:
     """Return the members; unknown and absent ones are errors, found before anything is unpacked."""
     if not path.is_file():
         raise DataError(
-            f"{path}: no such file; write it with np.savez_compressed, LIFT.md has the keys"
+            f"{path}: no such file; write it with np.savez_compressed, docs/own_videos.md has the keys"
         )
     try:
         opened = Archive(path)
@@ -179,7 +179,7 @@ def _load(path: Path) -> dict[str, Array]:
                 " points=...)"
             ) from error
         raise DataError(
-            f"{path}: not an npz archive ({error}); write it with np.savez_compressed, LIFT.md has"
+            f"{path}: not an npz archive ({error}); write it with np.savez_compressed, docs/own_videos.md has"
             " the keys"
         ) from error
     with opened as archive:
@@ -262,7 +262,7 @@ def _floats(
     if not fits or not (np.issubdtype(x.dtype, np.floating) or np.issubdtype(x.dtype, np.integer)):
         raise DataError(
             f"{path}: {key} must hold numbers of shape ({', '.join(str(a) for a in axes)}), found"
-            f" {x.dtype} {x.shape}; LIFT.md has the schema"
+            f" {x.dtype} {x.shape}; docs/own_videos.md has the schema"
         )
     x = x.astype(np.float64)
     largest = float(np.abs(x, where=np.isfinite(x), out=np.zeros_like(x)).max(initial=0.0))

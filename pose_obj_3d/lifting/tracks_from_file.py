@@ -86,7 +86,7 @@ def keypoint_ids(file: TrackFile) -> list[str]:
             a, b = file.keypoint_names[ids.index(name)], file.keypoint_names[k]
             raise DataError(
                 f"{file.path}: keypoint_names {a!r} and {b!r} both mean {name}; name each keypoint"
-                " once (LIFT.md)"
+                " once (docs/own_videos.md)"
             )
     return ids
 

@@ -1,6 +1,6 @@
 """Spatio-temporal consensus: what a keypoint's other frames, and the other keypoints, say about it.
 
-MODELS.md has the equations. Every frame is triangulated robustly, with its covariance, by the data
+docs/models.md has the equations. Every frame is triangulated robustly, with its covariance, by the data
 set.
 Linear filters of the frames around the centre, from long to short, and a mean of all stretches of
 frames that agree ("bins") are there for every keypoint. A network that sees only quantities that no
@@ -199,7 +199,7 @@ class Stc(Model):
         )
 
     def prepare(self, tracks: Tracks) -> Tracks:
-        """In track context, drop the frames that are far from what the whole example says; MODELS.md says why only here."""
+        """In track context, drop the frames that are far from what the whole example says; docs/models.md says why only here."""
         return drop_strays(tracks) if self.smoothers else tracks
 
     def forward(self, windows: Windows, rig: Rig) -> Prediction:

@@ -1,6 +1,6 @@
 """The engine on CoppeliaSim through PyRep: RLBench's own scenes, CoppeliaSim's physics.
 
-Written against PyRep 4.1; see the README for what was and was not exercised.
+Written against PyRep 4.1; docs/coppeliasim.md says what was exercised.
 """
 
 import warnings
