@@ -3,8 +3,6 @@
 import struct
 from pathlib import Path
 
-import numpy as np
-
 from pyrep_mujoco.errors import TtmError
 from pyrep_mujoco.ttm.reading import huffman
 from pyrep_mujoco.ttm.reading.buffers import KNOWN as BUFFER_TAGS
@@ -144,8 +142,7 @@ def unpack(content: bytes, header: Header, source: str) -> bytes:
     if not 3 <= size <= MAX_PAYLOAD:
         raise TtmError(f"{source}: claims {size} bytes; 3 to {MAX_PAYLOAD} are read")
     if header.is_compressed:
-        packed = np.frombuffer(content, np.uint8, offset=HEADER_SIZE)
-        return huffman.decode(packed, size, source).tobytes()
+        return huffman.decode(content[HEADER_SIZE:], size, source)
     left = len(content) - HEADER_SIZE
     if left < size:
         raise TtmError(f"{source}: is cut off: has {left} of {size} bytes behind its header")

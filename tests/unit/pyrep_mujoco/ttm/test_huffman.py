@@ -12,16 +12,8 @@ from pyrep_mujoco.ttm.reading import huffman
 from tests.unit.pyrep_mujoco.ttm.ttm_files import chain_tree, code_tree, packed
 
 
-@pytest.fixture(autouse=True, scope="module", params=[0, huffman.SMALL], ids=["large", "small"])
-def tables(request):
-    """Have data taken for large, and for small."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(huffman, "SMALL", request.param)
-        yield
-
-
 def decoded(raw, size):
-    return huffman.decode(np.frombuffer(raw, np.uint8), size, "test").tobytes()
+    return huffman.decode(raw, size, "test")
 
 
 def assert_round_trip(content, tree=None):
@@ -58,48 +50,17 @@ def test_codes_up_to_255_bits():
     assert_round_trip(bytes(40_000) + bytes([17, 18, 255, 254, 253, 16, 15]), tree)
 
 
-def test_codes_of_255_bits_that_never_fall_into_step():
+def test_codes_of_255_bits_take_no_longer():
     tree = chain_tree(list(range(256)))
     start = time.process_time()
     assert decoded(packed(bytes([255]) * 4000, tree), 4000) == bytes([255]) * 4000
     assert time.process_time() - start < 2.0
 
 
-def test_codes_around_a_window():
+def test_codes_of_some_20_bits():
     rng = np.random.default_rng(1)
     tree = chain_tree(list(range(20)))
     assert_round_trip(rng.integers(12, 20, 50_000, np.uint8).tobytes(), tree)
-
-
-def test_codes_that_never_fall_into_step():
-    """Data of codes of 8 bits beside others: a wrong start stays wrong to the end."""
-
-    def full(first, depth):
-        if depth == 0:
-            return first
-        half = 1 << (depth - 1)
-        return full(first, depth - 1), full(first + half, depth - 1)
-
-    # Two more values beside the codes of 8 bits spoil the common divisor of all lengths.
-    tree = (full(0, 7), (full(128, 6), (full(192, 5), (full(224, 3), (240, (241, 242))))))
-    rng = np.random.default_rng(2)
-    assert_round_trip(rng.integers(0, 128, 60_000, np.uint8).tobytes(), tree)
-    assert_round_trip(bytes([5, 130] * 30_000), tree)
-    assert_round_trip(bytes([242]) + bytes([77] * 60_000), tree)
-
-
-@pytest.mark.parametrize("block", [4096, 5001])
-def test_blocks_join(monkeypatch, block):
-    monkeypatch.setattr(huffman, "BLOCK", block)
-    monkeypatch.setattr(huffman, "LANE", 256)
-    monkeypatch.setattr(huffman, "SHORT_LANE", 256)
-    monkeypatch.setattr(huffman, "WARM_UP", 16)
-    monkeypatch.setattr(huffman, "FEW", 3)
-    weights = WEIGHTS["steep"]
-    content = draws(np.random.default_rng(4), weights, 30_000)
-    assert_round_trip(content, code_tree(weights))
-    tree = chain_tree(list(range(200)))
-    assert_round_trip(np.random.default_rng(5).integers(0, 200, 3000, np.uint8).tobytes(), tree)
 
 
 @settings(max_examples=60, deadline=None)
@@ -129,14 +90,14 @@ def test_cut_off_data_is_refused():
     content = np.random.default_rng(0).integers(0, 256, 5000, np.uint8).tobytes()
     raw = packed(content)
     for lost in (1, 2, 100):
-        with pytest.raises(TtmError, match="could be unpacked|hold at most"):
+        with pytest.raises(TtmError, match="ends early|hold at most"):
             decoded(raw[:-lost], len(content))
 
 
 def test_cut_off_last_code_is_refused():
     tree = chain_tree(list(range(100)))
     raw = packed(bytes([0] * 2000 + [99]), tree)
-    with pytest.raises(TtmError, match="ends early: 2000 of 2001"):
+    with pytest.raises(TtmError, match="ends early: within the code of one of 2001 bytes"):
         decoded(raw[:-5], 2001)
 
 
