@@ -17,7 +17,7 @@ from pyrep_mujoco.errors import CacheError
 from pyrep_mujoco.ttm.mjcf.format import plain_name
 from pyrep_mujoco.ttm.to_mjcf import Conversion, conversion
 
-CONVERTER = "14"
+CONVERTER = "15"
 """Part of every key: another number after every change of what the converter writes."""
 LIST_FILE = "conversion.json"
 """Beside the scene: `files`, path -> CRC-32, and `missing`, see `model.Scene`."""

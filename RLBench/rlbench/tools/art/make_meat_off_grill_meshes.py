@@ -1,7 +1,7 @@
 """Write the drawn parts of meat_off_grill: lid, bars, drumstick, steak and their textures.
 
 `python -m rlbench.tools.art.make_meat_off_grill_meshes` writes task_mjcf/meshes/meat_off_grill_*,
-the same bytes each time. Lengths are metres; a mesh stands in the frame of the body that
+the same meshes and pixels each time. Lengths are metres; a mesh stands in the frame of the body that
 carries it.
 """
 
@@ -226,7 +226,7 @@ def write(folder: Path = MESHES) -> list[Path]:
     }
     painted = {"embers": embers(), "skin": skin(), "marbled": marbled()}
     files: dict[str, str | bytes] = {f"{PREFIX}_{n}.obj": obj_text(*m) for n, m in drawn.items()}
-    files |= {f"{PREFIX}_{n}.png": png_bytes(i, level=0) for n, i in painted.items()}
+    files |= {f"{PREFIX}_{n}.png": png_bytes(i, level=9) for n, i in painted.items()}
     return write_files(folder, files)
 
 

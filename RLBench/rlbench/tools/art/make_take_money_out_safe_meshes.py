@@ -1,7 +1,7 @@
 """Draw the printed note on top of the money stacks.
 
 `python -m rlbench.tools.art.make_take_money_out_safe_meshes` writes
-task_mjcf/meshes/take_money_out_safe_note.png, the same bytes on every machine.
+task_mjcf/meshes/take_money_out_safe_note.png, the same pixels on every machine.
 """
 
 import sys
@@ -37,7 +37,7 @@ def draw_note() -> Image:
 
 def write(folder: Path = MESHES) -> list[Path]:
     """Write the texture of the task and return its path."""
-    return write_files(folder, {NOTE: png_bytes(draw_note(), level=0)})
+    return write_files(folder, {NOTE: png_bytes(draw_note(), level=9)})
 
 
 if __name__ == "__main__":

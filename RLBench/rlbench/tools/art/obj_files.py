@@ -1,6 +1,7 @@
-"""Meshes and textures as files: what the scripts that draw scenes share. NumPy only.
+"""Meshes and textures as files: what the scripts that draw scenes share.
 
-Text and bytes are the same on every machine: numbers are rounded, images are not compressed.
+Meshes are the same text on every machine, since their numbers are rounded; pictures have the same
+pixels.
 """
 
 from collections.abc import Mapping
