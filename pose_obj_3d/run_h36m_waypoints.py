@@ -10,7 +10,7 @@ from pose_obj_3d.common import process_start  # noqa: E402
 if __name__ == "__main__":
     process_start.prepare("run_h36m_waypoints.py", 780)
 
-from pose_obj_3d.training.command_line import main  # noqa: E402
+from pose_obj_3d.train_command import main  # noqa: E402
 
 if __name__ == "__main__":
     sys.exit(main(unsupervised=False))

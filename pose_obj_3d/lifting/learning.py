@@ -19,8 +19,8 @@ from pose_obj_3d.lifting.gaps import is_measured
 from pose_obj_3d.lifting.tracks_from_file import OwnData, split
 from pose_obj_3d.models.blocks import Model, Normalised
 from pose_obj_3d.tracks.types import Tracks
+from pose_obj_3d.train_command import choose_device
 from pose_obj_3d.training import checkpoints
-from pose_obj_3d.training.command_line import choose_device
 from pose_obj_3d.training.config import (
     Config,
     NetworkConfig,

@@ -17,10 +17,10 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from pose_obj_3d import train_command as cli
 from pose_obj_3d.evaluation.protocol import Protocol, predict
 from pose_obj_3d.models.choices import CONTEXTS
 from pose_obj_3d.training import checkpoints
-from pose_obj_3d.training import command_line as cli
 from pose_obj_3d.training.logs import RunLog
 from pose_obj_3d.training.trainer import Run, fit
 

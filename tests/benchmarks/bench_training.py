@@ -15,8 +15,8 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from pose_obj_3d import train_command as cli
 from pose_obj_3d.training import checkpoints
-from pose_obj_3d.training import command_line as cli
 from pose_obj_3d.training.config import NETWORK_TYPES
 from pose_obj_3d.training.trainer import Run, train_epoch
 

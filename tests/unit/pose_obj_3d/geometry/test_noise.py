@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from pose_obj_3d import train_command as cli
 from pose_obj_3d.common.errors import DataError
 from pose_obj_3d.common.facts import DETECTION_GRID_PX
 from pose_obj_3d.formal import make_split, read_formal, shipped_archive, write_formal
@@ -14,7 +15,6 @@ from pose_obj_3d.geometry import noise
 from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.tracks import loading as datasets
 from pose_obj_3d.tracks.stated_noise import check_noise
-from pose_obj_3d.training import command_line as cli
 from pose_obj_3d.training.config import PACKAGE_DIR
 from tests.unit.pose_obj_3d.synthetic import motion, project, rig, write_scene
 

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from pose_obj_3d import train_command as cli
 from pose_obj_3d.common.errors import ConfigError
 from pose_obj_3d.common.progress import Pace
 from pose_obj_3d.formal import read_formal
@@ -13,7 +14,6 @@ from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.models.mht import parts as mht_parts
 from pose_obj_3d.tracks.gathering import gather_windows, mask_views, take
 from pose_obj_3d.tracks.loading import keypoint_ids, load_tracks, make_rig
-from pose_obj_3d.training import command_line as cli
 from pose_obj_3d.training import losses, trainer
 from pose_obj_3d.training.config import (
     Config,

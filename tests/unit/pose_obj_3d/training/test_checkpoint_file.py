@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from pose_obj_3d import lift
+from pose_obj_3d import train_command as cli
 from pose_obj_3d.common.errors import MAX_MESSAGE, CheckpointError
 from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.training import checkpoint_file, checkpoints
-from pose_obj_3d.training import command_line as cli
 from pose_obj_3d.training.config import (
     Config,
     NetworkConfig,

@@ -6,9 +6,9 @@ import shutil
 import numpy as np
 import pytest
 
+from pose_obj_3d import train_command as cli
+from pose_obj_3d.train_command import main
 from pose_obj_3d.training import checkpoints
-from pose_obj_3d.training import command_line as cli
-from pose_obj_3d.training.command_line import main
 from tests.unit.pose_obj_3d.synthetic import write_scene
 
 CONFIG = """

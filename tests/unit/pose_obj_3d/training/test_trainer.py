@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from pose_obj_3d import train_command as cli
 from pose_obj_3d.common import progress
 from pose_obj_3d.training import checkpoints, trainer
-from pose_obj_3d.training import command_line as cli
 from tests.unit.pose_obj_3d.synthetic import write_scene
 
 CONFIG = """
