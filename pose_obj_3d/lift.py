@@ -27,11 +27,11 @@ from pose_obj_3d.common.errors import (
     PoseObj3DError,
     one_line,
 )
+from pose_obj_3d.geometry.checks.calibration_checks import Images, examine
 from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.lifting import learning as lift_models
 from pose_obj_3d.lifting import pictures as lift_pictures
 from pose_obj_3d.lifting import report as lift_report
-from pose_obj_3d.lifting.checks.calibration_checks import Images, examine
 from pose_obj_3d.lifting.choice import ROBUST
 from pose_obj_3d.lifting.gaps import BRIDGE_LIMIT
 from pose_obj_3d.lifting.learning import EPOCHS, PATIENCE, STEP_RANGE

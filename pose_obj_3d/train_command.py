@@ -22,8 +22,8 @@ from pose_obj_3d.evaluation import protocol as evaluation
 from pose_obj_3d.evaluation.protocol import Protocol, Variant
 from pose_obj_3d.formal import FormalData, read_formal
 from pose_obj_3d.geometry import estimators
+from pose_obj_3d.geometry.checks.calibration_checks import check_geometry
 from pose_obj_3d.geometry.rig import Rig
-from pose_obj_3d.lifting.checks.calibration_checks import check_geometry
 from pose_obj_3d.models.blocks import Model
 from pose_obj_3d.tracks.gathering import gather_for
 from pose_obj_3d.tracks.loading import keypoint_ids, load_tracks, make_rig, one_view

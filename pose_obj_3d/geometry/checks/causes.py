@@ -13,10 +13,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from pose_obj_3d.geometry import epipolar
+from pose_obj_3d.geometry.checks import epipolar, hypotheses
+from pose_obj_3d.geometry.checks.hypotheses import Hypothesis, Views
 from pose_obj_3d.geometry.view_residuals import centred_residuals, centres, normalised
-from pose_obj_3d.lifting.checks import hypotheses
-from pose_obj_3d.lifting.checks.hypotheses import Hypothesis, Views
 
 FACTOR = 2.0  # a cure must lower the disagreement so many times
 FITTED = 3.0  # and one with a free number so many times

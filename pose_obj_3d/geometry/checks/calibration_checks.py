@@ -17,14 +17,14 @@ from torch import Tensor
 
 from pose_obj_3d.common.errors import DataError
 from pose_obj_3d.geometry import multi_view as geometry
+from pose_obj_3d.geometry.checks.causes import exchanged_labels
+from pose_obj_3d.geometry.checks.hypotheses import Views
+from pose_obj_3d.geometry.checks.synchronisation import find_shift, shifted
+from pose_obj_3d.geometry.checks.twins import without_twins
+from pose_obj_3d.geometry.checks.view_agreement import SUSPECT, Verdict, judge
 from pose_obj_3d.geometry.lenses import PINHOLE
 from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.geometry.view_residuals import centres, disagreement, normalised
-from pose_obj_3d.lifting.checks.causes import exchanged_labels
-from pose_obj_3d.lifting.checks.hypotheses import Views
-from pose_obj_3d.lifting.checks.synchronisation import find_shift, shifted
-from pose_obj_3d.lifting.checks.twins import without_twins
-from pose_obj_3d.lifting.checks.view_agreement import SUSPECT, Verdict, judge
 
 MAX_LINE = 500  # characters
 MAX_FRAMES = 2000  # looked at, evenly spread

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from pose_obj_3d.geometry import multi_view as geometry
-from pose_obj_3d.lifting.checks.hypotheses import Views, pair_orders
+from pose_obj_3d.geometry.checks.hypotheses import Views, pair_orders
 
 MAX_ORDERED = 6  # cameras whose orders are all tried
 _MAX_PAIRS = 60  # cameras' points that the orders are tried on

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from pose_obj_3d.common.errors import DataError
+from pose_obj_3d.geometry.checks.calibration_checks import check_geometry, examine
+from pose_obj_3d.geometry.checks.synchronisation import find_shift
 from pose_obj_3d.geometry.rig import Rig
-from pose_obj_3d.lifting.checks.calibration_checks import check_geometry, examine
-from pose_obj_3d.lifting.checks.synchronisation import find_shift
 from tests.unit.pose_obj_3d.synthetic import NAMES, SIGMA_PX, motion, project, rig
 
 

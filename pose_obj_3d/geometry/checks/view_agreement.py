@@ -13,6 +13,8 @@ from torch import Tensor
 
 from pose_obj_3d.geometry import estimators
 from pose_obj_3d.geometry import multi_view as geometry
+from pose_obj_3d.geometry.checks import causes
+from pose_obj_3d.geometry.checks.hypotheses import Views
 from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.geometry.view_residuals import (
     BEHIND_PX,
@@ -21,8 +23,6 @@ from pose_obj_3d.geometry.view_residuals import (
     normalised,
     residuals,
 )
-from pose_obj_3d.lifting.checks import causes
-from pose_obj_3d.lifting.checks.hypotheses import Views
 
 SUSPECT = 0.01  # residual in focal lengths (0.6 degrees) above which views disagree
 FACTOR = 4.0  # a camera that is to blame is so many times further off than the others' noise allows
