@@ -7,6 +7,7 @@ from pathlib import Path
 
 from data_generation.RLBench.errors import ConfigError, near_match
 from data_generation.RLBench.generation.episode_plan import TaskPlan
+from data_generation.RLBench.raw.episode import STATE_DIM
 from data_generation.RLBench.raw.images import MAX_IMAGE_SIDE
 from data_generation.RLBench.raw.json_files import JsonError, read_json, short
 from data_generation.RLBench.tracks.detector import RANGES, DetectorNoise, PerView
@@ -24,7 +25,6 @@ REGISTERED_ACTIONS = (
     "abs_ee_pose",
     "delta_ee_pose",
 )
-STATE_DIM = 8  # seven joints or a pose (3 + 4), then the gripper
 MAX_COUNT = 10**9  # episodes, variations, frames, channels
 MAX_SEED = 2**64 - 1
 MAX_LIST = 1000  # entries of a list

@@ -34,8 +34,9 @@ from data_generation.RLBench.config import (
     load_config,
 )
 from data_generation.RLBench.errors import ConfigError, DataGenerationError, StoreError
-from data_generation.RLBench.raw.episode import seed_example
-from data_generation.RLBench.raw.store import MODES, RawStore, RawTracks
+from data_generation.RLBench.raw.episode_key import seed_example
+from data_generation.RLBench.raw.layout import MODES, RGB_PATTERN, STATISTICS, mode_dir
+from data_generation.RLBench.raw.store import RawStore, RawTracks
 from data_generation.RLBench.tracks import dataset_statistics as dataset_stats
 from data_generation.RLBench.tracks.detector import RANGES, DetectorNoise, assemble, detect, rounded
 from pose_obj_3d.common.errors import PoseObj3DError
@@ -148,11 +149,11 @@ def convert(store: RawStore, config: DatasetConfig, noise: DetectorNoise, output
 
 def write_statistics(store: RawStore, output: Path, text: bytes) -> None:
     """Write the statistics into the data set; beside the archive where that cannot be written."""
-    path = store.root / dataset_stats.NAME
+    path = store.root / STATISTICS
     try:
         write_whole(path, text)
     except OSError as error:
-        other = output.with_name(f"{output.stem}_{dataset_stats.NAME}")
+        other = output.with_name(f"{output.stem}_{STATISTICS}")
         logger.info("%s cannot be written (%s)", path, error.strerror or error)
         path = other
         write_whole(path, text)
@@ -260,7 +261,7 @@ def _meta(
     output: Path,
 ) -> dict[str, Any]:
     sigma = noise.sigma_px(first.image_size[0], len(first.track_cams))
-    frames = Path(os.path.relpath(store.root, output.parent)) / store.mode
+    frames = mode_dir(Path(os.path.relpath(store.root, output.parent)), store.mode)
     return {
         "image_size": list(first.image_size),
         "camera_names": list(first.track_cams),
@@ -275,9 +276,7 @@ def _meta(
             "seed": noise.noise_seed,
         },
         "frame_period_s": FRAME_PERIOD,
-        "image_pattern": (
-            f"{frames}/{{task}}/obs/{{camera}}/{{variation}}/{{example}}_rgb_{{frame}}.png"
-        ),
+        "image_pattern": f"{frames}/{RGB_PATTERN}",
         "sources": {
             f"T{t}": [{"variation": e.key.variation, "example": e.key.example} for e in episodes]
             for t, episodes in raw.items()

@@ -42,9 +42,10 @@ from data_generation.RLBench.generation.episode_jobs import EpisodeJobs
 from data_generation.RLBench.generation.episode_plan import Plan
 from data_generation.RLBench.generation.report import Report
 from data_generation.RLBench.generation.worker_pool import WorkerDiedError, WorkerPool
-from data_generation.RLBench.raw.episode import EpisodeKey
+from data_generation.RLBench.raw.episode_key import EpisodeKey
 from data_generation.RLBench.raw.folder import DEFAULTS
-from data_generation.RLBench.raw.store import MODES, RawStore
+from data_generation.RLBench.raw.layout import MODES
+from data_generation.RLBench.raw.store import RawStore
 from pose_obj_3d.formal import MIN_EXAMPLES
 
 logger = logging.getLogger("generate_data")

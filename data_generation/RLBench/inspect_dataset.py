@@ -37,6 +37,7 @@ from data_generation.RLBench.inspection.sources import (
 )
 from data_generation.RLBench.inspection.statistics import SectionStatistics
 from data_generation.RLBench.raw.json_files import read_json
+from data_generation.RLBench.raw.layout import INSPECTION
 from data_generation.RLBench.tracks.statistics import MOVING_SPEED
 from pose_obj_3d.common.whole_files import is_temporary, write_whole
 
@@ -115,8 +116,8 @@ def open_source(path: str) -> Source:
 def default_output(source: Source) -> Path:
     """Give the folder that is written where none is named."""
     if source.path.is_dir():
-        return source.path / "inspection"
-    return source.path.with_name(f"{source.path.stem}_inspection")
+        return source.path / INSPECTION
+    return source.path.with_name(f"{source.path.stem}_{INSPECTION}")
 
 
 def inspect(

@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from data_generation.RLBench.config import DatasetConfig
-from data_generation.RLBench.raw.episode import Episode, EpisodeKey
+from data_generation.RLBench.raw.episode import Episode
+from data_generation.RLBench.raw.episode_key import EpisodeKey
 
 
 class DemoSource(Protocol):

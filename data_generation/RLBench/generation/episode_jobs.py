@@ -12,7 +12,7 @@ from data_generation.RLBench.generation.worker_pool import (
     WorkerKilledError,
     WorkerStuckError,
 )
-from data_generation.RLBench.raw.episode import EpisodeKey
+from data_generation.RLBench.raw.episode_key import EpisodeKey
 from data_generation.RLBench.raw.folder import Identity
 
 logger = logging.getLogger("generate_data")

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from data_generation.RLBench.raw.episode import EpisodeKey
+from data_generation.RLBench.raw.episode_key import EpisodeKey
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ from typing import Any
 from data_generation.RLBench.errors import StoreError
 from data_generation.RLBench.generation.episode_plan import Plan
 from data_generation.RLBench.generation.worker import Outcome
-from data_generation.RLBench.raw.episode import EpisodeKey
+from data_generation.RLBench.raw.episode_key import EpisodeKey
+from data_generation.RLBench.raw.layout import REPORT
 from data_generation.RLBench.raw.store import RawStore
 from pose_obj_3d.common.whole_files import write_whole
 
-NAME = "report.json"
 MOST_NAMED = 1000  # episodes that `report.json` names one by one
 NAMED_IN_LINE = 5
 
@@ -149,11 +149,11 @@ class Report:
         """
         text = json.dumps(self.to_json(), indent=1)
         try:
-            write_whole(self.store.root / NAME, f"{text}\n".encode())
+            write_whole(self.store.root / REPORT, f"{text}\n".encode())
         except OSError as error:
             self.store.folder.check_own()
             raise StoreError(
-                f"{self.store.root / NAME} cannot be written: {error.strerror or error}"
+                f"{self.store.root / REPORT} cannot be written: {error.strerror or error}"
             ) from None
 
     def to_json(self) -> dict[str, Any]:

@@ -22,8 +22,8 @@ from data_generation.RLBench.raw.episode import (
     Calibration,
     CameraFilm,
     Episode,
-    EpisodeKey,
 )
+from data_generation.RLBench.raw.episode_key import EpisodeKey
 from pyrep_mujoco.scene.health import UNSTABLE
 from pyrep_mujoco.vision import cameras as camera_table
 from rlbench.backend.exceptions import DemoError, EngineError, RLBenchError

@@ -18,7 +18,8 @@ import cv2
 from data_generation.RLBench.config import DatasetConfig
 from data_generation.RLBench.errors import DataGenerationError, DemoFailedError, TaskBrokenError
 from data_generation.RLBench.generation.demo_source import DemoSource, OpenSource
-from data_generation.RLBench.raw.episode import Episode, EpisodeKey, seed_example
+from data_generation.RLBench.raw.episode import Episode
+from data_generation.RLBench.raw.episode_key import EpisodeKey, seed_example
 from data_generation.RLBench.raw.folder import Identity
 from data_generation.RLBench.raw.store import RawStore
 from pose_obj_3d.common import process_start

@@ -14,9 +14,11 @@ import numpy.typing as npt
 
 from data_generation.RLBench.config import find_dataset
 from data_generation.RLBench.errors import ConfigError, DamagedEpisodeError, StoreError
-from data_generation.RLBench.raw import images as image_files
-from data_generation.RLBench.raw.episode import EpisodeKey, segmentation_names
-from data_generation.RLBench.raw.store import MODES, STAGING, RawStore, RawTracks
+from data_generation.RLBench.raw import layout
+from data_generation.RLBench.raw.episode import segmentation_names
+from data_generation.RLBench.raw.episode_key import EpisodeKey
+from data_generation.RLBench.raw.layout import MODES
+from data_generation.RLBench.raw.store import RawStore, RawTracks
 from data_generation.RLBench.tracks.statistics import check_tracks
 from pose_obj_3d.formal import (
     CHANNELS,
@@ -217,28 +219,19 @@ class RawSource(Source):
             raise StoreError(f"{root} has no episodes; run generate_data.py first")
 
     def _list(self, section: Section, store: RawStore) -> None:
-        try:
-            keys = store.episodes(section.task_id)
-        except ValueError:
-            keys = []
-            self.note_damage(section, "", "episodes/", "a folder whose name is no number")
+        keys = store.episodes(section.task_id)
         self._keys[section], self.numbers[section] = keys, list(range(len(keys)))
         if not keys:
             self.notes.append(f"{section.label} has no episodes")
-        folder = store.task_dir(section.task_id)
-        staged = {p.name for p in folder.glob(f"{STAGING}/*_*")}
-        if staged:
+        if interrupted := store.interrupted(section.task_id):
             self.notes.append(
-                f"{section.label}: {len(staged)} episode(s) interrupted, or being written now"
+                f"{section.label}: {interrupted} episode(s) interrupted, or being written now"
             )
-        for path in sorted(folder.glob("traj_keypoints/*/*_traj_keypoints.json")):
-            variation, example = path.parent.name, path.name.partition("_")[0]
-            name = f"episodes/{variation}/{example}/episode.json"
-            if f"{variation}_{example}" not in staged and not (folder / name).exists():
-                label = f"variation {variation} example {example}"
-                self.note_damage(
-                    section, label, name, "is missing, though the episode's tracks are there"
-                )
+        for variation, example, name in store.tracks_without_record(section.task_id):
+            label = f"variation {variation} example {example}"
+            self.note_damage(
+                section, label, name, "is missing, though the episode's tracks are there"
+            )
 
     def read_example(self, section: Section, number: int) -> Example | None:
         """Check every file of an episode, and read its tracks if those are whole."""
@@ -253,9 +246,7 @@ class RawSource(Source):
             rig = Rig(tracks.track_cams, tracks.image_size, tracks.intrinsics, tracks.extrinsics)
             x = _raw_tracks(tracks)
         except DamagedEpisodeError as error:
-            self.note_damage(
-                section, label, f"episodes/{key.variation}/{key.example}/episode.json", error.fault
-            )
+            self.note_damage(section, label, layout.record(key), error.fault)
             return None
         except (StoreError, OSError, ValueError, KeyError, TypeError, IndexError) as error:
             self.note_damage(section, label, "", f"cannot be read: {type(error).__name__} {error}")
@@ -276,7 +267,7 @@ class RawSource(Source):
                 section, label, "", f"{len(faults) - MAX_FILES_NAMED} more files are damaged"
             )
         self._note_unnamed(section, store, key, record, {name for name, _ in faults})
-        return not any(name.startswith("traj_keypoints/") for name, _ in faults)
+        return not any(layout.is_tracks(name) for name, _ in faults)
 
     def _note_unnamed(
         self,
@@ -288,8 +279,10 @@ class RawSource(Source):
     ) -> None:
         """Note what the first segmentation images of an episode show without a name of its own."""
         folder = store.task_dir(key.task_id)
-        first = [store.image_path(key, cam, "seg", 0) for cam in record["cams"]]
-        whole = [p for p in first if p.is_file() and str(p.relative_to(folder)) not in damaged]
+        images = {cam: layout.image(key, cam, "seg", 0) for cam in record["cams"]}
+        whole = [
+            c for c, name in images.items() if (folder / name).is_file() and name not in damaged
+        ]
         if not whole:
             return
         names = segmentation_names(record)
@@ -301,9 +294,7 @@ class RawSource(Source):
             if note not in self.notes:
                 self.notes.append(note)
             return
-        seen = {
-            int(i) for path in whole for i in np.unique(image_files.decode_ids(path.read_bytes()))
-        }
+        seen = {int(i) for cam in whole for i in np.unique(store.read_ids(key, cam, 0))}
         label = f"variation {key.variation} example {key.example}"
         if nameless := sorted(seen - set(names)):
             self.note_damage(

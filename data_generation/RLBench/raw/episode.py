@@ -10,31 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from data_generation.RLBench.raw import images as image_files
+from data_generation.RLBench.raw import layout
+from data_generation.RLBench.raw.episode_key import EpisodeKey
 
 SEGMENTATION_NAMES = "segmentation_names"
 """Key of `episode.json`: id in segmentation images, as text -> name, each its own."""
 
+STATE_DIM = 8
+"""Numbers of a state or an action: seven joints or a pose (3 + 4), then the gripper."""
 Float = npt.NDArray[np.float64]
-
-TEST_OFFSET = 1 << 62
-"""Beyond the number of any example that can be asked for."""
-
-
-def seed_example(mode: str, example: int) -> int:
-    """Return the example number that enters seeds: no test example has that of a training example."""
-    return example + (TEST_OFFSET if mode == "test" else 0)
-
-
-@dataclass(frozen=True, order=True)
-class EpisodeKey:
-    """Which episode; sorts by example, then variation (variation fastest)."""
-
-    task_id: int
-    example: int
-    variation: int
-
-    def __str__(self) -> str:
-        return f"task {self.task_id} variation {self.variation} example {self.example}"
 
 
 @dataclass(frozen=True)
@@ -90,24 +74,16 @@ class CameraFilm:
         """
         frame = {"rgb": image_files.encode_rgb(rgb), "depth": image_files.encode_depth(depth)}
         if ids is not None:
-            frame["ids"] = image_files.encode_ids(ids)
+            frame["seg"] = image_files.encode_ids(ids)
         if point_cloud is not None:
-            frame["cloud"] = npy_bytes(point_cloud.astype(np.float32))
+            frame["pcd"] = npy_bytes(point_cloud.astype(np.float32))
         self._frames.append(frame)
 
-    def files(self, cam: str, v: int, e: int) -> Iterator[tuple[str, bytes]]:
-        """Yield (path inside the task's folder, content) for a camera, variation and example."""
+    def files(self, camera: str, key: EpisodeKey) -> Iterator[tuple[str, bytes]]:
+        """Yield (path inside the task's folder, content) of an episode's images of a camera."""
         for t, frame in enumerate(self._frames):
             for kind, data in frame.items():
-                yield _FILM_PATHS[kind].format(cam=cam, v=v, e=e, t=t), data
-
-
-_FILM_PATHS = {
-    "rgb": "obs/{cam}/{v}/{e}_rgb_{t}.png",
-    "depth": "obs/{cam}/{v}/{e}_depth_{t}.png",
-    "ids": "obs_segmentations/{cam}/{v}/{e}_seg_{t}.png",
-    "cloud": "pt_clouds/{cam}/{v}/{e}_pcd_{t}.npy",
-}
+                yield layout.image(key, camera, kind, t), data
 
 
 @dataclass(frozen=True)
@@ -147,7 +123,7 @@ class Episode:
         expected = {
             "xyz": (n_frames, n_keypoints, 3),
             "visibility": (len(self.track_cams), n_frames, n_keypoints),
-            "ee_state": (n_frames, 8),
+            "ee_state": (n_frames, STATE_DIM),
         }
         for name, shape in expected.items():
             value = getattr(self, name)
@@ -164,23 +140,22 @@ class Episode:
 
 def episode_files(key: EpisodeKey, episode: Episode) -> Iterator[tuple[str, bytes]]:
     """Yield (path inside the task's folder, content) of every file but `episode.json`."""
-    v, e = key.variation, key.example
     for cam, film in episode.films.items():
-        yield from film.files(cam, v, e)
+        yield from film.files(cam, key)
     for name, array in episode.actions.items():
-        yield f"actions/{name}/{v}/{e}_actions.npy", npy_bytes(array)
-    yield f"ee_state/{v}/{e}_ee_state.npy", npy_bytes(episode.ee_state)
-    yield f"waypoints/{v}/actual_waypoints_ts_{e}.npy", npy_bytes(episode.waypoint_frames)
-    yield f"obj_poses/{v}/{e}_obj_poses.json", json_bytes(list(episode.obj_poses))
+        yield layout.actions(key, name), npy_bytes(array)
+    yield layout.ee_state(key), npy_bytes(episode.ee_state)
+    yield layout.waypoints(key), npy_bytes(episode.waypoint_frames)
+    yield layout.object_poses(key), json_bytes(list(episode.obj_poses))
     tracks = {
         "names": list(episode.keypoint_names),
         "xyz": episode.xyz.tolist(),
         "cameras": list(episode.track_cams),
         "visibility": episode.visibility.tolist(),
     }
-    yield f"traj_keypoints/{v}/{e}_traj_keypoints.json", json_bytes(tracks)
+    yield layout.tracks(key), json_bytes(tracks)
     # Entropy and spawn keys may exceed 64 bits, so they are kept as text without pickles.
-    yield f"seeds/{v}/{e}_seed.npy", npy_bytes(np.array([str(s) for s in episode.random_seed]))
+    yield layout.seed(key), npy_bytes(np.array([str(s) for s in episode.random_seed]))
 
 
 def segmentation_names(record: Mapping[str, Any]) -> dict[int, str]:

@@ -14,12 +14,11 @@ from typing import IO, Any
 
 from data_generation.RLBench.errors import StoreError, StoreLostError
 from data_generation.RLBench.raw.json_files import JsonError, read_json
+from data_generation.RLBench.raw.layout import LOCK, MARKER
 from pose_obj_3d.common.whole_files import is_temporary, write_whole
 
 FORMAT = "rlbench raw data"
 FORMAT_VERSION = 1
-MARKER = "dataset.json"
-LOCK = ".lock"
 # What a data set was made with when its marker does not say so.
 DEFAULTS = {"engine": "mujoco", "robot_setup": "panda"}
 MAX_MARKER_BYTES = 1 << 20

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from data_generation.RLBench.raw.episode import Calibration, Episode, EpisodeKey, json_bytes
+from data_generation.RLBench.raw.episode import Calibration, Episode, json_bytes
+from data_generation.RLBench.raw.episode_key import EpisodeKey
 from data_generation.RLBench.raw.folder import FORMAT_VERSION
 from data_generation.RLBench.raw.json_files import short
 

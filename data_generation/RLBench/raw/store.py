@@ -1,14 +1,5 @@
-"""The raw data set on disk: every path, writing, checking, reading.
+"""A raw data set on disk: writing, checking and reading episodes. `layout` knows its paths."""
 
-Layout under `<path_dataset>/<train|test>/<task id>/`: see `episode.episode_files`, plus
-`episodes/<variation>/<example>/episode.json` and `variation_numbers.npy`. An episode's files are
-written into `.staging/<variation>_<example>/`, moved to their places, and `episode.json` follows
-last by rename: without it the episode does not exist. The staging folder goes after that, so it
-marks every episode that a kill interrupted.
-"""
-
-import hashlib
-import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,30 +9,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from data_generation.RLBench.config import STATE_DIM
 from data_generation.RLBench.errors import DamagedEpisodeError, StoreError
 from data_generation.RLBench.raw import images as image_files
+from data_generation.RLBench.raw import layout
 from data_generation.RLBench.raw import records as raw_records
-from data_generation.RLBench.raw.episode import (
-    Calibration,
-    Episode,
-    EpisodeKey,
-    Float,
-    episode_files,
-    npy_bytes,
-)
-from data_generation.RLBench.raw.folder import FORMAT_VERSION, MARKER, StoreFolder
+from data_generation.RLBench.raw.episode import STATE_DIM, Episode, Float, npy_bytes
+from data_generation.RLBench.raw.episode_key import EpisodeKey
+from data_generation.RLBench.raw.episode_writer import remove_episode, write_episode
+from data_generation.RLBench.raw.folder import FORMAT_VERSION, StoreFolder
 from data_generation.RLBench.raw.json_files import JsonError, read_json
 from data_generation.RLBench.raw.regular_files import regular_size, sha256_of
 from pose_obj_3d.common.errors import ArchiveError
 from pose_obj_3d.common.safe_npz import read_npy
 from pose_obj_3d.common.whole_files import write_whole
-
-STAGING = ".staging"
-MODES = ("train", "test")
-IMAGE_SUFFIX = ".png"
-BULKY = ("obs/", "obs_segmentations/", "pt_clouds/")
-_NUMBER = re.compile(r"0|[1-9][0-9]{0,8}")  # as folders are named
 
 
 @dataclass(frozen=True)
@@ -90,7 +70,7 @@ class RawStore:
         wanted = {"seed": seed, "settings": dict(settings)}
         try:
             self.folder.take()
-            if (self.root / MARKER).exists():
+            if (self.root / layout.MARKER).exists():
                 found = self.folder.marker()
                 if not overwrite:
                     self.folder.compare(found, wanted)
@@ -111,15 +91,11 @@ class RawStore:
 
     def task_dir(self, task_id: int) -> Path:
         """Give a task's folder."""
-        return self.root / self.mode / str(task_id)
+        return layout.task_dir(self.root, self.mode, task_id)
 
     def episode_path(self, key: EpisodeKey) -> Path:
         """Give the file that makes an episode exist."""
-        place = f"episodes/{key.variation}/{key.example}/episode.json"
-        return self.task_dir(key.task_id) / place
-
-    def _staging(self, key: EpisodeKey) -> Path:
-        return self.task_dir(key.task_id) / STAGING / f"{key.variation}_{key.example}"
+        return self.task_dir(key.task_id) / layout.record(key)
 
     # --- writing ---
 
@@ -133,83 +109,32 @@ class RawStore:
         self.folder.check_own()
         try:
             try:
-                self._write(key, episode)
+                write_episode(self.folder, self.mode, key, episode)
             except (
                 FileNotFoundError
             ):  # somebody moved a folder away meanwhile; the root may still be ours
                 self.folder.check_own()
-                self._write(key, episode)
+                write_episode(self.folder, self.mode, key, episode)
         except OSError as error:
             self.folder.check_own()
             raise StoreError(f"{self.root}: {key} cannot be written: {error}") from None
         self.folder.check_own()
-
-    def _write(self, key: EpisodeKey, episode: Episode) -> None:
-        staging = self._staging(key)
-        shutil.rmtree(staging, ignore_errors=True)
-        try:
-            sums = self._stage(staging, episode_files(key, episode))
-            record = raw_records.signed(raw_records.record_of(key, episode, self.mode, sums))
-        except Exception:  # such as a value that JSON does not have
-            shutil.rmtree(staging, ignore_errors=True)
-            raise
-        self.remove(key)
-        self._move(staging, self.task_dir(key.task_id), sums)
-        path = self.episode_path(key)
-        self.folder.make(path.parent)
-        write_whole(path, record)
-        shutil.rmtree(staging)
-
-    def _stage(
-        self, staging: Path, files: Iterable[tuple[str, bytes]]
-    ) -> dict[str, list[int | str]]:
-        """Write files and return their sizes and checksums by name."""
-        sums: dict[str, list[int | str]] = {}
-        made: set[str] = set()
-        for name, data in files:
-            folder = name.rpartition("/")[0]
-            if folder not in made:
-                self.folder.make(staging / folder)
-                made.add(folder)
-            (staging / name).write_bytes(data)
-            sums[name] = [len(data), hashlib.sha256(data).hexdigest()]
-        return sums
-
-    def _move(self, staging: Path, task_dir: Path, names: Iterable[str]) -> None:
-        made: set[Path] = set()
-        for name in names:
-            target = task_dir / name
-            if target.parent not in made:
-                self.folder.make(target.parent)
-                made.add(target.parent)
-            (staging / name).replace(target)
 
     def write_variations(self, task_id: int, variations: Iterable[int]) -> None:
         """Write the task's variation numbers."""
         numbers = np.array(sorted(set(variations)), dtype=np.int64)
         try:
             self.folder.make(self.task_dir(task_id))
-            write_whole(self.task_dir(task_id) / "variation_numbers.npy", npy_bytes(numbers))
+            write_whole(self.task_dir(task_id) / layout.VARIATIONS, npy_bytes(numbers))
         except OSError as error:
             raise StoreError(f"{self.root}: task {task_id} cannot be written: {error}") from None
 
     def remove(self, key: EpisodeKey) -> None:
-        """Remove an episode: `episode.json` first, then every file that carries its number."""
-        self.episode_path(key).unlink(missing_ok=True)
-        task_dir, v, e = self.task_dir(key.task_id), key.variation, key.example
-        patterns = [
-            f"{kind}/*/{v}/{e}_*" for kind in ("obs", "obs_segmentations", "pt_clouds", "actions")
-        ]
-        patterns += [
-            f"{kind}/{v}/{e}_*" for kind in ("ee_state", "obj_poses", "traj_keypoints", "seeds")
-        ]
-        patterns.append(f"waypoints/{v}/actual_waypoints_ts_{e}.npy")
-        for pattern in patterns:
-            for path in list(task_dir.glob(pattern)):
-                path.unlink()
+        """Remove every file of an episode."""
+        remove_episode(self.task_dir(key.task_id), key)
 
     def _remove_all(self) -> None:
-        for mode in MODES:
+        for mode in layout.MODES:
             store = RawStore(self.root, mode)
             for key in [k for t in store.task_ids() for k in store.episodes(t)]:
                 store.remove(key)
@@ -217,15 +142,12 @@ class RawStore:
     def clean(self) -> list[EpisodeKey]:
         """Remove what a killed run left; return the episodes that it had in flight."""
         interrupted = []
-        for staging in (self.root / self.mode).glob(f"*/{STAGING}/*_*"):
-            numbers = (staging.parent.parent.name, *staging.name.split("_")[::-1])
-            if len(numbers) != 3 or not all(map(_NUMBER.fullmatch, numbers)):
-                continue  # nothing of ours
-            key = EpisodeKey(*map(int, numbers))
-            if not self.episode_path(key).exists():
-                self.remove(key)
-                interrupted.append(key)
-            shutil.rmtree(staging)
+        for task_id in self.task_ids():
+            for staging, key in layout.staged(self.task_dir(task_id)):
+                if not self.episode_path(key).exists():
+                    self.remove(key)
+                    interrupted.append(key)
+                shutil.rmtree(staging)
         return sorted(interrupted)
 
     # --- reading ---
@@ -237,19 +159,26 @@ class RawStore:
             StoreError: A folder that holds an `episode.json` has another name than a number.
         """
         keys = []
-        for path in self.task_dir(task_id).glob("episodes/*/*/episode.json"):
-            numbers = path.parts[-2], path.parts[-3]
-            if not all(map(_NUMBER.fullmatch, numbers)):
+        for path, numbers in layout.records(self.task_dir(task_id)):
+            if numbers is None:
                 raise StoreError(
                     f"{path.parent}: folders of episodes are named by numbers; move this one away"
                 )
-            keys.append(EpisodeKey(task_id, *map(int, numbers)))
+            variation, example = numbers
+            keys.append(EpisodeKey(task_id, example, variation))
         return sorted(keys)
+
+    def interrupted(self, task_id: int) -> int:
+        """Count the episodes of a task that are being written, or whose writer was killed."""
+        return sum(1 for _ in layout.staged(self.task_dir(task_id)))
+
+    def tracks_without_record(self, task_id: int) -> list[tuple[str, str, str]]:
+        """Give variation, example and missing `episode.json` of tracks that have none."""
+        return list(layout.tracks_without_record(self.task_dir(task_id)))
 
     def task_ids(self) -> list[int]:
         """List the tasks that have a folder."""
-        folders = (p.name for p in (self.root / self.mode).glob("*"))
-        return sorted(int(n) for n in folders if _NUMBER.fullmatch(n))
+        return layout.task_ids(self.root, self.mode)
 
     def exists(self, key: EpisodeKey) -> bool:
         """Tell whether the episode was written."""
@@ -288,7 +217,7 @@ class RawStore:
         """Yield every file, inside the task's folder, that is not as written, and what is wrong."""
         for name, (size, digest) in record["files"].items():
             path = self.task_dir(key.task_id) / name
-            is_hashed = deep or not name.startswith(BULKY)
+            is_hashed = deep or not layout.is_bulky(name)
             found = regular_size(path)
             if found is None:
                 yield name, "is missing or unreadable"
@@ -344,7 +273,7 @@ class RawStore:
         Raises:
             DamagedEpisodeError: The tracks are not what that says.
         """
-        name = f"traj_keypoints/{key.variation}/{key.example}_traj_keypoints.json"
+        name = layout.tracks(key)
         try:
             tracks = read_json(self.task_dir(key.task_id) / name, raw_records.MAX_TRACKS_BYTES)
             xyz, visibility = raw_records.check_tracks(record, tracks)
@@ -374,9 +303,7 @@ class RawStore:
         Raises:
             DamagedEpisodeError: It is missing, or no array of finite numbers of the right shape.
         """
-        v, e = key.variation, key.example
-        special = {"ee_state": f"{e}_ee_state.npy", "waypoints": f"actual_waypoints_ts_{e}.npy"}
-        path = self.task_dir(key.task_id) / kind / str(v) / special.get(kind, f"{e}_actions.npy")
+        path = self.task_dir(key.task_id) / _array_name(key, kind)
         try:
             array = read_npy(path)
             if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
@@ -396,9 +323,7 @@ class RawStore:
 
     def image_path(self, key: EpisodeKey, cam: str, kind: str, frame: int) -> Path:
         """Give the path of an image; `kind` is rgb, depth, or seg."""
-        folder = "obs_segmentations" if kind == "seg" else "obs"
-        name = f"{folder}/{cam}/{key.variation}/{key.example}_{kind}_{frame}{IMAGE_SUFFIX}"
-        return self.task_dir(key.task_id) / name
+        return self.task_dir(key.task_id) / layout.image(key, cam, kind, frame)
 
     def read_rgb(self, key: EpisodeKey, cam: str, frame: int) -> npt.NDArray[np.uint8]:
         """Read (H, W, 3) RGB."""
@@ -412,10 +337,8 @@ class RawStore:
         """Read (H, W) object ids; see `episode.segmentation_names`."""
         return image_files.decode_ids(self.image_path(key, cam, "seg", frame).read_bytes())
 
-    def read_calibration(self, key: EpisodeKey, cam: str, frame: int) -> Calibration:
-        """Read a camera's calibration at one frame."""
-        calibration = raw_records.calibration(self.read_record(key), cam)
-        if calibration.extrinsics.ndim == 2:
-            return calibration
-        moved = calibration.extrinsics[frame]
-        return Calibration(calibration.image_size, calibration.intrinsics, moved)
+
+def _array_name(key: EpisodeKey, kind: str) -> str:
+    if kind in ("ee_state", "waypoints"):
+        return layout.ee_state(key) if kind == "ee_state" else layout.waypoints(key)
+    return layout.actions(key, kind.removeprefix("actions/"))

@@ -9,8 +9,6 @@ import numpy.typing as npt
 from data_generation.RLBench.raw.store import RawStore, RawTracks
 from data_generation.RLBench.tracks.statistics import statistics
 
-NAME = "dataset_stats.json"
-
 
 def dataset_stats(
     store: RawStore,

@@ -7,7 +7,8 @@ from types import MappingProxyType
 import numpy as np
 
 from data_generation.RLBench.errors import ConfigError, DemoFailedError
-from data_generation.RLBench.raw.episode import Calibration, CameraFilm, Episode, EpisodeKey
+from data_generation.RLBench.raw.episode import Calibration, CameraFilm, Episode
+from data_generation.RLBench.raw.episode_key import EpisodeKey
 
 CAMERAS = ("left", "right", "top")
 NAMES = ("waypoints/waypoint0", "objects/block", "robot/tip")

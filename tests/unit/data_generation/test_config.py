@@ -12,7 +12,7 @@ from data_generation.RLBench.config import (
     load_config,
 )
 from data_generation.RLBench.errors import ConfigError
-from data_generation.RLBench.raw.episode import EpisodeKey
+from data_generation.RLBench.raw.episode_key import EpisodeKey
 
 
 def load(tmp_path, text):

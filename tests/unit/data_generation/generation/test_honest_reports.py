@@ -16,7 +16,7 @@ import pytest
 import fake_source
 from data_generation.RLBench import convert_data, generate_data
 from data_generation.RLBench.errors import StoreLostError
-from data_generation.RLBench.raw.episode import EpisodeKey
+from data_generation.RLBench.raw.episode_key import EpisodeKey
 from data_generation.RLBench.raw.store import RawStore
 from fake_source import make_episode
 

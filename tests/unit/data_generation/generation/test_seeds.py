@@ -4,8 +4,8 @@ import itertools
 
 import numpy as np
 
-from data_generation.RLBench.raw.episode import seed_example
-from data_generation.RLBench.raw.store import MODES
+from data_generation.RLBench.raw.episode_key import seed_example
+from data_generation.RLBench.raw.layout import MODES
 from rlbench.environment import Environment
 from rlbench.observation_config import ObservationConfig
 

@@ -22,7 +22,7 @@ from data_generation.RLBench.errors import ConfigError, DataGenerationError
 from data_generation.RLBench.generation.worker import Catalogue
 from data_generation.RLBench.inspection.sources import RawSource
 from data_generation.RLBench.raw import records as raw_records
-from data_generation.RLBench.raw.episode import EpisodeKey
+from data_generation.RLBench.raw.episode_key import EpisodeKey
 from data_generation.RLBench.raw.json_files import JsonError, read_json
 from data_generation.RLBench.raw.store import RawStore
 from mutations import mutate_bytes, mutate_json

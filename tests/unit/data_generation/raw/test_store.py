@@ -1,6 +1,7 @@
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -8,10 +9,11 @@ import pytest
 
 from data_generation.RLBench.config import DatasetConfig
 from data_generation.RLBench.errors import DamagedEpisodeError, StoreError
-from data_generation.RLBench.raw import folder as store_folder
+from data_generation.RLBench.raw import episode_writer
 from data_generation.RLBench.raw import images as image_files
-from data_generation.RLBench.raw import store as raw_store
-from data_generation.RLBench.raw.episode import CameraFilm, EpisodeKey, segmentation_names
+from data_generation.RLBench.raw.episode import CameraFilm, segmentation_names
+from data_generation.RLBench.raw.episode_key import EpisodeKey
+from data_generation.RLBench.raw.folder import FORMAT
 from data_generation.RLBench.raw.store import RawStore
 from fake_source import make_episode
 
@@ -155,19 +157,22 @@ def test_a_kill_at_any_moment_leaves_nothing_or_everything(store, episode, monke
         raise Killed
 
     if stop_at == "encode":
-        real = raw_store.episode_files
+        real = episode_writer.episode_files
         monkeypatch.setattr(
-            raw_store,
+            episode_writer,
             "episode_files",
             lambda k, e: (x if i < 5 else killed() for i, x in enumerate(real(k, e))),
         )
     elif stop_at == "move":
-        real_move = RawStore._move
-        monkeypatch.setattr(
-            RawStore, "_move", lambda self, s, t, n: (real_move(self, s, t, list(n)[:7]), killed())
-        )
+        real_replace, moved = Path.replace, []
+
+        def eighth_is_killed(path, target):
+            moved.append(path)
+            return killed() if len(moved) == 8 else real_replace(path, target)
+
+        monkeypatch.setattr(Path, "replace", eighth_is_killed)
     elif stop_at == "record":
-        monkeypatch.setattr(raw_store, "write_whole", killed)
+        monkeypatch.setattr(episode_writer, "write_whole", killed)
     else:
         real_tree, calls = shutil.rmtree, []
 
@@ -175,7 +180,7 @@ def test_a_kill_at_any_moment_leaves_nothing_or_everything(store, episode, monke
             calls.append(path)
             return real_tree(path, **kwargs) if len(calls) == 1 else killed()
 
-        monkeypatch.setattr(raw_store.shutil, "rmtree", second_is_killed)
+        monkeypatch.setattr(episode_writer.shutil, "rmtree", second_is_killed)
     with pytest.raises(Killed):
         store.write(KEY, episode)
     monkeypatch.undo()
@@ -267,7 +272,7 @@ def test_file_as_folder_is_refused(tmp_path):
     [
         ("{", "cannot be read"),
         ('{"format": "other"}', "does not belong"),
-        (json.dumps({"format": store_folder.FORMAT, "format_version": 99}), "format version 99"),
+        (json.dumps({"format": FORMAT, "format_version": 99}), "format version 99"),
     ],
 )
 def test_bad_marker(tmp_path, text, message):

@@ -7,7 +7,7 @@ import pytest
 
 from data_generation.RLBench import generate_data
 from data_generation.RLBench.config import load_config
-from data_generation.RLBench.raw.episode import EpisodeKey
+from data_generation.RLBench.raw.episode_key import EpisodeKey
 from pyrep_mujoco.simulation import MujocoEngine
 from pyrep_mujoco.vision import cameras
 from pyrep_mujoco.vision.visibility import HIDDEN, OUTSIDE

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from data_generation.RLBench import generate_data
-from data_generation.RLBench.raw.episode import EpisodeKey, segmentation_names
+from data_generation.RLBench.raw.episode import segmentation_names
+from data_generation.RLBench.raw.episode_key import EpisodeKey
+from data_generation.RLBench.raw.records import calibration as calibration_of
 from data_generation.RLBench.raw.store import RawStore
 from pyrep_mujoco.vision import cameras
 from pyrep_mujoco.vision.rendering import select_gl_backend
@@ -48,7 +50,7 @@ def test_images_are_as_high_and_wide_as_asked_for(generate, shape):
     for cam in CAMS:
         assert store.read_rgb(key, cam, 0).shape == (height, width, 3)
         assert store.read_ids(key, cam, 0).shape == (height, width)
-        K = store.read_calibration(key, cam, 0).intrinsics
+        K = calibration_of(record, cam).intrinsics
         assert K[:2, 2].tolist() == [width / 2, height / 2]
         assert K[0, 0] == K[1, 1]
     # The target lies, in depth and mask, where its track says.
@@ -57,7 +59,7 @@ def test_images_are_as_high_and_wide_as_asked_for(generate, shape):
     for v, cam in enumerate(tracks.track_cams):
         if cam not in CAMS or tracks.visibility[v, last, k] < 1:
             continue
-        calibration = store.read_calibration(key, cam, last)
+        calibration = calibration_of(record, cam)
         uv, depth = cameras.project(
             tracks.xyz[last, k], calibration.intrinsics, calibration.extrinsics
         )
