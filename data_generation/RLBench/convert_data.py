@@ -14,7 +14,6 @@ if __name__ == "__main__":
     process_start.prepare("convert_data.py", 480)
 
 import argparse
-import hashlib
 import json
 import logging
 import os
@@ -34,6 +33,7 @@ from data_generation.RLBench.config import (
     load_config,
 )
 from data_generation.RLBench.errors import ConfigError, DataGenerationError, StoreError
+from data_generation.RLBench.publishing.shipped import keep_shipped
 from data_generation.RLBench.raw.episode_key import seed_example
 from data_generation.RLBench.raw.layout import MODES, RGB_PATTERN, STATISTICS, mode_dir
 from data_generation.RLBench.raw.store import RawStore, RawTracks
@@ -41,14 +41,13 @@ from data_generation.RLBench.tracks import dataset_statistics as dataset_stats
 from data_generation.RLBench.tracks.detector import RANGES, DetectorNoise, assemble, detect, rounded
 from pose_obj_3d.common.errors import PoseObj3DError
 from pose_obj_3d.common.whole_files import write_whole
-from pose_obj_3d.formal import MIN_EXAMPLES, read_formal, shipped_copy, write_formal
+from pose_obj_3d.formal import MIN_EXAMPLES, read_formal, write_formal
 from pose_obj_3d.formal_legacy import write_legacy
 from pyrep_mujoco.vision.cameras import project_views
 
 logger = logging.getLogger("convert_data")
 
 OUTPUT = REPOSITORY / "pose_obj_3d" / "data" / "RLBench_pose_est_data" / "sim_all_formal.npz"
-CHECKSUMS = "SHA256SUMS"
 FRAME_PERIOD = 0.05  # [s]
 
 
@@ -158,24 +157,6 @@ def write_statistics(store: RawStore, output: Path, text: bytes) -> None:
         path = other
         write_whole(path, text)
     logger.info("statistics written to %s", path)
-
-
-def keep_shipped(output: Path) -> None:
-    """Keep a copy of the archive at `output` if it is one that ships with the project.
-
-    `CHECKSUMS` beside it lists those; training finds their tasks in the copy as well.
-    """
-    listed = output.with_name(CHECKSUMS)
-    if not (output.is_file() and listed.is_file()):
-        return
-    data = output.read_bytes()  # once: another conversion may replace it
-    if (
-        hashlib.sha256(data).hexdigest()
-        in listed.read_text(encoding="utf-8", errors="replace").split()
-    ):
-        copy = shipped_copy(output)
-        write_whole(copy, data)
-        logger.info("the data set that came with the project is kept as %s", copy)
 
 
 def requested_tasks(store: RawStore, config: DatasetConfig) -> list[int]:

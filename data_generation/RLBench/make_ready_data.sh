@@ -7,29 +7,33 @@
 #   PYTHON       interpreter (default python)
 #   N_PROCESSES  worker processes (default: one for each core); the result does not depend on it
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")"
-root=$(cd ../.. && pwd)
-output=${1:-$root/pose_obj_3d/data/RLBench_pose_est_data}
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."  # the repository's root
+output=${1:-$PWD/pose_obj_3d/data/RLBench_pose_est_data}
 case $output in /*) ;; *) output=$OLDPWD/$output ;; esac
 python=${PYTHON:-python}
 processes=${N_PROCESSES:-$(nproc 2>/dev/null || echo 1)}
-work=$PWD/data/ready
+commands=data_generation/RLBench
+publishing=data_generation.RLBench.publishing
+work=$PWD/$commands/data/ready
 mkdir -p "$work/archives"
 
 generate() {  # <name> <config>
-    "$python" generate_data.py --path_dataset "$work/$1" --path_dataset_config "$root/configs/$2" \
+    "$python" $commands/generate_data.py --path_dataset "$work/$1" --path_dataset_config "configs/$2" \
         --n_processes "$processes"
 }
 
+convert() {  # <name> <config> <archive>
+    "$python" $commands/convert_data.py --path_dataset "$work/$1" --path_dataset_config "configs/$2" \
+        --output "$work/archives/$3"
+}
+
 generate main ready_dataset.json
-"$python" convert_data.py --path_dataset "$work/main" --path_dataset_config ready_dataset.json \
-    --output "$work/archives/sim_all_formal.npz"
+convert main ready_dataset.json sim_all_formal.npz
 generate more ready_dataset_more.json
-"$python" convert_data.py --path_dataset "$work/more" --path_dataset_config ready_dataset_more.json \
-    --output "$work/archives/sim_more_formal.npz"
-"$python" publishing/pack_archive.py "$work/archives/sim_all_formal.npz" "$work/archives/sim_more_formal.npz"
+convert more ready_dataset_more.json sim_more_formal.npz
+"$python" -m $publishing.pack_archive "$work/archives/sim_all_formal.npz" "$work/archives/sim_more_formal.npz"
 generate pictures ready_dataset_pictures.json
-"$python" inspect_dataset.py "$work/pictures" --output "$work/inspection"
+"$python" $commands/inspect_dataset.py "$work/pictures" --output "$work/inspection"
 "$python" -m rlbench.tools.task_validator all --episodes 40 --json "$work/validation.json" >"$work/validation.txt"
-"$python" publishing/data_card.py "$work/archives" --pictures "$work/inspection" \
+"$python" -m $publishing.data_card "$work/archives" --pictures "$work/inspection" \
     --validation "$work/validation.json" --output "$output"

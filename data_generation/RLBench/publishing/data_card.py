@@ -1,33 +1,30 @@
 """Write the data card of a ready data set: a README, pictures and checksums beside its archives.
 
-python data_card.py <folder of archives> --output <folder> [--pictures DIR] [--validation FILE]
+python -m data_generation.RLBench.publishing.data_card <folder of archives> --output <folder> [--pictures DIR] [--validation FILE]
 
 The archives are copied to the output folder when they lie elsewhere.
 """
 
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
-
 from pose_obj_3d.common import process_start
 
 if __name__ == "__main__":
-    process_start.prepare("data_card.py", 480)
+    process_start.prepare("data_card", 480)
 
 import hashlib
 import importlib.metadata
 import logging
 import platform
+import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import cv2
 from tqdm import tqdm
 
 from data_generation.RLBench import command_line
-from data_generation.RLBench.convert_data import CHECKSUMS
 from data_generation.RLBench.errors import DataGenerationError, StoreError
+from data_generation.RLBench.publishing.shipped import CHECKSUMS
 from data_generation.RLBench.raw.json_files import read_json
 from data_generation.RLBench.tracks.statistics import statistics
 from pose_obj_3d.common.errors import PoseObj3DError
@@ -49,7 +46,8 @@ Task = tuple[FormalData, int, dict[str, Any]]  # archive, task id, statistics
 def build_parser() -> command_line.Parser:
     """Give the command's flags."""
     parser = command_line.Parser(
-        prog="data_card.py", description=__doc__.split("\n", maxsplit=1)[0]
+        prog="python -m data_generation.RLBench.publishing.data_card",
+        description=__doc__.split("\n", maxsplit=1)[0],
     )
     add = parser.add_argument
     add("archives", type=Path, help="folder of the archives to describe")
@@ -70,10 +68,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         line = write_card(args.archives, args.output, args.pictures, args.validation)
     except (DataGenerationError, PoseObj3DError) as error:
-        return command_line.report_error("data_card.py", error)
+        return command_line.report_error("data_card", error)
     except OSError as error:
         return command_line.report_error(
-            "data_card.py", StoreError(f"cannot be read or written: {error}")
+            "data_card", StoreError(f"cannot be read or written: {error}")
         )
     print(line)
     return 0

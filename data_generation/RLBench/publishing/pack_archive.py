@@ -1,24 +1,21 @@
 """Pack npz archives with libdeflate's slowest level: 7 % smaller than NumPy writes them.
 
-python pack_archive.py <archive.npz> ...
+python -m data_generation.RLBench.publishing.pack_archive <archive.npz> ...
 
 Any reader of npz files reads the result; nothing but the compression changes.
 """
 
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
-
 from pose_obj_3d.common import process_start
 
 if __name__ == "__main__":
-    process_start.prepare("pack_archive.py", 40)
+    process_start.prepare("pack_archive", 40)
 
 import logging
 import struct
+import sys
 import zlib
 from collections.abc import Sequence
+from pathlib import Path
 
 from tqdm import tqdm
 
@@ -39,7 +36,8 @@ MAX_BYTES = 2**32 - 1  # beyond it zip needs other records
 def build_parser() -> command_line.Parser:
     """Give the command's flags."""
     parser = command_line.Parser(
-        prog="pack_archive.py", description=__doc__.split("\n", maxsplit=1)[0]
+        prog="python -m data_generation.RLBench.publishing.pack_archive",
+        description=__doc__.split("\n", maxsplit=1)[0],
     )
     parser.add_argument(
         "archives", nargs="+", type=Path, metavar="archive", help="npz file, packed in place"
@@ -57,10 +55,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             write_whole(path, packed(path))
             logger.info("%s: %.1f MB, was %.1f MB", path, path.stat().st_size / 1e6, before / 1e6)
     except DataGenerationError as error:
-        return command_line.report_error("pack_archive.py", error)
+        return command_line.report_error("pack_archive", error)
     except (OSError, ArchiveError) as error:
         return command_line.report_error(
-            "pack_archive.py", StoreError(f"not a readable archive: {error}")
+            "pack_archive", StoreError(f"not a readable archive: {error}")
         )
     return 0
 

@@ -1,7 +1,11 @@
 """A packed archive holds the same, in fewer bytes, the same each time."""
 
+import subprocess
+import sys
+
 import numpy as np
 
+from data_generation.RLBench.config import REPOSITORY
 from data_generation.RLBench.publishing import pack_archive
 from pose_obj_3d.formal import read_formal
 from tests.unit.pose_obj_3d.synthetic import write_scene
@@ -31,3 +35,11 @@ def test_user_errors_are_one_line(tmp_path, capsys):
     lines = capsys.readouterr().err.strip().splitlines()
     assert len(lines) == 2
     assert all("not a readable archive" in line for line in lines)
+
+
+def test_it_runs_as_a_module_from_the_root(tmp_path):
+    module = "data_generation.RLBench.publishing.pack_archive"
+    command = [sys.executable, "-m", module, str(tmp_path / "none.npz")]
+    ended = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith("pack_archive: not a readable archive")
