@@ -1,0 +1,171 @@
+"""A run: make the episodes that are asked for and not there yet, and account for them."""
+
+import logging
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tqdm import tqdm
+
+from data_generation.RLBench.config import DatasetConfig
+from data_generation.RLBench.errors import ConfigError, DamagedEpisodeError
+from data_generation.RLBench.generation import worker
+from data_generation.RLBench.generation.episode_jobs import EpisodeJobs
+from data_generation.RLBench.generation.report import Report
+from data_generation.RLBench.generation.requested_tasks import plan_episodes
+from data_generation.RLBench.generation.worker_pool import WorkerPool
+from data_generation.RLBench.raw.episode_key import EpisodeKey
+from data_generation.RLBench.raw.folder import DEFAULTS
+from data_generation.RLBench.raw.store import RawStore
+from pose_obj_3d.formal import MIN_EXAMPLES
+
+logger = logging.getLogger("generate_data")
+
+LOG_PERIOD = 10.0  # [s]
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How to run.
+
+    Attributes:
+        seed: Of the data set.
+        n_processes: Worker processes, for the report.
+        max_attempts: Attempts at an episode before it is given up.
+        made_with: What else an episode depends on: `engine` and `robot_setup`.
+        overwrite: Make episodes anew that are there.
+        skip_tasks: Give a task up after an episode whose attempts all failed.
+    """
+
+    seed: int
+    n_processes: int
+    max_attempts: int
+    made_with: Mapping[str, str]
+    overwrite: bool = False
+    skip_tasks: bool = False
+
+
+def run(
+    pool: WorkerPool,
+    store: RawStore,
+    catalogue: worker.Catalogue,
+    options: RunOptions,
+    config: DatasetConfig,
+) -> Report:
+    """Make what is missing of what is requested and write `report.json`."""
+    plan = plan_episodes(config, catalogue)
+    chosen = {k: v for k, v in options.made_with.items() if v != DEFAULTS[k]}
+    store.create(options.seed, {**config.fingerprint(), **chosen}, overwrite=options.overwrite)
+    try:
+        for key in store.clean():
+            logger.info("removed what an interrupted run left of %s", key)
+        report = Report(
+            store, config.name, plan, options.seed, options.n_processes, catalogue.names()
+        )
+        report.broken.update(catalogue.broken)
+        there = {}
+        for task_id, keys in plan.items():
+            on_disk = store.episodes(task_id)
+            there[task_id] = {key for key in on_disk if key in keys}
+            _tell_few(report.task(task_id), len(on_disk) - len(there[task_id]) + len(keys))
+            store.write_variations(task_id, keys.used_variations())
+            if options.overwrite:
+                for key in there.pop(task_id):
+                    store.remove(key)
+            else:
+                _look_at(store, there[task_id], report, catalogue.sources[task_id])
+        jobs = EpisodeJobs(
+            plan, there, store.folder.identity, options.max_attempts, report.task_label
+        )
+        _make(pool, jobs, report, skip_tasks=options.skip_tasks)
+        lost = report.count()
+        if lost:
+            logger.warning(
+                "%d episodes that were there are gone or damaged, first %s: something else changes "
+                "files in %s",
+                len(lost),
+                lost[0],
+                store.root,
+            )
+        report.write()
+    finally:
+        store.close()
+    return report
+
+
+def _tell_few(task: str, count: int) -> None:
+    """Say before the work that there will be too few examples of a task."""
+    if count < MIN_EXAMPLES:
+        logger.warning(
+            "task %s: %d example(s) are asked for; the conversion needs at least %d, for training, "
+            "validation and test",
+            task,
+            count,
+            MIN_EXAMPLES,
+        )
+
+
+def _look_at(store: RawStore, there: set[EpisodeKey], report: Report, source: str) -> None:
+    """Note the episodes that exist; damaged ones are named and left as they are.
+
+    Raises:
+        ConfigError: An episode was made from another version of the task.
+    """
+    for key in sorted(there):
+        try:
+            record = store.check(key, deep=False)
+        except DamagedEpisodeError as error:
+            logger.warning("skipped: %s", error)
+            report.damaged.append(key)
+        else:
+            _check_source(store, key, str(record.get("task_source", "builtin")), source)
+            report.found(key)
+
+
+def _check_source(store: RawStore, key: EpisodeKey, before: str, now: str) -> None:
+    if before != now:
+        raise ConfigError(
+            f"{store.root}: {key} was made from the {before} version of the task, now it is the"
+            f" {now} one; give --rlbench_root and --tasks_from as before, name another"
+            " --path_dataset, or make all anew with --overwrite"
+        )
+
+
+def _make(pool: WorkerPool, jobs: EpisodeJobs, report: Report, skip_tasks: bool) -> None:
+    """Run the jobs in the pool and collect their outcomes."""
+    last_line = time.monotonic()
+    bar = tqdm(total=jobs.total, unit="episode", disable=not (jobs.total and sys.stderr.isatty()))
+    with bar:
+        for answer in pool.run(jobs, worker.make_episode):
+            outcome = jobs.died(answer.job, answer.died) if answer.died else answer.result
+            if outcome is None:
+                continue
+            bar.update()
+            jobs.done(outcome.key)
+            report.add(outcome)
+            bar.set_postfix_str(report.rate())
+            if not outcome.is_done:
+                _give_up(outcome, jobs, report, skip_tasks)
+                bar.total = jobs.total
+            if bar.disable and time.monotonic() - last_line > LOG_PERIOD:
+                last_line = time.monotonic()
+                logger.info("%d of %d episodes, %s", report.finished, jobs.total, report.rate())
+
+
+def _give_up(outcome: worker.Outcome, jobs: EpisodeJobs, report: Report, skip_tasks: bool) -> None:
+    """Say that an episode cannot be made, and what that means for its task."""
+    task_id = outcome.key.task_id
+    if outcome.broken:
+        jobs.skip(task_id)
+        if report.set_broken(task_id, outcome.broken):
+            logger.warning("skipped: %s", outcome.broken)
+    elif task_id not in report.broken:
+        _tell_failure(outcome)
+        if skip_tasks:
+            logger.warning("task %s skipped: %d episodes", report.task(task_id), jobs.skip(task_id))
+
+
+def _tell_failure(outcome: worker.Outcome) -> None:
+    causes = ", ".join(f"{n} x {cause}" for cause, n in outcome.failures.most_common())
+    logger.warning("%s: all %d attempts failed: %s", outcome.key, outcome.attempts, causes)
