@@ -266,7 +266,7 @@ class Cells:
 
 
 def training_config(task: int, method: str, epochs: int) -> Config:
-    """Return the config of a training: that of the task configs, for all keypoint groups of one task."""
+    """Return the config of a training: a task's own, for all of its keypoint groups."""
     prefix = "config" if method.endswith("_sup") else "config_u"
     config = load_config(PACKAGE_DIR / "cfg" / "submit" / f"{prefix}_waypoints_task_9.yaml")
     stc = dataclasses.replace(
@@ -296,7 +296,7 @@ def training_config(task: int, method: str, epochs: int) -> Config:
 
 
 def _smoothed(case: Case, method: str) -> tuple[Estimate, dict[str, Any]]:
-    """Smooth whole tracks: with what training tracks say without truth, or the best for the test's truth."""
+    """Smooth whole tracks, tuned without truth on training tracks, or with the test's truth."""
     dt, test = case.protocol.frame_period_s, case.test
     if method == "rts":
         motion, q = smoothers.fit_motion(case.tracks("train", with_truth=False), dt)
@@ -327,7 +327,7 @@ def masks(tracks: Tracks, dt: float) -> dict[str, Tensor]:
 
 
 def group_masks(tracks: Tracks, ids: list[str], case: Case) -> dict[str, Tensor]:
-    """Return the points (N, K) of each keypoint group, and of all; groups that `ids` lacks are left out."""
+    """Return the points (N, K) of each keypoint group that `ids` has, and of all."""
     found = {"all": tracks.is_real} if set(ids) == set(case.ids) else {}
     for group in GROUPS:
         if any(i.split("/")[1] == group for i in ids):
@@ -337,7 +337,7 @@ def group_masks(tracks: Tracks, ids: list[str], case: Case) -> dict[str, Tensor]
 
 
 def sums(found: Estimate, tracks: Tracks, ids: list[str], case: Case) -> dict[str, Any]:
-    """Sum a method's errors [mm] by group, column and example; for all groups together also its claims."""
+    """Sum a method's errors [mm] by group, column and example; over all groups also its claims."""
     assert tracks.truth is not None
     error = 1000 * metrics.distances(found.xyz, tracks.truth).double()
     result = _by_example(error, tracks, ids, case)

@@ -1,4 +1,4 @@
-"""Conditions of the accuracy benchmark: the shipped detections, and harder ones made from the exact 2D.
+"""Conditions of the accuracy benchmark: the shipped detections, and harder ones.
 
 Everything is a function of the archive and a seed: the detector is that of the data generation
 (`keypoint_tracks.detect`), with a generator of its own for each (seed, task, example, view).

@@ -1,4 +1,4 @@
-"""What the project is judged by, from the cells of the accuracy benchmark: ratios with confidence intervals."""
+"""Ratios with confidence intervals, from the cells of the accuracy benchmark."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ from pose_obj_3d.evaluation.intervals import ExampleSums, Interval
 from tests.benchmarks.accuracy_cells import COLUMNS
 
 SIMPLE = ("ml", "mean7", "savgol7")
-"""R, the simple method to beat, is the best of these: for each task, condition and column, in hindsight."""
+"""R, the simple method to beat: the best of these for each task, condition and column."""
 TOGETHER = "together"
 Results = Mapping[tuple[int, str, str], dict[str, Any]]
 
@@ -54,7 +54,7 @@ class Table:
         group: str = "all",
         kind: str = "",
     ) -> ExampleSums | None:
-        """Join the tasks' sums; `R` is the best simple method of each. None where a cell is missing."""
+        """Join the tasks' sums; `R` is the best simple method. None if a cell is missing."""
         parts = [self._of_task(t, condition, method, column, group, kind) for t in tasks]
         known = [p for p in parts if p is not None]
         if len(known) < len(tasks) or not known:
@@ -187,7 +187,7 @@ def scopes(table: Table) -> dict[str, list[int]]:
 
 
 def derive(table: Table, conditions: list[str]) -> dict[str, dict[str, dict[str, Interval]]]:
-    """Compute condition (or `ACROSS`) -> quantity -> scope -> interval; what is missing is left out."""
+    """Compute condition (or `ACROSS`) -> quantity -> scope -> interval, of what is there."""
     result: dict[str, dict[str, dict[str, Interval]]] = {}
     for place, found in {
         **{c: quantities(c) for c in conditions},

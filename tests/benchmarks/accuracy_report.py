@@ -81,7 +81,7 @@ def markdown(
 
 
 def _derived_tables(table: Table, conditions: list[str], derived: Derived) -> list[str]:
-    """Return derived quantities by task in the first condition, by condition, and across conditions."""
+    """Return derived quantities: by task in the first condition, by condition, and across."""
     titles, last = list(scopes(table)), list(scopes(table))[-1]
     first = conditions[0]
     parts = []

@@ -1,4 +1,4 @@
-"""Accuracy of all methods on the shipped data, under several conditions: tables, derived ratios, figures.
+"""Accuracy of all methods on the shipped data under several conditions: tables, ratios, figures.
 
 Run by hand from the repository's root; the second run of the same command reads its cells only:
 

@@ -1,4 +1,4 @@
-"""Lifting speed of STC on the test demonstrations of a shipped task, by context and threads: one table.
+"""Lifting speed of STC on test demonstrations of a shipped task, by context and threads.
 
 Run by hand, after quickstart.sh: python tests/benchmarks/bench_lifting.py [--task 9]
 The weights are those before training; they have no influence on the speed.
@@ -26,7 +26,7 @@ from tests.benchmarks.bench_accuracy import ARCHIVE
 
 @torch.no_grad()
 def measure(case: Case, context: str, repeats: int) -> tuple[list[float], list[float]]:
-    """Return keypoint-frames/s of each repeat from nothing but triangulated frames, and once smoothers are there."""
+    """Return keypoint-frames/s of each repeat, without and with tracks smoothed before."""
     network = NetworkConfig(
         TYPE="STC", TEMPORAL_LENGTH=case.protocol.num_frames, STC=StcNetworkConfig(CONTEXT=context)
     )

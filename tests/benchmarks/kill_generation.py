@@ -1,4 +1,4 @@
-"""Kill a generation with signal 9 at random moments until it is complete, then compare every byte with an unbroken one.
+"""Kill a generation at random moments until it is complete; compare it with an unbroken one.
 
 python tests/benchmarks/kill_generation.py --kills 30 [--seed 0] [--n_processes 2]
 

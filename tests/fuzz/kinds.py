@@ -1,4 +1,4 @@
-"""The kinds of files: sound examples of each, its mutations, and the reader that must read or refuse it."""
+"""The kinds of files: sound examples, mutations, and the reader that reads or refuses them."""
 
 import dataclasses
 import io

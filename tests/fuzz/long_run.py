@@ -1,4 +1,6 @@
-"""Damage sound files in thousands of ways, read them, and count what happens: `python tests/fuzz/long_run.py --mutations 2000`.
+"""Damage sound files in thousands of ways, read them, and count what happens.
+
+python tests/fuzz/long_run.py --mutations 2000
 
 Each kind runs in a process of its own, which is killed by nothing but its own fault. A file must be
 read, or refused by one line below 500 characters, within 10 s and the memory of what it declares
@@ -30,7 +32,7 @@ NAMES = ("formal", "tracks", "legacy", "checkpoint", "yaml")
 
 
 def declared(raw: bytes) -> int:
-    """Return the bytes that a file declares: its own, or those of its members where it is an archive."""
+    """Return the bytes that a file declares: its own, or those of an archive's members."""
     try:
         with zipfile.ZipFile(io.BytesIO(raw)) as archive:
             return max(len(raw), sum(info.file_size for info in archive.infolist()))

@@ -493,7 +493,7 @@ _PARTS = (
 
 
 def pickled(start_of: Callable[[bytes], int]) -> Mutation:
-    """Change, drop, double, exchange or insert instructions of a pickle that begins at `start_of(raw)`."""
+    """Change, drop, double, exchange or insert instructions of the pickle at `start_of(raw)`."""
 
     def mutation(rng: np.random.Generator, raw: bytes) -> bytes:
         steps = _steps(raw, start_of(raw))

@@ -1,4 +1,4 @@
-"""200 damaged files of each kind, the same in every run: each is read, or refused by one line, in bounded time and memory."""
+"""200 damaged files of each kind are read, or refused by one line, in bounded time and memory."""
 
 import sys
 import time

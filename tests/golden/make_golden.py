@@ -1,4 +1,4 @@
-"""Regenerate the golden files: python tests/golden/make_golden.py. Say why in the commit message."""
+"""Make the golden files anew: python tests/golden/make_golden.py. The commit message says why."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The accuracy benchmark: conditions are functions of a seed, cells are computed once, ratios are right."""
+"""The accuracy benchmark: conditions follow from a seed, cells are computed once."""
 
 import json
 
