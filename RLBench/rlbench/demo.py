@@ -22,8 +22,8 @@ class Demo(Sequence[Observation]):
         observations: one every 50 ms.
         random_seed: entropy, then task id, variation, example, attempt; of a demonstration that
             RLBench stored the state of NumPy's global generator; None where it is not known.
-        num_reset_attempts: how many placements were tried (a demo fails after
-            `scene.MAX_PLACEMENTS`).
+        num_reset_attempts: how many placements were tried (it fails after
+            `placement_rules.Rules.most_placements`).
         keypoint_names: `<group>/<name>` of each keypoint.
         waypoint_frames: index of the frame at which each waypoint was reached.
         task_name: snake_case name; empty where it is not known.

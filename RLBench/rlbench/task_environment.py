@@ -435,8 +435,8 @@ class TaskEnvironment:
             ) from None
         self._action_mode.action(self._scene, numbers)
         task = self._scene.task
-        # Built-in tasks draw from their own generator alone; lending the global ones takes time.
-        with task.global_random if task.is_from_rlbench else nullcontext():
+        # Lending the global generators takes time.
+        with task.global_random if task.rules.draws_in_conditions else nullcontext():
             success, terminate = task.success()
             self.is_success = bool(success)
             return self.get_observation(), self._reward(success), bool(success or terminate)

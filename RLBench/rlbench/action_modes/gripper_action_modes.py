@@ -6,8 +6,9 @@ from typing import ClassVar
 import numpy as np
 
 from rlbench.action_modes.validation import assert_action_shape, checked
+from rlbench.backend.episodes.demonstration import GRIPPER_SPEED, MAX_GRIPPER_STEPS
 from rlbench.backend.robot import Robot
-from rlbench.backend.scene import GRIPPER_SPEED, MAX_GRIPPER_STEPS, Scene
+from rlbench.backend.scene import Scene
 from rlbench.const import DEMO_DT
 from rlbench.engines.robots import OPEN, PANDA
 from rlbench.engines.transforms import Floats

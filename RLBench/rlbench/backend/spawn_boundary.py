@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from rlbench.backend.exceptions import BoundaryError
+from rlbench.backend.placement_rules import OUR_RULES, RLBENCH_RULES, BoundaryRules
 from rlbench.backend.pyrep_names.scene_context import adopt
 from rlbench.engines.protocols import SceneObject, Shape
 from rlbench.engines.transforms import box_corners, euler_to_matrix
@@ -22,7 +23,7 @@ class SpawnBoundary:
         self,
         boundaries: Sequence[Shape],
         rng: np.random.Generator | None = None,
-        as_rlbench: bool | None = None,
+        rules: BoundaryRules | None = None,
     ) -> None:
         """Use the boxes of `boundaries`.
 
@@ -30,13 +31,11 @@ class SpawnBoundary:
             boundaries: shapes in which objects are put.
             rng: draws all samples; None for NumPy's global generator, which is seeded for each
                 demonstration, as RLBench's own tasks leave it.
-            as_rlbench: objects turn about their own axes, not the world's, and those placed with
-                `ignore_collisions` are neither kept apart from others nor remembered; by default
-                so where no `rng` is given.
+            rules: how objects are put there; by default ours where `rng` is given, else RLBench's.
         """
         self._boundaries = [adopt(boundary) for boundary in boundaries]
         self._rng: Any = np.random if rng is None else rng
-        self._as_rlbench = rng is None if as_rlbench is None else as_rlbench
+        self._rules = rules or (RLBENCH_RULES if rng is None else OUR_RULES).boundary
         self._placed: list[tuple[SceneObject, float]] = []
 
     def clear(self) -> None:
@@ -75,7 +74,7 @@ class SpawnBoundary:
             if self._try(obj, boundary, np.array(min_rotation), np.array(max_rotation)) and (
                 self._is_clear(obj, ignore_collisions, min_distance)
             ):
-                if not (self._as_rlbench and ignore_collisions):
+                if self._rules.remembers_ignored or not ignore_collisions:
                     self._placed.append((obj, min_distance))
                 return
         obj.set_pose(list(saved))
@@ -93,7 +92,7 @@ class SpawnBoundary:
         """Draw one pose; False when the object's box does not fit inside."""
         turn = euler_to_matrix(self._rng.uniform(low, high))
         T = obj.get_matrix()
-        T[:3, :3] = T[:3, :3] @ turn if self._as_rlbench else turn @ T[:3, :3]
+        T[:3, :3] = T[:3, :3] @ turn if self._rules.turns_in_own_frame else turn @ T[:3, :3]
         obj.set_matrix(T)
         # The object's box, in the boundary's frame and about the object's origin.
         R = obj.get_matrix(boundary)[:3, :3]
@@ -110,12 +109,12 @@ class SpawnBoundary:
         return True
 
     def _is_clear(self, obj: SceneObject, ignore_collisions: bool, min_distance: float) -> bool:
-        if self._as_rlbench and ignore_collisions:
+        if ignore_collisions and not self._rules.remembers_ignored:
             return True
-        here = obj.get_position()
+        here, keeps_older = obj.get_position(), self._rules.keeps_older_distance
         for other, distance in self._placed:
             gap = np.linalg.norm(here - other.get_position())
-            if gap < (min_distance if self._as_rlbench else max(min_distance, distance)):
+            if gap < (max(min_distance, distance) if keeps_older else min_distance):
                 return False
             if not ignore_collisions and _collide(obj, other):
                 return False

@@ -3,13 +3,15 @@
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from rlbench.backend.conditions import Condition
 from rlbench.backend.episodes.global_random import GlobalRandom
+from rlbench.backend.placement_rules import OUR_RULES, Rules
+from rlbench.backend.pyrep_names.pyrep_simulation import PyRep
 from rlbench.backend.robot import Robot
 from rlbench.backend.waypoints import Waypoint
 from rlbench.engines.protocols import Dummy, Engine, Joint, ProximitySensor, SceneObject, Shape
@@ -19,10 +21,13 @@ Triple = tuple[float, float, float]
 
 
 class Task:
-    """One task of the robot. Subclasses define `init_task`, `init_episode`, `variation_count`."""
+    """One task of the robot. Subclasses define `init_task`, `init_episode`, `variation_count`.
 
-    # Task files of RLBench are run by its own rules, see `rlbench.checkout`.
-    is_from_rlbench = False
+    Attributes:
+        rules: how it is placed and demonstrated.
+    """
+
+    rules: ClassVar[Rules] = OUR_RULES
 
     def __init__(self, engine: Engine, robot: Robot, name: str | None = None) -> None:
         """Bind the task to a loaded scene.
@@ -101,11 +106,8 @@ class Task:
     # ---- RLBench's names ----------------------------------------------------------------
 
     @property
-    def pyrep(self) -> Any:
+    def pyrep(self) -> PyRep:
         """The simulation under PyRep's names."""
-        # Imported late: built-in tasks need nothing of it.
-        from rlbench.backend.pyrep_names.pyrep_simulation import PyRep  # noqa: PLC0415
-
         return PyRep(self.engine)
 
     def get_name(self) -> str:

@@ -18,6 +18,7 @@ from rlbench.backend.exceptions import (
     TaskFileError,
     WaypointError,
 )
+from rlbench.backend.placement_rules import RLBENCH_RULES
 from rlbench.backend.pyrep_names.scene_context import adopt, using
 from rlbench.backend.task import Task
 from rlbench.backend.task_files import Origin
@@ -129,7 +130,7 @@ def _bind(cls: type[Task], origin: Origin, with_pyrep: bool) -> type[Task]:
     body["boundary_root"] = binder.adopting(body["boundary_root"])
     body["register_graspable_objects"] = _register_graspable(cls)
     body |= {
-        "is_from_rlbench": True,
+        "rules": RLBENCH_RULES,
         "origin": origin,
         "__module__": cls.__module__,
         "__qualname__": cls.__qualname__,

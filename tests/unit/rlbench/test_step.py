@@ -18,7 +18,6 @@ from rlbench.backend.exceptions import (
     RenderingError,
     SceneError,
     TaskEnvironmentError,
-    WaypointError,
 )
 from rlbench.noise_model import GaussianNoise, Identity
 from rlbench.observation_config import LOW_DIM, RLBENCH_CAMERAS, checked_size
@@ -317,9 +316,9 @@ def test_a_task_that_cannot_start_where_it_stays_is_tried_once(monkeypatch):
 
     def refuse(*_):
         tries.append(1)
-        raise WaypointError("waypoint0 of close_fridge is out of reach")
+        return False
 
-    monkeypatch.setattr(task._scene, "_check_waypoints", refuse)
+    monkeypatch.setattr(task._scene.robot.arm, "can_reach", refuse)
     message = "cannot start where its scene puts it: waypoint0 .* leave static_positions out"
     for start in (task.reset, lambda: task.get_demos(1)):
         with pytest.raises(DemoError, match=message):
@@ -327,7 +326,7 @@ def test_a_task_that_cannot_start_where_it_stays_is_tried_once(monkeypatch):
     assert len(tries) == 2
     _, task = load(PickAndLift, static_positions=True)  # its block is placed anew each time
     tries.clear()
-    monkeypatch.setattr(task._scene, "_check_waypoints", refuse)
+    monkeypatch.setattr(task._scene.robot.arm, "can_reach", refuse)
     with pytest.raises(DemoError, match="placements failed"):
         task.get_demo(0, 0)
     assert len(tries) > 5

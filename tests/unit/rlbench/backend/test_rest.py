@@ -10,9 +10,10 @@ from pyrep_mujoco.objects.shape_forms import primitive_form
 from pyrep_mujoco.robots.arm import Arm, Gripper
 from pyrep_mujoco.robots.arm_motion import TimedPath
 from pyrep_mujoco.simulation import MujocoEngine
-from rlbench.backend import scene
+from rlbench.backend.episodes import demonstration
 from rlbench.backend.episodes.last_way import REST_STEPS, end_where_fulfilled
 from rlbench.backend.exceptions import DemoError
+from rlbench.backend.placement_rules import OUR_RULES, RLBENCH_RULES
 from rlbench.environment import Environment
 from rlbench.observation_config import ObservationConfig
 from rlbench.tasks import AVAILABLE, builtin_scene
@@ -43,13 +44,13 @@ def load():
 @pytest.fixture
 def ways(monkeypatch):
     """Collect the (3,) tip positions that the ways of a demonstration lead to."""
-    ends, plain = [], scene.come_to_rest
+    ends, plain = [], demonstration.come_to_rest
 
     def come_to_rest(path, step):
         ends.append(path._arm.kinematics.fk(path.q[-1])[0])
         plain(path, step)
 
-    monkeypatch.setattr(scene, "come_to_rest", come_to_rest)
+    monkeypatch.setattr(demonstration, "come_to_rest", come_to_rest)
     return ends
 
 
@@ -79,10 +80,10 @@ def test_task_files_of_rlbench_end_at_rest_too(load, ways, tmp_path, name):
     check_rest(demo, ways)
 
 
-@pytest.mark.parametrize("is_from_rlbench", [False, True])
-def test_early_success_does_not_end_a_demonstration(load, ways, monkeypatch, is_from_rlbench):
+@pytest.mark.parametrize("rules", [OUR_RULES, RLBENCH_RULES], ids=["ours", "rlbench"])
+def test_early_success_does_not_end_a_demonstration(load, ways, monkeypatch, rules):
     task = load("reach_target")
-    monkeypatch.setattr(type(task._scene.task), "is_from_rlbench", is_from_rlbench)
+    monkeypatch.setattr(type(task._scene.task), "rules", rules)
     monkeypatch.setattr(type(task._scene.task), "success", lambda _: (True, True))
     check_rest(task.get_demo(0, 0), ways)
 
@@ -208,16 +209,16 @@ def test_fingers_keep_their_target_in_a_step_that_is_written(engine, arm):
 
 
 @pytest.mark.parametrize(
-    ("is_from_rlbench", "near", "far", "rests"),
+    ("rules", "near", "far", "rests"),
     [
-        (True, 0.0, 0.02, (0.0, NEAR)),
-        (True, 0.004, 0.03, (0.004, 0.006)),
-        (True, 0.018, 0.03, None),
-        (False, 0.004, 0.03, None),
+        (RLBENCH_RULES, 0.0, 0.02, (0.0, NEAR)),
+        (RLBENCH_RULES, 0.004, 0.03, (0.004, 0.006)),
+        (RLBENCH_RULES, 0.018, 0.03, None),
+        (OUR_RULES, 0.004, 0.03, None),
     ],
 )
 def test_the_arm_rests_before_an_end_that_undoes_what_was_achieved(
-    load, monkeypatch, is_from_rlbench, near, far, rests
+    load, monkeypatch, rules, near, far, rests
 ):
     task = load("reach_target")
     kind, tip = type(task._scene.task), task._scene.robot.arm.get_tip()
@@ -226,7 +227,7 @@ def test_the_arm_rests_before_an_end_that_undoes_what_was_achieved(
         left = np.linalg.norm(tip.get_position() - self.dummy("waypoint0").get_position())
         return bool(near <= left <= far), False
 
-    monkeypatch.setattr(kind, "is_from_rlbench", is_from_rlbench)
+    monkeypatch.setattr(kind, "rules", rules)
     monkeypatch.setattr(kind, "success", is_between)
     if rests is None:
         with pytest.raises(DemoError) as caught:

@@ -4,6 +4,7 @@ import pytest
 
 import rlbench.tasks
 from rlbench.backend.exceptions import TaskFileError
+from rlbench.backend.placement_rules import RLBENCH_RULES
 from rlbench.backend.task_files import Checkout
 from rlbench.checkout.task_sets import read_task_sets
 from tests.unit.rlbench.checkout.checkout_files import write_checkout
@@ -75,7 +76,7 @@ def test_the_set_with_ids_needs_no_checkout(checkout, monkeypatch):
     checkout()
     with pytest.warns(UserWarning, match="FS95_V1: 87 tasks are left out"):
         theirs = rlbench.tasks.FS95_V1
-    assert theirs["train"][0].is_from_rlbench
+    assert theirs["train"][0].rules is RLBENCH_RULES
     checkout(SETS + "FS95_V1 = {'train': [PickAndLift], 'test': [ReachTarget]}\n")
     assert [t.__name__ for t in rlbench.tasks.FS95_V1["test"]] == ["ReachTarget"]
 

@@ -12,7 +12,8 @@ from pyrep_mujoco.objects.shape_forms import primitive_form
 from pyrep_mujoco.robots.arm import Arm, Gripper
 from pyrep_mujoco.robots.robot_model import FIRM, PANDA, YIELDING
 from pyrep_mujoco.simulation import MujocoEngine
-from rlbench.backend.exceptions import DemoError
+from rlbench.backend.exceptions import ConfigurationPathError
+from rlbench.backend.placement_rules import RLBENCH_RULES
 from rlbench.backend.waypoints import Waypoint
 from rlbench.environment import Environment
 from rlbench.tasks import builtin_scene
@@ -122,27 +123,27 @@ def test_placements_without_a_way_to_the_first_waypoint_are_refused(monkeypatch)
     env = Environment()
     env.launch()
     scene = env.get_task("reach_target")._scene
-    monkeypatch.setattr(type(scene.task), "is_from_rlbench", True)
-    plan, calls = scene._plan, []
+    monkeypatch.setattr(type(scene.task), "rules", RLBENCH_RULES)
+    plan, calls = scene.robot.arm.plan, []
 
-    def fails_once(waypoint, after):
-        calls.append(waypoint.name)
+    def fails_once(T_world_goal, *args, **kwargs):
+        calls.append(T_world_goal)
         if len(calls) == 1:
-            raise DemoError("no way to waypoint0", cause="no_path_to_waypoint0")
-        return plan(waypoint, after)
+            raise ConfigurationPathError("blocked")
+        return plan(T_world_goal, *args, **kwargs)
 
-    monkeypatch.setattr(scene, "_plan", fails_once)
+    monkeypatch.setattr(scene.robot.arm, "plan", fails_once)
     scene.init_episode(0, np.random.SeedSequence(1))
-    assert calls == ["waypoint0"] * 2
+    assert len(calls) == 2
     assert scene.placements == 2
-    assert scene.refusals == ["no way to waypoint0"]
+    assert scene.refusals == ["reach_target: no way to waypoint0: blocked"]
 
 
 def test_placements_without_a_line_to_a_linear_waypoint_are_refused(monkeypatch):
     env = Environment()
     env.launch()
     scene = env.get_task("pick_and_lift")._scene
-    monkeypatch.setattr(type(scene.task), "is_from_rlbench", True)
+    monkeypatch.setattr(type(scene.task), "rules", RLBENCH_RULES)
     linear = scene.task.get_waypoints()[1].name
     monkeypatch.setattr(Waypoint, "is_linear", property(lambda self: self.name == linear))
     follow, lines = scene.robot.arm.can_follow, []

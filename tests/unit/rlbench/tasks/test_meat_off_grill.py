@@ -27,7 +27,7 @@ def task():
 def restart(task, index, seed=0):
     """Run the task's own part of an episode's start at the saved place; return the engine."""
     scene = task._scene
-    scene._reset()
+    scene.reset()
     scene.task.rng.bit_generator.state = np.random.default_rng(seed).bit_generator.state
     scene.task.init_episode(index)
     return scene.engine

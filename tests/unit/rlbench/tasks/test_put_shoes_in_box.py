@@ -50,7 +50,7 @@ def test_meshes_are_closed_and_face_outwards(part):
 
 def test_lid_and_shoes_rest_at_the_start(task):
     scene = task._scene
-    scene._reset()
+    scene.reset()
     engine = scene.engine
     for _ in range(5):
         engine.step()
@@ -86,7 +86,7 @@ def test_each_shoe_is_held_without_slip_and_lies_in_the_box(demo, task):
 
 def test_one_shoe_or_a_held_shoe_is_no_success(task):
     scene = task._scene
-    scene._reset()
+    scene.reset()
     engine = scene.engine
     floor = engine.sensor("success").get_position()
     engine.shape("shoe1").set_position(floor + np.array([-0.06, 0.0, 0.002]))
@@ -102,7 +102,7 @@ def test_shoes_are_drawn_apart_and_beside_the_box(task):
     scene = task._scene
     turns = []
     for seed in range(40):
-        scene._reset()
+        scene.reset()
         scene.task.rng.bit_generator.state = np.random.default_rng(seed).bit_generator.state
         try:
             scene.task.init_episode(0)

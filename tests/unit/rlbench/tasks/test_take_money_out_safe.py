@@ -24,7 +24,7 @@ def task():
 def restart(task, shelf, seed):
     """Run the task's own part of an episode's start at the saved place; return (engine, task)."""
     scene = task._scene
-    scene._reset()
+    scene.reset()
     scene.task.rng.bit_generator.state = np.random.default_rng(seed).bit_generator.state
     scene.task.init_episode(shelf)
     return scene.engine, scene.task
@@ -38,7 +38,7 @@ def test_the_texture_is_written_the_same_again(tmp_path):
 @pytest.mark.parametrize("shelf", range(3))
 def test_only_the_chosen_stack_and_the_put_down_place_are_drawn(task, shelf):
     engine = task._scene.engine
-    task._scene._reset()
+    task._scene.reset()
     names = [*STACKS, "waypoint3"]
     saved = {name: engine.object(name).get_matrix() for name in names}
     moves, turns, puts, put_turns = [], [], [], []

@@ -17,7 +17,7 @@ def task():
 
 def test_the_charger_rests_in_the_socket(task):
     scene = task._scene
-    scene._reset()
+    scene.reset()
     scene.task.reset_conditions()
     charger = scene.engine.shape("charger")
     for _ in range(5):
@@ -33,7 +33,7 @@ def test_the_charger_rests_in_the_socket(task):
 
 def test_out_of_the_socket_nothing_carries_it(task):
     scene = task._scene
-    scene._reset()
+    scene.reset()
     charger = scene.engine.shape("charger")
     T = charger.get_matrix()
     T[0, 3] -= 0.06
@@ -45,7 +45,7 @@ def test_out_of_the_socket_nothing_carries_it(task):
 
 def test_success_is_being_in_front_of_the_socket(task):
     scene = task._scene
-    scene._reset()
+    scene.reset()
     sensor = scene.engine.sensor("charger_success")
     charger = scene.engine.shape("charger")
     assert not sensor.is_detected(charger)
