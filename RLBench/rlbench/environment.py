@@ -15,7 +15,7 @@ from rlbench.backend.robot import Robot
 from rlbench.backend.scene import Scene
 from rlbench.backend.task import Task
 from rlbench.backend.task_files import Checkout, Origin, open_checkout
-from rlbench.checkout.catalogue import Catalogue
+from rlbench.catalogue import Catalogue
 from rlbench.checkout.loader import load_task
 from rlbench.demo import Demo
 from rlbench.engines import mujoco
@@ -26,7 +26,7 @@ from rlbench.observation_config import RLBENCH_CAMERAS, ObservationConfig
 from rlbench.recording.recorder import Recorder, track_calibration
 from rlbench.stored_demos import get_stored_demos, require_dataset_root
 from rlbench.task_environment import TaskEnvironment
-from rlbench.tasks import AVAILABLE, TASK_NAMES, builtin_scene
+from rlbench.tasks.registry import AVAILABLE, TASK_NAMES, builtin_scene
 
 ENGINES = ("mujoco", "coppeliasim")
 """Simulators; the second needs PyRep, CoppeliaSim and a checkout of RLBench, see docs/coppeliasim.md."""

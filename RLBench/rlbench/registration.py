@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from gymnasium.envs.registration import register, registry
 
 from rlbench.backend.exceptions import TaskNotAvailableError
-from rlbench.tasks import AVAILABLE
+from rlbench.tasks.registry import AVAILABLE
 
 OBSERVATION_MODES = ("state", "vision")
 MAX_EPISODE_STEPS = 500
@@ -26,7 +26,7 @@ def _tasks() -> Sequence[str]:
     if not os.environ.get("RLBENCH_ROOT"):
         return AVAILABLE
     # Imported late: it loads the simulator.
-    from rlbench.checkout.catalogue import Catalogue  # noqa: PLC0415
+    from rlbench.catalogue import Catalogue  # noqa: PLC0415
 
     try:
         return Catalogue().names()

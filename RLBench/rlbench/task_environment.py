@@ -28,7 +28,7 @@ from rlbench.observation_config import ObservationConfig
 from rlbench.recording.observation_filter import ObservationFilter
 from rlbench.recording.recorder import Recorder
 from rlbench.stored_demos import get_stored_demos, require_dataset_root
-from rlbench.tasks import task_id
+from rlbench.tasks.registry import task_id
 
 logger = logging.getLogger(__name__)
 MAX_ATTEMPTS = 10

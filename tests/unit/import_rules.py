@@ -19,6 +19,7 @@ MAX_LINES = 400
 LONG_FILES: dict[str, str] = {}
 
 SIMULATORS = ("pyrep_mujoco", "rlbench", "mujoco", "ompl", "pyrep")
+SIMULATING = ("engines.mujoco", "engines.coppelia")  # the others: protocols, and values handed on
 ENGINE_OF_PYREP = ("pyrep_mujoco.simulation",)
 STAGE2_COMMANDS = tuple(
     f"pose_obj_3d.{name}"
@@ -123,10 +124,9 @@ RULES = (
         (
             "mujoco",
             "ompl",
-            *rooms("rlbench", "engines", "checkout", "action_modes", "recording", "tools"),
+            *rooms("rlbench", *SIMULATING, "checkout", "action_modes", "recording", "tools"),
             *rooms("rlbench", "environment", "task_environment", "stored_demos", "gym"),
         ),
-        ("rlbench.engines.protocols",),
     ),
     Rule(
         "the backend knows protocols",
@@ -134,10 +134,9 @@ RULES = (
         (
             "mujoco",
             "ompl",
-            *rooms("rlbench", "engines", "tasks", "checkout", "action_modes", "recording", "tools"),
-            *rooms("rlbench", "environment", "task_environment", "stored_demos", "gym"),
+            *rooms("rlbench", *SIMULATING, "tasks", "checkout", "action_modes", "recording"),
+            *rooms("rlbench", "environment", "task_environment", "stored_demos", "gym", "tools"),
         ),
-        ("rlbench.engines.protocols",),
     ),
     Rule(
         "engines know no task",

@@ -1,6 +1,5 @@
 """Helpers of RLBench: loading task files by name, and its encodings of images."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,9 +28,9 @@ def task_file_to_task_class(task_file: str) -> type[Task]:
         TaskFileError: its file cannot be loaded.
     """
     # Imported late: the tasks' modules need this package.
-    from rlbench.tasks import get_task_class  # noqa: PLC0415
+    from rlbench import name_to_task_class  # noqa: PLC0415
 
-    return get_task_class(Path(task_file).name.removesuffix(".py"))
+    return name_to_task_class(task_file)
 
 
 def rgb_handles_to_mask(rgb_coded_handles: npt.ArrayLike) -> npt.NDArray[np.int64]:

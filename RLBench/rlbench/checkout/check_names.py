@@ -21,11 +21,11 @@ import numpy as np
 from rlbench.backend.exceptions import BoundaryError, RLBenchError, SceneError
 from rlbench.backend.pyrep_names import pyrep_objects as objects
 from rlbench.backend.task_files import Origin
-from rlbench.checkout.catalogue import Catalogue
+from rlbench.catalogue import Catalogue
 from rlbench.checkout.loader import load_task
 from rlbench.engines import mujoco
 from rlbench.engines.object_types import ObjectType
-from rlbench.tasks import TASK_NAMES
+from rlbench.tasks.registry import TASK_NAMES
 
 
 @dataclass

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from rlbench.engines.files import write_whole
-from rlbench.tasks import TASK_NAMES
+from rlbench.tasks.registry import TASK_NAMES
 from rlbench.tools.known_gaps import KNOWN_GAPS
 from rlbench.tools.task_report import read_rows
 

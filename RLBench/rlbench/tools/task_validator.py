@@ -28,14 +28,14 @@ from rlbench.backend.exceptions import (
     TaskEnvironmentError,
 )
 from rlbench.backend.task_files import SOURCES
-from rlbench.checkout.catalogue import Catalogue
+from rlbench.catalogue import Catalogue
 from rlbench.const import DEMO_DT
 from rlbench.demo import Demo
 from rlbench.engines.vision import HIDDEN, SEEN
 from rlbench.environment import ENGINES, ROBOTS, Environment
 from rlbench.observation_config import KEYPOINT_GROUPS, ObservationConfig
 from rlbench.task_environment import TaskEnvironment
-from rlbench.tasks import TASK_NAMES, task_id
+from rlbench.tasks.registry import TASK_NAMES, task_id
 from rlbench.tools.task_pictures import Pictures
 from rlbench.tools.task_report import (
     MIN_SUCCESS,

@@ -17,8 +17,8 @@ from rlbench.backend.exceptions import (
     WrongObjectTypeError,
 )
 from rlbench.backend.pyrep_names.scene_context import current_engine, using
+from rlbench.catalogue import Catalogue
 from rlbench.checkout import enable
-from rlbench.checkout.catalogue import Catalogue
 from rlbench.checkout.check_names import main as check_names
 from rlbench.environment import Environment
 from rlbench.tasks import TASK_NAMES, get_task_class, task_id

@@ -1,20 +1,26 @@
 """All tasks that can run here, from this package and from a checkout, and which version is meant."""
 
+import warnings
 from pathlib import Path
 
 from rlbench.backend.exceptions import TaskNotAvailableError
 from rlbench.backend.task import Task
 from rlbench.backend.task_files import Checkout, Origin, chosen_source, open_checkout
 from rlbench.checkout.loader import load_task
-from rlbench.tasks import (
+from rlbench.checkout.task_sets import SET_NAME, read_task_sets
+from rlbench.tasks.registry import (
     AVAILABLE,
     TASK_NAMES,
     builtin_class,
     builtin_file,
     builtin_scene,
+    class_name,
     task_id,
     unknown_task,
 )
+
+OWN_SET = "FS95_V1"
+"""The set whose tasks have ids."""
 
 
 class Catalogue:
@@ -91,3 +97,53 @@ class Catalogue:
         """
         origin = self.origin(name)
         return builtin_class(name) if origin.source == "builtin" else load_task(origin)
+
+    def by_class_name(self, name: str) -> type[Task] | dict[str, list[type[Task]]]:
+        """Return what `from rlbench.tasks import <name>` means: a class, or a named set of them.
+
+        Raises:
+            AttributeError: there is nothing of this name.
+            ImportError: there is, but it cannot be used here.
+        """
+        if SET_NAME.fullmatch(name):
+            return self._task_set(name)
+        for task in self.names():
+            if class_name(task) == name:
+                return self.task_class(task)
+        for task, lack in self.incomplete().items():
+            if class_name(task) == name:
+                raise ImportError(f"rlbench.tasks: task {task!r} is not available: {lack}")
+        known = ", ".join(class_name(task) for task in self.names())
+        raise AttributeError(
+            f"module 'rlbench.tasks' has no {name!r}; its task classes are {known}"
+        )
+
+    def _task_set(self, name: str) -> dict[str, list[type[Task]]]:
+        """Load the classes of a named set; a warning names the tasks that are not there."""
+        where = "this package"
+        sets: dict[str, dict[str, list[str]]] = {}
+        if self.checkout is not None:
+            where = str(self.checkout.root)
+            sets = read_task_sets(self.checkout)
+        elif name != OWN_SET:
+            raise ImportError(
+                f"rlbench.tasks: {name} is a set of RLBench's tasks; set RLBENCH_ROOT to a checkout"
+                " of it"
+            )
+        sets.setdefault(OWN_SET, {"train": list(TASK_NAMES), "test": []})
+        if name not in sets:
+            raise ImportError(
+                f"rlbench.tasks: there is no {name}; there are {', '.join(sorted(sets))}"
+            )
+        there = set(self.names())
+        lacking = sorted({task for tasks in sets[name].values() for task in tasks} - there)
+        if lacking:
+            warnings.warn(
+                f"{name}: {len(lacking)} tasks are left out, their files are not in {where}: "
+                f"{', '.join(lacking)}",
+                stacklevel=4,
+            )
+        return {
+            split: [self.task_class(task) for task in tasks if task in there]
+            for split, tasks in sets[name].items()
+        }
