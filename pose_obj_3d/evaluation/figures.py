@@ -7,41 +7,13 @@ import numpy as np
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from pose_obj_3d.common.colours import colour
 from pose_obj_3d.formal import FormalData
 from pose_obj_3d.geometry import multi_view as geometry
 from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.tracks.types import Tracks
 
-# Found by search: no two are nearer than 0.17 in OKLab, nor is one so near to black (the truth) or
-# white.
-COLOURS = (
-    "#1b6ca8",
-    "#d1495b",
-    "#2e8b57",
-    "#e08e00",
-    "#8758ff",
-    "#970000",
-    "#009fff",
-    "#a7008f",
-    "#205000",
-    "#9f8f9f",
-    "#0000ff",
-    "#ff00bf",
-    "#48c780",
-    "#dfd728",
-    "#6000b7",
-    "#70dfff",
-    "#d787ff",
-    "#503858",
-    "#ffafb7",
-    "#00f700",
-)
 _LABELLED = 12  # keypoints named in a legend
-
-
-def colour(k: int) -> str:
-    """Return the colour of keypoint k; the first 20 are different."""
-    return COLOURS[k % len(COLOURS)]
 
 
 def example_rows(tracks: Tracks, number: int = 0) -> Tensor:
@@ -148,21 +120,4 @@ def reprojection_figure(
         fontsize=10,
     )
     figure.legend(fontsize=7, loc="outside lower center", ncols=6)
-    return figure
-
-
-def curve_figure(history: list[dict[str, float]], criterion: str, best_epoch: int) -> Figure:
-    """Draw the training loss and the value that chooses the epoch."""
-    figure = Figure(figsize=(9, 4), layout="constrained")
-    epochs = range(1, len(history) + 1)
-    for i, name in enumerate(("train/loss", criterion)):
-        axes = figure.add_subplot(1, 2, i + 1)
-        axes.plot(epochs, [h[name] for h in history], color=colour(i))
-        axes.set(xlabel="epoch", title=name)
-        axes.grid(alpha=0.3)
-        if name == criterion and best_epoch:
-            axes.axvline(
-                best_epoch, color="black", lw=0.8, ls="--", label=f"best: epoch {best_epoch}"
-            )
-            axes.legend()
     return figure

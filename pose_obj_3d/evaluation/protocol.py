@@ -117,7 +117,7 @@ def estimate(
     """
     was_training = model.training
     model.eval()
-    rig32 = Rig(rig.intrinsics.float(), rig.extrinsics.float(), rig.sigma_px, rig.view_ids)
+    rig32 = rig.float()
     prepare = getattr(model, "prepare", None)
     if prepare is not None and not blind:
         tracks = prepare(tracks)
@@ -289,6 +289,31 @@ def evaluate(
         columns[COLUMNS[3]] = {"mpjpe_mm": None}
         result["methods"][name] = columns
     return result
+
+
+def compare(
+    model: nn.Module, label: str, tracks: Tracks, rig: Rig, protocol: Protocol, ids: list[str]
+) -> tuple[Result, Estimate]:
+    """Score a model beside the methods without learning that its views and frames allow.
+
+    Args:
+        model: The network.
+        label: Its name in the result.
+        tracks: Test data with truth.
+        rig: The cameras; with a single one there is nothing to compare with.
+        protocol: Window and batch.
+        ids: Keypoint names.
+
+    Returns:
+        The result, as of `evaluate`, and what the model has estimated.
+    """
+    predicted = estimate(model, tracks, rig, protocol)
+    methods = {label: predicted}
+    if len(rig.view_ids) > 1:
+        methods |= reference_predictions(tracks, rig, protocol)
+        if protocol.used_frames is None:
+            methods |= whole_track_predictions(tracks, protocol)
+    return evaluate(methods, tracks, rig, protocol, ids), predicted
 
 
 def _measures(xyz: Tensor, tracks: Tracks, mask: Tensor, frame_period_s: float) -> Result:

@@ -1,6 +1,6 @@
 """The cameras that see a scene."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -21,6 +21,10 @@ class Rig:
     extrinsics: Tensor
     sigma_px: float
     view_ids: tuple[int, ...]
+
+    def float(self) -> "Rig":
+        """Return the rig in float32."""
+        return replace(self, intrinsics=self.intrinsics.float(), extrinsics=self.extrinsics.float())
 
     def to(self, device: torch.device) -> "Rig":
         """Return the rig on a device."""

@@ -11,7 +11,6 @@ from pathlib import Path
 import torch
 
 from pose_obj_3d.common.errors import CheckpointError
-from pose_obj_3d.evaluation import figures as visualise
 from pose_obj_3d.evaluation import protocol as evaluation
 from pose_obj_3d.evaluation.protocol import Protocol
 from pose_obj_3d.geometry.estimators import Estimate
@@ -19,7 +18,6 @@ from pose_obj_3d.lifting.gaps import is_measured
 from pose_obj_3d.lifting.tracks_from_file import OwnData, split
 from pose_obj_3d.models.blocks import Model, Normalised
 from pose_obj_3d.tracks.types import Tracks
-from pose_obj_3d.train_command import choose_device
 from pose_obj_3d.training import checkpoints
 from pose_obj_3d.training.config import (
     Config,
@@ -28,6 +26,8 @@ from pose_obj_3d.training.config import (
     TrainConfig,
     to_yaml,
 )
+from pose_obj_3d.training.curve import curve_figure
+from pose_obj_3d.training.device import choose_device
 from pose_obj_3d.training.logs import RunLog
 from pose_obj_3d.training.model_registry import build_model
 from pose_obj_3d.training.trainer import Run, calibrate_best, fit
@@ -143,7 +143,7 @@ def learn(args: argparse.Namespace, data: OwnData, tracks: Tracks, out: Path) ->
     calibrate_best(state)
     log.figure(
         "training_curve",
-        visualise.curve_figure(state.history, state.criterion, state.best_epoch),
+        curve_figure(state.history, state.criterion, state.best_epoch),
         state.epoch,
     )
     log.close()

@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from pose_obj_3d.common.colours import COLOURS, colour
 from pose_obj_3d.common.errors import ConfigError
-from pose_obj_3d.evaluation.figures import COLOURS, colour
 from pose_obj_3d.evaluation.report import write_bytes_atomic
 from pose_obj_3d.geometry import multi_view as geometry
 from pose_obj_3d.geometry.estimators import Estimate

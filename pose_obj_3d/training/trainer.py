@@ -85,12 +85,7 @@ class Run:
             self.model.parameters(), lr=train.LEARNING_RATE, amsgrad=True
         )
         self.shuffle = torch.Generator().manual_seed(train.SEED)
-        self.rig32 = Rig(
-            self.rig.intrinsics.float(),
-            self.rig.extrinsics.float(),
-            self.rig.sigma_px,
-            self.rig.view_ids,
-        )
+        self.rig32 = self.rig.float()
         self.pace = Pace()
         self.last_batch: tuple[int, Tensor] | None = None  # of the epoch before: number and centres
 

@@ -17,10 +17,11 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from pose_obj_3d import train_command as cli
 from pose_obj_3d.evaluation.protocol import Protocol, predict
 from pose_obj_3d.models.choices import CONTEXTS
-from pose_obj_3d.training import checkpoints
+from pose_obj_3d.training.config import load_config
+from pose_obj_3d.training.device import set_threads
+from pose_obj_3d.training.experiment import open_experiment
 from pose_obj_3d.training.logs import RunLog
 from pose_obj_3d.training.trainer import Run, fit
 
@@ -30,31 +31,39 @@ TOLERANCE = 1.02
 
 def measure(config: Path, context: str, unsupervised: bool) -> list[tuple[float, float]]:
     """Return after each epoch the seconds trained so far and the test error [mm]."""
-    session = cli.open_session(
-        cli.build_parser(unsupervised).parse_args(["--cfg", str(config)]), unsupervised
-    )
-    network = session.config.NETWORK
+    resolved = load_config(config)
+    set_threads(resolved.NETWORK.TYPE)
+    experiment = open_experiment(resolved, config, unsupervised)
+    network = experiment.config.NETWORK
     network = dataclasses.replace(network, STC=dataclasses.replace(network.STC, CONTEXT=context))
-    session.config = dataclasses.replace(session.config, NETWORK=network)
-    rig = session.rig()
-    train, val = (session.tracks(s, rig, with_truth=not unsupervised) for s in ("train", "val"))
-    test = session.tracks("test", rig, with_truth=True)
+    experiment.config = dataclasses.replace(experiment.config, NETWORK=network)
+    rig = experiment.rig()
+    train, val = (experiment.tracks(s, rig, with_truth=not unsupervised) for s in ("train", "val"))
+    test = experiment.tracks("test", rig, with_truth=True)
     assert test.truth is not None
     counts = test.is_real & ((test.weights > 0).sum(1) >= 2)
-    torch.manual_seed(session.config.TRAIN.SEED)
-    model = session.model(rig)
+    torch.manual_seed(experiment.config.TRAIN.SEED)
+    model = experiment.model(rig)
     model.set_normalisation(train.xyz[train.is_real])
-    protocol = Protocol(network.TEMPORAL_LENGTH, None, session.config.TEST.BATCH_SIZE)
-    sha = checkpoints.file_sha256(session.data.path)
+    protocol = Protocol(network.TEMPORAL_LENGTH, None, experiment.config.TEST.BATCH_SIZE)
+    sha = experiment.data_sha256()
     seconds, found = 0.0, []
     with tempfile.TemporaryDirectory() as folder:
         run = Run(
-            session.config, unsupervised, model, train, val, rig, session.ids, sha, Path(folder)
+            experiment.config,
+            unsupervised,
+            model,
+            train,
+            val,
+            rig,
+            experiment.ids,
+            sha,
+            Path(folder),
         )
-        log = RunLog(Path(folder) / "log", yaml.safe_dump(dataclasses.asdict(session.config)))
-        for epoch in range(1, session.config.TRAIN.NUM_EPOCHES + 1):
-            of_epoch = dataclasses.replace(session.config.TRAIN, NUM_EPOCHES=epoch)
-            run.config = dataclasses.replace(session.config, TRAIN=of_epoch)
+        log = RunLog(Path(folder) / "log", yaml.safe_dump(dataclasses.asdict(experiment.config)))
+        for epoch in range(1, experiment.config.TRAIN.NUM_EPOCHES + 1):
+            of_epoch = dataclasses.replace(experiment.config.TRAIN, NUM_EPOCHES=epoch)
+            run.config = dataclasses.replace(experiment.config, TRAIN=of_epoch)
             start = time.perf_counter()
             fit(run, log)
             seconds += time.perf_counter() - start

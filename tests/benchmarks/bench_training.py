@@ -15,9 +15,9 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from pose_obj_3d import train_command as cli
-from pose_obj_3d.training import checkpoints
-from pose_obj_3d.training.config import NETWORK_TYPES
+from pose_obj_3d.training.config import NETWORK_TYPES, load_config
+from pose_obj_3d.training.device import set_threads
+from pose_obj_3d.training.experiment import open_experiment
 from pose_obj_3d.training.trainer import Run, train_epoch
 
 CFG = Path(__file__).resolve().parents[2] / "pose_obj_3d" / "cfg" / "quickstart"
@@ -27,21 +27,30 @@ def measure(
     config: Path, network_type: str | None, unsupervised: bool, epochs: int
 ) -> dict[str, float]:
     """Return windows/s (best epoch), the share of loading [%], and sizes."""
-    args = cli.build_parser(unsupervised).parse_args(["--cfg", str(config)])
-    session = cli.open_session(args, unsupervised)
-    faster = dataclasses.replace(session.config.TRAIN, BATCH_SIZE=256)
+    resolved = load_config(config)
+    set_threads(resolved.NETWORK.TYPE)
+    experiment = open_experiment(resolved, config, unsupervised)
+    faster = dataclasses.replace(experiment.config.TRAIN, BATCH_SIZE=256)
     network = dataclasses.replace(
-        session.config.NETWORK, TYPE=network_type or session.config.NETWORK.TYPE
+        experiment.config.NETWORK, TYPE=network_type or experiment.config.NETWORK.TYPE
     )
-    session.config = dataclasses.replace(session.config, TRAIN=faster, NETWORK=network)
-    rig = session.rig()
-    train, val = (session.tracks(s, rig, with_truth=not unsupervised) for s in ("train", "val"))
-    model = session.model(rig)
+    experiment.config = dataclasses.replace(experiment.config, TRAIN=faster, NETWORK=network)
+    rig = experiment.rig()
+    train, val = (experiment.tracks(s, rig, with_truth=not unsupervised) for s in ("train", "val"))
+    model = experiment.model(rig)
     model.set_normalisation(train.xyz[train.is_real])
-    sha = checkpoints.file_sha256(session.data.path)
+    sha = experiment.data_sha256()
     with tempfile.TemporaryDirectory() as folder:
         run = Run(
-            session.config, unsupervised, model, train, val, rig, session.ids, sha, Path(folder)
+            experiment.config,
+            unsupervised,
+            model,
+            train,
+            val,
+            rig,
+            experiment.ids,
+            sha,
+            Path(folder),
         )
         if epochs > 1:
             train_epoch(run)  # the first epoch pays for allocations

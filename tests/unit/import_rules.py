@@ -23,7 +23,13 @@ SIMULATING = ("engines.mujoco", "engines.coppelia")  # the others: protocols, an
 ENGINE_OF_PYREP = ("pyrep_mujoco.simulation",)
 STAGE2_COMMANDS = tuple(
     f"pose_obj_3d.{name}"
-    for name in ("lift", "run_h36m_waypoints", "run_h36m_waypoints_unsup", "compare_runs")
+    for name in (
+        "lift",
+        "train_command",
+        "run_h36m_waypoints",
+        "run_h36m_waypoints_unsup",
+        "compare_runs",
+    )
 )
 STAGE2_ROOMS = ("geometry", "smoothing", "tracks", "models", "training", "evaluation", "lifting")
 # Commands that run as files from a clone, whose packages are then not on the path.

@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.colors import to_rgb
 
-from pose_obj_3d.evaluation.figures import COLOURS, colour
+from pose_obj_3d.common.colours import COLOURS, colour
 
 
 def oklab(rgb):

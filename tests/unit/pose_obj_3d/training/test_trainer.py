@@ -11,7 +11,7 @@ import torch
 
 from pose_obj_3d import train_command as cli
 from pose_obj_3d.common import progress
-from pose_obj_3d.training import checkpoints, trainer
+from pose_obj_3d.training import checkpoints, running, trainer
 from tests.unit.pose_obj_3d.synthetic import write_scene
 
 CONFIG = """
@@ -147,7 +147,7 @@ def test_training_improves_its_criterion(tmp_path, unsupervised):
 
 def test_unsupervised_tracks_carry_no_truth(tmp_path, monkeypatch):
     runs = []
-    monkeypatch.setattr(cli, "fit", lambda run, log: (runs.append(run), trainer.fit(run, log)))
+    monkeypatch.setattr(running, "fit", lambda run, log: (runs.append(run), trainer.fit(run, log)))
     train(tmp_path / "run", True, epochs=1)
     assert runs[0].train.truth is None
     assert runs[0].val.truth is None

@@ -6,9 +6,11 @@ import shutil
 import numpy as np
 import pytest
 
-from pose_obj_3d import train_command as cli
 from pose_obj_3d.train_command import main
-from pose_obj_3d.training import checkpoints
+from pose_obj_3d.training import running
+from pose_obj_3d.training.config import load_config
+from pose_obj_3d.training.experiment import open_experiment
+from pose_obj_3d.training.running import find_resumable
 from tests.unit.pose_obj_3d.synthetic import write_scene
 
 CONFIG = """
@@ -129,34 +131,27 @@ def test_auto_says_why_it_starts_anew(trained, tmp_path, caplog, old, new, unsup
     (run,) = (trained / "checkpoint" / "submit").iterdir()
     text = CONFIG.replace(old, new).replace("./a.npz", str(trained / "a.npz"))
     (tmp_path / "c.yaml").write_text(text, encoding="utf-8")
-    flags = [
-        "--cfg",
-        str(tmp_path / "c.yaml"),
-        "--log",
-        str(trained),
-        "--resume_checkpoint",
-        "auto",
-    ]
-    session = cli.open_session(cli.build_parser(unsupervised).parse_args(flags), unsupervised)
-    sha = checkpoints.file_sha256(session.data.path)
+    path = tmp_path / "c.yaml"
+    experiment = open_experiment(load_config(path), path, unsupervised, trained)
+    sha = experiment.data_sha256()
     with caplog.at_level("INFO"):
-        assert cli._find_resumable(session, sha) is None
+        assert find_resumable(experiment, "auto", sha) is None
     assert words in caplog.messages[-1]
     assert str(run / "last.pt") in caplog.messages[-1]
     with caplog.at_level("INFO"):
-        assert cli._find_resumable(session, "another") is None
+        assert find_resumable(experiment, "auto", "another") is None
     assert "the data file has changed" in caplog.messages[-1]
 
 
 def test_auto_continues_the_same_run_and_says_when_there_is_none(trained, tmp_path, caplog):
     (run,) = (trained / "checkpoint" / "submit").iterdir()
-    flags = ["--cfg", str(trained / "c.yaml"), "--log", str(trained), "--resume_checkpoint", "auto"]
-    session = cli.open_session(cli.build_parser(False).parse_args(flags), False)
-    sha = checkpoints.file_sha256(session.data.path)
-    assert cli._find_resumable(session, sha) == run / "last.pt"
-    session.checkpoint_root = tmp_path
+    path = trained / "c.yaml"
+    experiment = open_experiment(load_config(path), path, False, trained)
+    sha = experiment.data_sha256()
+    assert find_resumable(experiment, "auto", sha) == run / "last.pt"
+    experiment.checkpoint_root = tmp_path
     with caplog.at_level("INFO"):
-        assert cli._find_resumable(session, sha) is None
+        assert find_resumable(experiment, "auto", sha) is None
     assert "there is none" in caplog.messages[-1]
 
 
@@ -233,7 +228,7 @@ TRACK = CONFIG.replace("{WIDTH: 16", "{CONTEXT: track, WIDTH: 16")
 def test_faults_of_the_evaluation_are_found_before_training(
     tmp_path, capsys, monkeypatch, config, flags, words
 ):
-    monkeypatch.setattr(cli, "fit", lambda *_: pytest.fail("training began"))
+    monkeypatch.setattr(running, "fit", lambda *_: pytest.fail("training began"))
     write(tmp_path, config)
     assert call(tmp_path, "c.yaml", *flags) == 2
     assert_one_line(capsys, *words)

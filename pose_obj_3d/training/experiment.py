@@ -1,0 +1,146 @@
+"""What a training or an evaluation works on: config and archive, checked against each other."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from pose_obj_3d.common.errors import ConfigError
+from pose_obj_3d.formal import FormalData, read_formal
+from pose_obj_3d.geometry.checks.calibration_checks import check_geometry
+from pose_obj_3d.geometry.rig import Rig
+from pose_obj_3d.models.blocks import Model
+from pose_obj_3d.tracks.loading import keypoint_ids, load_tracks, make_rig, one_view
+from pose_obj_3d.tracks.stated_noise import check_noise
+from pose_obj_3d.tracks.types import Tracks
+from pose_obj_3d.training import checkpoints
+from pose_obj_3d.training.config import PACKAGE_DIR, Config, DataConfig, find_data
+from pose_obj_3d.training.device import choose_device
+from pose_obj_3d.training.model_registry import build_model
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Experiment:
+    """A config with its data.
+
+    Attributes:
+        config: The resolved config.
+        config_path: Its file; runs are named after it.
+        unsupervised: Whether training reads no 3D label.
+        device: Where tensors live.
+        data: The archive.
+        ids: Keypoint names.
+        log_root: Folder of the logs of this config's group.
+        checkpoint_root: The same for checkpoints.
+        checked: Sets of views that `warn_of_geometry` has looked at.
+    """
+
+    config: Config
+    config_path: Path
+    unsupervised: bool
+    device: torch.device
+    data: FormalData
+    ids: list[str]
+    log_root: Path
+    checkpoint_root: Path
+    checked: set[tuple[int, ...]] = field(default_factory=set)
+
+    def rig(self, views: Sequence[int] = ()) -> Rig:
+        """Return the cameras on the device; a single one too."""
+        if len(views) != 1:
+            return make_rig(self.data, views).to(self.device)
+        rig, (view,) = make_rig(self.data), views
+        one = Rig(rig.intrinsics[[view]], rig.extrinsics[[view]], rig.sigma_px, (view,))
+        return one.to(self.device)
+
+    def tracks(self, split: str, rig: Rig, with_truth: bool) -> Tracks:
+        """Load a part of the split on the device."""
+        data = self.config.OBJ_POSE_DATA
+        tasks = data.eval_tasks() if split == "test" else data.train_tasks()
+        is_single = len(rig.view_ids) == 1
+        # Triangulation needs the others.
+        cpu = make_rig(self.data) if is_single else rig.to(torch.device("cpu"))
+        tracks = load_tracks(self.data, cpu, tasks, split, self.ids, data.OCCLUSION, with_truth).to(
+            self.device
+        )
+        return one_view(tracks, rig.view_ids[0]) if is_single else tracks
+
+    def warn_of_geometry(self, tracks: Tracks, rig: Rig) -> None:
+        """Say what looks wrong with calibration and tracks, once for each set of two or more views."""
+        if len(rig.view_ids) == 1 or rig.view_ids in self.checked:
+            return
+        self.checked.add(rig.view_ids)
+        for warning in check_geometry(tracks.uv, tracks.weights, rig, self.view_names(rig)):
+            logger.warning("%s: %s", self.data.path, warning)
+
+    def view_names(self, rig: Rig) -> list[str]:
+        """Return the names of the cameras of a rig."""
+        return [self.data.camera_names[v] for v in rig.view_ids]
+
+    def model(self, rig: Rig) -> Model:
+        """Build the model of the config."""
+        return build_model(self.config.NETWORK, len(self.ids), rig).to(self.device)
+
+    def data_sha256(self) -> str:
+        """Return the hash of the archive's bytes."""
+        return checkpoints.file_sha256(self.data.path)
+
+
+def open_experiment(
+    config: Config, config_path: Path, unsupervised: bool, output: Path | None = None
+) -> Experiment:
+    """Read the data of a config and check them against each other. Seeds torch by TRAIN.SEED.
+
+    Args:
+        config: The resolved config.
+        config_path: Its file: OBJ_POSE_DATA.ROOT_DIR may be relative to it, messages name it.
+        unsupervised: Whether training reads no 3D label.
+        output: Folder for `log/` and `checkpoint/`; the package's own by default.
+
+    Raises:
+        ConfigError: The config asks for what is not there.
+        FormalError: The archive cannot be read, or lacks a task.
+    """
+    device = choose_device(config.GPU)
+    torch.manual_seed(config.TRAIN.SEED)
+    section = config.OBJ_POSE_DATA
+    tasks = list(dict.fromkeys([*section.train_tasks(), *section.eval_tasks()]))
+    data = read_formal(find_data(section.ROOT_DIR, config_path, tasks))
+    data.require_tasks(tasks)
+    logger.info("Data: %s", data.path)
+    strangers = [f"T{t}" for t in section.eval_tasks() if t not in section.train_tasks()]
+    if strangers and config.NETWORK.TYPE != "triangulation":
+        raise ConfigError(
+            f"{config_path}: OBJ_POSE_DATA.SUBJECTS_TEST has {', '.join(strangers)}, which are not"
+            " in SUBJECTS_TRAIN; the model knows the keypoints of the tasks it was trained on"
+        )
+    ids = keypoint_ids(data, tasks, section.KEYPOINTS)
+    data, corrected = check_noise(data, section.train_tasks(), ids)
+    if corrected:
+        logger.warning("%s", corrected)
+    _check_count(section, ids, tasks)
+    base, group = output or PACKAGE_DIR, checkpoints.config_group(config_path)
+    return Experiment(
+        config,
+        config_path,
+        unsupervised,
+        device,
+        data,
+        ids,
+        base / "log" / group,
+        base / "checkpoint" / group,
+    )
+
+
+def _check_count(section: DataConfig, ids: list[str], tasks: Sequence[int]) -> None:
+    widest = max(sum(name.startswith(f"T{t}/") for name in ids) for t in tasks)
+    if section.NUM_JOINTS is not None and widest != section.NUM_JOINTS:
+        logger.warning(
+            "OBJ_POSE_DATA.NUM_JOINTS is %d, the data has %d: the data decides",
+            section.NUM_JOINTS,
+            widest,
+        )
