@@ -1,13 +1,8 @@
 """Symmetries of the geometry that hold for any scene."""
 
-import sys
-from pathlib import Path
-
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from pose_obj_3d.geometry import multi_view as geometry
 from tests.unit.pose_obj_3d.synthetic import rig

@@ -1,11 +1,8 @@
+"""Fixtures of stage 1's tests."""
+
 import json
-import sys
-from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).resolve().parents[3]
-sys.path.insert(0, str(ROOT))
 
 
 @pytest.fixture

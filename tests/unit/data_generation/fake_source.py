@@ -2,6 +2,7 @@
 
 import os
 import time
+from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
@@ -13,6 +14,14 @@ from data_generation.RLBench.raw.episode_key import EpisodeKey
 CAMERAS = ("left", "right", "top")
 NAMES = ("waypoints/waypoint0", "objects/block", "robot/tip")
 SEED = 7
+# A script that generates with this simulator, for tests that kill or watch a process.
+PROGRAM = f"""import sys
+sys.path.insert(0, {str(Path(__file__).resolve().parents[3])!r})
+from data_generation.RLBench import generate_data
+from tests.unit.data_generation import fake_source
+if __name__ == "__main__":
+    sys.exit(generate_data.main(sys.argv[1:], fake_source.open_source))
+"""
 
 
 def calibration(cam, width, height):

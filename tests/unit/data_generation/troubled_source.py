@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from fake_source import FakeSource, make_episode
+from tests.unit.data_generation.fake_source import FakeSource, make_episode
 
 
 def recurse(n):

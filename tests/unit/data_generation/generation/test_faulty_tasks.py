@@ -6,11 +6,9 @@ from collections import Counter
 
 import pytest
 
-import fake_source
-import simulated_source
-import troubled_source
 from data_generation.RLBench import generate_data
 from data_generation.RLBench.raw.store import RawStore
+from tests.unit.data_generation import fake_source, simulated_source, troubled_source
 
 
 def generate(data, config, source, *flags):

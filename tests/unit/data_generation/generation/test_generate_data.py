@@ -10,11 +10,9 @@ from pathlib import Path
 
 import pytest
 
-import fake_source
 from data_generation.RLBench import generate_data
 from data_generation.RLBench.raw.store import RawStore
-
-HERE, ROOT = Path(__file__).parents[1], Path(__file__).parents[4]
+from tests.unit.data_generation import fake_source
 
 
 def generate(data, config, *flags):
@@ -233,12 +231,7 @@ def living_members(group):
 
 def test_kill_minus_9_and_rerun(tmp_path, write_config):
     data, config = tmp_path / "d", write_config(n_ex_per_task=12)
-    program = (
-        f"import sys; sys.path[:0] = [{str(ROOT)!r}, {str(HERE)!r}]\nfrom data_generation.RLBench"
-        " import generate_data\nimport fake_source\nif __name__ == '__main__':\n   "
-        " sys.exit(generate_data.main(sys.argv[1:], fake_source.open_source))\n"
-    )
-    (tmp_path / "run.py").write_text(program)
+    (tmp_path / "run.py").write_text(fake_source.PROGRAM)
     command = [
         sys.executable,
         tmp_path / "run.py",

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-import fake_source
 from data_generation.RLBench import convert_data, generate_data
 from data_generation.RLBench.errors import StoreLostError
 from data_generation.RLBench.raw.episode_key import EpisodeKey
 from data_generation.RLBench.raw.store import RawStore
-from fake_source import make_episode
+from tests.unit.data_generation import fake_source
+from tests.unit.data_generation.fake_source import make_episode
 
-HERE, ROOT = Path(__file__).parents[1], Path(__file__).parents[4]
+ROOT = Path(__file__).parents[4]
 
 
 def generate(data, config, *flags, source=fake_source.open_source):
@@ -209,16 +209,9 @@ def test_a_hundred_million_episodes_take_no_memory(tmp_path, write_config, chang
     assert (data / "report.json").stat().st_size < 1 << 20
 
 
-PROGRAM = (
-    f"import sys; sys.path[:0] = [{str(ROOT)!r}, {str(HERE)!r}]\nfrom data_generation.RLBench"
-    " import generate_data\nimport fake_source\nif __name__ == '__main__':\n   "
-    " sys.exit(generate_data.main(sys.argv[1:], fake_source.open_source))\n"
-)
-
-
 def test_a_run_of_a_hundred_million_begins_at_once(tmp_path, write_config):
     data, config = tmp_path / "d", write_config(n_ex_per_task=100_000_000, cams=[])
-    (tmp_path / "run.py").write_text(PROGRAM)
+    (tmp_path / "run.py").write_text(fake_source.PROGRAM)
     command = [
         sys.executable,
         tmp_path / "run.py",

@@ -9,14 +9,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import fake_source
 from data_generation.RLBench.config import load_config
 from data_generation.RLBench.inspection import pictures as inspect_pictures
 from data_generation.RLBench.raw.episode import SEGMENTATION_NAMES
 from data_generation.RLBench.raw.episode_key import EpisodeKey
 from data_generation.RLBench.raw.store import RawStore
-from inspected import fill_raw, inspect, make_tracks, rewrite, rig, write_archive
 from pyrep_mujoco.vision.cameras import project_views
+from tests.unit.data_generation import fake_source
+from tests.unit.data_generation.inspected import (
+    fill_raw,
+    inspect,
+    make_tracks,
+    rewrite,
+    rig,
+    write_archive,
+)
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ from data_generation.RLBench.inspection import charts as inspect_charts
 from data_generation.RLBench.inspection import pictures as inspect_pictures
 from data_generation.RLBench.raw.episode import npy_bytes
 from data_generation.RLBench.raw.store import RawStore
-from inspected import fill_raw, inspect, make_tracks, write_archive
+from tests.unit.data_generation.inspected import fill_raw, inspect, make_tracks, write_archive
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import fake_source
 from data_generation.RLBench import convert_data, generate_data
 from data_generation.RLBench.config import DatasetConfig, load_config
 from data_generation.RLBench.errors import ConfigError, DataGenerationError
@@ -25,7 +24,8 @@ from data_generation.RLBench.raw import records as raw_records
 from data_generation.RLBench.raw.episode_key import EpisodeKey
 from data_generation.RLBench.raw.json_files import JsonError, read_json
 from data_generation.RLBench.raw.store import RawStore
-from mutations import mutate_bytes, mutate_json
+from tests.unit.data_generation import fake_source
+from tests.unit.data_generation.mutations import mutate_bytes, mutate_json
 
 MUTATIONS = int(os.environ.get("MUTATIONS", "200"))  # MUTATIONS=2000 pytest ... for a longer run
 LONGEST = 500  # characters of a line

@@ -15,7 +15,7 @@ from data_generation.RLBench.raw.episode import CameraFilm, segmentation_names
 from data_generation.RLBench.raw.episode_key import EpisodeKey
 from data_generation.RLBench.raw.folder import FORMAT
 from data_generation.RLBench.raw.store import RawStore
-from fake_source import make_episode
+from tests.unit.data_generation.fake_source import make_episode
 
 CONFIG = DatasetConfig(
     "test",
