@@ -1,0 +1,159 @@
+"""Every block of README and docs/ that is not marked runs, in a copy of the repository.
+
+Small settings: the copy's configs ask for little, and `SMALL` shortens what commands are given.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from tests.unit.document_pages import ROOT, RUN, Fence, fences
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+
+PAGES = [
+    "README.md",
+    "docs/generate.md",
+    "docs/train.md",
+    "docs/own_videos.md",
+    "docs/rlbench.md",
+    "docs/stepping.md",
+    "docs/formats.md",
+    "docs/extend.md",
+]
+EXPECTED = {
+    "README.md": ["5 of 5 episodes", "linear triangulation (DLT)"],
+    "docs/extend.md": ["| lift_cube | 1 | 2/2 | 2/2 |"],
+    "docs/train.md": ["model: STC (unsupervised)"],
+}
+"""What the commands of a page must have printed."""
+SMALL = [
+    (r"--episodes \d+", "--episodes 2"),
+    (r"(make_example_tracks \S+)$", r"\1 --examples 2"),
+    (r"--train$", "--train --epochs 1 --no_pictures"),
+    (r"--num_envs 2 --steps 50", "--num_envs 1 --steps 5"),
+]
+LEFT_OUT = shutil.ignore_patterns(
+    ".*", "__pycache__", "*.egg-info", "log", "checkpoint", "docs", "tests", "build"
+)
+NO_SET_UP = """
+say() { echo "== $*"; }
+set_up() { :; }
+"""
+
+
+def replace(path, *changes):
+    """Replace patterns in a file; each must be there."""
+    text = path.read_text(encoding="utf-8")
+    for pattern, new in changes:
+        text, n = re.subn(pattern, new, text)
+        assert n, f"{pattern} is not in {path.name}"
+    path.write_text(text, encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory):
+    """Copy the repository, with configs that ask for little; archives are linked."""
+    folder = tmp_path_factory.mktemp("clone") / "repository"
+
+    def copy(source, target):
+        if source.endswith(".npz"):
+            os.symlink(source, target)
+        else:
+            shutil.copy2(source, target)
+
+    def left_out(where, names):
+        # Made by commands: data sets, and archives other than the shipped ones.
+        made = {"data"} if where.endswith(os.path.join("data_generation", "RLBench")) else set()
+        return LEFT_OUT(where, names) | made
+
+    shutil.copytree(ROOT, folder, ignore=left_out, copy_function=copy)
+    (folder / ".ci").mkdir()
+    (folder / ".ci" / "environment.sh").write_text(NO_SET_UP, encoding="utf-8")
+    tiny = [(r'"obs_dim": \[256, 256, 3\]', '"obs_dim": [64, 64, 3]')]
+    few = [(r'"n_ex_per_task": \d+', '"n_ex_per_task": 5'), *tiny]
+    one_task = [(r'"(train|test)_task_ids": \[[\d, ]+\]', r'"\1_task_ids": [0]'), *few]
+    replace(folder / "configs" / "dataset_config.json", *one_task)
+    replace(folder / "configs" / "quickstart.json", (r'"cams": \[.*?\]', '"cams": []'), *few)
+    one_epoch = (r"NUM_EPOCHES: \d+", "NUM_EPOCHES: 1")
+    for config in ("submit/config_{}waypoints_task_0", "quickstart/config_{}quickstart"):
+        for kind in ("", "u_"):
+            replace(folder / "pose_obj_3d" / "cfg" / f"{config.format(kind)}.yaml", one_epoch)
+    (folder / "bin").mkdir()
+    (folder / "bin" / "python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    (folder / "bin" / "python").chmod(0o755)
+    return folder
+
+
+def run(clone, fence: Fence) -> str:
+    """Run a block from the clone's root; return what it printed."""
+    if fence.language == "python":
+        (clone / "block.py").write_text(fence.text, encoding="utf-8")
+        script = "python block.py"
+    else:
+        script = fence.text
+        for pattern, new in SMALL:
+            script = re.sub(pattern, new, script, flags=re.MULTILINE)
+    result = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        cwd=clone,
+        env={
+            **os.environ,
+            "PATH": f"{clone / 'bin'}{os.pathsep}{os.environ['PATH']}",
+            "PYTHON": sys.executable,
+            "PYTHONPATH": f"{clone}{os.pathsep}{clone / 'RLBench'}",
+            "LP_NUM_THREADS": "1",
+            "OMP_NUM_THREADS": "1",
+            "CUDA_VISIBLE_DEVICES": "",
+        },
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    said = result.stdout + result.stderr
+    assert result.returncode == 0, f"block of line {fence.line}:\n{script}\n{said}"
+    return said
+
+
+@pytest.fixture(scope="module")
+def done():
+    """What the blocks have printed that pages share."""
+    return {}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_blocks_run(clone, done, page):
+    said = []
+    for fence in fences(ROOT / page):
+        if fence.mark == "file":
+            (clone / fence.note).write_text(fence.text, encoding="utf-8")
+        elif fence.mark is None and fence.language in RUN:
+            if fence.text not in done:
+                done[fence.text] = run(clone, fence)
+            said.append(done[fence.text])
+    assert said
+    for line in EXPECTED.get(page, ()):
+        assert line in "".join(said)
+
+
+def test_quickstart_ends_with_a_table(clone):
+    said = run(clone, Fence("bash", "bash quickstart.sh\n", None, "", 0))
+    table = said.split("Errors in mm")[-1]
+    assert "linear triangulation (DLT)" in table
+    assert "model: STC (unsupervised)" in table
+
+
+def test_all_pages_with_blocks_are_run():
+    """A page with blocks to run is in the list above."""
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    with_blocks = {
+        page.relative_to(ROOT).as_posix()
+        for page in pages
+        if any(f.mark is None and f.language in RUN for f in fences(page))
+    }
+    assert with_blocks == set(PAGES)

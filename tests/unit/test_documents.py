@@ -1,0 +1,232 @@
+"""README and docs/ name only what exists, and every block is run by a test or says why not."""
+
+import importlib
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from tests.unit.document_pages import (
+    MARKS,
+    PAGES,
+    ROOT,
+    RUN,
+    anchors,
+    commands,
+    fences,
+    inline_code,
+    links,
+    prose,
+)
+
+README_LINES = 150
+PAGE_NAMES = [page.relative_to(ROOT).as_posix() for page in PAGES]
+FOLDERS = (
+    ROOT,
+    ROOT / "RLBench",
+    ROOT / "RLBench" / "rlbench",
+    ROOT / "RLBench" / "pyrep_mujoco",
+    ROOT / "data_generation" / "RLBench",
+    ROOT / "pose_obj_3d",
+    ROOT / "pose_obj_3d" / "cfg",
+    ROOT / "docs",
+)
+"""Paths in the text are relative to one of these, or to the page."""
+OF_RLBENCH = {
+    "dataset_generator.py",
+    "test_environment.py",
+    "test_gym.py",
+    "rlbench/task_design.ttt",
+    "rlbench/task_ttms",
+}
+"""Files of a checkout of RLBench."""
+OF_USERS = {"my_task.py", "my_task.xml"}
+SUFFIXES = (".py", ".sh", ".yaml", ".toml", ".md", ".xml", ".png", ".ttt")
+MADE = {"report.md", "results.md", "tracks_3d.png", "coordinates.png", "reprojection.png"}
+"""Files that commands write."""
+PACKAGES = ("rlbench", "pyrep_mujoco", "pose_obj_3d", "data_generation", "tests")
+ALL_COMMANDS = sorted({c for page in PAGES for c in commands(page)}, key=str)
+
+
+def text_of(page: Path) -> str:
+    """Return what must be true today: of the changes, only what stands right of the old names."""
+    if page.name != "CHANGELOG.md":
+        return prose(page)
+    rows = [line for line in prose(page).splitlines() if line.startswith("| ")]
+    return "\n".join(row.split(" | ", 1)[-1] for row in rows)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=PAGE_NAMES)
+def test_blocks_are_run_or_say_why_not(page):
+    for fence in fences(page):
+        where = f"{page.name}:{fence.line}"
+        assert fence.mark in (None, *MARKS), where
+        assert fence.language in (*RUN, "text", "xml"), f"{where}: say the language"
+        if fence.language == "xml" or fence.mark == "file":
+            assert fence.mark == "file", f"{where}: say which file it is"
+        if fence.mark == "tested":
+            test = fence.note.split()[0]
+            assert (ROOT / test).is_file(), where
+        if page.name in ("CHANGELOG.md", "CONTRIBUTING.md") and fence.language in RUN:
+            assert fence.mark == "not run", f"{where}: no test runs blocks of this page"
+
+
+def test_the_front_page_is_one_page():
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= README_LINES
+
+
+def test_every_page_can_be_reached():
+    front, index = (
+        {target.split("#")[0].removeprefix("docs/") for target in links(page)}
+        for page in (ROOT / "README.md", ROOT / "docs" / "README.md")
+    )
+    pages = {page.name for page in (ROOT / "docs").glob("*.md")} - {"README.md"}
+    assert pages <= front
+    assert pages <= index
+
+
+@pytest.mark.parametrize("page", PAGES, ids=PAGE_NAMES)
+def test_links_lead_somewhere(page):
+    for target in links(page):
+        if target.startswith("https://"):
+            continue
+        name, _, anchor = target.partition("#")
+        goal = page.parent / name if name else page
+        assert goal.exists(), target
+        if anchor:
+            assert anchor in anchors(goal), target
+
+
+@cache
+def names_in_the_repository() -> set[str]:
+    """Return the names of all files, of any folder."""
+    found = set()
+    for folder, subfolders, files in os.walk(ROOT):
+        subfolders[:] = [f for f in subfolders if not f.startswith((".v", ".g"))]
+        found.update(files)
+        del folder
+    return found
+
+
+def is_there(page: Path, path: str) -> bool:
+    """Tell whether a path of the text exists."""
+    if path in OF_RLBENCH | OF_USERS | MADE:
+        return True
+    if "/" not in path:
+        return path in names_in_the_repository()
+    return any((folder / path).exists() for folder in (page.parent, *FOLDERS))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=PAGE_NAMES)
+def test_paths_in_the_text_exist(page):
+    top = {p.name for p in ROOT.iterdir() if p.is_dir()} | {"cfg"}
+    missing = []
+    for code in inline_code(text_of(page)):
+        if not re.fullmatch(r"[\w./-]+", code) or "..." in code:
+            continue  # a pattern, a command, a formula
+        is_file = code.endswith(SUFFIXES) and not code.startswith(SUFFIXES)
+        is_folder = "/" in code and code.split("/")[0] in top
+        if (is_file or is_folder) and not is_there(page, code):
+            missing.append(code)
+    assert not missing
+
+
+def resolves(name: str) -> bool:
+    """Tell whether a dotted name is a module, or something in one."""
+    parts = name.split(".")
+    for n in range(len(parts), 0, -1):
+        try:
+            found = importlib.util.find_spec(".".join(parts[:n]))
+        except ModuleNotFoundError:
+            continue
+        if found is None:
+            continue
+        value = importlib.import_module(".".join(parts[:n])) if n < len(parts) else None
+        for part in parts[n:]:
+            if not hasattr(value, part):
+                return False
+            value = getattr(value, part)
+        return True
+    return False
+
+
+@pytest.mark.parametrize("page", PAGES, ids=PAGE_NAMES)
+def test_modules_in_the_text_exist(page):
+    names = set()
+    for code in inline_code(text_of(page)):
+        dotted = re.match(rf"(?:python -m )?((?:{'|'.join(PACKAGES)})(?:\.\w+)+)(?![\w/])", code)
+        if dotted and not dotted[1].endswith((".py", ".toml")):
+            names.add(dotted[1])
+    wrong = [name for name in sorted(names) if not resolves(name)]
+    assert not wrong
+
+
+@pytest.mark.parametrize("command", ALL_COMMANDS, ids=lambda c: f"{c.page}: {c.program}")
+def test_documented_programs_exist(command):
+    if command.program.startswith("-m "):
+        module = command.program[3:]
+        assert module in ("venv", "mujoco.viewer") or importlib.util.find_spec(module) is not None
+    else:
+        assert (command.folder / command.program).is_file()
+
+
+@cache
+def help_of(folder: Path, program: str) -> str:
+    """Return what a program prints with --help."""
+    words = program.split()
+    run = ["sh"] if program.endswith(".sh") else [sys.executable]
+    return subprocess.run(
+        [*run, *words, "--help"],
+        cwd=folder,
+        env={**os.environ, "PYTHON": sys.executable},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    ).stdout
+
+
+WITH_FLAGS = [
+    c
+    for c in ALL_COMMANDS
+    if c.flags and c.program != "-m mujoco.viewer" and not c.program.endswith("quickstart.sh")
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", WITH_FLAGS, ids=lambda c: f"{c.page}: {c.program}")
+def test_documented_flags_exist(command):
+    known = set(re.findall(r"--[\w-]+", help_of(command.folder, command.program)))
+    assert set(command.flags) <= known
+
+
+FLAG_PAGES = {
+    "generate.md": ("data_generation/RLBench", ["generate_data.py", "convert_data.py"]),
+    "train.md": ("pose_obj_3d", ["run_h36m_waypoints.py"]),
+    "own_videos.md": (
+        ".",
+        ["-m pose_obj_3d.lift", "-m pose_obj_3d.lifting.make_example_tracks"],
+    ),
+}
+"""Pages that name flags in their text: folder and programs, one of which must know each flag."""
+OTHER_FLAGS = {"--json", "--help"}
+"""Flags that these pages name of other programs."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FLAG_PAGES)
+def test_flags_in_the_text_exist(name):
+    folder, programs = FLAG_PAGES[name]
+    named = {
+        flag
+        for code in inline_code(prose(ROOT / "docs" / name))
+        for flag in re.findall(r"(?:^|\s)(--\w+)", code)
+    }
+    inspection = help_of(ROOT / "data_generation" / "RLBench", "inspect_dataset.py")
+    said = "".join(help_of((ROOT / folder).resolve(), p) for p in programs) + inspection
+    assert named - OTHER_FLAGS <= set(re.findall(r"--\w+", said))
