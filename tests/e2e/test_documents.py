@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -62,13 +63,13 @@ def clone(tmp_path_factory):
 
     def copy(source, target):
         if source.endswith(".npz"):
-            os.symlink(source, target)
+            Path(target).symlink_to(source)
         else:
             shutil.copy2(source, target)
 
     def left_out(where, names):
         # Made by commands: data sets, and archives other than the shipped ones.
-        made = {"data"} if where.endswith(os.path.join("data_generation", "RLBench")) else set()
+        made = {"data"} if Path(where) == ROOT / "data_generation" / "RLBench" else set()
         return LEFT_OUT(where, names) | made
 
     shutil.copytree(ROOT, folder, ignore=left_out, copy_function=copy)

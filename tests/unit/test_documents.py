@@ -47,7 +47,10 @@ OF_RLBENCH = {
 """Files of a checkout of RLBench."""
 OF_USERS = {"my_task.py", "my_task.xml"}
 SUFFIXES = (".py", ".sh", ".yaml", ".toml", ".md", ".xml", ".png", ".ttt")
-MADE = {"report.md", "results.md", "tracks_3d.png", "coordinates.png", "reprojection.png"}
+MADE = {
+    *("report.md", "results.md", "config.yaml", "pose_obj_3d/checkpoint/"),
+    *("tracks_3d.png", "coordinates.png", "reprojection.png"),
+}
 """Files that commands write."""
 PACKAGES = ("rlbench", "pyrep_mujoco", "pose_obj_3d", "data_generation", "tests")
 ALL_COMMANDS = sorted({c for page in PAGES for c in commands(page)}, key=str)
@@ -230,3 +233,18 @@ def test_flags_in_the_text_exist(name):
     inspection = help_of(ROOT / "data_generation" / "RLBench", "inspect_dataset.py")
     said = "".join(help_of((ROOT / folder).resolve(), p) for p in programs) + inspection
     assert named - OTHER_FLAGS <= set(re.findall(r"--\w+", said))
+
+
+def test_every_package_has_a_reason():
+    """The packages that are installed are those of the table, each with why."""
+    files = [
+        *("RLBench/requirements.txt", "data_gen_requirements.txt", "pose_est_requirements.txt"),
+        "tests/requirements.txt",
+    ]
+    text = "\n".join((ROOT / file).read_text(encoding="utf-8") for file in files)
+    installed = set(re.findall(r"(?m)^([A-Za-z][\w-]*)", text))
+    page = (ROOT / "docs" / "extend.md").read_text(encoding="utf-8")
+    table = page.split("## Dependencies")[1].split("Tried, and not used")[0]
+    rows = re.findall(r"(?m)^\| ([^|]+) \| [^|]+ \|$", table)
+    named = {name.strip() for row in rows for name in row.split(",")} - {"package"}
+    assert installed == named
