@@ -15,8 +15,7 @@ from pyrep_mujoco import transforms as tf
 from pyrep_mujoco.constants import STEP
 from pyrep_mujoco.errors import SceneError
 from pyrep_mujoco.near_names import near_names
-from pyrep_mujoco.objects.properties import Changes
-from pyrep_mujoco.objects.scene_objects import (
+from pyrep_mujoco.objects.scene_object import (
     JOINT_HANDLES,
     MujocoDummy,
     MujocoForceSensor,
@@ -26,10 +25,11 @@ from pyrep_mujoco.objects.scene_objects import (
     MujocoProximitySensor,
     MujocoShape,
 )
+from pyrep_mujoco.objects.shape import Changes
+from pyrep_mujoco.objects.shape_maker import Compiled, Editor
 from pyrep_mujoco.robots.robot_model import PANDA, RobotModel
 from pyrep_mujoco.scene.compose import compose, scene_label
 from pyrep_mujoco.scene.health import check_motion
-from pyrep_mujoco.scene.runtime_models import Compiled, Editor
 from pyrep_mujoco.scene.state import CARRIED, MUTABLE, State, carry
 from pyrep_mujoco.scene.tree import ObjectTree
 from pyrep_mujoco.scene.welds import ROBOT_TYPE, WORLD_TYPE

@@ -14,7 +14,7 @@ from pyrep_mujoco import transforms as tf
 from pyrep_mujoco.motion.kinematics import Kinematics, solve_ik
 from pyrep_mujoco.motion.planning import straight_line
 from pyrep_mujoco.objects.detection import geom_triangles, surface_in_volume
-from pyrep_mujoco.objects.scene_objects import MujocoJoint, MujocoProximitySensor, MujocoShape
+from pyrep_mujoco.objects.scene_object import MujocoJoint, MujocoProximitySensor, MujocoShape
 from pyrep_mujoco.simulation import MujocoEngine
 from rlbench.const import DEMO_DT
 from rlbench.tasks import builtin_scene

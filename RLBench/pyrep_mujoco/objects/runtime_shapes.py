@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pyrep_mujoco.errors import ObjectAlreadyRemovedError
-from pyrep_mujoco.objects.properties import ALL_FLAGS
-from pyrep_mujoco.objects.scene_objects import MujocoDummy, MujocoObject, MujocoShape
+from pyrep_mujoco.objects.scene_object import MujocoDummy, MujocoObject, MujocoShape
+from pyrep_mujoco.objects.shape import ALL_FLAGS
 from pyrep_mujoco.objects.shape_forms import Form
 from pyrep_mujoco.transforms import Floats
 

@@ -12,7 +12,7 @@ from pyrep_mujoco.errors import ConfigurationPathError, IKError
 from pyrep_mujoco.motion.collision_world import CollisionWorld
 from pyrep_mujoco.motion.kinematics import Kinematics, solve_ik
 from pyrep_mujoco.motion.timing import time_parametrise
-from pyrep_mujoco.objects.scene_objects import MujocoJoint, MujocoObject
+from pyrep_mujoco.objects.scene_object import MujocoJoint, MujocoObject
 from pyrep_mujoco.robots.arm_motion import PATH_SPARE, Planner, TimedPath, pose_along
 from pyrep_mujoco.robots.gripper import Gripper
 from pyrep_mujoco.robots.robot_model import Grip

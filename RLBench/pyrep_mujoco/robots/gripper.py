@@ -3,7 +3,7 @@
 import mujoco
 import numpy as np
 
-from pyrep_mujoco.objects.scene_objects import MujocoShape
+from pyrep_mujoco.objects.scene_object import MujocoShape
 from pyrep_mujoco.robots.hand import HandState
 from pyrep_mujoco.simulation import MujocoEngine
 from pyrep_mujoco.transforms import Floats

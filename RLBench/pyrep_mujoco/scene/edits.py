@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pyrep_mujoco.objects.properties import HIDDEN_GROUP
-from pyrep_mujoco.objects.scene_objects import MujocoObject, MujocoShape
+from pyrep_mujoco.objects.scene_object import MujocoObject, MujocoShape
+from pyrep_mujoco.objects.shape import HIDDEN_GROUP
 from pyrep_mujoco.scene.compose import Annotations
 from pyrep_mujoco.scene.separate_overlaps import part_overlaps
 from pyrep_mujoco.scene.welds import CRUMB_TYPE, ROBOT_TYPE, WORLD_TYPE, Welds
@@ -14,7 +14,7 @@ from pyrep_mujoco.transforms import Floats
 
 if TYPE_CHECKING:
     from pyrep_mujoco.objects.runtime_shapes import Made
-    from pyrep_mujoco.scene.runtime_models import Compiled
+    from pyrep_mujoco.objects.shape_maker import Compiled
 
 
 class Alterations(Welds):

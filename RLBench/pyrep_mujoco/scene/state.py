@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pyrep_mujoco.objects.properties import Changes
-from pyrep_mujoco.scene.runtime_models import Snapshot
+from pyrep_mujoco.objects.shape import Changes
+from pyrep_mujoco.objects.shape_maker import Snapshot
 from pyrep_mujoco.transforms import Floats
 
 MUTABLE = (

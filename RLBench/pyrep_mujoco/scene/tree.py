@@ -1,6 +1,6 @@
 """The scene's tree with its joints, which MuJoCo keeps inside the bodies that they move."""
 
-from pyrep_mujoco.objects.scene_objects import MujocoJoint, MujocoObject
+from pyrep_mujoco.objects.scene_object import MujocoJoint, MujocoObject
 from pyrep_mujoco.scene.edits import Alterations
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from pyrep_mujoco import transforms as tf
 from pyrep_mujoco.errors import SceneError
-from pyrep_mujoco.objects.properties import Changes
+from pyrep_mujoco.objects.shape import Changes
 from pyrep_mujoco.robots.robot_model import FIRM, Grip
 from pyrep_mujoco.scene.graph import SceneGraph
 from pyrep_mujoco.transforms import Floats

@@ -7,9 +7,9 @@ import numpy as np
 
 from pyrep_mujoco import transforms as tf
 from pyrep_mujoco.objects.detection import geom_triangles, parse_volume, surface_in_volume
-from pyrep_mujoco.objects.motors import JointProperties, frame_force
+from pyrep_mujoco.objects.joint import JointProperties, frame_force
 from pyrep_mujoco.objects.object_types import ObjectType
-from pyrep_mujoco.objects.properties import SOLID_GROUP, ObjectProperties, ShapeProperties
+from pyrep_mujoco.objects.shape import SOLID_GROUP, ObjectProperties, ShapeProperties
 from pyrep_mujoco.scene.health import check_value
 from pyrep_mujoco.transforms import Floats
 

@@ -8,7 +8,7 @@ import numpy as np
 from pyrep_mujoco import transforms as tf
 from pyrep_mujoco.errors import SceneError
 from pyrep_mujoco.objects.object_types import ObjectType
-from pyrep_mujoco.objects.properties import Drive, ObjectProperties
+from pyrep_mujoco.objects.shape import Drive, ObjectProperties
 
 if TYPE_CHECKING:
     from pyrep_mujoco.simulation import MujocoEngine
