@@ -23,7 +23,7 @@ def contacts(engine):
     out = []
     for contact in data.contact:
         a, b = (int(model.geom_bodyid[g]) for g in contact.geom)
-        if not {a, b} <= engine.robot_bodies:
+        if not {a, b} <= engine.world.robot_bodies:
             out.append((a, b, -float(contact.dist)))
     return out
 
@@ -44,7 +44,7 @@ class StartedScene:
     def __init__(self, engine):
         self._engine = engine
         model, data = engine.model, engine.data
-        moving = {int(b) for b in model.jnt_bodyid} - engine.robot_bodies
+        moving = {int(b) for b in model.jnt_bodyid} - engine.world.robot_bodies
         self._bodies = sorted(moving)
         self._start = engine.get_state()
         self._places = {b: data.xipos[b].copy() for b in self._bodies}
@@ -110,12 +110,12 @@ class StartedScene:
     def _gap(self, body):
         """Return how far [m] a free body falls from the start before it touches something."""
         engine = self._engine
-        if not engine.is_free(body):
+        if not engine.world.is_free(body):
             return 0.0
         engine.set_state(self._start)
         fallen = 0.0
         while fallen < MAX_FALL and not self._touches(body):
-            engine.shift(body, np.array([0.0, 0.0, -FALL_STEP]))
+            engine.graph.shift(body, np.array([0.0, 0.0, -FALL_STEP]))
             fallen += FALL_STEP
         engine.set_state(self._start)
         return max(fallen - FALL_STEP, 0.0)

@@ -14,7 +14,9 @@ from pyrep_mujoco import transforms as tf
 from pyrep_mujoco.motion.kinematics import Kinematics, solve_ik
 from pyrep_mujoco.motion.planning import straight_line
 from pyrep_mujoco.objects.detection import geom_triangles, surface_in_volume
-from pyrep_mujoco.objects.scene_object import MujocoJoint, MujocoProximitySensor, MujocoShape
+from pyrep_mujoco.objects.joint import MujocoJoint
+from pyrep_mujoco.objects.proximity_sensor import MujocoProximitySensor
+from pyrep_mujoco.objects.shape import MujocoShape
 from pyrep_mujoco.simulation import MujocoEngine
 from rlbench.const import DEMO_DT
 from rlbench.tasks import builtin_scene
@@ -101,10 +103,10 @@ class World:
     def _add_bodies(self, names: list[str]) -> None:
         for name in names:
             obj = self.mj.object(name)
-            parent = self.mj.above(obj.body)
-            above = None if parent is None else RENAMED.get(parent.get_name(), parent.get_name())
             joints = [j for j in self.mj.joints() if j.body == obj.body]
             assert len(joints) <= 1, f"{name} has {len(joints)} joints"
+            parent = (joints or [obj])[0].get_parent()
+            above = None if parent is None else RENAMED.get(parent.get_name(), parent.get_name())
             for joint in joints:
                 above = self._add_joint(joint, above).name
             self.add(
@@ -137,7 +139,7 @@ class World:
         return SHAPE if isinstance(obj, MujocoShape) else DUMMY
 
     def _details(self, obj) -> dict:
-        out = {"extension": self.mj.notes.extensions.get(obj.get_name(), "")}
+        out = {"extension": self.mj.world.notes.extensions.get(obj.get_name(), "")}
         if isinstance(obj, MujocoShape):
             model = self.mj.model
             drawn = [g for g in obj.geoms if model.geom_group[g] <= 2]
@@ -235,10 +237,11 @@ class World:
                 R = tf.quat_wxyz_to_matrix(model.geom_quat[g])
                 data.geom_xpos[g] = T[:3, :3] @ model.geom_pos[g] + T[:3, 3]
                 data.geom_xmat[g] = (T[:3, :3] @ R).reshape(9)
-        return self.mj.shapes_touch(*shapes)
+        first, second = shapes
+        return first.touches(second)
 
     def detects(self, sensor: int, handle: int) -> bool:
-        volume = self.mj.sensor(self.nodes[sensor].source)._volume
+        volume = self.mj.sensor(self.nodes[sensor].source).volume
         T = tf.invert(self.pose(sensor)) @ self.pose(handle)
         if self.nodes[handle].kind != SHAPE:
             return bool(volume(T[None, :3, 3])[0] <= 0)

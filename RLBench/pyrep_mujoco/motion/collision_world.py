@@ -1,88 +1,92 @@
 """The collision world of motion planning: a private copy of model and data."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 import mujoco
 import numpy as np
+import numpy.typing as npt
 
 from pyrep_mujoco import transforms as tf
-from pyrep_mujoco.simulation import MujocoEngine
 from pyrep_mujoco.transforms import Floats
+
+Ints = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class CollisionGeoms:
+    """What the geoms of a model are, each (ngeom,).
+
+    Attributes:
+        solid: it collides.
+        robot: it is part of the robot.
+        collidable: motion planning must avoid it.
+        moves: it is on a hinge or slide, or free, and not part of the robot.
+    """
+
+    solid: Flags
+    robot: Flags
+    collidable: Flags
+    moves: Flags
 
 
 class CollisionWorld:
     """Answers "is the arm free at q?" on a private copy of the model and data."""
 
-    def __init__(self, engine: MujocoEngine) -> None:
-        self._engine = engine
-        self._read()
-
-    def _read(self) -> None:
-        """Take over the engine's model, shapes and flags."""
-        engine = self._engine
-        self._version = engine.scene_version
-        self._model = mujoco.MjModel.__copy__(engine.model)
-        self._data = mujoco.MjData(self._model)
-        self._qpos = np.array([engine.model.joint(j).qposadr[0] for j in engine.robot.joints])
-        model = engine.model
-        self._solid = engine.solid.copy()
-        self._robot = np.isin(model.geom_bodyid, list(engine.robot_bodies))
-        self._holder = model.body(engine.robot.hand).id
-        collidable = np.zeros(model.ngeom, bool)
-        for shape in engine.shapes():
-            collidable[shape.solid_geoms] = shape.is_collidable()
-        # A hinged or free body can be pushed; the robot itself is what moves.
-        self._moves = (model.body_weldid[model.geom_bodyid] != 0) & ~self._robot
-        solid = self._solid & ~self._robot
-        if engine.robot.is_careful:
-            collidable |= self._stands_in() & self._moves
-        # RLBench's planner crosses what is not collidable. Where that is solid and cannot move,
-        # it stops the arm: better to go round it.
-        self._wall = solid & ~collidable & ~self._moves
-        self._obstacle = (solid & collidable) | self._wall
-
-    def _stands_in(self) -> np.ndarray:
-        """Return (ngeom,) which geoms belong to bodies on which something hangs that is only drawn.
-
-        RLBench's planner goes round what is drawn and collidable. Many of its scenes draw a thing
-        as a fine mesh of that kind, and give physics a plainer form beneath, which is not
-        collidable.
-        """
-        engine, model = self._engine, self._engine.model
-        drawn = [
-            s.body for s in engine.shapes() if not s.is_respondable() and "collidable" in s.flags()
-        ]
-        return np.isin(model.geom_bodyid, model.body_parentid[drawn])
-
-    def sync(self, ignored: Iterable[int] = ()) -> None:
-        """Copy the engine's present scene.
+    def __init__(
+        self, model: mujoco.MjModel, qpos_ids: Ints, holder: int, geoms: CollisionGeoms
+    ) -> None:
+        """Copy a model.
 
         Args:
+            model: of the scene.
+            qpos_ids: (7,) where the arm's joint values are.
+            holder: the body that carries what is held.
+            geoms: what the model's geoms are.
+        """
+        self._model = mujoco.MjModel.__copy__(model)
+        self._data = mujoco.MjData(self._model)
+        self._qpos, self._holder = qpos_ids, holder
+        self._solid, self._robot, self._moves = geoms.solid, geoms.robot, geoms.moves
+        solid = geoms.solid & ~geoms.robot
+        # RLBench's planner crosses what is not collidable. Where that is solid and cannot move,
+        # it stops the arm: better to go round it.
+        self._wall = solid & ~geoms.collidable & ~geoms.moves
+        self._obstacle = (solid & geoms.collidable) | self._wall
+
+    def sync(
+        self,
+        model: mujoco.MjModel,
+        data: mujoco.MjData,
+        held: Mapping[int, Floats],
+        ignored: Iterable[int] = (),
+    ) -> None:
+        """Copy the present poses.
+
+        Args:
+            model: of the scene, with the geoms of the copied one.
+            data: its state.
+            held: what is held -> (4, 4) pose in the holder's frame.
             ignored: bodies that do not count as obstacles for this plan.
         """
-        source = self._engine
-        if self._version != source.scene_version:
-            self._read()
         for name in ("body_pos", "body_quat"):
-            getattr(self._model, name)[:] = getattr(source.model, name)
-        self._data.qpos[:] = source.data.qpos
-        held = np.isin(source.model.geom_bodyid, list(source.held))
-        skip = np.isin(source.model.geom_bodyid, list(ignored))
+            getattr(self._model, name)[:] = getattr(model, name)
+        self._data.qpos[:] = data.qpos
+        is_held = np.isin(model.geom_bodyid, list(held))
+        skip = np.isin(model.geom_bodyid, list(ignored))
         # Bits: robot 1, obstacles 2. Robot and held objects meet obstacles, the robot meets
         # itself, obstacles do not meet each other, held objects do not meet the robot.
-        self._is_held = held
-        contype = np.zeros(len(held), int)
-        conaffinity = np.zeros(len(held), int)
+        self._is_held = is_held
+        contype = np.zeros(len(is_held), int)
+        conaffinity = np.zeros(len(is_held), int)
         robot = self._robot & self._solid
         contype[robot], conaffinity[robot] = 1, 3
-        contype[self._obstacle & ~held & ~skip] = 2
-        conaffinity[held & self._solid] = 2
+        contype[self._obstacle & ~is_held & ~skip] = 2
+        conaffinity[is_held & self._solid] = 2
         self._model.geom_contype[:] = contype
         self._model.geom_conaffinity[:] = conaffinity
-        self._held = [
-            (int(source.model.jnt_qposadr[source.model.body_jntadr[b]]), T)
-            for b, T in source.held.items()
-        ]
+        self._held = [(int(model.jnt_qposadr[model.body_jntadr[b]]), T) for b, T in held.items()]
 
     def _update(self, q: Floats) -> None:
         self._data.qpos[self._qpos] = q

@@ -1,17 +1,15 @@
-"""Joints of a MuJoCo scene: their motors, locks and forces. PyRep's names."""
+"""Joints of a MuJoCo scene, by PyRep's names: values, motors, locks and forces."""
 
-from typing import TYPE_CHECKING
-
-import mujoco
 import numpy as np
 
 from pyrep_mujoco import transforms as tf
 from pyrep_mujoco.errors import SceneError
 from pyrep_mujoco.objects.object_types import ObjectType
-from pyrep_mujoco.objects.shape import Drive, ObjectProperties
-
-if TYPE_CHECKING:
-    from pyrep_mujoco.simulation import MujocoEngine
+from pyrep_mujoco.objects.scene_object import MujocoObject, SceneParts
+from pyrep_mujoco.scene.health import check_value
+from pyrep_mujoco.scene.tree import JOINT_HANDLES
+from pyrep_mujoco.transforms import Floats
+from pyrep_mujoco.world import Drive
 
 _LOCKED = 1000.0
 """Dry friction [N m or N] of a joint that is locked."""
@@ -19,12 +17,27 @@ _HARD = (0.9999, 0.9999, 0.001, 0.5, 2.0)
 """`solimp` of such friction: a softer one creeps."""
 
 
-class JointProperties(ObjectProperties):
-    """What joints have beside."""
+class MujocoJoint(MujocoObject):
+    """A hinge or slide: a frame with z along the axis, which its own motion does not move.
 
-    joint: int
-    _qpos: int
-    _dof: int
+    Attributes:
+        body: id of its link, the body that it moves.
+        joint: its id.
+    """
+
+    def __init__(self, parts: SceneParts, name: str, joint: int) -> None:
+        model = parts.world.model
+        super().__init__(parts, name, int(model.jnt_bodyid[joint]))
+        self.joint = joint
+        self._qpos = int(model.jnt_qposadr[joint])
+        self._dof = int(model.jnt_dofadr[joint])
+        given = parts.world.notes.joint_frames.get(name)
+        R = _axes(model.jnt_axis[joint]) if given is None else given
+        self._T_rest_joint = tf.transform(model.jnt_pos[joint], R)
+
+    def get_handle(self) -> int:
+        """Return an id of the joint's own; its link's is the one in segmentation images."""
+        return JOINT_HANDLES + self.joint
 
     def get_type(self) -> ObjectType:
         """Return `ObjectType.JOINT`."""
@@ -38,33 +51,69 @@ class JointProperties(ObjectProperties):
         """
         raise SceneError(f"joint {self._name} cannot be removed from a scene")
 
+    def transform(self) -> Floats:
+        """Return the (4, 4) transform joint frame to world."""
+        return self._world.rest_transform(self.body) @ self._T_rest_joint
+
+    def _put(
+        self, matrix: Floats, relative_to: "MujocoObject | None", reset_dynamics: bool
+    ) -> None:
+        """Place the joint with all it carries; its value stays."""
+        base = np.eye(4) if relative_to is None else relative_to.transform()
+        change = base @ matrix @ tf.invert(self.transform())
+        goal = change @ self._world.transform(self.body)
+        self._graph.move(self.body, goal, keeps_velocity=not reset_dynamics)
+
+    # ---- value --------------------------------------------------------------------------
+
+    def get_joint_position(self) -> float:
+        """Return the value [rad or m]."""
+        return float(self._world.data.qpos[self._qpos])
+
+    def set_joint_position(self, position: float, disable_dynamics: bool = False) -> None:
+        """Set the value [rad or m] at once, dynamic or not; the velocity becomes zero."""
+        check_value(self.get_name(), position)
+        data = self._world.data
+        data.qpos[self._qpos] = position
+        data.qvel[self._dof] = 0.0
+        self._world.refresh()
+
+    def get_joint_interval(self) -> tuple[bool, list[float]]:
+        """Return (is cyclic, [lower, upper])."""
+        model = self._world.model
+        limited = bool(model.jnt_limited[self.joint])
+        limits = model.jnt_range[self.joint] if limited else (-np.pi, np.pi)
+        return (not limited, [float(v) for v in limits])
+
     def get_joint_velocity(self) -> float:
         """Return the velocity [rad/s or m/s]."""
-        return float(self._engine.data.qvel[self._dof])
+        return float(self._world.data.qvel[self._dof])
 
     def get_joint_force(self) -> float:
         """Return what motors and limits do to the joint [N m or N]."""
-        data = self._engine.data
+        data = self._world.data
         force = data.qfrc_applied + data.qfrc_actuator + data.qfrc_constraint
         return float(force[self._dof])
 
+    # ---- lock ---------------------------------------------------------------------------
+
     def is_motor_locked_at_zero_velocity(self) -> bool:
         """Tell whether the joint is locked."""
-        return bool(self._engine.model.dof_frictionloss[self._dof] >= _LOCKED)
+        return bool(self._world.model.dof_frictionloss[self._dof] >= _LOCKED)
 
     def set_motor_locked_at_zero_velocity(self, value: bool) -> None:
         """Lock the joint where it is, or let it move again against its motor's dry friction."""
-        loss = self._engine.scene_value("dof_frictionloss")[self._dof]
+        model = self._world.model
+        loss = self._world.as_compiled("dof_frictionloss")[self._dof]
         free = loss if loss < _LOCKED else 0.0
-        model = self._engine.model
         model.dof_frictionloss[self._dof] = _LOCKED if value else free
-        scene = self._engine.scene_value("dof_solimp")[self._dof]
+        scene = self._world.as_compiled("dof_solimp")[self._dof]
         model.dof_solimp[self._dof] = _HARD if value else scene
 
     # ---- motor --------------------------------------------------------------------------
 
     def _drive(self) -> Drive:
-        return self._engine.changes.drives.setdefault(self._name, Drive())
+        return self._world.changes.drives.setdefault(self._name, Drive())
 
     def get_joint_target_velocity(self) -> float:
         """Return the motor's wanted velocity [rad/s or m/s], 0 when there is none."""
@@ -78,7 +127,7 @@ class JointProperties(ObjectProperties):
     def get_joint_target_position(self) -> float:
         """Return the motor's wanted position [rad or m], the present when there is none."""
         position = self._drive().position
-        return float(self._engine.data.qpos[self._qpos]) if position is None else position
+        return self.get_joint_position() if position is None else position
 
     def set_joint_target_position(self, position: float) -> None:
         """Let the motor bring the joint to a position [rad or m]."""
@@ -96,8 +145,8 @@ class JointProperties(ObjectProperties):
     def set_motor_enabled(self, value: bool) -> None:
         """Switch the motor, and the dry friction that a resting motor is, on or off."""
         self._drive().is_on = bool(value)
-        loss = self._engine.scene_value("dof_frictionloss")[self._dof]
-        self._engine.model.dof_frictionloss[self._dof] = loss if value else 0.0
+        loss = self._world.as_compiled("dof_frictionloss")[self._dof]
+        self._world.model.dof_frictionloss[self._dof] = loss if value else 0.0
 
     def is_control_loop_enabled(self) -> bool:
         """Tell whether the motor keeps a position."""
@@ -105,13 +154,12 @@ class JointProperties(ObjectProperties):
 
     def set_control_loop_enabled(self, value: bool) -> None:
         """Let the motor keep the present position, or a velocity of zero."""
-        drive = self._drive()
-        here = float(self._engine.data.qpos[self._qpos])
+        drive, here = self._drive(), self.get_joint_position()
         drive.position, drive.velocity = (here, None) if value else (None, 0.0)
 
     def push(self, drive: Drive) -> None:
         """Let the motor act in the next step of physics, at most with its force."""
-        data, model = self._engine.data, self._engine.model
+        data, model = self._world.data, self._world.model
         data.qfrc_applied[self._dof] = 0.0
         if not drive.is_on or (drive.velocity is None and drive.position is None):
             return
@@ -125,13 +173,8 @@ class JointProperties(ObjectProperties):
         data.qfrc_applied[self._dof] = np.clip(push, -drive.force, drive.force)
 
 
-def frame_force(engine: "MujocoEngine", body: int) -> tuple[list[float], list[float]]:
-    """Return the force [N] and torque [N m] that a body takes from its parent, in its frame."""
-    model, data = engine.model, engine.data
-    mujoco.mj_rnePostConstraint(model, data)
-    wrench = data.cfrc_int[body]
-    T = engine.world_transform(body)
-    lever = T[:3, 3] - data.subtree_com[model.body_rootid[body]]
-    torque = wrench[:3] - np.cross(lever, wrench[3:])
-    R = tf.invert(T)[:3, :3]
-    return list(R @ wrench[3:]), list(R @ torque)
+def _axes(z: Floats) -> Floats:
+    """Return a (3, 3) rotation with a given z axis; for joints of scenes that say no more."""
+    x = np.cross([0.0, 1.0, 0.0] if abs(z[1]) < 0.9 else [1.0, 0.0, 0.0], z)
+    x /= np.linalg.norm(x)
+    return np.stack([x, np.cross(z, x), z], axis=1)

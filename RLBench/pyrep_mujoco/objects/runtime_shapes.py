@@ -1,29 +1,60 @@
-"""Shapes and frames that a task makes; `mujoco_edit` gives them bodies."""
+"""Shapes and frames that a task makes; `ShapeMaker` gives them bodies."""
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Protocol
 
 import numpy as np
 
 from pyrep_mujoco.errors import ObjectAlreadyRemovedError
-from pyrep_mujoco.objects.scene_object import MujocoDummy, MujocoObject, MujocoShape
-from pyrep_mujoco.objects.shape import ALL_FLAGS
-from pyrep_mujoco.objects.shape_forms import Form
+from pyrep_mujoco.objects.frames import MujocoDummy
+from pyrep_mujoco.objects.scene_object import MujocoObject, SceneParts
+from pyrep_mujoco.objects.shape import ALL_FLAGS, Geometry, MujocoShape, read_geometry
+from pyrep_mujoco.scene.forms import FRAME, Form
 from pyrep_mujoco.transforms import Floats
 
-if TYPE_CHECKING:
-    from pyrep_mujoco.simulation import MujocoEngine
+
+class BodySource(Protocol):
+    """What gives made shapes their bodies."""
+
+    def make(self, name: str, form: Form, T: Floats) -> MujocoShape:
+        """Add a shape at a (4, 4) world pose; its name gets a number where it is taken."""
+
+    def build(self, shape: "RuntimeShape") -> None:
+        """Give a shape a body, and with it all others that wait for one."""
+
+    def give_back(self, shape: "RuntimeShape") -> None:
+        """Take a shape's body away from it; it waits for another."""
+
+    def remove(self, made: "Made") -> None:
+        """Take a shape out of the scene, and all made shapes below it where it is a model."""
 
 
-class MadeShape(MujocoShape):
+class RuntimeShape(MujocoShape):
     """A shape that a task made; it becomes a body when its pose is first asked for.
 
     Until then nothing of it is compiled, so that mass and kind can still be chosen.
+
+    Attributes:
+        form: what its body must be compiled for.
+        is_gone: it is out of the scene.
     """
 
-    def __init__(self, engine: "MujocoEngine", name: str, form: Form, T: Floats) -> None:
-        MujocoObject.__init__(self, engine, name, -1)
+    def __init__(
+        self, parts: SceneParts, name: str, form: Form, T: Floats, source: BodySource
+    ) -> None:
+        """Wait for a body.
+
+        Args:
+            parts: of the scene.
+            name: of the shape.
+            form: what its body must be compiled for.
+            T: (4, 4) shape to world.
+            source: gives it a body.
+        """
+        self._body = -1
+        super().__init__(parts, name, -1, source)
+        self._bodies = source
         self.form = form
         self._T = T
         self._color: tuple[float, ...] | None = None
@@ -41,22 +72,22 @@ class MadeShape(MujocoShape):
         return not self.is_gone
 
     @property
-    def body(self) -> int:  # type: ignore[override]
+    def body(self) -> int:
         """Id of the body; asking for it makes it."""
         if self._body < 0:
-            self._engine.editor.build(self)
+            self._bodies.build(self)
         return self._body
 
     @body.setter
     def body(self, value: int) -> None:
         self._body = value
 
-    def __getattr__(self, name: str) -> Any:
-        """Make the body when its geometry is asked for."""
-        if name not in {"geoms", "triangles", "_box"} or self._body >= 0:
-            raise AttributeError(f"{type(self).__name__} has no {name!r}")
-        self._engine.editor.build(self)
-        return getattr(self, name)
+    @property
+    def geometry(self) -> Geometry:
+        """What the shape consists of; asking for it makes its body."""
+        if self._geometry is None:
+            self._bodies.build(self)
+        return super().geometry
 
     @property
     def is_built(self) -> bool:
@@ -66,16 +97,15 @@ class MadeShape(MujocoShape):
     def built(self, body: int) -> None:
         """Take over a body."""
         self._body = body
-        self._read_geometry()
-        engine = self._engine
-        engine.claim(self, body)
-        engine.move(body, self._T)
+        self._geometry = read_geometry(self._world, self._name, body)
+        self._edits.bring_in(body)
+        self._graph.move(body, self._T)
         if self._parent is not None:
-            engine.hang(self, self._parent)
+            self._tree.hang(body, self._parent.get_handle())
         flags = self.flags()
         self.set_renderable("renderable" in flags)
-        engine.set_solid(self, "respondable" in flags)
-        engine.model.geom_rgba[self.geoms, 3] = self._opacity
+        self._set_solid("respondable" in flags)
+        self._world.model.geom_rgba[self.geoms, 3] = self._opacity
         if self._color is not None:
             super().set_color(self._color)
 
@@ -108,7 +138,7 @@ class MadeShape(MujocoShape):
         if self.is_built and self.form.is_free:
             super().set_dynamic(value)
         elif value != self.form.is_free:
-            self._remake(is_free=value)
+            self._remake(replace(self.form, is_free=value))
 
     def get_mass(self) -> float:
         """Return the mass [kg]."""
@@ -119,17 +149,16 @@ class MadeShape(MujocoShape):
         if self.is_built and self.form.is_free:
             super().set_mass(mass)
         else:
-            self._remake(mass=float(mass))
+            self._remake(replace(self.form, mass=float(mass)))
 
-    def _remake(self, **changes: Any) -> None:
-        form = replace(self.form, **changes)
+    def _remake(self, form: Form) -> None:
         if self.is_built:
             self._T, self._parent = self.transform(), self.get_parent()
-            self._engine.editor.give_back(self)
+            self._bodies.give_back(self)
             self._body = -1
         self.form = form
 
-    def set_color(self, color: Sequence[float]) -> None:
+    def set_color(self, color: Sequence[float] | Floats) -> None:
         """Paint the shape (rgb in [0, 1])."""
         self._color = tuple(float(v) for v in color)
         if self.is_built:
@@ -173,15 +202,22 @@ class MadeShape(MujocoShape):
         Raises:
             ObjectAlreadyRemovedError: it is gone already.
         """
-        _remove(self, self._engine)
+        _check_exists(self, self._world.label)
+        self._bodies.remove(self)
 
 
-class MadeFrame(MujocoDummy):
-    """A frame that a task made."""
+class RuntimeFrame(MujocoDummy):
+    """A frame that a task made.
 
-    def __init__(self, engine: "MujocoEngine", name: str) -> None:
-        super().__init__(engine, name, -1)
-        self.form = Form("frame", (), "", False, 0.0)
+    Attributes:
+        form: what its body must be compiled for.
+        is_gone: it is out of the scene.
+    """
+
+    def __init__(self, parts: SceneParts, name: str, source: BodySource) -> None:
+        super().__init__(parts, name, -1)
+        self._bodies = source
+        self.form = FRAME
         self.is_gone = False
 
     @property
@@ -196,7 +232,7 @@ class MadeFrame(MujocoDummy):
     def built(self, body: int) -> None:
         """Take over a body."""
         self.body = body
-        self._engine.claim(self, body)
+        self._edits.bring_in(body)
 
     def remove(self) -> None:
         """Take the frame out.
@@ -204,13 +240,13 @@ class MadeFrame(MujocoDummy):
         Raises:
             ObjectAlreadyRemovedError: it is gone already.
         """
-        _remove(self, self._engine)
+        _check_exists(self, self._world.label)
+        self._bodies.remove(self)
 
 
-Made = MadeShape | MadeFrame
+Made = RuntimeShape | RuntimeFrame
 
 
-def _remove(made: Made, engine: "MujocoEngine") -> None:
+def _check_exists(made: Made, label: str) -> None:
     if not made.still_exists():
-        raise ObjectAlreadyRemovedError(f"{engine.label}: {made.get_name()} was removed already")
-    engine.editor.remove(made)
+        raise ObjectAlreadyRemovedError(f"{label}: {made.get_name()} was removed already")

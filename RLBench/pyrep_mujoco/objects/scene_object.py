@@ -1,34 +1,49 @@
-"""Shapes, joints, dummies and proximity sensors of a MuJoCo scene, by PyRep's names."""
+"""Any object of a MuJoCo scene, by PyRep's names: its pose, its place in the tree, its flags.
+
+What is changed here is kept in the world's changes or in the model's fields, so that a reset brings
+the scene back.
+"""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
+import mujoco
 import numpy as np
 
 from pyrep_mujoco import transforms as tf
-from pyrep_mujoco.objects.detection import geom_triangles, parse_volume, surface_in_volume
-from pyrep_mujoco.objects.joint import JointProperties, frame_force
-from pyrep_mujoco.objects.object_types import ObjectType
-from pyrep_mujoco.objects.shape import SOLID_GROUP, ObjectProperties, ShapeProperties
-from pyrep_mujoco.scene.health import check_value
+from pyrep_mujoco.errors import ObjectAlreadyRemovedError, SceneError
+from pyrep_mujoco.objects.object_table import ObjectTable
+from pyrep_mujoco.objects.object_types import KINDS, ObjectType
+from pyrep_mujoco.scene.edits import Edits
+from pyrep_mujoco.scene.graph import SceneGraph
+from pyrep_mujoco.scene.tree import ObjectTree
+from pyrep_mujoco.scene.welds import Welds
 from pyrep_mujoco.transforms import Floats
-
-if TYPE_CHECKING:
-    from pyrep_mujoco.simulation import MujocoEngine
-
-NEAREST = 5e-4
-"""Precision of a proximity sensor's distance [m]."""
-STANDS_OUT = 1e-4
-"""Solid geoms of a shape that reach further [m] than what is drawn of it are a thickened sheet's."""
-JOINT_HANDLES = 1_000_000
-"""Handles of joints begin here, beyond any body's id."""
+from pyrep_mujoco.world import World
 
 
-class MujocoObject(ObjectProperties):
-    """A body of the model, seen as an object of the scene graph."""
+@dataclass(frozen=True)
+class SceneParts:
+    """The components that objects of one scene take what they need from."""
 
-    def __init__(self, engine: "MujocoEngine", name: str, body: int) -> None:
-        self._engine = engine
+    world: World
+    graph: SceneGraph
+    welds: Welds
+    tree: ObjectTree
+    edits: Edits
+    table: "ObjectTable[MujocoObject]"
+
+
+class MujocoObject:
+    """A body of the model, seen as an object of the scene graph.
+
+    Attributes:
+        body: its id; of a joint its link's.
+    """
+
+    def __init__(self, parts: SceneParts, name: str, body: int) -> None:
+        self._world, self._graph, self._tree = parts.world, parts.graph, parts.tree
+        self._edits, self._table = parts.edits, parts.table
         self._name = name
         self.body = body
 
@@ -43,10 +58,41 @@ class MujocoObject(ObjectProperties):
         """Return the body id, the value used in segmentation images."""
         return self.body
 
+    def get_type(self) -> ObjectType:
+        """Return the kind of object."""
+        return KINDS.get(self._world.notes.kinds.get(self._name, ""), ObjectType.DUMMY)
+
+    # ---- existence ----------------------------------------------------------------------
+
+    def still_exists(self) -> bool:
+        """Tell whether the object is still in the scene."""
+        return self._name not in self._world.changes.removed
+
+    def remove(self) -> None:
+        """Take the object, and all below it where it is a model, out until the next reset.
+
+        Raises:
+            ObjectAlreadyRemovedError: it is gone already.
+            SceneError: it is part of the robot.
+        """
+        if not self.still_exists():
+            raise ObjectAlreadyRemovedError(
+                f"{self._world.label}: {self._name} was removed already"
+            )
+        if self.body in self._world.robot_bodies:
+            raise SceneError(f"{self._name} is part of the robot and cannot be removed")
+        bodies = self._graph.tree(self.body) if self.is_model() else [self.body]
+        names = {body: self._object_at(body).get_name() for body in bodies}
+        self._edits.take_out(names)
+
+    def _object_at(self, body: int) -> "MujocoObject":
+        return self._table.of_handle(self._tree.handle_at(body))
+
+    # ---- pose ---------------------------------------------------------------------------
+
     def transform(self) -> Floats:
         """Return the (4, 4) transform object to world."""
-        data = self._engine.data
-        return tf.transform(data.xpos[self.body], data.xmat[self.body].reshape(3, 3))
+        return self._world.transform(self.body)
 
     def get_matrix(self, relative_to: "MujocoObject | None" = None) -> Floats:
         """Return the (4, 4) transform to the world or to another object's frame."""
@@ -61,7 +107,7 @@ class MujocoObject(ObjectProperties):
         self, matrix: Floats, relative_to: "MujocoObject | None", reset_dynamics: bool
     ) -> None:
         base = np.eye(4) if relative_to is None else relative_to.transform()
-        self._engine.move(self.body, base @ matrix, keeps_velocity=not reset_dynamics)
+        self._graph.move(self.body, base @ matrix, keeps_velocity=not reset_dynamics)
 
     def get_position(self, relative_to: "MujocoObject | None" = None) -> Floats:
         """Return (3,) position [m]."""
@@ -69,7 +115,7 @@ class MujocoObject(ObjectProperties):
 
     def set_position(
         self,
-        position: Sequence[float],
+        position: Sequence[float] | Floats,
         relative_to: "MujocoObject | None" = None,
         reset_dynamics: bool = True,
     ) -> None:
@@ -91,7 +137,7 @@ class MujocoObject(ObjectProperties):
 
     def set_quaternion(
         self,
-        quaternion: Sequence[float],
+        quaternion: Sequence[float] | Floats,
         relative_to: "MujocoObject | None" = None,
         reset_dynamics: bool = True,
     ) -> None:
@@ -105,7 +151,7 @@ class MujocoObject(ObjectProperties):
 
     def set_orientation(
         self,
-        orientation: Sequence[float],
+        orientation: Sequence[float] | Floats,
         relative_to: "MujocoObject | None" = None,
         reset_dynamics: bool = True,
     ) -> None:
@@ -120,7 +166,7 @@ class MujocoObject(ObjectProperties):
         T[:3, :3] = R if relative_to is None else relative_to.transform()[:3, :3] @ R
         self._put(T, None, reset_dynamics)
 
-    def rotate(self, rotation: Sequence[float]) -> None:
+    def rotate(self, rotation: Sequence[float] | Floats) -> None:
         """Turn the object in its own frame by (3,) Euler angles [rad]."""
         R = self.transform()[:3, :3] @ tf.euler_to_matrix(np.asarray(rotation))
         self._set_rotation(R, None, reset_dynamics=True)
@@ -131,22 +177,47 @@ class MujocoObject(ObjectProperties):
 
     def set_pose(
         self,
-        pose: Sequence[float],
+        pose: Sequence[float] | Floats,
         relative_to: "MujocoObject | None" = None,
         reset_dynamics: bool = True,
     ) -> None:
         """Place the object at (7,) position and quaternion xyzw; see `set_position`."""
         self._put(tf.pose_to_transform(np.asarray(pose, float)), relative_to, reset_dynamics)
 
+    # ---- motion -------------------------------------------------------------------------
+
+    def reset_dynamic_object(self) -> None:
+        """Bring the object to rest."""
+        model, data = self._world.model, self._world.data
+        start = model.body_dofadr[self.body]
+        data.qvel[start : start + model.body_dofnum[self.body]] = 0.0
+
+    def get_velocity(self) -> tuple[Floats, Floats]:
+        """Return (3,) velocity [m/s] and (3,) angular velocity [rad/s], world axes."""
+        model, data, out = self._world.model, self._world.data, np.zeros(6)
+        # What was placed or stopped since the last step has velocities of then in `cvel`.
+        mujoco.mj_comPos(model, data)
+        mujoco.mj_comVel(model, data)
+        kind = mujoco.mjtObj.mjOBJ_XBODY
+        mujoco.mj_objectVelocity(model, data, kind, self.body, out, 0)
+        return out[3:], out[:3]
+
+    # ---- tree ---------------------------------------------------------------------------
+
     def get_parent(self) -> "MujocoObject | None":
         """Return the parent in the scene graph, None at the top."""
-        joint = self._engine.joint_over(self.body)
-        return self._engine.above(self.body) if joint in {None, self} else joint
+        parent = self._tree.parent(self.get_handle())
+        return None if parent is None else self._table.of_handle(parent)
 
     def set_parent(self, parent_object: "MujocoObject | None", keep_in_place: bool = True) -> None:
-        """Change the parent in the scene graph; see `MujocoEngine.hang`."""
+        """Change the parent in the scene graph.
+
+        Raises:
+            SceneError: as `SceneGraph.reparent`.
+        """
         local = None if keep_in_place else self.get_matrix(self.get_parent())
-        self._engine.hang(self, parent_object)
+        handle = self.get_handle()
+        self._tree.hang(handle, None if parent_object is None else parent_object.get_handle())
         if local is not None:
             self.set_matrix(local, parent_object)
 
@@ -156,8 +227,14 @@ class MujocoObject(ObjectProperties):
         exclude_base: bool = True,
         first_generation_only: bool = False,
     ) -> "list[MujocoObject]":
-        """Return the logical descendants; see `base.SceneObject`."""
-        found = self._engine.objects_below(self)
+        """Return the logical descendants, joints too.
+
+        Args:
+            object_type: the kind wanted.
+            exclude_base: leave the object itself out.
+            first_generation_only: leave out what hangs on one of those that are returned.
+        """
+        found = [self._table.of_handle(h) for h in self._tree.below(self.get_handle())]
         if first_generation_only:
             found = [obj for obj in found if obj.get_parent() is self]
         if not exclude_base:
@@ -166,20 +243,24 @@ class MujocoObject(ObjectProperties):
             return found
         return [obj for obj in found if obj.get_type().value == object_type.value]
 
-    def tree_bounding_box(self) -> Floats:
+    # ---- boxes --------------------------------------------------------------------------
+
+    def own_corners(self) -> Floats:
+        """Return the (8, 3) corners of the object's own box, world [m]; (0, 3) without one."""
+        return np.zeros((0, 3))
+
+    def get_model_bounding_box(self) -> Floats:
         """Return (6,) box of every shape in the object's tree, in the object's frame [m]."""
         T_inv = tf.invert(self.transform())
-        corners = [
-            obj.box_corners() @ T_inv[:3, :3].T + T_inv[:3, 3]
-            for obj in self.get_objects_in_tree(exclude_base=False)
-            if isinstance(obj, MujocoShape)
-        ]
-        points = np.concatenate(corners) if corners else np.zeros((1, 3))
+        tree = self.get_objects_in_tree(exclude_base=False)
+        corners = [c for c in (obj.own_corners() for obj in tree) if len(c)]
+        local = [c @ T_inv[:3, :3].T + T_inv[:3, 3] for c in corners]
+        points = np.concatenate(local) if local else np.zeros((1, 3))
         return np.stack([points.min(0), points.max(0)], axis=1).reshape(6)
 
     def get_bounding_box(self) -> Floats:
         """Return (6,) xmin xmax ymin ymax zmin zmax in the object's frame [m]."""
-        return self.tree_bounding_box()
+        return self.get_model_bounding_box()
 
     def placing_box(self) -> Floats:
         """Return (6,) the box that must fit where the object is placed [m]."""
@@ -187,205 +268,118 @@ class MujocoObject(ObjectProperties):
             return self.get_model_bounding_box()
         return np.zeros(6) if "point" in self.flags() else self.get_bounding_box()
 
+    # ---- flags --------------------------------------------------------------------------
 
-def _box_of(triangles: Floats) -> Floats:
-    """Return (6,) xmin xmax ymin ymax zmin zmax of (N, 3, 3) triangles."""
-    return np.stack([triangles.min((0, 1)), triangles.max((0, 1))], axis=1).reshape(6)
+    def flags(self) -> frozenset[str]:
+        """Return the words that hold of the object."""
+        given = self._world.notes.flags.get(self._name, self._default_flags())
+        return self._world.changes.flags.get(self._name, given)
 
+    def _default_flags(self) -> frozenset[str]:
+        return frozenset()
 
-class MujocoDummy(MujocoObject):
-    """A named frame."""
+    def _set_flag(self, word: str, value: bool) -> None:
+        now = self.flags()
+        self._world.changes.flags[self._name] = now | {word} if value else now - {word}
 
-    def get_extension_string(self) -> str:
-        """Return the waypoint command."""
-        return self._engine.notes.extensions.get(self._name, "")
+    def is_model(self) -> bool:
+        """Tell whether the object is marked as the root of a model."""
+        return "model" in self.flags()
 
+    def set_model(self, value: bool) -> None:
+        """Mark the object as the root of a model, or not."""
+        self._set_flag("model", value)
 
-class MujocoForceSensor(MujocoDummy):
-    """A rigid joint that tells what it carries."""
+    def is_collidable(self) -> bool:
+        """Tell whether motion planning must avoid the object."""
+        return "collidable" in self.flags()
 
-    def read(self) -> tuple[list[float], list[float]]:
-        """Return (3,) force [N] and (3,) torque [N m] on what it carries, in its frame."""
-        return frame_force(self._engine, self.body)
+    def set_collidable(self, value: bool) -> None:
+        """Say whether motion planning must avoid the object."""
+        self._set_flag("collidable", value)
 
+    def is_measurable(self) -> bool:
+        """Tell the flag of that name; it has no effect."""
+        return "measurable" in self.flags()
 
-class MujocoPath(MujocoDummy):
-    """A Cartesian path."""
+    def set_measurable(self, value: bool) -> None:
+        """Set the flag of that name; it has no effect."""
+        self._set_flag("measurable", value)
 
-    def get_pose_on_path(self, relative_distance: float) -> tuple[list[float], list[float]]:
-        """Return position [m] and Euler angles [rad] at a fraction of the length, world."""
-        # Imported late: the arm's modules need this one.
-        from pyrep_mujoco.robots.arm_motion import pose_along  # noqa: PLC0415
+    def is_detectable(self) -> bool:
+        """Tell whether proximity sensors react to the object."""
+        return "detectable" in self.flags()
 
-        T = pose_along(self._engine.path_points(self._name), relative_distance)
-        return list(T[:3, 3]), list(tf.matrix_to_euler(T[:3, :3]))
+    def set_detectable(self, value: bool) -> None:
+        """Say whether proximity sensors react to the object when they look at everything."""
+        self._set_flag("detectable", value)
 
+    def is_renderable(self) -> bool:
+        """Tell whether cameras show the object."""
+        return "renderable" in self.flags()
 
-class MujocoShape(ShapeProperties, MujocoObject):
-    """A body with geoms.
+    def set_renderable(self, value: bool) -> None:
+        """Say whether cameras show the object."""
+        self._set_flag("renderable", value)
 
-    Attributes:
-        is_crumb: one of many small things that do not touch each other.
-    """
+    # ---- flags of a whole tree ----------------------------------------------------------
 
-    is_crumb = False
+    def _any_in_tree(self, what: str) -> bool:
+        """Tell whether `is_<what>` holds of anything in the tree; not all objects have it."""
+        tree = [self._object_at(b) for b in self._graph.tree(self.body)]
+        return any(getattr(obj, f"is_{what}")() for obj in tree if hasattr(obj, f"is_{what}"))
 
-    def __init__(self, engine: "MujocoEngine", name: str, body: int) -> None:
-        super().__init__(engine, name, body)
-        self._read_geometry()
+    def _set_in_tree(self, what: str, value: bool) -> None:
+        """Call `set_<what>` of everything in the tree that has it."""
+        for body in self._graph.tree(self.body):
+            setter = getattr(self._object_at(body), f"set_{what}", None)
+            if setter is not None:
+                setter(value)
 
-    def _read_geometry(self) -> None:
-        model = self._engine.model
-        start = model.body_geomadr[self.body]
-        self.geoms = np.arange(start, start + model.body_geomnum[self.body])
-        parts = [geom_triangles(model, g) for g in self.geoms]
-        self.triangles = np.concatenate(parts)
-        self._box = _box_of(self.triangles)
-        # A sheet collides as something up to 2 mm thick: then what is drawn is the shape.
-        groups = self._engine.scene_value("geom_group")[self.geoms]
-        drawn = [part for part, group in zip(parts, groups, strict=True) if group != SOLID_GROUP]
-        if drawn and np.abs(_box_of(np.concatenate(drawn)) - self._box).max() > STANDS_OUT:
-            self.triangles = np.concatenate(drawn)
-            self._box = _box_of(self.triangles)
-        self._box = self._engine.notes.boxes.get(self._name, self._box)
+    def is_model_collidable(self) -> bool:
+        """Tell whether anything in the tree is collidable."""
+        return self._any_in_tree("collidable")
 
-    @property
-    def solid_geoms(self) -> np.ndarray:
-        """Ids of the geoms that collide."""
-        return self.geoms[self._engine.solid[self.geoms]]
+    def set_model_collidable(self, value: bool) -> None:
+        """Say it of everything in the tree."""
+        self._set_in_tree("collidable", value)
 
-    def get_extension_string(self) -> str:
-        """Return the command string, empty when there is none."""
-        return self._engine.notes.extensions.get(self._name, "")
+    def is_model_detectable(self) -> bool:
+        """Tell whether anything in the tree is detectable."""
+        return self._any_in_tree("detectable")
 
-    def get_bounding_box(self) -> Floats:
-        """Return (6,) xmin xmax ymin ymax zmin zmax in the shape's own frame [m]."""
-        return self._box.copy()
+    def set_model_detectable(self, value: bool) -> None:
+        """Say it of everything in the tree."""
+        self._set_in_tree("detectable", value)
 
-    def box_corners(self, world: bool = True) -> Floats:
-        """Return the (8, 3) corners of the bounding box [m]."""
-        low, high = self._box[::2], self._box[1::2]
-        bits = (np.arange(8)[:, None] >> np.arange(3)) & 1
-        local = np.where(bits == 1, high, low)
-        if not world:
-            return local
-        T = self.transform()
-        return local @ T[:3, :3].T + T[:3, 3]
+    def is_model_measurable(self) -> bool:
+        """Tell whether anything in the tree is measurable."""
+        return self._any_in_tree("measurable")
 
-    def check_collision(self, obj: "MujocoObject | None" = None) -> bool:
-        """Tell whether the shape touches `obj`'s tree, or any collidable shape.
+    def set_model_measurable(self, value: bool) -> None:
+        """Say it of everything in the tree."""
+        self._set_in_tree("measurable", value)
 
-        Flags do not matter between shapes that are named, as in CoppeliaSim.
-        """
-        others = (
-            self._engine.shapes() if obj is None else obj.get_objects_in_tree(exclude_base=False)
-        )
-        mine = {o.body for o in self.get_objects_in_tree(exclude_base=False)}
-        return any(
-            self._engine.shapes_touch(self, other)
-            for other in others
-            if isinstance(other, MujocoShape)
-            and other.body not in mine
-            and (obj is not None or other.is_collidable())
-        )
+    def is_model_renderable(self) -> bool:
+        """Tell whether cameras show anything of the tree."""
+        return self._any_in_tree("renderable")
 
+    def set_model_renderable(self, value: bool) -> None:
+        """Show or hide the whole tree."""
+        self._set_in_tree("renderable", value)
 
-class MujocoJoint(JointProperties, MujocoObject):
-    """A hinge or slide: a frame with z along the axis, which its own motion does not move.
+    def is_model_dynamic(self) -> bool:
+        """Tell whether physics moves anything of the tree."""
+        return self._any_in_tree("dynamic")
 
-    Attributes:
-        body: id of its link, the body that it moves.
-    """
+    def set_model_dynamic(self, value: bool) -> None:
+        """Let physics move the tree's shapes, or hold them."""
+        self._set_in_tree("dynamic", value)
 
-    def __init__(self, engine: "MujocoEngine", name: str, joint: int) -> None:
-        model = engine.model
-        super().__init__(engine, name, int(model.jnt_bodyid[joint]))
-        self.joint = joint
-        self._qpos = int(model.jnt_qposadr[joint])
-        self._dof = int(model.jnt_dofadr[joint])
-        given = engine.notes.joint_frames.get(name)
-        R = _axes(model.jnt_axis[joint]) if given is None else given
-        self._T_rest_joint = tf.transform(model.jnt_pos[joint], R)
+    def is_model_respondable(self) -> bool:
+        """Tell whether anything in the tree collides."""
+        return self._any_in_tree("respondable")
 
-    def get_handle(self) -> int:
-        """Return an id of the joint's own; its link's is the one in segmentation images."""
-        return JOINT_HANDLES + self.joint
-
-    def transform(self) -> Floats:
-        """Return the (4, 4) transform joint frame to world."""
-        return self._engine.rest_transform(self.body) @ self._T_rest_joint
-
-    def _put(
-        self, matrix: Floats, relative_to: "MujocoObject | None", reset_dynamics: bool
-    ) -> None:
-        """Place the joint with all it carries; its value stays."""
-        base = np.eye(4) if relative_to is None else relative_to.transform()
-        change = base @ matrix @ tf.invert(self.transform())
-        goal = change @ self._engine.world_transform(self.body)
-        self._engine.move(self.body, goal, keeps_velocity=not reset_dynamics)
-
-    def get_joint_position(self) -> float:
-        """Return the value [rad or m]."""
-        return float(self._engine.data.qpos[self._qpos])
-
-    def set_joint_position(self, position: float, disable_dynamics: bool = False) -> None:
-        """Set the value [rad or m] at once, dynamic or not; the velocity becomes zero."""
-        check_value(self.get_name(), position)
-        data = self._engine.data
-        data.qpos[self._qpos] = position
-        data.qvel[self._dof] = 0.0
-        self._engine.refresh()
-
-    def get_joint_interval(self) -> tuple[bool, list[float]]:
-        """Return (is cyclic, [lower, upper])."""
-        model = self._engine.model
-        limited = bool(model.jnt_limited[self.joint])
-        limits = model.jnt_range[self.joint] if limited else (-np.pi, np.pi)
-        return (not limited, [float(v) for v in limits])
-
-
-def _axes(z: Floats) -> Floats:
-    """Return a (3, 3) rotation with a given z axis; for joints of scenes that say no more."""
-    x = np.cross([0.0, 1.0, 0.0] if abs(z[1]) < 0.9 else [1.0, 0.0, 0.0], z)
-    x /= np.linalg.norm(x)
-    return np.stack([x, np.cross(z, x), z], axis=1)
-
-
-class MujocoProximitySensor(MujocoObject):
-    """A sensing volume fixed to a body."""
-
-    def __init__(self, engine: "MujocoEngine", name: str, body: int) -> None:
-        super().__init__(engine, name, body)
-        self._volume = parse_volume(name, engine.notes.sensors[name])
-
-    def get_type(self) -> ObjectType:
-        """Return `ObjectType.PROXIMITY_SENSOR`."""
-        return ObjectType.PROXIMITY_SENSOR
-
-    def is_detected(self, obj: MujocoObject) -> bool:
-        """Tell whether a surface point of a shape, or a dummy's origin, is in the volume."""
-        T = obj.get_matrix(self)
-        if isinstance(obj, MujocoShape):
-            return surface_in_volume(obj.triangles @ T[:3, :3].T + T[:3, 3], self._volume)
-        return bool(self._volume(T[None, :3, 3])[0] <= 0)
-
-    def read(self) -> float:
-        """Return the distance of the nearest detectable surface in the volume [m], else -1."""
-        found = [shape for shape in self._engine.shapes() if shape.is_detectable()]
-        nearest = min((self._distance(shape) for shape in found), default=np.inf)
-        return -1.0 if np.isinf(nearest) else float(nearest)
-
-    def _distance(self, shape: MujocoShape) -> float:
-        T = shape.get_matrix(self)
-        triangles = shape.triangles @ T[:3, :3].T + T[:3, 3]
-        if not surface_in_volume(triangles, self._volume):
-            return float("inf")
-        near, far = 0.0, float(np.linalg.norm(triangles, axis=2).max())
-        while far - near > NEAREST:
-            middle = (near + far) / 2
-
-            def within(p: Floats, limit: float = middle) -> Floats:
-                return np.maximum(self._volume(p), np.linalg.norm(p, axis=1) - limit)
-
-            near, far = (near, middle) if surface_in_volume(triangles, within) else (middle, far)
-        return far
+    def set_model_respondable(self, value: bool) -> None:
+        """Let all shapes of the tree collide with things, or none."""
+        self._set_in_tree("respondable", value)

@@ -9,14 +9,17 @@ import numpy as np
 
 from pyrep_mujoco import transforms as tf
 from pyrep_mujoco.errors import ConfigurationPathError, IKError
-from pyrep_mujoco.motion.collision_world import CollisionWorld
 from pyrep_mujoco.motion.kinematics import Kinematics, solve_ik
+from pyrep_mujoco.motion.pose_paths import pose_along
 from pyrep_mujoco.motion.timing import time_parametrise
-from pyrep_mujoco.objects.scene_object import MujocoJoint, MujocoObject
-from pyrep_mujoco.robots.arm_motion import PATH_SPARE, Planner, TimedPath, pose_along
+from pyrep_mujoco.motion.way_planner import PATH_SPARE, WayPlanner
+from pyrep_mujoco.objects.joint import MujocoJoint
+from pyrep_mujoco.objects.scene_object import MujocoObject
+from pyrep_mujoco.robots.arm_motion import TimedPath
 from pyrep_mujoco.robots.gripper import Gripper
+from pyrep_mujoco.robots.obstacles import Obstacles
 from pyrep_mujoco.robots.robot_model import Grip
-from pyrep_mujoco.simulation import MujocoEngine
+from pyrep_mujoco.robots.robot_scene import RobotScene
 from pyrep_mujoco.transforms import Floats
 
 __all__ = ["Arm", "Gripper"]
@@ -36,16 +39,20 @@ MAX_UNCHECKED = 0.02
 class Arm:
     """Hinges driven by position servos with velocity feed-forward."""
 
-    def __init__(self, engine: MujocoEngine) -> None:
-        model, robot = engine.model, engine.robot
-        self._engine = engine
+    def __init__(self, scene: RobotScene) -> None:
+        """Take what the arm needs from a scene: its joints, its controls, what stands around."""
+        world, robot = scene.world, scene.robot
+        model = world.model
+        self._world, self._controls, self._welds = world, scene.controls, scene.welds
+        self._table, self._robot = scene.table, robot
+        self._joints = [scene.joint(name) for name in robot.joints]
         self.qpos_ids = np.array([model.joint(j).qposadr[0] for j in robot.joints])
         self.dof_ids = np.array([model.joint(j).dofadr[0] for j in robot.joints])
         self.actuators = np.array([model.actuator(j).id for j in robot.joints])
         self._joint_ids = np.array([model.joint(j).id for j in robot.joints])
         self._carriers = model.body_parentid[model.jnt_bodyid[self._joint_ids]]
         # From what carries a joint to the joint: what the joint itself turns comes after it.
-        frames = [tf.invert(engine.world_transform(int(body))) for body in self._carriers]
+        frames = [tf.invert(world.transform(int(body))) for body in self._carriers]
         turns = [T @ j.get_matrix() for T, j in zip(frames, self.joints, strict=True)]
         self._joint_turns = np.array([_turning(T[:3, :3]) for T in turns])
         kp = model.actuator_gainprm[self.actuators, 0]
@@ -54,11 +61,11 @@ class Arm:
         self._hand = model.body(robot.hand).id
         self.is_careful = robot.is_careful
         self.kinematics = Kinematics(model, list(robot.joints), robot.tip)
-        self.world = CollisionWorld(engine)
-        self.tip = engine.dummy(robot.tip)
+        self.obstacles = Obstacles(world, robot, scene.welds, scene.table)
+        self.tip = scene.dummy(robot.tip)
         self.max_velocity = np.array(robot.max_velocity)
         self.max_acceleration = np.array(robot.max_acceleration)
-        self._step_seconds = model.opt.timestep * engine.substeps
+        self._step_seconds = scene.controls.step_seconds
         self._held: Floats | None = None
         self._servos: tuple[tuple[Floats, Floats], ...] | None = None
 
@@ -69,11 +76,21 @@ class Arm:
     @property
     def joints(self) -> list[MujocoJoint]:
         """The joints as objects of the scene, from the base."""
-        return [self._engine.joint(name) for name in self._engine.robot.joints]
+        return list(self._joints)
+
+    @property
+    def substeps(self) -> int:
+        """Steps of physics in one observation step."""
+        return self._controls.substeps
+
+    @property
+    def physics_seconds(self) -> float:
+        """Duration of a step of physics [s]."""
+        return float(self._world.model.opt.timestep)
 
     def joint_poses(self) -> Floats:
         """Return (n, 7) poses of the joints: positions [m] and quaternions xyzw, world."""
-        data = self._engine.data
+        data = self._world.data
         quats = np.einsum("nij,nj->ni", self._joint_turns, data.xquat[self._carriers])
         quats[quats[:, 0] < 0] *= -1.0
         return np.hstack([data.xanchor[self._joint_ids], tf.wxyz_to_xyzw(quats)])
@@ -84,29 +101,29 @@ class Arm:
 
     def get_joint_positions(self) -> Floats:
         """Return (7,) [rad]."""
-        return self._engine.data.qpos[self.qpos_ids].copy()
+        return self._world.data.qpos[self.qpos_ids].copy()
 
     def get_joint_velocities(self) -> Floats:
         """Return (7,) [rad/s]."""
-        return self._engine.data.qvel[self.dof_ids].copy()
+        return self._world.data.qvel[self.dof_ids].copy()
 
     def get_joint_forces(self) -> Floats:
         """Return (7,) actuator torques [N m]."""
-        return self._engine.data.qfrc_actuator[self.dof_ids].copy()
+        return self._world.data.qfrc_actuator[self.dof_ids].copy()
 
     def set_joint_positions(self, q: Sequence[float]) -> None:
         """Put the arm at (7,) [rad], at rest, servos holding it."""
-        data = self._engine.data
+        data = self._world.data
         self.hold()
         self._held = np.array(q, float)
         data.qpos[self.qpos_ids] = q
         data.qvel[self.dof_ids] = 0.0
         data.ctrl[self.actuators] = q
-        self._engine.refresh()
+        self._world.refresh()
 
     def home(self) -> None:
         """Put the arm at its saved pose."""
-        self.set_joint_positions(self._engine.robot.home)
+        self.set_joint_positions(self._robot.home)
 
     def command(self, q: Floats, qd: Floats, qdd: Floats | None = None) -> None:
         """Write set points for the next step: (n, 7) q [rad], qd [rad/s], n <= substeps.
@@ -115,7 +132,7 @@ class Arm:
         accelerations qdd [rad/s^2] are given, inertia and the weight in the hand are made up for,
         too.
         """
-        rows = self._engine.control_rows()
+        rows = self._controls.rows()
         rows[: len(q), self.actuators] = q + self._lead * qd
         rows[len(q) :, self.actuators] = q[-1]
         if qdd is not None:
@@ -126,11 +143,11 @@ class Arm:
 
     def _load(self) -> tuple[Floats, Floats]:
         """Return the joints' (7, 7) inertia [kg m^2] and (7,) torque [N m] that bears what is held."""
-        model, data = self._engine.model, self._engine.data
+        model, data = self._world.model, self._world.data
         M, J = np.zeros((model.nv, model.nv)), np.zeros((3, model.nv))
         mujoco.mj_fullM(model, data, M)
         inertia, weight = M[np.ix_(self.dof_ids, self.dof_ids)], np.zeros(len(self.dof_ids))
-        for body in self._engine.held:
+        for body in self._welds.held:
             mujoco.mj_jac(model, data, J, None, data.subtree_com[body], self._hand)
             J_arm, mass = J[:, self.dof_ids], model.body_subtreemass[body]
             inertia += mass * J_arm.T @ J_arm
@@ -146,7 +163,7 @@ class Arm:
         reach = self.max_velocity * self._step_seconds
         goal = np.clip(q, self.kinematics.lower, self.kinematics.upper)
         goal = start + np.clip(goal - start, -reach, reach)
-        n = self._engine.substeps
+        n = self._controls.substeps
         ramp = np.linspace(0.0, 1.0, n + 1)[1:, None]
         qd = np.tile((goal - start) / self._step_seconds, (n, 1))
         self.command(start + ramp * (goal - start), qd)
@@ -161,14 +178,14 @@ class Arm:
 
         The servos are off meanwhile: without torque the arm drifts on freely.
         """
-        model, rows = self._engine.model, self.actuators
+        model, rows = self._world.model, self.actuators
         if self._servos is None:
             fields = (model.actuator_gainprm, model.actuator_biasprm, model.actuator_ctrllimited)
             self._servos = tuple((field, field[rows].copy()) for field in fields)
         model.actuator_gainprm[rows, 0] = 1.0
         model.actuator_biasprm[rows] = 0.0
         model.actuator_ctrllimited[rows] = 0
-        self._engine.control_rows()[:, rows] = torques
+        self._controls.rows()[:, rows] = torques
         self._held = None
 
     def hold(self) -> None:
@@ -179,12 +196,12 @@ class Arm:
             self._servos = None
         q = self.get_joint_positions()
         held = q if self._held is None else np.clip(self._held, q - MAX_LAG, q + MAX_LAG)
-        self._engine.data.ctrl[self.actuators] = held
+        self._world.data.ctrl[self.actuators] = held
 
     def get_joint_targets(self) -> Floats:
         """Return (7,) the servos' set points [rad], as far as the arm can have followed them."""
         q = self.get_joint_positions()
-        return np.clip(self._engine.data.ctrl[self.actuators], q - MAX_LAG, q + MAX_LAG)
+        return np.clip(self._world.data.ctrl[self.actuators], q - MAX_LAG, q + MAX_LAG)
 
     def joint_limits(self) -> tuple[Floats, Floats]:
         """Return (7,) lower and (7,) upper limits [rad]."""
@@ -192,7 +209,7 @@ class Arm:
 
     def torque_limits(self) -> Floats:
         """Return (7,) the motors' greatest torques [N m]."""
-        return self._engine.model.actuator_forcerange[self.actuators, 1].copy()
+        return self._world.model.actuator_forcerange[self.actuators, 1].copy()
 
     def joints_for(self, T_world_goal: Floats, locked: Mapping[int, float] | None = None) -> Floats:
         """Return (7,) [rad] at a (4, 4) tip pose, walked to from the present configuration.
@@ -222,18 +239,18 @@ class Arm:
         """
         start = self.get_joint_positions()
         if not ignore_collisions:
-            self.world.sync()
-            self.world.sync(ignored=self.world.touching(start))
+            self.obstacles.sync()
+            self.obstacles.sync(ignored=self.obstacles.touching(start))
             steps = max(2, int(np.ceil(np.abs(q - start).max() / MAX_UNCHECKED)) + 1)
-            if not all(self.world.is_free(point) for point in np.linspace(start, q, steps)):
+            if not all(self.obstacles.is_free(point) for point in np.linspace(start, q, steps)):
                 raise ConfigurationPathError("the way there is not free of collisions")
         return self.timed(np.stack([start, q]))
 
     def touched_shapes(self) -> list[str]:
         """Return the names of collidable shapes that the arm touches where it is."""
-        self.world.sync()
-        bodies = sorted(self.world.touching(self.get_joint_positions()))
-        return [self._engine.object_of_body(body).get_name() for body in bodies]
+        self.obstacles.sync()
+        bodies = sorted(self.obstacles.touching(self.get_joint_positions()))
+        return [self._table.of_handle(body).get_name() for body in bodies]
 
     def can_reach(self, T_world_goal: Floats, rng: np.random.Generator) -> bool:
         """Tell whether some joint values put the tip at a (4, 4) pose."""
@@ -257,15 +274,15 @@ class Arm:
         following: Sequence[Floats] = (),
     ) -> TimedPath:
         """Find a way of the tip to a (4, 4) pose: straight if it is free, else planned."""
-        self.world.sync()
+        self.obstacles.sync()
         q_start = self.get_joint_positions()
         # What touches the arm now (a door being pushed) must not forbid leaving it.
-        self.world.sync(ignored=self.world.touching(q_start))
+        self.obstacles.sync(ignored=self.obstacles.touching(q_start))
         tests = self._blocking_tests() if ignore_collisions else self._collision_tests()
         failures = []
         for is_free in tests:
             looks_ahead = self.is_careful and len(following) <= LINES
-            planner = Planner(self, rng, is_free, self._blocks() if looks_ahead else None)
+            planner = self._planner(rng, is_free, self._blocks() if looks_ahead else None)
             try:
                 path = planner.find(q_start, T_world_goal, linear_only, following)
             except ConfigurationPathError as error:
@@ -275,6 +292,14 @@ class Arm:
         if not self.can_reach(T_world_goal, np.random.default_rng(0)):
             raise ConfigurationPathError("out of reach")
         raise failures[0]
+
+    def _planner(
+        self,
+        rng: np.random.Generator,
+        is_free: Callable[[Floats], bool] | None = None,
+        passes: Callable[[Floats], bool] | None = None,
+    ) -> WayPlanner:
+        return WayPlanner(self.kinematics, self.is_careful, rng, is_free, passes)
 
     def _blocking_tests(self) -> list[Callable[[Floats], bool] | None]:
         """Return what counts as free where collisions are allowed, the strictest first.
@@ -288,7 +313,7 @@ class Arm:
         return [blocks, tight, partial(tight, counts_walls=False), None]
 
     def _blocks(self) -> partial[bool]:
-        return partial(self.world.is_free, counts_held=False, only_fixed=True)
+        return partial(self.obstacles.is_free, counts_held=False, only_fixed=True)
 
     def _collision_tests(self) -> list[Callable[[Floats], bool]]:
         """Return what may count as free, the strictest first.
@@ -298,7 +323,7 @@ class Arm:
         """
         # What is solid without being collidable is what things are put into: no reason for a
         # detour.
-        free = partial(self.world.is_free, counts_walls=False)
+        free = partial(self.obstacles.is_free, counts_walls=False)
         if not self.is_careful:
             return [free]
         return [
@@ -316,7 +341,7 @@ class Arm:
         # Most placements fail here: looking at two of its poses is cheaper than following it.
         if not all(self.can_reach(pose_along(poses, f), rng) for f in (0.5, 1.0 - PATH_SPARE)):
             return False
-        planner = Planner(self, rng, None)
+        planner = self._planner(rng)
         starts = solve_ik(
             self.kinematics,
             poses[0][:3, 3],
@@ -330,9 +355,9 @@ class Arm:
 
     def plan_along(self, poses: Sequence[Floats]) -> TimedPath:
         """Follow (4, 4) tip poses one after the other in straight lines; collisions ignored."""
-        planner = Planner(self, np.random.default_rng(0), None)
+        planner = self._planner(np.random.default_rng(0))
         path = planner.follow(self.get_joint_positions(), poses)
-        return self.timed(path, self._engine.robot.path_grip)
+        return self.timed(path, self._robot.path_grip)
 
     def timed(self, path: Floats, grip: Grip | None = None) -> TimedPath:
         """Play (N, 7) joint values [rad], from rest to rest, as fast as the limits allow."""
@@ -340,10 +365,10 @@ class Arm:
             path,
             self.max_velocity,
             self.max_acceleration,
-            self._engine.model.opt.timestep,
-            self._engine.robot.path_limits,
+            self.physics_seconds,
+            self._robot.path_limits,
         )
-        return TimedPath(self._engine, self, q, qd, grip)
+        return TimedPath(self, self._welds, q, qd, grip)
 
 
 def _turning(R: Floats) -> Floats:

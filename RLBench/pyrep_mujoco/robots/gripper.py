@@ -3,9 +3,9 @@
 import mujoco
 import numpy as np
 
-from pyrep_mujoco.objects.scene_object import MujocoShape
+from pyrep_mujoco.objects.shape import MujocoShape
 from pyrep_mujoco.robots.hand import HandState
-from pyrep_mujoco.simulation import MujocoEngine
+from pyrep_mujoco.robots.robot_scene import RobotScene
 from pyrep_mujoco.transforms import Floats
 
 FINGER_TOLERANCE = 5e-4
@@ -21,15 +21,18 @@ FULL_TRAVEL = 0.04
 class Gripper:
     """N fingers; what they hold is welded to the hand."""
 
-    def __init__(self, engine: MujocoEngine) -> None:
-        model, robot = engine.model, engine.robot
-        self._engine = engine
+    def __init__(self, scene: RobotScene) -> None:
+        """Take what the gripper needs from a scene: its fingers, its sensor, its welds."""
+        world, robot = scene.world, scene.robot
+        model = world.model
+        self._world, self._controls, self._welds = world, scene.controls, scene.welds
+        self._turns_back_at_once = robot.is_careful
         self._range = np.full(len(robot.finger_joints), robot.finger_range)
         self._scale = self._range / FULL_TRAVEL
         self.qpos_ids = np.array([model.joint(j).qposadr[0] for j in robot.finger_joints])
         self.actuators = np.array([model.actuator(j).id for j in robot.finger_joints])
         self.body = model.body(robot.hand).id
-        self.sensor = engine.sensor(robot.sensor)
+        self.sensor = scene.sensor(robot.sensor)
         self.fingers = [model.body(name).id for name in robot.fingers]
         self._grasped: list[MujocoShape] = []
         self._last: Floats | None = None
@@ -38,17 +41,17 @@ class Gripper:
 
     def reset(self) -> None:
         """Open fully and forget what was held."""
-        data = self._engine.data
+        data = self._world.data
         data.qpos[self.qpos_ids] = self._range
         data.ctrl[self.actuators] = self._range
         self._grasped = []
         self._last, self._stalled = None, 0
         self._state.reset()
-        self._engine.refresh()
+        self._world.refresh()
 
     def get_joint_positions(self) -> Floats:
         """Return (N,) finger travel [m], of hinges [rad]."""
-        return self._engine.data.qpos[self.qpos_ids].copy()
+        return self._world.data.qpos[self.qpos_ids].copy()
 
     def get_open_amount(self) -> Floats:
         """Return (N,) openings in [0, 1]."""
@@ -60,7 +63,7 @@ class Gripper:
 
     def get_touch_sensor_forces(self) -> Floats:
         """Return (3 N,) contact force on each finger, world frame [N]."""
-        data, model = self._engine.data, self._engine.model
+        data, model = self._world.data, self._world.model
         forces = np.zeros((len(self.fingers), 3))
         wrench = np.zeros(6)
         for i in range(data.ncon):
@@ -80,7 +83,6 @@ class Gripper:
         return is_done
 
     def _move_towards(self, amount: float, velocity: float) -> bool:
-        engine = self._engine
         here = self.get_joint_positions()
         goal = amount * self._range
         if (np.abs(here - goal) < FINGER_TOLERANCE * self._scale).all():
@@ -96,25 +98,26 @@ class Gripper:
             self._stalled = 0
         self._last = here
         start = self.get_target()
-        if engine.robot.is_careful:  # else fingers that press on something count as stalled
+        if self._turns_back_at_once:  # else fingers that press on something count as stalled
             start = np.where(goal > here, np.maximum(start, here), np.minimum(start, here))
-        travel = velocity * engine.model.opt.timestep * np.arange(1, engine.substeps + 1)
+        timestep = self._world.model.opt.timestep
+        travel = velocity * timestep * np.arange(1, self._controls.substeps + 1)
         travel = travel[:, None] * self._scale
         rows = start + np.clip(goal - start, -travel, travel)
-        engine.control_rows()[:, self.actuators] = rows
+        self._controls.rows()[:, self.actuators] = rows
         return False
 
     def servo_to(self, travel: Floats, velocity: float) -> None:
         """Move the fingers' set points within one step to (N,) [m], at most at `velocity` [m/s]."""
-        engine = self._engine
         here, lag = self.get_joint_positions(), MAX_FINGER_LAG * self._scale
         amount = float(np.mean(travel / self._range))
         self._state.was_led(amount, here, np.asarray(STALL * self._scale))
         start = np.clip(self.get_target(), here - lag, here + lag)
-        reach = velocity * engine.model.opt.timestep * engine.substeps * self._scale
+        timestep, substeps = self._world.model.opt.timestep, self._controls.substeps
+        reach = velocity * timestep * substeps * self._scale
         goal = start + np.clip(np.clip(travel, 0.0, self._range) - start, -reach, reach)
-        ramp = np.linspace(0.0, 1.0, engine.substeps + 1)[1:, None]
-        engine.control_rows()[:, self.actuators] = start + ramp * (goal - start)
+        ramp = np.linspace(0.0, 1.0, substeps + 1)[1:, None]
+        self._controls.rows()[:, self.actuators] = start + ramp * (goal - start)
 
     def get_range(self) -> Floats:
         """Return the fingers' (N,) travel from closed to open [m], of hinges [rad]."""
@@ -122,11 +125,11 @@ class Gripper:
 
     def set_target(self, travel: Floats) -> None:
         """Set the fingers' servo targets [m]."""
-        self._engine.set_controls(self.actuators, travel)
+        self._controls.hold(self.actuators, travel)
 
     def get_target(self) -> Floats:
         """Return the fingers' servo targets [m]."""
-        return self._engine.data.ctrl[self.actuators].copy()
+        return self._world.data.ctrl[self.actuators].copy()
 
     def get_grasped_objects(self) -> list[MujocoShape]:
         """Return the shapes that are welded to the hand."""
@@ -138,7 +141,7 @@ class Gripper:
             return True
         if not self.sensor.is_detected(shape):
             return False
-        self._engine.attach(shape.body, self.body)
+        self._welds.attach(shape.body, self.body)
         self._grasped.append(shape)
         # Fingers no longer touch the object: hold them where they are.
         self.set_target(self.get_joint_positions())
@@ -147,5 +150,5 @@ class Gripper:
     def release(self) -> None:
         """Let everything go."""
         for shape in self._grasped:
-            self._engine.detach(shape.body)
+            self._welds.detach(shape.body)
         self._grasped = []

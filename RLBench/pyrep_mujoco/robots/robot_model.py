@@ -1,4 +1,4 @@
-"""What the engine must know of a robot beside its MJCF: names, home pose, speed limits."""
+"""What a simulation must know of a robot beside its MJCF: names, home pose, speed limits."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path

@@ -1,7 +1,6 @@
 """Build one MuJoCo model from base scene, robot, task scene and the camera table."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from pyrep_mujoco.robots.robot_model import FIRM, PANDA, RobotModel
 from pyrep_mujoco.scene.health import check_model
 from pyrep_mujoco.transforms import Floats
 from pyrep_mujoco.vision.cameras import CAMERAS, mujoco_camera
+from pyrep_mujoco.world import Notes
 
 PACKAGE = Path(__file__).resolve().parents[2] / "rlbench"
 TIMESTEP = 0.002
@@ -21,22 +21,6 @@ MAX_REASON = 250
 """Characters of MuJoCo's own messages that ours repeat."""
 SCENE_FILE = "scene.xml"
 """What `to_mjcf` calls a scene; the folder tells which it is. Cached ones have the name of their task."""
-
-
-@dataclass(frozen=True)
-class Annotations:
-    """What MJCF cannot say about objects, read from `<custom><text name="<kind>:<object>"/>`."""
-
-    parents: dict[str, str] = field(default_factory=dict)
-    extensions: dict[str, str] = field(default_factory=dict)
-    sensors: dict[str, str] = field(default_factory=dict)
-    flags: dict[str, frozenset[str]] = field(default_factory=dict)
-    joint_values: dict[str, float] = field(default_factory=dict)
-    joint_frames: dict[str, Floats] = field(default_factory=dict)
-    paths: dict[str, str] = field(default_factory=dict)
-    kinds: dict[str, str] = field(default_factory=dict)
-    frictions: dict[str, str] = field(default_factory=dict)
-    boxes: dict[str, Floats] = field(default_factory=dict)
 
 
 def scene_label(scene: Path) -> str:
@@ -88,11 +72,11 @@ _KINDS: dict[str, tuple[str, _Reader]] = {
     "friction": ("frictions", lambda _, data: data),
     "box": ("boxes", _box),
 }
-"""Kind of text -> field of `Annotations`, and what it holds of an object's name and the text."""
+"""Kind of text -> field of `Notes`, and what it holds of an object's name and the text."""
 
 
-def _parse_texts(spec: mujoco.MjSpec) -> Annotations:
-    out = Annotations()
+def _parse_texts(spec: mujoco.MjSpec) -> Notes:
+    out = Notes()
     for text in spec.texts:
         kind, _, name = text.name.partition(":")
         if kind not in _KINDS:
@@ -105,7 +89,7 @@ def _parse_texts(spec: mujoco.MjSpec) -> Annotations:
     return out
 
 
-def compose(scene: Path, robot: RobotModel = PANDA) -> tuple[mujoco.MjModel, Annotations]:
+def compose(scene: Path, robot: RobotModel = PANDA) -> tuple[mujoco.MjModel, Notes]:
     """Compile base scene + robot + task scene; see `compose_spec`."""
     spec, notes = compose_spec(scene, robot)
     return _compiled(spec, scene), notes
@@ -125,7 +109,7 @@ def _reason(error: Exception) -> str:
     return " ".join(str(error).split())[:MAX_REASON]
 
 
-def compose_spec(scene: Path, robot: RobotModel = PANDA) -> tuple[mujoco.MjSpec, Annotations]:
+def compose_spec(scene: Path, robot: RobotModel = PANDA) -> tuple[mujoco.MjSpec, Notes]:
     """Put base scene + robot + task scene together.
 
     Every free body gets an inactive weld to the gripper (grasps switch it on), and every
@@ -154,7 +138,7 @@ def compose_spec(scene: Path, robot: RobotModel = PANDA) -> tuple[mujoco.MjSpec,
         _add_cameras(spec, robot)
         for body in spec.worldbody.bodies:
             if any(joint.type == mujoco.mjtJoint.mjJNT_FREE for joint in body.joints):
-                add_weld(spec, robot, body.name)
+                add_weld(spec, robot.hand, body.name)
     except (ValueError, mujoco.FatalError) as error:
         raise SceneError(f"scene file {scene}: MuJoCo refuses it: {_reason(error)}") from error
     notes = _parse_texts(spec)
@@ -199,13 +183,13 @@ def _add_cameras(spec: mujoco.MjSpec, robot: RobotModel) -> None:
         parent.add_camera(name=camera.name, pos=position, quat=quat_wxyz, fovy=camera.fov_deg)
 
 
-def add_weld(spec: mujoco.MjSpec, robot: RobotModel, body: str) -> None:
+def add_weld(spec: mujoco.MjSpec, hand: str, body: str) -> None:
     """Add the inactive weld by which the hand holds a free body."""
     weld = spec.add_equality(
         name=f"grasp:{body}",
         type=mujoco.mjtEq.mjEQ_WELD,
         objtype=mujoco.mjtObj.mjOBJ_BODY,
-        name1=robot.hand,
+        name1=hand,
         name2=body,
         active=False,
     )

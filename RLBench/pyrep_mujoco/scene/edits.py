@@ -1,123 +1,68 @@
-"""Objects that come into a scene, leave it, or change their substance."""
+"""Bodies that come into a scene, leave it, or become solid or not."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pyrep_mujoco.objects.scene_object import MujocoObject, MujocoShape
-from pyrep_mujoco.objects.shape import HIDDEN_GROUP
-from pyrep_mujoco.scene.compose import Annotations
-from pyrep_mujoco.scene.separate_overlaps import part_overlaps
-from pyrep_mujoco.scene.welds import CRUMB_TYPE, ROBOT_TYPE, WORLD_TYPE, Welds
+from pyrep_mujoco.scene.graph import SceneGraph
+from pyrep_mujoco.scene.welds import Welds
 from pyrep_mujoco.transforms import Floats
+from pyrep_mujoco.world import CRUMB_BIT, ROBOT_BIT, WORLD_BIT, Ints, World
 
-if TYPE_CHECKING:
-    from pyrep_mujoco.objects.runtime_shapes import Made
-    from pyrep_mujoco.objects.shape_maker import Compiled
+HIDDEN_GROUP, DRAWN_GROUP, SOLID_GROUP = 4, 1, 3
+"""Groups of geoms that cameras leave out, that they show, and that only collide."""
 
 
-class Alterations(Welds):
-    """Part of `MujocoEngine`, which fills the attributes."""
+class Edits:
+    """Takes bodies out of a scene, brings them in, and sets which of their geoms collide."""
 
-    compiled: "Compiled"
-    notes: Annotations
-    robot_bodies: frozenset[int]
-    _objects: dict[str, MujocoObject]
-    _by_body: dict[int, MujocoObject]
+    def __init__(self, world: World, graph: SceneGraph, welds: Welds) -> None:
+        self._world, self._graph, self._welds = world, graph, welds
 
-    def register(self, shape: "Made") -> None:
-        """Make a made object an object of the scene."""
-        self._objects[shape.get_name()] = shape
+    def bring_in(self, body: int) -> None:
+        """Let a body that waited be part of the scene, hanging on nothing."""
+        self._world.parents[body] = 0
+        self._world.changes.parked.pop(body, None)
 
-    def unregister(self, shape: "Made") -> None:
-        """Forget a made object."""
-        self._objects.pop(shape.get_name(), None)
-        if shape.is_built:
-            self.disown(shape)
-        shape.is_gone = True
+    def cut_off(self, body: int) -> None:
+        """Take a body out of the graph; what hung on it hangs on nothing."""
+        world = self._world
+        if body in self._welds.held:
+            self._welds.detach(body)
+        world.parents.pop(body, None)
+        self._graph.followers.pop(body, None)
+        world.changes.on_joint.discard(body)
+        for child in [b for b, parent in world.parents.items() if parent == body]:
+            self._graph.reparent(child, 0)
 
-    def claim(self, shape: "Made", body: int) -> None:
-        """Let a made object have a body."""
-        self._by_body[body], self._parents[body] = shape, 0
-        self.changes.parked.pop(body, None)
-
-    def disown(self, shape: "Made") -> None:
-        """Take a made object's body away from it; what hung on it hangs on nothing."""
-        body = shape.body
-        if body in self.held:
-            self.detach(body)
-        self._by_body.pop(body, None)
-        self._parents.pop(body, None)
-        self._followers.pop(body, None)
-        self.changes.on_joint.discard(body)
-        for child in [b for b, parent in self._parents.items() if parent == body]:
-            self.reparent(child, 0)
-
-    def take_out(self, bodies: Sequence[int]) -> None:
-        """Take objects of the scene out of it until the next reset."""
-        for body in bodies:
-            if body in self.held:
-                self.detach(body)
-            self.changes.removed.add(self._by_body[body].get_name())
-            self.put_away(body, self.world_transform(body))
+    def take_out(self, bodies: dict[int, str]) -> None:
+        """Take objects of the scene (body -> name) out of it until the next reset."""
+        for body, name in bodies.items():
+            if body in self._welds.held:
+                self._welds.detach(body)
+            self._world.changes.removed.add(name)
+            self.put_away(body, self._world.transform(body))
 
     def put_away(self, body: int, T: Floats) -> None:
         """Let a body wait at (4, 4), unseen and untouchable."""
-        geoms = np.flatnonzero(self.model.geom_bodyid == body)
-        self.model.geom_group[geoms] = HIDDEN_GROUP
-        self.model.geom_contype[geoms] = self.model.geom_conaffinity[geoms] = 0
-        self.solid[geoms] = False
-        self.changes.parked[body] = T
-        self._place(body, T)
+        world = self._world
+        geoms = np.flatnonzero(world.model.geom_bodyid == body)
+        world.model.geom_group[geoms] = HIDDEN_GROUP
+        world.model.geom_contype[geoms] = world.model.geom_conaffinity[geoms] = 0
+        world.solid[geoms] = False
+        world.changes.parked[body] = T
+        self._graph.place(body, T)
 
-    def part_overlaps(self) -> None:
-        """Move loose things out of what they stand more than 1 mm deep in."""
-        part_overlaps(self)
+    def keep_away(self) -> None:
+        """Bring bodies that wait, and that physics has moved, back to where they wait."""
+        for body, T in self._world.changes.parked.items():
+            if self._world.is_free(body):
+                self._graph.place(body, T)
 
-    def is_loose(self, body: int) -> bool:
-        """Tell whether a body is free, and welded to nothing."""
-        return self.is_free(body) and not self.data.eq_active[self._welds[body]]
-
-    def shift(self, body: int, way: Floats) -> None:
-        """Move a free body, and only it, by (3,) [m], world."""
-        T = self.world_transform(body)
-        T[:3, 3] += way
-        self._place(body, T)
-        self.follow()
-
-    def fall_asleep(self) -> None:
-        """Put to sleep what the scene says starts asleep."""
-        flags = self.notes.flags
-        names = {name for name in flags if "asleep" in flags[name]}
-        bodies = {self.model.body(name).id for name in names}
-        self.changes.asleep = {body for body in bodies if self.is_free(body)}
-
-    def stay_asleep(self, qpos: Floats) -> None:
-        """Undo a step of physics for what sleeps, but wake what was touched in it.
-
-        Args:
-            qpos: positions before the step.
-        """
-        asleep = self.changes.asleep
-        for body in sorted(asleep):
-            tree = self._physical_tree(body)
-            others = self.contacts(tree) - asleep
-            if body in self.held or any(self.model.body_weldid[b] != 0 for b in others):
-                asleep.discard(body)
-                continue
-            place, speed = self._free_qpos[body], self.model.body_dofadr[body]
-            self.data.qpos[place : place + 7] = qpos[place : place + 7]
-            self.data.qvel[speed : speed + 6] = 0.0
-
-    def set_solid(self, shape: MujocoShape, value: bool) -> None:
-        """Let a shape's geoms collide, or not."""
-        geoms = shape.solid_geoms if not value or len(shape.solid_geoms) else shape.geoms
-        self.solid[geoms] = value
-        own = CRUMB_TYPE if shape.is_crumb else WORLD_TYPE
-        self.model.geom_contype[geoms] = own if value else 0
-        self.model.geom_conaffinity[geoms] = ROBOT_TYPE | WORLD_TYPE if value else 0
-
-    def scene_value(self, name: str) -> np.ndarray:
-        """Return a field of the model as the scene has it."""
-        return self.compiled.pristine[name]
+    def set_solid(self, geoms: Ints | Sequence[int], value: bool, is_crumb: bool = False) -> None:
+        """Let geoms collide, or not; crumbs do not collide with each other."""
+        world = self._world
+        world.solid[geoms] = value
+        own = CRUMB_BIT if is_crumb else WORLD_BIT
+        world.model.geom_contype[geoms] = own if value else 0
+        world.model.geom_conaffinity[geoms] = ROBOT_BIT | WORLD_BIT if value else 0

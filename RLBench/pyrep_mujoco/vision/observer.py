@@ -1,6 +1,6 @@
 """What recordings need of a MuJoCo scene: poses, visibility and images."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import mujoco
 import numpy as np
@@ -11,26 +11,24 @@ from pyrep_mujoco.transforms import Floats, wxyz_to_xyzw
 from pyrep_mujoco.vision.display import has_display
 from pyrep_mujoco.vision.images import RenderedImages
 from pyrep_mujoco.vision.visibility import in_image, keypoint_visibility
-
-if TYPE_CHECKING:
-    from pyrep_mujoco.simulation import MujocoEngine
+from pyrep_mujoco.world import World
 
 
 class MujocoObserver:
-    """Reads an engine's state; makes one renderer for each image size. See `base.Observer`."""
+    """Reads a world's state; makes one renderer for each image size. See `base.Observer`."""
 
-    def __init__(self, engine: "MujocoEngine", shadows: bool) -> None:
-        self._engine, self._shadows = engine, shadows
+    def __init__(self, world: World, shadows: bool) -> None:
+        self._world, self._shadows = world, shadows
         self._renderers: dict[tuple[int, int], Any] = {}
         self._drawn: mujoco.MjModel | None = None
 
     @property
     def _model(self) -> mujoco.MjModel:
-        return self._engine.model
+        return self._world.model
 
     @property
     def _data(self) -> mujoco.MjData:
-        return self._engine.data
+        return self._world.data
 
     def frames(self, handles: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
         """Return (N, 3) positions [m] and (N, 3, 3) rotations of bodies."""
@@ -97,21 +95,21 @@ class MujocoObserver:
 
 
 class _Viewer:
-    """MuJoCo's viewer, opened again when the engine goes on with another model."""
+    """MuJoCo's viewer, opened again when the world goes on with another model."""
 
-    def __init__(self, engine: "MujocoEngine") -> None:
-        self._engine = engine
+    def __init__(self, world: World) -> None:
+        self._world = world
         self._open()
 
     def _open(self) -> None:
         import mujoco.viewer  # noqa: PLC0415 - needs a window system
 
-        self._model = self._engine.model
-        self._window = mujoco.viewer.launch_passive(self._model, self._engine.data)
+        self._model = self._world.model
+        self._window = mujoco.viewer.launch_passive(self._model, self._world.data)
 
     def sync(self) -> None:
         """Show the present moment."""
-        if self._model is not self._engine.model:
+        if self._model is not self._world.model:
             self._window.close()
             self._open()
         self._window.sync()
@@ -121,7 +119,7 @@ class _Viewer:
         self._window.close()
 
 
-def open_viewer(engine: "MujocoEngine") -> Any:
+def open_viewer(world: World) -> Any:
     """Open MuJoCo's own viewer.
 
     Raises:
@@ -132,4 +130,4 @@ def open_viewer(engine: "MujocoEngine") -> Any:
     from pyrep_mujoco.vision.rendering import load_triton_first  # noqa: PLC0415 - as above
 
     load_triton_first()
-    return _Viewer(engine)
+    return _Viewer(world)

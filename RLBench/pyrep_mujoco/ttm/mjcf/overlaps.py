@@ -1,42 +1,20 @@
-"""Parts what overlaps as saved, by the rule by which an episode begins (`sim.mujoco_overlaps`)."""
+"""Parts what overlaps as saved, by the rule by which an episode begins."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, cast
 from xml.etree.ElementTree import fromstring, tostring
 
 import mujoco
 import numpy as np
 
-from pyrep_mujoco.scene.separate_overlaps import part_overlaps
+from pyrep_mujoco.scene.separate_overlaps import separate_overlaps
 from pyrep_mujoco.ttm.mjcf.contacts import started
 from pyrep_mujoco.ttm.mjcf.format import numbers
 from pyrep_mujoco.ttm.reading.model import Floats
 
-if TYPE_CHECKING:
-    from pyrep_mujoco.scene.edits import Alterations
 
-
-class _Still:
-    """A scene without a robot at its start: what `part_overlaps` asks of an engine."""
-
-    robot_bodies: frozenset[int] = frozenset()
-
-    def __init__(self, model: mujoco.MjModel, data: mujoco.MjData, bonded: set[str]) -> None:
-        self.model = model
-        self.data = data
-        self._bonded = bonded
-
-    def is_loose(self, body: int) -> bool:
-        """Tell whether a body is free, and welded to nothing."""
-        joint = int(self.model.body_jntadr[body])
-        if joint < 0 or self.model.jnt_type[joint] != mujoco.mjtJoint.mjJNT_FREE:
-            return False
-        return self.model.body(body).name not in self._bonded
-
-    def shift(self, body: int, way: Floats) -> None:
-        """Move a free body by (3,) [m], world."""
-        start = self.model.jnt_qposadr[self.model.body_jntadr[body]]
-        self.data.qpos[start : start + 3] += way
+def _is_free(model: mujoco.MjModel, body: int) -> bool:
+    joint = int(model.body_jntadr[body])
+    return joint >= 0 and bool(model.jnt_type[joint] == mujoco.mjtJoint.mjJNT_FREE)
 
 
 def part(xml: str, files: Mapping[str, bytes]) -> tuple[str, dict[str, Floats]]:
@@ -60,7 +38,15 @@ def part(xml: str, files: Mapping[str, bytes]) -> tuple[str, dict[str, Floats]]:
         if name.startswith("parent:") and texts.get(f"kind:{parent}") == "force_sensor"
     }
     model, data = started(xml, files)
-    ways = part_overlaps(cast("Alterations", _Still(model, data, bonded)))
+
+    def is_loose(body: int) -> bool:
+        return _is_free(model, body) and model.body(body).name not in bonded
+
+    def shift(body: int, way: Floats) -> None:
+        start = model.jnt_qposadr[model.body_jntadr[body]]
+        data.qpos[start : start + 3] += way
+
+    ways = separate_overlaps(model, data, is_loose, shift)
     moved = {model.body(body).name: way for body, way in ways.items()}
     for body in root.iterfind("worldbody/body"):
         way = moved.get(body.get("name", ""))

@@ -92,7 +92,7 @@ def test_what_is_put_deep_inside_something_stays(load):
 def test_what_is_pinned_stays(load):
     engine = load(cube("block", 0.3, TABLE + 0.015))
     block = engine.shape("block")
-    engine.pin(block.body, True)
+    engine.welds.pin(block.body, True)
     before = block.get_pose()
     engine.part_overlaps()
     assert np.array_equal(block.get_pose(), before)

@@ -54,9 +54,9 @@ def test_it_sleeps_on_where_it_is_put(engine):
 
 def test_what_the_hand_holds_is_awake(engine):
     block, hand = engine.shape("block"), engine.model.body(engine.robot.hand).id
-    engine.attach(block.body, hand)
+    engine.welds.attach(block.body, hand)
     steps(engine, 1)
-    engine.detach(block.body)
+    engine.welds.detach(block.body)
     steps(engine, 10)
     assert block.get_position()[2] < 0.85
 
@@ -65,7 +65,7 @@ def test_a_reset_puts_it_to_sleep_again(engine):
     block = engine.shape("block")
     before = block.get_pose()
     steps(engine, 20)
-    assert engine.changes.asleep == set()
+    assert engine.world.changes.asleep == set()
     engine.reset()
     assert np.array_equal(block.get_pose(), before)
     steps(engine, 3)
@@ -76,4 +76,4 @@ def test_a_saved_moment_knows_who_sleeps(engine):
     state = engine.get_state()
     steps(engine, 20)
     engine.set_state(state)
-    assert engine.changes.asleep == {engine.shape("block").body}
+    assert engine.world.changes.asleep == {engine.shape("block").body}

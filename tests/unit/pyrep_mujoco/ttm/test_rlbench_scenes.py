@@ -119,7 +119,7 @@ def test_parting_moves_little_and_only_what_overlaps(converted):
     engine = MujocoEngine(path)
     Gripper(engine).reset()
     Arm(engine).home()
-    free = [b for b in range(engine.model.nbody) if engine.is_free(b)]
+    free = [b for b in range(engine.model.nbody) if engine.world.is_free(b)]
     before = engine.data.xpos[free].copy()
     stands = {name for pair in overlaps(engine) for name in pair.split("+")}
     engine.part_overlaps()

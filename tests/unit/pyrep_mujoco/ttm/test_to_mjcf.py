@@ -157,12 +157,13 @@ def test_a_cylinder_measures_what_its_polygon_does_and_collides_as_a_circle(tmp_
         faces=faces,
         primitive=ttm.Primitive("cylinder", np.array([0.2, 0.2, 0.1]), 0.0),
     )
-    rod = engine_of(tmp_path, box("base", 1), box("rod", 2, parts=[part])).shape("rod")
+    engine = engine_of(tmp_path, box("base", 1), box("rod", 2, parts=[part]))
+    rod = engine.shape("rod")
     reach = 0.1 * np.cos(np.pi / 8)
     assert np.allclose(
         rod.get_bounding_box(), [-reach, reach, -reach, reach, -0.05, 0.05], atol=1e-8
     )
-    assert [mujoco.mjtGeom(t) for t in rod._engine.model.geom_type[rod.solid_geoms]] == [
+    assert [mujoco.mjtGeom(t) for t in engine.model.geom_type[rod.solid_geoms]] == [
         mujoco.mjtGeom.mjGEOM_CYLINDER
     ]
 

@@ -150,7 +150,7 @@ def hold_a_weight(engine, mass):
     T = engine.dummy(engine.robot.tip).get_matrix()
     form = primitive_form(PrimitiveShape.CUBOID, (0.02, 0.03, 0.02), True, mass)
     block = engine.editor.make("Block", form, np.array(T))
-    engine.attach(block.body, engine.object(engine.robot.hand).body)
+    engine.welds.attach(block.body, engine.object(engine.robot.hand).body)
     return block
 
 
@@ -159,7 +159,7 @@ def test_servos_do_not_lag_behind_a_way(engine, arm):
     rows = 0
     while not path.step():
         engine.step()
-        rows += engine.substeps
+        rows += engine.controls.substeps
         q = path.q[min(rows, len(path.q) - 1)]
         assert np.abs(arm.get_joint_positions() - q).max() < 1.5e-3
     assert missing(arm, path) < TimedPath.ARRIVED
@@ -178,7 +178,7 @@ def test_letting_go_does_not_make_the_arm_spring(engine, arm):
     block = hold_a_weight(engine, 1.0)
     path = arm.plan_to(arm.get_joint_positions() + 0.2)
     play(engine, path)
-    engine.detach(block.body)
+    engine.welds.detach(block.body)
     path.stay()
     for _ in range(8):  # what falls out of the hand knocks against it
         engine.step()

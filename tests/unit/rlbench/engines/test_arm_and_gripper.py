@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pyrep_mujoco.motion.collision_world import CollisionWorld
 from pyrep_mujoco.objects.object_types import PrimitiveShape
 from pyrep_mujoco.objects.shape_forms import primitive_form
 from pyrep_mujoco.robots.arm import Arm, Gripper
@@ -65,7 +64,7 @@ def test_the_arm_avoids_what_is_solid_though_not_collidable(engine):
     q = arm.get_joint_positions()
     wall = make_at_tip(engine, (0.3, 0.3, 0.1), free=False)
     wall.set_collidable(False)
-    world = CollisionWorld(engine)
+    world = Arm(engine).obstacles
     world.sync()
     assert not world.is_free(q)
     assert not world.is_free(q, only_fixed=True)
@@ -102,7 +101,7 @@ def test_a_careful_arm_avoids_what_hides_beneath_something_drawn(tmp_path, is_ca
     arm.home()
     q = arm.get_joint_positions()
     engine.shape("block").set_position(engine.dummy(robot.tip).get_position())
-    world = CollisionWorld(engine)
+    world = Arm(engine).obstacles
     world.sync()
     assert world.is_free(q) == (not is_careful)
     engine.shape("drawn").set_collidable(False)
@@ -166,8 +165,8 @@ def slip_under_a_push(grip, newtons):
     Arm(engine).home()
     block = make_at_tip(engine, (0.02, 0.03, 0.02), free=True)
     hand = engine.object(PANDA.hand)
-    engine.attach(block.body, hand.body)
-    engine.change_grip(grip)
+    engine.welds.attach(block.body, hand.body)
+    engine.welds.change_grip(grip)
     start = block.get_position(hand)
     for _ in range(20):
         engine.data.xfrc_applied[block.body, 0] = newtons
@@ -187,16 +186,16 @@ def test_the_grip_yields_along_a_path_until_the_object_is_let_go():
     arm, weld, firm = Arm(engine), engine.model.eq_solref, engine.model.eq_solref.copy()
     arm.home()
     tip = engine.dummy(PANDA.tip).get_matrix()
-    engine.attach(block.body, hand.body)
+    engine.welds.attach(block.body, hand.body)
     arm.plan_to(arm.get_joint_positions()).step()
     path = arm.plan_along([tip, tip])
     assert np.array_equal(weld, firm)
     path.step()
     assert np.isclose(weld, YIELDING.seconds).any()
-    engine.detach(block.body)
+    engine.welds.detach(block.body)
     block.set_dynamic(False)
     assert np.array_equal(weld, firm)
-    engine.attach(block.body, hand.body)
+    engine.welds.attach(block.body, hand.body)
     arm.plan_along([tip, tip]).step()
     assert not np.array_equal(weld, firm)
     engine.reset()

@@ -128,7 +128,7 @@ def test_only_the_named_piece_let_go_on_the_rack_counts(task, index):
     other.set_position([0.3, 0.5, 1.0])
     meat.set_matrix(on_rack)
     assert logic.success()[0]
-    engine.attach(meat.body, logic.robot.gripper.body)
+    engine.welds.attach(meat.body, logic.robot.gripper.body)
     logic.robot.gripper._grasped = [meat]
     assert not logic.success()[0]
     logic.robot.gripper.release()

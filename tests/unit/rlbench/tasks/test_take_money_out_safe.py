@@ -100,7 +100,7 @@ def test_success_needs_the_right_stack_on_the_table_and_an_empty_hand(task):
     assert not logic.success()[0]
     put_on_table(engine, logic, STACKS[1])
     gripper = logic.robot.gripper
-    engine.attach(engine.shape(STACKS[2]).body, gripper.body)
+    engine.welds.attach(engine.shape(STACKS[2]).body, gripper.body)
     gripper._grasped.append(engine.shape(STACKS[2]))
     assert not logic.success()[0]
     gripper.release()
