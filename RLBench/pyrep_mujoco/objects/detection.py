@@ -72,7 +72,8 @@ def _cylinder(offset: float, length: float, radius: float, radius_far: float) ->
     def volume(p: Floats) -> Floats:
         limit = radius + slope * (p[:, 2] - offset)
         side = (np.hypot(p[:, 0], p[:, 1]) - limit) / np.hypot(1.0, slope)
-        return np.maximum(_slab(p[:, 2], offset, length), side)
+        inside: Floats = np.maximum(_slab(p[:, 2], offset, length), side)
+        return inside
 
     return volume
 
@@ -85,7 +86,8 @@ def _cone(offset: float, length: float, radius: float, angle: float) -> Volume:
         rho = np.hypot(p[:, 0], p[:, 1])
         distance = np.hypot(rho, z)
         shell = np.maximum(radius - distance, distance - radius - length)
-        return np.maximum(shell, rho * np.cos(half) - z * np.sin(half))
+        inside: Floats = np.maximum(shell, rho * np.cos(half) - z * np.sin(half))
+        return inside
 
     return volume
 
@@ -98,7 +100,8 @@ def _disc(offset: float, length: float, thickness: float, radius: float, angle: 
         distance = np.hypot(p[:, 0], z)
         ring = np.maximum(radius - distance, distance - radius - length)
         flat = np.maximum(ring, np.abs(p[:, 1]) - thickness / 2)
-        return np.maximum(flat, np.abs(p[:, 0]) * np.cos(half) - z * np.sin(half))
+        inside: Floats = np.maximum(flat, np.abs(p[:, 0]) * np.cos(half) - z * np.sin(half))
+        return inside
 
     return volume
 
@@ -189,4 +192,5 @@ def geom_triangles(model: mujoco.MjModel, geom: int) -> Floats:
             scale = size if kind == mujoco.mjtGeom.mjGEOM_ELLIPSOID else size[[0, 0, 0]]
             local = _profile_surface(np.cos(theta), np.sin(theta)) * scale
     R = quat_wxyz_to_matrix(model.geom_quat[geom])
-    return local @ R.T + model.geom_pos[geom]
+    triangles: Floats = local @ R.T + model.geom_pos[geom]
+    return triangles

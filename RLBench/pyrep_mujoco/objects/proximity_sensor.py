@@ -51,7 +51,8 @@ class MujocoProximitySensor(MujocoObject):
             middle = (near + far) / 2
 
             def within(p: Floats, limit: float = middle) -> Floats:
-                return np.maximum(self.volume(p), np.linalg.norm(p, axis=1) - limit)
+                nearer: Floats = np.maximum(self.volume(p), np.linalg.norm(p, axis=1) - limit)
+                return nearer
 
             near, far = (near, middle) if surface_in_volume(triangles, within) else (middle, far)
         return far

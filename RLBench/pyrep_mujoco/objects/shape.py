@@ -14,7 +14,7 @@ from pyrep_mujoco.objects.object_types import ObjectType
 from pyrep_mujoco.objects.scene_object import MujocoObject, SceneParts
 from pyrep_mujoco.objects.shape_forms import mesh_form
 from pyrep_mujoco.scene.edits import DRAWN_GROUP, HIDDEN_GROUP, SOLID_GROUP
-from pyrep_mujoco.scene.forms import Faces, Form
+from pyrep_mujoco.scene.forms import Form
 from pyrep_mujoco.transforms import Floats
 from pyrep_mujoco.world import Ints, World
 
@@ -309,7 +309,7 @@ def shapes_beside_robot(world: World, table: ObjectTable[MujocoObject]) -> list[
     return [shape for shape in table.of_kind(MujocoShape) if shape.body not in world.robot_bodies]
 
 
-def _points(triangles: Floats) -> tuple[Floats, Faces]:
+def _points(triangles: Floats) -> tuple[Floats, Ints]:
     """Return (N, 3) vertices and (M, 3) indices of (M, 3, 3) triangles."""
     points, indices = np.unique(triangles.reshape(-1, 3), axis=0, return_inverse=True)
-    return points, indices.reshape(-1, 3).astype(np.int32)
+    return points, indices.reshape(-1, 3)

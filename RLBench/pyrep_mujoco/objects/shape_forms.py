@@ -2,12 +2,14 @@
 
 import hashlib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from pyrep_mujoco.errors import SceneError
 from pyrep_mujoco.objects.object_types import PrimitiveShape
-from pyrep_mujoco.scene.forms import Faces, Form
+from pyrep_mujoco.scene.forms import Form
 from pyrep_mujoco.transforms import Floats
 
 __all__ = ["Form", "mesh_form", "primitive_form"]
@@ -40,7 +42,9 @@ def primitive_form(kind: PrimitiveShape, size: Sequence[float], free: bool, mass
     return mesh_form([(vertices, faces)], free, mass)
 
 
-def mesh_form(parts: Sequence[tuple[Floats, Faces]], free: bool, mass: float) -> Form:
+def mesh_form(
+    parts: Sequence[tuple[Floats, npt.NDArray[np.integer[Any]]]], free: bool, mass: float
+) -> Form:
     """Return the form of parts of (N, 3) vertices [m] and (M, 3) triangles; hulls collide."""
     arrays = tuple((np.asarray(v, np.float64), np.asarray(f, np.int32)) for v, f in parts)
     content = b"".join(v.tobytes() + f.tobytes() for v, f in arrays)

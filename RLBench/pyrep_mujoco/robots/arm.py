@@ -101,17 +101,17 @@ class Arm:
 
     def get_joint_positions(self) -> Floats:
         """Return (7,) [rad]."""
-        return self._world.data.qpos[self.qpos_ids].copy()
+        return np.array(self._world.data.qpos[self.qpos_ids])
 
     def get_joint_velocities(self) -> Floats:
         """Return (7,) [rad/s]."""
-        return self._world.data.qvel[self.dof_ids].copy()
+        return np.array(self._world.data.qvel[self.dof_ids])
 
     def get_joint_forces(self) -> Floats:
         """Return (7,) actuator torques [N m]."""
-        return self._world.data.qfrc_actuator[self.dof_ids].copy()
+        return np.array(self._world.data.qfrc_actuator[self.dof_ids])
 
-    def set_joint_positions(self, q: Sequence[float]) -> None:
+    def set_joint_positions(self, q: Sequence[float] | Floats) -> None:
         """Put the arm at (7,) [rad], at rest, servos holding it."""
         data = self._world.data
         self.hold()
@@ -154,7 +154,7 @@ class Arm:
             weight -= mass * J_arm.T @ model.opt.gravity
         return inertia, weight
 
-    def servo_to(self, q: Sequence[float]) -> None:
+    def servo_to(self, q: Sequence[float] | Floats) -> None:
         """Move the set points within one step to (7,) [rad], at most at the speed limits.
 
         They stay within the joints' limits; `hold` keeps them there after the step.
@@ -169,11 +169,11 @@ class Arm:
         self.command(start + ramp * (goal - start), qd)
         self._held = goal
 
-    def set_joint_target_velocities(self, velocities: Sequence[float]) -> None:
+    def set_joint_target_velocities(self, velocities: Sequence[float] | Floats) -> None:
         """Turn the joints at (7,) [rad/s] during the next step, at most at the speed limits."""
         self.servo_to(self.get_joint_targets() + np.asarray(velocities) * self._step_seconds)
 
-    def set_joint_torques(self, torques: Sequence[float]) -> None:
+    def set_joint_torques(self, torques: Sequence[float] | Floats) -> None:
         """Drive the joints with (7,) [N m] until `hold`, gravity compensated, at most the motors'.
 
         The servos are off meanwhile: without torque the arm drifts on freely.
@@ -201,7 +201,8 @@ class Arm:
     def get_joint_targets(self) -> Floats:
         """Return (7,) the servos' set points [rad], as far as the arm can have followed them."""
         q = self.get_joint_positions()
-        return np.clip(self._world.data.ctrl[self.actuators], q - MAX_LAG, q + MAX_LAG)
+        targets: Floats = self._world.data.ctrl[self.actuators]
+        return np.clip(targets, q - MAX_LAG, q + MAX_LAG)
 
     def joint_limits(self) -> tuple[Floats, Floats]:
         """Return (7,) lower and (7,) upper limits [rad]."""
@@ -209,7 +210,7 @@ class Arm:
 
     def torque_limits(self) -> Floats:
         """Return (7,) the motors' greatest torques [N m]."""
-        return self._world.model.actuator_forcerange[self.actuators, 1].copy()
+        return np.array(self._world.model.actuator_forcerange[self.actuators, 1])
 
     def joints_for(self, T_world_goal: Floats, locked: Mapping[int, float] | None = None) -> Floats:
         """Return (7,) [rad] at a (4, 4) tip pose, walked to from the present configuration.

@@ -51,11 +51,12 @@ class Gripper:
 
     def get_joint_positions(self) -> Floats:
         """Return (N,) finger travel [m], of hinges [rad]."""
-        return self._world.data.qpos[self.qpos_ids].copy()
+        return np.array(self._world.data.qpos[self.qpos_ids])
 
     def get_open_amount(self) -> Floats:
         """Return (N,) openings in [0, 1]."""
-        return np.clip(self.get_joint_positions() / self._range, 0.0, 1.0)
+        opening: Floats = np.clip(self.get_joint_positions() / self._range, 0.0, 1.0)
+        return opening
 
     def is_open(self) -> bool:
         """Tell whether the hand is open: fingers apart, not closed on anything, holding nothing."""
@@ -129,7 +130,7 @@ class Gripper:
 
     def get_target(self) -> Floats:
         """Return the fingers' servo targets [m]."""
-        return self._world.data.ctrl[self.actuators].copy()
+        return np.array(self._world.data.ctrl[self.actuators])
 
     def get_grasped_objects(self) -> list[MujocoShape]:
         """Return the shapes that are welded to the hand."""
