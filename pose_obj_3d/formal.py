@@ -34,47 +34,69 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from pose_obj_3d.common.archive_arrays import (
+    CHANNELS,
+    NUM_CHANNELS,
+    UV_DETECTED,
+    UV_EXACT,
+    VISIBILITY,
+    XYZ_WORLD,
+    Array,
+    check_shape,
+    check_values,
+    expected_shape,
+    validate,
+)
 from pose_obj_3d.common.archive_meta import (
     CURRENT_VERSION,
     MAX_TEXT,
     REQUIRED_META,
     SPLIT_NAMES,
     Meta,
-    check_meta,
-    check_split_numbers,
     decode_meta,
 )
 from pose_obj_3d.common.errors import ArchiveError, FormalError
 from pose_obj_3d.common.safe_npz import Archive
 from pose_obj_3d.common.whole_files import writing
 
+__all__ = [
+    "ARCHIVE_NAME",
+    "CHANNELS",
+    "CURRENT_VERSION",
+    "FRAME_PERIOD_S",
+    "MIN_EXAMPLES",
+    "NOISE_RATIO",
+    "NUM_CHANNELS",
+    "UV_DETECTED",
+    "UV_EXACT",
+    "VISIBILITY",
+    "XYZ_WORLD",
+    "Array",
+    "FormalData",
+    "Meta",
+    "complete_meta",
+    "make_split",
+    "read_formal",
+    "shipped_archive",
+    "shipped_copy",
+    "tasks_in",
+    "write_formal",
+]
 ARCHIVE_NAME = "sim_all_formal.npz"
 SHIPPED_SUFFIX = (  # of the copy of an archive that came with the project, once its name was taken
     "_shipped"
 )
-NUM_CHANNELS = 8
-UV_EXACT = slice(0, 2)  # exact projection [px], rounded to 1/1024 px
-UV_DETECTED = slice(2, 4)  # detector-like 2D [px], rounded to 1/16 px; both NaN = no detection
-XYZ_WORLD = slice(4, 7)  # [m], the same in every view, rounded to 2^-17 m
-VISIBILITY = 7  # 1 seen; 0.5 in the image but hidden; 0 outside the image or behind the camera
-CHANNELS = ("u_exact", "v_exact", "u_detected", "v_detected", "x", "y", "z", "visibility")
 NOISE_RATIO = 0.00504  # standard deviation of the detections, in image widths
 FRAME_PERIOD_S = 0.05
 CALIBRATION = ("intrinsics", "extrinsics")
 MIN_EXAMPLES = 3  # of a task: one each to train, validate and test
 
-Array = npt.NDArray[Any]
 _EXAMPLE = re.compile(r"T(0|[1-9][0-9]{0,8})/exemple_(0|[1-9][0-9]{0,8})")
-MAX_LENS_PX = 1e6
-MAX_PX, MAX_M = 1e9, 1e6  # of coordinates; the exact ones of a point beside a camera are large
-MAX_STRETCH = 0.01  # of a rotation: R R^T - 1
-_LIMITS = np.array([MAX_PX] * 4 + [MAX_M] * 3 + [1], np.float32)
-_PIECE = 2**22  # numbers of an example that are checked at once; bounds the memory
 
 
 @dataclass(frozen=True)
@@ -190,10 +212,10 @@ def write_formal(
     }
     full = complete_meta(path, meta, {t: len(xs) for t, xs in tracks.items()})
     K, E = np.asarray(intrinsics, np.float64), np.asarray(extrinsics, np.float64)
-    _validate(path, {t: len(xs) for t, xs in tracks.items()}, full, K, E)
+    validate(path, {t: len(xs) for t, xs in tracks.items()}, full, K, E)
     for name, x in arrays.items():
-        _check_shape(f"{path}: {name}", _expected_shape(full, int(name[1:].partition("/")[0])), x)
-        _check_values(f"{path}: {name}", x)
+        check_shape(f"{path}: {name}", expected_shape(full, int(name[1:].partition("/")[0])), x)
+        check_values(f"{path}: {name}", x)
     path.parent.mkdir(parents=True, exist_ok=True)
     members: dict[str, Any] = {
         "meta": np.array(json.dumps(full, sort_keys=True)),
@@ -275,7 +297,7 @@ def _read(path: Path, archive: Archive) -> FormalData:
     if archive.names == ["pose"]:
         raise FormalError(
             f"{path}: the older pickled layout without calibration; convert it with "
-            "pose_obj_3d/formal_legacy.py"
+            "python -m pose_obj_3d.formal_legacy"
         )
     members = _list_examples(path, archive.names)
     meta = _read_meta(path, archive)
@@ -283,14 +305,14 @@ def _read(path: Path, archive: Archive) -> FormalData:
     if absent:
         raise FormalError(f"{path}: intrinsics or extrinsics are missing; convert the data again")
     K, E = (archive.read(name) for name in CALIBRATION)
-    _validate(path, {task: len(names) for task, names in members.items()}, meta, K, E)
+    validate(path, {task: len(names) for task, names in members.items()}, meta, K, E)
     tracks: dict[int, list[Array]] = {task: [] for task in members}
     for task, names in members.items():
-        expected = _expected_shape(meta, task)
+        expected = expected_shape(meta, task)
         for name in names:
             where = f"{path}: {name}"
-            x = archive.read(name, partial(_check_shape, where, expected))
-            _check_values(where, x)
+            x = archive.read(name, partial(check_shape, where, expected))
+            check_values(where, x)
             tracks[task].append(x)
     return FormalData(path, tracks, meta, K.astype(np.float64), E.astype(np.float64))
 
@@ -334,104 +356,3 @@ def _list_examples(path: Path, names: Sequence[str]) -> dict[int, list[str]]:
         task: [examples[n] for n in range(len(examples))]
         for task, examples in sorted(numbered.items())
     }
-
-
-class _Shaped(Protocol):
-    """An array, or what its header says of it."""
-
-    @property
-    def dtype(self) -> np.dtype[Any]: ...
-    @property
-    def shape(self) -> tuple[int, ...]: ...
-
-
-def _validate(path: Path, counts: Mapping[int, int], meta: Meta, K: Array, E: Array) -> None:
-    """Check `meta` and calibration, and names and split against the number of examples of each task."""
-    if not counts:
-        raise FormalError(f"{path}: no examples; at least one task with 3 examples is needed")
-    try:
-        check_meta(meta)
-    except FormalError as error:
-        raise FormalError(f"{path}: {error}") from error
-    V = len(meta["camera_names"])
-    for name, array, shape in (("intrinsics", K, (V, 3, 3)), ("extrinsics", E, (V, 3, 4))):
-        if array.shape != shape or array.dtype.kind not in "fiu" or not np.isfinite(array).all():
-            raise FormalError(
-                f"{path}: {name} must be finite {shape} for {V} cameras, found {array.dtype}, shape"
-                f" {array.shape}; convert the data again"
-            )
-    _check_calibration(path, K, E)
-    if V < 2:
-        raise FormalError(f"{path}: {V} view(s); 3D needs at least two cameras (track_cams)")
-    for task, n in counts.items():
-        key = f"T{task}"
-        for name in ("keypoint_names", "task_names", "split"):
-            if key not in meta[name]:
-                raise FormalError(
-                    f"{path}: meta['{name}'] lacks {key}; it has {sorted(meta[name])}"
-                )
-        check_split_numbers(f"{path}: split of {key}", meta["split"][key], n)
-
-
-def _check_calibration(path: Path, K: Array, E: Array) -> None:
-    """Check that numbers can be calculated with, and that cameras are turned, not stretched."""
-    focal = np.abs(K[:, [0, 1], [0, 1]])
-    is_upper = (K[:, 2] == [0, 0, 1]).all() and (K[:, 1, 0] == 0).all()
-    if not is_upper or focal.min() < 1 / MAX_LENS_PX or np.abs(K).max() > MAX_LENS_PX:
-        raise FormalError(
-            f"{path}: intrinsics must be [[fx, s, cx], [0, fy, cy], [0, 0, 1]] [px], found"
-            f" {K.min():g} to {K.max():g}"
-        )
-    R = E[:, :, :3].astype(np.float64)
-    if np.abs(E).max() > MAX_M or np.abs(R @ R.transpose(0, 2, 1) - np.eye(3)).max() > MAX_STRETCH:
-        raise FormalError(
-            f"{path}: extrinsics must be [R | t], world to camera [m], with R a rotation"
-        )
-
-
-def _expected_shape(meta: Meta, task: int) -> tuple[int, int]:
-    """Return the numbers of views and of keypoints of a task's examples."""
-    return len(meta["camera_names"]), len(meta["keypoint_names"][f"T{task}"])
-
-
-def _check_shape(where: str, expected: tuple[int, int], x: _Shaped) -> None:
-    """Check an example's type and shape, before its numbers are unpacked."""
-    views, keypoints = expected
-    if x.dtype != np.float32 or len(x.shape) != 4:
-        raise FormalError(f"{where} must be float32 (V, T, K, 8), found {x.dtype} {x.shape}")
-    if (
-        x.shape[0] != views
-        or x.shape[1] < 1
-        or x.shape[2] != keypoints
-        or x.shape[3] != NUM_CHANNELS
-    ):
-        raise FormalError(
-            f"{where} has shape {x.shape}; expected ({views} views, frames, {keypoints} keypoints,"
-            f" {NUM_CHANNELS})"
-        )
-
-
-def _missed(x: Array) -> npt.NDArray[np.bool_]:
-    """Return the detections (V, T, K, 8) that are NaN in both coordinates."""
-    missed = np.zeros(x.shape, bool)
-    missed[..., UV_DETECTED] = np.isnan(x[..., UV_DETECTED]).all(axis=-1, keepdims=True)
-    return missed
-
-
-def _check_values(where: str, x: Array) -> None:
-    """Check that an example is finite but for missed detections, and its visibility one of three values."""
-    frames = max(1, _PIECE // max(1, x[:, 0].size))
-    for start in range(0, x.shape[1], frames):
-        part = x[:, start : start + frames]
-        sound = np.abs(part) <= _LIMITS  # false for NaN
-        # Both NaN is a keypoint that the detector missed.
-        if not sound.all() and (bad := ~(sound | _missed(part))).any():
-            v, t, k, c = np.argwhere(bad)[0]
-            value, limit = part[v, t, k, c], _LIMITS[c]
-            what = f"{value:g}, above {limit:g}," if np.isfinite(value) else "not finite"
-            raise FormalError(
-                f"{where} is {what} at view {v}, frame {start + t}, keypoint {k}, {CHANNELS[c]}"
-            )
-        seen = part[..., VISIBILITY]
-        if not ((seen == 0) | (seen == 0.5) | (seen == 1)).all():
-            raise FormalError(f"{where}: visibility must be 0, 0.5 or 1")

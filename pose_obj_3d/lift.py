@@ -36,7 +36,7 @@ from pose_obj_3d.lifting.choice import ROBUST
 from pose_obj_3d.lifting.gaps import BRIDGE_LIMIT
 from pose_obj_3d.lifting.learning import EPOCHS, PATIENCE, STEP_RANGE
 from pose_obj_3d.lifting.lift_file import RTS, Lifting
-from pose_obj_3d.lifting.track_file import METRES, TrackFile, read_tracks
+from pose_obj_3d.lifting.track_files.track_file import METRES, TrackFile, read_tracks
 from pose_obj_3d.lifting.tracks_from_file import (
     OwnData,
     keypoint_ids,

@@ -40,9 +40,9 @@ from data_generation.RLBench.raw.store import RawStore, RawTracks
 from data_generation.RLBench.tracks import dataset_statistics as dataset_stats
 from data_generation.RLBench.tracks.detector import RANGES, DetectorNoise, assemble, detect, rounded
 from pose_obj_3d.common.errors import PoseObj3DError
+from pose_obj_3d.common.legacy_archive import write_legacy
 from pose_obj_3d.common.whole_files import write_whole
 from pose_obj_3d.formal import MIN_EXAMPLES, read_formal, write_formal
-from pose_obj_3d.formal_legacy import write_legacy
 from pyrep_mujoco.vision.cameras import project_views
 
 logger = logging.getLogger("convert_data")
@@ -99,7 +99,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         output = Path(args.output).expanduser().absolute()
         line = convert(store, config, noise, output)
         if args.legacy:
-            write_legacy(output.with_stem(f"{output.stem}_legacy"), read_formal(output))
+            write_legacy(output.with_stem(f"{output.stem}_legacy"), read_formal(output).tracks)
     except (DataGenerationError, PoseObj3DError, ValueError) as error:
         return command_line.report_error("convert_data.py", error)
     except OSError as error:

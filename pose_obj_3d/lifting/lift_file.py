@@ -10,7 +10,7 @@ from pose_obj_3d.lifting import choice as lift_choice
 from pose_obj_3d.lifting.choice import ROBUST, Results
 from pose_obj_3d.lifting.gaps import bounded, is_measured
 from pose_obj_3d.lifting.learning import Lifter
-from pose_obj_3d.lifting.track_file import METRES, TrackFile
+from pose_obj_3d.lifting.track_files.track_file import METRES, TrackFile
 from pose_obj_3d.lifting.tracks_from_file import Motion, OwnData, smooth_tracks
 from pose_obj_3d.tracks.types import Tracks
 

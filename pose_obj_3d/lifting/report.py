@@ -21,7 +21,7 @@ from pose_obj_3d.geometry.estimators import Estimate
 from pose_obj_3d.lifting.choice import ROBUST, residuals
 from pose_obj_3d.lifting.lift_file import Lifted
 from pose_obj_3d.lifting.scene_scale import significant
-from pose_obj_3d.lifting.track_file import METRES, TrackFile
+from pose_obj_3d.lifting.track_files.track_file import METRES, TrackFile
 from pose_obj_3d.lifting.tracks_from_file import OwnData, is_outlier
 from pose_obj_3d.tracks.triangulating import single_frame
 

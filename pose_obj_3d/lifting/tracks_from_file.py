@@ -18,7 +18,7 @@ from pose_obj_3d.geometry import noise
 from pose_obj_3d.geometry.estimators import Estimate
 from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.lifting import scene_scale
-from pose_obj_3d.lifting.track_file import TrackFile
+from pose_obj_3d.lifting.track_files.track_file import TrackFile
 from pose_obj_3d.smoothing.kalman import MOTIONS, innovation_nll
 from pose_obj_3d.tracks import track_smoothing as smoothers
 from pose_obj_3d.tracks.triangulating import triangulate_tracks

@@ -21,7 +21,7 @@ import numpy as np
 from pose_obj_3d.common.errors import DataError
 from pose_obj_3d.geometry.lenses import distort
 from pose_obj_3d.lift import check_file
-from pose_obj_3d.lifting.track_file import read_tracks
+from pose_obj_3d.lifting.track_files.track_file import read_tracks
 
 Members = dict[str, Any]
 Rng = np.random.Generator

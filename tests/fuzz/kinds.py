@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from pose_obj_3d.common.legacy_archive import read_legacy, write_legacy
 from pose_obj_3d.formal import read_formal, tasks_in
-from pose_obj_3d.formal_legacy import read_legacy, write_legacy
 from pose_obj_3d.geometry.rig import Rig
-from pose_obj_3d.lifting.track_file import read_tracks
+from pose_obj_3d.lifting.track_files.track_file import read_tracks
 from pose_obj_3d.tracks.loading import keypoint_ids, make_rig
 from pose_obj_3d.tracks.stated_noise import check_noise
 from pose_obj_3d.training import checkpoint_file, checkpoints
@@ -91,7 +91,7 @@ def _tracks(folder: Path) -> list[bytes]:
 
 def _legacy(folder: Path) -> list[bytes]:
     archive = read_formal(write_scene(folder / "new.npz", tasks=(0, 9), examples=3, frames=5))
-    write_legacy(folder / "old.npz", archive)
+    write_legacy(folder / "old.npz", archive.tracks)
     raw = (folder / "old.npz").read_bytes()
     return [raw, m.pack(m.unpack(raw), 0)]
 

@@ -38,7 +38,7 @@ class ArchiveSource(Source):
         names = self._archive.names
         if names == ["pose"]:
             raise StoreError(
-                f"{file} has the older pickled layout; convert it with pose_obj_3d/formal_legacy.py"
+                f"{file} has the older pickled layout; convert it with python -m pose_obj_3d.formal_legacy"
                 " first"
             )
         self._list(names)

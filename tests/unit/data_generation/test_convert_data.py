@@ -13,8 +13,8 @@ from data_generation.RLBench import convert_data, generate_data
 from data_generation.RLBench.config import load_config
 from data_generation.RLBench.raw.episode_key import EpisodeKey
 from data_generation.RLBench.raw.store import RawStore
+from pose_obj_3d.common.legacy_archive import read_legacy
 from pose_obj_3d.formal import read_formal
-from pose_obj_3d.formal_legacy import read_legacy
 from tests.unit.data_generation import fake_source
 
 ROOT = Path(__file__).parents[3]

@@ -11,7 +11,7 @@ import pytest
 
 from pose_obj_3d.common.errors import MAX_MESSAGE, ArchiveError, DataError, one_line
 from pose_obj_3d.common.safe_npz import Archive, parse_header, read_npy
-from pose_obj_3d.lifting.track_file import read_tracks
+from pose_obj_3d.lifting.track_files.track_file import read_tracks
 
 CASES = Path(__file__).resolve().parents[5] / "shared" / "cases"
 

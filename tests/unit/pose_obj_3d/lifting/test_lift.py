@@ -14,7 +14,7 @@ from pose_obj_3d.common.errors import DataError
 from pose_obj_3d.geometry import lenses
 from pose_obj_3d.geometry.lenses import distort
 from pose_obj_3d.lifting import make_example_tracks
-from pose_obj_3d.lifting.track_file import read_tracks
+from pose_obj_3d.lifting.track_files.track_file import read_tracks
 from tests.unit.pose_obj_3d.synthetic import IMAGE, NAMES, damage, motion, project, rig, write_scene
 
 SIGMA = np.array([1.0, 1.0, 1.0, 2.0])[:, None, None, None]

@@ -11,7 +11,7 @@ from pose_obj_3d.common.errors import DataError
 from pose_obj_3d.common.object_arrays import inner_shapes
 from pose_obj_3d.geometry import lenses
 from pose_obj_3d.geometry.lenses import distort, undistort
-from pose_obj_3d.lifting.track_file import read_tracks
+from pose_obj_3d.lifting.track_files.track_file import read_tracks
 from tests.unit.pose_obj_3d.synthetic import IMAGE, NAMES, motion, project, rig
 
 T, K = 40, 5

@@ -25,8 +25,8 @@ from pose_obj_3d.geometry.lenses import (
     precision,
     undistort,
 )
-from pose_obj_3d.lifting.axes import doubt_axes, explain_axes
-from pose_obj_3d.lifting.missing import find_markers
+from pose_obj_3d.lifting.track_files.axes import doubt_axes, explain_axes
+from pose_obj_3d.lifting.track_files.missing import find_markers
 
 logger = logging.getLogger(__name__)
 REQUIRED = ("points", "intrinsics", "extrinsics")

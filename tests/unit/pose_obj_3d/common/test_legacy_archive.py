@@ -11,10 +11,11 @@ import pytest
 from pose_obj_3d import formal_legacy
 from pose_obj_3d.common import plain_pickle
 from pose_obj_3d.common.errors import FormalError
+from pose_obj_3d.common.legacy_archive import read_legacy, write_legacy
 from pose_obj_3d.formal import read_formal
 from tests.unit.pose_obj_3d.synthetic import write_scene
 
-CASES = Path(__file__).resolve().parents[4] / "shared" / "cases"
+CASES = Path(__file__).resolve().parents[5] / "shared" / "cases"
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def archive(tmp_path):
 
 def test_round_trip_keeps_every_number(tmp_path, archive):
     old, again = tmp_path / "old.npz", tmp_path / "again.npz"
-    formal_legacy.write_legacy(old, archive)
+    write_legacy(old, archive.tracks)
     assert formal_legacy.main([str(old), str(again), "--like", str(archive.path)]) == 0
     back = read_formal(again)
     assert sorted(back.tracks) == sorted(archive.tracks)
@@ -61,7 +62,7 @@ def save(path, pose):
 )
 def test_other_contents_are_refused(tmp_path, pose, message):
     with pytest.raises(FormalError, match=message):
-        formal_legacy.read_legacy(save(tmp_path / "x.npz", pose))
+        read_legacy(save(tmp_path / "x.npz", pose))
 
 
 def test_other_files_are_refused(tmp_path, capsys):
@@ -85,7 +86,7 @@ def test_every_protocol_of_plain_data_is_read(tmp_path, protocol, kind):
         "T3": {"exemple_1": views[::-1], "exemple_0": views},
         "T12": {"exemple_0": np.stack(views)},
     }
-    found = formal_legacy.read_legacy(pickled(tmp_path / "x.npz", wrapped(pose), protocol))
+    found = read_legacy(pickled(tmp_path / "x.npz", wrapped(pose), protocol))
     assert sorted(found) == [3, 12]
     np.testing.assert_array_equal(found[3][0], np.stack(views).astype(np.float32))
     np.testing.assert_array_equal(found[3][1], np.stack(views[::-1]).astype(np.float32))
@@ -191,7 +192,7 @@ ORDER = (3, "<", None, None, None, -1, -1, 0)
 def test_forged_states_build_nothing(tmp_path, state, message):
     path = pickled(tmp_path / "x.npz", {"T0": {"exemple_0": [Forged(state)]}})
     with pytest.raises(FormalError, match=message):
-        formal_legacy.read_legacy(path)
+        read_legacy(path)
 
 
 @pytest.mark.parametrize(
@@ -232,27 +233,27 @@ def test_forged_states_build_nothing(tmp_path, state, message):
 )
 def test_broken_pickles(tmp_path, raw, message):
     with pytest.raises(FormalError, match=message) as found:
-        formal_legacy.read_legacy(pickled(tmp_path / "x.npz", raw))
+        read_legacy(pickled(tmp_path / "x.npz", raw))
     assert len(str(found.value)) < 480
 
 
 def test_the_number_of_instructions_is_bounded(tmp_path, monkeypatch):
     monkeypatch.setattr(plain_pickle, "MAX_STEPS", 1000)
     with pytest.raises(FormalError, match="more than 1000 instructions"):
-        formal_legacy.read_legacy(pickled(tmp_path / "x.npz", b"N" + b"0N" * 600 + b"."))
+        read_legacy(pickled(tmp_path / "x.npz", b"N" + b"0N" * 600 + b"."))
 
 
 def test_one_array_named_many_times_is_no_bomb(tmp_path):
     view = np.zeros((100, 10, 8), np.float32)
     path = pickled(tmp_path / "x.npz", {"T0": {f"exemple_{n}": [view] * 100 for n in range(50)}})
     with pytest.raises(FormalError, match="names the same arrays many times"):
-        formal_legacy.read_legacy(path)
+        read_legacy(path)
 
 
 def test_a_member_that_is_no_pickle(tmp_path):
     np.savez(tmp_path / "x.npz", pose=np.zeros(3))
     with pytest.raises(FormalError, match="is no pickled array"):
-        formal_legacy.read_legacy(tmp_path / "x.npz")
+        read_legacy(tmp_path / "x.npz")
 
 
 @pytest.mark.skipif(not CASES.is_dir(), reason="needs ../shared/cases")

@@ -1,0 +1,1 @@
+"""Read what a user has recorded: `tracks.npz`, or the same as arrays."""
