@@ -1,7 +1,8 @@
-"""Lift your own videos' 2D tracks to 3D: `python -m pose_obj_3d.lift --points2d tracks.npz`. See docs/own_videos.md.
+"""Lift your own videos' 2D tracks to 3D: `python -m pose_obj_3d.lift --points2d tracks.npz`.
 
-Without further flags the tracks are triangulated robustly and smoothed; `--train` learns from them,
-without a label, how their keypoints move; `--checkpoint` takes what was learned before.
+Without further flags the tracks are triangulated robustly and smoothed. With `--train` a model
+first learns from them, without labels, how their keypoints move; `--checkpoint` loads a model that
+was trained before. docs/own_videos.md has more. `pose_obj_3d.lift_tracks` does the same with arrays.
 """
 
 from pose_obj_3d.common import process_start
@@ -11,46 +12,20 @@ if __name__ == "__main__":
 
 import argparse
 import logging
-import os
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from pose_obj_3d.common.errors import (
-    CheckpointError,
-    ConfigError,
-    DataError,
-    PoseObj3DError,
-    one_line,
-)
-from pose_obj_3d.geometry.checks.calibration_checks import Images, examine
-from pose_obj_3d.geometry.rig import Rig
-from pose_obj_3d.lifting import learning as lift_models
-from pose_obj_3d.lifting import pictures as lift_pictures
-from pose_obj_3d.lifting import report as lift_report
-from pose_obj_3d.lifting.choice import ROBUST
-from pose_obj_3d.lifting.gaps import BRIDGE_LIMIT
-from pose_obj_3d.lifting.learning import EPOCHS, PATIENCE, STEP_RANGE
-from pose_obj_3d.lifting.lift_file import RTS, Lifting
-from pose_obj_3d.lifting.track_files.track_file import METRES, TrackFile, read_tracks
-from pose_obj_3d.lifting.tracks_from_file import (
-    OwnData,
-    keypoint_ids,
-    load_own,
-    points_of,
-    reject_outliers,
-    sequences_of,
-)
-from pose_obj_3d.tracks import track_smoothing as smoothers
-from pose_obj_3d.training import checkpoints
-
-__all__ = ["RTS", "build_parser", "main"]
-logger = logging.getLogger(__name__)
-KEPT = ("best", "model", "smoother", "triangulation")
+from pose_obj_3d.common.errors import PoseObj3DError, one_line
+from pose_obj_3d.lifting import pictures, report_text
+from pose_obj_3d.lifting.learning import EPOCHS, STEP_RANGE
+from pose_obj_3d.lifting.options import CONTEXTS, KEPT, PATIENCE, LiftOptions
+from pose_obj_3d.lifting.pipeline import lift
+from pose_obj_3d.lifting.result import result_of, save_points
+from pose_obj_3d.lifting.track_files.members import METRES
+from pose_obj_3d.lifting.track_files.track_file import read_tracks
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -91,7 +66,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--views", nargs="+", default=[], help="cameras to use, by name or number (all)")
     add(
         "--context",
-        choices=("window", "track"),
+        choices=CONTEXTS,
         help="--train: use 7 frames, or the whole recording (track)",
     )
     add(
@@ -146,163 +121,38 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Read, check, lift, write."""
-    check_flags(args)
-    if "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(1)
-    torch.manual_seed(args.seed)
+    """Read, lift, write, and print a summary."""
+    options = options_of(args)
+    if args.images:
+        pictures.image_path(args.images, "camera", 0)
     file = read_tracks(args.points2d, args.units, args.views)
-    warnings, file = check_file(file)
-    state = checkpoints.load(args.checkpoint) if args.checkpoint else None
-    if state:
-        check_ids(args.checkpoint, state["keypoint_ids"], file)
-        data = load_own(
-            file,
-            args.sigma_px or (),
-            state["keypoint_ids"],
-            lift_models.trained_unit(args.checkpoint, state),
-        )
-    else:
-        data = load_own(file, args.sigma_px or ())
-    logger.info(
-        "Noise [px]: %s",
-        ", ".join(
-            f"{n} {s:.2f}" for n, s in zip(file.camera_names, data.sigma_px.tolist(), strict=True)
-        ),
-    )
-    kept, motions = reject_outliers(data.tracks, data.rig, 1 / file.fps)
-    if args.train:
-        warnings += warned(lift_models.few_frames(len(kept)))
     out = args.out or args.points2d.with_name(f"{args.points2d.stem}_3d")
+    outcome = lift(file, options, out)
     out.mkdir(parents=True, exist_ok=True)
-    lifter = None
-    if args.train:
-        lifter = lift_models.learn(args, data, kept, out)
-    elif state:
-        lifter = lift_models.restored(args, state, data, kept)
-    lifting = Lifting(file, data, kept, motions, lifter)
-    lifted = lifting.result(args.keep, bridge_limit(args, file, data))
-    if not bool(lifted.estimate.xyz.isfinite().any()):
-        raise DataError(
-            f"{file.path}: no point could be lifted: no frame's views agree on one; check"
-            " calibration, units and points"
-        )
-    warnings += warned(lifted.warnings)
-    report = lift_report.measure(file, data, lifted)
-    report["warnings"], report["notes"] = warnings, lifted.notes
-    for keypoint, (motion, q) in zip(report["keypoints"], motions, strict=True):
-        is_smoothed = keypoint["method"] != ROBUST
-        keypoint["motion"] = (
-            f"{motion}, {q * data.unit_m:.2g} {smoothers.Q_UNIT[motion]}" if is_smoothed else "-"
-        )
-    lift_report.save_points(out / "points3d.npz", file, data, lifted)
-    lift_report.write_report(out, report, () if args.no_pictures else lift_pictures.NAMES)
-    pictures = [] if args.no_pictures else lift_pictures.draw(out, file, data, lifted, args.images)
-    print(lift_report.summary(report))  # noqa: T201
-    names = " ".join(picture.name for picture in pictures)
+    save_points(out / "points3d.npz", result_of(outcome))
+    report_text.write_report(out, outcome.report, () if args.no_pictures else pictures.NAMES)
+    drawn: list[Path] = []
+    if not args.no_pictures:
+        drawn = pictures.draw(out, outcome.file, outcome.data, outcome.lifted, args.images)
+    print(report_text.summary(outcome.report))  # noqa: T201
+    names = " ".join(picture.name for picture in drawn)
     print(f"Results: {out / 'points3d.npz'} {out / 'report.md'} {names}")  # noqa: T201
 
 
-def check_flags(args: argparse.Namespace) -> None:
-    """Refuse flags that contradict each other, before the work."""
-    if not args.train and (args.context or args.epochs is not None or args.patience is not None):
-        raise ConfigError(
-            "--context, --epochs and --patience belong to --train; add it, or leave them out"
-        )
-    args.patience = PATIENCE if args.patience is None else args.patience
-    if args.patience < 0:
-        raise ConfigError(
-            f"--patience {args.patience}: allowed: a number of epochs, or 0 for never"
-        )
-    if args.keep == "model" and not (args.train or args.checkpoint):
-        raise ConfigError("--keep model: there is none; add --train or --checkpoint")
-    if args.bridge_limit is not None and not args.bridge_limit >= 0:
-        raise ConfigError(
-            f"--bridge_limit {args.bridge_limit}: allowed: 0 (bridge nothing) to inf (every gap"
-            " between measurements)"
-        )
-    if args.images:
-        lift_pictures.image_path(args.images, "camera", 0)
-
-
-def bridge_limit(args: argparse.Namespace, file: TrackFile, data: OwnData) -> float:
-    """Return the largest standard deviation that a point in a gap may claim, in units of `data.unit_m`."""
-    given: float | None = args.bridge_limit
-    return BRIDGE_LIMIT if given is None else given * METRES[file.unit] / data.unit_m
-
-
-def warned(lines: list[str]) -> list[str]:
-    """Log the lines as warnings, and return them."""
-    for line in lines:
-        logger.warning(line)
-    return lines
-
-
-def check_file(file: TrackFile) -> tuple[list[str], TrackFile]:
-    """Warn of what looks wrong; what cannot work is a DataError.
-
-    Returns:
-        The warnings, and the file without the detections of cameras that can only do harm.
-    """
-    keypoint_ids(file)
-    uv, confidence = points_of(file)
-    warnings = list(file.notes)
-    # The cameras as the file has them: about their middle, inverted matrices would not be the
-    # user's.
-    rig = Rig(
-        torch.from_numpy(file.intrinsics),
-        torch.from_numpy(file.extrinsics),
-        1.0,
-        tuple(range(len(file.extrinsics))),
+def options_of(args: argparse.Namespace) -> LiftOptions:
+    """Return the options that the flags name."""
+    return LiftOptions(
+        train=args.train,
+        checkpoint=args.checkpoint,
+        sigma_px=tuple(args.sigma_px or ()),
+        context=args.context,
+        epochs=args.epochs,
+        patience=args.patience,
+        seed=args.seed,
+        keep=args.keep,
+        bridge_limit=args.bridge_limit,
+        gpu=args.gpu,
     )
-    try:
-        found = examine(
-            uv,
-            confidence,
-            rig,
-            file.camera_names,
-            file.keypoint_names,
-            file.unit,
-            sequences_of(file)[0],
-            images_of(file),
-        )
-    except DataError as error:
-        raise DataError(f"{file.path}: {error}") from error
-    warnings += found.warnings
-    if found.useless:
-        used = file.confidence.copy()
-        used[found.useless] = 0
-        file = replace(file, confidence=used)
-        warnings.append(
-            f"camera {', '.join(file.camera_names[v] for v in found.useless)} is left out of the"
-            " result"
-        )
-    for warning in warnings:
-        logger.warning("%s: %s", file.path, warning)
-    return warnings, file
-
-
-def images_of(file: TrackFile) -> Images:
-    """Return what was detected, before distortion was taken out."""
-    size = 2 * file.intrinsics[:, :2, 2] if file.image_size is None else file.image_size
-    return Images(
-        torch.from_numpy(file.measured).transpose(0, 1),
-        torch.from_numpy(size),
-        file.distortion,
-        file.lenses,
-    )
-
-
-def check_ids(path: Path, trained: Sequence[str], file: TrackFile) -> None:
-    """Refuse a model that does not know one of the file's keypoints."""
-    ids = dict(zip(file.keypoint_names, keypoint_ids(file), strict=True))
-    strangers = [name for name in ids if ids[name] not in trained]
-    if strangers:
-        raise CheckpointError(
-            f"{path}: does not know keypoint {', '.join(strangers)} (as {ids[strangers[0]]}); it"
-            f" was trained on {', '.join(trained)}: name the file's keypoint_names so, or use"
-            " --train"
-        )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,8 @@
-"""Where a lifted point may stand that no measurement of its own frame supports: between measurements, not beyond."""
+"""Points that no measurement of their own frame supports: kept between measurements, not beyond.
+
+A gap is a run of frames without a measurement between two frames that have one. A point in a gap
+is *bridged*: a method fills it in from the frames around.
+"""
 
 from dataclasses import dataclass
 
@@ -8,20 +12,19 @@ from torch import Tensor
 from pose_obj_3d.geometry.estimators import Estimate
 from pose_obj_3d.tracks.types import Tracks
 
-BRIDGE_LIMIT = (
-    0.03  # default, in units of the scene: 2 to 3 % of the distance between cameras and points
-)
+# Default, in units of the scene: 2 to 3 % of the distance between cameras and points.
+BRIDGE_LIMIT = 0.03
 
 
 @dataclass(frozen=True)
 class Bounded:
-    """A result without what is not to be believed.
+    """A result without the points that cannot be trusted.
 
     Attributes:
-        estimate: NaN outside and in gaps that claim too little.
+        estimate: NaN where a point was taken out.
         outside: Points taken out before the first or after the last measurement of their sequence.
-        vague: Points taken out in gaps, since their claimed deviation passes the limit.
-        bridged: Points between measurements that stay.
+        vague: Points taken out in gaps because their standard deviation is above the limit.
+        bridged: Points in gaps that stay.
     """
 
     estimate: Estimate
@@ -31,19 +34,23 @@ class Bounded:
 
 
 def is_measured(tracks: Tracks) -> Tensor:
-    """Return (N, K): the frame's own measurement is used: seen by two views, neither vague, stray nor outlier."""
+    """Say where the frame's own measurement is used (N, K).
+
+    That needs two views, and a triangulation that is neither too uncertain nor far from those of
+    the frames around.
+    """
     measured: Tensor = (tracks.info.diagonal(dim1=-2, dim2=-1).sum(-1) > 0) & tracks.is_real
     return measured.cpu()
 
 
 def bounded(estimate: Estimate, measured: Tensor, tracks: Tracks, limit: float) -> Bounded:
-    """Take points out before the first and after the last measured frame of a sequence, and in vague gaps.
+    """Take out points before the first and after the last measured frame, and uncertain ones.
 
     Args:
         estimate: (N, K, 3).
         measured: (N, K) where the frame's own measurement went in.
         tracks: The data, for its sequences.
-        limit: Largest standard deviation along any direction that a point in a gap may claim.
+        limit: Largest standard deviation, along any direction, that a point in a gap may have.
     """
     first, last = tracks.first.cpu(), tracks.last.cpu()
     running = torch.cat(
@@ -65,7 +72,7 @@ def bounded(estimate: Estimate, measured: Tensor, tracks: Tracks, limit: float) 
 
 
 def _worst(covariance: Tensor, where: Tensor) -> Tensor:
-    """Return the largest standard deviation (N, K) along any direction; infinite where nothing is claimed."""
+    """Return the largest standard deviation along any direction (N, K); infinite if unknown."""
     worst = torch.full(where.shape, torch.inf, dtype=torch.float64)
     some = covariance[where].double()
     is_known = some.isfinite().all(-1).all(-1)

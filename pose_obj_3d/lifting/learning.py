@@ -1,6 +1,5 @@
-"""Models in `lift`: learn one from the tracks, or take one that was learned before, and run it."""
+"""Models in `lift`: train one on the tracks, or load a trained one, and run it."""
 
-import argparse
 import logging
 import math
 import time
@@ -11,10 +10,10 @@ from pathlib import Path
 import torch
 
 from pose_obj_3d.common.errors import CheckpointError
-from pose_obj_3d.evaluation import protocol as evaluation
-from pose_obj_3d.evaluation.protocol import Protocol
+from pose_obj_3d.evaluation import protocol
 from pose_obj_3d.geometry.estimators import Estimate
 from pose_obj_3d.lifting.gaps import is_measured
+from pose_obj_3d.lifting.options import LiftOptions
 from pose_obj_3d.lifting.tracks_from_file import OwnData, split
 from pose_obj_3d.models.blocks import Model, Normalised
 from pose_obj_3d.tracks.types import Tracks
@@ -38,10 +37,8 @@ LEARNING_RATE = 0.002
 FINAL_LEARNING_RATE = 0.05  # of the first, after the last epoch
 EPOCHS = 30
 STEP_RANGE = (300, 3000)  # of a training; short recordings have more epochs, long ones fewer
-PATIENCE = 20  # epochs without a better validation value after which training stops
-LEARNING_FRAMES = (
-    300  # below, the smoother was as good: measured with 81, 176 and 334 frames of task 9
-)
+# With fewer frames the smoother was as good: measured with 81, 176 and 334 frames of task 9.
+LEARNING_FRAMES = 300
 Method = Callable[[Tracks], Estimate]
 
 
@@ -67,9 +64,11 @@ class Lifter:
 
     def lift(self, tracks: Tracks, blind: bool = False) -> Estimate:
         """Run the model over tracks, with or (`blind`) without each frame's own measurement."""
-        protocol = Protocol(self.config.NETWORK.TEMPORAL_LENGTH, None, self.config.TEST.BATCH_SIZE)
-        return evaluation.estimate(
-            self.model, tracks.to(self.device), self.data.rig.to(self.device), protocol, blind
+        rules = protocol.Protocol(
+            self.config.NETWORK.TEMPORAL_LENGTH, None, self.config.TEST.BATCH_SIZE
+        )
+        return protocol.estimate(
+            self.model, tracks.to(self.device), self.data.rig.to(self.device), rules, blind
         )
 
     def measured(self, tracks: Tracks) -> torch.Tensor:
@@ -77,24 +76,24 @@ class Lifter:
         return is_measured(self.model.prepare(tracks))
 
 
-def training_config(args: argparse.Namespace, frames: int) -> Config:
-    """Return the config of --train for a number of training frames."""
+def training_config(options: LiftOptions, frames: int) -> Config:
+    """Return the config that suits a number of training frames."""
     steps = math.ceil(frames / BATCH_SIZE)
-    epochs = args.epochs
+    epochs = options.epochs
     if epochs is None:
         least, most = (math.ceil(total / steps) for total in STEP_RANGE)
         epochs = min(max(EPOCHS, least), most)
     network = NetworkConfig(
-        TYPE="STC", DROPOUT=0.0, STC=StcNetworkConfig(CONTEXT=args.context or "track")
+        TYPE="STC", DROPOUT=0.0, STC=StcNetworkConfig(CONTEXT=options.context or "track")
     )
     train = TrainConfig(
         NUM_EPOCHES=epochs,
         BATCH_SIZE=BATCH_SIZE,
         LEARNING_RATE=LEARNING_RATE,
         LR_DECAY=FINAL_LEARNING_RATE ** (1 / max(epochs, 1)),
-        SEED=args.seed,
+        SEED=options.seed,
     )
-    return replace(Config(), GPU=args.gpu, NETWORK=network, TRAIN=train)
+    return replace(Config(), GPU=options.gpu, NETWORK=network, TRAIN=train)
 
 
 def few_frames(frames: int) -> list[str]:
@@ -102,15 +101,26 @@ def few_frames(frames: int) -> list[str]:
     if frames >= LEARNING_FRAMES:
         return []
     return [
-        f"--train: {frames} frames are few to learn from; below {LEARNING_FRAMES} the smoother is"
-        " usually as good (docs/own_videos.md)"
+        f"--train: {frames} frames are few to learn from; below {LEARNING_FRAMES} frames the"
+        " smoother is usually as good (docs/own_videos.md)"
     ]
 
 
-def learn(args: argparse.Namespace, data: OwnData, tracks: Tracks, out: Path) -> Lifter:
-    """Train on the tracks without labels; `best.pt`, `last.pt` and `log/` go to the folder `out`."""
+def learn(options: LiftOptions, data: OwnData, tracks: Tracks, folder: Path) -> Lifter:
+    """Train on the tracks without labels.
+
+    Args:
+        options: Its seed and training budget count.
+        data: The file's tracks, with cameras and names.
+        tracks: What to learn from: the same without outliers.
+        folder: Where `best.pt`, `last.pt` and `log/` go.
+
+    Raises:
+        DataError: There are too few frames.
+        CheckpointError: No epoch gave a usable model.
+    """
     train, val = split(tracks)
-    config = training_config(args, len(train))
+    config = training_config(options, len(train))
     device = choose_device(config.GPU)
     model = build_model(config.NETWORK, len(data.ids), data.rig).to(device)
     model.set_normalisation(train.xyz[train.is_real])
@@ -123,7 +133,7 @@ def learn(args: argparse.Namespace, data: OwnData, tracks: Tracks, out: Path) ->
         data.rig.to(device),
         data.ids,
         data.sha256,
-        out,
+        folder,
         unit_m=data.unit_m,
     )
     logger.info(
@@ -132,9 +142,9 @@ def learn(args: argparse.Namespace, data: OwnData, tracks: Tracks, out: Path) ->
         config.TRAIN.NUM_EPOCHES,
         len(val),
     )
-    log = RunLog(out / "log" / time.strftime("%Y%m%d_%H%M%S"), to_yaml(config))
-    fit(state, log, args.patience)
-    best = out / checkpoints.BEST
+    log = RunLog(folder / "log" / time.strftime("%Y%m%d_%H%M%S"), to_yaml(config))
+    fit(state, log, options.patience_epochs)
+    best = folder / checkpoints.BEST
     if state.best_epoch == 0:
         raise CheckpointError(
             f"{best}: no epoch had a finite validation value; the tracks are too noisy to learn"
@@ -161,19 +171,31 @@ def trained_unit(path: Path, state: checkpoints.State) -> float:
 
 
 def restored(
-    args: argparse.Namespace, state: checkpoints.State, data: OwnData, tracks: Tracks
+    path: Path, state: checkpoints.State, gpu: str, data: OwnData, tracks: Tracks
 ) -> Lifter:
-    """Return the model of a checkpoint."""
-    config = checkpoints.config_of(args.checkpoint, state)
-    device = choose_device(args.gpu)
+    """Return the model of a checkpoint, ready to lift.
+
+    Args:
+        path: The checkpoint.
+        state: Its content.
+        gpu: CUDA device number.
+        data: The file's tracks, with cameras and names.
+        tracks: The same without outliers.
+
+    Raises:
+        CheckpointError: The checkpoint is damaged, or of other keypoints.
+    """
+    config = checkpoints.config_of(path, state)
+    device = choose_device(gpu)
     model = build_model(config.NETWORK, len(data.ids), data.rig).to(device)
-    checkpoints.check_model(args.checkpoint, state, config, data.ids)
-    checkpoints.load_model(args.checkpoint, model, state)
-    trained = trained_unit(args.checkpoint, state)
+    checkpoints.check_model(path, state, config, data.ids)
+    checkpoints.load_model(path, model, state)
+    trained = trained_unit(path, state)
     if data.unit_m != trained:
         logger.warning(
-            "%s: was trained on a scene of another size (%.3g times as large): it lifts this one scaled to that size; are the units right?",
-            args.checkpoint,
+            "%s: was trained on a scene of another size (%.3g times as large); this scene is scaled"
+            " to that size before it is lifted: are the units right?",
+            path,
             trained / data.unit_m,
         )
     if isinstance(model, Normalised):
@@ -181,6 +203,4 @@ def restored(
         # (and is not the one about `data.origin`); the median, since a few triangulations may be
         # far out.
         model.position_mean.copy_(tracks.xyz[tracks.is_real].median(0).values)
-    return Lifter(
-        f"{state['config']['NETWORK']['TYPE']} of {args.checkpoint}", model, config, data, device
-    )
+    return Lifter(f"{state['config']['NETWORK']['TYPE']} of {path}", model, config, data, device)

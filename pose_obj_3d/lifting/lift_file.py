@@ -1,4 +1,4 @@
-"""Lift the tracks of a file by all that there is, keep what predicts best, and bound it to the measurements."""
+"""Lift tracks by every method there is, keep what predicts best, take out what is too uncertain."""
 
 from dataclasses import dataclass
 
@@ -6,38 +6,38 @@ import torch
 from torch import Tensor
 
 from pose_obj_3d.geometry.estimators import Estimate
-from pose_obj_3d.lifting import choice as lift_choice
-from pose_obj_3d.lifting.choice import ROBUST, Results
-from pose_obj_3d.lifting.gaps import bounded, is_measured
+from pose_obj_3d.lifting import choice
+from pose_obj_3d.lifting.choice import ROBUST, Choice, Results
+from pose_obj_3d.lifting.gaps import Bounded, bounded, is_measured
 from pose_obj_3d.lifting.learning import Lifter
-from pose_obj_3d.lifting.track_files.track_file import METRES, TrackFile
+from pose_obj_3d.lifting.track_files.members import METRES
+from pose_obj_3d.lifting.track_files.track_file import TrackFile
 from pose_obj_3d.lifting.tracks_from_file import Motion, OwnData, smooth_tracks
 from pose_obj_3d.tracks.types import Tracks
 
 RTS = "RTS smoother, robust"
-MANY = (
-    0.05  # share of the points that are NaN for want of measurements, from which that is a warning
-)
+# With a larger share of points that are NaN for want of measurements, there is a warning.
+MANY = 0.05
 
 
 @dataclass(frozen=True)
 class Lifted:
-    """A result, with what it rests on. Lengths are in units of `OwnData.unit_m`.
+    """A result, with what supports it. Lengths are in units of `OwnData.unit_m`.
 
     Attributes:
-        name: The method, for several the first with those of other keypoints.
+        name: The method; where keypoints have different ones, the most frequent first.
         names: The method of each of the K keypoints.
         estimate: (N, K, 3); NaN where nothing is known.
         measured: (N, K) where the frame's own measurement went in.
         kept: The tracks without outliers.
         weights: (N, V, K) weight that each detection had.
-        results: Method -> estimate, of all keypoints, bounded in the same way.
+        results: Method -> estimate of all keypoints, with the same points taken out.
         left_out: Method -> residuals (N', V, K) [px] of what was left out.
         choice: Why this was kept.
-        counts: Points bridged, and taken out: `outside`, `vague`.
-        limit: Largest standard deviation that a bridged point claims.
-        warnings: Lines.
-        notes: Lines that are no reason to worry.
+        counts: How many points were bridged, and how many were taken out.
+        limit: Largest standard deviation that a bridged point may have.
+        warnings: What looks wrong, one line each.
+        notes: What else a reader should know, one line each.
     """
 
     name: str
@@ -48,8 +48,8 @@ class Lifted:
     weights: Tensor
     results: Results
     left_out: dict[str, Tensor]
-    choice: lift_choice.Choice
-    counts: dict[str, int]
+    choice: Choice
+    counts: Bounded
     limit: float
     warnings: list[str]
     notes: list[str]
@@ -57,13 +57,13 @@ class Lifted:
 
 @dataclass(frozen=True)
 class Lifting:
-    """What a file can be lifted by.
+    """The tracks of a file, and all methods that can lift them.
 
     Attributes:
         file: What was read.
         data: The tracks with all detections.
         kept: The tracks without outliers.
-        motions: Each keypoint's, for the smoother.
+        motions: How each keypoint moves, for the smoother.
         lifter: A model, or None.
     """
 
@@ -74,10 +74,10 @@ class Lifting:
     lifter: Lifter | None
 
     def results(self, tracks: Tracks, blind: bool = False) -> Results:
-        """Lift tracks by the model, if any, and by the smoother: (N, K, 3) each.
+        """Lift tracks by the model, if there is one, and by the smoother: (N, K, 3) each.
 
-        The smoother speaks where fewer than two cameras see a keypoint: a model is not trained on
-        gaps.
+        Where fewer than two cameras see a keypoint, the model's points are replaced by the
+        smoother's: a model is not trained on gaps.
         """
         smoothed = _known(smooth_tracks(tracks, self.motions, 1 / self.file.fps, blind), tracks)
         if self.lifter is None:
@@ -91,94 +91,104 @@ class Lifting:
         return {self.lifter.name: both, RTS: smoothed}
 
     def left_out(self) -> dict[str, Tensor]:
-        """Return residuals of what was left out: of cameras, or of frames where a model and only two cameras are there."""
+        """Return residuals of left-out cameras; of left-out frames for a model with two cameras."""
         tracks, rig = self.data.tracks, self.data.rig
-        found = lift_choice.leave_out_views(tracks, self.kept, rig, self.results)
+        found = choice.leave_out_views(tracks, self.kept, rig, self.results)
         if any(bool(x.isfinite().any()) for x in found.values()) or self.lifter is None:
             return found
-        # Frames that chose the epoch, but taught nothing, judge a model that was learned here.
+        # A model that was trained here is judged by its validation frames: they chose the epoch,
+        # but the model was not fitted to them.
         val = (
             self.lifter.val
-            if self.lifter.val is not None and len(self.lifter.val) >= lift_choice.MIN_SCORED
+            if self.lifter.val is not None and len(self.lifter.val) >= choice.MIN_SCORED
             else self.kept
         )
-        found = lift_choice.leave_out_frames(val, rig, self.results(val, blind=True))
+        found = choice.leave_out_frames(val, rig, self.results(val, blind=True))
         before = torch.full_like(tracks.weights[: len(tracks) - len(val)], torch.nan)
         return {name: torch.cat([before, x.to(before)]) for name, x in found.items()}
 
     def result(self, keep: str, limit: float) -> Lifted:
-        """Lift, choose, and bound.
+        """Lift by all methods, choose one for each keypoint, and take out uncertain points.
 
         Args:
-            keep: `best`, or what to keep whatever was found: `model`, `smoother`, `triangulation`.
-            limit: Largest standard deviation that a point between measurements may claim.
+            keep: `best`: left-out detections choose; else the result to keep: `model`, `smoother`,
+                `triangulation`.
+            limit: Largest standard deviation that a point between measurements may have.
         """
         tracks, rig, file = self.data.tracks, self.data.rig, self.file
-        single = lift_choice.triangulation(tracks, rig)
+        single = choice.triangulation(tracks, rig)
         measured = (
             {} if self.lifter is None else {self.lifter.name: self.lifter.measured(self.kept)}
         )
         measured[RTS] = is_measured(self.kept)
         everything = {**self.results(self.kept), ROBUST: single}
         left_out = self.left_out()
-        choice = lift_choice.choose(tracks, rig, left_out, measured, single, file.keypoint_names)
-        names, warnings = choice.names, list(choice.warnings)
+        chosen = choice.choose(tracks, rig, left_out, measured, single, file.keypoint_names)
+        names, warnings = chosen.names, list(chosen.warnings)
         if keep != "best":
             forced = {"model": next(iter(measured)), "smoother": RTS, "triangulation": ROBUST}[keep]
             names = [forced] * len(names)
             warnings = [f"--keep {keep}: {line}" for line in warnings]
         measured[ROBUST] = single.xyz.isfinite().all(-1)
         own = torch.stack([measured[name][:, k] for k, name in enumerate(names)], 1)
-        found = bounded(lift_choice.composed(everything, names), own, self.kept, limit)
-        results = {
-            name: bounded(e, measured[name], self.kept, limit).estimate
-            for name, e in everything.items()
-            if name != ROBUST
-        }
-        assert single.inliers is not None
-        is_single = torch.tensor([name == ROBUST for name in names])
-        weights = torch.where(
-            is_single, single.inliers.transpose(1, 2).to(self.kept.robust), self.kept.robust
-        )
-        main = next(iter(dict.fromkeys(sorted(names, key=lambda n: -names.count(n)))))
-        others = [name for name in dict.fromkeys(names) if name != main]
-        name = main + "".join(
-            f"; {lift_choice.listed(file.keypoint_names, [k for k, n in enumerate(names) if n == o])}: {o}"
-            for o in others
-        )
-        counts = {"bridged": found.bridged, "outside": found.outside, "vague": found.vague}
-        notes = _unlifted(counts, limit * self.data.unit_m / METRES[file.unit], file.unit)
-        if counts["outside"] + counts["vague"] > MANY * int(tracks.is_real.sum()):
+        found = bounded(choice.composed(everything, names), own, self.kept, limit)
+        name, main = _title(names, file.keypoint_names)
+        notes = _unlifted(found, limit * self.data.unit_m / METRES[file.unit], file.unit)
+        if found.outside + found.vague > MANY * int(tracks.is_real.sum()):
             warnings, notes = warnings + notes, []
-        warnings += self._claims(found.estimate, own, main)
+        warnings += _without_covariance(found.estimate, own, main)
         warnings += _dropped(~own[single.xyz.isfinite().all(-1)])
         return Lifted(
-            name,
-            names,
-            found.estimate,
-            own,
-            self.kept,
-            weights,
-            results,
-            left_out,
-            choice,
-            counts,
-            limit,
-            warnings,
-            notes,
+            name=name,
+            names=names,
+            estimate=found.estimate,
+            measured=own,
+            kept=self.kept,
+            weights=self._weights(single, names),
+            results={
+                name: bounded(estimate, measured[name], self.kept, limit).estimate
+                for name, estimate in everything.items()
+                if name != ROBUST
+            },
+            left_out=left_out,
+            choice=chosen,
+            counts=found,
+            limit=limit,
+            warnings=warnings,
+            notes=notes,
         )
 
-    def _claims(self, estimate: Estimate, measured: Tensor, name: str) -> list[str]:
-        if not bool(measured.any()) or bool(estimate.covariance[measured].isfinite().any()):
-            return []
-        return [
-            f"{name} claims no covariance: points3d.npz has NaN wherever two cameras see a"
-            " keypoint, coordinates.png no bands, and outliers are those dropped before it lifted"
-        ]
+    def _weights(self, single: Estimate, names: list[str]) -> Tensor:
+        """Return the weight (N, V, K) that each detection had in the method of its keypoint."""
+        assert single.inliers is not None
+        is_single = torch.tensor([name == ROBUST for name in names])
+        inliers = single.inliers.transpose(1, 2).to(self.kept.robust)
+        return torch.where(is_single, inliers, self.kept.robust)
+
+
+def _title(names: list[str], keypoints: list[str]) -> tuple[str, str]:
+    """Return the methods in one line, the most frequent first, and the most frequent alone."""
+    main = next(iter(dict.fromkeys(sorted(names, key=lambda n: -names.count(n)))))
+    title = main
+    for other in dict.fromkeys(name for name in names if name != main):
+        own = [k for k, name in enumerate(names) if name == other]
+        title += f"; {choice.listed(keypoints, own)}: {other}"
+    return title, main
+
+
+def _without_covariance(estimate: Estimate, measured: Tensor, name: str) -> list[str]:
+    """Say that a method gives no covariance; none where it does."""
+    if not bool(measured.any()) or bool(estimate.covariance[measured].isfinite().any()):
+        return []
+    return [
+        f"{name} claims no covariance: points3d.npz has NaN wherever two cameras see a keypoint,"
+        " coordinates.png has no bands, and only detections that were dropped before lifting"
+        " count as outliers"
+    ]
 
 
 def _known(estimate: Estimate, tracks: Tracks) -> Estimate:
-    """Return the estimate in float64, NaN where the sequence never shows the keypoint to two views."""
+    """Return the estimate in float64; NaN in sequences that never show the keypoint to two views."""
     lost = (tracks.keypoint < 0)[..., None].cpu()
     xyz, covariance = estimate.xyz.cpu().double(), estimate.covariance.cpu().double()
     return Estimate(
@@ -187,24 +197,24 @@ def _known(estimate: Estimate, tracks: Tracks) -> Estimate:
 
 
 def _dropped(lost: Tensor) -> list[str]:
-    """Say that many of the triangulated points were dropped (n,), more than chance explains; else none."""
+    """Say that more of the triangulated points (n,) were dropped than chance explains; else none."""
     count = int(lost.sum())
-    if not lift_choice.is_many(count, len(lost)):
+    if not choice.is_many(count, len(lost)):
         return []
     return [
         f"{count} points that two cameras or more see ({100 * count / len(lost):.1f} %) were"
-        " dropped: their cameras disagree, or they are far from the frames around; is_measured is"
-        " false there"
+        " dropped: their cameras disagree, or they are far from the points of the frames before"
+        " and after; is_measured is false there"
     ]
 
 
-def _unlifted(counts: dict[str, int], limit: float, unit: str) -> list[str]:
-    """Say in one line what is not lifted; none where everything is."""
-    if not counts["outside"] + counts["vague"]:
+def _unlifted(found: Bounded, limit: float, unit: str) -> list[str]:
+    """Say in one line which points are not lifted; none where all are."""
+    if not found.outside + found.vague:
         return []
     return [
-        f"{counts['outside']} points before the first or after the last measurement of their"
-        f" keypoint in a sequence, and {counts['vague']} between measurements whose deviation would"
-        f" pass {limit:.3g} {unit} (--bridge_limit), are NaN; {counts['bridged']} between"
+        f"{found.outside} points before the first or after the last measurement of their"
+        f" keypoint in a sequence, and {found.vague} between measurements whose standard deviation"
+        f" would be above {limit:.3g} {unit} (--bridge_limit), are NaN; {found.bridged} between"
         " measurements are bridged"
     ]

@@ -20,7 +20,8 @@ from pose_obj_3d.geometry.estimators import Estimate
 from pose_obj_3d.geometry.lenses import distort
 from pose_obj_3d.lifting.gaps import is_measured
 from pose_obj_3d.lifting.lift_file import Lifted
-from pose_obj_3d.lifting.track_files.track_file import METRES, TrackFile
+from pose_obj_3d.lifting.track_files.members import METRES
+from pose_obj_3d.lifting.track_files.track_file import TrackFile
 from pose_obj_3d.lifting.tracks_from_file import OUTLIER_SIGMAS, OwnData, is_outlier
 from pose_obj_3d.tracks.types import Tracks
 

@@ -33,7 +33,7 @@ _Q_STEPS = 13  # three candidates a decade
 _MAX_COLUMNS = 1500  # sequences filtered at once; bounds the memory
 _MIN_SCORED = 30  # measurements from which a keypoint chooses its own motion
 Motion = tuple[str, float]
-"""One of `kalman.MOTIONS` and its process noise."""
+"""One of `sequences.MOTIONS` and its process noise."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def keypoint_ids(file: TrackFile) -> list[str]:
         if name in ids[:k]:
             a, b = file.keypoint_names[ids.index(name)], file.keypoint_names[k]
             raise DataError(
-                f"{file.path}: keypoint_names {a!r} and {b!r} both mean {name}; name each keypoint"
+                f"{file.source}: keypoint_names {a!r} and {b!r} both mean {name}; name each keypoint"
                 " once (docs/own_videos.md)"
             )
     return ids

@@ -20,7 +20,7 @@ import numpy as np
 
 from pose_obj_3d.common.errors import DataError
 from pose_obj_3d.geometry.lenses import distort
-from pose_obj_3d.lift import check_file
+from pose_obj_3d.lifting.pipeline import check_file
 from pose_obj_3d.lifting.track_files.track_file import read_tracks
 
 Members = dict[str, Any]

@@ -9,7 +9,7 @@ import torch
 
 from pose_obj_3d.geometry.checks.hypotheses import inverted
 from pose_obj_3d.geometry.lenses import distort
-from pose_obj_3d.lift import check_file
+from pose_obj_3d.lifting.pipeline import check_file
 from pose_obj_3d.lifting.track_files.track_file import read_tracks
 from tests.benchmarks.lift_checks import (
     ACCUSES,

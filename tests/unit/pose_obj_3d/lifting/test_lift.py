@@ -14,6 +14,7 @@ from pose_obj_3d.common.errors import DataError
 from pose_obj_3d.geometry import lenses
 from pose_obj_3d.geometry.lenses import distort
 from pose_obj_3d.lifting import make_example_tracks
+from pose_obj_3d.lifting.lift_file import RTS
 from pose_obj_3d.lifting.track_files.track_file import read_tracks
 from tests.unit.pose_obj_3d.synthetic import IMAGE, NAMES, damage, motion, project, rig, write_scene
 
@@ -95,8 +96,8 @@ def test_it_works_at_once(plain):
         left = camera["left_out_px"]
         assert left["ours"]["p95"] < left["triangulation"]["p95"]
         assert camera["reprojection_px"]["median"] < left["ours"]["median"] + 0.2
-    assert report["jitter_m_per_s2"][lift.RTS] < 0.3 * max(report["jitter_m_per_s2"].values())
-    assert 60 < report["error_mm"][lift.RTS]["coverage_68_percent"] < 85
+    assert report["jitter_m_per_s2"][RTS] < 0.3 * max(report["jitter_m_per_s2"].values())
+    assert 60 < report["error_mm"][RTS]["coverage_68_percent"] < 85
     for name in ("report.md", "tracks_3d.png", "coordinates.png", "reprojection.png"):
         assert (out / name).stat().st_size > 0
     assert not list(out.glob(".*"))
@@ -132,8 +133,8 @@ def test_millimetres_give_the_same(plain, tmp_path):
     np.testing.assert_allclose(
         there[0]["covariance"], 1e6 * in_m[0]["covariance"], rtol=1e-3, atol=1e-9
     )
-    assert there[1]["error_mm"][lift.RTS]["measured"]["mean"] == pytest.approx(
-        in_m[1]["error_mm"][lift.RTS]["measured"]["mean"], abs=1e-3
+    assert there[1]["error_mm"][RTS]["measured"]["mean"] == pytest.approx(
+        in_m[1]["error_mm"][RTS]["measured"]["mean"], abs=1e-3
     )
     del m["truth"]
     assert call(write(tmp_path / "b.npz", **m), "--units", "mm") == 0

@@ -108,7 +108,10 @@ def test_a_gap_is_bridged_as_far_as_it_can_be(tmp_path, capsys):
     assert found["default"].all()
     assert found["inf"].all()
     assert not found["0"].any()
-    assert "6 between measurements whose deviation would pass 0 m" in capsys.readouterr().out
+    assert (
+        "6 between measurements whose standard deviation would be above 0 m"
+        in capsys.readouterr().out
+    )
     assert call(path, "--bridge_limit", "-1") == 2
     assert_one_line(capsys, "--bridge_limit -1.0")
 

@@ -1,0 +1,84 @@
+"""What a user can choose when tracks are lifted. Each option is a flag of `lift` of the same name."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from numbers import Integral, Real
+from pathlib import Path
+
+from pose_obj_3d.common.errors import ConfigError
+
+KEPT = ("best", "model", "smoother", "triangulation")
+CONTEXTS = ("window", "track")
+PATIENCE = 20  # epochs without a better validation value after which training stops
+
+
+@dataclass(frozen=True)
+class LiftOptions:
+    """Options of one run. What contradicts itself is a ConfigError.
+
+    Attributes:
+        train: Learn from the tracks, without labels.
+        checkpoint: `best.pt` of an earlier training, or None.
+        sigma_px: Noise of the 2D points [px]: one number, or one for each camera; empty: estimate.
+        context: Frames that a trained model sees: `window` (7) or `track` (all; the default).
+        epochs: Epochs of training; by default they suit the number of frames.
+        patience: Epochs without a better validation value before training stops; 0: never stop.
+        seed: Seed of the weights and of the order in training.
+        keep: The result to keep: `best` lets left-out detections decide.
+        bridge_limit: Largest standard deviation of a point between measurements, in the file's
+            unit; beyond it the point is NaN. None: 2 to 3 % of the distance to the cameras.
+        gpu: CUDA device number. The CPU is used where there is no such device.
+    """
+
+    train: bool = False
+    checkpoint: Path | None = None
+    sigma_px: tuple[float, ...] = ()
+    context: str | None = None
+    epochs: int | None = None
+    patience: int | None = None
+    seed: int = 0
+    keep: str = KEPT[0]
+    bridge_limit: float | None = None
+    gpu: str = "0"
+
+    def __post_init__(self) -> None:
+        """Refuse options that contradict each other, before the work."""
+        for name, number in (
+            ("epochs", self.epochs),
+            ("patience", self.patience),
+            ("seed", self.seed),
+        ):
+            if number is not None and not isinstance(number, Integral):
+                raise ConfigError(f"--{name} {str(number)[:40]}: allowed: a whole number")
+        _check_choice("keep", self.keep, KEPT)
+        if self.context is not None:
+            _check_choice("context", self.context, CONTEXTS)
+        if self.train and self.checkpoint is not None:
+            raise ConfigError("--train and --checkpoint exclude each other; leave one of them out")
+        training = (self.context, self.epochs, self.patience)
+        if not self.train and any(value is not None for value in training):
+            raise ConfigError(
+                "--context, --epochs and --patience belong to --train; add it, or leave them out"
+            )
+        if self.patience is not None and self.patience < 0:
+            raise ConfigError(
+                f"--patience {self.patience}: allowed: a number of epochs, or 0 for never"
+            )
+        if self.keep == "model" and not (self.train or self.checkpoint):
+            raise ConfigError("--keep model: there is none; add --train or --checkpoint")
+        limit = self.bridge_limit
+        if limit is not None and not (isinstance(limit, Real) and limit >= 0):
+            raise ConfigError(
+                f"--bridge_limit {str(limit)[:40]}: allowed: 0 (bridge nothing) to inf (every"
+                " gap between measurements)"
+            )
+
+    @property
+    def patience_epochs(self) -> int:
+        """Epochs without a better validation value before training stops; 0: never."""
+        return PATIENCE if self.patience is None else self.patience
+
+
+def _check_choice(name: str, value: str, allowed: Collection[str]) -> None:
+    if value not in allowed:
+        raise ConfigError(f"--{name} {str(value)[:40]}: allowed: {', '.join(allowed)}")
