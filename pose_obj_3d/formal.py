@@ -228,7 +228,7 @@ def write_formal(
 
 
 def complete_meta(path: Path, meta: Mapping[str, Any], counts: Mapping[int, int]) -> Meta:
-    """Return `meta` with version and defaults filled in; `counts` is task id -> number of examples."""
+    """Return `meta` with version and defaults; `counts` is task id -> number of examples."""
     missing = [key for key in REQUIRED_META if key not in meta]
     if missing:
         raise FormalError(
@@ -277,7 +277,7 @@ def shipped_archive(folder: Path, name: str = ARCHIVE_NAME) -> Path:
 
 
 def read_formal(path: str | Path) -> FormalData:
-    """Read and validate an archive; every fault is one FormalError that names file and member."""
+    """Read and validate an archive; a fault is one FormalError that names file and member."""
     path = Path(path)
     if not path.is_file():
         raise FormalError(
@@ -293,7 +293,7 @@ def read_formal(path: str | Path) -> FormalData:
 
 
 def _read(path: Path, archive: Archive) -> FormalData:
-    """Read an open archive: names first, then `meta`, then what the tracks say of themselves, at last the tracks."""
+    """Read an open archive: names, then `meta`, then for each track its shape and its numbers."""
     if archive.names == ["pose"]:
         raise FormalError(
             f"{path}: the older pickled layout without calibration; convert it with "

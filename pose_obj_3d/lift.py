@@ -2,7 +2,7 @@
 
 Without further flags the tracks are triangulated robustly and smoothed. With `--train` a model
 first learns from them, without labels, how their keypoints move; `--checkpoint` loads a model that
-was trained before. docs/own_videos.md has more. `pose_obj_3d.lift_tracks` does the same with arrays.
+was trained before. `pose_obj_3d.lift_tracks` does the same with arrays. See docs/own_videos.md.
 """
 
 from pose_obj_3d.common import process_start

@@ -1,4 +1,4 @@
-"""How every command line begins: Python's version, open streams, memory, and the last word on errors.
+"""How every command begins: Python's version, streams, memory, and the last word on errors.
 
 `prepare` is called before anything large is imported. It needs nothing but the standard library,
 and no syntax that an older Python does not read.
@@ -103,7 +103,7 @@ class DeafFile(io.FileIO):
 
 
 def open_streams() -> None:
-    """Let no output end the work: a closed or full stdout or stderr loses the text, not the results."""
+    """Let output that cannot be written be lost: a closed stdout does not end the work."""
     for descriptor in (0, 1, 2):
         try:
             os.fstat(descriptor)

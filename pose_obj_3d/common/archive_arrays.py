@@ -41,7 +41,18 @@ class Shaped(Protocol):
 
 
 def validate(path: Path, counts: Mapping[int, int], meta: Meta, K: Array, E: Array) -> None:
-    """Check `meta` and calibration, and names and split against the number of examples of each task."""
+    """Check `meta`, calibration, and the names and split of each task.
+
+    Args:
+        path: The archive; for messages.
+        counts: Task id -> number of examples.
+        meta: With all fields.
+        K: Intrinsics (V, 3, 3) [px].
+        E: Extrinsics (V, 3, 4), world to camera [m].
+
+    Raises:
+        FormalError: Something is not as it must be; the message names it.
+    """
     if not counts:
         raise FormalError(f"{path}: no examples; at least one task with 3 examples is needed")
     try:
@@ -69,7 +80,7 @@ def validate(path: Path, counts: Mapping[int, int], meta: Meta, K: Array, E: Arr
 
 
 def _check_calibration(path: Path, K: Array, E: Array) -> None:
-    """Check that numbers can be calculated with, and that cameras are turned, not stretched."""
+    """Check that focal lengths and lengths are usable, and that rotations are rotations."""
     focal = np.abs(K[:, [0, 1], [0, 1]])
     is_upper = (K[:, 2] == [0, 0, 1]).all() and (K[:, 1, 0] == 0).all()
     if not is_upper or focal.min() < 1 / MAX_LENS_PX or np.abs(K).max() > MAX_LENS_PX:
@@ -114,7 +125,7 @@ def _missed(x: Array) -> npt.NDArray[np.bool_]:
 
 
 def check_values(where: str, x: Array) -> None:
-    """Check that an example is finite but for missed detections, and its visibility one of three values."""
+    """Check an example's numbers: finite, except for missed detections; visibility 0, 0.5, 1."""
     frames = max(1, _PIECE // max(1, x[:, 0].size))
     for start in range(0, x.shape[1], frames):
         part = x[:, start : start + frames]

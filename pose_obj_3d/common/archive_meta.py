@@ -37,7 +37,9 @@ Meta = dict[str, Any]
 
 
 def decode_meta(text: str) -> Meta:
-    """Decode the text of `meta`; the version and the presence of fields are checked, `check_meta` does the rest.
+    """Decode the text of `meta`, and check its version and that no field is missing.
+
+    `check_meta` checks the fields.
 
     Raises:
         FormalError: It is damaged, of another version, or incomplete.
@@ -201,7 +203,7 @@ def _is_source(value: object) -> bool:
 
 
 def _is_pattern(pattern: str) -> bool:
-    """Say whether formatting a pattern yields a path: no attributes of objects, no width that fills the memory."""
+    """Say whether a pattern is safe to format: it names known fields only, with small widths."""
     if not (pattern.isprintable() and len(pattern) <= 4096):
         return False
     try:

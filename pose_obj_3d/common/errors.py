@@ -5,7 +5,10 @@ _START = 330  # characters kept of a longer message; the rest is its end, which 
 
 
 def one_line(message: str) -> str:
-    """Return a message as one line of at most `MAX_MESSAGE` characters: foreign names in it may hold anything."""
+    """Return a message as one printable line of at most `MAX_MESSAGE` characters.
+
+    File names and values in a message may hold anything, line breaks too.
+    """
     if len(message) > 4 * MAX_MESSAGE:
         message = message[: 2 * MAX_MESSAGE] + message[-2 * MAX_MESSAGE :]
     line = "".join(
@@ -25,7 +28,10 @@ class PoseObj3DError(Exception):
 
 
 class ArchiveError(PoseObj3DError):
-    """A file that is no npz archive of plain arrays, or a damaged one; the message is the cause alone, without the file."""
+    """A file that is no npz archive of plain arrays, or a damaged one.
+
+    The message is the cause alone; it does not name the file.
+    """
 
 
 class FormalError(PoseObj3DError):

@@ -139,7 +139,7 @@ _CALLS: plain_pickle.Calls = {
     ("numpy", "dtype"): _DType,
     ("_codecs", "encode"): _encoded,
 }
-"""All that a pickle of dicts, lists, strings, numbers and arrays needs, built by ourselves from checked parts."""
+"""All that such a pickle may call: our own functions, which check their arguments."""
 
 
 def read_legacy(path: Path) -> dict[int, list[Array]]:
@@ -174,7 +174,7 @@ def _read_pose(file: IO[bytes], size: int) -> tuple[Any, int]:
 
 
 def _plain(value: Any) -> Any:
-    """Return the single object of an array without axes, the objects or numbers of another one; else the value."""
+    """Unpack an array: its one object, the list of its objects, or its numbers; else the value."""
     if not isinstance(value, _Array):
         return value
     is_single = isinstance(value.value, list) and len(value.value) == 1
@@ -189,7 +189,10 @@ def _number(path: Path, prefix: str, key: Any) -> int:
 
 
 def _examples(path: Path, task: str, examples: Any, size: int) -> list[Array]:
-    """Return the examples of a task; `size` bounds their bytes, since a pickle can name one array many times."""
+    """Return the examples of a task.
+
+    A pickle can name one array many times, so `size` limits the bytes of all examples together.
+    """
     examples = _plain(examples)
     if not isinstance(examples, dict) or not examples:
         raise FormalError(f"{path}: {task} must be a dict of examples")

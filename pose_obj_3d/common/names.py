@@ -1,4 +1,4 @@
-"""What a message says of a name that is not known: which one was probably meant, or what there is."""
+"""What a message says about an unknown name: which one was probably meant, or what there is."""
 
 import difflib
 from collections.abc import Iterable

@@ -1,7 +1,7 @@
-"""Say what a pickled object array in an npz holds, without unpickling it: nothing of it is ever built or run.
+"""Find the shapes inside a pickled object array of an npz, without unpickling it.
 
-The operations of the pickle are listed one by one (`pickletools.genops`), within limits of bytes
-and operations, and the shapes of the arrays inside are read from what stands before their tuples.
+Nothing in the pickle is built or run: `pickletools.genops` lists its operations one by one, up to a
+limit of bytes and operations, and the shapes are read from them.
 """
 
 import pickletools
@@ -33,7 +33,7 @@ class _Limited:
 
 
 def inner_shapes(path: Path, member: str) -> list[tuple[int, ...]]:
-    """Return the shapes of the arrays in a pickled object array of an npz, in order; as many as can be read safely."""
+    """Return the shapes of the arrays in an object array, in order, as far as is safe to read."""
     shapes: list[tuple[int, ...]] = []
     try:
         with zipfile.ZipFile(path) as archive, archive.open(f"{member}.npy") as stream:

@@ -1,9 +1,9 @@
-"""Read pickles of plain data without Python's unpickler: nothing in them is called, imported or built.
+"""Read pickles of plain data without Python's unpickler, so that no code in them can run.
 
-`pickletools` splits a stream into instructions; this machine carries out those that make dicts,
-lists, tuples, texts, bytes and numbers. What a pickle wants to call is looked up in a table of our
-own checked functions; anything else is refused. Time and memory are bounded by the number of
-instructions and by the bytes of the stream.
+`pickletools` splits a stream into instructions. The machine here carries out those that make dicts,
+lists, tuples, texts, bytes and numbers. Where a pickle calls a function, one of our own is called
+instead, which checks its arguments; any other call is refused. Limits of instructions and bytes
+bound time and memory.
 """
 
 import pickletools
@@ -44,7 +44,7 @@ _VALUES = frozenset(
 
 
 class Built:
-    """An object of a pickle that gets its content after it was made; subclasses check the content."""
+    """An object that a pickle makes first and fills later; subclasses check the content."""
 
     def build(self, state: object) -> None:
         """Take the content.

@@ -1,8 +1,9 @@
-"""Read small YAML files of unknown origin: mappings, lists, texts, numbers, truth values; with limits.
+"""Read small YAML files of unknown origin safely: plain values, within limits.
 
-YAML can name one part many times, so that a few hundred bytes stand for billions of values; it has
-tags that make dates, sets and objects; and a key that is there twice silently wins. Here a file is
-counted before it is built, other tags are refused, and a key must be there once.
+Plain values are mappings, lists, texts, numbers and truth values. YAML can name one part many
+times, so that a few hundred bytes stand for billions of values: values are counted before any is
+built. Tags can make dates, sets and objects: they are refused. A key that is written twice would
+silently replace the first: it is an error.
 """
 
 from pathlib import Path
@@ -42,7 +43,7 @@ def _refuse(loader: _Loader, node: yaml.Node) -> None:
 
 
 def _scalar(loader: _Loader, node: yaml.ScalarNode) -> Any:
-    """Build a number, a truth value or nothing; a text with the wrong tag is an error with its place."""
+    """Build a number, a truth value or nothing; else raise an error with the place in the file."""
     build = yaml.SafeLoader.yaml_constructors[node.tag]
     try:
         value = build(loader, node)

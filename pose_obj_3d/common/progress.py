@@ -1,4 +1,4 @@
-"""When long work says where it stands: one line every few seconds, on a terminal and in a log file alike."""
+"""When long work reports its progress: one line every few seconds."""
 
 import time
 

@@ -2,8 +2,7 @@
 
 The one owner of this. Nothing is unpickled, evaluated or allocated before it is checked: first the
 archive's directory, then a member's header against the size that the directory states, then its
-bytes in pieces. So time and memory are bounded by the size of the file and by what it honestly
-declares.
+bytes in pieces. So the size of the file limits time and memory.
 """
 
 import math
@@ -93,7 +92,7 @@ class Header:
 
 
 class _Bounded:
-    """A file that gives no more than `MAX_DIRECTORY` bytes at once: zipfile reads a directory whole."""
+    """A file that returns at most `MAX_DIRECTORY` bytes at once; zipfile may ask for more."""
 
     def __init__(self, file: IO[bytes], size: int) -> None:
         self._file, self._size = file, size
@@ -183,7 +182,7 @@ class Archive:
         return self._members[name].filename
 
     def check_content(self, size: int) -> None:
-        """Refuse content of this many bytes where the file is too small for it: it would fill the memory with nothing."""
+        """Refuse content that is too large for this file: it would fill the memory with zeros."""
         if size > FREE_CONTENT + MAX_RATIO * self._size:
             raise ArchiveError(
                 f"its {self._size} bytes unpack to {size / 2**20:.0f} MiB; beyond"
@@ -220,7 +219,11 @@ class Archive:
         return self.open(name, read_header)
 
     def read(self, name: str, check: Callable[[Header], None] | None = None) -> Array:
-        """Read a member's array; texts are valid Unicode. `check` may refuse what it says of itself before it is unpacked.
+        """Read a member's array; texts are valid Unicode.
+
+        Args:
+            name: The member.
+            check: May refuse the array by its header, before its numbers are unpacked.
 
         Raises:
             ArchiveError: It is damaged, or no plain array.
@@ -382,7 +385,12 @@ def header_text(file: IO[bytes]) -> tuple[bytes, int]:
 
 
 def parse_header(raw: bytes, length: int) -> Header:
-    """Parse the text of an array's header, without evaluating it; `length` counts all bytes before the data."""
+    """Parse the text of an array's header without evaluating it.
+
+    Args:
+        raw: The text.
+        length: Bytes of the file before the array's numbers.
+    """
     text = raw.decode("latin-1")
     stripped = text.strip()
     found: dict[str, tuple[str, str, str]] = {}

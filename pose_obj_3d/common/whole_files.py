@@ -1,9 +1,8 @@
 """Files that are either absent, old, or complete, whoever writes them at the same time.
 
 A file is written under a temporary name of its own beside its place, then renamed. The writer keeps
-a lock on it while it writes, so that what a killed writer left can be told from what is being
-written
-now: the next writer of the same file removes the first and spares the second. Standard library
+a lock on it while it writes. By that lock the next writer of the same file knows what a killed
+writer left, which it removes, from what is being written now, which it spares. Standard library
 only.
 """
 
@@ -32,7 +31,7 @@ def is_temporary(name: str) -> bool:
 
 @contextmanager
 def writing(path: Path) -> Iterator[BinaryIO]:
-    """Open a file for writing that takes the place of `path` at the end, unless something was raised."""
+    """Open a file for writing; at the end it replaces `path`, unless an error was raised."""
     remove_leftovers(path)
     temporary, file = _open_locked(path)
     try:

@@ -1,8 +1,9 @@
-"""Which result `lift` keeps: a model's, the smoother's, or the triangulation of single frames. No truth is read.
+"""Choose the result that `lift` keeps: a model's, the smoother's, or single frames'.
 
-Judge is what no result has seen: each camera's detections, predicted from the other cameras (with
-two cameras, each frame's, predicted from the other frames). A smoother believes that frames follow
-each other in time, and a model what it has learned; where that is wrong they lose here.
+Results are compared on detections that they have not seen: those of each camera, predicted from the
+other cameras; with two cameras, those of each frame, predicted from the other frames. A smoother
+assumes that frames follow each other in time, and a model assumes what it has learned. Where that
+is wrong, they predict worse than single frames. No truth is read.
 """
 
 import math
@@ -23,9 +24,8 @@ from pose_obj_3d.tracks.triangulating import single_frame
 from pose_obj_3d.tracks.types import Tracks
 
 ROBUST = "robust triangulation (Huber)"
-MAX_DROPPED = (
-    0.02  # share of sound frames dropped from which the order of the frames is not believed
-)
+# If a larger share of sound frames is dropped, the frames do not seem to be in order.
+MAX_DROPPED = 0.02
 MAX_LEFT_OUT_FRAMES = 20000  # of the check that leaves a camera out
 MIN_SCORED = 30  # frames from which a keypoint is judged by itself
 MIN_CAP, CAP = 5.0, 4.0  # residuals count up to so many deviations, or medians of the triangulation
@@ -57,7 +57,7 @@ class Choice:
 
 
 def triangulation(tracks: Tracks, rig: Rig) -> Estimate:
-    """Triangulate single frames of two views or more, without those that hardly know a direction: NaN elsewhere."""
+    """Triangulate each frame by itself; NaN where fewer than two views see the point clearly."""
     found = single_frame(estimators.huber, tracks, rig)
     lost = find_vague(found.info, tracks.keypoint) | ~(
         found.info.diagonal(dim1=-2, dim2=-1).sum(-1) > 0
@@ -77,9 +77,8 @@ def leave_out_views(tracks: Tracks, kept: Tracks, rig: Rig, methods: Methods) ->
     methods.
 
     Returns:
-        Method, and `ROBUST` of all detections -> residuals (N, V, K) [px], NaN where not scored;
-        the first
-        `MAX_LEFT_OUT_FRAMES`. Empty where no camera can be left out.
+        Method, and `ROBUST` of all detections -> residuals (N, V, K) [px] of the first
+        `MAX_LEFT_OUT_FRAMES` frames, NaN where not scored. Empty where no camera can be left out.
     """
     tracks, kept = (part(x, 0, min(len(x), MAX_LEFT_OUT_FRAMES)) for x in (tracks, kept))
     found: dict[str, Tensor] = {}
@@ -101,7 +100,7 @@ def leave_out_views(tracks: Tracks, kept: Tracks, rig: Rig, methods: Methods) ->
 
 
 def leave_out_frames(tracks: Tracks, rig: Rig, blind: Results) -> dict[str, Tensor]:
-    """Score predictions of frames that have not seen them by their detections: as `leave_out_views`."""
+    """Compare the detections of frames with predictions from other frames; as `leave_out_views`."""
     scored = (tracks.weights > 0) & ((tracks.weights > 0).sum(1, keepdim=True) >= 2)
     off = {name: residuals(estimate, tracks, rig).float() for name, estimate in blind.items()}
     scored = scored & torch.stack([x.isfinite() for x in off.values()]).all(0)
@@ -123,7 +122,7 @@ def choose(
     single: Estimate,
     names: list[str],
 ) -> Choice:
-    """Keep the better of model and smoother, and fall back to the triangulation for keypoints where it loses.
+    """Keep the better of model and smoother, or single frames for keypoints where both lose.
 
     Args:
         tracks: The data with all detections.
@@ -188,15 +187,15 @@ def _lines(
             f"{count} of {seen} frames ({100 * count / max(seen, 1):.1f} %) of"
             f" {listed(names, some)} are far from where the frames before and after put them,"
             " though their cameras agree: the frames do not seem to follow each other in time"
-            " (shuffled, or a low frame rate; sequence_starts?); each frame is triangulated by"
-            " itself, nothing is smoothed or bridged"
+            " (are they shuffled, is the frame rate low, is sequence_starts missing?); each frame"
+            " is triangulated by itself, and nothing is smoothed or bridged"
         )
     if losers:
         to = " and ".join(dict.fromkeys(chosen[k] for k in losers))
         numbers = ", ".join(f"{name} {value:.3g} px" for name, value in scores.items())
         lines.append(
             f"{listed(names, losers)}: predicts left-out cameras worse than single frames do (all"
-            f" keypoints together: {numbers}); kept there: {to}"
+            f" keypoints together: {numbers}); {to} is kept there"
         )
     return lines
 
@@ -210,7 +209,7 @@ def listed(names: list[str], chosen: list[int]) -> str:
 
 
 def _capped(left_out: dict[str, Tensor], tracks: Tracks, rig: Rig) -> dict[str, Tensor]:
-    """Return squared residuals in variances of their detections (N, V, K), gross ones capped, NaN where not scored."""
+    """Return squared residuals in units of their variance (N, V, K), capped; NaN = not scored."""
     n = len(next(iter(left_out.values()))) if left_out else 0
     found = {
         name: (r.double() / rig.sigma_px).square() * tracks.weights[:n]
@@ -229,7 +228,7 @@ def _capped(left_out: dict[str, Tensor], tracks: Tracks, rig: Rig) -> dict[str, 
 
 
 def _loses(ours: Tensor, other: Tensor) -> list[bool | None]:
-    """Say for each keypoint whether squares (N, V, K) are larger than others with significance; None: too few."""
+    """Say for each keypoint whether squares (N, V, K) are significantly larger; None = too few."""
     off = ours - other
     verdicts: list[bool | None] = []
     for k in range(off.shape[2]):
@@ -250,7 +249,7 @@ def _loses(ours: Tensor, other: Tensor) -> list[bool | None]:
 
 
 def _dropped_sound(tracks: Tracks, rig: Rig, measured: Tensor, single: Estimate) -> Tensor:
-    """Return (N, K) frames that did not go in although their views agree and know the point well."""
+    """Find frames (N, K) that were dropped although their views agree on a clear point."""
     square = (residuals(single, tracks, rig) / rig.sigma_px).square() * tracks.weights
     freedom = 2 * (tracks.weights > 0).sum(1).double() - 3
     agrees = square.nan_to_num(0.0).sum(1) < freedom + 3 * (2 * freedom.clamp_min(0)).sqrt()
@@ -258,7 +257,7 @@ def _dropped_sound(tracks: Tracks, rig: Rig, measured: Tensor, single: Estimate)
 
 
 def _too_many(dropped: Tensor, single: Estimate) -> list[bool]:
-    """Say for each keypoint whether too many of its sound frames were dropped, more than chance explains."""
+    """Say for each keypoint whether more of its sound frames were dropped than chance explains."""
     seen = single.xyz.isfinite().all(-1)
     counts, totals = dropped.sum(0).tolist(), seen.sum(0).tolist()
     # All keypoints of a recording share its order.
@@ -270,7 +269,7 @@ def _too_many(dropped: Tensor, single: Estimate) -> list[bool]:
 
 
 def is_many(count: int, total: int) -> bool:
-    """Say whether a count of dropped frames is more than `MAX_DROPPED` of all, and than chance makes of that."""
+    """Say whether a count of dropped frames is significantly above the share `MAX_DROPPED`."""
     return count - SIGNIFICANT * math.sqrt(count) > MAX_DROPPED * total
 
 

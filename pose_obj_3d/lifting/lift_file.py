@@ -188,7 +188,7 @@ def _without_covariance(estimate: Estimate, measured: Tensor, name: str) -> list
 
 
 def _known(estimate: Estimate, tracks: Tracks) -> Estimate:
-    """Return the estimate in float64; NaN in sequences that never show the keypoint to two views."""
+    """Return the estimate in float64; NaN in sequences where two views never see the keypoint."""
     lost = (tracks.keypoint < 0)[..., None].cpu()
     xyz, covariance = estimate.xyz.cpu().double(), estimate.covariance.cpu().double()
     return Estimate(
@@ -197,7 +197,7 @@ def _known(estimate: Estimate, tracks: Tracks) -> Estimate:
 
 
 def _dropped(lost: Tensor) -> list[str]:
-    """Say that more of the triangulated points (n,) were dropped than chance explains; else none."""
+    """Warn where more of the triangulated points (n,) were dropped than chance explains."""
     count = int(lost.sum())
     if not choice.is_many(count, len(lost)):
         return []

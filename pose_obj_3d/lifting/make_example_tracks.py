@@ -1,8 +1,9 @@
-"""Write an example `tracks.npz` for `lift`, as a user's own videos would give it, from the shipped archive.
+"""Write an example `tracks.npz` for `lift`, made from the shipped archive.
 
-Demonstrations of one task become one file of several sequences, in millimetres, seen by cameras
-with lens distortion. On the archive's exact projections comes the noise of detectors: other for
-each camera, with outliers, missing detections, and confidences. `python -m
+It is such a file as a user's own videos would give. Demonstrations of one task become one file of
+several sequences, in millimetres, seen by cameras with lens distortion. The noise of detectors is
+added to the archive's exact projections: it differs between cameras, with outliers, missing
+detections and confidences. `python -m
 pose_obj_3d.lifting.make_example_tracks --help`.
 """
 

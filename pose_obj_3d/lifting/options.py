@@ -1,4 +1,4 @@
-"""What a user can choose when tracks are lifted. Each option is a flag of `lift` of the same name."""
+"""What a user can choose when tracks are lifted; each option has the name of its flag."""
 
 from collections.abc import Collection
 from dataclasses import dataclass

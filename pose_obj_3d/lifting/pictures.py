@@ -1,4 +1,4 @@
-"""Pictures of lifted tracks: in 3D, against time with their uncertainty, and reprojected into the cameras."""
+"""Draw lifted tracks: in 3D, against time with their uncertainty, and in the cameras' images."""
 
 import logging
 import textwrap
@@ -74,7 +74,7 @@ def _save(path: Path, figure: Figure) -> Path:
 
 
 def _stretches(xyz: np.ndarray, measured: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Part a track (T, ...) into its measured stretches and its bridges, with the measured frames that these join.
+    """Split a track (T, ...) into measured stretches, and bridges with the frames at their ends.
 
     Args:
         xyz: (T, ...), NaN where unknown.
@@ -93,7 +93,7 @@ def _stretches(xyz: np.ndarray, measured: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 def _tracks(file: TrackFile, xyz: np.ndarray, single: np.ndarray, measured: np.ndarray) -> Figure:
-    """Draw the lifted tracks as lines over the triangulations of single frames, bridges dashed and faint."""
+    """Draw lifted tracks as lines, bridges dashed, and triangulations of single frames as dots."""
     figure = Figure(figsize=(9.5, 7), layout="constrained")
     axes: Any = figure.add_subplot(projection="3d")
     for k, name in enumerate(file.keypoint_names):
@@ -144,7 +144,7 @@ def _coordinates(
     measured: np.ndarray,
     rows: np.ndarray,
 ) -> Figure:
-    """Draw x, y, z against time with a band of two standard deviations, bridges dashed and faint."""
+    """Draw x, y, z against time with a band of two standard deviations, bridges dashed."""
     known = np.flatnonzero(np.isfinite(xyz).all(-1).any(0))
     extent = (np.nanmax(xyz[:, known], 0) - np.nanmin(xyz[:, known], 0)).max(-1)
     order = known[np.argsort(-extent, kind="stable")]
@@ -303,7 +303,7 @@ def _rows(tracks: Tracks, at: torch.Tensor) -> Tracks:
 def _overlay(
     axes: Axes, measured: np.ndarray, drawn: np.ndarray, far: np.ndarray, own: np.ndarray
 ) -> None:
-    """Draw the K keypoints of a frame and camera: detections, reprojections (faint where bridged), outliers."""
+    """Draw K keypoints in one image: detections, reprojections (faint where bridged), outliers."""
     for k in range(len(measured)):
         axes.plot(*measured[k], "o", mfc="none", mec=colour(k), ms=8, mew=1.4)
         axes.plot(

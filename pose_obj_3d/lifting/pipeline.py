@@ -134,7 +134,7 @@ def _bridge_limit(options: LiftOptions, file: TrackFile, data: OwnData) -> float
 
 
 def _motions(motions: Sequence[Motion], lifted: Lifted, data: OwnData) -> list[str]:
-    """Describe how each of the K keypoints moves for the smoother; "-" where nothing is smoothed."""
+    """Describe how the smoother lets each of the K keypoints move; "-" where it is not used."""
     return [
         "-"
         if name == ROBUST

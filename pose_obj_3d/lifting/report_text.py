@@ -128,8 +128,8 @@ def markdown(report: Report, pictures: Sequence[str] = ()) -> str:
         (
             f"{report.method}; {report.frames} frames in {report.sequences} sequence(s),"
             f" {len(report.cameras)} cameras, {len(report.keypoints)} keypoints,"
-            f" {report.fps:g} frames a second; points3d.npz is in {report.units}. docs/own_videos.md"
-            " explains the columns.\n"
+            f" {report.fps:g} frames a second; points3d.npz is in {report.units}."
+            " docs/own_videos.md explains the columns.\n"
         ),
     ]
     parts += [f"- Warning: {warning}\n" for warning in report.warnings]

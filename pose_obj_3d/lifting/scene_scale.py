@@ -1,8 +1,7 @@
-"""The unit in which `lift` works: chosen by the scene, so that the answer does not depend on the unit of the file.
+"""Choose the unit in which `lift` works by the size of the scene, not by the unit of the file.
 
-Steps, priors, process noise and learned models have numbers in them that suit scenes of some
-metres. The scene is brought to that size before anything is made of it, and the result is brought
-back.
+Steps, priors, process noise and trained models have numbers in them that suit scenes of some
+metres. So the scene is scaled to that size first, and the result is scaled back.
 """
 
 import math
@@ -14,11 +13,10 @@ from pose_obj_3d.geometry import multi_view as geometry
 from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.geometry.view_residuals import centres, normalised
 
-REFERENCE_SPREAD = (
-    1.7458880261918286  # between the shipped cameras that are furthest apart [m]: their unit is 1 m
-)
+# Distance between the shipped cameras that are furthest apart [m]: their unit is 1 m.
+REFERENCE_SPREAD = 1.7458880261918286
 MAX_POINTS = 3000  # looked at, evenly spread
-_STEP = 4.0  # the unit follows the distance of the points in such steps, so that two recordings share it
+_STEP = 4.0  # the unit changes in such steps, so that two recordings have the same one
 _MAX_STEPS = 5
 SAME_SCALE = 10.0  # units of a model and a file that differ by less mean the same lengths
 
@@ -49,7 +47,7 @@ def unit_of(uv: Tensor, weights: Tensor, rig: Rig) -> float:
 
 
 def _distance(uv: Tensor, weights: Tensor, rig: Rig) -> float:
-    """Return the median depth of the points in front of cameras that see them, in units of the rig."""
+    """Return the median depth of points in front of cameras that see them, in the rig's unit."""
     points, w = uv.transpose(1, 2).flatten(0, 1), weights.transpose(1, 2).flatten(0, 1)
     rows = (geometry.count_views(w) >= 2).nonzero().squeeze(-1)
     rows = rows[
@@ -65,10 +63,10 @@ def _distance(uv: Tensor, weights: Tensor, rig: Rig) -> float:
 
 
 def unit_for(own: float, trained: float | None) -> float:
-    """Return the unit [m] for tracks whose own one is given, to be lifted by a model trained in another [m].
+    """Return the unit [m] for tracks that a model lifts which was trained in another unit [m].
 
-    What a model has learned of lengths holds for other cameras too, so its unit is taken, unless
-    the scene is so much larger or smaller that it must be another scale, or another unit.
+    What a model has learned about lengths holds for other cameras too, so its unit is used. But a
+    scene that is `SAME_SCALE` times larger or smaller keeps its own unit.
     """
     if trained is None or not 1 / SAME_SCALE < own / trained < SAME_SCALE:
         return own

@@ -1,6 +1,6 @@
-"""From a user's track file to `Tracks`: rig, weights, names, gaps, outliers, and the parts to learn from.
+"""From a user's track file to `Tracks`: cameras, weights, outliers, and parts to learn from.
 
-The truth of a file is never read here: what these tensors teach is unsupervised.
+The truth of a file is never read here: training on these tensors needs no labels.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ _Q_STEPS = 13  # three candidates a decade
 _MAX_COLUMNS = 1500  # sequences filtered at once; bounds the memory
 _MIN_SCORED = 30  # measurements from which a keypoint chooses its own motion
 Motion = tuple[str, float]
-"""One of `sequences.MOTIONS` and its process noise."""
+"""One of `kalman.MOTIONS`, and its process noise."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class OwnData:
 
 
 def keypoint_id(name: str) -> str:
-    """Return `own/points/<name>`, `own/<group>/<name>`, or a full id `<set>/<group>/<name>` as it is.
+    """Return the id `<set>/<group>/<name>` of a keypoint; `own` and `points` by default.
 
     Full ids let a model trained on an archive lift the same keypoints (`T9/waypoints/waypoint0`).
     """
@@ -85,8 +85,8 @@ def keypoint_ids(file: TrackFile) -> list[str]:
         if name in ids[:k]:
             a, b = file.keypoint_names[ids.index(name)], file.keypoint_names[k]
             raise DataError(
-                f"{file.source}: keypoint_names {a!r} and {b!r} both mean {name}; name each keypoint"
-                " once (docs/own_videos.md)"
+                f"{file.source}: keypoint_names {a!r} and {b!r} both mean {name}; name each"
+                " keypoint once (docs/own_videos.md)"
             )
     return ids
 
@@ -172,7 +172,12 @@ def load_own(
 
 
 def _is_seen(weights: Tensor, number: Tensor) -> Tensor:
-    """Return (N, K): the keypoint is seen by two views in some frame of the sequence with this number (N,)."""
+    """Say where two views see the keypoint in some frame of the same sequence (N, K).
+
+    Args:
+        weights: (N, V, K), 0 = missing.
+        number: (N,) number of each frame's sequence.
+    """
     pairs = ((weights > 0).sum(1) >= 2).long()
     count = torch.zeros(int(number[-1]) + 1, pairs.shape[1], dtype=torch.int64).index_add_(
         0, number, pairs
@@ -189,7 +194,7 @@ def triangulated(
     last: Tensor,
     source: Tensor,
 ) -> Tracks:
-    """Triangulate every frame and bridge gaps by the nearest triangulated frame; shapes as in `Tracks`."""
+    """Triangulate every frame; gaps take the nearest triangulated frame. Shapes as in `Tracks`."""
     weights = weights * (keypoint >= 0).float()[:, None]
     xyz, info, robust = triangulate_tracks(uv, weights, rig, keypoint, first, last)
     return Tracks(
@@ -239,7 +244,7 @@ def part(tracks: Tracks, start: int, stop: int) -> Tracks:
 
 
 def split(tracks: Tracks) -> tuple[Tracks, Tracks]:
-    """Hold out the last tenth for validation: whole sequences where there are five or more, else frames.
+    """Hold out the last tenth for validation: whole sequences where there are at least five.
 
     Raises:
         DataError: Too few frames to learn from.
@@ -258,11 +263,11 @@ def split(tracks: Tracks) -> tuple[Tracks, Tracks]:
 
 
 def choose_motions(tracks: Tracks, frame_period_s: float) -> list[Motion]:
-    """Choose for each of the K keypoints the motion and process noise that make its measurements most likely.
+    """Choose the motion and process noise under which each keypoint's measurements are most likely.
 
     Each measurement is predicted from those before it, in pieces of sequences, so no truth is
-    needed. All candidates are compared on the same measurements; a keypoint with few takes what
-    suits all together.
+    needed. All candidates are compared on the same measurements. A keypoint with few measurements
+    gets what suits all keypoints together.
     """
     K = tracks.keypoint.shape[1]
     xyz, info = _pieces(tracks)
@@ -317,7 +322,7 @@ def _pieces(tracks: Tracks) -> tuple[Tensor, Tensor]:
 def smooth_tracks(
     tracks: Tracks, motions: Sequence[Motion], frame_period_s: float, blind: bool = False
 ) -> Estimate:
-    """Smooth each keypoint of whole sequences by its own motion: (N, K, 3), NaN where it is never seen."""
+    """Smooth each keypoint by its own motion: (N, K, 3), NaN where it is never seen."""
     xyz = torch.full_like(tracks.xyz, torch.nan, dtype=torch.float64)
     covariance = torch.full_like(tracks.info, torch.nan, dtype=torch.float64)
     for motion, q in dict.fromkeys(motions):
@@ -329,12 +334,11 @@ def smooth_tracks(
 
 
 def reject_outliers(tracks: Tracks, rig: Rig, frame_period_s: float) -> tuple[Tracks, list[Motion]]:
-    """Drop detections that contradict what all other frames say of the keypoint.
+    """Drop detections that contradict what all other frames say about the keypoint.
 
-    A detection goes when it is `OUTLIER_SIGMAS` off the blind smoother's prediction, in standard
-    deviations
-    of both together, unless three or more views of the frame agree on where the keypoint is: then
-    it has moved.
+    A detection is dropped when it is more than `OUTLIER_SIGMAS` standard deviations off what the
+    smoother predicts from the other frames. It stays if three or more views of its frame agree on
+    where the keypoint is: then the keypoint has moved.
 
     Returns:
         The tracks with the weight of these detections 0, and the motions that fit the rest.
@@ -354,13 +358,13 @@ def reject_outliers(tracks: Tracks, rig: Rig, frame_period_s: float) -> tuple[Tr
 
 
 def _views_agree(tracks: Tracks) -> Tensor:
-    """Return (N, K): three or more views are usable and none is far from the frame's own triangulation."""
+    """Say where three or more views are usable and none is far from their triangulation (N, K)."""
     agree: Tensor = ((tracks.weights > 0).sum(1) >= 3) & (tracks.robust >= tracks.weights).all(1)
     return agree
 
 
 def deviations(estimate: Estimate, tracks: Tracks, rig: Rig) -> Tensor:
-    """Return how far detections are from an estimate that has not seen them (N, V, K), in standard deviations.
+    """Return how many standard deviations detections are from a blind estimate (N, V, K).
 
     0 where there is no detection or no estimate. Its square is chi-squared with two degrees of
     freedom.
@@ -384,7 +388,10 @@ def deviations(estimate: Estimate, tracks: Tracks, rig: Rig) -> Tensor:
 
 
 def is_outlier(estimate: Estimate, tracks: Tracks, kept: Tracks, rig: Rig) -> Tensor:
-    """Say which detections (N, V, K) are `OUTLIER_SIGMAS` off an estimate; without a covariance, which were dropped."""
+    """Say which detections (N, V, K) are `OUTLIER_SIGMAS` off an estimate.
+
+    Where the estimate has no covariance, these are the detections that were dropped.
+    """
     is_claimed = estimate.covariance.isfinite().all(-1).all(-1)[:, None]
     dropped = (tracks.weights > 0) & (kept.weights == 0)
     return torch.where(is_claimed, deviations(estimate, tracks, rig) > OUTLIER_SIGMAS, dropped)

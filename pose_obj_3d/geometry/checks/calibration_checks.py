@@ -1,9 +1,9 @@
-"""Look for what is wrong with calibration and tracks before anything is made of them.
+"""Look for faults of calibration and tracks before they are used.
 
-Each finding is one line with the cameras' names and numbers. What cannot work is a DataError, what
-only looks wrong a warning. What is certain comes first (a camera entered twice, a wrong unit);
-whether the views agree is then asked without it, so that no camera is accused for another's fault.
-No 3D truth is read.
+Each finding is one line with the cameras' names and numbers. What cannot work is a DataError; what
+only looks wrong is a warning. Faults that are certain come first (a camera entered twice, a wrong
+unit). Whether the views agree is then checked without these cameras, so that no camera is blamed
+for another's fault. No 3D truth is read.
 """
 
 from collections.abc import Sequence
@@ -57,7 +57,7 @@ class Findings:
 
     Attributes:
         warnings: Lines, the gravest first; empty when nothing was found.
-        useless: Numbers of the views behind which most of their points lie, while the others agree.
+        useless: Numbers of the views whose points lie mostly behind them, while the others agree.
     """
 
     warnings: list[str]
@@ -90,14 +90,14 @@ def examine(
     Args:
         uv: (N, V, K, 2) [px], without distortion.
         weights: (N, V, K), 0 = missing.
-        rig: The cameras [m], in the world in which their owner gave them.
+        rig: The cameras [m], in the world of the user's file.
         view_names: V names.
         keypoint_names: K names; numbers stand in.
-        unit: What the extrinsics' lengths were said to be before they became metres.
+        unit: Unit of the extrinsics in the user's file, before they were converted to metres.
         first: (N,) first frame of each frame's sequence, for a look at synchronisation; None for
             none.
-        images: What was detected before distortion was taken out; `uv` itself, of cameras without
-            it, where None.
+        images: The detections before distortion was taken out; None where there is no
+            distortion.
 
     Raises:
         DataError: One view, no keypoint in two views, cameras in one place, or pixels mixed with
@@ -177,7 +177,7 @@ def _views(
 
 
 def _upright(size: Tensor, intrinsics: Tensor) -> Tensor:
-    """Exchange width and height where the principal points say that images were turned after the calibration."""
+    """Exchange width and height where the principal points show that images were turned later."""
     middle = 2 * intrinsics[:, :2, 2].double()
     is_turned = ((size.flip(-1) / middle).log().abs().sum(-1)) < 0.5 * (
         size / middle
@@ -279,7 +279,7 @@ def _check_places(rig: Rig) -> None:
 
 
 def _check_unit(rig: Rig, names: Sequence[str], unit: str) -> list[str]:
-    """Compare the distances between the cameras with those that rooms and halls have."""
+    """Warn where the cameras are too close or too far apart for a room or a hall."""
     centre = centres(rig)
     distance = torch.cdist(centre[None], centre[None])[0]
     a, b = max(combinations(range(len(names)), 2), key=lambda pair: float(distance[pair]))
@@ -307,14 +307,18 @@ def _check_unit(rig: Rig, names: Sequence[str], unit: str) -> list[str]:
         f"cameras {names[a]} and {names[b]} are {largest:.4g} m apart, too"
         f" {'far' if largest > high else 'close'}: wrong units? The "
         f"extrinsics are read as {unit};"
-        f" {'; '.join(cures) or 'no other of m, cm, mm makes sense, either: check the translations'}"
+        f" {'; '.join(cures) or 'neither m, cm nor mm makes sense: check the translations'}"
     ]
 
 
 def _check_doubles(
     uv: Tensor, weights: Tensor, rig: Rig, names: Sequence[str]
 ) -> tuple[list[str], list[int]]:
-    """Find cameras that were entered twice; returns lines, and the views without which the others agree best."""
+    """Find cameras that were entered twice.
+
+    Returns:
+        One line for each pair, and of each pair the view without which the others agree better.
+    """
     lines: list[str] = []
     out: list[int] = []
     cameras = normalised(rig)

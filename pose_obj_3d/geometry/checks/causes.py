@@ -1,9 +1,8 @@
-"""Decide which fault explains why views disagree, if one does: by how much better they agree without it.
+"""Find the fault that explains why views disagree: the one without which they agree far better.
 
-A cure must lower the disagreement to a small share and to a level that detectors have, on points
-that say
-enough: with few of them, or with errors that stay, one of many hypotheses fits by chance. What
-explains the data equally well is named together.
+Each known fault is undone in turn (a hypothesis). It is the cause if the disagreement then falls to
+a small share, and to the level of a detector's noise, on enough points: with few points one of many
+hypotheses fits by chance. Causes that explain the data equally well are named together.
 """
 
 import math
@@ -17,8 +16,8 @@ from pose_obj_3d.geometry.checks import epipolar, hypotheses
 from pose_obj_3d.geometry.checks.hypotheses import Hypothesis, Views
 from pose_obj_3d.geometry.view_residuals import centred_residuals, centres, normalised
 
-FACTOR = 2.0  # a cure must lower the disagreement so many times
-FITTED = 3.0  # and one with a free number so many times
+FACTOR = 2.0  # a cause must lower the disagreement by this factor when it is undone
+FITTED = 3.0  # the same for a hypothesis with a number that is fitted
 PLAUSIBLE = 0.04  # and below this, in focal lengths (2.3 degrees)
 EQUAL = 1.5  # explanations within this factor of the best are as good
 EVIDENCE = 10.0  # log odds beyond those of the number of hypotheses
@@ -35,7 +34,7 @@ _TRIANGULATED = 12  # hypotheses, the best by their epipolar distances
 
 @dataclass(frozen=True)
 class Cause:
-    """A hypothesis that cures the disagreement.
+    """A hypothesis that explains the disagreement.
 
     Attributes:
         after: Median disagreement without the fault [px].
@@ -56,7 +55,7 @@ class Cause:
         return FACTOR if self.hypothesis.scale == 1.0 else FITTED
 
     def sentence(self) -> str:
-        """Return what cures it, and what that means."""
+        """Return what was done to undo the fault, and what that means for the user."""
         return f"{self.after:.1f} px with {self.hypothesis.words}: {self.hypothesis.advice}"
 
 
@@ -71,13 +70,13 @@ def sample(views: Views) -> Views:
 def find_causes(
     views: Views, names: Sequence[str], keypoints: Sequence[str], is_small: bool = False
 ) -> list[Cause]:
-    """Return what cures a disagreement, equally good explanations together, the best first; none where nothing does.
+    """Return the causes of a disagreement, the best first; none where nothing explains it.
 
     Args:
         views: The data.
         names: V names.
         keypoints: K names.
-        is_small: Ask for what disturbs little: the wrong model of lens.
+        is_small: The disagreement is small: only the wrong model of lens can be its cause.
     """
     views = sample(views)
     before = _score(views)
@@ -159,7 +158,7 @@ def _are_alike(views: Views) -> bool:
 
 
 def _coincide(views: Views) -> bool:
-    """Say whether some cameras stand in one place, compared with the distances of the others from the world's origin."""
+    """Say whether two cameras stand in one place, measured by the size of the whole rig."""
     places = centres(views.rig)
     apart = torch.pdist(places)
     return bool(len(apart)) and float(apart.min()) < _SAME_PLACE * float(
@@ -181,11 +180,10 @@ def _residuals(views: Views) -> Tensor:
 
 
 def evidence(views: Views, noise: float) -> float:
-    """Return how many independent residuals the points give, were `noise` [px] all that there is of errors.
+    """Return how many independent residuals the points give if their errors are `noise` [px].
 
-    Detections of one place share their error, however many frames there are of it: places further
-    apart than
-    `APART` times the noise count, with 2 n - 3 residuals for n views.
+    Detections of one place share their error, however many frames show it. So only places count
+    that are more than `APART` times the noise apart; each gives 2 n - 3 residuals for n views.
     """
     uv, w = (
         views.raw.transpose(1, 2).flatten(0, 1),
@@ -206,7 +204,7 @@ def evidence(views: Views, noise: float) -> float:
 
 
 def _scale(views: Views, chosen: Sequence[int]) -> float:
-    """Return the factor of some views' points with which all views agree best: a coarse grid, then finer ones."""
+    """Return the factor for some views' points with which all views agree best."""
     few = (
         replace(views, raw=views.raw[::3], w=views.w[::3])
         if views.w.shape[0] >= 3 * _MIN_FRAMES
@@ -214,7 +212,7 @@ def _scale(views: Views, chosen: Sequence[int]) -> float:
     )
     (low, high), count = map(math.log, _SCALES), _COARSE
     at, factors = _scale_distances(few, chosen, low, high, count)
-    # The right factor lies in a valley that may be narrow beside others that are better than none.
+    # The right factor may lie in a narrow valley beside wider ones that are not as deep.
     inner = at[1:-1]
     valleys = ((inner < at[:-2]) & (inner <= at[2:])).nonzero().squeeze(-1) + 1
     starts = {int(i) for i in valleys[at[valleys].argsort()][:_VALLEYS].tolist()} | {
@@ -229,7 +227,11 @@ def _scale(views: Views, chosen: Sequence[int]) -> float:
 
 
 def _refined(views: Views, chosen: Sequence[int], best: float, step: float) -> tuple[float, float]:
-    """Return the least distance about a factor, within one step of it, and where it is; factors as logarithms."""
+    """Search around a factor on finer grids; factors are logarithms.
+
+    Returns:
+        The smallest distance, and the factor that has it.
+    """
     least = math.inf
     for _ in range(_SCALE_ROUNDS):
         at, factors = _scale_distances(views, chosen, best - step, best + step, _FINE)
@@ -240,19 +242,29 @@ def _refined(views: Views, chosen: Sequence[int], best: float, step: float) -> t
 def _scale_distances(
     views: Views, chosen: Sequence[int], low: float, high: float, count: int
 ) -> tuple[Tensor, Tensor]:
-    """Return the epipolar distances (count,) with some views' points times exp(low..high), and these logarithms."""
+    """Multiply some views' points by exp(low..high).
+
+    Returns:
+        The epipolar distances (count,), and the logarithms of the factors (count,).
+    """
     factors = torch.linspace(low, high, count, dtype=torch.float64)
     raw = views.raw.repeat(count, 1, 1, 1, 1).clone()  # (count, F, V, K, 2)
     raw[:, :, list(chosen)] *= factors.exp()[:, None, None, None, None]
     at = epipolar.distances(
         replace(views, raw=raw.flatten(0, 1), w=views.w.repeat(count, 1, 1)), count
     )
-    return at / factors.exp().clamp_max(1.0), factors  # whatever is made small disagrees by less
+    return at / factors.exp().clamp_max(1.0), factors  # smaller points disagree by less
 
 
 @dataclass(frozen=True)
 class _Cycle:
-    """Keypoints of a view that change places among themselves, with their costs in focal lengths."""
+    """Keypoints of a view that were exchanged with each other.
+
+    Attributes:
+        keypoints: Their numbers, each followed by the one that it was exchanged with.
+        before: Mean cost as they are, in focal lengths.
+        after: Mean cost when they are exchanged back, in focal lengths.
+    """
 
     keypoints: list[int]
     before: float
@@ -260,7 +272,7 @@ class _Cycle:
 
 
 def _labels(views: Views, view: int) -> tuple[list[int], list[_Cycle]]:
-    """Return the order of a view's keypoints that fits the other views, with only those exchanged that gain by it."""
+    """Return the order of a view's keypoints that fits the other views, and what was exchanged."""
     K = views.w.shape[2]
     order = list(range(K))
     if not 2 <= K <= epipolar.MAX_KEYPOINTS:
@@ -300,7 +312,8 @@ def _label_hypothesis(
         " and ".join(keypoints[k] for k in moved) if len(moved) == 2 else f"{len(moved)} keypoints"
     )
     if len(moved) > 2:
-        which += f" ({', '.join(f'{keypoints[k]} <- {keypoints[order[k]]}' for k in moved[:4])}{', ...' if len(moved) > 4 else ''})"
+        pairs = [f"{keypoints[k]} <- {keypoints[order[k]]}" for k in moved[:4]]
+        which += f" ({', '.join([*pairs, *(['...'] if len(moved) > 4 else [])])})"
     where = (
         f"camera {names[view]}" if len(names) > 2 else f"camera {names[view]} (or of the other one)"
     )

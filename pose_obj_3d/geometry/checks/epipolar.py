@@ -1,4 +1,6 @@
-"""How far pairs of points break the epipolar constraint of two cameras: fast enough to try many orders of views.
+"""How far pairs of points are from the epipolar constraint of two cameras.
+
+It is fast enough to try many orders of views.
 
 The Sampson distance (Hartley, Zisserman 11.4.3) needs no triangulation. It has no sign of depth, so
 what it proposes is to be confirmed by a triangulation.
@@ -20,7 +22,7 @@ MIN_KEPT = 0.8  # share of the points that a hypothesis must leave
 
 
 def essential(extrinsics: Tensor) -> Tensor:
-    """Return E (V, V, 3, 3) with x_j^T E[i, j] x_i = 0 for rays x of one point in cameras i and j."""
+    """Return E (V, V, 3, 3): x_j^T E[i, j] x_i = 0 for rays x of a point in cameras i and j."""
     R, t = extrinsics[:, :, :3], extrinsics[:, :, 3]
     turn = torch.einsum("jab,icb->ijac", R, R)  # R_j R_i^T
     shift = t[None] - torch.einsum("ijab,ib->ija", turn, t)
@@ -31,7 +33,7 @@ def essential(extrinsics: Tensor) -> Tensor:
 
 
 def sampson(E: Tensor, a: Tensor, b: Tensor) -> Tensor:
-    """Return the distance of rays a, b (*, 2) at depth 1 from the constraint b^T E a = 0, in focal lengths."""
+    """Return how far rays a, b (*, 2) at depth 1 are from b^T E a = 0, in focal lengths."""
     a, b = (torch.cat([x, torch.ones_like(x[..., :1])], -1) for x in (a, b))
     Ea, Eb = torch.einsum("...ij,...j->...i", E, a), torch.einsum("...ji,...j->...i", E, b)
     value = (b * Ea).sum(-1).abs()
@@ -66,7 +68,7 @@ def distances(views: Views, groups: int) -> Tensor:
 
 
 def orders(views: Views, extrinsics_only: bool, best: int = 3) -> list[list[int]]:
-    """Return the orders of views with the smallest epipolar distances: exchanged pairs, and any order of a few."""
+    """Return the orders of views with the smallest epipolar distances."""
     V = views.w.shape[1]
     table = _order_table(views, extrinsics_only)
     pairs = sorted(pair_orders(V), key=lambda order: _cost(table, order))[:best]
@@ -86,7 +88,7 @@ def _completed(V: int, open_: Sequence[int], chosen: Sequence[int]) -> list[int]
 
 
 def _order_table(views: Views, extrinsics_only: bool) -> Tensor:
-    """Return the median distance (V, V, V, V) of the tracks a and b, were they those of cameras i and j: [i, j, a, b]."""
+    """Return the median distance [i, j, a, b] (V, V, V, V) of tracks a, b seen by cameras i, j."""
     V = views.w.shape[1]
     flat = views.raw.transpose(1, 2).flatten(0, 1), views.w.transpose(1, 2).flatten(0, 1)
     rows = (geometry.count_views(flat[1]) >= 2).nonzero().squeeze(-1)
@@ -127,7 +129,7 @@ def _cost(table: Tensor, order: Sequence[int]) -> float:
 
 
 def label_costs(views: Views, view: int) -> Tensor:
-    """Return the median distance (K, K) [k, j] of a view's keypoint j from the other views' keypoint k, in focal lengths.
+    """Return the median distance [k, j] (K, K) of a view's keypoint j from keypoint k elsewhere.
 
     The mean over the other views, NaN where they share no frame.
     """
@@ -149,7 +151,7 @@ def label_costs(views: Views, view: int) -> Tensor:
 
 
 def best_labels(cost: Tensor) -> list[int]:
-    """Return the order of keypoints of least cost (K, K): the cheapest pairs first, then exchanges while they help."""
+    """Return the order of keypoints with the least cost (K, K), found greedily."""
     K = len(cost)
     cost = cost.nan_to_num(1e6)
     order = list(range(K))

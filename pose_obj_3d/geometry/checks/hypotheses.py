@@ -1,7 +1,7 @@
-"""What may be wrong with a file of tracks: each fault undone, so that it can be seen whether the views then agree.
+"""The faults that a file of tracks may have, each with a way to undo it.
 
-A hypothesis is a change of the points or of the cameras, in words and in numbers. Which of them
-explains the data is decided in `agreement`; nothing here judges.
+A hypothesis is a change of the points or of the cameras, in words and in numbers. `causes` decides
+which of them explains the data.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -43,7 +43,7 @@ class Views:
     lenses: tuple[str, ...]
 
     def points(self) -> tuple[Tensor, Tensor]:
-        """Return points without distortion (F, V, K, 2) and weights, 0 also where the lens has no inverse."""
+        """Return points without distortion (F, V, K, 2), and weights; 0 = no inverse exists."""
         if not self.distortion.any() and lenses.FISHEYE not in self.lenses:
             return self.raw, self.w
         ideal, w = self.raw.clone(), self.w.clone()
@@ -53,7 +53,11 @@ class Views:
         return ideal, w
 
     def seen_by(self, view: int, raw: Tensor) -> tuple[Tensor, Tensor]:
-        """Take a camera's distortion out of points (*, 2) [px]; returns them, 0 where lost, and which are lost (*)."""
+        """Take a camera's distortion out of points (*, 2) [px].
+
+        Returns:
+            The points, 0 where the lens has no inverse, and where that is (*).
+        """
         if not self.distortion[view].any() and self.lenses[view] != lenses.FISHEYE:
             return raw, torch.zeros(raw.shape[:-1], dtype=torch.bool)
         flat = raw.reshape(-1, 2).cpu().numpy()
@@ -77,7 +81,12 @@ class Views:
         )
 
     def with_raw(self, views: Sequence[int], change: Callable[[Tensor, Tensor], Tensor]) -> "Views":
-        """Return the same with the points (F, K, 2) of some views changed; `change` gets their image size (2,), too."""
+        """Return the same with changed points in some views.
+
+        Args:
+            views: Their numbers.
+            change: Gets points (F, K, 2) and image size (2,), and returns points.
+        """
         raw = self.raw.clone()
         for v in views:
             raw[:, v] = change(self.raw[:, v], self.size[v])
@@ -128,7 +137,8 @@ def conventions(views: Views) -> Iterator[Hypothesis]:
         ),
         (
             "inverted extrinsics and y and z axes turned",
-            f"they seem to be camera to world with the axes of OpenGL or Blender; {needed} in OpenCV's axes",
+            "they seem to be camera to world with the axes of OpenGL or Blender; "
+            f"{needed} in OpenCV's axes",
             yz @ back,
         ),
         (
@@ -217,7 +227,7 @@ def scale_hypothesis(
 
 
 def stated_sizes(views: Views) -> Iterator[Hypothesis]:
-    """Undo sizes of images that differ from camera to camera and from the calibration's, as the file states them."""
+    """Undo image sizes that differ from the calibration's, by the sizes that the file states."""
     ratio = 2 * views.rig.intrinsics[:, :2, 2].double().to(views.size) / views.size
     factor = ratio.log().mean(-1).exp()
     if bool(((factor > _SAME_SIZE[0]) & (factor < _SAME_SIZE[1])).all()):

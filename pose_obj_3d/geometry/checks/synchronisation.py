@@ -47,7 +47,7 @@ class Shift:
 
 
 def find_shift(uv: Tensor, weights: Tensor, rig: Rig, first: Tensor) -> Shift | None:
-    """Shift each camera in turn by some frames and see whether the points that move most agree better.
+    """Find the shift in time of one camera with which moving points agree better.
 
     Args:
         uv: (N, V, K, 2) [px].
@@ -79,7 +79,10 @@ def find_shift(uv: Tensor, weights: Tensor, rig: Rig, first: Tensor) -> Shift | 
 
 
 def _agreed(table: dict[tuple[int, int], Tensor], own: Tensor, frame: Tensor) -> Shift | None:
-    """Return the best shift, if parts of the recording find it by themselves: errors that last fit some shift by chance."""
+    """Return the best shift, if several parts of the recording find it independently.
+
+    One part is not enough: errors that last for a while fit some shift by chance.
+    """
     keys = list(table)
     found = torch.stack([table[key] for key in keys])  # (shifts, n)
     medians, before = found.nanmedian(1).values, float(own.nanmedian())
@@ -116,7 +119,7 @@ def shifted(uv: Tensor, weights: Tensor, first: Tensor, shift: Shift) -> tuple[T
 
 
 def _moving(uv: Tensor, weights: Tensor, first: Tensor) -> tuple[Tensor, Tensor]:
-    """Return frames and keypoints (n,) of what moves most, seen by two views, with room to shift them in time."""
+    """Return frames and keypoints (n,) of the fastest points that can be shifted in time."""
     N = len(uv)
     frame = torch.arange(N, device=uv.device)
     before, after = (frame - MAX_SHIFT).clamp_min(0), (frame + MAX_SHIFT).clamp_max(N - 1)

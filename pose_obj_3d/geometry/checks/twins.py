@@ -1,4 +1,4 @@
-"""Find keypoints that have the same points: a label that was used twice, or one that a camera gave to both."""
+"""Find keypoints with identical points: one label used twice, or one detection given to both."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ _CELLS = 4_000_000  # compared at once
 def without_twins(
     raw: Tensor, weights: Tensor, views: Sequence[str], keypoints: Sequence[str]
 ) -> tuple[list[str], Tensor]:
-    """Name keypoints with identical points, and leave them out of what is asked next.
+    """Name keypoints with identical points, and leave them out of further checks.
 
     Args:
         raw: (N, V, K, 2) as detected [px].
@@ -23,10 +23,9 @@ def without_twins(
         keypoints: K names.
 
     Returns:
-        One line for each group of keypoints, and the weights without all but one of a group that is
-        the same in
-        all views, and without the whole group in the views where only some say so: either may be
-        wrong there.
+        One line for each group of keypoints, and the weights without them. Of a group that is the
+        same in all views, one keypoint stays. Where only some views show it, the whole group is
+        left out in these views: any of its keypoints may be wrong there.
     """
     same = torch.stack([_same(raw[:, v], weights[:, v]) for v in range(len(views))])  # (V, K, K)
     lines, weights = [], weights.clone()
@@ -55,7 +54,7 @@ def without_twins(
 
 
 def _same(raw: Tensor, weights: Tensor) -> Tensor:
-    """Return which keypoints (K, K) of a view (N, K, 2) have identical points in most frames that show both."""
+    """Say which keypoints (K, K) of a view (N, K, 2) are identical in most frames with both."""
     K = weights.shape[1]
     both_seen = (weights > 0).sum(1) >= 2
     frames = both_seen.nonzero().squeeze(-1)

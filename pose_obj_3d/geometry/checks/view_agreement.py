@@ -1,7 +1,7 @@
-"""Say how well the views of a point agree, and which camera, pair or convention is to blame if they do not.
+"""Say how well the views of a point agree, and which camera or convention is wrong otherwise.
 
-No 3D truth is read. Every accusation must hold in absolute terms: with the accused corrected or
-left out, the other views agree.
+No 3D truth is read. A camera is blamed only if the other views agree well without it, or with it
+corrected.
 """
 
 import math
@@ -48,9 +48,9 @@ class Verdict:
 
     Attributes:
         warnings: One line for each finding; none where the views agree.
-        behind: Views behind which most of their points lie, while the others agree.
-        is_explained: Whether a convention or a swap cures everything.
-        corrected: The cameras in the right convention, where that is the cure.
+        behind: Views whose points lie mostly behind them, while the others agree.
+        is_explained: Whether one fault, such as another convention, explains everything.
+        corrected: The cameras in the right convention, where that explains it.
     """
 
     warnings: list[str]
@@ -107,8 +107,8 @@ def judge(
     apart = [_leave_out(points, w, rig, v) for v in range(len(names))] if len(names) > 2 else []
     if views is not None:
         found = causes.find_causes(views, names, keypoints, is_small=before <= limit)
-        # One camera, without which three or more agree far better, explains more than a cure that
-        # leaves much.
+        # A single wrong camera, without which three or more agree far better, is a better
+        # explanation than a fault that leaves much disagreement.
         others = min(x.others for x in apart) if len(names) > 3 else math.inf
         if found and others > found[0].after / causes.EQUAL:
             best = found[0].hypothesis
@@ -177,7 +177,7 @@ def _leave_out(points: Tensor, w: Tensor, rig: Rig, view: int) -> _LeftOut:
 
 
 def _mapped(predicted: Tensor, seen: Tensor) -> float:
-    """Return the median distance of points (n, 2) from the affine map of their prediction that fits most of them."""
+    """Fit an affine map from predicted to seen points (n, 2); return the median error [px]."""
     sound = predicted.isfinite().all(-1)
     x, y = torch.cat([predicted, torch.ones_like(predicted[:, :1])], -1)[sound], seen[sound]
     if len(x) < _MIN_AFFINE:

@@ -1,9 +1,9 @@
 """Find the order in which a file's points have their axes: needed is (views, frames, keypoints, 2).
 
-Sizes decide: the number of views stands in the calibration, that of the keypoints in their names,
-that of the frames in the truth. Another order is an error that names it and the transpose that
-cures it. Where sizes leave two orders, how far the points move from one entry to the next may tell
-which is likelier.
+Sizes decide: the calibration has the number of views, the names have the number of keypoints, and
+the truth has the number of frames. Another order is an error that names the order and the transpose
+that corrects it. Where two orders have the right sizes, the distances between neighbouring points
+may show which is more likely.
 """
 
 from collections.abc import Mapping
@@ -39,7 +39,7 @@ def known_sizes(members: Mapping[str, Array]) -> Sizes:
 
 
 def explain_axes(points: Array, members: Mapping[str, Array]) -> str:
-    """Return what is wrong with the shape of points, and the cure; empty where it may be right."""
+    """Return what is wrong with the shape of points, and what to do; "" if it may be right."""
     sizes = known_sizes(members)
     if points.ndim != 4:
         return _flat(points.shape, sizes)
@@ -68,7 +68,7 @@ def explain_axes(points: Array, members: Mapping[str, Array]) -> str:
 
 
 def doubt_axes(points: Array, members: Mapping[str, Array]) -> str:
-    """Return a warning where frames and keypoints look exchanged and no size can tell; else an empty text."""
+    """Warn where frames and keypoints look exchanged and no size can tell; else return ""."""
     sizes = known_sizes(members)
     other = ("views", "keypoints", "frames", "coordinates")
     if (
@@ -116,7 +116,7 @@ def _flat(shape: tuple[int, ...], sizes: Sizes) -> str:
 
 
 def _columns(shape: tuple[int, ...], sizes: Sizes) -> str:
-    """Explain a third column, which most detectors write, and a number of cameras that is none of the sizes."""
+    """Explain a third column, the score that most detectors write; "" where there is none."""
     if shape[3] == 3 and shape[0] in sizes["views"]:
         return (
             f"points has the shape {shape}; needed is (views, frames, keypoints, 2): if the third"
@@ -126,7 +126,7 @@ def _columns(shape: tuple[int, ...], sizes: Sizes) -> str:
 
 
 def _is_smooth(points: Array, order: tuple[str, ...]) -> bool:
-    """Say whether points in this order move little along time, and much from keypoint to keypoint."""
+    """Say whether points in this order move little in time and differ much between keypoints."""
     if points.dtype.kind not in "fiu":
         return False
     x = points.transpose(_transpose(order))[:, :2000, :200].astype(np.float64)

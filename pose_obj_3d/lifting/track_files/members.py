@@ -119,8 +119,8 @@ def read_unit(source: str, members: Members, given: str | None) -> str:
     )
     if unit not in METRES:
         raise DataError(
-            f"{source}: units is {unit!r}; allowed: {', '.join(METRES)}; convert extrinsics and truth"
-            " to one of them"
+            f"{source}: units is {unit!r}; allowed: {', '.join(METRES)}; convert extrinsics and"
+            " truth to one of them"
         )
     if given not in (None, unit):
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""Find the values that stand for a missing point: (0, 0), (-1, -1), far-away numbers, one constant point.
+"""Find values that mark missing points: (0, 0), (-1, -1), far-away or constant points.
 
 They are looked for before distortion is taken out: a strong lens has no inverse at (0, 0).
 """
@@ -70,21 +70,19 @@ def find_markers(points: Floats, confidence: Floats, size: Floats, names: Sequen
     listed = ", ".join(found[:MAX_SHOWN]) + (
         f" and {len(found) - MAX_SHOWN} other values" if len(found) > MAX_SHOWN else ""
     )
-    return Markers(
-        is_missing,
-        [
-            f"{100 * total.mean():.1f} % of the points seem to mark missing ones ({listed}; most in {', '.join(f'{n} {x:.1f} %' for x, n in worst)}): "
-            "they are left out; write NaN there"
-        ],
+    most = ", ".join(f"{name} {percent:.1f} %" for percent, name in worst)
+    line = (
+        f"{100 * total.mean():.1f} % of the points seem to mark missing ones ({listed}; most in"
+        f" {most}): they are left out; write NaN there"
     )
+    return Markers(is_missing, [line])
 
 
 def _repeated(points: Floats, seen: Bools, size: Floats) -> list[tuple[float, float]]:
-    """Return exact values that come back as no detection does, the most frequent first.
+    """Return exact values that are repeated as no detection is, the most frequent first.
 
-    That is: far outside the image; or in several tracks, each time with a jump. A still keypoint of
-    an exact or rounding tracker repeats its values, too, but its neighbours in time are no further
-    than its usual steps.
+    They are far outside the image, or in several tracks, each time with a jump. A still keypoint of
+    an exact or rounding tracker repeats its values, too, but without a jump.
     """
     step = -(-seen.size // _MAX_POINTS)
     view, frame, keypoint = np.nonzero(seen[:, ::step])

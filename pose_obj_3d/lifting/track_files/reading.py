@@ -1,6 +1,5 @@
-"""Read the members of a `tracks.npz`, or take the same as arrays. Their numbers are checked later."""
+"""Read the members of a `tracks.npz`, or take arrays in their place; `members` checks them."""
 
-import difflib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -9,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pose_obj_3d.common.errors import ArchiveError, DataError
+from pose_obj_3d.common.names import near_names
 from pose_obj_3d.common.object_arrays import MAX_SHAPES, inner_shapes
 from pose_obj_3d.common.safe_npz import OBJECT_ARRAY, SINGLE_ARRAY, Archive
 
@@ -25,6 +25,7 @@ OPTIONAL = (
     "truth",
     "lens",
 )
+KEYS = (*REQUIRED, *OPTIONAL)
 
 Array = npt.NDArray[Any]
 Found = TypeVar("Found")
@@ -34,7 +35,8 @@ def read_members(path: Path) -> dict[str, Array]:
     """Return the members; unknown and absent ones are errors, found before anything is unpacked."""
     if not path.is_file():
         raise DataError(
-            f"{path}: no such file; write it with np.savez_compressed, docs/own_videos.md has the keys"
+            f"{path}: no such file; write it with np.savez_compressed, docs/own_videos.md has the"
+            " keys"
         )
     try:
         opened = Archive(path)
@@ -45,13 +47,15 @@ def read_members(path: Path) -> dict[str, Array]:
                 " points=...)"
             ) from error
         raise DataError(
-            f"{path}: not an npz archive ({error}); write it with np.savez_compressed, docs/own_videos.md has"
-            " the keys"
+            f"{path}: not an npz archive ({error}); write it with np.savez_compressed,"
+            " docs/own_videos.md has the keys"
         ) from error
     with opened as archive:
-        unknown = [name for name in archive.names if name not in (*REQUIRED, *OPTIONAL)]
+        unknown = [name for name in archive.names if name not in KEYS]
         if unknown:
-            raise DataError(f"{path}: key {unknown[0][:80]!r} is unknown; {_near(unknown[0][:80])}")
+            raise DataError(
+                f"{path}: key {unknown[0][:80]!r} is unknown; {near_names(unknown[0], KEYS)}"
+            )
         absent = [name for name in REQUIRED if name not in archive.names]
         if absent:
             raise DataError(
@@ -154,9 +158,3 @@ def explain_object_array(
         " start together to the shortest, or fill up with NaN; then save one array (views, frames,"
         " keypoints, 2)"
     )
-
-
-def _near(name: str) -> str:
-    allowed = (*REQUIRED, *OPTIONAL)
-    match = difflib.get_close_matches(name.lower(), allowed, 1, 0.6)
-    return f"did you mean {match[0]}?" if match else f"allowed: {', '.join(allowed)}"

@@ -1,7 +1,8 @@
-"""A user's own tracks, checked: from a `tracks.npz` or from arrays. `docs/own_videos.md` has the schema.
+"""A user's own tracks, checked: from a `tracks.npz` or from arrays.
 
-Everything is converted on the way in: metres, pixels without distortion, NaN where nothing was
-seen.
+`docs/own_videos.md` has the schema.
+
+Everything is converted: to metres, to pixels without distortion, to NaN where nothing was seen.
 """
 
 from collections.abc import Sequence
@@ -38,7 +39,7 @@ class TrackFile:
         sequence_starts: First frame of each sequence, ascending from 0.
         fps: Frames a second.
         truth: (T, K, 3) [m], NaN where unknown, or None; for reports alone.
-        notes: Lines on what was taken otherwise than it stands in the file.
+        notes: One line for each thing that was changed, such as clipped confidences.
     """
 
     source: str

@@ -1,4 +1,4 @@
-"""Every field of an archive's `meta` is typed, and what is found in its place is said in one line."""
+"""Every field of an archive's `meta` has a type; one line says what was found instead."""
 
 import copy
 import json

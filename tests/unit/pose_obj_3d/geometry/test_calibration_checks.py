@@ -93,7 +93,7 @@ def inverse(extrinsics):
 )
 @pytest.mark.parametrize("metres", [1.0, 1000.0])
 def test_other_conventions_of_extrinsics(V, convention, metres):
-    """The world's place and unit are the user's: inverting matrices that were moved would not undo his."""
+    """Checks see the user's own matrices: inverting moved ones would not undo the fault."""
     uv, weights, cameras = scene(V)
     cameras.extrinsics[:, :, 3] = metres * (
         cameras.extrinsics[:, :, 3]
@@ -203,7 +203,7 @@ def test_points_behind_a_camera():
 
 
 def test_a_camera_turned_round():
-    """Its detections are those of a camera that looks at the points, so they do not fit as they are."""
+    """Its detections fit a camera that looks at the points, not one that looks away."""
     s = scene()
     s[2].extrinsics[3] = TURN_YZ @ s[2].extrinsics[3]
     result = examine(*s, NAMES, first=FIRST)

@@ -70,7 +70,7 @@ def mirror(uv):
 
 @pytest.mark.parametrize("change", [mirror, lambda uv: uv[[1, 0, 2, 3]]])
 def test_a_rig_that_is_its_own_mirror_image_leaves_two_causes(tmp_path, change):
-    """Mirrored images and exchanged cameras explain the same points; the worlds differ by a reflection."""
+    """Mirrored images and exchanged cameras explain the same points, in mirrored worlds."""
     (line,) = lines_of(four_cameras(change), tmp_path)
     assert "possible causes, which explain it equally well" in line
     assert "x mirrored (W - x) in all cameras" in line
@@ -100,7 +100,7 @@ def test_more_conventions_of_extrinsics(tmp_path, change, words):
 
 
 def wide_scene(seed):
-    """A file's members of four wide cameras without distortion, and the same points (V, T, K, 2) [px]."""
+    """The members of a file of four wide cameras, and its points (V, T, K, 2) undistorted [px]."""
     m = scene(np.random.default_rng(seed), 4, False, 60, 8, white(0.3))
     m["intrinsics"][:, [0, 1], [0, 1]] *= 0.45
     xyz = 2.5 * tracks(np.random.default_rng(seed), 60, 8)
@@ -135,7 +135,7 @@ def test_points_without_the_distortion_that_the_file_states(tmp_path, seed):
 
 @pytest.mark.parametrize("factor", [1 / 3, 0.5, 2 / 3, 1.5, 2.0, 3.0])
 def test_any_size_of_all_images_is_named(tmp_path, factor):
-    """Four wide cameras around the scene: beside the right factor there are others that are better than none."""
+    """Four wide cameras around the scene: wrong factors are better than none, too."""
     rng = np.random.default_rng(1)
     angle = np.arange(4) * np.pi / 2
     K = np.tile(np.array([[900.0, 0, 960], [0, 900, 540], [0, 0, 1]]), (4, 1, 1))

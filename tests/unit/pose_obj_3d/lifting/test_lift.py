@@ -567,7 +567,7 @@ def test_a_checkpoint_of_an_archive(tmp_path):
 
 
 def test_mht_of_an_archive(tmp_path, capsys):
-    """It works about the middle of the file's points, in any world, and what it does not claim is said."""
+    """It works in any world, and a line says that it claims no covariance."""
     best, m = trained_on_archive(
         tmp_path,
         "{TYPE: MHT, DROPOUT: 0.0, NUM_CHANNELS: 32, AFTER_MHF_DIM: 32, T_FORMER: {NUM_CHANNELS:"

@@ -1,4 +1,4 @@
-"""What `lift` may claim: between measurements only, in any unit, and never worse than single frames."""
+"""What `lift` may claim: in any unit, between measurements only, never worse than single frames."""
 
 from pathlib import Path
 

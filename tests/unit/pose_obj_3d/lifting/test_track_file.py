@@ -1,4 +1,4 @@
-"""What a track file may hold otherwise than asked for: it is understood, or one line says what to do."""
+"""Track files that are not as asked for: they are understood, or one line says what to do."""
 
 import zipfile
 from pathlib import Path
@@ -301,7 +301,7 @@ def test_the_fisheye_model_is_that_of_opencv(k):
 
 
 def test_fisheye_precision_is_that_of_the_pixels():
-    """How far undistorted points spread for a spread of one pixel, root mean square of both directions."""
+    """How far undistorted points spread for one pixel: root mean square of both directions."""
     full = np.concatenate([FISHEYE, np.zeros(10)])
     rng = np.random.default_rng(0)
     at = np.array([WIDE[:2, 2] + [0, 0], WIDE[:2, 2] + [90, -60.0], WIDE[:2, 2] + [-150, 20.0]])
