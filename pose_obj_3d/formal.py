@@ -61,7 +61,7 @@ from pose_obj_3d.common.archive_meta import (
     decode_meta,
 )
 from pose_obj_3d.common.errors import ArchiveError, FormalError
-from pose_obj_3d.common.safe_npz import Archive
+from pose_obj_3d.common.safe_reading.safe_npz import Archive
 from pose_obj_3d.common.whole_files import writing
 
 __all__ = [

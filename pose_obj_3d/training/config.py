@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import yaml
 
 from pose_obj_3d.common.errors import ConfigError
-from pose_obj_3d.common.plain_yaml import read_yaml
+from pose_obj_3d.common.safe_reading.plain_yaml import read_yaml
 from pose_obj_3d.formal import ARCHIVE_NAME, tasks_in
 from pose_obj_3d.models.choices import CONFIDENCE_METHODS, CONTEXTS, ESTIMATORS
 

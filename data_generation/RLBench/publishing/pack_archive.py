@@ -22,7 +22,7 @@ from tqdm import tqdm
 from data_generation.RLBench import command_line
 from data_generation.RLBench.errors import DataGenerationError, StoreError
 from pose_obj_3d.common.errors import ArchiveError
-from pose_obj_3d.common.safe_npz import Archive
+from pose_obj_3d.common.safe_reading.safe_npz import Archive
 from pose_obj_3d.common.whole_files import write_whole
 
 logger = logging.getLogger("pack_archive")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pose_obj_3d.common.errors import DataError
-from pose_obj_3d.common.object_arrays import inner_shapes
+from pose_obj_3d.common.safe_reading.object_arrays import inner_shapes
 from pose_obj_3d.geometry import lenses
 from pose_obj_3d.geometry.lenses import distort, undistort
 from pose_obj_3d.lifting.track_files.track_file import read_tracks

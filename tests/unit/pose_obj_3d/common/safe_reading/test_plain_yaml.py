@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from pose_obj_3d.common.errors import MAX_MESSAGE, ConfigError
-from pose_obj_3d.common.plain_yaml import MAX_BYTES, MAX_NODES, read_yaml
+from pose_obj_3d.common.safe_reading.plain_yaml import MAX_BYTES, MAX_NODES, read_yaml
 from pose_obj_3d.training.config import load_config
 
-CASES = Path(__file__).resolve().parents[5] / "shared" / "cases"
+CASES = Path(__file__).resolve().parents[6] / "shared" / "cases"
 
 
 def read(tmp_path, text):

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from pose_obj_3d.common.errors import MAX_MESSAGE, ArchiveError, DataError, one_line
-from pose_obj_3d.common.safe_npz import Archive, parse_header, read_npy
+from pose_obj_3d.common.safe_reading.safe_npz import Archive, parse_header, read_npy
 from pose_obj_3d.lifting.track_files.track_file import read_tracks
 
-CASES = Path(__file__).resolve().parents[5] / "shared" / "cases"
+CASES = Path(__file__).resolve().parents[6] / "shared" / "cases"
 
 PLAIN = {
     "c": np.arange(24.0).reshape(2, 3, 4),
