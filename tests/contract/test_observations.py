@@ -35,6 +35,7 @@ def first_observation(make_environment):
     return first
 
 
+@pytest.mark.slow
 @pytest.mark.needs_physics
 @pytest.mark.parametrize(
     ("name", "size"),
@@ -112,6 +113,7 @@ def test_a_safe_hides_the_waypoints_that_lie_behind_its_wall(first_observation):
     assert (obs.keypoint_hiders[front, inside] == safe).all()
 
 
+@pytest.mark.slow
 def test_upstream_names_and_types(needs_gl, first_observation):
     config = ObservationConfig(
         cameras={"wrist": CameraConfig(point_cloud=False, image_size=(64, 48))}
@@ -128,6 +130,7 @@ def test_upstream_names_and_types(needs_gl, first_observation):
     env.shutdown()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(96, 64), [64, 96], (64, 64)])
 def test_intrinsics_are_those_of_pyreps_sensors(needs_gl, first_observation, size):
     """The view angle is that of the longer side; focal lengths are equal and negative."""

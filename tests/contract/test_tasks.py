@@ -27,6 +27,7 @@ def load_mujoco(name):
     return env.get_task(get_task_class(name))
 
 
+@pytest.mark.slow
 @pytest.mark.needs_physics
 @pytest.mark.parametrize("name", AVAILABLE)
 def test_the_validator_finds_no_problem(name, prepare_engine):
@@ -35,6 +36,7 @@ def test_the_validator_finds_no_problem(name, prepare_engine):
     assert min(k.inside_two for k in report.keypoints.values()) > 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.needs_physics
 @pytest.mark.parametrize("name", AVAILABLE)
 def test_a_demonstration_says_where_it_comes_from(load, name):
@@ -48,6 +50,7 @@ def test_a_demonstration_says_where_it_comes_from(load, name):
     assert demo.random_seed[:4] == [0, task_id(name), demo.variation, 0]
 
 
+@pytest.mark.slow
 @pytest.mark.needs_physics
 @pytest.mark.parametrize("name", AVAILABLE)
 def test_every_variation_starts_with_descriptions(load, name):
@@ -60,6 +63,7 @@ def test_every_variation_starts_with_descriptions(load, name):
         assert np.isfinite(obs.keypoints).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", AVAILABLE)
 def test_same_seed_same_demo_whatever_came_before(name):
     fresh = load_mujoco(name).get_demo(seed=7, example=3)
@@ -75,6 +79,7 @@ def test_same_seed_same_demo_whatever_came_before(name):
         assert np.array_equal(a, b), field
 
 
+@pytest.mark.slow
 @pytest.mark.needs_physics
 def test_held_block_does_not_slip(load):
     task = load("pick_and_lift")

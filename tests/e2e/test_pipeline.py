@@ -85,6 +85,7 @@ def archive(tmp_path_factory):
     return output
 
 
+@pytest.mark.slow
 def test_archive_agrees_with_itself(archive):
     data = read_formal(archive)
     assert list(data.tracks) == [0]
@@ -117,6 +118,7 @@ def test_the_same_from_the_root(archive, tmp_path):
     assert all(np.array_equal(a, b) for a, b in zip(first.tracks[0], second.tracks[0], strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("script", "config"),
     [
@@ -159,6 +161,7 @@ def has_episode(folder):
         return False
 
 
+@pytest.mark.slow
 def test_a_killed_generation_continues_to_the_same_bytes(tmp_path):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     for folder in (whole, broken):
@@ -222,6 +225,7 @@ def test_a_damaged_episode_is_named_refused_and_made_again(archive, tmp_path):
     assert not (tmp_path / "x.npz").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

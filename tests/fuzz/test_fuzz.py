@@ -15,6 +15,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", long_run.NAMES)
 def test_damaged_files(kind):
     found = long_run.run(kind, 200)

@@ -22,6 +22,7 @@ TASKS = {
 TOLERANCE = 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TASKS)
 def test_shipped_demonstrations_are_made_again(name):
     number_of_task, which = TASKS[name]

@@ -87,6 +87,7 @@ def call(archive, out, *flags):
     return bench_accuracy.main([*common, *flags])
 
 
+@pytest.mark.slow
 def test_cells_are_computed_once_and_the_report_is_written(archive, tmp_path, monkeypatch):
     methods = ["--methods", "ml", "mean7", "savgol7", "stc_window", "bounds"]
     flags = ["--tasks", "0", "9", "--conditions", "clean", "drop20", "views3", *methods]
@@ -135,6 +136,7 @@ def test_an_interrupted_benchmark_goes_on(archive, tmp_path, monkeypatch):
     assert computed == ["dlt", "ml", "mean7"]
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_mht_is_reported(archive, tmp_path):
     out = tmp_path / "out"
     assert (

@@ -150,6 +150,7 @@ for file in sys.argv[1:]:
 """
 
 
+@pytest.mark.slow
 def test_benchmarks_find_the_repository_by_themselves(tmp_path):
     """Started from anywhere, as files, without PYTHONPATH; one process, as each loads PyTorch."""
     files = [str(path) for path in sorted((ROOT / "tests" / "benchmarks").glob("bench_*.py"))]

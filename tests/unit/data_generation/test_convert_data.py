@@ -157,6 +157,7 @@ def other_rig(store):
     store.write(key, fake_source.make_episode(key, load_config(path)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "options", "flags", "message"),
     [

@@ -52,6 +52,7 @@ def assert_one_line(capsys, *words):
         assert word in error[0]
 
 
+@pytest.mark.slow
 def test_training_leaves_checkpoints_results_and_pictures(trained):
     (run,) = (trained / "checkpoint" / "submit").iterdir()
     assert sorted(p.name for p in run.iterdir()) == ["best.pt", "last.pt"]
@@ -70,6 +71,7 @@ def test_training_leaves_checkpoints_results_and_pictures(trained):
     assert len(found["results"]) == 1
 
 
+@pytest.mark.slow
 def test_eval_of_a_checkpoint_repeats_its_numbers(trained, capsys):
     (run,) = (trained / "checkpoint" / "submit").iterdir()
     first = json.loads(
@@ -235,6 +237,7 @@ def test_faults_of_the_evaluation_are_found_before_training(
     assert not (tmp_path / "log").exists()
 
 
+@pytest.mark.slow
 def test_one_view_needs_a_model_that_predicts_from_it(trained, capsys):
     """The others leave it out, with one line, and evaluate the rest."""
     assert call(trained, "c.yaml", "--eval", "--eval_n_views", "1", "2", "4") == 0
@@ -251,6 +254,7 @@ NETWORK: {TYPE: MHT, DROPOUT: 0.0, NUM_CHANNELS: 16, AFTER_MHF_DIM: 32, ROT_MODE
 """ + CONFIG[CONFIG.index("TRAIN:") :]
 
 
+@pytest.mark.slow
 def test_one_view_of_mht_is_scored_apart(tmp_path, capsys):
     write(tmp_path, MHT.replace("NUM_EPOCHES: 2", "NUM_EPOCHES: 1"))
     assert call(tmp_path, "c.yaml", "--eval_n_views", "1", "2", "3", "4") == 0
@@ -276,6 +280,7 @@ def test_one_view_of_mht_is_scored_apart(tmp_path, capsys):
     assert (newest(tmp_path) / "reprojection.png").stat().st_size > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flags", [["--eval"], ["--triangulate"], []])
 def test_a_rig_that_looks_wrong_is_told_once(trained, tmp_path, capsys, flags):
     def turn(members):
@@ -347,6 +352,7 @@ def test_debug_shows_the_traceback(tmp_path):
         call(tmp_path, "c.yaml", "--debug")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("context", ["window", "track"])
 def test_cameras_not_seen_in_training(tmp_path, context):
     """Train on three cameras, lift with another set, one of which was never seen."""

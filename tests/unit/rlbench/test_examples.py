@@ -25,6 +25,7 @@ def test_imitation_learning(capsys):
     assert float(re.search(r"loss ([0-9.]+) ", out)[1]) < 0.01
 
 
+@pytest.mark.slow
 def test_reinforcement_learning(capsys):
     before, after, _ = example("reinforcement_learning").main(3, population=10, episodes=1)
     assert after < before

@@ -36,6 +36,7 @@ def needs_gl():
         pytest.skip(str(error))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("task", AVAILABLE)
 def test_state_environments_pass_the_checker(task):
@@ -140,6 +141,7 @@ def test_human_mode_says_that_there_is_no_display(monkeypatch):
         gymnasium.make(STATE, observation_mode="pixels")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["sync", "async"])
 def test_vector_environments_agree(kind, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(PACKAGE), prepend=os.pathsep)
@@ -171,6 +173,7 @@ def python(code, **settings):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "imports",
     [

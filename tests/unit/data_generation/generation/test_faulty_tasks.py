@@ -39,6 +39,7 @@ SAID = {
 }
 
 
+@pytest.mark.slow
 def test_every_trouble_ends_its_task_alone(tmp_path, write_config, caplog, capfd):
     data, config = tmp_path / "d", write_config(train_task_ids="*", cams=[])
     assert (
@@ -73,6 +74,7 @@ def digests(data):
     }
 
 
+@pytest.mark.slow
 def test_an_accident_does_not_change_what_is_made(tmp_path, write_config, monkeypatch, caplog):
     config = write_config(train_task_ids=[0, 1])
     monkeypatch.setenv("FAKE_ACCIDENTS", str(tmp_path))
@@ -86,6 +88,7 @@ def test_an_accident_does_not_change_what_is_made(tmp_path, write_config, monkey
     assert digests(tmp_path / "a") == digests(tmp_path / "b")
 
 
+@pytest.mark.slow
 def test_scenes_and_task_files_with_nan(tmp_path, write_config, caplog, capfd, monkeypatch):
     """On MuJoCo: a scene with NaN, an object put at NaN, a motor at NaN, a task file that raises; one is good."""
     monkeypatch.setenv("FAULTY_SCENES", str(tmp_path))
@@ -121,6 +124,7 @@ def test_scenes_and_task_files_with_nan(tmp_path, write_config, caplog, capfd, m
     assert len(RawStore(data).episodes(0)) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["maker", "gone"])
 def test_a_simulator_that_cannot_be_opened(tmp_path, write_config, capsys, name):
     source = {"maker": simulated_source.fail_to_open, "gone": simulated_source.die_at_start}[name]

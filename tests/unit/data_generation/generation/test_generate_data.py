@@ -52,6 +52,7 @@ def test_generate_and_resume(tmp_path, write_config, capsys):
     assert "8 of 8 episodes" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engines", [("mujoco", "coppeliasim"), ("coppeliasim", "mujoco")])
 def test_engines_are_not_mixed(tmp_path, write_config, capsys, engines):
     data, config = tmp_path / "d", write_config(train_task_ids=[0])
@@ -115,6 +116,7 @@ def test_skip_task(tmp_path, write_config):
     assert result["tasks"]["0"]["done"] == 40
 
 
+@pytest.mark.slow
 def test_damaged_episode_is_named_skipped_and_remade_on_demand(
     tmp_path, write_config, capsys, caplog
 ):
@@ -154,6 +156,7 @@ def test_star_means_all_available(tmp_path, write_config):
     assert set(report(tmp_path / "d")["tasks"]) == {"0", "1", "2"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "flags", "message"),
     [
@@ -229,6 +232,7 @@ def living_members(group):
     return members
 
 
+@pytest.mark.slow
 def test_kill_minus_9_and_rerun(tmp_path, write_config):
     data, config = tmp_path / "d", write_config(n_ex_per_task=12)
     (tmp_path / "run.py").write_text(fake_source.PROGRAM)

@@ -69,6 +69,7 @@ def delete(data):
         shutil.rmtree(data, ignore_errors=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("action", [delete, rename, replace, empty])
 def test_a_data_set_that_goes_away_during_the_run(
     tmp_path, write_config, capsys, monkeypatch, action
@@ -112,6 +113,7 @@ def lose_train(data):
     (data / "train").rename(data / "old")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("action", [lose_episodes, lose_images, lose_train])
 def test_the_summary_counts_what_is_on_disk(
     tmp_path, write_config, capsys, caplog, monkeypatch, action
@@ -261,6 +263,7 @@ def test_a_data_set_that_cannot_be_written_is_converted(
     )
 
 
+@pytest.mark.slow
 def test_two_conversions_at_once_do_not_disturb_each_other(tmp_path, write_config):
     data, config = tmp_path / "d", write_config(cams=[], n_ex_per_task=12)
     assert generate(data, config) == 0

@@ -67,6 +67,7 @@ def shifted(x):
     x[1, 3, 0, 0] += 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "reason", "detail"),
     [
@@ -127,6 +128,7 @@ def test_missed_detections_are_no_damage(archive):
     assert report["sections"][1]["share_missed"] == pytest.approx(5 / (46 * 2 * 3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("members", "expected"),
     [
@@ -243,6 +245,7 @@ RAW_DAMAGE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "change", "what", "readable"), RAW_DAMAGE.values(), ids=RAW_DAMAGE
 )

@@ -292,6 +292,7 @@ def forge(root, path, data):
             record_path.write_text(signed(record))
 
 
+@pytest.mark.slow
 def test_mutated_data_sets(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(os, "fsync", lambda _: None)  # waits for the disk
     root, config = make_data_set(tmp_path, [])

@@ -32,6 +32,7 @@ SEEDS = {
 }  # three and four cameras, with and without distortion
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", list(FAULTS))
 def test_each_fault_is_named(tmp_path, fault):
     result, lines, _ = detection(fault, SEEDS[fault], tmp_path)
@@ -39,6 +40,7 @@ def test_each_fault_is_named(tmp_path, fault):
     assert max(map(len, lines)) < LINE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", list(KINDS))
 @pytest.mark.parametrize("seed", [1, 4])
 def test_noise_accuses_nobody(tmp_path, kind, seed):

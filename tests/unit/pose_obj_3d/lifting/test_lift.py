@@ -77,6 +77,7 @@ def plain(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_it_works_at_once(plain):
     out = plain / "tracks_3d"
     points, report = results(out)
@@ -188,6 +189,7 @@ def test_every_lens_of_opencv(count):
     assert np.abs(ideal - uv).max() > 0.5
 
 
+@pytest.mark.slow
 def test_training_beats_triangulation(tmp_path):
     path = write(tmp_path / "tracks.npz", **members(frames=60))
     assert call(path, "--train", "--epochs", "2", "--context", "window", "--keep", "model") == 0
@@ -566,6 +568,7 @@ def test_a_checkpoint_of_an_archive(tmp_path):
     assert errors[0] < 0.8 * errors[-1]
 
 
+@pytest.mark.slow
 def test_mht_of_an_archive(tmp_path, capsys):
     """It works in any world, and a line says that it claims no covariance."""
     best, m = trained_on_archive(

@@ -138,6 +138,7 @@ def test_bridges_join_what_they_bridge():
     np.testing.assert_array_equal(bridge, [np.nan, 1, 2, 3, 4, np.nan])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("factor", "far"), [(1e-4, 0.0), (1e6, 0.0), (1.0, 2e4)])
 def test_any_unit_gives_the_same(tmp_path, factor, far):
     found = []
@@ -180,6 +181,7 @@ def test_the_unit_suits_the_scene(tmp_path, views):
     assert scene_scale.unit_for(1300.0, 1.0) == 1300.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("views", "missing"), [(4, 0.45), (2, 0.0)])
 def test_frames_without_an_order_are_not_smoothed(tmp_path, views, missing, capsys):
     m = boards(views=views, missing=missing)
@@ -203,6 +205,7 @@ def test_frames_without_an_order_are_not_smoothed(tmp_path, views, missing, caps
     assert report["dropped"] == (seen & ~smoothed["is_measured"]).sum() > 0.05 * seen.sum()
 
 
+@pytest.mark.slow
 def test_frames_without_an_order_that_all_cameras_see_stay_as_good(tmp_path):
     assert call(write(tmp_path / "tracks.npz", **boards())) == 0
     errors = results(tmp_path / "tracks_3d")[1]["error_mm"]
@@ -211,6 +214,7 @@ def test_frames_without_an_order_that_all_cameras_see_stay_as_good(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_in_order_the_same_frames_are_smoothed(tmp_path):
     for name, m in (
         ("a", members(frames=80, sequences=2)),
@@ -280,6 +284,7 @@ def test_a_keypoint_that_loses_falls_back(tmp_path):
     assert "all keypoints" in found.warnings[0]
 
 
+@pytest.mark.slow
 def test_an_untrained_network_is_not_kept(tmp_path):
     best, m = trained_on_archive(
         tmp_path,
@@ -292,6 +297,7 @@ def test_an_untrained_network_is_not_kept(tmp_path):
     assert report["left_out_px"][f"MHT of {best}"] > report["left_out_px"][RTS]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("views", [4, 2])
 def test_training_says_what_is_kept(tmp_path, views, capsys):
     path = write(tmp_path / "tracks.npz", **members(frames=30, sequences=3, views=views))
@@ -322,6 +328,7 @@ def test_training_stops_when_nothing_improves(tmp_path, capsys):
     assert_one_line(capsys, "--patience belong to --train")
 
 
+@pytest.mark.slow
 def test_a_checkpoint_knows_its_unit(tmp_path, capsys):
     m = members(frames=30, sequences=3)
     assert (

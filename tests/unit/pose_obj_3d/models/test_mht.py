@@ -202,6 +202,7 @@ def test_every_parameter_gets_a_gradient(data, unsupervised, options):
     assert min(largest.values()) > 1e-7, min(largest, key=largest.get)
 
 
+@pytest.mark.slow
 def test_overfits_one_window(data):
     tracks, rig = load(data)
     windows = gather_windows(tracks, torch.tensor([10]), 7)
@@ -298,6 +299,7 @@ OBJ_POSE_DATA: {{ROOT_DIR: ./a.npz, KEYPOINTS: [waypoints, robot]}}
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unsupervised", [False, True])
 def test_resuming_equals_an_unbroken_run(tmp_path, monkeypatch, unsupervised):
     monkeypatch.setattr(test_trainer, "CONFIG", CONFIG)

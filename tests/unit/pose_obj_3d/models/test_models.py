@@ -74,6 +74,7 @@ def test_the_order_of_views_does_not_matter(data):
     torch.testing.assert_close(x, y, rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_overfits_one_batch(data):
     tracks, rig = load(data)
     network = model().train()

@@ -276,6 +276,7 @@ def test_sequences_without_measurements_are_unknown():
     assert (found.info[:, 0] == 0).all()
 
 
+@pytest.mark.slow
 def test_gradients():
     xyz, info = measurements(4, 1)
     info = info / 2e5

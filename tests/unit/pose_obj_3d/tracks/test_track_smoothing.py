@@ -131,6 +131,7 @@ def test_absent_keypoints_keep_what_they_had():
     assert torch.equal(found.filled(tracks.xyz)[:, 1], tracks.xyz[:, 1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("motion", "q"),
     [("constant position", 0.08), ("constant velocity", 0.6), ("constant acceleration", 9.0)],

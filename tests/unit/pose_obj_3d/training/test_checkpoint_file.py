@@ -200,6 +200,7 @@ BAD = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", BAD)
 def test_every_part_is_typed(tmp_path, state, key):
     for value in BAD[key]:
@@ -406,6 +407,7 @@ def test_forged_archives(tmp_path, extra, data, message):
         checkpoints.load(forged(tmp_path / "a.pt", {"a": 1}, extra, data))
 
 
+@pytest.mark.slow
 def test_parts_named_in_each_other_are_counted(tmp_path):
     bomb = ["x"] * 10
     for _ in range(12):
@@ -479,6 +481,7 @@ def trained(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [

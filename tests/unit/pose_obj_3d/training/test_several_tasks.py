@@ -86,6 +86,7 @@ def names_of(tasks, groups):
     return [f"T{t}/{name}" for t in tasks for name in KEYPOINTS[t] if name.split("/")[0] in groups]
 
 
+@pytest.mark.slow
 @both
 @pytest.mark.parametrize("network", NETWORKS)
 def test_tasks_of_different_keypoints_train_together(archive, tmp_path, network, unsupervised):
@@ -104,6 +105,7 @@ def test_tasks_of_different_keypoints_train_together(archive, tmp_path, network,
         assert {f"val/mpjpe_mm/T{t}" for t in KEYPOINTS} <= set(best["history"][0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", NETWORKS)
 @pytest.mark.parametrize(
     ("groups", "tasks"),
@@ -133,6 +135,7 @@ def test_a_task_learns_the_same_names_apart(archive, tmp_path):
     assert len(set(best["keypoint_ids"])) == len(best["keypoint_ids"]) == 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["config_waypoints_all", "config_u_waypoints_all"])
 def test_the_config_of_all_tasks_names_what_ships(name):
     path = PACKAGE_DIR / "cfg" / "submit" / f"{name}.yaml"

@@ -79,6 +79,7 @@ def scrambled_and_plain(tmp_path, unsupervised, network="STC window"):
     return [train(folder, unsupervised, epochs=2, network=network) for folder in folders]
 
 
+@pytest.mark.slow
 @every_network
 def test_no_label_reaches_unsupervised_weights(tmp_path, network):
     """Weights with their normalisation, best epoch, generators, optimiser and history are the same bit for bit."""
@@ -101,11 +102,13 @@ def test_no_label_reaches_unsupervised_weights(tmp_path, network):
     assert not any("mpjpe" in key for h in timeless[0] for key in h)
 
 
+@pytest.mark.slow
 def test_scrambled_labels_do_reach_supervised_weights(tmp_path):
     plain, scrambled = scrambled_and_plain(tmp_path, unsupervised=False)
     assert any(not torch.equal(v, scrambled[0]["model"][k]) for k, v in plain[0]["model"].items())
 
 
+@pytest.mark.slow
 @both
 def test_interrupted_and_resumed_equals_unbroken(tmp_path, monkeypatch, unsupervised):
     unbroken = train(tmp_path / "unbroken", unsupervised)
@@ -128,6 +131,7 @@ def test_interrupted_and_resumed_equals_unbroken(tmp_path, monkeypatch, unsuperv
     ]
 
 
+@pytest.mark.slow
 def test_more_epochs_continue_a_finished_run(tmp_path):
     unbroken = train(tmp_path / "long", True, epochs=4)
     train(tmp_path / "short", True, epochs=2)
@@ -136,6 +140,7 @@ def test_more_epochs_continue_a_finished_run(tmp_path):
     assert_same_weights(unbroken[0], continued[0])
 
 
+@pytest.mark.slow
 @both
 def test_training_improves_its_criterion(tmp_path, unsupervised):
     last, best = train(tmp_path / "run", unsupervised, epochs=12)
@@ -153,6 +158,7 @@ def test_unsupervised_tracks_carry_no_truth(tmp_path, monkeypatch):
     assert runs[0].val.truth is None
 
 
+@pytest.mark.slow
 def test_a_line_says_where_an_epoch_stands_every_few_seconds(tmp_path, monkeypatch, capsys):
     """An epoch of MHT takes minutes: it is no time for silence. Here each look at the clock finds a second gone."""
     seconds = itertools.count()
@@ -203,6 +209,7 @@ def the_error(capsys):
     return line
 
 
+@pytest.mark.slow
 @both
 @every_network
 def test_a_loss_that_is_not_finite_stops_at_once(

@@ -52,6 +52,7 @@ def use(source, barrier, results):
         results.put("")
 
 
+@pytest.mark.slow
 def test_processes_that_convert_at_once_share_what_they_make(folder, source):
     context = multiprocessing.get_context("spawn")
     barrier, results = context.Barrier(PROCESSES), context.Queue()

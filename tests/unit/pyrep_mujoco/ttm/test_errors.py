@@ -366,6 +366,7 @@ def test_noise_in_place_of_the_payload(content, size):
 # Valid chunks that make no sense together
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Inertia matrix is too close:UserWarning")
 @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 @given(content=odd_scene())

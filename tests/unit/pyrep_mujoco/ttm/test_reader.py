@@ -202,6 +202,7 @@ def test_normals_of_another_frame_are_not_used():
     np.testing.assert_allclose(part.normals[0], [[0, 0, -1]] * 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reach", [5, 3000, 70_000, 400_000])
 def test_corners_of_any_length(reach):
     rng = np.random.default_rng(reach)

@@ -327,6 +327,7 @@ def _environment():
     return {**os.environ, "PYTHONPATH": str(ROOT / "RLBench"), "OMP_NUM_THREADS": "1"}
 
 
+@pytest.mark.slow
 def test_processes_differ_unless_numpy_is_seeded():
     seeded, *others = (script("3"), script(), script())
     assert len({seeded, *others}) == 3

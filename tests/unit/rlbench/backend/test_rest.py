@@ -61,6 +61,7 @@ def check_rest(demo, ends):
         assert np.abs(demo[frame].joint_velocities).max() < SLOW, frame
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", AVAILABLE)
 def test_every_waypoint_and_the_end_are_reached_at_rest(load, ways, name):
     task = load(name)

@@ -43,6 +43,7 @@ def generate(tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_episodes_say_where_their_task_comes_from(tmp_path, generate, capsys):
     root = write_checkout(tmp_path / "root")
     flags = ("--rlbench_root", str(root))
@@ -60,6 +61,7 @@ def test_episodes_say_where_their_task_comes_from(tmp_path, generate, capsys):
     assert "holds 8 (close_fridge), which this engine cannot run" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_misspelt_task_is_answered_with_near_names_only(tmp_path, generate, capsys):
     root = write_checkout(tmp_path / "root")
     for i in range(30):
@@ -74,6 +76,7 @@ def test_a_misspelt_task_is_answered_with_near_names_only(tmp_path, generate, ca
     assert f"looked for in {root} alone (--tasks_from rlbench)" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_broken_tasks_are_skipped_and_counted(tmp_path, generate, capsys, caplog):
     root = write_checkout(tmp_path / "root", ["pick_and_lift"])
     text = REACH.replace("colors[index]", "colors[index]['x']")
@@ -93,6 +96,7 @@ def test_broken_tasks_are_skipped_and_counted(tmp_path, generate, capsys, caplog
     assert generate.record(9)["task_source"].startswith("rlbench:")
 
 
+@pytest.mark.slow
 def test_a_task_file_that_exits_does_not_end_the_run(tmp_path, generate, capsys, caplog):
     root = write_checkout(tmp_path / "root", ["reach_target"])
     write_task(root, "open_box", "import sys\nsys.exit('bye')\n", "reach_target")
@@ -101,6 +105,7 @@ def test_a_task_file_that_exits_does_not_end_the_run(tmp_path, generate, capsys,
     assert "open_box.py:2: task open_box, loading it: SystemExit: bye" in caplog.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
@@ -141,6 +146,7 @@ def test_the_validator_goes_on_after_a_broken_task(tmp_path, capsys):
     assert "| cannot run: " in out
 
 
+@pytest.mark.slow
 def test_the_validator_lists_what_a_checkout_has(tmp_path, capsys):
     root = write_checkout(tmp_path / "root")
     assert sorted(BY_NAME) == ["pick_and_lift", "reach_target"]

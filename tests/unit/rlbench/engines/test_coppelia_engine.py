@@ -241,6 +241,7 @@ def test_a_shape_without_a_mesh_hides_by_its_box(simulator, monkeypatch, caplog)
     assert BLOCK in caplog.text
 
 
+@pytest.mark.slow
 def test_a_demonstration_with_images(world):
     config = ObservationConfig(
         keypoints=("waypoints", "robot"), cameras={"front": CameraConfig(image_size=(4, 3))}
@@ -261,6 +262,7 @@ def test_a_demonstration_with_images(world):
     env.shutdown()
 
 
+@pytest.mark.slow
 def test_a_demonstration_with_a_grasp(world):
     config = ObservationConfig(keypoints=("objects",), track_cams=("front",))
     env = Environment(engine="coppeliasim", static_positions=True, obs_config=config)
@@ -273,6 +275,7 @@ def test_a_demonstration_with_a_grasp(world):
     env.shutdown()
 
 
+@pytest.mark.slow
 def test_generation_makes_an_episode(world, tmp_path):
     keys = {
         "obs_dim": [3, 4, 3],

@@ -172,6 +172,7 @@ def test_step_by_step_commands(world, loaded):
     assert args == (True,)
 
 
+@pytest.mark.slow
 def test_inverse_kinematics_and_ways_of_the_joints(loaded):
     engine, robot = loaded
     arm = robot.arm

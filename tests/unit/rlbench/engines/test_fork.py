@@ -106,6 +106,7 @@ child()
     assert lines[0] == lines[1]
 
 
+@pytest.mark.slow
 def test_a_process_forked_before_the_first_image_makes_its_own():
     lines = run("""
 def child():
@@ -150,6 +151,7 @@ def test_vector_environments_that_fork_step_without_images():
     assert lines == ["[] (2, 7)", "set()"]
 
 
+@pytest.mark.slow
 def test_vector_environments_that_spawn_make_images(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(MAKE + ASYNC.format(mode="vision", options=SPAWN), encoding="utf-8")

@@ -41,6 +41,7 @@ def generate(tmp_path, monkeypatch):
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [[60, 96, 3], [96, 60, 3]])
 def test_images_are_as_high_and_wide_as_asked_for(generate, shape):
     store = generate(0, obs_dim=shape, cams=CAMS, keypoints=["objects", "robot"])
@@ -71,6 +72,7 @@ def test_images_are_as_high_and_wide_as_asked_for(generate, shape):
     assert checked > 0
 
 
+@pytest.mark.slow
 def test_everything_in_masks_has_a_name_of_its_own(generate):
     store = generate(0, obs_dim=[96, 96, 3], cams=CAMS)
     key = EpisodeKey(0, 0, 0)
@@ -91,6 +93,7 @@ def test_everything_in_masks_has_a_name_of_its_own(generate):
             assert names[obj["id"]].rstrip("0123456789") == obj["name"]
 
 
+@pytest.mark.slow
 def test_shapes_that_a_task_makes_have_names(generate, tmp_path):
     root = write_checkout(tmp_path / "checkout", ["pick_and_lift"])
     flags = ("--rlbench_root", str(root), "--tasks_from", "rlbench")

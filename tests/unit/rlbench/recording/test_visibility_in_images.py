@@ -27,6 +27,7 @@ def environment():
     env.shutdown()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", AVAILABLE)
 def test_seen_waypoints_and_corners_do_not_lie_behind_what_is_drawn(environment, name):
     task = environment.get_task(name)

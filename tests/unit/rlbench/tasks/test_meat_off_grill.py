@@ -139,6 +139,7 @@ def test_only_the_named_piece_let_go_on_the_rack_counts(task, index):
         assert not logic.success()[0], away
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("index", range(2))
 def test_everything_rests_and_only_the_named_piece_moves(task, index):
     engine = task._scene.engine

@@ -122,6 +122,7 @@ def test_everything_stays_at_rest(task):
         assert fastest < 1e-4
 
 
+@pytest.mark.slow
 def test_other_stacks_and_the_door_stay_and_the_held_one_does_not_slip(task):
     engine = task._scene.engine
     for seed in range(6):

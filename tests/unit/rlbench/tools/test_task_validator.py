@@ -169,6 +169,7 @@ def test_pictures_show_keypoints_with_and_without_the_scene(tmp_path):
     assert (scene == BACKGROUND).all(axis=-1).mean() < 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "error", [ValueError("one line\nand another"), SystemExit(3), RecursionError()]
 )
