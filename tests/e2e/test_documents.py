@@ -27,7 +27,7 @@ PAGES = [
     "docs/extend.md",
 ]
 EXPECTED = {
-    "README.md": ["5 of 5 episodes", "linear triangulation (DLT)"],
+    "README.md": ["3 of 3 episodes", "linear triangulation (DLT)"],
     "docs/extend.md": ["| lift_cube | 1 | 2/2 | 2/2 |"],
     "docs/train.md": ["model: STC (unsupervised)"],
 }
@@ -35,7 +35,8 @@ EXPECTED = {
 SMALL = [
     (r"--episodes \d+", "--episodes 2"),
     (r"(make_example_tracks \S+)$", r"\1 --examples 2"),
-    (r"--train$", "--train --epochs 1 --no_pictures"),
+    (r"(--points2d \S+)", r"\1 --no_pictures"),
+    (r"--train$", "--train --epochs 1"),
     (r"--num_envs 2 --steps 50", "--num_envs 1 --steps 5"),
 ]
 LEFT_OUT = shutil.ignore_patterns(
@@ -76,7 +77,7 @@ def clone(tmp_path_factory):
     (folder / ".ci").mkdir()
     (folder / ".ci" / "environment.sh").write_text(NO_SET_UP, encoding="utf-8")
     tiny = [(r'"obs_dim": \[256, 256, 3\]', '"obs_dim": [64, 64, 3]')]
-    few = [(r'"n_ex_per_task": \d+', '"n_ex_per_task": 5'), *tiny]
+    few = [(r'"n_ex_per_task": \d+', '"n_ex_per_task": 3'), *tiny]
     one_task = [(r'"(train|test)_task_ids": \[[\d, ]+\]', r'"\1_task_ids": [0]'), *few]
     replace(folder / "configs" / "dataset_config.json", *one_task)
     replace(folder / "configs" / "quickstart.json", (r'"cams": \[.*?\]', '"cams": []'), *few)
