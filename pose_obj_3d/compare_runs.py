@@ -1,14 +1,8 @@
 """Print one table of errors for several finished runs: `python compare_runs.py log/<group>/<config> ...`.
 
-Each argument is a run folder, or its name without the time, which means the newest
-such run, a trained one if there is any.
+Each argument is a run folder, or its name without the time: then the newest such run is taken, a
+trained one where there is one.
 """
-
-import sys
-from pathlib import Path
-
-if not __package__:  # run as a script
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from pose_obj_3d.common import process_start
 
@@ -16,7 +10,9 @@ if __name__ == "__main__":
     process_start.prepare("compare_runs.py", 600)
 
 import json
+import sys
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 from pose_obj_3d.common.errors import DataError, PoseObj3DError
