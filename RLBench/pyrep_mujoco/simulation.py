@@ -17,7 +17,7 @@ from pyrep_mujoco.objects.proximity_sensor import MujocoProximitySensor
 from pyrep_mujoco.objects.scene_object import MujocoObject, SceneParts
 from pyrep_mujoco.objects.shape import MujocoShape, shapes_beside_robot
 from pyrep_mujoco.objects.shape_maker import ShapeMaker, Snapshot
-from pyrep_mujoco.robots.robot_model import PANDA, RobotModel
+from pyrep_mujoco.robots.robot_model import RobotModel
 from pyrep_mujoco.scene.compose import compose, compose_spec, scene_label
 from pyrep_mujoco.scene.controls import Controls
 from pyrep_mujoco.scene.edits import Edits
@@ -36,7 +36,7 @@ from pyrep_mujoco.world import World
 _FRAMES = {"force_sensor": MujocoForceSensor, "path": MujocoPath}
 
 
-class MujocoEngine:
+class Simulation:
     """Base scene, robot and one task, simulated by MuJoCo.
 
     Attributes:
@@ -50,12 +50,19 @@ class MujocoEngine:
         editor: makes shapes.
     """
 
-    name = "mujoco"
-    version = mujoco.__version__
+    def __init__(self, scene: Path, robot: RobotModel, base: Path) -> None:
+        """Load a scene.
 
-    def __init__(self, scene: Path, robot: RobotModel = PANDA) -> None:
+        Args:
+            scene: MJCF file of the task.
+            robot: the arm and gripper.
+            base: MJCF of what surrounds every task: table, floor, lights.
+
+        Raises:
+            SceneError: a file is missing, or says something that cannot be.
+        """
         self.scene, self.robot = scene, robot
-        model, notes = compose(scene, robot)
+        model, notes = compose(scene, robot, base)
         world = World(scene_label(scene), model, notes, robot.root)
         self.world, self.welds = world, Welds(world)
         self.graph = SceneGraph(world, self.welds)
@@ -65,7 +72,7 @@ class MujocoEngine:
         self.table: ObjectTable[MujocoObject] = ObjectTable(world.label)
         tree = ObjectTree(world, self.graph, self.welds)
         parts = SceneParts(world, self.graph, self.welds, tree, self._edits, self.table)
-        models = RuntimeModels(world, lambda: compose_spec(scene, robot)[0], robot.hand)
+        models = RuntimeModels(world, lambda: compose_spec(scene, robot, base)[0], robot.hand)
         self.editor = ShapeMaker(parts, models)
         self._states = StateKeeper(world, self.graph, self.welds, self.editor)
         self._start: State[Snapshot] | None = None

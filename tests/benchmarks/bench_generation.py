@@ -86,7 +86,7 @@ def main() -> None:
     args = parser.parse_args()
     timed(mujoco_robot.Arm, "plan", "planning")
     timed(mujoco_robot.Arm, "can_reach", "planning")
-    timed(engine_module.MujocoEngine, "step", "stepping")
+    timed(engine_module.Simulation, "step", "stepping")
     timed(recorder.Recorder, "_images", "rendering")
     print("| task | images | frames | frames/s | planning | stepping | rendering | other |")
     print("|---|---|---:|---:|---:|---:|---:|---:|")

@@ -25,10 +25,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "RLBench"))
 
 from pyrep_mujoco.robots.arm import Arm, Gripper
-from pyrep_mujoco.simulation import MujocoEngine
 from pyrep_mujoco.ttm.to_mjcf import SCENE_FILE, convert
 from pyrep_mujoco.vision.rendering import Renderer
 from rlbench.backend.exceptions import RLBenchError
+from rlbench.engines.mujoco import MujocoEngine
 from tests.benchmarks.scene_movements import (
     UNEXPLAINED,
     StartedScene,

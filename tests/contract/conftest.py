@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from pyrep_mujoco.simulation import MujocoEngine
 from rlbench.backend.exceptions import EngineError
 from rlbench.engines.coppelia.api import load_api, rlbench_checkout
 from rlbench.engines.coppelia.simulator import CoppeliaSimulator
+from rlbench.engines.mujoco import MujocoEngine
 from rlbench.environment import ENGINES, Environment
 from rlbench.tasks import AVAILABLE, builtin_scene
 from tests.contract import fake_pyrep

@@ -17,8 +17,8 @@ from pyrep_mujoco.objects.detection import geom_triangles, surface_in_volume
 from pyrep_mujoco.objects.joint import MujocoJoint
 from pyrep_mujoco.objects.proximity_sensor import MujocoProximitySensor
 from pyrep_mujoco.objects.shape import MujocoShape
-from pyrep_mujoco.simulation import MujocoEngine
 from rlbench.const import DEMO_DT
+from rlbench.engines.mujoco import MujocoEngine
 from rlbench.tasks import builtin_scene
 
 SHAPE, JOINT, DUMMY, SENSOR, PATH, VISION, FORCE, LIGHT = 0, 1, 4, 5, 8, 9, 12, 13

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from pyrep_mujoco.robots.arm import Arm, Gripper
-from pyrep_mujoco.simulation import MujocoEngine
 from rlbench.backend.conditions import DetectedCondition
 from rlbench.backend.exceptions import SceneError
 from rlbench.backend.robot import Robot
 from rlbench.backend.scene import Scene
 from rlbench.backend.task import Task
+from rlbench.engines.mujoco import MujocoEngine
 
 XML = """
 <mujoco><custom>

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from pyrep_mujoco.objects.object_types import ObjectType
-from pyrep_mujoco.simulation import MujocoEngine
 from rlbench.backend.exceptions import SceneError
 from rlbench.engines import protocols as base
+from rlbench.engines.mujoco import MujocoEngine
 from rlbench.tasks import builtin_scene
 
 

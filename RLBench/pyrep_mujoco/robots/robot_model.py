@@ -6,7 +6,6 @@ from pathlib import Path
 from pyrep_mujoco.vision.cameras import CameraSpec
 
 _SENSOR_ITSELF = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
-_MJCF = Path(__file__).resolve().parents[2] / "rlbench" / "robot_mjcf"
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,10 @@ class RobotModel:
     wrist_camera: str = ""
 
     def mounted(self, camera: CameraSpec) -> CameraSpec:
-        """Return a camera of the table as it is on this robot: what the Panda's hand carries there."""
+        """Return a camera of the table as it is on this robot.
+
+        The table has what the Panda's hand carries.
+        """
         if camera.parent != PANDA.hand:
             return camera
         if camera.name == "wrist" and self.wrist_camera:
@@ -99,7 +101,7 @@ class RobotModel:
 
 PANDA = RobotModel(
     name="Panda",
-    mjcf=_MJCF / "panda.xml",
+    mjcf=Path(),
     root="Panda",
     joints=tuple(f"Panda_joint{i}" for i in range(1, 8)),
     tip="Panda_tip",
@@ -114,4 +116,4 @@ PANDA = RobotModel(
     # Half of Franka's limits: servos of finite stiffness follow it within 1 mm.
     max_acceleration=(7.5, 3.75, 5.0, 6.25, 7.5, 10.0, 10.0),
 )
-"""Our own Panda, made of primitives."""
+"""The Panda's names and numbers; who uses it says where its MJCF is."""

@@ -9,28 +9,22 @@ import numpy as np
 
 from pyrep_mujoco import transforms as tf
 from pyrep_mujoco.errors import SceneError
-from pyrep_mujoco.robots.robot_model import FIRM, PANDA, RobotModel
+from pyrep_mujoco.robots.robot_model import FIRM, RobotModel
 from pyrep_mujoco.scene.health import check_model
 from pyrep_mujoco.transforms import Floats
 from pyrep_mujoco.vision.cameras import CAMERAS, mujoco_camera
 from pyrep_mujoco.world import Notes
 
-PACKAGE = Path(__file__).resolve().parents[2] / "rlbench"
 TIMESTEP = 0.002
 MAX_REASON = 250
 """Characters of MuJoCo's own messages that ours repeat."""
 SCENE_FILE = "scene.xml"
-"""What `to_mjcf` calls a scene; the folder tells which it is. Cached ones have the name of their task."""
+"""What `to_mjcf` calls a scene: its folder has the scene's name."""
 
 
 def scene_label(scene: Path) -> str:
     """Return what messages call a scene: its file, or the folder that it was converted into."""
     return scene.absolute().parent.name if scene.name == SCENE_FILE else scene.name
-
-
-def task_scene_path(task_name: str) -> Path:
-    """Return the MJCF file of a built-in task."""
-    return PACKAGE / "task_mjcf" / f"{task_name}.xml"
 
 
 def _rotation(joint: str, text: str) -> Floats:
@@ -89,9 +83,9 @@ def _parse_texts(spec: mujoco.MjSpec) -> Notes:
     return out
 
 
-def compose(scene: Path, robot: RobotModel = PANDA) -> tuple[mujoco.MjModel, Notes]:
+def compose(scene: Path, robot: RobotModel, base: Path) -> tuple[mujoco.MjModel, Notes]:
     """Compile base scene + robot + task scene; see `compose_spec`."""
-    spec, notes = compose_spec(scene, robot)
+    spec, notes = compose_spec(scene, robot, base)
     return _compiled(spec, scene), notes
 
 
@@ -109,7 +103,7 @@ def _reason(error: Exception) -> str:
     return " ".join(str(error).split())[:MAX_REASON]
 
 
-def compose_spec(scene: Path, robot: RobotModel = PANDA) -> tuple[mujoco.MjSpec, Notes]:
+def compose_spec(scene: Path, robot: RobotModel, base: Path) -> tuple[mujoco.MjSpec, Notes]:
     """Put base scene + robot + task scene together.
 
     Every free body gets an inactive weld to the gripper (grasps switch it on), and every
@@ -118,20 +112,19 @@ def compose_spec(scene: Path, robot: RobotModel = PANDA) -> tuple[mujoco.MjSpec,
     Args:
         scene: the task's MJCF file.
         robot: the arm and gripper.
+        base: MJCF of what surrounds every task: table, floor, lights.
 
     Returns:
         The description, ready to be compiled, and the annotations of all objects.
 
     Raises:
-        SceneError: the file is missing or is not valid MJCF.
+        SceneError: a file is missing, or the scene is not valid MJCF.
     """
-    if not scene.is_file():
-        raise SceneError(f"scene file {scene.name} not found in {scene.parent}")
+    for kind, file in (("scene", scene), ("robot", robot.mjcf), ("base scene", base)):
+        if not file.is_file():
+            raise SceneError(f"{kind} file {file.name} not found in {file.parent}")
     # <include> keeps every file loadable alone, and needs no name prefix (MjSpec.attach does).
-    wrapper = "".join(
-        f'<include file="{path.as_posix()}"/>'
-        for path in (PACKAGE / "base_scene.xml", robot.mjcf, scene)
-    )
+    wrapper = "".join(f'<include file="{path.as_posix()}"/>' for path in (base, robot.mjcf, scene))
     try:
         spec = mujoco.MjSpec.from_string(f"<mujoco model='{scene.stem}'>{wrapper}</mujoco>")
         _set_options(spec)

@@ -1,13 +1,15 @@
 """The MuJoCo engine: puts a simulation of `pyrep_mujoco` and its robot together."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import mujoco
 
+from pyrep_mujoco.robots import robot_model
 from pyrep_mujoco.robots.arm import Arm
 from pyrep_mujoco.robots.gripper import Gripper
-from pyrep_mujoco.robots.robot_model import PANDA, RobotModel
-from pyrep_mujoco.simulation import MujocoEngine
+from pyrep_mujoco.robots.robot_model import RobotModel
+from pyrep_mujoco.simulation import Simulation
 from pyrep_mujoco.ttm.robot_files import converted_robot, has_robot
 from rlbench.engines.protocols import Engine, Robot
 
@@ -15,6 +17,21 @@ __all__ = ["VERSION", "as_mjcf", "check_images", "has_robot", "load"]
 
 VERSION: str = mujoco.__version__
 """Of MuJoCo."""
+_PACKAGE = Path(__file__).resolve().parents[1]
+BASE_SCENE = _PACKAGE / "base_scene.xml"
+"""What surrounds every task: table, floor, lights, cameras' places."""
+PANDA = replace(robot_model.PANDA, mjcf=_PACKAGE / "robot_mjcf" / "panda.xml")
+"""Our own Panda, made of primitives."""
+
+
+class MujocoEngine(Simulation):
+    """A simulation of a task in RLBench's base scene, with our Panda unless another is given."""
+
+    name = "mujoco"
+    version = VERSION
+
+    def __init__(self, scene: Path, robot: RobotModel = PANDA) -> None:
+        super().__init__(scene, robot, BASE_SCENE)
 
 
 def as_mjcf(scene: Path) -> Path:

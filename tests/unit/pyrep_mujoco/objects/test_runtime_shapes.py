@@ -6,15 +6,15 @@ import pytest
 from pyrep_mujoco.objects.object_types import ObjectType, PrimitiveShape
 from pyrep_mujoco.objects.shape_forms import mesh_form, primitive_form
 from pyrep_mujoco.robots.arm import Arm, Gripper
-from pyrep_mujoco.scene.compose import task_scene_path
-from pyrep_mujoco.simulation import MujocoEngine
 from pyrep_mujoco.transforms import euler_to_matrix
 from rlbench.backend.exceptions import SceneError
+from rlbench.engines.mujoco import MujocoEngine
+from rlbench.tasks import builtin_scene
 
 
 @pytest.fixture(scope="module")
 def made_engine():
-    return MujocoEngine(task_scene_path("pick_and_lift"))
+    return MujocoEngine(builtin_scene("pick_and_lift"))
 
 
 @pytest.fixture
@@ -273,7 +273,7 @@ def test_a_dynamic_shape_can_be_held_and_a_fixed_one_cannot_be_freed(engine):
 
 
 def test_joints_can_be_locked_and_driven():
-    engine = MujocoEngine(task_scene_path("close_fridge"))
+    engine = MujocoEngine(builtin_scene("close_fridge"))
     joint = engine.joint("top_joint")
     start = joint.get_joint_position()
     joint.set_motor_locked_at_zero_velocity(True)

@@ -3,16 +3,17 @@
 import numpy as np
 import pytest
 
-from pyrep_mujoco.scene.compose import compose, task_scene_path
-from pyrep_mujoco.simulation import MujocoEngine
+from pyrep_mujoco.scene.compose import compose
 from rlbench.backend.exceptions import DemoError, SceneError
+from rlbench.engines.mujoco import BASE_SCENE, PANDA, MujocoEngine
+from rlbench.tasks import builtin_scene
 
 NAN, INF = float("nan"), float("inf")
 
 
 @pytest.fixture(scope="module")
 def engine():
-    return MujocoEngine(task_scene_path("close_fridge"))
+    return MujocoEngine(builtin_scene("close_fridge"))
 
 
 @pytest.mark.parametrize(
@@ -72,11 +73,11 @@ BODIES = {
 
 @pytest.mark.parametrize("field", BODIES)
 def test_scenes(tmp_path, field):
-    text = task_scene_path("reach_target").read_text(encoding="utf-8")
+    text = builtin_scene("reach_target").read_text(encoding="utf-8")
     path = tmp_path / "reach_target.xml"
     path.write_text(text.replace("</worldbody>", f"{BODIES[field]}</worldbody>"), encoding="utf-8")
     with pytest.raises(SceneError) as error:
-        compose(path)
+        compose(path, PANDA, BASE_SCENE)
     said = str(error.value)
     assert said.startswith(f"scene file {path}: ")
     assert f"{field} of " in said or "MuJoCo refuses it" in said

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from pyrep_mujoco.scene.separate_overlaps import FURTHEST
-from pyrep_mujoco.simulation import MujocoEngine
+from rlbench.engines.mujoco import MujocoEngine
 
 TABLE = 0.75207
 """Height of the table's top [m]."""

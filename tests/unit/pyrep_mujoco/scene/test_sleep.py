@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pyrep_mujoco.simulation import MujocoEngine
+from rlbench.engines.mujoco import MujocoEngine
 
 SCENE = """
 <mujoco model="sleep">

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pyrep_mujoco.scene.compose import task_scene_path
-from pyrep_mujoco.simulation import MujocoEngine
 from pyrep_mujoco.ttm.to_mjcf import SCENE_FILE, convert
+from rlbench.engines.mujoco import MujocoEngine
+from rlbench.tasks import builtin_scene
 
 SAMPLES = Path(__file__).resolve().parents[5] / "shared" / "rlbench_ttm_samples"
 TASKS = (
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.skipif(
 def both(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("scene") / request.param
     convert(SAMPLES / f"{request.param}.ttm", folder)
-    return MujocoEngine(task_scene_path(request.param)), MujocoEngine(folder / SCENE_FILE)
+    return MujocoEngine(builtin_scene(request.param)), MujocoEngine(folder / SCENE_FILE)
 
 
 def waypoints(engine):

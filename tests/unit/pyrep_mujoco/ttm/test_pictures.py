@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from pyrep_mujoco.robots.arm import Arm, Gripper
-from pyrep_mujoco.simulation import MujocoEngine
 from pyrep_mujoco.ttm.robot_files import converted_robot
 from pyrep_mujoco.ttm.to_mjcf import SCENE_FILE, convert
 from pyrep_mujoco.vision.rendering import Renderer
+from rlbench.engines.mujoco import MujocoEngine
 
 SHARED = Path(__file__).resolve().parents[5] / "shared"
 SAMPLES, PICTURES = SHARED / "rlbench_ttm_samples", SHARED / "reference_pictures"

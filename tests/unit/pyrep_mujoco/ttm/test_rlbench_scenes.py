@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from pyrep_mujoco.robots.arm import Arm, Gripper
-from pyrep_mujoco.simulation import MujocoEngine
 from pyrep_mujoco.ttm.reading.model import Joint, ProximitySensor, Shape
 from pyrep_mujoco.ttm.reading.reader import read_scene
 from pyrep_mujoco.ttm.to_mjcf import SCENE_FILE, convert, main
 from pyrep_mujoco.vision.cameras import CAMERAS, mujoco_camera
+from rlbench.engines.mujoco import MujocoEngine
 from tests.benchmarks.scene_movements import UNEXPLAINED, StartedScene, overlaps
 
 SAMPLES = Path(__file__).resolve().parents[5] / "shared" / "rlbench_ttm_samples"

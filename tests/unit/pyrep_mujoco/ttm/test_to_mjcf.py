@@ -11,6 +11,7 @@ from pyrep_mujoco.transforms import euler_to_matrix, transform
 from pyrep_mujoco.ttm.mjcf.writer import write_scene
 from pyrep_mujoco.ttm.reading import model as ttm
 from rlbench.backend.exceptions import SceneError
+from rlbench.engines.mujoco import BASE_SCENE, PANDA
 from tests.unit.pyrep_mujoco.ttm.ttm_scenes import (
     CORNERS,
     FACES,
@@ -143,7 +144,7 @@ def test_a_joint_frame_that_is_no_quaternion_is_one_line(tmp_path, text):
     path = tmp_path / "scene.xml"
     path.write_text(path.read_text().replace('frame:j" data="0 0 0 1"', f'frame:j" data="{text}"'))
     with pytest.raises(SceneError, match=f"frame:j = {text}: it must be a quaternion"):
-        compose(path)
+        compose(path, PANDA, BASE_SCENE)
 
 
 def test_a_cylinder_measures_what_its_polygon_does_and_collides_as_a_circle(tmp_path):
@@ -173,7 +174,7 @@ def test_a_box_that_is_none_is_one_line(tmp_path, text):
     xml = f'<mujoco><custom><text name="box:rod" data="{text}"/></custom></mujoco>'
     (tmp_path / "scene.xml").write_text(xml)
     with pytest.raises(SceneError, match=f"box:rod = {text}: it must be xmin xmax"):
-        compose(tmp_path / "scene.xml")
+        compose(tmp_path / "scene.xml", PANDA, BASE_SCENE)
 
 
 def test_a_joint_without_a_shape_gets_a_body_and_stays_put():
@@ -402,7 +403,7 @@ def test_a_bad_friction_is_one_line(tmp_path, text):
     custom = f'<custom><text name="friction:{name}" data="{value}"/></custom>'
     path.write_text(f"<mujoco>{custom}</mujoco>", encoding="utf-8")
     with pytest.raises(SceneError, match=f"friction:{name} = {value}"):
-        compose(path)
+        compose(path, PANDA, BASE_SCENE)
 
 
 NAMES = [

@@ -3,9 +3,9 @@
 import mujoco
 import numpy as np
 
-from pyrep_mujoco.simulation import MujocoEngine
 from pyrep_mujoco.ttm.mjcf.writer import write_scene
 from pyrep_mujoco.ttm.reading import model as ttm
+from rlbench.engines.mujoco import MujocoEngine
 
 HEADER = ttm.Header(22, 18, True, 0, 40000, 0, True)
 GREY = ttm.Color((0.2, 0.4, 0.6), (0.1, 0.1, 0.1), (0, 0, 0), 12, 1.0, "")

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from pyrep_mujoco.simulation import MujocoEngine
 from rlbench.backend.conditions import (
     ConditionSet,
     DetectedCondition,
@@ -17,6 +16,7 @@ from rlbench.backend.conditions import (
 from rlbench.backend.exceptions import BoundaryError, WaypointError
 from rlbench.backend.spawn_boundary import SpawnBoundary
 from rlbench.backend.waypoints import GripperCommand, parse_gripper_command
+from rlbench.engines.mujoco import MujocoEngine
 from rlbench.tasks import builtin_scene
 
 

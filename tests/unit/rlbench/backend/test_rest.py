@@ -9,11 +9,11 @@ from pyrep_mujoco.objects.object_types import PrimitiveShape
 from pyrep_mujoco.objects.shape_forms import primitive_form
 from pyrep_mujoco.robots.arm import Arm, Gripper
 from pyrep_mujoco.robots.arm_motion import TimedPath
-from pyrep_mujoco.simulation import MujocoEngine
 from rlbench.backend.episodes import demonstration
 from rlbench.backend.episodes.last_way import REST_STEPS, end_where_fulfilled
 from rlbench.backend.exceptions import DemoError
 from rlbench.backend.placement_rules import OUR_RULES, RLBENCH_RULES
+from rlbench.engines.mujoco import MujocoEngine
 from rlbench.environment import Environment
 from rlbench.observation_config import ObservationConfig
 from rlbench.tasks import AVAILABLE, builtin_scene

@@ -6,7 +6,6 @@ import pytest
 from pyrep_mujoco.objects.mesh_import import read_obj
 from pyrep_mujoco.objects.object_types import ObjectType, PrimitiveShape
 from pyrep_mujoco.robots.arm import Arm, Gripper
-from pyrep_mujoco.simulation import MujocoEngine
 from rlbench.backend import utils
 from rlbench.backend.conditions import ColorCondition, FollowCondition
 from rlbench.backend.exceptions import SceneError, TaskFileError
@@ -15,6 +14,7 @@ from rlbench.backend.pyrep_names.pyrep_simulation import PyRep
 from rlbench.backend.pyrep_names.scene_context import announce, current_robot, using
 from rlbench.backend.robot import Robot
 from rlbench.backend.task_utils import sample_procedural_objects
+from rlbench.engines.mujoco import MujocoEngine
 from rlbench.tasks import builtin_scene
 
 CUBE = """# two cubes side by side

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from pyrep_mujoco.robots.robot_model import PANDA
 from pyrep_mujoco.vision.rendering import select_gl_backend
 from rlbench import CameraConfig, Environment, ObservationConfig
 from rlbench.backend.exceptions import RenderingError
+from rlbench.engines.mujoco import PANDA
 from tests.unit.rlbench.checkout.ttm_checkout import FRANKA, write_ttm_checkout
 
 PICTURE = np.array(

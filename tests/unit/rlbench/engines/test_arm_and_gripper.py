@@ -9,11 +9,11 @@ import pytest
 from pyrep_mujoco.objects.object_types import PrimitiveShape
 from pyrep_mujoco.objects.shape_forms import primitive_form
 from pyrep_mujoco.robots.arm import Arm, Gripper
-from pyrep_mujoco.robots.robot_model import FIRM, PANDA, YIELDING
-from pyrep_mujoco.simulation import MujocoEngine
+from pyrep_mujoco.robots.robot_model import FIRM, YIELDING
 from rlbench.backend.exceptions import ConfigurationPathError
 from rlbench.backend.placement_rules import RLBENCH_RULES
 from rlbench.backend.waypoints import Waypoint
+from rlbench.engines.mujoco import PANDA, MujocoEngine
 from rlbench.environment import Environment
 from rlbench.tasks import builtin_scene
 

@@ -8,11 +8,11 @@ import pytest
 from data_generation.RLBench import generate_data
 from data_generation.RLBench.config import load_config
 from data_generation.RLBench.raw.episode_key import EpisodeKey
-from pyrep_mujoco.simulation import MujocoEngine
 from pyrep_mujoco.vision import cameras
 from pyrep_mujoco.vision.visibility import HIDDEN, OUTSIDE
 from rlbench.backend.exceptions import RenderingError, SceneError
 from rlbench.engines.coppelia.simulator import CoppeliaSimulator
+from rlbench.engines.mujoco import MujocoEngine
 from rlbench.environment import Environment
 from rlbench.observation_config import KEYPOINT_GROUPS, CameraConfig, ObservationConfig
 from rlbench.recording.keypoints import make_keypoints

@@ -9,13 +9,13 @@ from pyrep_mujoco.objects.object_types import PrimitiveShape
 from pyrep_mujoco.objects.shape_forms import primitive_form
 from pyrep_mujoco.robots.arm import Arm, Gripper
 from pyrep_mujoco.robots.hand import HandState
-from pyrep_mujoco.simulation import MujocoEngine
 from rlbench import Environment, ObservationConfig
 from rlbench.action_modes import MoveArmThenGripper
 from rlbench.action_modes.arm_action_modes import JointVelocity
 from rlbench.action_modes.gripper_action_modes import Discrete, GripperJointPosition
 from rlbench.const import DEMO_DT
 from rlbench.engines.coppelia.simulator import CoppeliaSimulator
+from rlbench.engines.mujoco import MujocoEngine
 from rlbench.tasks import AVAILABLE, builtin_scene, get_task_class
 from tests.contract import fake_pyrep
 from tests.unit.rlbench.checkout.checkout_files import LIFT, write_task

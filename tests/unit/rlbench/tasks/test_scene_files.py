@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from pyrep_mujoco.scene.compose import compose
+from rlbench.engines.mujoco import BASE_SCENE, PANDA
 from rlbench.tasks import AVAILABLE, builtin_scene
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -34,7 +35,7 @@ NOT_IN_SCENES = {"camera", "joint", "vision_sensor", "light", "force_sensor"}
 @pytest.fixture(scope="module", params=AVAILABLE)
 def scene(request):
     """(task, model, notes, data at the saved joint values)."""
-    model, notes = compose(builtin_scene(request.param))
+    model, notes = compose(builtin_scene(request.param), PANDA, BASE_SCENE)
     data = mujoco.MjData(model)
     for name, value in notes.joint_values.items():
         data.joint(name).qpos[0] = value
@@ -122,7 +123,7 @@ def test_task_files_compile_alone(task):
 
 
 def test_arm_has_franka_kinematics():
-    model, _ = compose(builtin_scene("reach_target"))
+    model, _ = compose(builtin_scene("reach_target"), PANDA, BASE_SCENE)
     data = mujoco.MjData(model)
     rng = np.random.default_rng(3)
     turn = matrix((0, 0, 0.0184), (np.cos(np.pi / 8), 0, 0, -np.sin(np.pi / 8)))
@@ -316,7 +317,7 @@ def test_boundaries_are_never_drawn_nor_solid(scene):
 
 
 def test_closing_the_fridge_is_free_of_obstacles():
-    model, _ = compose(builtin_scene("close_fridge"))
+    model, _ = compose(builtin_scene("close_fridge"), PANDA, BASE_SCENE)
     data = mujoco.MjData(model)
     for angle in np.linspace(0, 1.57, 12):
         data.joint("top_joint").qpos[0] = angle
