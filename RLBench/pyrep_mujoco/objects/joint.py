@@ -5,7 +5,7 @@ import numpy as np
 from pyrep_mujoco import transforms as tf
 from pyrep_mujoco.errors import SceneError
 from pyrep_mujoco.objects.object_types import ObjectType
-from pyrep_mujoco.objects.scene_object import MujocoObject, SceneParts
+from pyrep_mujoco.objects.scene_object import Frame, MujocoObject, SceneParts
 from pyrep_mujoco.scene.health import check_value
 from pyrep_mujoco.scene.tree import JOINT_HANDLES
 from pyrep_mujoco.transforms import Floats
@@ -55,11 +55,9 @@ class MujocoJoint(MujocoObject):
         """Return the (4, 4) transform joint frame to world."""
         return self._world.rest_transform(self.body) @ self._T_rest_joint
 
-    def _put(
-        self, matrix: Floats, relative_to: "MujocoObject | None", reset_dynamics: bool
-    ) -> None:
+    def _put(self, matrix: Floats, relative_to: Frame | None, reset_dynamics: bool) -> None:
         """Place the joint with all it carries; its value stays."""
-        base = np.eye(4) if relative_to is None else relative_to.transform()
+        base = np.eye(4) if relative_to is None else relative_to.get_matrix()
         change = base @ matrix @ tf.invert(self.transform())
         goal = change @ self._world.transform(self.body)
         self._graph.move(self.body, goal, keeps_velocity=not reset_dynamics)

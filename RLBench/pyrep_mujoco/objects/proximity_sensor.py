@@ -2,9 +2,10 @@
 
 import numpy as np
 
+from pyrep_mujoco import transforms as tf
 from pyrep_mujoco.objects.detection import parse_volume, surface_in_volume
 from pyrep_mujoco.objects.object_types import ObjectType
-from pyrep_mujoco.objects.scene_object import MujocoObject, SceneParts
+from pyrep_mujoco.objects.scene_object import Frame, MujocoObject, SceneParts
 from pyrep_mujoco.objects.shape import MujocoShape, shapes_beside_robot
 from pyrep_mujoco.transforms import Floats
 
@@ -27,9 +28,9 @@ class MujocoProximitySensor(MujocoObject):
         """Return `ObjectType.PROXIMITY_SENSOR`."""
         return ObjectType.PROXIMITY_SENSOR
 
-    def is_detected(self, obj: MujocoObject) -> bool:
+    def is_detected(self, obj: Frame) -> bool:
         """Tell whether a surface point of a shape, or a dummy's origin, is in the volume."""
-        T = obj.get_matrix(self)
+        T = tf.invert(self.transform()) @ obj.get_matrix()
         if isinstance(obj, MujocoShape):
             return surface_in_volume(obj.triangles @ T[:3, :3].T + T[:3, 3], self.volume)
         return bool(self.volume(T[None, :3, 3])[0] <= 0)

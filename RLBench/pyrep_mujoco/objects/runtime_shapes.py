@@ -1,6 +1,5 @@
 """Shapes and frames that a task makes; `ShapeMaker` gives them bodies."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -8,7 +7,7 @@ import numpy as np
 
 from pyrep_mujoco.errors import ObjectAlreadyRemovedError
 from pyrep_mujoco.objects.frames import MujocoDummy
-from pyrep_mujoco.objects.scene_object import MujocoObject, SceneParts
+from pyrep_mujoco.objects.scene_object import MujocoObject, Numbers, SceneParts
 from pyrep_mujoco.objects.shape import ALL_FLAGS, Geometry, MujocoShape, read_geometry
 from pyrep_mujoco.scene.forms import FRAME, Form
 from pyrep_mujoco.transforms import Floats
@@ -158,7 +157,7 @@ class RuntimeShape(MujocoShape):
             self._body = -1
         self.form = form
 
-    def set_color(self, color: Sequence[float] | Floats) -> None:
+    def set_color(self, color: Numbers) -> None:
         """Paint the shape (rgb in [0, 1])."""
         self._color = tuple(float(v) for v in color)
         if self.is_built:

@@ -6,6 +6,7 @@ the scene back.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import mujoco
 import numpy as np
@@ -20,6 +21,16 @@ from pyrep_mujoco.scene.tree import ObjectTree
 from pyrep_mujoco.scene.welds import Welds
 from pyrep_mujoco.transforms import Floats
 from pyrep_mujoco.world import World
+
+Numbers = Sequence[float] | Floats
+"""A list or an array of numbers."""
+
+
+class Frame(Protocol):
+    """What has a pose."""
+
+    def get_matrix(self) -> Floats:
+        """Return the (4, 4) transform to the world."""
 
 
 @dataclass(frozen=True)
@@ -94,29 +105,27 @@ class MujocoObject:
         """Return the (4, 4) transform object to world."""
         return self._world.transform(self.body)
 
-    def get_matrix(self, relative_to: "MujocoObject | None" = None) -> Floats:
+    def get_matrix(self, relative_to: Frame | None = None) -> Floats:
         """Return the (4, 4) transform to the world or to another object's frame."""
         T = self.transform()
-        return T if relative_to is None else tf.invert(relative_to.transform()) @ T
+        return T if relative_to is None else tf.invert(relative_to.get_matrix()) @ T
 
-    def set_matrix(self, matrix: Floats, relative_to: "MujocoObject | None" = None) -> None:
+    def set_matrix(self, matrix: Floats, relative_to: Frame | None = None) -> None:
         """Place the object and its logical descendants; velocities become zero."""
         self._put(matrix, relative_to, reset_dynamics=True)
 
-    def _put(
-        self, matrix: Floats, relative_to: "MujocoObject | None", reset_dynamics: bool
-    ) -> None:
-        base = np.eye(4) if relative_to is None else relative_to.transform()
+    def _put(self, matrix: Floats, relative_to: Frame | None, reset_dynamics: bool) -> None:
+        base = np.eye(4) if relative_to is None else relative_to.get_matrix()
         self._graph.move(self.body, base @ matrix, keeps_velocity=not reset_dynamics)
 
-    def get_position(self, relative_to: "MujocoObject | None" = None) -> Floats:
+    def get_position(self, relative_to: Frame | None = None) -> Floats:
         """Return (3,) position [m]."""
         return self.get_matrix(relative_to)[:3, 3].copy()
 
     def set_position(
         self,
-        position: Sequence[float] | Floats,
-        relative_to: "MujocoObject | None" = None,
+        position: Numbers,
+        relative_to: Frame | None = None,
         reset_dynamics: bool = True,
     ) -> None:
         """Move the object, keeping its rotation in the world.
@@ -126,59 +135,57 @@ class MujocoObject:
             relative_to: whose frame the position is in; None: the world's.
             reset_dynamics: stop what moves in the object's tree; else it moves on as before.
         """
-        goal = np.eye(4) if relative_to is None else relative_to.transform()
+        goal = np.eye(4) if relative_to is None else relative_to.get_matrix()
         T = self.transform()
         T[:3, 3] = goal[:3, :3] @ np.asarray(position, float) + goal[:3, 3]
         self._put(T, None, reset_dynamics)
 
-    def get_quaternion(self, relative_to: "MujocoObject | None" = None) -> Floats:
+    def get_quaternion(self, relative_to: Frame | None = None) -> Floats:
         """Return (4,) quaternion xyzw."""
         return self.get_pose(relative_to)[3:]
 
     def set_quaternion(
         self,
-        quaternion: Sequence[float] | Floats,
-        relative_to: "MujocoObject | None" = None,
+        quaternion: Numbers,
+        relative_to: Frame | None = None,
         reset_dynamics: bool = True,
     ) -> None:
         """Turn the object in place, quaternion xyzw; `reset_dynamics` as of `set_position`."""
         R = tf.quat_wxyz_to_matrix(tf.xyzw_to_wxyz(np.asarray(quaternion, float)))
         self._set_rotation(R, relative_to, reset_dynamics)
 
-    def get_orientation(self, relative_to: "MujocoObject | None" = None) -> Floats:
+    def get_orientation(self, relative_to: Frame | None = None) -> Floats:
         """Return (3,) Euler angles [rad]."""
         return tf.matrix_to_euler(self.get_matrix(relative_to)[:3, :3])
 
     def set_orientation(
         self,
-        orientation: Sequence[float] | Floats,
-        relative_to: "MujocoObject | None" = None,
+        orientation: Numbers,
+        relative_to: Frame | None = None,
         reset_dynamics: bool = True,
     ) -> None:
         """Turn the object in place to (3,) Euler angles [rad]; see `set_quaternion`."""
         R = tf.euler_to_matrix(np.asarray(orientation, float))
         self._set_rotation(R, relative_to, reset_dynamics)
 
-    def _set_rotation(
-        self, R: Floats, relative_to: "MujocoObject | None", reset_dynamics: bool
-    ) -> None:
+    def _set_rotation(self, R: Floats, relative_to: Frame | None, reset_dynamics: bool) -> None:
         T = self.transform()
-        T[:3, :3] = R if relative_to is None else relative_to.transform()[:3, :3] @ R
+        T[:3, :3] = R if relative_to is None else relative_to.get_matrix()[:3, :3] @ R
         self._put(T, None, reset_dynamics)
 
-    def rotate(self, rotation: Sequence[float] | Floats) -> None:
+    def rotate(self, rotation: Numbers) -> None:
         """Turn the object in its own frame by (3,) Euler angles [rad]."""
         R = self.transform()[:3, :3] @ tf.euler_to_matrix(np.asarray(rotation))
         self._set_rotation(R, None, reset_dynamics=True)
 
-    def get_pose(self, relative_to: "MujocoObject | None" = None) -> Floats:
+    def get_pose(self, relative_to: Frame | None = None) -> Floats:
         """Return (7,) position and quaternion xyzw."""
         return tf.transform_to_pose(self.get_matrix(relative_to))
 
     def set_pose(
         self,
-        pose: Sequence[float] | Floats,
-        relative_to: "MujocoObject | None" = None,
+        pose: Numbers,
+        relative_to: Frame | None = None,
         reset_dynamics: bool = True,
     ) -> None:
         """Place the object at (7,) position and quaternion xyzw; see `set_position`."""

@@ -11,7 +11,7 @@ from pyrep_mujoco.errors import SceneError
 from pyrep_mujoco.objects.detection import geom_triangles
 from pyrep_mujoco.objects.object_table import ObjectTable
 from pyrep_mujoco.objects.object_types import ObjectType
-from pyrep_mujoco.objects.scene_object import MujocoObject, SceneParts
+from pyrep_mujoco.objects.scene_object import MujocoObject, Numbers, SceneParts
 from pyrep_mujoco.objects.shape_forms import mesh_form
 from pyrep_mujoco.scene.edits import DRAWN_GROUP, HIDDEN_GROUP, SOLID_GROUP
 from pyrep_mujoco.scene.forms import Form
@@ -28,6 +28,13 @@ class ShapeSource(Protocol):
 
     def make(self, name: str, form: Form, T: Floats) -> "MujocoShape":
         """Add a shape at a (4, 4) world pose; its name gets a number where it is taken."""
+
+
+class HasTree(Protocol):
+    """What other objects hang on."""
+
+    def get_objects_in_tree(self, *, exclude_base: bool = True) -> Sequence[object]:
+        """Return the logical descendants, joints too."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +154,7 @@ class MujocoShape(MujocoObject):
         normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
         return triangles.reshape(-1, 3), indices, np.repeat(normals[:, None], 3, axis=1)
 
-    def check_collision(self, obj: MujocoObject | None = None) -> bool:
+    def check_collision(self, obj: HasTree | None = None) -> bool:
         """Tell whether the shape touches `obj`'s tree, or any collidable shape.
 
         Flags do not matter between shapes that are named, as in CoppeliaSim.
@@ -269,7 +276,7 @@ class MujocoShape(MujocoObject):
 
     # ---- looks --------------------------------------------------------------------------
 
-    def set_color(self, color: Sequence[float] | Floats) -> None:
+    def set_color(self, color: Numbers) -> None:
         """Paint the shape's own drawn geoms (rgb in [0, 1])."""
         model = self._world.model
         model.geom_matid[self.geoms] = -1

@@ -13,8 +13,9 @@ from pyrep_mujoco.motion.kinematics import Kinematics, solve_ik
 from pyrep_mujoco.motion.pose_paths import pose_along
 from pyrep_mujoco.motion.timing import time_parametrise
 from pyrep_mujoco.motion.way_planner import PATH_SPARE, WayPlanner
+from pyrep_mujoco.objects.frames import MujocoDummy
 from pyrep_mujoco.objects.joint import MujocoJoint
-from pyrep_mujoco.objects.scene_object import MujocoObject
+from pyrep_mujoco.objects.scene_object import Numbers
 from pyrep_mujoco.robots.arm_motion import TimedPath
 from pyrep_mujoco.robots.gripper import Gripper
 from pyrep_mujoco.robots.obstacles import Obstacles
@@ -69,7 +70,7 @@ class Arm:
         self._held: Floats | None = None
         self._servos: tuple[tuple[Floats, Floats], ...] | None = None
 
-    def get_tip(self) -> MujocoObject:
+    def get_tip(self) -> MujocoDummy:
         """Return the frame that reaches waypoints."""
         return self.tip
 
@@ -111,7 +112,7 @@ class Arm:
         """Return (7,) actuator torques [N m]."""
         return np.array(self._world.data.qfrc_actuator[self.dof_ids])
 
-    def set_joint_positions(self, q: Sequence[float] | Floats) -> None:
+    def set_joint_positions(self, q: Numbers) -> None:
         """Put the arm at (7,) [rad], at rest, servos holding it."""
         data = self._world.data
         self.hold()
@@ -154,7 +155,7 @@ class Arm:
             weight -= mass * J_arm.T @ model.opt.gravity
         return inertia, weight
 
-    def servo_to(self, q: Sequence[float] | Floats) -> None:
+    def servo_to(self, q: Numbers) -> None:
         """Move the set points within one step to (7,) [rad], at most at the speed limits.
 
         They stay within the joints' limits; `hold` keeps them there after the step.
@@ -169,11 +170,11 @@ class Arm:
         self.command(start + ramp * (goal - start), qd)
         self._held = goal
 
-    def set_joint_target_velocities(self, velocities: Sequence[float] | Floats) -> None:
+    def set_joint_target_velocities(self, velocities: Numbers) -> None:
         """Turn the joints at (7,) [rad/s] during the next step, at most at the speed limits."""
         self.servo_to(self.get_joint_targets() + np.asarray(velocities) * self._step_seconds)
 
-    def set_joint_torques(self, torques: Sequence[float] | Floats) -> None:
+    def set_joint_torques(self, torques: Numbers) -> None:
         """Drive the joints with (7,) [N m] until `hold`, gravity compensated, at most the motors'.
 
         The servos are off meanwhile: without torque the arm drifts on freely.

@@ -3,6 +3,8 @@
 import mujoco
 import numpy as np
 
+from pyrep_mujoco.errors import SceneError
+from pyrep_mujoco.objects.scene_object import Frame
 from pyrep_mujoco.objects.shape import MujocoShape
 from pyrep_mujoco.robots.hand import HandState
 from pyrep_mujoco.robots.robot_scene import RobotScene
@@ -136,8 +138,14 @@ class Gripper:
         """Return the shapes that are welded to the hand."""
         return list(self._grasped)
 
-    def grasp(self, shape: MujocoShape) -> bool:
-        """Weld `shape` to the hand if the hand's sensor sees it; tell whether it is held."""
+    def grasp(self, shape: Frame) -> bool:
+        """Weld `shape` to the hand if the hand's sensor sees it; tell whether it is held.
+
+        Raises:
+            SceneError: it is no shape of a MuJoCo scene.
+        """
+        if not isinstance(shape, MujocoShape):
+            raise SceneError(f"{shape} is no shape: it cannot be grasped")
         if shape in self._grasped:
             return True
         if not self.sensor.is_detected(shape):
