@@ -4,6 +4,7 @@ from pathlib import Path
 
 import matplotlib.image as mpl_image
 import numpy as np
+import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -18,7 +19,7 @@ _LABELLED = 12  # keypoints named in a legend
 
 def example_rows(tracks: Tracks, number: int = 0) -> Tensor:
     """Return the frame numbers (T,) of the number-th example."""
-    starts = tracks.first.unique_consecutive()
+    starts: Tensor = torch.unique_consecutive(tracks.first)
     return (tracks.first == starts[number % len(starts)]).nonzero().squeeze(-1)
 
 

@@ -29,7 +29,8 @@ from pose_obj_3d.training.curve import curve_figure
 from pose_obj_3d.training.device import choose_device
 from pose_obj_3d.training.logs import RunLog
 from pose_obj_3d.training.model_registry import build_model
-from pose_obj_3d.training.trainer import Run, calibrate_best, fit
+from pose_obj_3d.training.run import Run
+from pose_obj_3d.training.trainer import calibrate_best, fit
 
 logger = logging.getLogger(__name__)
 BATCH_SIZE = 256

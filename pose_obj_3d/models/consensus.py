@@ -157,11 +157,12 @@ class Stc(Model):
         self.lags = nn.Linear(width, (M - 1) * _LAG_OUTPUTS)
         self.query = nn.Linear(width, (M - 1) * width // 2)
         self.key = nn.Linear(width, (M - 1) * width // 2)
-        self.pair = nn.Sequential(nn.Linear(6, width // 2), nn.GELU(), nn.Linear(width // 2, M - 1))
+        first, last = nn.Linear(6, width // 2), nn.Linear(width // 2, M - 1)
+        self.pair = nn.Sequential(first, nn.GELU(), last)
         self.register_buffer(
             "calibration", torch.zeros(2, width + 1 + _SUMMARY, dtype=torch.float64)
         )
-        for layer in (self.mixes, self.gates, self.lags, self.pair[-1]):
+        for layer in (self.mixes, self.gates, self.lags, last):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
         with torch.no_grad():
@@ -374,7 +375,7 @@ class Stc(Model):
         found: list[tuple[Tensor, Tensor, Tensor]] = []
         step = math.ceil(sum(len(tracks) for tracks in parts) / CALIBRATION_FRAMES)
         for tracks, centres in (
-            (t, c) for t in parts for c in torch.arange(0, len(t), step).split(batch_size)
+            (t, c) for t in parts for c in torch.split(torch.arange(0, len(t), step), batch_size)
         ):
             windows = self.gather(tracks, centres.to(tracks.uv.device), self.config.num_frames)
             x, c = Context(windows, self.near), windows.centre

@@ -71,7 +71,7 @@ def fit_scales(features: Tensor, variances: Tensor, deviations: Tensor) -> Tenso
         loss.backward()  # type: ignore[no-untyped-call]
         return loss
 
-    optimiser.step(closure)
+    optimiser.step(closure)  # type: ignore[no-untyped-call]
     return w.detach()
 
 

@@ -34,9 +34,8 @@ def rigid_displacement(
     info_J = info @ J
     # Force and torque of every displacement: (B, K, 6, n K); J^T f = r x f.
     pull = torch.cat([info, info_J], -1).transpose(-1, -2) @ delta.flatten(3)
-    moment, torque = (
-        (pull * weight.unsqueeze(2)).sum(1).transpose(1, 2).unflatten(1, (n, K)).split(3, -1)
-    )
+    both = (pull * weight.unsqueeze(2)).sum(1).transpose(1, 2)
+    moment, torque = torch.split(both.reshape(-1, n, K, 6), 3, -1)
     parts = torch.cat([x.flatten(2) for x in (info, info_J, J.transpose(-1, -2) @ info_J)], -1)
     U, UJ, JUJ = (weight.transpose(1, 2) @ parts).reshape(-1, n, K, 3, 3, 3).unbind(3)
     # About r_k: J_j - J_k takes the place of J_j.

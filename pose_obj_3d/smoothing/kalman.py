@@ -83,9 +83,8 @@ def smooth_both(
     # In the first half both wait for their counterparts, which come in the second, in the mirrored
     # step.
     waiting: list[Tensor] = []
-    others = measured.new_empty(
-        3, 4, T, *torch.broadcast_shapes((1, 1), q.shape, (1, xyz.shape[1]))
-    )
+    batch = torch.broadcast_shapes((1, 1), q.shape, (1, xyz.shape[1]))  # type: ignore[no-untyped-call]
+    others = measured.new_empty(3, 4, T, *batch)
     for t, S in enumerate(_predictions(both, order, q, frame_period_s, prior)):
         if 2 * t < T:
             waiting.append(S.flip(2))
@@ -206,7 +205,8 @@ def _predictions(
         then axes.
         It is overwritten by the next.
     """
-    d, batch = order, torch.broadcast_shapes(measured.shape[3:], q.shape, prior.shape)
+    d = order
+    batch = torch.broadcast_shapes(measured.shape[3:], q.shape, prior.shape)  # type: ignore[no-untyped-call]
     nothing = (
         measured[:0].sum() + q.flatten()[:0].sum()
     )  # 0; makes the views below known to autograd
@@ -262,7 +262,7 @@ def _leading(S: Tensor) -> Tensor:
 def _position(S: Tensor) -> tuple[Tensor, Tensor]:
     """Return mean (*, 3) and covariance (*, 3, 3) of [y Y] (3, 4, *)."""
     mean, (A, B, C, D, E, F) = geometry.solve_information(S)
-    covariance = torch.stack([A, B, C, B, D, E, C, E, F]).unflatten(0, (3, 3))
+    covariance = torch.stack([A, B, C, B, D, E, C, E, F]).reshape(3, 3, *mean[0].shape)
     return torch.stack(mean).movedim(0, -1), covariance.movedim((0, 1), (-2, -1))
 
 

@@ -163,7 +163,7 @@ def _stack_examples(
             x = np.pad(x, ((0, 0), (0, 0), (0, width - x.shape[2]), (0, 0)))
             frames = x.shape[1]
             uv = x[..., formal.UV_DETECTED]
-            missed = np.isnan(uv).any(axis=-1)
+            missed = np.isnan(uv[..., 0]) | np.isnan(uv[..., 1])
             parts["uv"].append(np.where(missed[..., None], 0, uv).transpose(1, 0, 2, 3))
             parts["vis"].append(np.where(missed, 0, x[..., formal.VISIBILITY]).transpose(1, 0, 2))
             if with_truth:

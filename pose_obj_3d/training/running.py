@@ -13,7 +13,8 @@ from pose_obj_3d.training.config import to_yaml
 from pose_obj_3d.training.curve import curve_figure
 from pose_obj_3d.training.experiment import Experiment
 from pose_obj_3d.training.logs import RunLog
-from pose_obj_3d.training.trainer import Run, calibrate_best, fit
+from pose_obj_3d.training.run import Run
+from pose_obj_3d.training.trainer import calibrate_best, fit
 
 logger = logging.getLogger(__name__)
 AUTO = "auto"

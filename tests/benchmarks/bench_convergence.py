@@ -23,7 +23,8 @@ from pose_obj_3d.training.config import load_config
 from pose_obj_3d.training.device import set_threads
 from pose_obj_3d.training.experiment import open_experiment
 from pose_obj_3d.training.logs import RunLog
-from pose_obj_3d.training.trainer import Run, fit
+from pose_obj_3d.training.run import Run
+from pose_obj_3d.training.trainer import fit
 
 CFG = Path(__file__).resolve().parents[2] / "pose_obj_3d" / "cfg" / "submit"
 TOLERANCE = 1.02

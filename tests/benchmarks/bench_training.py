@@ -18,7 +18,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from pose_obj_3d.training.config import NETWORK_TYPES, load_config
 from pose_obj_3d.training.device import set_threads
 from pose_obj_3d.training.experiment import open_experiment
-from pose_obj_3d.training.trainer import Run, train_epoch
+from pose_obj_3d.training.run import Run
+from pose_obj_3d.training.trainer import train_epoch
 
 CFG = Path(__file__).resolve().parents[2] / "pose_obj_3d" / "cfg" / "quickstart"
 

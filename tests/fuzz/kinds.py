@@ -25,7 +25,7 @@ from pose_obj_3d.training.config import (
     to_yaml,
 )
 from pose_obj_3d.training.model_registry import build_model
-from pose_obj_3d.training.trainer import Run
+from pose_obj_3d.training.run import Run
 from tests.fuzz import mutations as m
 from tests.unit.pose_obj_3d.synthetic import NAMES, rig, write_scene
 

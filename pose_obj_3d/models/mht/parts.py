@@ -57,7 +57,7 @@ class Present:
         """Map (n, D) to (B, V, D), 0 where a view is not there."""
         if self.rows is not None:
             x = x.new_zeros(self.shape.numel(), x.shape[-1]).index_copy(0, self.rows, x)
-        return x.unflatten(0, self.shape)
+        return x.reshape(*self.shape, *x.shape[1:])
 
 
 class BranchDropout(nn.Module):
@@ -118,7 +118,8 @@ class TransformerBlock(nn.Module):
         k, v = (y.reshape(split).transpose(1, 2) for y in (k, v))
         mixed = attend(q, k, v, is_there[:, None, None]).transpose(1, 2).reshape(x.shape)
         x = x + self.dropout(self.out(mixed))
-        return x + self.dropout(self.mlp(self.norm_mlp(x)))
+        out: Tensor = x + self.dropout(self.mlp(self.norm_mlp(x)))
+        return out
 
 
 class TemporalConv(nn.Module):
@@ -138,7 +139,8 @@ class TemporalConv(nn.Module):
         before = nn.functional.pad(y, (0, 0, 1, 0))[:, :-1]
         after = nn.functional.pad(y, (0, 0, 0, 1))[:, 1:]
         y = nn.functional.gelu(self.norm_hidden(self.neighbours(torch.cat([before, y, after], -1))))
-        return x + self.dropout(self.single(y))
+        out: Tensor = x + self.dropout(self.single(y))
+        return out
 
 
 class PreEmbedding(nn.Module):
@@ -169,7 +171,7 @@ class PreEmbedding(nn.Module):
         features = coarse.flatten(2)
         if self.method == "concat":
             features = torch.cat([features, weights], -1)
-        x = self.coarse(features) + self.fine(fine.flatten(2))
+        x: Tensor = self.coarse(features) + self.fine(fine.flatten(2))
         if self.method == "modulate":
             x = x * (1 + self.confidence(weights))
         for block in self.blocks:
@@ -221,8 +223,8 @@ class CrossInteraction(nn.Module):
         is_there = torch.ones(H, dtype=torch.bool, device=x.device)
         mixed = attend(q, k, v, is_there).transpose(1, 2).reshape(N, H, D)
         flat = (x + self.dropout(self.out(mixed))).reshape(N, 1, H * D)
-        mixed = flat + self.dropout(self.mlp(self.norm_mlp(flat)))
-        return mixed.squeeze(1)
+        out: Tensor = flat + self.dropout(self.mlp(self.norm_mlp(flat)))
+        return out.squeeze(1)
 
 
 class ViewRelation(nn.Module):
@@ -298,4 +300,5 @@ class ViewFusion(nn.Module):
         q = self.query(y).reshape(B, V, self.heads, 1, -1)
         mixed = attend(q, k, v, is_there[:, :, None, None], bias.transpose(0, 1).unsqueeze(2))
         x = x + self.dropout(self.out(mixed.reshape(B, V, D)))
-        return x + self.dropout(self.mlp(self.norm_mlp(x)))
+        out: Tensor = x + self.dropout(self.mlp(self.norm_mlp(x)))
+        return out

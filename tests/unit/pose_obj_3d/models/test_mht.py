@@ -14,7 +14,7 @@ from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.models.mht import parts as mht_parts
 from pose_obj_3d.tracks.gathering import gather_windows, mask_views, take
 from pose_obj_3d.tracks.loading import keypoint_ids, load_tracks, make_rig
-from pose_obj_3d.training import losses, trainer
+from pose_obj_3d.training import losses, trainer, validation
 from pose_obj_3d.training.config import (
     Config,
     MFormerConfig,
@@ -24,6 +24,8 @@ from pose_obj_3d.training.config import (
     TrainConfig,
 )
 from pose_obj_3d.training.model_registry import build_model
+from pose_obj_3d.training.objective import loss_of
+from pose_obj_3d.training.run import HELD_OUT
 from tests.unit.pose_obj_3d.synthetic import write_scene
 from tests.unit.pose_obj_3d.training import test_trainer
 
@@ -194,7 +196,7 @@ def test_every_parameter_gets_a_gradient(data, unsupervised, options):
     if unsupervised:
         windows = dataclasses.replace(windows, truth=None)
     run = run_of(network, tracks, rig, unsupervised)
-    trainer.loss_of(run, windows, network(windows, rig)).backward()
+    loss_of(run, windows, network(windows, rig)).backward()
     largest = {
         name: float(p.grad.abs().max()) if p.grad is not None else 0.0
         for name, p in network.named_parameters()
@@ -273,8 +275,8 @@ def test_view_masking_is_random_in_training_only(data):
 def test_unsupervised_validation_holds_each_view_out(data):
     tracks, rig = load(data)
     run = run_of(model(tracks), dataclasses.replace(tracks, truth=None), rig, True)
-    scalars = trainer.validate(run)
-    assert set(scalars) == {trainer.HELD_OUT, "val/reprojection_px"}
+    scalars = validation.validate(run)
+    assert set(scalars) == {HELD_OUT, "val/reprojection_px"}
     run.val = dataclasses.replace(run.val, uv=run.val.uv.clone())
     moved = torch.arange(len(tracks)) % 4 == 1
     run.val.uv[moved, 1] += 100.0  # only the score may see it
@@ -283,7 +285,8 @@ def test_unsupervised_validation_holds_each_view_out(data):
     )  # a longer window would see the moved frames elsewhere
     centres = torch.arange(len(tracks))
     again, before = (
-        trainer._held_out(run, gather_windows(t, centres, 1), centres) for t in (run.val, tracks)
+        validation.held_out_error(run, gather_windows(t, centres, 1), centres)
+        for t in (run.val, tracks)
     )
     assert torch.equal(again[1], before[1])
     changed = (again[0] - before[0]).abs() > 1

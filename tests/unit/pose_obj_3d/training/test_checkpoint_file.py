@@ -23,7 +23,7 @@ from pose_obj_3d.training.config import (
     TFormerConfig,
 )
 from pose_obj_3d.training.model_registry import build_model
-from pose_obj_3d.training.trainer import Run
+from pose_obj_3d.training.run import Run
 from tests.unit.pose_obj_3d.synthetic import rig, write_scene
 
 CASE = Path(__file__).resolve().parents[5] / "shared" / "cases" / "not_a_checkpoint.txt"

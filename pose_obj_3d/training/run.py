@@ -1,0 +1,101 @@
+"""The state of one training, and what of it a checkpoint holds."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pose_obj_3d.common.progress import Pace
+from pose_obj_3d.geometry.rig import Rig
+from pose_obj_3d.models.blocks import Model
+from pose_obj_3d.tracks.types import Tracks
+from pose_obj_3d.training import checkpoints
+from pose_obj_3d.training.config import Config, to_dict
+
+HELD_OUT = "val/held_out_px"
+
+
+@dataclass
+class Run:
+    """One training: what it trains on, and where it stands.
+
+    Attributes:
+        config: The resolved config.
+        unsupervised: Whether the loss is the blind-spot likelihood or the reprojection error.
+        model: The network.
+        train: Training tracks, on the device.
+        val: Validation tracks, on the device.
+        rig: Cameras, float64.
+        ids: Keypoint names.
+        data_sha256: Hash of the data file.
+        checkpoint_dir: Where `last.pt` and `best.pt` go.
+        epoch: Epochs done.
+        best: Best validation value so far; lower is better.
+        best_epoch: The epoch that had it.
+        constants: Scalars logged with every epoch, such as the error of triangulation.
+        unit_m: Length of the unit of the tracks [m].
+        history: One dict of scalars for each epoch.
+    """
+
+    config: Config
+    unsupervised: bool
+    model: Model
+    train: Tracks
+    val: Tracks
+    rig: Rig
+    ids: list[str]
+    data_sha256: str
+    checkpoint_dir: Path
+    epoch: int = 0
+    best: float = float("inf")
+    best_epoch: int = 0
+    constants: dict[str, float] = field(default_factory=dict)
+    unit_m: float = 1.0
+    history: list[dict[str, float]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Make optimiser, generators, float32 cameras and the pace of the lines on the terminal."""
+        train = self.config.TRAIN
+        self.optimiser = torch.optim.Adam(
+            self.model.parameters(), lr=train.LEARNING_RATE, amsgrad=True
+        )
+        self.shuffle = torch.Generator().manual_seed(train.SEED)
+        self.rig32 = self.rig.float()
+        self.pace = Pace()
+        self.last_batch: tuple[int, Tensor] | None = None  # of the epoch before: number and centres
+
+    @property
+    def criterion(self) -> str:
+        """Name of the value that chooses the epoch."""
+        if not self.unsupervised:
+            return "val/mpjpe_mm"
+        return HELD_OUT if self.history and HELD_OUT in self.history[-1] else "val/blind_nll_nats"
+
+    def state(self) -> dict[str, Any]:
+        """Return everything a checkpoint holds, as tensors and plain values."""
+        return {
+            "version": checkpoints.CHECKPOINT_VERSION,
+            "config": to_dict(self.config),
+            "identity": checkpoints.identity(self.config, with_epochs=False),
+            "unsupervised": self.unsupervised,
+            "keypoint_ids": list(self.ids),
+            "data_sha256": self.data_sha256,
+            "unit_m": self.unit_m,
+            "epoch": self.epoch,
+            "best": self.best,
+            "best_epoch": self.best_epoch,
+            "history": list(self.history),
+            "model": self.model.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "rng_torch": torch.get_rng_state(),
+            "rng_shuffle": self.shuffle.get_state(),
+        }
+
+    def restore(self, state: dict[str, Any], path: Path) -> None:
+        """Continue from a checkpoint's state; `path` names it in errors."""
+        checkpoints.load_model(path, self.model, state)
+        checkpoints.load_training(path, self.optimiser, self.shuffle, state)
+        self.epoch, self.best, self.best_epoch = state["epoch"], state["best"], state["best_epoch"]
+        self.history = list(state["history"])
