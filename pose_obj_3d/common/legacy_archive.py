@@ -15,7 +15,8 @@ import numpy as np
 from pose_obj_3d.common.archive_arrays import NUM_CHANNELS, Array
 from pose_obj_3d.common.errors import ArchiveError, FormalError
 from pose_obj_3d.common.safe_reading import plain_pickle
-from pose_obj_3d.common.safe_reading.safe_npz import MAX_LENGTH, Archive, header_text
+from pose_obj_3d.common.safe_reading.npy_arrays import MAX_LENGTH, header_text
+from pose_obj_3d.common.safe_reading.safe_npz import Archive
 from pose_obj_3d.common.whole_files import writing
 
 _CORE = ("numpy.core", "numpy._core")

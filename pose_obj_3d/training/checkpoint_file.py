@@ -20,7 +20,8 @@ from torch import Tensor
 
 from pose_obj_3d.common.errors import ArchiveError
 from pose_obj_3d.common.safe_reading import plain_pickle
-from pose_obj_3d.common.safe_reading.safe_npz import MAX_LENGTH, Archive, filled
+from pose_obj_3d.common.safe_reading.npy_arrays import MAX_LENGTH, filled
+from pose_obj_3d.common.safe_reading.safe_npz import Archive
 
 CHECKSUM = "checksum"
 MAX_DEPTH, MAX_VALUES, MAX_NUMBER = 20, 1_000_000, 2**64

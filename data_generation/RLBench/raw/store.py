@@ -20,7 +20,7 @@ from data_generation.RLBench.raw.folder import FORMAT_VERSION, StoreFolder
 from data_generation.RLBench.raw.json_files import JsonError, read_json
 from data_generation.RLBench.raw.regular_files import regular_size, sha256_of
 from pose_obj_3d.common.errors import ArchiveError
-from pose_obj_3d.common.safe_reading.safe_npz import read_npy
+from pose_obj_3d.common.safe_reading.npy_arrays import read_npy
 from pose_obj_3d.common.whole_files import write_whole
 
 

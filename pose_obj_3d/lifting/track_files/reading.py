@@ -9,8 +9,9 @@ import numpy.typing as npt
 
 from pose_obj_3d.common.errors import ArchiveError, DataError
 from pose_obj_3d.common.names import near_names
+from pose_obj_3d.common.safe_reading.npy_arrays import OBJECT_ARRAY
 from pose_obj_3d.common.safe_reading.object_arrays import MAX_SHAPES, inner_shapes
-from pose_obj_3d.common.safe_reading.safe_npz import OBJECT_ARRAY, SINGLE_ARRAY, Archive
+from pose_obj_3d.common.safe_reading.safe_npz import SINGLE_ARRAY, Archive
 
 REQUIRED = ("points", "intrinsics", "extrinsics")
 OPTIONAL = (

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from pose_obj_3d.common.errors import MAX_MESSAGE, ArchiveError, DataError, one_line
-from pose_obj_3d.common.safe_reading.safe_npz import Archive, parse_header, read_npy
+from pose_obj_3d.common.safe_reading.npy_arrays import parse_header, read_npy
+from pose_obj_3d.common.safe_reading.safe_npz import Archive
 from pose_obj_3d.lifting.track_files.track_file import read_tracks
 
 CASES = Path(__file__).resolve().parents[6] / "shared" / "cases"
