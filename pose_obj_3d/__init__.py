@@ -17,12 +17,16 @@ if TYPE_CHECKING:
     from pose_obj_3d.experiments import TrainingResult, train
     from pose_obj_3d.formal import FormalData, read_formal, write_formal
     from pose_obj_3d.geometry.arrays import Triangulation, project, triangulate
+    from pose_obj_3d.lifting.api import lift_tracks
+    from pose_obj_3d.lifting.result import LiftResult
 
 __all__ = [
     "FormalData",
+    "LiftResult",
     "PoseObj3DError",
     "TrainingResult",
     "Triangulation",
+    "lift_tracks",
     "project",
     "read_formal",
     "train",
@@ -31,9 +35,11 @@ __all__ = [
 ]
 _HOMES = {
     "FormalData": "formal",
+    "LiftResult": "lifting.result",
     "PoseObj3DError": "common.errors",
     "TrainingResult": "experiments",
     "Triangulation": "geometry.arrays",
+    "lift_tracks": "lifting.api",
     "project": "geometry.arrays",
     "read_formal": "formal",
     "train": "experiments",

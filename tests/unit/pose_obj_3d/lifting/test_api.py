@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from pose_obj_3d import lift
+from pose_obj_3d import lift, lift_tracks
 from pose_obj_3d.common.errors import ConfigError, DataError, PoseObj3DError
-from pose_obj_3d.lifting.api import lift_tracks
 from tests.unit.pose_obj_3d.lifting.test_lift import BAD, call, members, results, write
 
 
@@ -161,7 +160,7 @@ def test_every_flag_is_an_argument():
 SCRIPT = """
 import sys
 import numpy as np
-from pose_obj_3d.lifting.api import lift_tracks
+from pose_obj_3d import lift_tracks
 with np.load(sys.argv[1]) as m:
     np.save(sys.argv[2], lift_tracks(*(m[k] for k in ("points", "intrinsics", "extrinsics"))).points)
 """
