@@ -27,6 +27,7 @@ from pose_obj_3d.training.config import (
 from pose_obj_3d.training.model_registry import build_model
 from pose_obj_3d.training.run import Run
 from tests.fuzz import mutations as m
+from tests.fuzz import text_mutations as t
 from tests.unit.pose_obj_3d.synthetic import NAMES, rig, write_scene
 
 IDS = ["own/points/a", "own/points/b"]
@@ -144,16 +145,16 @@ def _yaml(folder: Path) -> list[bytes]:
 
 
 _IN_LEGACY = (
-    m.pickled(m.array_pickle),
-    m.pickled(m.array_pickle),
-    m.pickled_argument(m.array_pickle),
+    t.pickled(t.array_pickle),
+    t.pickled(t.array_pickle),
+    t.pickled_argument(t.array_pickle),
     m.array,
     *m.BYTES,
 )
 _IN_CHECKPOINT = (
-    m.pickled(lambda _: 0),
-    m.pickled(lambda _: 0),
-    m.pickled_argument(lambda _: 0),
+    t.pickled(lambda _: 0),
+    t.pickled(lambda _: 0),
+    t.pickled_argument(lambda _: 0),
     *m.BYTES,
 )
 KINDS = {
@@ -165,7 +166,7 @@ KINDS = {
             *m.ZIP,
             m.bomb,
             *[m.in_member(m.ARRAY)] * 6,
-            *[m.in_member((m.meta,), "meta.npy")] * 6,
+            *[m.in_member((t.meta,), "meta.npy")] * 6,
         ),
         _read_formal,
     ),
@@ -187,5 +188,5 @@ KINDS = {
         ),
         _read_checkpoint,
     ),
-    "yaml": Kind(".yaml", _yaml, m.YAML, load_config),
+    "yaml": Kind(".yaml", _yaml, t.YAML, load_config),
 }

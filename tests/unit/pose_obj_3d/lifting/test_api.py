@@ -11,7 +11,8 @@ import torch
 
 from pose_obj_3d import lift, lift_tracks
 from pose_obj_3d.common.errors import ConfigError, DataError, PoseObj3DError
-from tests.unit.pose_obj_3d.lifting.test_lift import BAD, call, members, results, write
+from tests.unit.pose_obj_3d.lifting.test_bad_input import BAD
+from tests.unit.pose_obj_3d.lifting.track_scenes import call, members, results, write
 
 
 def arguments(m):
@@ -69,6 +70,7 @@ def test_options_have_the_same_effect(tmp_path):
     assert result.report.bridge_limit == report["bridge_limit"] == 0
 
 
+@pytest.mark.slow
 def test_training_gives_the_same_and_keeps_what_it_is_told_to(tmp_path):
     m = members(frames=25)
     path = write(tmp_path / "tracks.npz", **m)

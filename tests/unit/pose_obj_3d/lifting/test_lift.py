@@ -1,6 +1,5 @@
 """Lifting a user's own tracks, through the real command."""
 
-import json
 import re
 
 import numpy as np
@@ -8,64 +7,24 @@ import pytest
 import torch
 from matplotlib.image import imsave
 
-from pose_obj_3d import lift
-from pose_obj_3d import train_command as cli
 from pose_obj_3d.common.errors import DataError
 from pose_obj_3d.geometry import lenses
 from pose_obj_3d.geometry.lenses import distort
-from pose_obj_3d.lifting import make_example_tracks
 from pose_obj_3d.lifting.lift_file import RTS
 from pose_obj_3d.lifting.track_files.track_file import read_tracks
-from tests.unit.pose_obj_3d.synthetic import IMAGE, NAMES, damage, motion, project, rig, write_scene
+from tests.unit.pose_obj_3d.lifting.track_scenes import (
+    NAMES_K,
+    SIGMA,
+    assert_one_line,
+    call,
+    members,
+    results,
+    trained_on_archive,
+    write,
+)
+from tests.unit.pose_obj_3d.synthetic import IMAGE, NAMES, rig
 
-SIGMA = np.array([1.0, 1.0, 1.0, 2.0])[:, None, None, None]
 LENS = np.array([-0.25, 0.08, 0.001, -0.0005, 0.02])
-NAMES_K = ["lid", "handle", "cup", "tip"]
-
-
-def members(frames=40, sequences=3, seed=0, outliers=0.03, missing=0.1, views=4):
-    """What a file holds: 4 keypoints, one of them still, in several sequences [m]."""
-    rng = np.random.default_rng(seed)
-    K, E = rig()
-    xyz = np.concatenate([motion(rng, frames, [True, False, True, True]) for _ in range(sequences)])
-    uv = project(xyz, K, E)
-    uv = uv + rng.normal(size=uv.shape) * SIGMA
-    is_outlier = rng.random(uv.shape[:-1]) < outliers
-    uv[is_outlier] += rng.uniform(-40, 40, (int(is_outlier.sum()), 2))
-    uv[rng.random(uv.shape[:-1]) < missing] = np.nan
-    return {
-        "points": uv[:views],
-        "intrinsics": K[:views],
-        "extrinsics": E[:views],
-        "truth": xyz,
-        "keypoint_names": np.array(NAMES_K),
-        "camera_names": np.array(NAMES[:views]),
-        "sequence_starts": np.arange(sequences) * frames,
-        "fps": np.array(20.0),
-        "image_size": np.array([IMAGE, IMAGE]),
-    }
-
-
-def write(path, **values):
-    np.savez_compressed(path, **values)
-    return path
-
-
-def call(path, *flags, pictures=False):
-    return lift.main(["--points2d", str(path), *flags, *([] if pictures else ["--no_pictures"])])
-
-
-def results(folder):
-    with np.load(folder / "points3d.npz", allow_pickle=False) as archive:
-        points = {name: archive[name] for name in archive.files}
-    return points, json.loads((folder / "report.json").read_text(encoding="utf-8"))
-
-
-def assert_one_line(capsys, *words):
-    error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error:")]
-    assert len(error) == 1
-    for word in words:
-        assert word in error[0], error[0]
 
 
 @pytest.fixture(scope="module")
@@ -313,145 +272,6 @@ def test_pictures_on_frames(tmp_path, capsys):
     assert_one_line(capsys, "allowed are {view} and {frame}")
 
 
-BAD = {
-    "no points": (lambda m: m.pop("points"), "key 'points' is missing"),
-    "near miss": (
-        lambda m: m.update(intrinsic=1),
-        "key 'intrinsic' is unknown; did you mean intrinsics?",
-    ),
-    "third coordinate": (
-        lambda m: m.update(points=np.zeros((4, 9, 2, 3))),
-        "if the third column is a score",
-    ),
-    "infinite": (
-        lambda m: m["points"].__setitem__((0, 0, 0), np.inf),
-        "points has infinite values",
-    ),
-    "pickle": (
-        lambda m: m.update(keypoint_names=np.array(["a", None], dtype=object)),
-        "keypoint_names is a pickled object array",
-    ),
-    "confidence shape": (
-        lambda m: m.update(confidence=np.ones((4, 3, 4))),
-        "confidence must hold numbers of shape (4 views, 120 frames, 4 keypoints)",
-    ),
-    "confidence range": (
-        lambda m: m.update(confidence=np.full((4, 120, 4), 50.0)),
-        "confidence must lie in 0..1, found 50 to 50",
-    ),
-    "intrinsics count": (
-        lambda m: m.update(intrinsics=m["intrinsics"][:3]),
-        "intrinsics must hold numbers of shape (4 views, 3, 3)",
-    ),
-    "transposed": (
-        lambda m: m.update(intrinsics=m["intrinsics"].transpose(0, 2, 1)),
-        "is it transposed?",
-    ),
-    "focal": (
-        lambda m: m["intrinsics"].__setitem__((1, 0, 0), -350),
-        "intrinsics of right_shoulder has a focal length <= 0",
-    ),
-    "skew": (
-        lambda m: m["intrinsics"].__setitem__((1, 0, 1), 3),
-        "intrinsics of right_shoulder has a skew",
-    ),
-    "scaled": (
-        lambda m: m["extrinsics"].__setitem__(2, 2 * m["extrinsics"][2]),
-        "extrinsics of overhead have no rotation",
-    ),
-    "mirrored": (
-        lambda m: m["extrinsics"].__setitem__((2, 0), -m["extrinsics"][2, 0]),
-        "extrinsics of overhead mirror the world",
-    ),
-    "nan": (
-        lambda m: m["extrinsics"].__setitem__((2, 0, 3), np.nan),
-        "extrinsics of overhead are not finite",
-    ),
-    "distortion count": (
-        lambda m: m.update(distortion=np.zeros((4, 6))),
-        "distortion must hold numbers of shape (4 views, 4 or 5 or 8 or 12 or 14)",
-    ),
-    "units": (lambda m: m.update(units=np.array("cm")), "units is 'cm'; allowed: m, mm"),
-    "names": (
-        lambda m: m.update(keypoint_names=np.array(["a", "a", "b", "c"])),
-        "keypoint_names must be 4 different names",
-    ),
-    "one id twice": (
-        lambda m: m.update(keypoint_names=np.array(["a", "b", "points/a", "own/points/b"])),
-        "keypoint_names 'a' and 'points/a' both mean own/points/a",
-    ),
-    "starts": (
-        lambda m: m.update(sequence_starts=np.array([5, 40])),
-        "sequence_starts must be ascending whole numbers from 0 below 120",
-    ),
-    "fps": (lambda m: m.update(fps=np.array(0.0)), "fps must be above 0"),
-    "truth": (
-        lambda m: m.update(truth=np.zeros((3, 4, 3))),
-        "truth must hold numbers of shape (120 frames, 4 keypoints, 3)",
-    ),
-    "size": (lambda m: m.update(image_size=np.array([0, 256])), "image_size must be positive"),
-    "one view": (
-        lambda m: m.update(
-            points=m["points"][:1],
-            intrinsics=m["intrinsics"][:1],
-            extrinsics=m["extrinsics"][:1],
-            camera_names=np.array(["a"]),
-        ),
-        "only one view: a",
-    ),
-    "nothing seen": (
-        lambda m: m["points"].__setitem__(slice(1, None), np.nan),
-        "no keypoint is seen by two views",
-    ),
-    "normalised": (lambda m: m.update(points=m["points"] / IMAGE), "the points look normalised"),
-    "empty": (lambda m: m.update(points=np.zeros((4, 0, 4, 2))), "points is empty"),
-}
-
-
-@pytest.mark.parametrize("name", list(BAD))
-def test_bad_files(tmp_path, capsys, name):
-    change, message = BAD[name]
-    m = members()
-    change(m)
-    assert call(write(tmp_path / "tracks.npz", **m)) == 2
-    assert_one_line(capsys, "tracks.npz", message)
-    assert not (tmp_path / "tracks_3d").exists()
-
-
-def test_bad_flags(plain, tmp_path, capsys):
-    path = plain / "tracks.npz"
-    for flags, message in (
-        (["--views", "0", "left"], "--views: 'left' is not in"),
-        (["--views", "0", "0"], "named twice"),
-        (["--context", "track"], "belong to --train"),
-        (["--checkpoint", str(path)], "not a readable checkpoint"),
-        (["--sigma_px", "-1"], "allowed: one finite number > 0"),
-        (["--sigma_px", "inf"], "allowed: one finite number > 0"),
-    ):
-        assert call(path, *flags) == 2
-        assert_one_line(capsys, message)
-    assert call(tmp_path / "none.npz") == 2
-    assert_one_line(capsys, "none.npz: no such file")
-    (tmp_path / "text.npz").write_text("no archive", encoding="utf-8")
-    assert call(tmp_path / "text.npz") == 2
-    assert_one_line(capsys, "text.npz: not an npz archive (no zip file)")
-    damage(write(tmp_path / "damaged.npz", **members()))
-    assert call(tmp_path / "damaged.npz") == 2
-    assert_one_line(capsys, "damaged.npz: points cannot be read", "the file is damaged")
-    np.save(tmp_path / "one.npy", np.zeros(3))
-    assert call(tmp_path / "one.npy") == 2
-    assert_one_line(capsys, "not an npz archive")
-    mm = write(tmp_path / "mm.npz", **members(), units=np.array("mm"))
-    assert call(mm, "--units", "m") == 2
-    assert_one_line(capsys, "--units m, but", "says 'mm'")
-
-
-def test_too_few_frames_to_learn_from(tmp_path, capsys):
-    path = write(tmp_path / "tracks.npz", **members(frames=30, sequences=1))
-    assert call(path, "--train") == 2
-    assert_one_line(capsys, "30 frames are too few", "leave --train out")
-
-
 def test_a_checkpoint_of_other_keypoints(tmp_path, capsys):
     m = members(frames=60, sequences=2)
     path = write(tmp_path / "tracks.npz", **m)
@@ -520,43 +340,6 @@ def test_missing_points_written_as_zeros_accuse_no_camera(tmp_path):
     assert "mark missing ones" in line
     assert "at (0, 0)" in line
     assert (points["weights"][(m["points"] == 0).all(-1)] == 0).all()
-
-
-def test_the_example_is_a_track_file(tmp_path, capsys):
-    archive = write_scene(tmp_path / "a.npz", examples=10)
-    path = tmp_path / "tracks.npz"
-    flags = ["--archive", str(archive), "--task", "0"]
-    assert make_example_tracks.main([str(path), *flags, "--examples", "2"]) == 0
-    file = read_tracks(path)
-    assert file.unit == "mm"
-    assert file.sequence_starts == [0, 24]
-    assert np.abs(file.points - file.measured)[np.isfinite(file.points)].max() > 0.1
-    assert call(path) == 0
-    assert make_example_tracks.main([str(path), *flags, "--examples", "9"]) == 2
-    assert_one_line(capsys, "--examples 9", "has 2")
-
-
-def trained_on_archive(folder, network):
-    """Return best.pt of an archive, and what a track file of its keypoints holds."""
-    archive = write_scene(folder / "a.npz", examples=6)
-    config = (
-        f"NETWORK: {network}\nTRAIN: {{NUM_EPOCHES: 1}}\nOBJ_POSE_DATA: {{ROOT_DIR: ./a.npz,"
-        " KEYPOINTS: [waypoints, objects, robot]}\n"
-    )
-    (folder / "c.yaml").write_text(config, encoding="utf-8")
-    assert cli.main(["--cfg", str(folder / "c.yaml"), "--log", str(folder)], unsupervised=True) == 0
-    (best,) = folder.glob("checkpoint/*/*/best.pt")
-    path = folder / "tracks.npz"
-    assert (
-        make_example_tracks.main(
-            [str(path), "--archive", str(archive), "--task", "0", "--examples", "1"]
-        )
-        == 0
-    )
-    with np.load(path) as example:
-        m = {name: example[name] for name in example.files}
-    m["keypoint_names"] = np.array([f"T0/{name}" for name in m["keypoint_names"]])
-    return str(best), m
 
 
 def test_a_checkpoint_of_an_archive(tmp_path):

@@ -1,0 +1,22 @@
+"""The example that `make_example_tracks` writes is a track file as a user's own."""
+
+import numpy as np
+
+from pose_obj_3d.lifting import make_example_tracks
+from pose_obj_3d.lifting.track_files.track_file import read_tracks
+from tests.unit.pose_obj_3d.lifting.track_scenes import assert_one_line, call
+from tests.unit.pose_obj_3d.synthetic import write_scene
+
+
+def test_the_example_is_a_track_file(tmp_path, capsys):
+    archive = write_scene(tmp_path / "a.npz", examples=10)
+    path = tmp_path / "tracks.npz"
+    flags = ["--archive", str(archive), "--task", "0"]
+    assert make_example_tracks.main([str(path), *flags, "--examples", "2"]) == 0
+    file = read_tracks(path)
+    assert file.unit == "mm"
+    assert file.sequence_starts == [0, 24]
+    assert np.abs(file.points - file.measured)[np.isfinite(file.points)].max() > 0.1
+    assert call(path) == 0
+    assert make_example_tracks.main([str(path), *flags, "--examples", "9"]) == 2
+    assert_one_line(capsys, "--examples 9", "has 2")
