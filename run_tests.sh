@@ -18,6 +18,7 @@ say "Tests"
 run=("$PYTHON" -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder)
 [ $# -gt 0 ] && exec "${run[@]}" "$@"
 # A whole run also counts the lines that tests reach, in the commands that they start too.
+export COVERAGE_FILE=$PWD/.coverage # of processes that start in other folders, too
 "${run[@]}" --cov --cov-report=
 say "Coverage of lines [%]"
 cover() { printf '%-16s' "$1"; "$PYTHON" -m coverage report --format=total "${@:2}"; }
