@@ -2,7 +2,7 @@ r"""The table of all tasks, from what the validator wrote.
 
 python -m rlbench.tools.task_validator all --rlbench_root ~/RLBench --attempts 10 \
     --not_every_variation --json tasks.json --pictures pictures
-python -m rlbench.tools.task_table tasks.json --pictures pictures --out TASKS.md
+python -m rlbench.tools.task_table tasks.json --pictures pictures --out tasks.md
 """
 
 from rlbench.engines import process_start
@@ -37,7 +37,7 @@ WANTED = 0.9
 Report = Mapping[str, Any]
 PICTURE_LEGEND = (
     "Pictures: the front camera at the end of a demonstration. Orange: waypoints; blue: objects;"
-    " grey: the arm's tip; lines are their ways. Where the scene is left out, squares are 10 cm"
+    " grey: the arm's tip; lines: their paths. Where the scene is left out, squares are 10 cm"
     " wide."
 )
 
