@@ -4,6 +4,7 @@ Here the parts are put together. MuJoCo nests bodies physically; free bodies mus
 world, so their place in the scene's tree comes from its annotations.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from pyrep_mujoco.scene.state import State, StateKeeper
 from pyrep_mujoco.scene.tree import ObjectTree
 from pyrep_mujoco.scene.welds import Welds
 from pyrep_mujoco.transforms import Floats
+from pyrep_mujoco.vision.cameras import CameraSpec
 from pyrep_mujoco.vision.observer import MujocoObserver, open_viewer
 from pyrep_mujoco.world import World
 
@@ -50,19 +52,23 @@ class Simulation:
         editor: makes shapes.
     """
 
-    def __init__(self, scene: Path, robot: RobotModel, base: Path) -> None:
+    def __init__(
+        self, scene: Path, robot: RobotModel, base: Path, cameras: Sequence[CameraSpec] = ()
+    ) -> None:
         """Load a scene.
 
         Args:
             scene: MJCF file of the task.
             robot: the arm and gripper.
             base: MJCF of what surrounds every task: table, floor, lights.
+            cameras: that the scene can be seen by.
 
         Raises:
             SceneError: a file is missing, or says something that cannot be.
         """
         self.scene, self.robot = scene, robot
-        model, notes = compose(scene, robot, base)
+        cameras = tuple(cameras)
+        model, notes = compose(scene, robot, base, cameras)
         world = World(scene_label(scene), model, notes, robot.root)
         self.world, self.welds = world, Welds(world)
         self.graph = SceneGraph(world, self.welds)
@@ -72,7 +78,9 @@ class Simulation:
         self.table: ObjectTable[MujocoObject] = ObjectTable(world.label)
         tree = ObjectTree(world, self.graph, self.welds)
         parts = SceneParts(world, self.graph, self.welds, tree, self._edits, self.table)
-        models = RuntimeModels(world, lambda: compose_spec(scene, robot, base)[0], robot.hand)
+        models = RuntimeModels(
+            world, lambda: compose_spec(scene, robot, base, cameras)[0], robot.hand
+        )
         self.editor = ShapeMaker(parts, models)
         self._states = StateKeeper(world, self.graph, self.welds, self.editor)
         self._start: State[Snapshot] | None = None

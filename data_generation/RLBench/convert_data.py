@@ -43,7 +43,7 @@ from pose_obj_3d.common.errors import PoseObj3DError
 from pose_obj_3d.common.legacy_archive import write_legacy
 from pose_obj_3d.common.whole_files import write_whole
 from pose_obj_3d.formal import MIN_EXAMPLES, read_formal, write_formal
-from pyrep_mujoco.vision.cameras import project_views
+from rlbench.cameras import project_views
 
 logger = logging.getLogger("convert_data")
 

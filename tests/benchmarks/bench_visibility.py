@@ -21,8 +21,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "RLBench"))
 
-from pyrep_mujoco.vision import cameras
 from pyrep_mujoco.vision.visibility import OUTSIDE, SEEN
+from rlbench import cameras
 from rlbench.backend.exceptions import DemoError
 from rlbench.environment import Environment
 from rlbench.observation_config import KEYPOINT_GROUPS, TRACK_CAMERAS, ObservationConfig

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from pyrep_mujoco.vision import cameras
 from pyrep_mujoco.vision.rendering import select_gl_backend
 from pyrep_mujoco.vision.visibility import OWN_REACH
+from rlbench import cameras
 from rlbench.backend.exceptions import RenderingError, SceneError
 from rlbench.engines.protocols import Shape
 from rlbench.environment import Environment

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyrep_mujoco.vision.cameras import (
+from rlbench.cameras import (
     CAMERAS,
     camera_from_mujoco,
     extrinsics,

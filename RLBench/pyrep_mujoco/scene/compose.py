@@ -1,6 +1,6 @@
 """Build one MuJoCo model from base scene, robot, task scene and the camera table."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from pyrep_mujoco.errors import SceneError
 from pyrep_mujoco.robots.robot_model import FIRM, RobotModel
 from pyrep_mujoco.scene.health import check_model
 from pyrep_mujoco.transforms import Floats
-from pyrep_mujoco.vision.cameras import CAMERAS, mujoco_camera
+from pyrep_mujoco.vision.cameras import CameraSpec, mujoco_camera
 from pyrep_mujoco.world import Notes
 
 TIMESTEP = 0.002
@@ -83,9 +83,11 @@ def _parse_texts(spec: mujoco.MjSpec) -> Notes:
     return out
 
 
-def compose(scene: Path, robot: RobotModel, base: Path) -> tuple[mujoco.MjModel, Notes]:
+def compose(
+    scene: Path, robot: RobotModel, base: Path, cameras: Sequence[CameraSpec] = ()
+) -> tuple[mujoco.MjModel, Notes]:
     """Compile base scene + robot + task scene; see `compose_spec`."""
-    spec, notes = compose_spec(scene, robot, base)
+    spec, notes = compose_spec(scene, robot, base, cameras)
     return _compiled(spec, scene), notes
 
 
@@ -103,16 +105,19 @@ def _reason(error: Exception) -> str:
     return " ".join(str(error).split())[:MAX_REASON]
 
 
-def compose_spec(scene: Path, robot: RobotModel, base: Path) -> tuple[mujoco.MjSpec, Notes]:
+def compose_spec(
+    scene: Path, robot: RobotModel, base: Path, cameras: Sequence[CameraSpec] = ()
+) -> tuple[mujoco.MjSpec, Notes]:
     """Put base scene + robot + task scene together.
 
     Every free body gets an inactive weld to the gripper (grasps switch it on), and every
-    camera of the table becomes a MuJoCo camera of the same name.
+    camera becomes a MuJoCo camera of the same name.
 
     Args:
         scene: the task's MJCF file.
         robot: the arm and gripper.
         base: MJCF of what surrounds every task: table, floor, lights.
+        cameras: that the scene can be seen by; those of the Panda's hand ride on the robot's.
 
     Returns:
         The description, ready to be compiled, and the annotations of all objects.
@@ -128,7 +133,7 @@ def compose_spec(scene: Path, robot: RobotModel, base: Path) -> tuple[mujoco.MjS
     try:
         spec = mujoco.MjSpec.from_string(f"<mujoco model='{scene.stem}'>{wrapper}</mujoco>")
         _set_options(spec)
-        _add_cameras(spec, robot)
+        _add_cameras(spec, robot, cameras)
         for body in spec.worldbody.bodies:
             if any(joint.type == mujoco.mjtJoint.mjJNT_FREE for joint in body.joints):
                 add_weld(spec, robot.hand, body.name)
@@ -168,8 +173,8 @@ def _set_options(spec: mujoco.MjSpec) -> None:
     spec.stat.extent = 1.0
 
 
-def _add_cameras(spec: mujoco.MjSpec, robot: RobotModel) -> None:
-    for entry in CAMERAS.values():
+def _add_cameras(spec: mujoco.MjSpec, robot: RobotModel, cameras: Sequence[CameraSpec]) -> None:
+    for entry in cameras:
         camera = robot.mounted(entry)
         parent = spec.worldbody if camera.parent is None else spec.body(camera.parent)
         position, quat_wxyz = mujoco_camera(camera.T_world_cam())

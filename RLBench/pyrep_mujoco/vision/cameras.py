@@ -1,4 +1,4 @@
-"""The camera table, calibration matrices and projection; the sole owner of camera conventions.
+"""One camera, calibration matrices and projection; the sole owner of camera conventions.
 
 Three frames share a camera's centre. The *sensor* frame is CoppeliaSim's: z looks ahead, y up,
 x to the LEFT of the image (hence PyRep's negative focal lengths). The *camera* frame is
@@ -6,6 +6,7 @@ OpenCV's: x right, y down, z ahead; everything here speaks it. MuJoCo's camera l
 with y up. Pixel i covers [i, i + 1), so pixel centres lie at + 0.5 and the image centre at W / 2.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,7 @@ Matrix3 = tuple[tuple[float, float, float], tuple[float, float, float], tuple[fl
 _SENSOR_TO_CV = np.diag([-1.0, -1.0, 1.0])
 _MUJOCO_TO_CV = np.diag([1.0, -1.0, -1.0])
 _MIN_DEPTH = 1e-9  # [m] keeps points in the camera's own plane finite
+_MIN_DISTANCE, _MIN_SINE = 1e-9, 1e-6  # between what two directions are made of
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,52 @@ class CameraSpec:
                 f"camera {self.name!r}: need 0 < near < far, got {self.near} and {self.far}"
             )
 
+    @classmethod
+    def look_at(
+        cls,
+        name: str,
+        position: Sequence[float],
+        target: Sequence[float],
+        up: Sequence[float] = (0.0, 0.0, 1.0),
+        *,
+        fov_deg: float = 40.0,
+        near: float = 0.01,
+        far: float = 3.5,
+    ) -> "CameraSpec":
+        """Make a static camera that looks at a point.
+
+        Args:
+            name: key of the camera in observations and files.
+            position: (3,) camera centre [m], world.
+            target: (3,) point that is seen in the middle of the image [m], world.
+            up: (3,) direction in the world that points up in the image.
+            fov_deg: full view angle over the longer image side [degrees].
+            near: near clipping plane [m].
+            far: far clipping plane [m].
+
+        Raises:
+            ValueError: position and target are one point, or `up` points along the view.
+        """
+        centre = np.asarray(position, dtype=np.float64)
+        ahead = np.asarray(target, dtype=np.float64) - centre
+        left = np.cross(np.asarray(up, dtype=np.float64), ahead)
+        if not np.linalg.norm(ahead) > _MIN_DISTANCE:
+            raise ValueError(
+                f"camera {name!r}: position and target must be two points, got"
+                f" {list(position)} and {list(target)}"
+            )
+        if not np.linalg.norm(left) > _MIN_SINE * np.linalg.norm(ahead) * np.linalg.norm(up):
+            raise ValueError(
+                f"camera {name!r}: up = {list(up)} must not be zero or point along the view"
+            )
+        axes = [left, np.cross(ahead, left), ahead]
+        columns = np.stack([axis / np.linalg.norm(axis) for axis in axes], axis=1)
+        rows = [(float(x), float(y), float(z)) for x, y, z in columns]
+        x, y, z = centre.tolist()
+        return cls(
+            name, (x, y, z), (rows[0], rows[1], rows[2]), fov_deg=fov_deg, near=near, far=far
+        )
+
     def T_world_cam(self) -> Floats:
         """Return (4, 4) OpenCV camera frame to world, or to the parent's frame when mounted."""
         # The table has 8 digits; the nearest true rotation makes inverse and transpose agree.
@@ -67,68 +115,6 @@ class CameraSpec:
         T[:3, :3] = u @ vt @ _SENSOR_TO_CV
         T[:3, 3] = self.position
         return T
-
-
-_SIN5, _COS5 = 0.0871557427476582, 0.9961946980917455
-
-CAMERAS: dict[str, CameraSpec] = {
-    spec.name: spec
-    for spec in (
-        CameraSpec(
-            "left_shoulder",
-            (-0.175, 0.2, 1.98),
-            (
-                (0.17364818, 0.89253885, 0.4161981),
-                (0.98480779, -0.15737867, -0.07338715),
-                (0.0, 0.42261866, -0.9063077),
-            ),
-            far=3.2,
-        ),
-        CameraSpec(
-            "right_shoulder",
-            (-0.175, -0.2, 1.98),
-            (
-                (-0.17364836, 0.89253885, 0.4161981),
-                (0.98480779, 0.15737879, 0.07338691),
-                (0.0, 0.42261863, -0.9063077),
-            ),
-            far=3.2,
-        ),
-        CameraSpec(
-            "overhead",
-            (-0.175, 0.0, 2.43),
-            ((0.0, 0.9063077, 0.42261863), (1.0, 0.0, 0.0), (0.0, 0.42261863, -0.9063077)),
-            far=3.3,
-        ),
-        CameraSpec(
-            "front",
-            (1.35, 0.0, 1.58),
-            ((0.0, -0.42261794, -0.90630794), (-1.0, 0.0, 0.0), (0.0, 0.90630794, -0.42261791)),
-            far=4.5,
-        ),
-        CameraSpec(
-            "wrist",
-            (0.05, 0.0, 0.0),
-            ((0.0, _COS5, -_SIN5), (-1.0, 0.0, 0.0), (0.0, _SIN5, _COS5)),
-            fov_deg=60.0,
-            parent="Panda_gripper",
-        ),
-    )
-}
-"""The cameras by name, in order of channels and files. Append only; see `register_camera`."""
-
-
-def register_camera(spec: CameraSpec) -> None:
-    """Add a camera to the table, before the scenes that show it are loaded.
-
-    Raises:
-        ValueError: another camera has this name.
-    """
-    if CAMERAS.get(spec.name, spec) != spec:
-        raise ValueError(
-            f"camera {spec.name!r} exists already; choose another name than {list(CAMERAS)}"
-        )
-    CAMERAS[spec.name] = spec
 
 
 def intrinsics(fov_deg: float, width: int, height: int) -> Floats:

@@ -2,8 +2,10 @@
 
 from pyrep_mujoco.vision.cameras import (
     CameraSpec,
+    camera_from_mujoco,
     extrinsics,
     intrinsics,
+    mujoco_camera,
     project,
     project_views,
     pyrep_extrinsics,
@@ -13,8 +15,10 @@ from pyrep_mujoco.vision.cameras import (
 
 __all__ = [
     "CameraSpec",
+    "camera_from_mujoco",
     "extrinsics",
     "intrinsics",
+    "mujoco_camera",
     "project",
     "project_views",
     "pyrep_extrinsics",

@@ -11,6 +11,7 @@ from pyrep_mujoco.robots.gripper import Gripper
 from pyrep_mujoco.robots.robot_model import RobotModel
 from pyrep_mujoco.simulation import Simulation
 from pyrep_mujoco.ttm.robot_files import converted_robot, has_robot
+from rlbench.cameras import CAMERAS
 from rlbench.engines.protocols import Engine, Robot
 
 __all__ = ["VERSION", "as_mjcf", "check_images", "has_robot", "load"]
@@ -19,19 +20,19 @@ VERSION: str = mujoco.__version__
 """Of MuJoCo."""
 _PACKAGE = Path(__file__).resolve().parents[1]
 BASE_SCENE = _PACKAGE / "base_scene.xml"
-"""What surrounds every task: table, floor, lights, cameras' places."""
+"""What surrounds every task: table, floor, lights."""
 PANDA = replace(robot_model.PANDA, mjcf=_PACKAGE / "robot_mjcf" / "panda.xml")
 """Our own Panda, made of primitives."""
 
 
 class MujocoEngine(Simulation):
-    """A simulation of a task in RLBench's base scene, with our Panda unless another is given."""
+    """A task in RLBench's base scene and cameras, with our Panda unless another robot is given."""
 
     name = "mujoco"
     version = VERSION
 
     def __init__(self, scene: Path, robot: RobotModel = PANDA) -> None:
-        super().__init__(scene, robot, BASE_SCENE)
+        super().__init__(scene, robot, BASE_SCENE, tuple(CAMERAS.values()))
 
 
 def as_mjcf(scene: Path) -> Path:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pyrep_mujoco.vision import cameras
+from rlbench import cameras
 from rlbench.backend.exceptions import SceneError
 from rlbench.backend.observation import CameraImages, Observation
 from rlbench.backend.robot import Robot

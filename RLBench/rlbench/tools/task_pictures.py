@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from pyrep_mujoco.vision.cameras import CAMERAS, extrinsics, intrinsics, project
+from rlbench.cameras import CAMERAS, extrinsics, intrinsics, project
 from rlbench.demo import Demo
 from rlbench.engines.files import png_bytes
 from rlbench.task_environment import TaskEnvironment

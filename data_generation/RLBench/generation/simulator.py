@@ -25,7 +25,7 @@ from data_generation.RLBench.raw.episode import (
 )
 from data_generation.RLBench.raw.episode_key import EpisodeKey
 from pyrep_mujoco.scene.health import UNSTABLE
-from pyrep_mujoco.vision import cameras as camera_table
+from rlbench import cameras as camera_table
 from rlbench.backend.exceptions import DemoError, EngineError, RLBenchError
 from rlbench.environment import Environment
 from rlbench.observation_config import CameraConfig, ObservationConfig

@@ -19,7 +19,7 @@ from data_generation.RLBench.inspection.statistics import (
     WORKSPACE_LOW,
 )
 from pose_obj_3d.formal import UV_EXACT, VISIBILITY
-from pyrep_mujoco.vision.cameras import project_views
+from rlbench.cameras import project_views
 
 Picture = npt.NDArray[np.uint8]
 Colour = tuple[int, int, int]

@@ -29,7 +29,7 @@ from pose_obj_3d.formal import (
     VISIBILITY,
     XYZ_WORLD,
 )
-from pyrep_mujoco.vision.cameras import project_views
+from rlbench.cameras import project_views
 
 Array = npt.NDArray[Any]
 MAX_FILES_NAMED = 20  # damaged files of one episode that are named one by one

@@ -20,7 +20,7 @@ from data_generation.RLBench.tracks.statistics import (
     step_lengths,
 )
 from pose_obj_3d.formal import NOISE_RATIO, UV_EXACT, VISIBILITY
-from pyrep_mujoco.vision.cameras import project_views
+from rlbench.cameras import project_views
 
 Array = npt.NDArray[Any]
 

@@ -9,7 +9,7 @@ from data_generation.RLBench import inspect_dataset
 from data_generation.RLBench.config import load_config
 from data_generation.RLBench.raw.store import RawStore
 from pose_obj_3d.formal import write_formal
-from pyrep_mujoco.vision.cameras import project_views
+from rlbench.cameras import project_views
 from tests.unit.data_generation import fake_source
 
 NAMES = ["waypoints/waypoint0", "robot/tip"]

@@ -7,10 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from pyrep_mujoco.transforms import Floats
-from pyrep_mujoco.vision import cameras
 from pyrep_mujoco.vision.images import RenderedImages
 from pyrep_mujoco.vision.mesh_rays import Mesh, box_triangles
 from pyrep_mujoco.vision.visibility import HIDDEN, OUTSIDE, SEEN, TOLERANCE, in_image
+from rlbench import cameras
 from rlbench.engines.coppelia.objects import CoppeliaJoint, CoppeliaObject, CoppeliaShape
 from rlbench.engines.errors import RenderingError
 from rlbench.engines.transforms import box_corners

@@ -14,7 +14,7 @@ from data_generation.RLBench.inspection import pictures as inspect_pictures
 from data_generation.RLBench.raw.episode import SEGMENTATION_NAMES
 from data_generation.RLBench.raw.episode_key import EpisodeKey
 from data_generation.RLBench.raw.store import RawStore
-from pyrep_mujoco.vision.cameras import project_views
+from rlbench.cameras import project_views
 from tests.unit.data_generation import fake_source
 from tests.unit.data_generation.inspected import (
     fill_raw,

@@ -11,7 +11,7 @@ from pyrep_mujoco.robots.arm import Arm, Gripper
 from pyrep_mujoco.ttm.reading.model import Joint, ProximitySensor, Shape
 from pyrep_mujoco.ttm.reading.reader import read_scene
 from pyrep_mujoco.ttm.to_mjcf import SCENE_FILE, convert, main
-from pyrep_mujoco.vision.cameras import CAMERAS, mujoco_camera
+from rlbench.cameras import CAMERAS, mujoco_camera
 from rlbench.engines.mujoco import MujocoEngine
 from tests.benchmarks.scene_movements import UNEXPLAINED, StartedScene, overlaps
 

@@ -1,11 +1,8 @@
-import pickle
-
 import mujoco
 import numpy as np
 import pytest
 
 from pyrep_mujoco.vision.cameras import (
-    CAMERAS,
     CameraSpec,
     camera_from_mujoco,
     extrinsics,
@@ -15,18 +12,12 @@ from pyrep_mujoco.vision.cameras import (
     project_views,
     pyrep_extrinsics,
     pyrep_intrinsics,
-    register_camera,
     unproject_depth,
 )
-from rlbench.backend.exceptions import DemoError, RLBenchError
+from rlbench.cameras import CAMERAS
 
 STATIC = ("left_shoulder", "right_shoulder", "overhead", "front")
 EYE = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
-
-
-def test_table_has_the_five_cameras_in_order():
-    assert tuple(CAMERAS)[:5] == (*STATIC, "wrist")
-    assert CAMERAS["wrist"].parent == "Panda_gripper"
 
 
 def test_focal_length_is_351_68_px_at_256():
@@ -106,14 +97,6 @@ def test_mujoco_camera_round_trip(name):
     )
 
 
-def test_register_camera_adds_and_refuses_another_of_the_name(monkeypatch):
-    monkeypatch.setattr("pyrep_mujoco.vision.cameras.CAMERAS", dict(CAMERAS))
-    register_camera(CameraSpec("mine", (0.0, 0.0, 2.0), EYE))
-    register_camera(CameraSpec("mine", (0.0, 0.0, 2.0), EYE))
-    with pytest.raises(ValueError, match="'mine' exists already"):
-        register_camera(CameraSpec("mine", (0.0, 0.0, 3.0), EYE))
-
-
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
@@ -128,7 +111,47 @@ def test_bad_camera_is_refused_with_its_name(fields, message):
         CameraSpec(**{"name": "bad", "position": (0.0, 0.0, 0.0), "rotation": EYE, **fields})
 
 
-def test_demo_error_keeps_its_cause_across_processes():
-    error = pickle.loads(pickle.dumps(DemoError("no way to waypoint2", "no_path")))  # noqa: S301
-    assert (str(error), error.cause) == ("no way to waypoint2", "no_path")
-    assert isinstance(error, RLBenchError)
+def test_a_camera_looks_at_its_target():
+    spec = CameraSpec.look_at("side", (0.3, 1.2, 1.4), (0.2, -0.1, 0.8), fov_deg=50.0, far=4.0)
+    K, E = intrinsics(spec.fov_deg, 640, 480), extrinsics(spec.T_world_cam())
+    points = [(0.2, -0.1, 0.8), (0.2, -0.1, 0.9), (0.1, -0.1, 0.8)]
+    uv, depth = project(points, K, E)
+    np.testing.assert_allclose(uv[0], [320, 240], atol=1e-9)
+    assert depth[0] == pytest.approx(np.linalg.norm([0.1, 1.3, 0.6]))
+    assert uv[1, 0] == pytest.approx(320)  # what is above stands above, and straight
+    assert uv[1, 1] < 240
+    assert uv[2, 0] > 320  # looking along -y, -x is to the right
+    assert (spec.name, spec.position) == ("side", (0.3, 1.2, 1.4))
+    assert (spec.fov_deg, spec.near, spec.far, spec.parent) == (50.0, 0.01, 4.0, None)
+
+
+def test_up_turns_a_camera_that_looks_down():
+    spec = CameraSpec.look_at("above", (0.2, 0.0, 2.0), (0.2, 0.0, 0.8), up=(1.0, 0.0, 0.0))
+    K, E = intrinsics(40.0, 256, 256), extrinsics(spec.T_world_cam())
+    uv, _ = project([(0.3, 0.0, 0.8), (0.2, 0.1, 0.8)], K, E)
+    assert uv[0, 1] < 128
+    assert uv[0, 0] == pytest.approx(128)
+    assert uv[1, 0] < 128  # with x up, y is to the left
+
+
+@pytest.mark.parametrize("name", STATIC)
+def test_the_tables_cameras_are_upright(name):
+    """Looking where they look gives RLBench's own rotations again."""
+    spec = CAMERAS[name]
+    ahead, up = np.array(spec.rotation)[:, 2], np.array(spec.rotation)[:, 1]
+    again = CameraSpec.look_at(name, spec.position, spec.position + 1.5 * ahead, up)
+    np.testing.assert_allclose(again.rotation, spec.rotation, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("target", "up", "message"),
+    [
+        ((0.0, 0.0, 2.0), (0.0, 0.0, 1.0), "position and target must be two points"),
+        ((0.0, 0.0, 0.8), (0.0, 0.0, 1.0), r"up = \[0.0, 0.0, 1.0\] must not .* along the view"),
+        ((1.0, 0.0, 0.8), (0.0, 0.0, 0.0), "must not be zero"),
+        ((np.nan, 0.0, 0.8), (0.0, 0.0, 1.0), "position and target must be two points"),
+    ],
+)
+def test_views_without_a_direction_are_refused(target, up, message):
+    with pytest.raises(ValueError, match=f"camera 'bad'.*{message}"):
+        CameraSpec.look_at("bad", (0.0, 0.0, 2.0), target, up)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from pyrep_mujoco.vision import rendering
-from pyrep_mujoco.vision.cameras import CAMERAS, extrinsics, intrinsics, mujoco_camera, project
 from pyrep_mujoco.vision.rendering import Renderer, select_gl_backend
 from rlbench.backend.exceptions import RenderingError
+from rlbench.cameras import CAMERAS, extrinsics, intrinsics, mujoco_camera, project
 
 STATIC = ("left_shoulder", "right_shoulder", "overhead", "front")
 SIZE = 256

@@ -13,7 +13,7 @@ from pyrep_mujoco import transforms as tf
 from pyrep_mujoco.motion.kinematics import Kinematics
 from pyrep_mujoco.robots.arm import Arm, Gripper
 from pyrep_mujoco.ttm import robot_files as robots
-from pyrep_mujoco.vision.cameras import CAMERAS, camera_from_mujoco, extrinsics, intrinsics, project
+from rlbench.cameras import CAMERAS, camera_from_mujoco, extrinsics, intrinsics, project
 from rlbench.engines.mujoco import PANDA, MujocoEngine
 from rlbench.recording.keypoints import robot_points
 from rlbench.tasks import builtin_scene

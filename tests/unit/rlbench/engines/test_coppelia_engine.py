@@ -8,8 +8,8 @@ import pytest
 from data_generation.RLBench import generate_data
 from data_generation.RLBench.config import load_config
 from data_generation.RLBench.raw.episode_key import EpisodeKey
-from pyrep_mujoco.vision import cameras
 from pyrep_mujoco.vision.visibility import HIDDEN, OUTSIDE
+from rlbench import cameras
 from rlbench.backend.exceptions import RenderingError, SceneError
 from rlbench.engines.coppelia.simulator import CoppeliaSimulator
 from rlbench.engines.mujoco import MujocoEngine

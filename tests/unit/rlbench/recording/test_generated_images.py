@@ -10,8 +10,8 @@ from data_generation.RLBench.raw.episode import segmentation_names
 from data_generation.RLBench.raw.episode_key import EpisodeKey
 from data_generation.RLBench.raw.records import calibration as calibration_of
 from data_generation.RLBench.raw.store import RawStore
-from pyrep_mujoco.vision import cameras
 from pyrep_mujoco.vision.rendering import select_gl_backend
+from rlbench import cameras
 from rlbench.backend.exceptions import RenderingError
 from rlbench.demo import BACKGROUND, add_names
 from tests.unit.rlbench.checkout.checkout_files import write_checkout
