@@ -53,7 +53,8 @@ def euler_to_matrix(angles: Floats) -> Floats:
     Rx = np.array([[1, 0, 0], [0, ca, -sa], [0, sa, ca]])
     Ry = np.array([[cb, 0, sb], [0, 1, 0], [-sb, 0, cb]])
     Rz = np.array([[cc, -sc, 0], [sc, cc, 0], [0, 0, 1]])
-    return Rx @ Ry @ Rz
+    R: Floats = Rx @ Ry @ Rz
+    return R
 
 
 def matrix_to_euler(R: Floats) -> Floats:

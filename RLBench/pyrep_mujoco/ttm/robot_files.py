@@ -311,7 +311,9 @@ def _move_along_z(body: Element, distance: float) -> None:
 def _make_gripping(root: Element, model: RobotModel) -> None:
     for body in root.iter("body"):
         body.set("gravcomp", "1")
-        contact = {model.hand: _PALM, **dict.fromkeys(model.fingers, _PADS)}.get(body.get("name"))
+        contact = {model.hand: _PALM, **dict.fromkeys(model.fingers, _PADS)}.get(
+            body.get("name", "")
+        )
         for geom in body.findall("geom"):
             if contact is not None and geom.get("contype") == "1":
                 geom.attrib |= contact

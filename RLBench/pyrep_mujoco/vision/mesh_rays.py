@@ -13,7 +13,8 @@ _MARGIN = 1e-9  # [m] flat meshes have boxes without volume
 def box_triangles(corners: Floats) -> Floats:
     """Return the (12, 3, 3) triangles of a box's (8, 3) corners, x counting fastest [m]."""
     quads = np.array(_FACES)
-    return corners[np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])]
+    triangles: Floats = corners[np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])]
+    return triangles
 
 
 class Mesh:
@@ -58,7 +59,8 @@ class Mesh:
         first, second = (self._low - origins) / safe, (self._high - origins) / safe
         enters = np.minimum(first, second).max(axis=1)
         leaves = np.maximum(first, second).min(axis=1)
-        return (enters <= leaves) & (leaves >= 0) & (enters <= 1)
+        meets: npt.NDArray[np.bool_] = (enters <= leaves) & (leaves >= 0) & (enters <= 1)
+        return meets
 
 
 def _nearest(origin: Floats, ray: Floats, corner: Floats, edge1: Floats, edge2: Floats) -> float:

@@ -45,7 +45,7 @@ class Assets:
                 attributes["emission"] = f"{emission:g}"
             if texture is not None:
                 attributes["texture"] = texture
-            SubElement(self._element, "material", name=name, rgba="1 1 1 1", **attributes)
+            SubElement(self._element, "material", {"name": name, "rgba": "1 1 1 1", **attributes})
             self._materials[key] = name
         return self._materials[key]
 
@@ -78,6 +78,6 @@ class Assets:
             name = f"{self._prefix}:mesh{len(self._meshes)}"
             file = f"{FILES}/mesh{len(self._meshes)}.msh"
             self.files[file] = content
-            SubElement(self._element, "mesh", name=name, file=file, **attributes)
+            SubElement(self._element, "mesh", {"name": name, "file": file, **attributes})
             self._meshes[content] = name
         return self._meshes[content]

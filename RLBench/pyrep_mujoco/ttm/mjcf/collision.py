@@ -54,10 +54,10 @@ def solids(part: Part) -> list[Solid]:
     pure = _pure_form(part)
     if pure is not None:
         return [pure]
-    keep = sound_faces(part.vertices, part.faces)
-    if len(keep) == 0:
+    faces = part.faces.astype(np.int64)
+    faces = faces[sound_faces(part.vertices, faces)]
+    if len(faces) == 0:
         return []
-    faces = part.faces[keep].astype(np.int64)
     whole = _hull_if_convex(part.vertices, faces, part.is_convex)
     if whole is not None:
         return [whole]
@@ -75,7 +75,8 @@ def _pure_form(part: Part) -> Solid | None:
     if form is None or form.hollow > 0:
         return None
     x, y, z = (float(v) / 2 for v in form.size)
-    kind, size, pose = None, (x, y, z), part.pose
+    kind, pose = None, part.pose
+    size: tuple[float, ...] = (x, y, z)
     if form.kind == "cuboid":
         kind = "box"
     elif form.kind == "spheroid":
@@ -119,7 +120,8 @@ def _hull_if_convex(vertices: Floats, faces: Ints, is_convex: bool) -> Solid | N
 def _face_normals(vertices: Floats, faces: Ints) -> Floats:
     a, b, c = (vertices[faces[:, i]] for i in range(3))
     normal = np.cross(b - a, c - a)
-    return normal / np.linalg.norm(normal, axis=1, keepdims=True)
+    unit: Floats = normal / np.linalg.norm(normal, axis=1, keepdims=True)
+    return unit
 
 
 def _piece(vertices: Floats, faces: Ints, welded: Ints) -> list[Solid]:

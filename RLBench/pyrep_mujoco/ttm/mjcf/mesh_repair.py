@@ -44,7 +44,8 @@ def face_components(faces: Ints) -> Ints:
     rows = np.concatenate([faces[:, 0], faces[:, 1]])
     columns = np.concatenate([faces[:, 1], faces[:, 2]])
     graph = coo_matrix((np.ones(len(rows), np.int8), (rows, columns)), shape=(count, count))
-    return connected_components(graph, directed=False)[1][faces[:, 0]].astype(np.int64)
+    labels: Ints = connected_components(graph, directed=False)[1].astype(np.int64)
+    return labels[faces[:, 0]]
 
 
 def is_closed(faces: Ints) -> bool:

@@ -143,12 +143,12 @@ class TreeBuilder:
         self, joint: Joint, parent: BodyPlan | None, T_joint: Floats, logical: str | None
     ) -> None:
         link = _link(self.scene, joint)
+        T_body_joint: Floats = np.eye(4)
         if link is None:
             body = BodyPlan(joint.name, None, T_joint, logical)
-            T_body_joint = np.eye(4)
         else:
             body = BodyPlan(link.name, link, T_joint @ link.pose, logical)
-            T_body_joint = np.linalg.inv(link.pose)
+            T_body_joint = np.asarray(np.linalg.inv(link.pose), np.float64)
         driven = (
             link is not None
             and link.is_dynamic

@@ -164,7 +164,7 @@ class Writer:
     # ---- bodies -------------------------------------------------------------------------
 
     def _add_body(self, parent: Element, plan: BodyPlan) -> None:
-        body = SubElement(parent, "body", name=plan.name, **pose_attributes(plan.pose))
+        body = SubElement(parent, "body", {"name": plan.name, **pose_attributes(plan.pose)})
         if plan.is_free:
             SubElement(body, "freejoint")
         if plan.joint is not None:
