@@ -2,21 +2,24 @@
 
 import logging
 import os
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from data_generation.RLBench.errors import ConfigError, near_match
+from data_generation.RLBench.errors import ConfigError
 from data_generation.RLBench.generation.episode_plan import TaskPlan
 from data_generation.RLBench.raw.episode import STATE_DIM
 from data_generation.RLBench.raw.images import MAX_IMAGE_SIDE
-from data_generation.RLBench.raw.json_files import JsonError, read_json, short
+from data_generation.RLBench.raw.json_files import JsonError, read_json
 from data_generation.RLBench.tracks.detector import RANGES, DetectorNoise, PerView
+from pose_obj_3d.common import settings
+from pose_obj_3d.common.errors import ConfigError as SettingError
+from pose_obj_3d.common.facts import KEYPOINT_GROUPS
+from pose_obj_3d.common.settings import JSON, OneOf, Rule, as_json, setting
 
 logger = logging.getLogger(__name__)
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 IGNORED_KEYS = ("n_cameras", "get_depth")  # of older files; both follow from `cams`
-KEYPOINT_GROUPS = ("waypoints", "objects", "boxes", "robot")
 DEFAULT_TRACK_CAMS = ("left_shoulder", "right_shoulder", "overhead", "front")
 REGISTERED_ACTIONS = (
     "abs_joint_position",
@@ -27,43 +30,114 @@ REGISTERED_ACTIONS = (
 )
 MAX_COUNT = 10**9  # episodes, variations, frames, channels
 MAX_SEED = 2**64 - 1
-MAX_LIST = 1000  # entries of a list
 MAX_TEXT = 200  # characters
 MAX_FILE_BYTES = 1 << 20
 ALL = "*"
 
 
+def _whole(low: int, high: int = MAX_COUNT) -> Rule:
+    text = f"it must be a whole number of at least {low} and at most {high}"
+    return Rule(text, lambda n: n is None or low <= n <= high, tells_type=True)
+
+
+def _is_task(value: object) -> bool:
+    if isinstance(value, str):
+        return len(value) <= MAX_TEXT and value.isidentifier()
+    return isinstance(value, int) and 0 <= value <= MAX_COUNT
+
+
+def _in_range(name: str) -> Rule:
+    """Give the rule of a detector setting: a number, or a list with one for each track camera."""
+    low, high = RANGES[name]
+
+    def holds(value: PerView) -> bool:
+        numbers = value if isinstance(value, tuple) else (value,)
+        return len(numbers) > 0 and all(low <= n <= high for n in numbers)
+
+    text = f"it must be a number in [{low:g}, {high:g}], or a list with one for each of track_cams"
+    return Rule(text, holds, tells_type=True)
+
+
+_TASKS = (
+    Rule(
+        'it must be a list of task ids such as [0, 8, 9] or names, or ["*"] for all',
+        lambda ids: ids in (ALL, (ALL,)) or (isinstance(ids, tuple) and all(map(_is_task, ids))),
+        tells_type=True,
+    ),
+    Rule("it must be a list that names each task id once", settings.each_once),
+)
+_NAMES = (
+    Rule(
+        "it must be a list of names",
+        lambda names: all(0 < len(name) <= MAX_TEXT for name in names),
+        tells_type=True,
+    ),
+    Rule("it must be a list that names each entry once", settings.each_once),
+)
+_TEXT = Rule(
+    f"it must be a text of 1 to {MAX_TEXT} characters",
+    lambda text: 0 < len(text) <= MAX_TEXT,
+    tells_type=True,
+)
+_TRUTH = Rule("it must be true or false", lambda _: True, tells_type=True)
+_STATE_SIZE = Rule(f"it must be {STATE_DIM} (7 numbers, gripper)", lambda n: n == STATE_DIM)
+_IMAGE_SHAPE = Rule(
+    f"it must be [height, width, 3] with sides of 1 to {MAX_IMAGE_SIDE} px, such as [256, 256, 3]",
+    lambda dim: len(dim) == 3 and dim[2] == 3 and all(0 < n <= MAX_IMAGE_SIDE for n in dim),
+    tells_type=True,
+)
+_SOME_GROUPS = Rule(f"it must be one or more of {', '.join(KEYPOINT_GROUPS)}", bool)
+_SOME_CAMERAS = Rule("it must be at least one camera (two for conversion)", bool)
+
+
 @dataclass(frozen=True)
 class DatasetConfig:
-    """What to generate; field names are the keys of the JSON file."""
+    """What to generate; field names are the keys of the JSON file.
 
-    source: str  # the file it was read from, for messages
-    train_task_ids: tuple[int | str, ...] | str = ()  # ids or names
-    test_task_ids: tuple[int | str, ...] | str = ()
-    name: str = "rlbench"
-    env: str = "RLBench"
-    action_mode: str = "ABS_JOINT_POSITION"
-    action_dim: int = STATE_DIM
-    ee_state_dim: int = STATE_DIM
-    obs_dim: tuple[int, ...] = (256, 256, 3)  # height, width [px], channels
-    max_seq_len: int | None = None  # [frames]; a longer demo is a failed attempt
-    cams: tuple[str, ...] = DEFAULT_TRACK_CAMS
-    track_cams: tuple[str, ...] = DEFAULT_TRACK_CAMS
-    n_variation_per_task: int = 1
-    n_ex_per_variation: int = 1
-    n_ex_per_task: int | None = None
-    headless_generation: bool = True
-    registered_actions: tuple[str, ...] = ("abs_joint_position",)
-    keypoints: tuple[str, ...] = ("waypoints", "objects", "robot")
-    use_object_quaternions: bool = True
-    get_segmentations: bool = True
-    get_point_clouds: bool = False
-    noise_scale: PerView = 1.0  # detector settings, see `keypoint_tracks.DetectorNoise`
-    occlusion_noise: PerView = 1.0
-    outlier_rate: PerView = 0.0
-    drop_rate: PerView = 0.0
-    noise_seed: int = 0
-    ignored: tuple[str, ...] = field(default=(), compare=False)
+    Attributes:
+        source: The file it was read from, for messages.
+        train_task_ids: Ids or names of tasks, or "*" for all.
+        test_task_ids: The same for the mode "test".
+        obs_dim: Height and width of images [px], channels.
+        max_seq_len: A demo with more frames is a failed attempt; None for no limit.
+        cams: Cameras whose images are written.
+        track_cams: Cameras of the keypoint tracks; they do not move.
+        n_ex_per_task: Episodes of a task; by default what the two keys before say.
+        noise_scale: Detector settings, see `detector.DetectorNoise`.
+        ignored: Keys of older files that were found.
+    """
+
+    source: str = field(metadata={"is_key": False})
+    train_task_ids: tuple[int | str, ...] | str = setting((), *_TASKS)
+    test_task_ids: tuple[int | str, ...] | str = setting((), *_TASKS)
+    name: str = setting("rlbench", _TEXT)
+    env: str = setting("RLBench", _TEXT, Rule('it must be "RLBench"', "RLBench".__eq__))
+    action_mode: str = setting("ABS_JOINT_POSITION", _TEXT)
+    action_dim: int = setting(STATE_DIM, _whole(1), _STATE_SIZE)
+    ee_state_dim: int = setting(STATE_DIM, _whole(1), _STATE_SIZE)
+    obs_dim: tuple[int, ...] = setting((256, 256, 3), _IMAGE_SHAPE)
+    max_seq_len: int | None = setting(None, _whole(1))
+    cams: tuple[str, ...] = setting(DEFAULT_TRACK_CAMS, *_NAMES)
+    track_cams: tuple[str, ...] = setting(DEFAULT_TRACK_CAMS, *_NAMES, _SOME_CAMERAS)
+    n_variation_per_task: int = setting(1, _whole(1))
+    n_ex_per_variation: int = setting(1, _whole(1))
+    n_ex_per_task: int | None = setting(None, _whole(1))
+    headless_generation: bool = setting(True, _TRUTH)
+    registered_actions: tuple[str, ...] = setting(
+        ("abs_joint_position",), *_NAMES, OneOf(REGISTERED_ACTIONS)
+    )
+    keypoints: tuple[str, ...] = setting(
+        ("waypoints", "objects", "robot"), *_NAMES, OneOf(KEYPOINT_GROUPS), _SOME_GROUPS
+    )
+    use_object_quaternions: bool = setting(True, _TRUTH)
+    get_segmentations: bool = setting(True, _TRUTH)
+    get_point_clouds: bool = setting(False, _TRUTH)
+    noise_scale: float | tuple[float, ...] = setting(1.0, _in_range("noise_scale"))
+    occlusion_noise: float | tuple[float, ...] = setting(1.0, _in_range("occlusion_noise"))
+    outlier_rate: float | tuple[float, ...] = setting(0.0, _in_range("outlier_rate"))
+    drop_rate: float | tuple[float, ...] = setting(0.0, _in_range("drop_rate"))
+    noise_seed: int = setting(0, _whole(0, MAX_SEED))
+    ignored: tuple[str, ...] = field(default=(), compare=False, metadata={"is_key": False})
 
     @property
     def image_size(self) -> tuple[int, int]:
@@ -77,7 +151,8 @@ class DatasetConfig:
 
     def task_ids(self, mode: str) -> tuple[int | str, ...] | str:
         """Give the task ids and names of `mode` (train or test), or "*"."""
-        return self.train_task_ids if mode == "train" else self.test_task_ids
+        asked = self.train_task_ids if mode == "train" else self.test_task_ids
+        return ALL if asked in (ALL, (ALL,)) else asked
 
     def is_headless(self) -> bool:
         """Tell whether to run without a viewer: as asked, or because there is no display."""
@@ -154,143 +229,28 @@ def load_config(path: Path) -> DatasetConfig:
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from None
     if not isinstance(raw, dict):
-        raise ConfigError(f"{path}: the file must hold a JSON object {{...}}, found {_kind(raw)}")
-    known = {f.name for f in fields(DatasetConfig)} - {"source", "ignored"}
-    for key in raw:
-        if key not in known and key not in IGNORED_KEYS:
-            raise ConfigError(f"{path}: unknown key {key[:60]!r}; {near_match(key, known)}")
+        raise ConfigError(f"{path}: the file must hold a JSON object {{...}}, found {as_json(raw)}")
     ignored = tuple(k for k in IGNORED_KEYS if k in raw)
     if ignored:
         logger.info("%s: %s of older configs ignored", path, " and ".join(ignored))
-    values = {k: _checked(k, v, str(path)) for k, v in raw.items() if k in known}
-    config = DatasetConfig(source=str(path), ignored=ignored, **values)
-    _check_together(config)
+    try:
+        known = {k: v for k, v in raw.items() if k not in ignored}
+        values, _ = settings.read(DatasetConfig, known, JSON)
+        config = DatasetConfig(source=str(path), ignored=ignored, **values)
+        settings.check(config, form=JSON)
+        _check_together(config)
+    except SettingError as error:
+        raise ConfigError(f"{path}: {error}") from None
     return config
-
-
-def _kind(value: object) -> str:
-    names = {dict: "an object", list: "a list", str: "text", bool: "a boolean", type(None): "null"}
-    return names.get(type(value), "a number")
-
-
-def _fail(source: str, key: str, value: object, allowed: str) -> ConfigError:
-    return ConfigError(f"{source}: {key} is {short(value)}; it must be {allowed}")
-
-
-def _is_int(value: object, low: int, high: int = MAX_COUNT) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
-
-
-def _is_name(value: object) -> bool:
-    return isinstance(value, str) and len(value) <= MAX_TEXT and value.isidentifier()
-
-
-def _is_list(value: object) -> bool:
-    return isinstance(value, list) and len(value) <= MAX_LIST
-
-
-def _checked(key: str, value: object, source: str) -> object:
-    """Check one value on its own and bring lists to tuples."""
-    if key in _CHECKS:
-        return _CHECKS[key](key, value, source)
-    if key in ("name", "env", "action_mode"):
-        if not isinstance(value, str) or not 0 < len(value) <= MAX_TEXT:
-            raise _fail(source, key, value, f"a text of 1 to {MAX_TEXT} characters")
-        return value
-    if key in (
-        "headless_generation",
-        "use_object_quaternions",
-        "get_segmentations",
-        "get_point_clouds",
-    ):
-        if not isinstance(value, bool):
-            raise _fail(source, key, value, "true or false")
-        return value
-    if value is None and key in ("n_ex_per_task", "max_seq_len"):
-        return None
-    low, high = (0, MAX_SEED) if key == "noise_seed" else (1, MAX_COUNT)
-    if not _is_int(value, low, high):
-        raise _fail(source, key, value, f"a whole number of at least {low} and at most {high}")
-    return value
-
-
-def _checked_setting(key: str, value: object, source: str) -> PerView:
-    """Check a detector setting: a number, or a list with one for each track camera."""
-    low, high = RANGES[key]
-    allowed = f"a number in [{low:g}, {high:g}], or a list with one for each of track_cams"
-    numbers = value if _is_list(value) and value else [value]
-    for number in numbers:
-        is_number = isinstance(number, int | float) and not isinstance(number, bool)
-        if not is_number or not low <= number <= high:
-            raise _fail(source, key, value, allowed)
-    return tuple(float(n) for n in numbers) if isinstance(value, list) else float(numbers[0])
-
-
-def _checked_ids(key: str, value: object, source: str) -> tuple[int | str, ...] | str:
-    if value in (ALL, [ALL]):
-        return ALL
-    if not _is_list(value) or not all(_is_int(v, 0) or _is_name(v) for v in value):
-        allowed = 'a list of task ids such as [0, 8, 9] or names, or ["*"] for all'
-        raise _fail(source, key, value, allowed)
-    if len(set(value)) != len(value):
-        raise _fail(source, key, value, "a list that names each task id once")
-    return tuple(value)
-
-
-def _checked_names(key: str, value: object, source: str) -> tuple[str, ...]:
-    if not _is_list(value) or not all(isinstance(v, str) and 0 < len(v) <= MAX_TEXT for v in value):
-        raise _fail(source, key, value, "a list of names")
-    if len(set(value)) != len(value):
-        raise _fail(source, key, value, "a list that names each entry once")
-    allowed = {"registered_actions": REGISTERED_ACTIONS, "keypoints": KEYPOINT_GROUPS}.get(key)
-    for name in value if allowed else []:
-        if name not in allowed:
-            raise ConfigError(f"{source}: {key} holds {name!r}; {near_match(name, allowed)}")
-    return tuple(value)
-
-
-def _checked_obs_dim(key: str, value: object, source: str) -> tuple[int, ...]:
-    allowed = f"[height, width, 3] with sides of 1 to {MAX_IMAGE_SIDE} px, such as [256, 256, 3]"
-    if not isinstance(value, list) or len(value) != 3 or not all(_is_int(v, 1) for v in value):
-        raise _fail(source, key, value, allowed)
-    if max(value) > MAX_IMAGE_SIDE or value[2] != 3:
-        raise _fail(source, key, value, allowed)
-    return tuple(value)
-
-
-_CHECKS = {
-    "train_task_ids": _checked_ids,
-    "test_task_ids": _checked_ids,
-    "cams": _checked_names,
-    "track_cams": _checked_names,
-    "registered_actions": _checked_names,
-    "keypoints": _checked_names,
-    "obs_dim": _checked_obs_dim,
-    **dict.fromkeys(RANGES, _checked_setting),
-}
 
 
 def _check_together(config: DatasetConfig) -> None:
     """Check what one value alone cannot show."""
-    if config.env != "RLBench":
-        raise _fail(config.source, "env", config.env, '"RLBench"')
-    for key in ("action_dim", "ee_state_dim"):
-        if getattr(config, key) != STATE_DIM:
-            raise _fail(
-                config.source, key, getattr(config, key), f"{STATE_DIM} (7 numbers, gripper)"
-            )
-    if not config.keypoints:
-        raise _fail(config.source, "keypoints", [], f"one or more of {', '.join(KEYPOINT_GROUPS)}")
-    if not config.track_cams:
-        raise _fail(config.source, "track_cams", [], "at least one camera (two for conversion)")
     for key in RANGES:
         value = getattr(config, key)
         if isinstance(value, tuple) and len(value) != len(config.track_cams):
-            listed = (
-                f"one number, or {len(config.track_cams)} for track_cams {list(config.track_cams)}"
-            )
-            raise _fail(config.source, key, list(value), listed)
+            cameras = list(config.track_cams)
+            rule = f"it must be one number, or {len(cameras)} for track_cams {cameras}"
+            raise JSON.fault(key, value, rule)
     if not config.cams and config.get_point_clouds:
-        raise ConfigError(
-            f"{config.source}: get_point_clouds needs a camera in cams, which is empty"
-        )
+        raise SettingError("get_point_clouds needs a camera in cams, which is empty")

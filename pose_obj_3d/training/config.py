@@ -1,4 +1,4 @@
-"""Training config: strict YAML -> frozen dataclasses. Owns every key, its default and its check.
+"""Training config: strict YAML -> frozen dataclasses. Owns every key, its default and its rules.
 
 Field names are the YAML keys of the original, so that older files load. A field marked `unused()`
 is accepted and has no effect on any model; one marked `only_for()` concerns one model. The loader
@@ -6,19 +6,30 @@ names the keys without effect that a file sets.
 """
 
 import dataclasses
-import difflib
 import logging
-import math
 import re
 import typing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import yaml
 
+from pose_obj_3d.common import settings
 from pose_obj_3d.common.errors import ConfigError
+from pose_obj_3d.common.facts import KEYPOINT_GROUPS
 from pose_obj_3d.common.safe_reading.plain_yaml import read_yaml
+from pose_obj_3d.common.settings import (
+    Check,
+    OneOf,
+    Rule,
+    all_different,
+    among,
+    between,
+    each_once,
+    require,
+    setting,
+)
 from pose_obj_3d.formal import ARCHIVE_NAME, tasks_in
 from pose_obj_3d.models.choices import CONFIDENCE_METHODS, CONTEXTS, ESTIMATORS
 
@@ -26,237 +37,197 @@ logger = logging.getLogger(__name__)
 LEGACY_SECTIONS = ("H36M_DATA", "TOTALCAP_DATA", "KTH_DATA", "VIS", "DATA")
 NETWORK_TYPES = ("STC", "MHT", "triangulation")
 ONE_VIEW_TYPES = ("MHT",)  # models that predict from a single view; the others need a triangulation
-KEYPOINT_GROUPS = ("waypoints", "objects", "boxes", "robot")
 MANY_VIEWS = "two or more different view numbers, or [] for all"
 METRICS = ("mpjpe", "p_mpjpe", "n_mpjpe", "velocity")
 PACKAGE_DIR = Path(__file__).resolve().parents[1]
 # Far above what is useful; they keep a slip of the keyboard from filling the memory.
 MAX_WIDTH, MAX_LAYERS, MAX_TRANSFORM, MAX_VIEWS = 4096, 64, 64, 1000
-MAX_TEXT = 4096
 MAX_SIZE = 2**24  # layers times width squared
 MAX_BATCH, MAX_EPOCHS, MAX_FACTOR, MAX_SEED = 10**7, 10**6, 1e6, 2**63 - 1
 TASK = re.compile(r"T[0-9]{1,9}")
-T = TypeVar("T")
 
 
 def unused(default: Any) -> Any:
     """Return a field that older configs may set and that has no effect."""
-    if isinstance(default, list | dict):
-        raise TypeError("defaults are immutable")
-    return field(default=default, metadata={"unused": True})
+    return setting(default, unused=True)
 
 
-def only_for(network_type: str, default: Any) -> Any:
+def only_for(network_type: str, default: Any, *rules: Check) -> Any:
     """Return a field that has an effect on the model NETWORK.TYPE `network_type` alone."""
-    return field(default=default, metadata={"only_for": network_type})
+    return setting(default, *rules, only_for=network_type)
 
 
-def _require(ok: bool, key: str, value: object, allowed: str) -> None:
-    if not ok:
-        raise ConfigError(f"{key} is {value!r}; allowed: {allowed}")
+_SHARE = Rule("allowed: 0 <= x < 1", lambda x: 0 <= x < 1)
+_VIEW_NUMBERS = all_different(MANY_VIEWS, lambda view: 0 <= view < MAX_VIEWS)
+_MANY_VIEW_NUMBERS = Rule(f"allowed: {MANY_VIEWS}", lambda views: len(views) != 1)
+_EACH_TASK_ONCE = Rule(
+    "allowed: each task once", lambda names: each_once([int(name[1:]) for name in names])
+)
 
 
-def _require_between(low: float, value: float, high: float, key: str) -> None:
-    _require(
-        low <= value <= high,
-        key,
-        value,
-        f"{low} to {high:g}" if isinstance(high, float) else f"{low} to {high}",
-    )
+class _TaskNames:
+    """The rule that every name is that of a task."""
 
-
-def _differ(values: typing.Sequence[object]) -> bool:
-    return len(set(values)) == len(values)
+    def check(self, key: str, value: tuple[str, ...], form: settings.Form) -> None:
+        for name in value:
+            require(TASK.fullmatch(name) is not None, key, name, "T<task id>, such as 'T0'", form)
 
 
 @dataclass(frozen=True)
 class TFormerConfig:
     """Temporal transformer of `MHT`."""
 
-    NUM_CHANNELS: int = only_for("MHT", 256)  # also of each hypothesis; a multiple of 8
-    NUM_LAYERS: int = only_for("MHT", 4)  # each gives one hypothesis; one less is kept
+    # Also the channels of each hypothesis; a multiple of 8.
+    NUM_CHANNELS: int = only_for("MHT", 256, between(8, MAX_WIDTH))
+    # Each layer gives one hypothesis; all but one are kept.
+    NUM_LAYERS: int = only_for("MHT", 4, between(3, MAX_LAYERS))
     NUM_HEADS: int = only_for("MHT", 8)
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        _require_between(3, self.NUM_LAYERS, MAX_LAYERS, "NETWORK.T_FORMER.NUM_LAYERS")
-        _require_between(8, self.NUM_CHANNELS, MAX_WIDTH, "NETWORK.T_FORMER.NUM_CHANNELS")
+        settings.check(self, "NETWORK.T_FORMER.")
         divides = self.NUM_HEADS > 0 and self.NUM_CHANNELS % self.NUM_HEADS == 0
-        _require(
-            divides,
-            "NETWORK.T_FORMER.NUM_HEADS",
-            self.NUM_HEADS,
-            f"divisors of NUM_CHANNELS {self.NUM_CHANNELS}",
-        )
+        allowed = f"divisors of NUM_CHANNELS {self.NUM_CHANNELS}"
+        require(divides, "NETWORK.T_FORMER.NUM_HEADS", self.NUM_HEADS, allowed)
 
 
 @dataclass(frozen=True)
 class RotModelConfig:
     """View transform of `MHT`: the network that reads the relative pose of two cameras."""
 
-    NUM_LAYERS: int = only_for("MHT", 2)
-    NUM_CHANNELS: int = only_for("MHT", 256)
+    NUM_LAYERS: int = only_for("MHT", 2, between(0, MAX_LAYERS))
+    NUM_CHANNELS: int = only_for("MHT", 256, between(1, MAX_WIDTH))
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        _require_between(0, self.NUM_LAYERS, MAX_LAYERS, "NETWORK.ROT_MODEL.NUM_LAYERS")
-        _require_between(1, self.NUM_CHANNELS, MAX_WIDTH, "NETWORK.ROT_MODEL.NUM_CHANNELS")
+        settings.check(self, "NETWORK.ROT_MODEL.")
 
 
 @dataclass(frozen=True)
 class MFormerConfig:
-    """View fusion of `MHT`; the relative pose is always that of the calibration, rotation and translation."""
+    """View fusion of `MHT`; the relative pose of two views is always that of their calibration."""
 
     MODE: str = unused("mtf")
-    NUM_RELATION_LAYERS: int = only_for("MHT", 2)  # blocks of the multi-view transformer
+    # Blocks of the multi-view transformer.
+    NUM_RELATION_LAYERS: int = only_for("MHT", 2, between(1, MAX_LAYERS))
     GT_TRANSFORM_RES: bool = unused(False)
     USE_MEAN_TRANSFORM: bool = unused(False)
     MASK_SELF: bool = only_for("MHT", False)  # a view listens to the other views only
     GT_TRANSFORM_MODE: str = unused("rt")
     USE_POSE2D: bool = unused(False)
-    DROPOUT: float = only_for("MHT", 0.1)
+    DROPOUT: float = only_for("MHT", 0.1, _SHARE)
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        _require_between(
-            1, self.NUM_RELATION_LAYERS, MAX_LAYERS, "NETWORK.M_FORMER.NUM_RELATION_LAYERS"
-        )
-        _require(0 <= self.DROPOUT < 1, "NETWORK.M_FORMER.DROPOUT", self.DROPOUT, "0 <= x < 1")
+        settings.check(self, "NETWORK.M_FORMER.")
 
 
 @dataclass(frozen=True)
 class StcNetworkConfig:
     """Context and size of the `STC` model."""
 
-    CONTEXT: str = only_for(
-        "STC", "window"
-    )  # window: TEMPORAL_LENGTH frames; track: the whole example
-    WIDTH: int = only_for("STC", 64)
-    NUM_LAYERS: int = only_for("STC", 2)  # attention layers across keypoints
+    # window: TEMPORAL_LENGTH frames; track: the whole example.
+    CONTEXT: str = only_for("STC", "window", among(CONTEXTS))
+    WIDTH: int = only_for("STC", 64, between(8, MAX_WIDTH))
+    # Attention layers across keypoints.
+    NUM_LAYERS: int = only_for("STC", 2, between(0, MAX_LAYERS))
     NUM_HEADS: int = only_for("STC", 4)
-    NUM_MIXES: int = only_for("STC", 4)  # mixes of filters from long to short
+    # Mixes of filters from long to short.
+    NUM_MIXES: int = only_for("STC", 4, between(2, 8))
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        _require(self.CONTEXT in CONTEXTS, "NETWORK.STC.CONTEXT", self.CONTEXT, ", ".join(CONTEXTS))
-        _require_between(8, self.WIDTH, MAX_WIDTH, "NETWORK.STC.WIDTH")
-        _require_between(0, self.NUM_LAYERS, MAX_LAYERS, "NETWORK.STC.NUM_LAYERS")
+        settings.check(self, "NETWORK.STC.")
         divides = self.NUM_HEADS > 0 and self.WIDTH % self.NUM_HEADS == 0
-        _require(
-            divides, "NETWORK.STC.NUM_HEADS", self.NUM_HEADS, f"divisors of WIDTH {self.WIDTH}"
-        )
-        _require(2 <= self.NUM_MIXES <= 8, "NETWORK.STC.NUM_MIXES", self.NUM_MIXES, "2 to 8")
+        allowed = f"divisors of WIDTH {self.WIDTH}"
+        require(divides, "NETWORK.STC.NUM_HEADS", self.NUM_HEADS, allowed)
 
 
 @dataclass(frozen=True)
 class NetworkConfig:
     """Model choice and size."""
 
-    TYPE: str = "STC"
-    TEMPORAL_LENGTH: int = 7  # frames of a window, odd
-    DROPOUT: float = 0.1
-    ESTIMATOR: str = only_for("triangulation", "huber")  # the last three smooth the window
+    TYPE: str = setting("STC", OneOf(NETWORK_TYPES))
+    # Frames of a window.
+    TEMPORAL_LENGTH: int = setting(
+        7, Rule("allowed: odd, 1 to 13", lambda n: n % 2 == 1 and 1 <= n <= 13)
+    )
+    DROPOUT: float = setting(0.1, _SHARE)
+    # The last three smooth the window.
+    ESTIMATOR: str = only_for("triangulation", "huber", OneOf(ESTIMATORS))
     STC: StcNetworkConfig = StcNetworkConfig()
-    TRANSFORM_DIM: int = only_for(
-        "MHT", 4
-    )  # size of the matrices that carry features between cameras
+    # Size of the matrices that carry features between cameras.
+    TRANSFORM_DIM: int = only_for("MHT", 4, between(1, MAX_TRANSFORM))
     DIM_JOINT: int = unused(2)
     USE_GT_TRANSFORM: bool = unused(False)
-    NUM_CHANNELS: int = only_for("MHT", 256)  # of the pre-embedding
-    AFTER_MHF_DIM: int = only_for(
-        "MHT", 512
-    )  # of a view's token in the view fusion; a multiple of 8 * TRANSFORM_DIM
-    MASK_RATE: float = only_for("MHT", 0.0)  # share of views left out in training
-    CONFIDENCE_METHOD: str = only_for("MHT", "modulate")
+    # Channels of the pre-embedding.
+    NUM_CHANNELS: int = only_for("MHT", 256, between(1, MAX_WIDTH))
+    # Size of a view's token in the view fusion; a multiple of 8 * TRANSFORM_DIM.
+    AFTER_MHF_DIM: int = only_for("MHT", 512, between(1, MAX_WIDTH))
+    MASK_RATE: float = only_for("MHT", 0.0, _SHARE)  # share of views left out in training
+    CONFIDENCE_METHOD: str = only_for("MHT", "modulate", among(CONFIDENCE_METHODS))
     T_FORMER: TFormerConfig = TFormerConfig()
     ROT_MODEL: RotModelConfig = RotModelConfig()
     M_FORMER: MFormerConfig = MFormerConfig()
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        if self.TYPE not in NETWORK_TYPES:
-            raise ConfigError(f"NETWORK.TYPE is {self.TYPE!r}; {_near(self.TYPE, NETWORK_TYPES)}")
-        length = self.TEMPORAL_LENGTH
-        _require(
-            length % 2 == 1 and 1 <= length <= 13, "NETWORK.TEMPORAL_LENGTH", length, "odd, 1 to 13"
-        )
-        _require(0 <= self.DROPOUT < 1, "NETWORK.DROPOUT", self.DROPOUT, "0 <= x < 1")
-        if self.ESTIMATOR not in ESTIMATORS:
-            raise ConfigError(
-                f"NETWORK.ESTIMATOR is {self.ESTIMATOR!r}; {_near(self.ESTIMATOR, ESTIMATORS)}"
-            )
-        _require_between(1, self.TRANSFORM_DIM, MAX_TRANSFORM, "NETWORK.TRANSFORM_DIM")
-        _require_between(1, self.NUM_CHANNELS, MAX_WIDTH, "NETWORK.NUM_CHANNELS")
-        _require_between(1, self.AFTER_MHF_DIM, MAX_WIDTH, "NETWORK.AFTER_MHF_DIM")
-        _require(0 <= self.MASK_RATE < 1, "NETWORK.MASK_RATE", self.MASK_RATE, "0 <= x < 1")
+        settings.check(self, "NETWORK.")
         size = max(
             self.STC.NUM_LAYERS * self.STC.WIDTH**2,
             self.T_FORMER.NUM_LAYERS * self.T_FORMER.NUM_CHANNELS**2,
             self.M_FORMER.NUM_RELATION_LAYERS * self.AFTER_MHF_DIM**2,
             self.ROT_MODEL.NUM_LAYERS * self.ROT_MODEL.NUM_CHANNELS**2,
         )
-        _require(
-            size <= MAX_SIZE,
-            "NETWORK, layers times width squared,",
-            size,
-            f"at most {MAX_SIZE}, a gigabyte",
-        )
-        method = self.CONFIDENCE_METHOD
-        _require(
-            method in CONFIDENCE_METHODS,
-            "NETWORK.CONFIDENCE_METHOD",
-            method,
-            ", ".join(CONFIDENCE_METHODS),
-        )
+        what = "NETWORK, layers times width squared,"
+        require(size <= MAX_SIZE, what, size, f"at most {MAX_SIZE}, a gigabyte")
 
 
 @dataclass(frozen=True)
 class EvalConfig:
     """Evaluation (section TEST)."""
 
-    NUM_FRAMES: tuple[int, ...] = ()  # further window lengths to evaluate
-    NUM_VIEWS: tuple[int, ...] = ()  # further numbers of views to evaluate
-    BATCH_SIZE: int = 512
-    METRIC: str = "mpjpe"  # the metric of the printed table
+    # Further window lengths to evaluate.
+    NUM_FRAMES: tuple[int, ...] = setting(
+        (), all_different("odd, > 0, each once", lambda n: n > 0 and n % 2)
+    )
+    # Further numbers of views to evaluate.
+    NUM_VIEWS: tuple[int, ...] = setting(
+        (), all_different(f"1 to {MAX_VIEWS}, each once", lambda n: 0 < n <= MAX_VIEWS)
+    )
+    BATCH_SIZE: int = setting(512, between(1, MAX_BATCH))
+    METRIC: str = setting("mpjpe", among(METRICS))  # the metric of the printed table
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        _require_between(1, self.BATCH_SIZE, MAX_BATCH, "TEST.BATCH_SIZE")
-        _require(self.METRIC in METRICS, "TEST.METRIC", self.METRIC, ", ".join(METRICS))
-        ok = all(n % 2 == 1 and n > 0 for n in self.NUM_FRAMES) and _differ(self.NUM_FRAMES)
-        _require(ok, "TEST.NUM_FRAMES", list(self.NUM_FRAMES), "odd, > 0, each once")
-        ok = all(0 < n <= MAX_VIEWS for n in self.NUM_VIEWS) and _differ(self.NUM_VIEWS)
-        _require(ok, "TEST.NUM_VIEWS", list(self.NUM_VIEWS), f"1 to {MAX_VIEWS}, each once")
+        settings.check(self, "TEST.")
 
 
 @dataclass(frozen=True)
 class TrainConfig:
     """Optimisation: Adam (amsgrad), learning rate decayed once an epoch."""
 
-    NUM_EPOCHES: int = 600
-    BATCH_SIZE: int = 720
-    LEARNING_RATE: float = 0.001
-    LR_DECAY: float = 0.99
+    NUM_EPOCHES: int = setting(600, between(1, MAX_EPOCHS))
+    BATCH_SIZE: int = setting(720, between(1, MAX_BATCH))
+    LEARNING_RATE: float = setting(0.001, Rule("allowed: > 0", lambda x: x > 0))
+    LR_DECAY: float = setting(0.99, Rule("allowed: 0 < x <= 1", lambda x: 0 < x <= 1))
     USE_INTER_LOSS: bool = True  # also train blind and intermediate predictions
     # STC: the first weighs the prediction blind for the scored frame; MHT: hypotheses, unfused
     # views.
-    INTER_LOSS_WEIGHT: tuple[float, ...] = (0.1, 0.4)
-    CONSIS_LOSS_WEIGHT: float = only_for("MHT", 0.01)  # unsupervised: agreement of view subsets
-    SEED: int = 0
+    INTER_LOSS_WEIGHT: tuple[float, ...] = setting(
+        (0.1, 0.4),
+        Rule(
+            f"allowed: at least one number from 0 to {MAX_FACTOR:g}",
+            lambda weights: len(weights) > 0 and all(0 <= w <= MAX_FACTOR for w in weights),
+        ),
+    )
+    # Unsupervised: agreement of view subsets.
+    CONSIS_LOSS_WEIGHT: float = only_for("MHT", 0.01, between(0, MAX_FACTOR))
+    SEED: int = setting(0, between(0, MAX_SEED))
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        _require_between(1, self.NUM_EPOCHES, MAX_EPOCHS, "TRAIN.NUM_EPOCHES")
-        _require_between(1, self.BATCH_SIZE, MAX_BATCH, "TRAIN.BATCH_SIZE")
-        _require(self.LEARNING_RATE > 0, "TRAIN.LEARNING_RATE", self.LEARNING_RATE, "> 0")
-        _require(0 < self.LR_DECAY <= 1, "TRAIN.LR_DECAY", self.LR_DECAY, "0 < x <= 1")
-        weights = self.INTER_LOSS_WEIGHT
-        ok = len(weights) > 0 and min(weights) >= 0 and max(weights) <= MAX_FACTOR
-        _require(
-            ok, "TRAIN.INTER_LOSS_WEIGHT", weights, f"at least one number from 0 to {MAX_FACTOR:g}"
-        )
-        _require_between(0, self.CONSIS_LOSS_WEIGHT, MAX_FACTOR, "TRAIN.CONSIS_LOSS_WEIGHT")
-        _require_between(0, self.SEED, MAX_SEED, "TRAIN.SEED")
+        settings.check(self, "TRAIN.")
 
 
 @dataclass(frozen=True)
@@ -264,48 +235,29 @@ class DataConfig:
     """Data (section OBJ_POSE_DATA)."""
 
     ROOT_DIR: str = "./data/RLBench_pose_est_data"  # an archive, or a folder of archives
-    SUBJECTS_TRAIN: tuple[str, ...] = ("T0",)
-    SUBJECTS_TEST: tuple[str, ...] = ()  # SUBJECTS_TRAIN when empty
-    KEYPOINTS: tuple[str, ...] = ("waypoints",)  # groups to learn
-    OCCLUSION: str = "keep"  # keep: visibility > 0 is used; drop: only visibility 1
-    TRAIN_CAMERAS: tuple[int, ...] = ()  # view numbers; all when empty
-    TEST_CAMERAS: tuple[int, ...] = ()
+    SUBJECTS_TRAIN: tuple[str, ...] = setting(
+        ("T0",), _TaskNames(), _EACH_TASK_ONCE, Rule("allowed: at least one task", bool)
+    )
+    # SUBJECTS_TRAIN when empty.
+    SUBJECTS_TEST: tuple[str, ...] = setting((), _TaskNames(), _EACH_TASK_ONCE)
+    # Groups to learn.
+    KEYPOINTS: tuple[str, ...] = setting(
+        ("waypoints",),
+        Rule(f"allowed: {', '.join(KEYPOINT_GROUPS)}", bool),
+        Rule("allowed: each group once", each_once),
+    )
+    # keep: visibility > 0 is used; drop: only visibility 1.
+    OCCLUSION: str = setting("keep", among(("keep", "drop")))
+    # View numbers; all when empty.
+    TRAIN_CAMERAS: tuple[int, ...] = setting((), _VIEW_NUMBERS, _MANY_VIEW_NUMBERS)
+    TEST_CAMERAS: tuple[int, ...] = setting((), _VIEW_NUMBERS)
     NUM_JOINTS: int | None = None  # checked against the data, which decides
     DIM_JOINT: int = unused(2)
     PROJ_Frm_3DCAM: bool = unused(False)
 
     def __post_init__(self) -> None:
         """Check names and numbers."""
-        for key in ("SUBJECTS_TRAIN", "SUBJECTS_TEST"):
-            for name in getattr(self, key):
-                ok = TASK.fullmatch(name) is not None
-                _require(ok, f"OBJ_POSE_DATA.{key}", name, "T<task id>, such as 'T0'")
-            ids = [int(name[1:]) for name in getattr(self, key)]
-            _require(
-                _differ(ids), f"OBJ_POSE_DATA.{key}", list(getattr(self, key)), "each task once"
-            )
-        _require(bool(self.SUBJECTS_TRAIN), "OBJ_POSE_DATA.SUBJECTS_TRAIN", [], "at least one task")
-        _require(bool(self.KEYPOINTS), "OBJ_POSE_DATA.KEYPOINTS", [], ", ".join(KEYPOINT_GROUPS))
-        _require(
-            _differ(self.KEYPOINTS),
-            "OBJ_POSE_DATA.KEYPOINTS",
-            list(self.KEYPOINTS),
-            "each group once",
-        )
-        _require(
-            self.OCCLUSION in ("keep", "drop"),
-            "OBJ_POSE_DATA.OCCLUSION",
-            self.OCCLUSION,
-            "keep, drop",
-        )
-        for key in ("TRAIN_CAMERAS", "TEST_CAMERAS"):
-            views = getattr(self, key)
-            ok = (
-                _differ(views)
-                and (len(views) != 1 or key == "TEST_CAMERAS")
-                and all(0 <= v < MAX_VIEWS for v in views)
-            )
-            _require(ok, f"OBJ_POSE_DATA.{key}", list(views), MANY_VIEWS)
+        settings.check(self, "OBJ_POSE_DATA.")
 
     def train_tasks(self) -> list[int]:
         """Return the task ids to train on."""
@@ -331,7 +283,7 @@ class Config:
         views = list(self.OBJ_POSE_DATA.TEST_CAMERAS)
         ok = len(views) != 1 or self.NETWORK.TYPE in ONE_VIEW_TYPES
         allowed = f"{MANY_VIEWS}; one for NETWORK.TYPE {', '.join(ONE_VIEW_TYPES)} alone"
-        _require(ok, "OBJ_POSE_DATA.TEST_CAMERAS (--eval_view_list)", views, allowed)
+        require(ok, "OBJ_POSE_DATA.TEST_CAMERAS (--eval_view_list)", views, allowed)
 
 
 def load_config(path: str | Path) -> Config:
@@ -344,16 +296,19 @@ def load_config(path: str | Path) -> Config:
             f"{path}: cannot be read ({error}); pass --cfg cfg/submit/<name>.yaml"
         ) from error
     if not isinstance(raw, dict):
-        raise ConfigError(f"{path}: must be a mapping of sections {', '.join(_names(Config))}")
+        raise ConfigError(
+            f"{path}: must be a mapping of sections {', '.join(settings.names(Config))}"
+        )
     legacy = [key for key in LEGACY_SECTIONS if key in raw]
     if legacy:
         logger.info("%s: sections %s of the original are ignored", path, ", ".join(legacy))
-    limited: list[tuple[str, str]] = []
     try:
-        config = _build(Config, {k: v for k, v in raw.items() if k not in legacy}, "", limited)
+        kept = {k: v for k, v in raw.items() if k not in legacy}
+        values, given = settings.read(Config, kept, settings.YAML)
+        config = Config(**values)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
-    ignored = [key for key, network_type in limited if network_type != config.NETWORK.TYPE]
+    ignored = [key for key, field in given.items() if _is_idle(field, config.NETWORK.TYPE)]
     if ignored:
         logger.info(
             "%s: accepted, without effect on NETWORK.TYPE %s: %s",
@@ -366,7 +321,14 @@ def load_config(path: str | Path) -> Config:
 
 def from_dict(raw: dict[str, Any]) -> Config:
     """Build a config from what `to_dict` returned, such as a checkpoint's; keys that it lacks have their defaults."""
-    return _build(Config, raw, "", [])
+    values, _ = settings.read(Config, raw, settings.YAML)
+    return Config(**values)
+
+
+def _is_idle(field: settings.Field, network_type: str) -> bool:
+    """Tell whether a key has no effect on a model."""
+    only = field.metadata.get("only_for", network_type)
+    return bool(field.metadata.get("unused")) or only != network_type
 
 
 def network_of(raw: dict[str, Any]) -> dict[str, Any]:
@@ -380,76 +342,9 @@ def _effective(cls: type[Any], raw: dict[str, Any], kind: str) -> dict[str, Any]
         if dataclasses.is_dataclass(f.default):
             part = _effective(type(f.default), raw.get(f.name, {}), kind)
             found.update({f"{f.name}.{name}": value for name, value in part.items()})
-        elif not f.metadata.get("unused") and f.metadata.get("only_for", kind) == kind:
+        elif not _is_idle(f, kind):
             found[f.name] = raw.get(f.name, f.default)
     return found
-
-
-def _names(cls: type[Any]) -> list[str]:
-    return [f.name for f in dataclasses.fields(cls)]
-
-
-def _near(name: object, allowed: typing.Sequence[str]) -> str:
-    lower = {a.lower(): a for a in allowed}
-    match = difflib.get_close_matches(str(name).lower(), list(lower), 1, 0.6)
-    return f"did you mean {lower[match[0]]}?" if match else f"allowed: {', '.join(allowed)}"
-
-
-def _build(cls: type[T], raw: dict[str, Any], prefix: str, limited: list[tuple[str, str]]) -> T:
-    """Fill the dataclass `cls` from a mapping, recursively.
-
-    Collects in `limited` the keys that concern one model alone, with its name ("" = none).
-    """
-    hints = typing.get_type_hints(cls)
-    fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    values: dict[str, Any] = {}
-    for key, value in raw.items():
-        full = f"{prefix}{key}"
-        if key not in fields:
-            raise ConfigError(f"{full} is unknown; {_near(key, list(fields))}")
-        hint = hints[key]
-        if dataclasses.is_dataclass(hint):
-            if not isinstance(value, dict):
-                raise ConfigError(
-                    f"{full} must be a section with keys"
-                    f" {', '.join(_names(typing.cast(type, hint)))}"
-                )
-            values[key] = _build(typing.cast("type[Any]", hint), value, f"{full}.", limited)
-        else:
-            values[key] = _convert(hint, value, full)
-            metadata = fields[key].metadata
-            if metadata:
-                limited.append((full, metadata.get("only_for", "")))
-    return cls(**values)
-
-
-def _convert(hint: Any, value: Any, full: str) -> Any:
-    """Convert a YAML value to the field's type, or raise ConfigError."""
-    if typing.get_origin(hint) is tuple:
-        items = value if isinstance(value, list) else [value]
-        return tuple(_convert(typing.get_args(hint)[0], item, full) for item in items)
-    if hint == int | None:
-        return None if value is None else _convert(int, value, full)
-    if hint is str and isinstance(value, int | str) and not isinstance(value, bool):
-        text = str(value)
-        _require(
-            text.isprintable() and len(text) <= MAX_TEXT,
-            full,
-            text[:80],
-            f"printable texts of at most {MAX_TEXT} characters",
-        )
-        return text
-    if hint is float and not isinstance(value, bool):
-        try:  # YAML reads 1e-3 as text
-            number = float(value)
-        except (TypeError, ValueError):
-            pass
-        else:
-            _require(math.isfinite(number), full, number, "finite numbers")
-            return number
-    elif isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
-        return value
-    raise ConfigError(f"{full} must be {hint.__name__}, found {value!r}")
 
 
 def to_dict(config: Any) -> dict[str, Any]:

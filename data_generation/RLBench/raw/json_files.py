@@ -5,9 +5,10 @@ import stat
 from pathlib import Path
 from typing import Any, NoReturn
 
+from pose_obj_3d.common.settings import as_json
+
 UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 MAX_PARTS = 10**6  # lists and objects of a file: an empty one takes 30 times its text in memory
-MAX_TOLD = 60  # characters of a file's own text in a message
 
 
 class JsonError(ValueError):
@@ -67,20 +68,11 @@ def parse_json(data: bytes) -> Any:
         raise JsonError("it holds a whole number of thousands of digits") from None
 
 
-def short(value: object) -> str:
-    """Give a value for a message, cut where it is long."""
-    try:
-        text = json.dumps(value, ensure_ascii=True)
-    except (RecursionError, ValueError):
-        text = type(value).__name__
-    return text if len(text) <= MAX_TOLD else f"{text[:MAX_TOLD]}..."
-
-
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in pairs:
         if key in found:
-            raise JsonError(f"key {short(key)} is given twice; keep one")
+            raise JsonError(f"key {as_json(key)} is given twice; keep one")
         found[key] = value
     return found
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from data_generation.RLBench.raw.episode import Calibration, Episode, json_bytes
 from data_generation.RLBench.raw.episode_key import EpisodeKey
 from data_generation.RLBench.raw.folder import FORMAT_VERSION
-from data_generation.RLBench.raw.json_files import short
+from pose_obj_3d.common.settings import as_json
 
 MAX_RECORD_BYTES = 16 << 20
 MAX_TRACKS_BYTES = 32 << 20
@@ -120,7 +120,7 @@ def calibration(record: Mapping[str, Any], camera: str) -> Calibration:
         and len(size) == 2
         and all(_is_count(n) and 0 < n <= MAX_SIDE for n in size)
     ):
-        raise ValueError(f"image_size of {camera} is {short(size)}; it must be [width, height]")
+        raise ValueError(f"image_size of {camera} is {as_json(size)}; it must be [width, height]")
     intrinsics = numbers(raw.get("intrinsics"), f"intrinsics of {camera}", [(3, 3)])
     extrinsics = numbers(
         raw.get("extrinsics"), f"extrinsics of {camera}", [(3, 4), (record["n_frames"], 3, 4)]
@@ -150,13 +150,15 @@ def numbers(value: object, name: str, shapes: list[tuple[int, ...]]) -> npt.NDAr
         array = np.asarray(None)
     if array.dtype.kind not in "iuf" or array.shape not in shapes or not np.isfinite(array).all():
         allowed = " or ".join(map(str, shapes))
-        raise ValueError(f"{name} is {short(value)}; it must be finite numbers of shape {allowed}")
+        raise ValueError(
+            f"{name} is {as_json(value)}; it must be finite numbers of shape {allowed}"
+        )
     return array.astype(np.float64)
 
 
 def _wanted(record: Mapping[str, Any], name: str, is_good: object, allowed: str) -> None:
     if not is_good:
-        raise ValueError(f"{name} is {short(record.get(name))}; it must be {allowed}")
+        raise ValueError(f"{name} is {as_json(record.get(name))}; it must be {allowed}")
 
 
 def _is_count(value: object) -> bool:

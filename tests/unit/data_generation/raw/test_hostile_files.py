@@ -1,6 +1,5 @@
 """JSON and arrays of data sets that anybody may have written: read, or refused by one line, soon."""
 
-import argparse
 import hashlib
 import json
 import os
@@ -15,9 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_generation.RLBench import convert_data, generate_data
+from data_generation.RLBench import convert_data
 from data_generation.RLBench.config import DatasetConfig, load_config
 from data_generation.RLBench.errors import ConfigError, DataGenerationError
+from data_generation.RLBench.generation.run import RunOptions, run
 from data_generation.RLBench.generation.worker import Catalogue
 from data_generation.RLBench.inspection.sources import RawSource
 from data_generation.RLBench.raw import records as raw_records
@@ -196,17 +196,9 @@ def make_data_set(folder, cams):
 
 def resume(root, config_path):
     config = load_config(config_path)
-    args = argparse.Namespace(
-        engine="mujoco",
-        robot_setup="panda",
-        seed=0,
-        overwrite=False,
-        n_processes=1,
-        max_traj_trials_bef_skip=1,
-        skip_task_on_multi_fails=False,
-    )
+    options = RunOptions(0, 1, 1, {"engine": "mujoco", "robot_setup": "panda"})
     catalogue = Catalogue(("task_0",), {0: "task_0"}, {0: 3}, {0: "builtin"}, {}, {})
-    return generate_data.run(NoWork(), RawStore(root), catalogue, args, config)
+    return run(NoWork(), RawStore(root), catalogue, options, config)
 
 
 def inspect(root):
