@@ -9,7 +9,7 @@ from pyrep_mujoco.ttm.reading.buffers import KNOWN as BUFFER_TAGS
 from pyrep_mujoco.ttm.reading.buffers import MeshBuffers
 from pyrep_mujoco.ttm.reading.chunks import Chunk, Fields, Origin
 from pyrep_mujoco.ttm.reading.model import Header, Scene, SceneObject
-from pyrep_mujoco.ttm.reading.objects import OBJECT_TAGS, read_object
+from pyrep_mujoco.ttm.reading.object_chunks import OBJECT_TAGS, read_object
 from pyrep_mujoco.ttm.reading.shapes import Library
 from pyrep_mujoco.ttm.reading.surfaces import read_material, read_texture
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pyrep_mujoco.errors import TtmError
 from pyrep_mujoco.ttm import to_mjcf
 from pyrep_mujoco.ttm.mjcf import paths
-from pyrep_mujoco.ttm.reading import chunks, objects, reader, shapes
+from pyrep_mujoco.ttm.reading import chunks, object_chunks, reader, shapes
 from pyrep_mujoco.ttm.reading.reader import decode, read_header, read_scene
 from pyrep_mujoco.ttm.to_mjcf import conversion
 from rlbench.backend.exceptions import RLBenchError, SceneError
@@ -240,7 +240,7 @@ def test_curves_of_one_file():
         points = [((i, i % 2, i % 3), tf.NO_TURN, 0.5, 0.5, count) for i in range(50)]
         return tf.path(name, handle, points=points)
 
-    most = objects.MAX_CURVE_POINTS // 50
+    most = object_chunks.MAX_CURVE_POINTS // 50
     scene = decode(tf.ttm(curve("a", 1, most)))
     start = time.process_time()
     assert len(paths.fine_points(scene.objects[0])) == 48 * most + 2
