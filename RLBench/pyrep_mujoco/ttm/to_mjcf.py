@@ -22,10 +22,10 @@ import numpy as np
 
 from pyrep_mujoco.errors import SceneError, SimulatorError
 from pyrep_mujoco.scene.compose import SCENE_FILE
+from pyrep_mujoco.transforms import Floats
 from pyrep_mujoco.ttm.mjcf.contacts import Overlap, overlaps
 from pyrep_mujoco.ttm.mjcf.overlaps import part
 from pyrep_mujoco.ttm.mjcf.writer import write_scene
-from pyrep_mujoco.ttm.reading.model import Floats
 from pyrep_mujoco.ttm.reading.reader import read_scene
 from pyrep_mujoco.whole_files import folder_in_the_making
 

@@ -5,9 +5,11 @@ from xml.etree.ElementTree import Element, SubElement
 import numpy as np
 
 from pyrep_mujoco.png import png_bytes
+from pyrep_mujoco.transforms import Floats
 from pyrep_mujoco.ttm.mjcf.mesh_files import hull_bytes, msh_bytes
 from pyrep_mujoco.ttm.mjcf.mesh_repair import drawn_faces
-from pyrep_mujoco.ttm.reading.model import Floats, Part, Scene
+from pyrep_mujoco.ttm.reading.model import Scene
+from pyrep_mujoco.ttm.reading.parts import Part
 
 FILES = "files"
 """Folder of meshes and textures beside the scene's XML."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from pyrep_mujoco.transforms import Floats
 from pyrep_mujoco.ttm.mjcf.mesh_repair import (
     convex_hull,
     face_components,
@@ -19,7 +20,7 @@ from pyrep_mujoco.ttm.mjcf.mesh_repair import (
     sound_faces,
     weld,
 )
-from pyrep_mujoco.ttm.reading.model import Floats, Part
+from pyrep_mujoco.ttm.reading.parts import Part
 
 Ints = npt.NDArray[np.int64]
 CONVEX_TOLERANCE = 1.5e-3

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from pyrep_mujoco.transforms import matrix_to_quat_wxyz
-from pyrep_mujoco.ttm.reading.model import Floats, Scene
+from pyrep_mujoco.transforms import Floats, matrix_to_quat_wxyz
+from pyrep_mujoco.ttm.reading.model import Scene
 
 # Control characters, halves of pairs and the like.
 _NO_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from pyrep_mujoco.transforms import Floats
 from pyrep_mujoco.ttm.mjcf.tree import BodyPlan
-from pyrep_mujoco.ttm.reading.model import Floats, Shape
+from pyrep_mujoco.ttm.reading.model import Shape
 
 MIN_MASS = 1e-3
 MIN_GYRATION = 2e-3

@@ -5,8 +5,9 @@ import struct
 import numpy as np
 import numpy.typing as npt
 
+from pyrep_mujoco.transforms import Floats
 from pyrep_mujoco.ttm.mjcf.mesh_repair import DrawnFaces, weld
-from pyrep_mujoco.ttm.reading.model import Floats, Part
+from pyrep_mujoco.ttm.reading.parts import Part
 
 Ints = npt.NDArray[np.int64]
 

@@ -8,7 +8,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import ConvexHull, QhullError
 
-from pyrep_mujoco.ttm.reading.model import Floats
+from pyrep_mujoco.transforms import Floats
 
 Ints = npt.NDArray[np.int64]
 WELD = 1e-6

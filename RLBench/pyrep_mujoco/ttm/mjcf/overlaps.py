@@ -7,9 +7,9 @@ import mujoco
 import numpy as np
 
 from pyrep_mujoco.scene.separate_overlaps import separate_overlaps
+from pyrep_mujoco.transforms import Floats
 from pyrep_mujoco.ttm.mjcf.contacts import started
 from pyrep_mujoco.ttm.mjcf.format import numbers
-from pyrep_mujoco.ttm.reading.model import Floats
 
 
 def _is_free(model: mujoco.MjModel, body: int) -> bool:

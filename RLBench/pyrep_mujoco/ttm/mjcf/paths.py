@@ -7,11 +7,12 @@ middle of A M and M, to E, between M and the middle of M B.
 import numpy as np
 
 from pyrep_mujoco.transforms import (
+    Floats,
     matrix_to_quat_wxyz,
     pose_to_transform,
     wxyz_to_xyzw,
 )
-from pyrep_mujoco.ttm.reading.model import ControlPoint, Floats, Path
+from pyrep_mujoco.ttm.reading.model import ControlPoint, Path
 
 _SAME_PLACE = 5e-5
 """Steps shorter than this [m] count by their angle."""

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from pyrep_mujoco.ttm.reading.model import Floats, ForceSensor, Joint, Scene, SceneObject, Shape
+from pyrep_mujoco.transforms import Floats
+from pyrep_mujoco.ttm.reading.model import ForceSensor, Joint, Scene, SceneObject, Shape
 
 
 @dataclass

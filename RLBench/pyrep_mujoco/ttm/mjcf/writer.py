@@ -8,7 +8,7 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 import numpy as np
 
-from pyrep_mujoco.transforms import matrix_to_quat_wxyz, wxyz_to_xyzw
+from pyrep_mujoco.transforms import Floats, matrix_to_quat_wxyz, wxyz_to_xyzw
 from pyrep_mujoco.ttm.mjcf.assets import Assets
 from pyrep_mujoco.ttm.mjcf.collision import Solid, solids
 from pyrep_mujoco.ttm.mjcf.contacts import Overlap, joined_pairs, masked_pairs, overlaps
@@ -25,11 +25,9 @@ from pyrep_mujoco.ttm.reading.model import (
     RENDERABLE,
     Camera,
     Dummy,
-    Floats,
     ForceSensor,
     Joint,
     Light,
-    Part,
     Path,
     ProximitySensor,
     Scene,
@@ -37,6 +35,7 @@ from pyrep_mujoco.ttm.reading.model import (
     Shape,
     VisionSensor,
 )
+from pyrep_mujoco.ttm.reading.parts import Part
 
 DRAWN, SOLID, UNSEEN = "1", "3", "4"
 FRICTION = (0.3, 1.0)

@@ -6,8 +6,8 @@ from typing import Generic, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from pyrep_mujoco.transforms import Floats
 from pyrep_mujoco.ttm.reading.chunks import Chunk, Fields
-from pyrep_mujoco.ttm.reading.model import Floats
 
 Indices = npt.NDArray[np.int64]
 

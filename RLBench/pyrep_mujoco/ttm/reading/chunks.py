@@ -13,7 +13,7 @@ from functools import cache
 import numpy as np
 
 from pyrep_mujoco.errors import TtmError
-from pyrep_mujoco.ttm.reading.model import Floats
+from pyrep_mujoco.transforms import Floats
 from pyrep_mujoco.ttm.reading.poses import pose_from_quaternion
 
 _HEAD = struct.Struct("<3si")

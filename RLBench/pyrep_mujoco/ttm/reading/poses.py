@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from pyrep_mujoco.transforms import invert, quat_wxyz_to_matrix, transform
-from pyrep_mujoco.ttm.reading.model import Floats
+from pyrep_mujoco.transforms import Floats, invert, quat_wxyz_to_matrix, transform
 
 __all__ = ["apply", "invert", "pose_from_quaternion"]
 

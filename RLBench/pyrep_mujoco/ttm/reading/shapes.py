@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pyrep_mujoco.transforms import Floats
 from pyrep_mujoco.ttm.reading.buffers import Indices, MeshBuffers
 from pyrep_mujoco.ttm.reading.chunks import Chunk, Fields
-from pyrep_mujoco.ttm.reading.model import Floats, Material, Part, Primitive, Texture
+from pyrep_mujoco.ttm.reading.parts import Material, Part, Primitive, Texture
 from pyrep_mujoco.ttm.reading.poses import apply, invert
 from pyrep_mujoco.ttm.reading.surfaces import read_color, read_material, read_use
 

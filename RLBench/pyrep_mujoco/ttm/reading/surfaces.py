@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from pyrep_mujoco.transforms import Floats
 from pyrep_mujoco.ttm.reading.chunks import Chunk
-from pyrep_mujoco.ttm.reading.model import Color, Floats, Material, Texture, TextureUse
+from pyrep_mujoco.ttm.reading.parts import Color, Material, Texture, TextureUse
 from pyrep_mujoco.ttm.reading.poses import apply, invert
 
 TEXTURE_TAGS = frozenset({"Ipa", "Gon", "Bst", "Img"})

@@ -5,7 +5,7 @@ import pytest
 
 from pyrep_mujoco.ttm.mjcf import mesh_repair
 from pyrep_mujoco.ttm.mjcf.collision import solids
-from pyrep_mujoco.ttm.reading.model import Color, Part, Primitive
+from pyrep_mujoco.ttm.reading.parts import Color, Part, Primitive
 
 CUBE = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], float) * 0.05
 QUADS = [[0, 1, 3, 2], [4, 6, 7, 5], [0, 4, 5, 1], [2, 3, 7, 6], [0, 2, 6, 4], [1, 5, 7, 3]]
