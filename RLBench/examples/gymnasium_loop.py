@@ -2,13 +2,14 @@
 
 import argparse
 import time
+from collections.abc import Sequence
 
 import gymnasium
 
 import rlbench.gym  # noqa: F401 - registers the environments
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> float:
     """Step the environments; return how many steps a second all of them made together."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--env", default="rlbench/reach_target-vision-v0")
@@ -27,7 +28,7 @@ def main(argv=None):
     start = time.perf_counter()
     for _ in range(args.steps):
         envs.step(envs.action_space.sample())
-    rate = args.num_envs * args.steps / (time.perf_counter() - start)
+    rate: float = args.num_envs * args.steps / (time.perf_counter() - start)
     print(f"{args.env}: {args.num_envs} environments, {rate:.0f} steps/s together")
     envs.close()
     return rate

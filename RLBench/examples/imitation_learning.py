@@ -3,32 +3,33 @@
 from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 
 from rlbench import Environment, ObservationConfig
 from rlbench.action_modes.action_mode import MoveArmThenGripper
 from rlbench.action_modes.arm_action_modes import JointVelocity
 from rlbench.action_modes.gripper_action_modes import Discrete
+from rlbench.backend.observation import Observation
 from rlbench.tasks import ReachTarget
 
 MIX = np.random.default_rng(0).normal(0, 0.8, (1000, 17))
 
 
-def features(obs):
+def features(obs: Observation) -> npt.NDArray[np.float64]:
     """Return (1017,) what the policy sees: joints, tip and target, also mixed at random."""
     tip, target = obs.gripper_pose[:3], obs.task_low_dim_state
     seen = np.concatenate([obs.joint_positions, tip, target, 5 * (target - tip), [1.0]])
     return np.concatenate([np.tanh(MIX @ seen), seen])
 
 
-def main(n_demos=100, episodes=50):
+def main(n_demos: int = 100, episodes: int = 50) -> float:
     """Make demonstrations, learn, try out; return the success rate."""
     mode = MoveArmThenGripper(JointVelocity(), Discrete())
     env = Environment(mode, obs_config=ObservationConfig(track_cams=(), keypoints=()))
     env.launch()
     task = env.get_task(ReachTarget)
-    task.seed(
-        0
-    )  # episodes count on from the demonstrations: none is tried out that was learned from
+    # Episodes count on from the demonstrations: none is tried out that was learned from.
+    task.seed(0)
     steps = [step for demo in task.get_demos(n_demos, live_demos=True) for step in pairwise(demo)]
     seen = np.array([features(obs) for obs, _ in steps])
     velocities = np.array([(b.joint_positions - a.joint_positions) / 0.05 for a, b in steps])

@@ -19,7 +19,7 @@ from rlbench.catalogue import Catalogue
 from rlbench.checkout.loader import load_task
 from rlbench.demo import Demo
 from rlbench.engines import mujoco
-from rlbench.engines.protocols import Engine, LimitedArm
+from rlbench.engines.protocols import Engine, LimitedArm, Simulator
 from rlbench.engines.transforms import Floats
 from rlbench.engines.vision import has_display
 from rlbench.observation_config import RLBENCH_CAMERAS, ObservationConfig
@@ -165,7 +165,8 @@ class Environment:
         _check_robot(self.robot_setup, engine, self._checkout)
         self.engine_name = engine
         self.engine_version = mujoco.VERSION if engine == "mujoco" else ""
-        self._simulator: Any = None  # of an engine that runs beside the scenes it loads
+        # Of an engine that runs beside the scenes it loads.
+        self._simulator: Simulator | None = None
         self._action_mode = action_mode or ActionMode()
         self._obs_config = obs_config or ObservationConfig()
         self._headless = headless
@@ -203,8 +204,8 @@ class Environment:
                 # Imported late: nothing of PyRep is needed for MuJoCo.
                 from rlbench.engines.coppelia.simulator import CoppeliaSimulator  # noqa: PLC0415
 
-                self._simulator = CoppeliaSimulator(self._headless)
-                self.engine_version = self._simulator.version
+                simulator = CoppeliaSimulator(self._headless)
+                self._simulator, self.engine_version = simulator, simulator.version
         elif self._obs_config.recording().cameras:
             mujoco.check_images()
         self._launched = True

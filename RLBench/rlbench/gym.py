@@ -43,7 +43,7 @@ _FINGER_SLACK = 0.25
 """Fingers may be pushed so far beyond their ends, as a share of their travel."""
 
 
-class RLBenchEnv(gymnasium.Env[Observations, npt.NDArray[np.float32]]):
+class RLBenchEnv(gymnasium.Env[dict[str, Any], npt.NDArray[np.float32]]):
     """One task. Readings are float32 arrays, images (H, W, 3) uint8, in a dictionary.
 
     `terminated` is success, or that the task can no longer be fulfilled. `info` holds `success`,
@@ -177,7 +177,7 @@ class RLBenchEnv(gymnasium.Env[Observations, npt.NDArray[np.float32]]):
         info = {"success": self.rlbench_task_env.is_success}
         return _flat(obs), reward, terminated, False, info
 
-    def render(self) -> npt.NDArray[np.uint8] | None:  # type: ignore[override]
+    def render(self) -> npt.NDArray[np.uint8] | None:
         """Return (360, 640, 3) in the mode "rgb_array"; None in others."""
         if self.render_mode != "rgb_array":
             return None
@@ -232,12 +232,12 @@ def _space(
     key: str,
     value: npt.NDArray[Any],
     bounds: Mapping[str, tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]],
-) -> spaces.Box:
+) -> "spaces.Box[Any]":
     if key.endswith("_rgb"):
         return spaces.Box(0, 255, value.shape, np.uint8)
     if key in bounds:
-        ends = (end.astype(np.float32) for end in bounds[key])
-        return spaces.Box(*ends)
+        lower, upper = (end.astype(np.float32) for end in bounds[key])
+        return spaces.Box(lower, upper)
     low, high = _BOUNDS.get(key, (-np.inf, np.inf))
     return spaces.Box(low, high, value.shape, np.float32)
 

@@ -91,7 +91,7 @@ class Observation:
 
     def get_low_dim_data(self) -> Floats:
         """Return all low-dimensional readings as one flat array; what was left out is not in it."""
-        parts = [
+        parts: list[npt.ArrayLike | None] = [
             self.gripper_open,
             self.joint_velocities,
             self.joint_positions,

@@ -32,19 +32,20 @@ def sample_procedural_objects(
         TaskFileError: the folder is not there, or holds too few meshes.
     """
     root = current_root()
-    folder = None if root is None else root / _MESHES
-    names = sorted(p.name for p in folder.iterdir() if p.is_dir()) if _is_there(folder) else []
-    if len(names) < num_samples:
+    folders = [] if root is None else _folders(root / _MESHES)
+    if len(folders) < num_samples:
+        place = "no checkout of RLBench" if root is None else root / _MESHES
         raise TaskFileError(
-            f"{num_samples} procedural objects are wanted, but {folder or 'no checkout of RLBench'}"
-            f" holds {len(names)}"
+            f"{num_samples} procedural objects are wanted, but {place} holds {len(folders)}"
         )
+    names = [folder.name for folder in folders]
     picked = np.random.choice(names, num_samples, replace=False)  # noqa: NPY002 - as its tasks do
-    return [_procedural(folder / str(name), task_base, mass) for name in picked]
+    return [_procedural(folders[0].with_name(str(name)), task_base, mass) for name in picked]
 
 
-def _is_there(folder: Path | None) -> bool:
-    return folder is not None and folder.is_dir()
+def _folders(folder: Path) -> list[Path]:
+    """Return the folders in a folder by name; none where it is not there."""
+    return sorted(p for p in folder.iterdir() if p.is_dir()) if folder.is_dir() else []
 
 
 def _procedural(folder: Path, task_base: SceneObject, mass: float) -> Any:

@@ -30,7 +30,8 @@ def task_file_to_task_class(task_file: str) -> type[Task]:
     # Imported late: the tasks' modules need this package.
     from rlbench import name_to_task_class  # noqa: PLC0415
 
-    return name_to_task_class(task_file)
+    cls: type[Task] = name_to_task_class(task_file)
+    return cls
 
 
 def rgb_handles_to_mask(rgb_coded_handles: npt.ArrayLike) -> npt.NDArray[np.int64]:
@@ -38,7 +39,8 @@ def rgb_handles_to_mask(rgb_coded_handles: npt.ArrayLike) -> npt.NDArray[np.int6
     coded = np.asarray(rgb_coded_handles)
     if np.issubdtype(coded.dtype, np.floating):
         coded = np.rint(coded * 255.0)
-    return coded.astype(np.int64) @ np.array([1, 256, 65536])
+    handles: npt.NDArray[np.int64] = coded.astype(np.int64) @ np.array([1, 256, 65536])
+    return handles
 
 
 def float_array_to_rgb_image(
@@ -93,11 +95,14 @@ def image_to_float_array(
     coded = np.asarray(image)
     if coded.ndim == 3 and coded.shape[2] == 3 and np.issubdtype(coded.dtype, np.integer):
         values = coded.astype(np.int64) @ np.array([65536, 256, 1])
-        return values / (DEFAULT_RGB_SCALE_FACTOR if scale_factor is None else scale_factor)
+        scale = DEFAULT_RGB_SCALE_FACTOR if scale_factor is None else scale_factor
+        decoded: npt.NDArray[np.float64] = values / scale
+        return decoded
     if coded.ndim != 2 or coded.dtype.type not in DEFAULT_GRAY_SCALE_FACTOR:
         raise SceneError(
             f"image_to_float_array: shape {coded.shape} of {coded.dtype} is no coded depth; it must"
             " be (H, W, 3) whole numbers, or (H, W) uint8, uint16 or int32"
         )
     scale = DEFAULT_GRAY_SCALE_FACTOR[coded.dtype.type] if scale_factor is None else scale_factor
-    return coded.astype(np.float32) / np.float32(scale)
+    grey: npt.NDArray[np.float32] = coded.astype(np.float32) / np.float32(scale)
+    return grey

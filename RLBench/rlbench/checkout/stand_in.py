@@ -90,18 +90,18 @@ class _StandIn(ModuleType):
         )
 
 
-def _build() -> dict[str, ModuleType]:
-    modules: dict[str, ModuleType] = {}
+def _build() -> dict[str, _StandIn]:
+    modules: dict[str, _StandIn] = {}
     for name, content in _contents().items():
         module = _StandIn(name, "Stand-in for PyRep's module, see rlbench.checkout.")
         vars(module).update(content)
         module.__path__ = []
         module.__spec__ = ModuleSpec(name, None, is_package=True)
         modules[name] = module
-    for name, module in modules.items():
+    for name, inner in modules.items():
         parent, _, child = name.rpartition(".")
         if parent and not hasattr(modules[parent], child):
-            setattr(modules[parent], child, module)
+            setattr(modules[parent], child, inner)
     return modules
 
 

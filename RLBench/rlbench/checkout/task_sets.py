@@ -62,7 +62,7 @@ class _Reader:
                 return [self._task(item) for item in items]
             case ast.BinOp(left=left, op=ast.Add(), right=right):
                 return self._names(left) + self._names(right)
-            case ast.Subscript(value=ast.Name(id=name), slice=ast.Constant(value=split)):
+            case ast.Subscript(value=ast.Name(id=name), slice=ast.Constant(value=str() as split)):
                 if split in self._sets.get(name, ()):
                     return list(self._sets[name][split])
         raise self._fault(node)

@@ -7,27 +7,39 @@ from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 from rlbench.engines.object_types import ObjectType
-from rlbench.engines.shape_forms import Form
 from rlbench.engines.transforms import Floats
+
+Numbers = Sequence[float] | Floats
+"""A list or an array of numbers."""
+
+
+class Frame(Protocol):
+    """What has a pose."""
+
+    def get_matrix(self, relative_to: "Frame | None" = None) -> Floats:
+        """Return the (4, 4) transform to the world, or to another frame."""
 
 
 @runtime_checkable
-class SceneObject(Protocol):
+class SceneObject(Frame, Protocol):
     """Anything with a name and a pose."""
 
     def get_name(self) -> str:
         """Return the object's name in the scene."""
 
+    def get_type(self) -> ObjectType:
+        """Return the kind of object."""
+
     def get_handle(self) -> int:
         """Return the integer id used in segmentation images."""
 
-    def get_position(self, relative_to: "SceneObject | None" = None) -> Floats:
+    def get_position(self, relative_to: Frame | None = None) -> Floats:
         """Return (3,) position [m]."""
 
     def set_position(
         self,
-        position: Sequence[float],
-        relative_to: "SceneObject | None" = None,
+        position: Numbers,
+        relative_to: Frame | None = None,
         reset_dynamics: bool = True,
     ) -> None:
         """Move the object and all its logical descendants.
@@ -35,32 +47,29 @@ class SceneObject(Protocol):
         With `reset_dynamics`, here and below, all of them stop; else they move on as before.
         """
 
-    def get_quaternion(self, relative_to: "SceneObject | None" = None) -> Floats:
+    def get_quaternion(self, relative_to: Frame | None = None) -> Floats:
         """Return (4,) quaternion xyzw."""
 
     def set_quaternion(
         self,
-        quaternion: Sequence[float],
-        relative_to: "SceneObject | None" = None,
+        quaternion: Numbers,
+        relative_to: Frame | None = None,
         reset_dynamics: bool = True,
     ) -> None:
         """Turn the object and all its logical descendants."""
 
-    def get_orientation(self, relative_to: "SceneObject | None" = None) -> Floats:
+    def get_orientation(self, relative_to: Frame | None = None) -> Floats:
         """Return (3,) Euler angles [rad], R = Rx(a) Ry(b) Rz(c)."""
 
     def set_orientation(
         self,
-        orientation: Sequence[float],
-        relative_to: "SceneObject | None" = None,
+        orientation: Numbers,
+        relative_to: Frame | None = None,
         reset_dynamics: bool = True,
     ) -> None:
         """Turn the object to (3,) Euler angles [rad], R = Rx(a) Ry(b) Rz(c)."""
 
-    def get_matrix(self, relative_to: "SceneObject | None" = None) -> Floats:
-        """Return the (4, 4) transform object to world, or to another object's frame."""
-
-    def set_matrix(self, matrix: Floats, relative_to: "SceneObject | None" = None) -> None:
+    def set_matrix(self, matrix: Floats, relative_to: Frame | None = None) -> None:
         """Place the object and all its logical descendants at a (4, 4) transform."""
 
     def get_bounding_box(self) -> Floats:
@@ -79,13 +88,13 @@ class SceneObject(Protocol):
         their models, its origin alone.
         """
 
-    def get_pose(self, relative_to: "SceneObject | None" = None) -> Floats:
+    def get_pose(self, relative_to: Frame | None = None) -> Floats:
         """Return (7,) position and quaternion xyzw."""
 
     def set_pose(
         self,
-        pose: Sequence[float],
-        relative_to: "SceneObject | None" = None,
+        pose: Numbers,
+        relative_to: Frame | None = None,
         reset_dynamics: bool = True,
     ) -> None:
         """Place the object and all its logical descendants at (7,) position, quaternion xyzw."""
@@ -93,15 +102,12 @@ class SceneObject(Protocol):
     def get_parent(self) -> "SceneObject | None":
         """Return the parent in the scene graph, None at the top."""
 
-    def set_parent(self, parent_object: "SceneObject | None", keep_in_place: bool = True) -> None:
-        """Change the parent in the scene graph."""
-
     def get_objects_in_tree(
         self,
         object_type: ObjectType = ObjectType.ALL,
         exclude_base: bool = True,
         first_generation_only: bool = False,
-    ) -> "list[SceneObject]":
+    ) -> "Sequence[SceneObject]":
         """Return the logical descendants, joints too.
 
         Args:
@@ -115,7 +121,7 @@ class SceneObject(Protocol):
 class Shape(SceneObject, Protocol):
     """A visible or solid object."""
 
-    def set_color(self, color: Sequence[float]) -> None:
+    def set_color(self, color: Numbers) -> None:
         """Paint the shape (rgb in [0, 1])."""
 
     def get_color(self) -> Floats:
@@ -129,35 +135,6 @@ class Shape(SceneObject, Protocol):
 
     def is_dynamic(self) -> bool:
         """Tell whether the shape moves freely or on a joint."""
-
-
-class MadeShape(Shape, Protocol):
-    """A shape that was made while the scene runs."""
-
-    def set_respondable(self, value: bool) -> None:
-        """Let other bodies collide with the shape, or pass through it."""
-
-    def set_renderable(self, value: bool) -> None:
-        """Show the shape to cameras, or hide it."""
-
-
-class ShapeEditor(Protocol):
-    """Makes shapes and frames while the scene runs."""
-
-    def make(self, name: str, form: Form, T: Floats) -> MadeShape:
-        """Make a shape of a form at a (4, 4) pose, world."""
-
-    def make_frame(self, name: str, T: Floats) -> SceneObject:
-        """Make a frame at a (4, 4) pose, world."""
-
-
-@runtime_checkable
-class MakesShapes(Protocol):
-    """An engine that makes shapes by itself."""
-
-    @property
-    def editor(self) -> ShapeEditor:
-        """What makes them."""
 
 
 @runtime_checkable

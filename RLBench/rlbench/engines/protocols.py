@@ -4,6 +4,7 @@ Tasks, conditions and placement see only these. Objects are in `object_protocols
 `robot_protocols`; both are handed on here.
 """
 
+from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -44,6 +45,7 @@ __all__ = [
     "SceneObject",
     "ServoArm",
     "Shape",
+    "Simulator",
     "Viewer",
 ]
 
@@ -122,6 +124,24 @@ class Observer(Protocol):
         """Free what images need."""
 
 
+class Simulator(Protocol):
+    """A simulator that runs beside the scenes it loads, one at a time."""
+
+    @property
+    def version(self) -> str:
+        """Version of the simulator."""
+
+    def load(self, task: str) -> tuple["Engine", Robot]:
+        """Load a task's scene with the robot; one loaded before is removed.
+
+        Raises:
+            SceneError: there is no scene of that name.
+        """
+
+    def close(self) -> None:
+        """Shut it down; twice is harmless."""
+
+
 class Viewer(Protocol):
     """A window on the running simulation."""
 
@@ -187,10 +207,10 @@ class Engine(Protocol):
     def object_names(self) -> list[str]:
         """Return the names of all objects but joints."""
 
-    def shapes(self) -> list[Shape]:
+    def shapes(self) -> Sequence[Shape]:
         """Return all shapes that are not part of the robot."""
 
-    def task_joints(self) -> list[Joint]:
+    def task_joints(self) -> Sequence[Joint]:
         """Return the joints that are not part of the robot."""
 
     def observer(self, shadows: bool = False) -> Observer:

@@ -10,12 +10,16 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from rlbench.engines.cameras import CameraSpec
-from rlbench.engines.object_protocols import Dummy, Joint, Shape
+from rlbench.engines.object_protocols import Dummy, Numbers, SceneObject, Shape
 from rlbench.engines.transforms import Floats
 
 
 class RobotModel(Protocol):
     """Names of a robot's parts, and its cameras."""
+
+    @property
+    def root(self) -> str:
+        """Name of the body that everything of the robot hangs on."""
 
     @property
     def tip(self) -> str:
@@ -56,8 +60,8 @@ class Arm(Protocol):
     """A serial arm with a tip."""
 
     @property
-    def joints(self) -> Sequence[Joint]:
-        """The joints as objects of the scene, from the base."""
+    def joints(self) -> Sequence[object]:
+        """The joints as objects of the scene, PyRep's own on CoppeliaSim, from the base."""
 
     def joint_poses(self) -> Floats:
         """Return (n, 7) poses of the joints, which their own motion does not turn, as `get_pose`."""
@@ -77,7 +81,7 @@ class Arm(Protocol):
     def get_joint_forces(self) -> Floats:
         """Return (7,) [N m]."""
 
-    def set_joint_positions(self, q: Sequence[float]) -> None:
+    def set_joint_positions(self, q: Numbers) -> None:
         """Put the arm at (7,) [rad] at once, at rest."""
 
     def home(self) -> None:
@@ -123,13 +127,13 @@ class ServoArm(Arm, Protocol):
 
     max_velocity: Floats
 
-    def servo_to(self, q: Sequence[float]) -> None:
+    def servo_to(self, q: Numbers) -> None:
         """Move the set points within the next step towards (7,) [rad], at most at the limits."""
 
-    def set_joint_target_velocities(self, velocities: Sequence[float]) -> None:
+    def set_joint_target_velocities(self, velocities: Numbers) -> None:
         """Turn the joints at (7,) [rad/s] during the next step."""
 
-    def set_joint_torques(self, torques: Sequence[float]) -> None:
+    def set_joint_torques(self, torques: Numbers) -> None:
         """Drive the joints with (7,) [N m] until `hold`, gravity compensated."""
 
     def hold(self) -> None:
@@ -205,7 +209,7 @@ class Gripper(Protocol):
     def get_range(self) -> Floats:
         """Return the fingers' (N,) travel from closed to open [m]."""
 
-    def grasp(self, shape: Shape) -> bool:
+    def grasp(self, shape: SceneObject) -> bool:
         """Hold `shape` if the hand's sensor detects it; tell whether it is held."""
 
     def release(self) -> None:

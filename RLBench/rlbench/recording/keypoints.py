@@ -45,7 +45,8 @@ class Keypoints:
     def positions(self, observer: Observer) -> Floats:
         """Return (K, 3) world positions [m]."""
         positions, R = observer.frames(self.handles)
-        return positions + np.einsum("kij,kj->ki", R, self.offsets)
+        turned: Floats = np.einsum("kij,kj->ki", R, self.offsets)
+        return positions + turned
 
 
 def _owner(engine: Engine, handle: int) -> int:

@@ -54,7 +54,7 @@ class ObservationFilter:
                 images.depth = np.clip((images.depth - near) / (far - near), 0.0, 1.0)
             images.depth = wanted.depth_noise.apply(images.depth)
         if images.mask is not None and not wanted.masks_as_one_channel:
-            images.mask = handles_to_rgb(images.mask)
+            images.mask = handles_to_rgb(np.asarray(images.mask, np.int32))
 
 
 def handles_to_rgb(mask: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
@@ -63,4 +63,5 @@ def handles_to_rgb(mask: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
     Red is the lowest byte: the handle is 255 (red + 256 green + 65536 blue), without rounding.
     """
     parts = (mask[..., None] >> np.array([0, 8, 16])) & 255
-    return parts.astype(np.float32) / np.float32(255)
+    shares: npt.NDArray[np.float32] = parts.astype(np.float32) / np.float32(255)
+    return shares

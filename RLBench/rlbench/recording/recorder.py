@@ -181,7 +181,7 @@ class Recorder:
                 name, wanted.size, rgb=wanted.rgb, depth=needs_depth, mask=wanted.mask
             )
             cloud = None
-            if wanted.point_cloud:
+            if wanted.point_cloud and images.depth is not None:
                 spec = cameras.CAMERAS[name]
                 width, height = wanted.size
                 cloud = cameras.unproject_depth(

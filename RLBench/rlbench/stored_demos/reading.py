@@ -152,9 +152,10 @@ class _Episode:
             else:
                 pixels, _ = _pixels(path, wanted, is_smooth=kind == "rgb")
                 is_one_channel = kind == "mask" and wanted.masks_as_one_channel
-                if kind == "mask" and not is_one_channel:
-                    pixels = pixels / 255.0
-                setattr(out, kind, rgb_handles_to_mask(pixels) if is_one_channel else pixels)
+                given: npt.ArrayLike = pixels
+                if kind == "mask":
+                    given = rgb_handles_to_mask(pixels) if is_one_channel else pixels / 255.0
+                setattr(out, kind, given)
         return out  # type: ignore[no-any-return]
 
     def _depth(
@@ -188,13 +189,13 @@ def _pixels(
     """Return (H, W, 3) of a file in the size that is wanted, and the scale of x and y that took."""
     size = (int(wanted.image_size[0]), int(wanted.image_size[1]))
     try:
-        with Image.open(path) as image:
-            before = image.size
-            image = image.convert("RGB")  # noqa: PLW2901 - the file stays open for it
-            if before != size:
-                how = Image.Resampling.BICUBIC if is_smooth else Image.Resampling.NEAREST
-                image = image.resize(size, how)  # noqa: PLW2901
-            pixels = np.asarray(image)
+        with Image.open(path) as file:
+            before = file.size
+            image = file.convert("RGB")
+        if before != size:
+            how = Image.Resampling.BICUBIC if is_smooth else Image.Resampling.NEAREST
+            image = image.resize(size, how)
+        pixels = np.asarray(image)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise TaskEnvironmentError(f"{path} is no image: {error}") from None
     return pixels, (size[0] / before[0], size[1] / before[1])

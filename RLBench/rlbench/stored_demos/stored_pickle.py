@@ -138,7 +138,7 @@ _KNOWN: dict[str, Callable[..., Any]] = {
 }
 
 
-class _Reader(pickle._Unpickler):  # type: ignore[name-defined, misc]
+class _Reader(pickle._Unpickler):
     """Python's own unpickler: the faster one makes room for as many objects as a file claims."""
 
     def find_class(self, module: str, name: str) -> Any:

@@ -225,11 +225,12 @@ class _Trial:
 
     def _hidden_by(self, hiders: np.ndarray) -> dict[str, float]:
         """Give the share of each hider among (frames, V) handles, the largest first."""
-        shares: collections.Counter[str] = collections.Counter()
+        shares: dict[str, float] = {}
         for handle, count in zip(*np.unique(hiders[hiders >= 0], return_counts=True), strict=True):
             name = self._task.object_name(int(handle))
-            shares["robot" if self._task.is_robot(name) else name] += int(count) / hiders.size
-        return dict(shares.most_common())
+            hider = "robot" if self._task.is_robot(name) else name
+            shares[hider] = shares.get(hider, 0.0) + int(count) / hiders.size
+        return dict(sorted(shares.items(), key=lambda item: -item[1]))
 
 
 def resolve(given: Sequence[str], catalogue: Catalogue) -> list[str]:

@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rlbench.backend import const, exceptions, stored_pickle
+from rlbench.backend import const, exceptions
 from rlbench.backend.observation import Observation
 from rlbench.backend.utils import float_array_to_rgb_image
 from rlbench.demo import Demo
 from rlbench.environment import Environment
 from rlbench.observation_config import RLBENCH_CAMERAS, CameraConfig, ObservationConfig
+from rlbench.stored_demos import stored_pickle
 from rlbench.utils import get_stored_demos
 
 FRAMES, NEAR, FAR = 3, 0.01, 4.5

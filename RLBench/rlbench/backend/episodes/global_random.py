@@ -155,13 +155,18 @@ def fresh_seed() -> int:
     return int(words[0]) >> (64 - SEED_BITS)
 
 
+def _generator() -> Any:
+    """Return NumPy's global bit generator, of which its type hints know less than there is."""
+    return vars(np.random)["get_bit_generator"]()
+
+
 def _sequence() -> Any:
-    return np.random.get_bit_generator().seed_seq
+    return _generator().seed_seq
 
 
 def _mark(sequence: Any) -> None:
     """Set what NumPy's generator was made of, and leave its state as it is."""
-    generator = np.random.get_bit_generator()
+    generator = _generator()
     if _CAN_MARK:
         generator.__setstate__((generator.state, sequence))
 

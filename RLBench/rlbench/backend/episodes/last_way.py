@@ -1,8 +1,7 @@
 """The last way of a demonstration, where going on to its end would undo what it achieves.
 
 Some of RLBench's scenes push things into a target that is hardly larger than they are, up to its
-far
-edge: a tenth of a millimetre more and a block has left it. Their last waypoint is such an edge.
+far edge: a tenth of a millimetre more and a block has left it. Their last waypoint is such an edge.
 """
 
 from collections.abc import Callable
@@ -51,5 +50,5 @@ def end_where_fulfilled(engine: Engine, path: ArmPath, is_fulfilled: Callable[[]
         is_good = is_fulfilled()
         engine.set_state(start)
         if is_good or not was_fulfilled:
-            return path.shortened(short) if is_good and short else path
+            return (path.shortened(short) or path) if is_good and short else path
     return path

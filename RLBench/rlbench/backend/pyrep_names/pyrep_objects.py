@@ -13,9 +13,15 @@ import numpy as np
 from rlbench.backend.exceptions import SceneError, WrongObjectTypeError
 from rlbench.backend.pyrep_names.scene_context import current_engine
 from rlbench.engines import transforms as tf
-from rlbench.engines.object_protocols import MakesShapes, ShapeEditor
 from rlbench.engines.object_types import ObjectType, PrimitiveShape
-from rlbench.engines.shape_forms import Form, mesh_form, primitive_form, read_obj
+from rlbench.engines.shape_making import (
+    Form,
+    MakesShapes,
+    ShapeEditor,
+    mesh_form,
+    primitive_form,
+    read_obj,
+)
 
 STATIC_MASS = 1.0
 on_lookup: list[Callable[[str, ObjectType | None], Any]] = []

@@ -2,17 +2,21 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from pyrep_mujoco import transforms as tf
-from pyrep_mujoco.transforms import Floats
-from rlbench.engines.coppelia.objects import CoppeliaDummy, CoppeliaShape
+from rlbench.engines import transforms as tf
+from rlbench.engines.coppelia.objects import (
+    CoppeliaDummy,
+    CoppeliaObject,
+    CoppeliaShape,
+)
+from rlbench.engines.coppelia.process import CoppeliaProcess
+from rlbench.engines.coppelia.scene_graph import SceneGraph
 from rlbench.engines.errors import ConfigurationPathError
-
-if TYPE_CHECKING:
-    from rlbench.engines.coppelia.engine import CoppeliaEngine
+from rlbench.engines.object_protocols import Numbers
+from rlbench.engines.transforms import Floats
 
 # What RLBench asks of PyRep's planner.
 _IK_TRIALS = 100
@@ -59,18 +63,20 @@ class CoppeliaArm:
     demonstrations of one seed have the same scene, not the same path.
     """
 
-    def __init__(self, engine: "CoppeliaEngine", native: Any, home: Sequence[float]) -> None:
-        self._engine = engine
-        self._native = native
-        self._home = [float(q) for q in home]
-        self._api = engine.api
+    def __init__(
+        self, process: CoppeliaProcess, graph: SceneGraph[CoppeliaObject], tip: CoppeliaDummy
+    ) -> None:
+        self._graph, self._tip = graph, tip
+        self._native, self._gripper = process.arm, process.gripper
+        self._home = process.home
+        self._api = process.api
 
     def get_tip(self) -> CoppeliaDummy:
         """Return the frame that reaches waypoints."""
-        return self._engine.dummy(self._engine.robot.tip)
+        return self._tip
 
     @property
-    def joints(self) -> list[Any]:
+    def joints(self) -> list[object]:
         """The joints, PyRep's own, from the base."""
         return list(self._native.joints)
 
@@ -102,7 +108,7 @@ class CoppeliaArm:
         targets = np.asarray(self._native.get_joint_target_velocities(), float)
         return np.where(targets < 0, -forces, forces)
 
-    def set_joint_positions(self, q: Sequence[float]) -> None:
+    def set_joint_positions(self, q: Numbers) -> None:
         """Put the arm at (7,) [rad], at rest; two steps of 50 ms pass meanwhile."""
         values = [float(v) for v in q]
         self._native.set_joint_positions(values, disable_dynamics=True)
@@ -120,11 +126,12 @@ class CoppeliaArm:
     def _touched(self) -> list[CoppeliaShape]:
         if not self._native.check_arm_collision():
             return []
-        held = {o.get_handle() for o in self._engine.simulator.gripper.get_grasped_objects()}
+        held = {o.get_handle() for o in self._gripper.get_grasped_objects()}
         return [
             shape
-            for shape in self._engine.shapes()
-            if shape.get_handle() not in held
+            for shape in self._graph.not_robot()
+            if isinstance(shape, CoppeliaShape)
+            and shape.get_handle() not in held
             and shape.is_collidable()
             and self._native.check_arm_collision(shape.native)
         ]
@@ -247,7 +254,7 @@ class CoppeliaArm:
             self._put(start)
         return self._api.paths.ArmConfigurationPath(self._native, np.concatenate(parts))
 
-    def _put(self, q: Sequence[float] | Floats) -> None:
+    def _put(self, q: Numbers) -> None:
         """Set the joints' values without a step, to look at the arm there."""
         values = [float(v) for v in q]
         # Twice, as RLBench does: once can leave the arm beside its joints' values.

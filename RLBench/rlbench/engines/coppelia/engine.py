@@ -3,17 +3,14 @@
 Written against PyRep 4.1; docs/coppeliasim.md says what was exercised.
 """
 
-import warnings
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 
-from pyrep_mujoco import transforms as tf
 from pyrep_mujoco.near_names import near_names
-from pyrep_mujoco.robots.robot_model import PANDA
-from pyrep_mujoco.transforms import Floats
+from rlbench.engines import transforms as tf
 from rlbench.engines.coppelia.objects import (
     CoppeliaDummy,
     CoppeliaJoint,
@@ -22,14 +19,12 @@ from rlbench.engines.coppelia.objects import (
     CoppeliaShape,
 )
 from rlbench.engines.coppelia.observer import CoppeliaObserver
+from rlbench.engines.coppelia.process import ROBOT, CoppeliaProcess
+from rlbench.engines.coppelia.scene_graph import SceneGraph
 from rlbench.engines.errors import SceneError
-
-if TYPE_CHECKING:
-    from rlbench.engines.coppelia.simulator import CoppeliaSimulator
+from rlbench.engines.transforms import Floats
 
 NAME = "coppeliasim"
-ROBOT = replace(PANDA, fingers=("Panda_leftfinger_respondable", "Panda_rightfinger_respondable"))
-"""The Panda of RLBench's base scene."""
 _PATH_SAMPLES = 33
 Kind = TypeVar("Kind", bound=CoppeliaObject)
 
@@ -74,86 +69,57 @@ class OwnWindow:
 
 
 class CoppeliaEngine:
-    """RLBench's base scene with one task's model in it."""
+    """RLBench's base scene with one task's model in it.
+
+    Attributes:
+        version: of CoppeliaSim and PyRep.
+    """
 
     name = NAME
     robot = ROBOT
 
-    def __init__(self, simulator: "CoppeliaSimulator", task: str, scene: str) -> None:
+    def __init__(
+        self, process: CoppeliaProcess, graph: SceneGraph[CoppeliaObject], task: str
+    ) -> None:
         """Take over a scene into which a task's model was just loaded.
 
         Args:
-            simulator: the running simulator.
+            process: the running simulator.
+            graph: the scene's objects.
             task: name of the model's root.
-            scene: file name of the model, for messages.
 
         Raises:
             SceneError: the model has no root of that name.
         """
-        self.simulator = simulator
-        self.version = simulator.version
-        self.api = simulator.api
-        self.scene = scene
-        self.opacity: dict[int, float] = {}
-        self._undo: dict[tuple[int, str], Callable[[], None]] = {}
-        self._wrapped: dict[int, CoppeliaObject] = {}
-        kind = self.api.const.ObjectType
-        self._classes: dict[Any, type[CoppeliaObject]] = {
-            kind.SHAPE: CoppeliaShape,
-            kind.JOINT: CoppeliaJoint,
-            kind.DUMMY: CoppeliaDummy,
-            kind.PATH: CoppeliaDummy,
-            kind.PROXIMITY_SENSOR: CoppeliaProximitySensor,
-        }
+        self._process, self._graph = process, graph
+        self.version = process.version
+        self._api = process.api
         if not self.has(task):
-            raise SceneError(f"{scene} has no object named {task!r}, which must be its root")
-        self._base = self.api.objects.Object.get_object(task)
-        self.robot_handles = frozenset(o.get_handle() for o in self.tree(simulator.arm))
-        self._objects = self.tree(self._base)
+            raise SceneError(f"{graph.label} has no object named {task!r}, which must be its root")
+        self._base = self._api.objects.Object.get_object(task)
+        self._objects = graph.tree(self._base)
         self._start = self.get_state()
 
     # ---- look-up ------------------------------------------------------------------------
 
     def wrap(self, native: Any) -> CoppeliaObject:
         """Return the object of this engine for one of PyRep's."""
-        handle = int(native.get_handle())
-        if handle not in self._wrapped:
-            cls = self._classes.get(native.get_type(), CoppeliaObject)
-            self._wrapped[handle] = cls(self, native)
-        return self._wrapped[handle]
-
-    def tree(self, native: Any, **options: Any) -> list[CoppeliaObject]:
-        """Return an object of PyRep (None: the scene) and its descendants.
-
-        Args:
-            native: the object.
-            options: PyRep's, of which `exclude_base` is False by default.
-        """
-        options = {"exclude_base": False, **options}
-        with warnings.catch_warnings():
-            # PyRep warns of each light and graph that it has no class for.
-            warnings.simplefilter("ignore")
-            if native is None:
-                found = self.simulator.pyrep.get_objects_in_tree()
-            else:
-                found = native.get_objects_in_tree(**options)
-        return [self.wrap(obj) for obj in found]
+        return self._graph.wrap(native)
 
     def _find(self, name: str, kind: type[Kind]) -> Kind:
         if self.has(name):
-            try:
-                found = self.wrap(self.api.objects.Object.get_object(name))
-            except KeyError:  # a kind that PyRep has no class for, such as a light
-                found = None
+            found = self._graph.by_name(name)
             if isinstance(found, kind):
                 return found
         what = kind.__name__.removeprefix("Coppelia").lower()
         there = [o.get_name() for o in self._objects if isinstance(o, kind)]
-        raise SceneError(f"{self.scene} has no {what} named {name!r}; {near_names(name, there)}")
+        raise SceneError(
+            f"{self._graph.label} has no {what} named {name!r}; {near_names(name, there)}"
+        )
 
     def has(self, name: str) -> bool:
         """Tell whether an object of that name exists."""
-        return bool(self.api.objects.Object.exists(name))
+        return self._graph.has(name)
 
     def shape(self, name: str) -> CoppeliaShape:
         """Look a shape up by name."""
@@ -177,25 +143,20 @@ class CoppeliaEngine:
 
     def object_of_handle(self, handle: int) -> CoppeliaObject:
         """Return the object that segmentation images show as `handle`."""
-        found = self._wrapped.get(handle)
-        return found or self.wrap(self.api.objects.Object.get_object(int(handle)))
+        return self._graph.of_handle(handle)
 
     def mask_names(self) -> dict[int, str]:
         """Return handle -> name of all shapes, the robot's and the base scene's too."""
-        shapes = (o for o in self.tree(None) if isinstance(o, CoppeliaShape))
+        shapes = (o for o in self._graph.tree() if isinstance(o, CoppeliaShape))
         return {o.get_handle(): o.get_name() for o in shapes}
 
     def object_names(self) -> list[str]:
         """Return the names of all objects but joints, those of the base scene too."""
-        return [o.get_name() for o in self.tree(None) if not isinstance(o, CoppeliaJoint)]
+        return [o.get_name() for o in self._graph.tree() if not isinstance(o, CoppeliaJoint)]
 
     def shapes(self) -> list[CoppeliaShape]:
         """Return all shapes that are not part of the robot."""
-        return [
-            o
-            for o in self.tree(None)
-            if isinstance(o, CoppeliaShape) and o.get_handle() not in self.robot_handles
-        ]
+        return [o for o in self._graph.not_robot() if isinstance(o, CoppeliaShape)]
 
     def task_joints(self) -> list[CoppeliaJoint]:
         """Return the joints of the task's model."""
@@ -203,8 +164,8 @@ class CoppeliaEngine:
 
     def path_points(self, name: str) -> list[Floats]:
         """Return (4, 4) world poses along a Cartesian path; empty when `name` is none."""
-        obj = self.api.objects.Object
-        if not self.has(name) or obj.get_object_type(name) != self.api.const.ObjectType.PATH:
+        obj = self._api.objects.Object
+        if not self.has(name) or obj.get_object_type(name) != self._api.const.ObjectType.PATH:
             return []
         path = obj.get_object(name)
         return PathPoints(
@@ -219,22 +180,16 @@ class CoppeliaEngine:
 
     def step(self) -> None:
         """Advance 50 ms."""
-        self.simulator.pyrep.step()
-
-    def remember(self, handle: int, what: str, undo: Callable[[], None]) -> None:
-        """Keep how to undo the first change of a property since the last reset."""
-        self._undo.setdefault((handle, what), undo)
+        self._process.pyrep.step()
 
     def reset(self) -> None:
         """Bring the scene back to how it was loaded, as far as `set_state` can."""
-        for undo in self._undo.values():
-            undo()
-        self._undo = {}
+        self._graph.undo_all()
         self.set_state(self._start)
 
     def remember_start(self) -> None:
         """Make this moment the one that `reset` brings back."""
-        self._undo = {}
+        self._graph.keep_all()
         self._start = self.get_state()
 
     def part_overlaps(self) -> None:
@@ -242,8 +197,7 @@ class CoppeliaEngine:
 
     def get_state(self) -> State:
         """Return what `set_state` needs."""
-        arm, gripper = self.simulator.arm, self.simulator.gripper
-        painted = [handle for handle, what in self._undo if what == "color"]
+        arm, gripper = self._process.arm, self._process.gripper
         return State(
             trees=(
                 arm.get_configuration_tree(),
@@ -254,7 +208,7 @@ class CoppeliaEngine:
             fingers=list(gripper.get_joint_positions()),
             parents={o.get_handle(): self._parent(o) for o in self._objects},
             held=tuple(o.get_handle() for o in gripper.get_grasped_objects()),
-            colors={h: list(self._wrapped[h].native.get_color()) for h in painted},
+            colors={h: list(self._native(h).get_color()) for h in self._graph.changed("color")},
         )
 
     def set_state(self, state: State) -> None:
@@ -270,26 +224,29 @@ class CoppeliaEngine:
             SceneError: an object of the task was removed meanwhile.
         """
         self._check_complete()
-        arm, gripper = self.simulator.arm, self.simulator.gripper
+        arm, gripper = self._process.arm, self._process.gripper
         gripper.release()
         # Trees hold poses relative to parents, so parents come first.
         for obj in self._objects:
             parent = state.parents[obj.get_handle()]
             if obj.get_handle() not in state.held and self._parent(obj) != parent:
-                above = None if parent < 0 else self._wrapped[parent].native
+                above = None if parent < 0 else self._native(parent)
                 obj.native.set_parent(above, True)
         for handle in state.held:
-            self.simulator.attach(self._wrapped[handle].native)
-        for handle, what in self._undo:
-            if what == "color" and handle in state.colors:
-                self._wrapped[handle].native.set_color(state.colors[handle])
-        pyrep = self.simulator.pyrep
+            self._process.attach(self._native(handle))
+        for handle in self._graph.changed("color"):
+            if handle in state.colors:
+                self._native(handle).set_color(state.colors[handle])
+        pyrep = self._process.pyrep
         pyrep.set_configuration_tree(state.trees[0])
         pyrep.set_configuration_tree(state.trees[1])
         for part, values in ((arm, state.arm), (gripper, state.fingers)):
             part.set_joint_positions(values, disable_dynamics=True)
             part.set_joint_target_velocities([0.0] * len(values))
         pyrep.set_configuration_tree(state.trees[2])
+
+    def _native(self, handle: int) -> Any:
+        return self._graph.of_handle(handle).native
 
     def _parent(self, obj: CoppeliaObject) -> int:
         parent = obj.get_parent()
@@ -299,7 +256,7 @@ class CoppeliaEngine:
         for obj in self._objects:
             if not obj.native.still_exists():
                 raise SceneError(
-                    f"an object of {self.scene} (handle {obj.get_handle()}) was removed: the scene "
+                    f"an object of {self._graph.label} (handle {obj.get_handle()}) was removed: the scene "
                     "cannot be reset; a task may remove only what it made"
                 )
 
@@ -307,7 +264,7 @@ class CoppeliaEngine:
 
     def observer(self, shadows: bool = False) -> CoppeliaObserver:
         """Return what records this scene."""
-        return CoppeliaObserver(self, shadows)
+        return CoppeliaObserver(self._graph, shadows)
 
     def open_viewer(self) -> OwnWindow:
         """Return CoppeliaSim's own window; it was opened with the simulator."""

@@ -1,17 +1,14 @@
 """The Panda's gripper on CoppeliaSim."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
-
 import numpy as np
 
 from pyrep_mujoco.robots.hand import HandState
-from pyrep_mujoco.transforms import Floats
 from rlbench.engines.constants import STEP
-from rlbench.engines.coppelia.objects import CoppeliaObject, CoppeliaShape
-
-if TYPE_CHECKING:
-    from rlbench.engines.coppelia.engine import CoppeliaEngine
+from rlbench.engines.coppelia.objects import CoppeliaObject, CoppeliaShape, native_of
+from rlbench.engines.coppelia.process import CoppeliaProcess
+from rlbench.engines.coppelia.scene_graph import SceneGraph
+from rlbench.engines.object_protocols import SceneObject
+from rlbench.engines.transforms import Floats
 
 _AT_REST = 1e-3
 _STILL = 1e-4
@@ -21,12 +18,12 @@ _STILL = 1e-4
 class CoppeliaGripper:
     """Two fingers; what they hold becomes a child of the hand."""
 
-    def __init__(self, engine: "CoppeliaEngine", native: Any, opened: Sequence[float]) -> None:
-        self._engine = engine
-        self._native = native
-        self._opened = [float(q) for q in opened]
+    def __init__(self, process: CoppeliaProcess, graph: SceneGraph[CoppeliaObject]) -> None:
+        self._graph = graph
+        self._native = process.gripper
+        self._opened = process.opened
         self._state = HandState()
-        sensors = [engine.wrap(sensor) for sensor in native._touch_sensors]
+        sensors = [graph.wrap(sensor) for sensor in self._native._touch_sensors]
         # Left before right, as the fingers are everywhere in this package.
         self._touch_sensors = sorted(sensors, key=lambda s: "left" not in _parent_name(s))
 
@@ -83,15 +80,16 @@ class CoppeliaGripper:
             [s.get_matrix()[:3, :3] @ np.asarray(s.native.read()[0]) for s in self._touch_sensors]
         )
 
-    def get_grasped_objects(self) -> list[CoppeliaObject]:
+    def get_grasped_objects(self) -> list[CoppeliaShape]:
         """Return the shapes that are held."""
-        return [self._engine.wrap(obj) for obj in self._native.get_grasped_objects()]
+        held = [self._graph.wrap(obj) for obj in self._native.get_grasped_objects()]
+        return [obj for obj in held if isinstance(obj, CoppeliaShape)]
 
-    def grasp(self, shape: CoppeliaShape) -> bool:
+    def grasp(self, shape: SceneObject) -> bool:
         """Hold `shape` if the hand's sensor detects it; tell whether it is held."""
         if any(o.get_handle() == shape.get_handle() for o in self.get_grasped_objects()):
             return True
-        return bool(self._native.grasp(shape.native))
+        return bool(self._native.grasp(native_of(shape)))
 
     def release(self) -> None:
         """Let everything go."""

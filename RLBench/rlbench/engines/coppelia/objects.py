@@ -4,23 +4,28 @@ PyRep's own classes differ in results: intervals as (lowest, range), boxes of si
 flags as integers.
 """
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from pyrep_mujoco import transforms as tf
-from pyrep_mujoco.objects.object_types import ObjectType
-from pyrep_mujoco.transforms import Floats
+from rlbench.engines.coppelia.scene_graph import SceneGraph
 from rlbench.engines.errors import SceneError
-from rlbench.engines.transforms import box_corners
+from rlbench.engines.object_protocols import Frame, Numbers, SceneObject
+from rlbench.engines.object_types import ObjectType
+from rlbench.engines.transforms import Floats, box_corners, euler_to_matrix
 
-if TYPE_CHECKING:
-    from rlbench.engines.coppelia.engine import CoppeliaEngine
 
+def native_of(obj: object) -> Any:
+    """Return PyRep's object of one of this engine's, None of None.
 
-def _native(obj: "CoppeliaObject | None") -> Any:
-    return None if obj is None else obj.native
+    Raises:
+        SceneError: it is of another engine.
+    """
+    if obj is None:
+        return None
+    if not isinstance(obj, CoppeliaObject):
+        raise SceneError(f"{obj!r} is no object of a scene of CoppeliaSim")
+    return obj.native
 
 
 class CoppeliaObject:
@@ -30,8 +35,8 @@ class CoppeliaObject:
         native: PyRep's object.
     """
 
-    def __init__(self, engine: "CoppeliaEngine", native: Any) -> None:
-        self._engine = engine
+    def __init__(self, graph: "SceneGraph[CoppeliaObject]", native: Any) -> None:
+        self._graph = graph
         self.native = native
 
     def __repr__(self) -> str:
@@ -45,78 +50,82 @@ class CoppeliaObject:
         """Return CoppeliaSim's handle, the value used in segmentation images."""
         return int(self.native.get_handle())
 
+    def get_type(self) -> ObjectType:
+        """Return the kind of object."""
+        return ObjectType(self.native.get_type().value)
+
     def get_extension_string(self) -> str:
         """Return the command string, empty when there is none."""
         return str(self.native.get_extension_string())
 
     # ---- poses --------------------------------------------------------------------------
 
-    def get_matrix(self, relative_to: "CoppeliaObject | None" = None) -> Floats:
+    def get_matrix(self, relative_to: Frame | None = None) -> Floats:
         """Return the (4, 4) transform to the world or to another object's frame."""
-        return np.asarray(self.native.get_matrix(_native(relative_to)), float)
+        return np.asarray(self.native.get_matrix(native_of(relative_to)), float)
 
-    def set_matrix(self, matrix: Floats, relative_to: "CoppeliaObject | None" = None) -> None:
+    def set_matrix(self, matrix: Floats, relative_to: Frame | None = None) -> None:
         """Place the object and its descendants; velocities become zero."""
         self._reset_dynamics()
-        self.native.set_matrix(np.asarray(matrix, float), _native(relative_to))
+        self.native.set_matrix(np.asarray(matrix, float), native_of(relative_to))
 
-    def get_position(self, relative_to: "CoppeliaObject | None" = None) -> Floats:
+    def get_position(self, relative_to: Frame | None = None) -> Floats:
         """Return (3,) position [m]."""
-        return np.asarray(self.native.get_position(_native(relative_to)), float)
+        return np.asarray(self.native.get_position(native_of(relative_to)), float)
 
     def set_position(
         self,
-        position: Sequence[float],
-        relative_to: "CoppeliaObject | None" = None,
+        position: Numbers,
+        relative_to: Frame | None = None,
         reset_dynamics: bool = True,
     ) -> None:
         """Move the object, keeping its rotation in the world."""
-        self.native.set_position(_list(position), _native(relative_to), reset_dynamics)
+        self.native.set_position(_list(position), native_of(relative_to), reset_dynamics)
 
-    def get_quaternion(self, relative_to: "CoppeliaObject | None" = None) -> Floats:
+    def get_quaternion(self, relative_to: Frame | None = None) -> Floats:
         """Return (4,) quaternion xyzw."""
-        return np.asarray(self.native.get_quaternion(_native(relative_to)), float)
+        return np.asarray(self.native.get_quaternion(native_of(relative_to)), float)
 
     def set_quaternion(
         self,
-        quaternion: Sequence[float],
-        relative_to: "CoppeliaObject | None" = None,
+        quaternion: Numbers,
+        relative_to: Frame | None = None,
         reset_dynamics: bool = True,
     ) -> None:
         """Turn the object in place, quaternion xyzw."""
-        self.native.set_quaternion(_list(quaternion), _native(relative_to), reset_dynamics)
+        self.native.set_quaternion(_list(quaternion), native_of(relative_to), reset_dynamics)
 
-    def get_orientation(self, relative_to: "CoppeliaObject | None" = None) -> Floats:
+    def get_orientation(self, relative_to: Frame | None = None) -> Floats:
         """Return (3,) Euler angles [rad]."""
-        return np.asarray(self.native.get_orientation(_native(relative_to)), float)
+        return np.asarray(self.native.get_orientation(native_of(relative_to)), float)
 
     def set_orientation(
         self,
-        orientation: Sequence[float],
-        relative_to: "CoppeliaObject | None" = None,
+        orientation: Numbers,
+        relative_to: Frame | None = None,
         reset_dynamics: bool = True,
     ) -> None:
         """Turn the object in place to (3,) Euler angles [rad]."""
-        self.native.set_orientation(_list(orientation), _native(relative_to), reset_dynamics)
+        self.native.set_orientation(_list(orientation), native_of(relative_to), reset_dynamics)
 
-    def rotate(self, rotation: Sequence[float]) -> None:
+    def rotate(self, rotation: Numbers) -> None:
         """Turn the object in its own frame by (3,) Euler angles [rad]."""
         T = self.get_matrix()
-        T[:3, :3] = T[:3, :3] @ tf.euler_to_matrix(np.asarray(rotation, float))
+        T[:3, :3] = T[:3, :3] @ euler_to_matrix(np.asarray(rotation, float))
         self.set_matrix(T)
 
-    def get_pose(self, relative_to: "CoppeliaObject | None" = None) -> Floats:
+    def get_pose(self, relative_to: Frame | None = None) -> Floats:
         """Return (7,) position and quaternion xyzw."""
-        return np.asarray(self.native.get_pose(_native(relative_to)), float)
+        return np.asarray(self.native.get_pose(native_of(relative_to)), float)
 
     def set_pose(
         self,
-        pose: Sequence[float],
-        relative_to: "CoppeliaObject | None" = None,
+        pose: Numbers,
+        relative_to: Frame | None = None,
         reset_dynamics: bool = True,
     ) -> None:
         """Place the object at (7,) position and quaternion xyzw."""
-        self.native.set_pose(_list(pose), _native(relative_to), reset_dynamics)
+        self.native.set_pose(_list(pose), native_of(relative_to), reset_dynamics)
 
     def _reset_dynamics(self) -> None:
         for obj in self.get_objects_in_tree(exclude_base=False):
@@ -127,7 +136,7 @@ class CoppeliaObject:
     def get_parent(self) -> "CoppeliaObject | None":
         """Return the parent in the scene graph, None at the top."""
         parent = self.native.get_parent()
-        return None if parent is None else self._engine.wrap(parent)
+        return None if parent is None else self._graph.wrap(parent)
 
     def set_parent(
         self, parent_object: "CoppeliaObject | None", keep_in_place: bool = True
@@ -140,7 +149,7 @@ class CoppeliaObject:
         tree = {obj.get_handle() for obj in self.get_objects_in_tree(exclude_base=False)}
         if parent_object is not None and parent_object.get_handle() in tree:
             raise SceneError(f"{self.get_name()} cannot become a child of its own descendant")
-        self.native.set_parent(_native(parent_object), keep_in_place)
+        self.native.set_parent(native_of(parent_object), keep_in_place)
 
     def get_objects_in_tree(
         self,
@@ -148,9 +157,9 @@ class CoppeliaObject:
         exclude_base: bool = True,
         first_generation_only: bool = False,
     ) -> "list[CoppeliaObject]":
-        """Return the descendants; see `base.SceneObject`."""
-        kind = self._engine.api.const.ObjectType(object_type.value)
-        return self._engine.tree(
+        """Return the descendants; see `object_protocols.SceneObject`."""
+        kind = self._graph.api.const.ObjectType(object_type.value)
+        return self._graph.tree(
             self.native,
             object_type=kind,
             exclude_base=exclude_base,
@@ -178,7 +187,7 @@ class CoppeliaObject:
         return self.get_bounding_box()
 
 
-def _list(values: Sequence[float]) -> list[float]:
+def _list(values: Numbers) -> list[float]:
     return [float(v) for v in values]
 
 
@@ -193,10 +202,10 @@ class CoppeliaShape(CoppeliaObject):
         """Return (6,) xmin xmax ymin ymax zmin zmax in the shape's own frame [m]."""
         return np.asarray(self.native.get_bounding_box(), float)
 
-    def set_color(self, color: Sequence[float]) -> None:
+    def set_color(self, color: Numbers) -> None:
         """Paint the shape (rgb in [0, 1])."""
         before = list(self.native.get_color())
-        self._engine.remember(self.get_handle(), "color", lambda: self.native.set_color(before))
+        self._graph.remember(self.get_handle(), "color", lambda: self.native.set_color(before))
         self.native.set_color(_list(color))
 
     def get_color(self) -> Floats:
@@ -207,7 +216,7 @@ class CoppeliaShape(CoppeliaObject):
         """Set opacity (1 = opaque), PyRep's sense."""
         self._remember_flag("transparency")
         self.native.set_transparency(float(value))
-        self._engine.opacity[self.get_handle()] = float(value)
+        self._graph.opacity[self.get_handle()] = float(value)
 
     def is_collidable(self) -> bool:
         """Tell whether motion planning must avoid the shape."""
@@ -251,16 +260,14 @@ class CoppeliaShape(CoppeliaObject):
         def undo() -> None:
             getattr(self.native, f"set_{what}")(before)
             if what == "transparency":
-                self._engine.opacity.pop(self.get_handle(), None)
+                self._graph.opacity.pop(self.get_handle(), None)
 
-        self._engine.remember(self.get_handle(), what, undo)
+        self._graph.remember(self.get_handle(), what, undo)
 
-    def check_collision(self, obj: "CoppeliaObject | None" = None) -> bool:
+    def check_collision(self, obj: SceneObject | None = None) -> bool:
         """Tell whether the shape touches `obj`'s tree, or any shape; collidable ones only."""
         mine = {o.get_handle() for o in self.get_objects_in_tree(exclude_base=False)}
-        others = (
-            self._engine.shapes() if obj is None else obj.get_objects_in_tree(exclude_base=False)
-        )
+        others = self._graph.not_robot() if obj is None else self._graph.tree(native_of(obj))
         return any(
             bool(self.native.check_collision(other.native))
             for other in others
@@ -290,6 +297,20 @@ class CoppeliaJoint(CoppeliaObject):
 class CoppeliaProximitySensor(CoppeliaObject):
     """A volume that detects; CoppeliaSim decides what is inside."""
 
-    def is_detected(self, obj: CoppeliaObject) -> bool:
+    def is_detected(self, obj: SceneObject) -> bool:
         """Tell whether the sensor detects a shape or a dummy."""
-        return bool(self.native.is_detected(obj.native))
+        return bool(self.native.is_detected(native_of(obj)))
+
+
+_CLASSES: dict[str, type[CoppeliaObject]] = {
+    "SHAPE": CoppeliaShape,
+    "JOINT": CoppeliaJoint,
+    "DUMMY": CoppeliaDummy,
+    "PATH": CoppeliaDummy,
+    "PROXIMITY_SENSOR": CoppeliaProximitySensor,
+}
+
+
+def wrapped(graph: SceneGraph[CoppeliaObject], native: Any) -> CoppeliaObject:
+    """Return an object of this package for one of PyRep's."""
+    return _CLASSES.get(native.get_type().name, CoppeliaObject)(graph, native)

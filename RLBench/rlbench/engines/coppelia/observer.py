@@ -1,22 +1,19 @@
 """What recordings need of a CoppeliaSim scene: poses, visibility and images."""
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from pyrep_mujoco.transforms import Floats
 from pyrep_mujoco.vision.images import RenderedImages
 from pyrep_mujoco.vision.mesh_rays import Mesh, box_triangles
 from pyrep_mujoco.vision.visibility import HIDDEN, OUTSIDE, SEEN, TOLERANCE, in_image
 from rlbench import cameras
 from rlbench.engines.coppelia.objects import CoppeliaJoint, CoppeliaObject, CoppeliaShape
-from rlbench.engines.errors import RenderingError
-from rlbench.engines.transforms import box_corners
-
-if TYPE_CHECKING:
-    from rlbench.engines.coppelia.engine import CoppeliaEngine
+from rlbench.engines.coppelia.scene_graph import SceneGraph
+from rlbench.engines.errors import RenderingError, SceneError
+from rlbench.engines.transforms import Floats, box_corners
 
 logger = logging.getLogger(__name__)
 
@@ -31,12 +28,12 @@ SENSORS = {
 
 
 class CoppeliaObserver:
-    """Reads a scene's state. See `base.Observer`."""
+    """Reads a scene's state. See `protocols.Observer`."""
 
-    def __init__(self, engine: "CoppeliaEngine", shadows: bool) -> None:
-        self._engine = engine
+    def __init__(self, graph: SceneGraph[CoppeliaObject], shadows: bool) -> None:
+        self._graph = graph
         self._shadows = shadows
-        sim = engine.api.sim
+        sim = graph.api.sim
         self._layers = int(sim.simGetInt32Parameter(sim.sim_intparam_visible_layers))
         self._meshes: dict[int, Mesh] = {}
         self._sensors: dict[tuple[str, bool], Any] = {}
@@ -46,13 +43,13 @@ class CoppeliaObserver:
 
     def frames(self, handles: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
         """Return (N, 3) positions [m] and (N, 3, 3) rotations of objects."""
-        found = [self._engine.object_of_handle(int(h)).get_matrix() for h in handles]
+        found = [self._graph.of_handle(int(h)).get_matrix() for h in handles]
         T = np.array(found).reshape(-1, 4, 4)
         return T[:, :3, 3].copy(), T[:, :3, :3].copy()
 
     def poses(self, handles: npt.NDArray[np.int64]) -> Floats:
         """Return (N, 7) positions [m] and quaternions xyzw of objects."""
-        found = [self._engine.object_of_handle(int(h)).get_pose() for h in handles]
+        found = [self._graph.of_handle(int(h)).get_pose() for h in handles]
         return np.array(found).reshape(-1, 7)
 
     # ---- visibility ---------------------------------------------------------------------
@@ -103,11 +100,11 @@ class CoppeliaObserver:
 
     def _drawn(self) -> list[CoppeliaShape]:
         """Return the shapes that vision sensors show."""
-        sim, opacity = self._engine.api.sim, self._engine.opacity
+        sim, opacity = self._graph.api.sim, self._graph.opacity
         layer = sim.sim_objintparam_visibility_layer
         return [
             obj
-            for obj in self._engine.tree(None)
+            for obj in self._graph.tree(None)
             if isinstance(obj, CoppeliaShape)
             and obj.is_renderable()
             and sim.simGetObjectInt32Parameter(obj.get_handle(), layer) & self._layers
@@ -132,7 +129,7 @@ class CoppeliaObserver:
 
     def _fixed_to(self, handle: int) -> frozenset[int]:
         """Return the handles of an object and all that is fixed to it: no joint between."""
-        top: CoppeliaObject = self._engine.object_of_handle(handle)
+        top: CoppeliaObject = self._graph.of_handle(handle)
         while not _moves(top):
             above = top.get_parent()
             if above is None or isinstance(above, CoppeliaJoint):
@@ -173,7 +170,7 @@ class CoppeliaObserver:
     def _handles(self, colour: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
         """Decode handles; 0 where none of the scene's shapes is."""
         found = colour[..., 0] + (colour[..., 1] << 8) + (colour[..., 2] << 16)
-        known = [o.get_handle() for o in self._engine.tree(None) if isinstance(o, CoppeliaShape)]
+        known = [o.get_handle() for o in self._graph.tree(None) if isinstance(o, CoppeliaShape)]
         return np.where(np.isin(found, known), found, 0).astype(np.int32)
 
     def _sensor(self, camera: str, image_size: tuple[int, int], is_mask: bool) -> Any:
@@ -191,9 +188,9 @@ class CoppeliaObserver:
             raise RenderingError(
                 f"camera {camera!r} is unknown; there are {sorted(cameras.CAMERAS)}"
             )
-        spec, api = cameras.CAMERAS[camera], self._engine.api
+        spec, api = cameras.CAMERAS[camera], self._graph.api
         name = SENSORS.get(camera, "") + ("_mask" if is_mask else "")
-        if camera in SENSORS and self._engine.has(name):
+        if camera in SENSORS and self._graph.has(name):
             sensor = api.objects.VisionSensor(name)
         else:
             sensor = api.objects.VisionSensor.create(resolution=[16, 16], explicit_handling=True)
@@ -205,11 +202,22 @@ class CoppeliaObserver:
         sensor.set_perspective_angle(spec.fov_deg)
         sensor.set_near_clipping_plane(spec.near)
         sensor.set_far_clipping_plane(spec.far)
-        parent = None if spec.parent is None else self._engine.object(spec.parent).native
+        parent = None if spec.parent is None else self._native(spec.parent)
         if parent is not None:
             sensor.set_parent(parent)
         sensor.set_matrix(cameras.pyrep_extrinsics(spec.T_world_cam()), parent)
         return sensor
+
+    def _native(self, name: str) -> Any:
+        """Return PyRep's object that a camera rides on.
+
+        Raises:
+            SceneError: there is none.
+        """
+        found = self._graph.by_name(name) if self._graph.has(name) else None
+        if found is None:
+            raise SceneError(f"{self._graph.label} has no object named {name!r}")
+        return found.native
 
     def close(self) -> None:
         """Remove the cameras that were made."""
@@ -234,4 +242,5 @@ def _is_fixed(obj: CoppeliaObject, top: CoppeliaObject) -> bool:
 
 def _bytes(image: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     """Turn values in [0, 1] into bytes."""
-    return np.clip(np.rint(np.asarray(image, float) * 255), 0, 255).astype(np.uint8)
+    values = np.rint(np.asarray(image, float) * 255)
+    return np.asarray(np.clip(values, 0, 255), np.uint8)

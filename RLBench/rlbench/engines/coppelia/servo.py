@@ -1,18 +1,18 @@
 """Step by step commands of the Panda on CoppeliaSim, as action modes give them."""
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
 
 import numpy as np
 
-from pyrep_mujoco import transforms as tf
-from pyrep_mujoco.transforms import Floats
+from rlbench.engines import transforms as tf
 from rlbench.engines.constants import STEP
 from rlbench.engines.coppelia.arm import CoppeliaArm, CoppeliaPath
+from rlbench.engines.coppelia.objects import CoppeliaDummy, CoppeliaObject
+from rlbench.engines.coppelia.process import ROBOT, CoppeliaProcess
+from rlbench.engines.coppelia.scene_graph import SceneGraph
 from rlbench.engines.errors import ConfigurationPathError, IKError
-
-if TYPE_CHECKING:
-    from rlbench.engines.coppelia.engine import CoppeliaEngine
+from rlbench.engines.object_protocols import Numbers
+from rlbench.engines.transforms import Floats
 
 _MAX_LAG = 0.1
 """Set points run ahead of a blocked joint by at most this [rad]."""
@@ -23,19 +23,21 @@ _NO_LIMIT = 9999.0
 
 
 class CoppeliaServoArm(CoppeliaArm):
-    """An arm that CoppeliaSim's own controllers drive. See `base.ServoArm`."""
+    """An arm that CoppeliaSim's own controllers drive. See `robot_protocols.ServoArm`."""
 
-    def __init__(self, engine: "CoppeliaEngine", native: Any, home: Sequence[float]) -> None:
-        super().__init__(engine, native, home)
-        self.max_velocity = np.array(engine.robot.max_velocity)
+    def __init__(
+        self, process: CoppeliaProcess, graph: SceneGraph[CoppeliaObject], tip: CoppeliaDummy
+    ) -> None:
+        super().__init__(process, graph, tip)
+        self.max_velocity = np.array(ROBOT.max_velocity)
         self._torques: Floats | None = None
         self._is_driven = False
 
     def joint_limits(self) -> tuple[Floats, Floats]:
         """Return (7,) lower and (7,) upper limits [rad]."""
         _, intervals = self._native.get_joint_intervals()
-        low = np.array([interval[0] for interval in intervals], float)
-        return low, low + [interval[1] for interval in intervals]
+        low, extent = (np.array([interval[i] for interval in intervals], float) for i in (0, 1))
+        return low, low + extent
 
     def torque_limits(self) -> Floats:
         """Return (7,) the motors' greatest torques [N m]."""
@@ -47,9 +49,9 @@ class CoppeliaServoArm(CoppeliaArm):
     def get_joint_targets(self) -> Floats:
         """Return (7,) set points [rad], as far as the arm can have followed them."""
         q = self.get_joint_positions()
-        return np.clip(self._native.get_joint_target_positions(), q - _MAX_LAG, q + _MAX_LAG)
+        return np.clip(self.get_joint_target_positions(), q - _MAX_LAG, q + _MAX_LAG)
 
-    def servo_to(self, q: Sequence[float]) -> None:
+    def servo_to(self, q: Numbers) -> None:
         """Move the set points within the next step towards (7,) [rad], at most at the limits."""
         start, reach = self.get_joint_targets(), self.max_velocity * STEP
         goal = np.clip(q, *self.joint_limits())
@@ -58,11 +60,11 @@ class CoppeliaServoArm(CoppeliaArm):
     def _set_targets(self, q: Floats) -> None:
         self._native.set_joint_target_positions([float(v) for v in q])
 
-    def set_joint_target_velocities(self, velocities: Sequence[float]) -> None:
+    def set_joint_target_velocities(self, velocities: Numbers) -> None:
         """Turn the joints at (7,) [rad/s] during the next step, at most at the speed limits."""
         self.servo_to(self.get_joint_targets() + np.asarray(velocities) * STEP)
 
-    def set_joint_torques(self, torques: Sequence[float]) -> None:
+    def set_joint_torques(self, torques: Numbers) -> None:
         """Drive the joints with (7,) [N m] until `hold`; gravity is NOT compensated here."""
         limits = self.torque_limits()
         wanted = np.clip(torques, -limits, limits)
@@ -82,7 +84,7 @@ class CoppeliaServoArm(CoppeliaArm):
         self._native.set_joint_forces(limits.tolist())
         self._native.set_control_loop_enabled(True)
 
-    def set_joint_positions(self, q: Sequence[float]) -> None:
+    def set_joint_positions(self, q: Numbers) -> None:
         """Put the arm at (7,) [rad], at rest; two steps of 50 ms pass meanwhile."""
         self.hold()
         super().set_joint_positions(q)

@@ -217,7 +217,7 @@ def marbled() -> Image:
 
 def write(folder: Path = MESHES) -> list[Path]:
     """Write all meshes and textures of the task and return their paths."""
-    drawn = {
+    drawn: dict[str, tuple[Floats, Ints] | tuple[Floats, Ints, Floats]] = {
         "lid": lid(),
         "bars": bars(),
         "drumstick": drumstick(),

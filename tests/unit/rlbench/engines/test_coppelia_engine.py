@@ -91,7 +91,6 @@ def test_reset_undoes_flags_and_lets_go(loaded):
     engine.reset()
     assert (block.is_collidable(), block.is_renderable(), block.is_dynamic()) == (True,) * 3
     assert block.native.get_transparency() == 1.0
-    assert engine.opacity == {}
     assert robot.gripper.get_grasped_objects() == []
     assert block.get_parent().get_name() == parent
     engine.set_state(held)

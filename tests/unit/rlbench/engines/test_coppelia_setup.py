@@ -103,7 +103,8 @@ def test_a_new_task_replaces_the_one_before(monkeypatch, tmp_path):
     engine, _ = simulator.load("pick_and_lift")
     assert not engine.has("target")
     assert engine.version == "4.1.0 (PyRep 4.1.0.3)"
-    assert engine.scene == "pick_and_lift.ttm"
+    with pytest.raises(SceneError, match=r"pick_and_lift\.ttm has no shape"):
+        engine.shape("target")
     loaded = [args[0] for name, args, _ in world.calls if name == "PyRep.import_model"]
     assert [path.rpartition("/")[2] for path in loaded] == ["reach_target.ttm", "pick_and_lift.ttm"]
     simulator.close()
