@@ -1,15 +1,17 @@
 """A demonstration: observations in time, and what holds for all of them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from rlbench.backend.exceptions import TaskEnvironmentError
+from rlbench.backend.exceptions import DemoError, FixedPlacementError, TaskEnvironmentError
 from rlbench.backend.observation import Observation
 
 BACKGROUND = "(background)"
 """What segmentation images show as 0: no object."""
 
+logger = logging.getLogger(__name__)
 _SEED_PARTS = 5
 _restored: list["Demo"] = []
 
@@ -97,3 +99,26 @@ def add_names(names: dict[int, str], found: Mapping[int, str]) -> None:
         before = names.setdefault(handle, name)
         if name != before and name not in before.split(" | "):
             names[handle] = f"{before} | {name}"
+
+
+def attempted(make: Callable[[int], Demo], what: str, max_attempts: int) -> Demo:
+    """Return the first demonstration that succeeds.
+
+    Args:
+        make: makes one, given the number of the attempt.
+        what: names the demonstration in messages.
+        max_attempts: how many are made at most.
+
+    Raises:
+        DemoError: all of them failed.
+    """
+    causes = []
+    for attempt in range(max_attempts):
+        try:
+            return make(attempt)
+        except FixedPlacementError:
+            raise
+        except DemoError as error:
+            logger.warning("%s, attempt %d: %s", what, attempt, error)
+            causes.append(error.cause)
+    raise DemoError(f"{what} failed {max_attempts} times: {causes}", cause="max_attempts")

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy.typing as npt
 
 from rlbench.action_modes.action_mode import ActionMode
 from rlbench.action_modes.arm_base import servo_arm
-from rlbench.backend.episodes.global_random import fresh_seed
+from rlbench.backend.episodes.episode_seeds import EpisodeSeeds
 from rlbench.backend.exceptions import (
     DemoError,
     FixedPlacementError,
@@ -22,9 +23,10 @@ from rlbench.backend.observation import Observation
 from rlbench.backend.robot import Robot
 from rlbench.backend.scene import Scene
 from rlbench.backend.task import Task
-from rlbench.demo import BACKGROUND, Demo, add_names, take_restored
+from rlbench.demo import Demo, attempted, take_restored
 from rlbench.engines.transforms import Floats
 from rlbench.observation_config import ObservationConfig
+from rlbench.recording.demo_recording import recorded
 from rlbench.recording.observation_filter import ObservationFilter
 from rlbench.recording.recorder import Recorder
 from rlbench.stored_demos import get_stored_demos, require_dataset_root
@@ -62,8 +64,7 @@ class TaskEnvironment:
         self._dataset_root = dataset_root
         self._viewer = None if headless else scene.engine.open_viewer()
         self._variation = 0
-        self._seed: int | None = None
-        self._episode = 0
+        self._seeds = EpisodeSeeds(scene.task.name, task_id(scene.task.name))
         self._random_seed: list[int] = []
         self._started = False
         self.is_success = False
@@ -109,13 +110,7 @@ class TaskEnvironment:
         Raises:
             TaskEnvironmentError: it is out of range, or no whole number.
         """
-        count = self.variation_count()
-        if not isinstance(variation, int | np.integer) or not 0 <= variation < count:
-            raise TaskEnvironmentError(
-                f"{self.get_name()}: variation {variation!r} is out of range; allowed "
-                f"0..{count - 1}"
-            )
-        self._variation = int(variation)
+        self._variation = self._scene.checked_variation(variation)
 
     def sample_variation(self, rng: np.random.Generator | None = None) -> int:
         """Draw a variation, use it, and return it.
@@ -124,7 +119,7 @@ class TaskEnvironment:
             rng: to draw from; without it the variation is a function of the seed and the number of
                 the next episode, and of a new seed where none was chosen.
         """
-        rng = rng or np.random.default_rng(self._next())
+        rng = rng or np.random.default_rng(self._seeds.next())
         self.set_variation(int(rng.integers(self.variation_count())))
         return self._variation
 
@@ -139,12 +134,7 @@ class TaskEnvironment:
         Raises:
             TaskEnvironmentError: it is no such number.
         """
-        is_whole = isinstance(seed, int | np.integer) and not isinstance(seed, bool)
-        if seed is not None and not (is_whole and seed >= 0):
-            raise TaskEnvironmentError(
-                f"{self.get_name()}: a seed is a whole number of at least 0, or None, got {seed!r}"
-            )
-        self._seed, self._episode = None if seed is None else int(seed), 0
+        self._seeds.choose(seed)
 
     @property
     def random_seed(self) -> list[int]:
@@ -154,14 +144,6 @@ class TaskEnvironment:
         the first episode.
         """
         return list(self._random_seed)
-
-    def _next(self) -> tuple[int, int]:
-        """Return the seed of the next episode, and its number."""
-        if self._seed is not None:
-            return self._seed, self._episode
-        seed = fresh_seed()
-        logger.info("%s is not seeded; seed(%d) repeats what follows", self.get_name(), seed)
-        return seed, 0
 
     @property
     def keypoint_names(self) -> list[str]:
@@ -196,10 +178,6 @@ class TaskEnvironment:
         """Why placements of the last episode were refused, one line each."""
         return list(self._scene.refusals)
 
-    def _sequence(self, seed: int, example: int, attempt: int) -> np.random.SeedSequence:
-        key = (task_id(self.get_name()), self._variation, example, attempt)
-        return np.random.SeedSequence(seed, spawn_key=key)
-
     def reset(self, demo: Demo | None = None) -> tuple[list[str], Observation]:
         """Start the next episode.
 
@@ -216,7 +194,7 @@ class TaskEnvironment:
         demo = demo or take_restored(self.get_name())
         if demo is not None:
             return self.reset_to_demo(demo)
-        seed, example = self._next()
+        seed, example = self._seeds.next()
         for attempt in range(MAX_ATTEMPTS):
             try:
                 descriptions = self._begin(seed, example, attempt)
@@ -225,7 +203,7 @@ class TaskEnvironment:
                 if attempt == MAX_ATTEMPTS - 1 or isinstance(error, FixedPlacementError):
                     raise
                 logger.info("%s episode %d: %s", self.get_name(), example, error)
-        self._episode += 1
+        self._seeds.count()
         self._started = True
         return descriptions, self.get_observation()
 
@@ -247,7 +225,7 @@ class TaskEnvironment:
         return descriptions, self.get_observation()
 
     def _begin(self, seed: int, example: int, attempt: int) -> list[str]:
-        sequence = self._sequence(seed, example, attempt)
+        sequence = self._seeds.sequence(seed, self._variation, example, attempt)
         self._random_seed = [seed, *sequence.spawn_key]
         descriptions = self._scene.init_episode(self._variation, sequence)
         self._filter.reseed(sequence)
@@ -312,18 +290,13 @@ class TaskEnvironment:
             DemoError: it failed; `.cause` says why in one word.
         """
         descriptions = self._begin(seed, example, attempt)
-        observations: list[Observation] = []
-        frames: list[int] = []
-        names = {0: BACKGROUND}
 
-        def record() -> None:
-            add_names(names, self._scene.engine.mask_names())
-            observations.append(self.get_observation())
+        def seen(obs: Observation) -> None:
             if on_observation is not None:
-                on_observation(observations[-1])
+                on_observation(obs)
             self._show()
 
-        self._scene.demonstrate(record, lambda: frames.append(len(observations) - 1))
+        observations, frames, names = recorded(self._scene, self.get_observation, seen)
         self._started = False
         return Demo(
             observations=observations,
@@ -366,50 +339,24 @@ class TaskEnvironment:
         if live_demos is None:
             live_demos = not self._dataset_root
         if not live_demos:
-            require_dataset_root(self._dataset_root, self.get_name())
+            name, root, config = self.get_name(), self._dataset_root, self._obs_config
+            require_dataset_root(root, name)
+            options = (random_selection, from_episode_number)
             return get_stored_demos(
-                amount,
-                image_paths,
-                self._dataset_root,
-                self._variation,
-                self.get_name(),
-                self._obs_config,
-                random_selection,
-                from_episode_number,
+                amount, image_paths, root, self._variation, name, config, *options
             )
         if amount < 0:
             raise TaskEnvironmentError(f"{self.get_name()}: {amount} demonstrations cannot be made")
         each_step = callable_each_step
-        if each_step is not None:
+        if each_step:
             each_step = self._scene.task.global_random.giving_back(each_step)
         demos = []
         for _ in range(amount):
-            demos.append(self._attempt(*self._next(), max_attempts, each_step))
-            self._episode += 1
+            seed, example = self._seeds.next()
+            make = partial(self.get_demo, seed, example, on_observation=each_step)
+            demos.append(attempted(make, f"{self.get_name()}: example {example}", max_attempts))
+            self._seeds.count()
         return demos
-
-    def _attempt(
-        self,
-        seed: int,
-        example: int,
-        max_attempts: int,
-        on_observation: Callable[[Observation], None] | None,
-    ) -> Demo:
-        causes = []
-        for attempt in range(max_attempts):
-            try:
-                return self.get_demo(seed, example, attempt, on_observation)
-            except FixedPlacementError:
-                raise
-            except DemoError as error:
-                logger.warning(
-                    "%s example %d attempt %d: %s", self.get_name(), example, attempt, error
-                )
-                causes.append(error.cause)
-        raise DemoError(
-            f"{self.get_name()}: example {example} failed {max_attempts} times: {causes}",
-            cause="max_attempts",
-        )
 
     def step(self, action: npt.ArrayLike) -> tuple[Observation, float, bool]:
         """Carry one action out; how many steps of 50 ms that takes is up to the action mode.
@@ -439,18 +386,9 @@ class TaskEnvironment:
         with task.global_random if task.rules.draws_in_conditions else nullcontext():
             success, terminate = task.success()
             self.is_success = bool(success)
-            return self.get_observation(), self._reward(success), bool(success or terminate)
-
-    def _reward(self, success: bool) -> float:
-        if not self._shaped_rewards:
-            return float(success)
-        reward = self._scene.task.reward()
-        if reward is None:
-            raise TaskEnvironmentError(
-                f"{self.get_name()} has no shaped reward; define {type(self._scene.task).__name__}."
-                "reward() or leave shaped_rewards out"
-            )
-        return float(reward)
+            obs = self.get_observation()
+            reward = self._scene.shaped_reward() if self._shaped_rewards else float(success)
+            return obs, reward, bool(success or terminate)
 
     def close(self) -> None:
         """Free the viewer and OpenGL contexts."""

@@ -115,6 +115,33 @@ class Scene:
         with self.task.global_random:
             return self._placement.run(variation)
 
+    def checked_variation(self, variation: object) -> int:
+        """Return a number of a variation.
+
+        Raises:
+            TaskEnvironmentError: it is out of range, or no whole number.
+        """
+        count = self.task.variation_count()
+        if not isinstance(variation, int | np.integer) or not 0 <= variation < count:
+            raise TaskEnvironmentError(
+                f"{self.task.name}: variation {variation!r} is out of range; allowed 0..{count - 1}"
+            )
+        return int(variation)
+
+    def shaped_reward(self) -> float:
+        """Return the task's own reward of this moment.
+
+        Raises:
+            TaskEnvironmentError: the task defines none.
+        """
+        reward = self.task.reward()
+        if reward is None:
+            raise TaskEnvironmentError(
+                f"{self.task.name} has no shaped reward; define {type(self.task).__name__}."
+                "reward() or leave shaped_rewards out"
+            )
+        return float(reward)
+
     def demonstrate(self, record: Callable[[], None], reached: Callable[[], None]) -> None:
         """Follow the waypoints to success.
 
