@@ -27,12 +27,14 @@ colors: list[tuple[str, tuple[float, float, float]]] = [
     ("white", (1.0, 1.0, 1.0)),
 ]
 
+ROBOT_NAMES = ("panda", "sawyer", "jaco", "mico", "ur5")
+"""What `robot_setup` may name; all but the first come from a checkout of RLBench."""
 DEMO_DT = STEP
 """Seconds between two observations."""
 
 
 def __getattr__(name: str) -> Any:
-    """Return `SUPPORTED_ROBOTS`: name -> (class of the arm, class of the gripper, joints of the arm)."""
+    """Return `SUPPORTED_ROBOTS`: name -> classes of arm and gripper, number of joints."""
     if name == "SUPPORTED_ROBOTS":
         # Imported late: built-in tasks, which need colours, need none of it.
         from rlbench.backend.pyrep_names.pyrep_robots import SUPPORTED_ROBOTS  # noqa: PLC0415

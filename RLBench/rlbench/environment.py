@@ -9,7 +9,6 @@ import numpy as np
 
 from rlbench.action_modes import ActionMode
 from rlbench.backend.exceptions import EngineError, TaskEnvironmentError, UnknownSettingError
-from rlbench.backend.pyrep_names.pyrep_robots import SUPPORTED_ROBOTS
 from rlbench.backend.pyrep_names.scene_context import announce, forget
 from rlbench.backend.robot import Robot
 from rlbench.backend.scene import Scene
@@ -17,6 +16,7 @@ from rlbench.backend.task import Task
 from rlbench.backend.task_files import Checkout, Origin, open_checkout
 from rlbench.catalogue import Catalogue
 from rlbench.checkout.loader import load_task
+from rlbench.const import ROBOT_NAMES
 from rlbench.demo import Demo
 from rlbench.engines import mujoco
 from rlbench.engines.protocols import Engine, LimitedArm, Simulator
@@ -34,7 +34,7 @@ ENGINES = ("mujoco", "coppeliasim")
 DIR_PATH = str(Path(__file__).resolve().parent)
 """The package's folder, under RLBench's name."""
 
-ROBOTS = ("panda", "sawyer", "jaco", "mico", "ur5")
+ROBOTS = ROBOT_NAMES
 """Robots that `robot_setup` may name; all but the first come from a checkout of RLBench."""
 
 
@@ -45,7 +45,7 @@ def _check_robot(setup: str, engine: str, checkout: Checkout | None) -> None:
         TaskEnvironmentError: it is unknown, or is not where it would be taken from.
     """
     asked = f"Environment: robot_setup {setup!r}"
-    if setup not in SUPPORTED_ROBOTS:
+    if setup not in ROBOTS:
         raise UnknownSettingError(f"{asked} is unknown; there are {', '.join(ROBOTS)}")
     if setup == ROBOTS[0]:
         return

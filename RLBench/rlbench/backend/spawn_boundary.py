@@ -7,7 +7,7 @@ import numpy as np
 
 from rlbench.backend.exceptions import BoundaryError
 from rlbench.backend.placement_rules import OUR_RULES, RLBENCH_RULES, BoundaryRules
-from rlbench.backend.pyrep_names.scene_context import adopt
+from rlbench.backend.pyrep_names.scene_context import own_object
 from rlbench.engines.protocols import SceneObject, Shape
 from rlbench.engines.transforms import box_corners, euler_to_matrix
 
@@ -33,7 +33,7 @@ class SpawnBoundary:
                 demonstration, as RLBench's own tasks leave it.
             rules: how objects are put there; by default ours where `rng` is given, else RLBench's.
         """
-        self._boundaries = [adopt(boundary) for boundary in boundaries]
+        self._boundaries = [own_object(boundary) for boundary in boundaries]
         self._rng: Any = np.random if rng is None else rng
         self._rules = rules or (RLBENCH_RULES if rng is None else OUR_RULES).boundary
         self._placed: list[tuple[SceneObject, float]] = []
@@ -65,7 +65,7 @@ class SpawnBoundary:
         Raises:
             BoundaryError: no free pose in 100 samples.
         """
-        obj = adopt(obj)
+        obj = own_object(obj)
         saved = obj.get_pose()
         area = np.array([self._size(b).prod() for b in self._boundaries])
         for _ in range(MAX_SAMPLES):

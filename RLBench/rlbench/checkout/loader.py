@@ -19,7 +19,7 @@ from rlbench.backend.exceptions import (
     WaypointError,
 )
 from rlbench.backend.placement_rules import RLBENCH_RULES
-from rlbench.backend.pyrep_names.scene_context import adopt, using
+from rlbench.backend.pyrep_names.scene_context import own_object, using
 from rlbench.backend.task import Task
 from rlbench.backend.task_files import Origin
 from rlbench.checkout.stand_in import stand_in
@@ -127,7 +127,7 @@ def _bind(cls: type[Task], origin: Origin, with_pyrep: bool) -> type[Task]:
     body |= {name: binder.passing(name, getattr(cls, name)) for name in _PASSING}
     for name in ("register_waypoint_ability_start", "register_waypoint_ability_end"):
         body[name] = binder.registering(getattr(cls, name))
-    body["boundary_root"] = binder.adopting(body["boundary_root"])
+    body["boundary_root"] = binder.returning_own(body["boundary_root"])
     body["register_graspable_objects"] = _register_graspable(cls)
     body |= {
         "rules": RLBENCH_RULES,
@@ -141,7 +141,7 @@ def _bind(cls: type[Task], origin: Origin, with_pyrep: bool) -> type[Task]:
 
 def _register_graspable(cls: type[Task]) -> Callable[..., None]:
     def register_graspable_objects(task: Task, objects: list[Any]) -> None:
-        cls.register_graspable_objects(task, [adopt(obj) for obj in objects])
+        cls.register_graspable_objects(task, [own_object(obj) for obj in objects])
 
     return register_graspable_objects
 
@@ -186,14 +186,14 @@ class _Binder:
 
         return verb
 
-    def adopting(self, inner: Callable[..., Any]) -> Callable[..., Any]:
+    def returning_own(self, inner: Callable[..., Any]) -> Callable[..., Any]:
         """Wrap a function that returns an object."""
 
         @functools.wraps(inner)
         def verb(task: Task) -> Any:
             found = inner(task)
             with using(task.engine):
-                return adopt(found)
+                return own_object(found)
 
         return verb
 

@@ -12,7 +12,7 @@ from pyrep_mujoco.robots.robot_model import RobotModel
 from pyrep_mujoco.simulation import Simulation
 from pyrep_mujoco.ttm.robot_files import converted_robot, has_robot
 from rlbench.cameras import CAMERAS
-from rlbench.engines.protocols import Engine, Robot
+from rlbench.engines.protocols import Engine, LimitedArm, Robot
 
 __all__ = ["VERSION", "as_mjcf", "check_images", "has_robot", "load"]
 
@@ -74,4 +74,5 @@ def load(
 def assembled(scene: Path, robot: RobotModel) -> tuple[Engine, Robot]:
     """Put a scene and a robot together."""
     engine = MujocoEngine(as_mjcf(scene), robot)
-    return engine, Robot(Arm(engine), Gripper(engine))
+    arm: LimitedArm = Arm(engine)  # for mypy: it takes an action mode's commands, too
+    return engine, Robot(arm, Gripper(engine))

@@ -168,3 +168,11 @@ class ProximitySensor(SceneObject, Protocol):
 
     def is_detected(self, obj: SceneObject) -> bool:
         """Tell whether any surface point (shape) or the origin (dummy) is inside."""
+
+
+@runtime_checkable
+class WrapsObjects(Protocol):
+    """An engine whose objects stand for another library's, which task files may hold."""
+
+    def wrap(self, native: object) -> SceneObject:
+        """Return the engine's own object for one of that library's."""

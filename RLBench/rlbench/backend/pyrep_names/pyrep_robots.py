@@ -3,6 +3,8 @@
 from typing import Any
 
 from rlbench.backend.pyrep_names.scene_context import current_robot
+from rlbench.const import ROBOT_NAMES
+from rlbench.engines.robots import joint_counts
 
 
 class _Part(type):
@@ -36,12 +38,16 @@ ARMS = _named("Jaco Mico Panda Sawyer UR3 UR5 UR10", Arm)
 GRIPPERS = _named("BaxterGripper JacoGripper MicoGripper PandaGripper Robotiq85Gripper", Gripper)
 """Robots by PyRep's classes: whichever is named, it is the one in the current scene."""
 
+_CLASSES = {
+    "panda": ("Panda", "PandaGripper"),
+    "sawyer": ("Sawyer", "BaxterGripper"),
+    "jaco": ("Jaco", "JacoGripper"),
+    "mico": ("Mico", "MicoGripper"),
+    "ur5": ("UR5", "Robotiq85Gripper"),
+}
 SUPPORTED_ROBOTS: dict[str, tuple[type, type, int]] = {
-    "panda": (ARMS["Panda"], GRIPPERS["PandaGripper"], 7),
-    "jaco": (ARMS["Jaco"], GRIPPERS["JacoGripper"], 6),
-    "mico": (ARMS["Mico"], GRIPPERS["MicoGripper"], 6),
-    "sawyer": (ARMS["Sawyer"], GRIPPERS["BaxterGripper"], 7),
-    "ur5": (ARMS["UR5"], GRIPPERS["Robotiq85Gripper"], 6),
+    name: (ARMS[_CLASSES[name][0]], GRIPPERS[_CLASSES[name][1]], joint_counts()[name])
+    for name in ROBOT_NAMES
 }
 """Values of `robot_setup` -> classes of the arm and of the gripper, and the arm's joints."""
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from rlbench.backend.exceptions import SceneError
 from rlbench.backend.robot import Robot
+from rlbench.engines.object_protocols import WrapsObjects
 from rlbench.engines.protocols import Engine
 
 _running: list[tuple[Engine, Path | None]] = []
@@ -64,11 +65,11 @@ def current_root() -> Path | None:
     return _running[-1][1] if _running else None
 
 
-def adopt(obj: Any) -> Any:
+def own_object(obj: Any) -> Any:
     """Return the current engine's own object for one of PyRep's, anything else as it is."""
-    wrap = getattr(_running[-1][0], "wrap", None) if _running else None
-    is_foreign = wrap is not None and hasattr(obj, "get_handle") and not hasattr(obj, "native")
-    return wrap(obj) if is_foreign and wrap is not None else obj
+    engine = _running[-1][0] if _running else None
+    is_foreign = hasattr(obj, "get_handle") and not hasattr(obj, "native")
+    return engine.wrap(obj) if is_foreign and isinstance(engine, WrapsObjects) else obj
 
 
 @contextmanager

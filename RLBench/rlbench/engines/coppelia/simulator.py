@@ -6,7 +6,7 @@ from rlbench.engines.coppelia.objects import wrapped
 from rlbench.engines.coppelia.process import CoppeliaProcess
 from rlbench.engines.coppelia.scene_graph import SceneGraph
 from rlbench.engines.coppelia.servo import CoppeliaServoArm
-from rlbench.engines.protocols import Engine, Robot
+from rlbench.engines.protocols import Engine, Robot, ServoArm
 
 
 class CoppeliaSimulator:
@@ -36,7 +36,7 @@ class CoppeliaSimulator:
         graph = SceneGraph(process.api, process.pyrep, label, process.arm, wrapped)
         engine = CoppeliaEngine(process, graph, task)
         tip = engine.dummy(engine.robot.tip)
-        arm = CoppeliaServoArm(process, graph, tip)
+        arm: ServoArm = CoppeliaServoArm(process, graph, tip)
         return engine, Robot(arm, CoppeliaGripper(process, graph))
 
     def close(self) -> None:
