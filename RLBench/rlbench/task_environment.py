@@ -41,6 +41,7 @@ class TaskEnvironment:
     """Episodes of one task.
 
     Attributes:
+        scene: what is simulated: its engine, robot and task.
         is_success: whether the task was fulfilled after the last step.
     """
 
@@ -55,7 +56,7 @@ class TaskEnvironment:
         dataset_root: str | Path = "",
     ) -> None:
         """Wrap a loaded scene; made by `Environment.get_task`."""
-        self._scene = scene
+        self.scene = self._scene = scene  # the second is RLBench's name
         self._recorder = recorder
         self._action_mode = action_mode
         self._filter = ObservationFilter(obs_config or ObservationConfig(), scene.task)

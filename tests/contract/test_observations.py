@@ -51,7 +51,7 @@ def test_seen_keypoints_lie_on_their_object(needs_gl, first_observation, name, s
     wanted = CameraConfig(image_size=size)
     config = ObservationConfig(cameras=dict.fromkeys(TRACK_CAMERAS, wanted), track_image_size=size)
     env, task, obs = first_observation(name, config)
-    points, engine = task._recorder.keypoints, task._scene.engine
+    points, engine = task._recorder.keypoints, task.scene.engine
     uv, _ = cameras.project_views(obs.keypoints[None], *env.track_calibration())
     checked = 0
     for v, camera in enumerate(TRACK_CAMERAS):
@@ -77,7 +77,7 @@ def test_a_block_hides_its_own_far_corners_but_not_its_centre(first_observation)
     """Corners and waypoints are hidden by what they hang on, from 3 cm before them on."""
     config = ObservationConfig(keypoints=("boxes", "objects"))
     _, task, obs = first_observation("pick_and_lift", config)
-    engine, names = task._scene.engine, task.keypoint_names
+    engine, names = task.scene.engine, task.keypoint_names
     block = engine.shape("pick_and_lift_target")
     T, box = block.get_matrix(), block.get_bounding_box()
     corners = [i for i, n in enumerate(names) if n.startswith(f"boxes/{block.get_name()}/")]
@@ -106,7 +106,7 @@ def test_a_block_hides_its_own_far_corners_but_not_its_centre(first_observation)
 
 def test_a_safe_hides_the_waypoints_that_lie_behind_its_wall(first_observation):
     _, task, obs = first_observation("take_money_out_safe", ObservationConfig())
-    safe = task._scene.engine.shape("safe_body").get_handle()
+    safe = task.scene.engine.shape("safe_body").get_handle()
     front = TRACK_CAMERAS.index("front")
     inside = [task.keypoint_names.index(f"waypoints/waypoint{i}") for i in (0, 1, 2)]
     assert (obs.keypoint_visibility[front, inside] == 0.5).all()

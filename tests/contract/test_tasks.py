@@ -116,7 +116,7 @@ def test_static_positions_and_step():
     env.launch()
     task = env.get_task(get_task_class("close_fridge"))
     _, obs = task.reset()
-    assert np.allclose(task._scene.task.get_base().get_position(), [0.25, 0, 0.752])
+    assert np.allclose(task.scene.task.get_base().get_position(), [0.25, 0, 0.752])
     action = np.concatenate([np.full(7, 0.2), [1.0]])
     after, reward, done = task.step(action)
     moved = after.joint_positions - obs.joint_positions

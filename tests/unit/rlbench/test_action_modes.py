@@ -39,7 +39,7 @@ def start(arm, gripper=Discrete, name="reach_target", join=MoveArmThenGripper):
 
 
 def seconds(task):
-    return task._scene.engine.data.time
+    return task.scene.engine.data.time
 
 
 def test_joint_velocity_lasts_50_ms_and_adds_up():
@@ -114,7 +114,7 @@ def test_joint_torque_pushes_and_zero_torque_neither_falls_nor_pulls():
         assert after.joint_velocities[joint] > 0.1
     # A reset brings the servos back.
     _, obs = task.reset()
-    task._scene.step()
+    task.scene.step()
     assert np.abs(task.get_observation().joint_positions - obs.joint_positions).max() < 1e-3
     assert np.allclose(env._action_mode.action_bounds()[1][:7], [87] * 4 + [12] * 3)
 
@@ -255,7 +255,7 @@ def test_modes_used_the_wrong_way_are_refused():
 
 def test_bounds_of_positions_are_the_workspace():
     _, task, _ = start(EndEffectorPoseViaPlanning())
-    assert np.allclose(WORKSPACE, task._scene.workspace_bounds(), atol=1e-3)
+    assert np.allclose(WORKSPACE, task.scene.workspace_bounds(), atol=1e-3)
 
 
 def test_own_modes_override_action():

@@ -126,7 +126,7 @@ def test_shaped_reward_is_minus_the_distance():
 
 
 def pose(task, name):
-    return task._scene.engine.dummy(name).get_pose()
+    return task.scene.engine.dummy(name).get_pose()
 
 
 @pytest.mark.parametrize("gripper", [Discrete(), Discrete(detach_before_open=False)])
@@ -144,11 +144,11 @@ def test_scripted_grasp_lifts_the_block(gripper):
         assert rewards == [0.0, 0.0, 0.0, 1.0]
         assert terminate
         assert task.is_success
-        held = task._scene.robot.gripper.get_grasped_objects()
+        held = task.scene.robot.gripper.get_grasped_objects()
         assert [shape.get_name() for shape in held] == ["pick_and_lift_target"]
         height = obs.task_low_dim_state[2]
         obs, _, _ = task.step([*obs.gripper_pose, 1.0])
-        assert not task._scene.robot.gripper.get_grasped_objects()
+        assert not task.scene.robot.gripper.get_grasped_objects()
         assert obs.task_low_dim_state[2] < height - 0.05
 
 
@@ -162,7 +162,7 @@ def test_fingers_commanded_by_position_hold_what_they_close_on():
     _, reward, _ = task.step([*pose(task, "waypoint3"), 0.0])
     assert reward == 1.0
     task.step([*pose(task, "waypoint3"), 0.04])
-    assert not task._scene.robot.gripper.get_grasped_objects()
+    assert not task.scene.robot.gripper.get_grasped_objects()
 
 
 def test_same_seed_and_actions_give_the_same_observations():
@@ -183,7 +183,7 @@ def test_same_seed_and_actions_give_the_same_observations():
 def test_a_closed_scene_gives_its_memory_back():
     env, task = load()
     task.get_demo(0, 0, 0)
-    engine = weakref.ref(task._scene.engine)
+    engine = weakref.ref(task.scene.engine)
     del task
     env.get_task(PickAndLift)
     gc.collect()  # the action mode knew the old robot until now
@@ -318,7 +318,7 @@ def test_a_task_that_cannot_start_where_it_stays_is_tried_once(monkeypatch):
         tries.append(1)
         return False
 
-    monkeypatch.setattr(task._scene.robot.arm, "can_reach", refuse)
+    monkeypatch.setattr(task.scene.robot.arm, "can_reach", refuse)
     message = "cannot start where its scene puts it: waypoint0 .* leave static_positions out"
     for start in (task.reset, lambda: task.get_demos(1)):
         with pytest.raises(DemoError, match=message):
@@ -326,7 +326,7 @@ def test_a_task_that_cannot_start_where_it_stays_is_tried_once(monkeypatch):
     assert len(tries) == 2
     _, task = load(PickAndLift, static_positions=True)  # its block is placed anew each time
     tries.clear()
-    monkeypatch.setattr(task._scene.robot.arm, "can_reach", refuse)
+    monkeypatch.setattr(task.scene.robot.arm, "can_reach", refuse)
     with pytest.raises(DemoError, match="placements failed"):
         task.get_demo(0, 0)
     assert len(tries) > 5

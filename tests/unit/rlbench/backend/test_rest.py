@@ -84,19 +84,19 @@ def test_task_files_of_rlbench_end_at_rest_too(load, ways, tmp_path, name):
 @pytest.mark.parametrize("rules", [OUR_RULES, RLBENCH_RULES], ids=["ours", "rlbench"])
 def test_early_success_does_not_end_a_demonstration(load, ways, monkeypatch, rules):
     task = load("reach_target")
-    monkeypatch.setattr(type(task._scene.task), "rules", rules)
-    monkeypatch.setattr(type(task._scene.task), "success", lambda _: (True, True))
+    monkeypatch.setattr(type(task.scene.task), "rules", rules)
+    monkeypatch.setattr(type(task.scene.task), "success", lambda _: (True, True))
     check_rest(task.get_demo(0, 0), ways)
 
 
 def test_success_that_passes_is_a_failed_attempt(load, monkeypatch):
     task = load("reach_target")
-    arm = task._scene.robot.arm
+    arm = task.scene.robot.arm
 
     def is_moving(_):
         return (bool(np.abs(arm.get_joint_velocities()).max() > 0.1),) * 2
 
-    monkeypatch.setattr(type(task._scene.task), "success", is_moving)
+    monkeypatch.setattr(type(task.scene.task), "success", is_moving)
     with pytest.raises(DemoError) as caught:
         task.get_demo(0, 0)
     assert caught.value.cause == "not_successful"
@@ -104,7 +104,7 @@ def test_success_that_passes_is_a_failed_attempt(load, monkeypatch):
 
 def test_a_task_whose_waypoints_are_all_left_out_still_ends(load, monkeypatch):
     task = load("reach_target")
-    kind = type(task._scene.task)
+    kind = type(task.scene.task)
     every = kind.get_waypoints
 
     def left_out(self):
@@ -222,7 +222,7 @@ def test_the_arm_rests_before_an_end_that_undoes_what_was_achieved(
     load, monkeypatch, rules, near, far, rests
 ):
     task = load("reach_target")
-    kind, tip = type(task._scene.task), task._scene.robot.arm.get_tip()
+    kind, tip = type(task.scene.task), task.scene.robot.arm.get_tip()
 
     def is_between(self):
         left = np.linalg.norm(tip.get_position() - self.dummy("waypoint0").get_position())

@@ -92,7 +92,7 @@ def test_two_scenes_do_not_mix(checkout, launch):
         task.reset()
     # Outside of tasks the scene loaded last is meant.
     assert current_engine().has("pick_and_lift_target")
-    with using(first._scene.engine):
+    with using(first.scene.engine):
         assert current_engine().has("distractor0")
     assert current_engine().has("pick_and_lift_target")
 
@@ -144,7 +144,7 @@ def test_what_init_task_moves_stays_moved(tmp_path, launch):
     task = launch(tmp_path).get_task("reach_target")
     for _ in range(2):
         task.reset()
-        position = task._scene.engine.shape("distractor0").get_position()
+        position = task.scene.engine.shape("distractor0").get_position()
         assert np.allclose(position, [0.1, 0.2, 1.3])
 
 
@@ -188,7 +188,7 @@ def test_a_demonstration_stops_before_a_waypoint(tmp_path, launch, stop, left):
     )
     write_task(tmp_path, "pick_and_lift", text, "pick_and_lift")
     task = launch(tmp_path).get_task("pick_and_lift")
-    waypoints = task._scene.task.get_waypoints()
+    waypoints = task.scene.task.get_waypoints()
     assert len(waypoints) == (left or len(task.waypoint_names))
 
 
@@ -201,7 +201,7 @@ def test_fail_conditions_end_an_episode(tmp_path, launch):
     write_task(tmp_path, "reach_target", text, "reach_target")
     task = launch(tmp_path).get_task("reach_target")
     task.reset()
-    assert task._scene.task.success() == (False, True)
+    assert task.scene.task.success() == (False, True)
 
 
 # ---- which version ------------------------------------------------------------------------
@@ -359,7 +359,7 @@ def test_on_coppeliasim_task_files_get_pyreps_own_objects(tmp_path, monkeypatch)
     try:
         task = env.get_task("reach_target")
         task.reset()
-        inner, engine = task._scene.task, task._scene.engine
+        inner, engine = task.scene.task, task.scene.engine
         assert type(inner.ball).__module__ == "tests.contract.fake_objects"
         assert inner.boundary_root() is engine.shape("boundary")
         positions = [obj.get_position() for obj in (inner.ball, *inner.others)]

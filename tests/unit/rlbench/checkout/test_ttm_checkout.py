@@ -36,7 +36,7 @@ def loaded(tmp_path_factory):
 
 
 def test_the_arm_is_the_files(loaded):
-    arm = loaded()._robot.arm
+    arm = loaded().scene.robot.arm
     lower, upper = arm.joint_limits()
     assert np.allclose(lower, [limits[0] for *_, limits, _ in FRANKA], atol=1e-4)
     assert np.allclose(upper, [limits[1] for *_, limits, _ in FRANKA], atol=1e-4)
@@ -45,7 +45,7 @@ def test_the_arm_is_the_files(loaded):
 
 
 def test_parts_of_the_hand_are_where_the_file_has_them(loaded):
-    engine = loaded()._scene.engine
+    engine = loaded().scene.engine
     hand = engine.object("Panda_gripper")
     for name, place in (
         ("Panda_tip", (0, 0.002, 0.09207)),
@@ -63,7 +63,7 @@ def test_the_scene_is_the_files(loaded):
     task = loaded()
     task.set_variation(1)
     task.reset()
-    engine = task._scene.engine
+    engine = task.scene.engine
     base = engine.object("touch_ball")
     assert np.allclose(
         engine.object("touch_ball_post").get_position(base), (0.05, 0.1, 0.05), atol=1e-3
@@ -75,7 +75,7 @@ def test_the_scene_is_the_files(loaded):
     assert np.allclose(door, (0.06 * np.cos(0.1), 0.06 * np.sin(0.1), 0), atol=2e-3)
     assert engine.dummy("waypoint0").get_extension_string() == "ignore_collisions"
     assert engine.shape("touch_ball_door").get_mass() == pytest.approx(0.1)
-    sensor, tip = engine.sensor("success"), task._robot.arm.get_tip()
+    sensor, tip = engine.sensor("success"), task.scene.robot.arm.get_tip()
     assert not sensor.is_detected(tip)
 
 
@@ -83,7 +83,7 @@ def test_demonstrations_succeed_and_are_repeated(loaded):
     task = loaded()
     task.seed(1)
     demo = task.get_demos(1, live_demos=True)[0]
-    goal = task._scene.engine.dummy("waypoint0").get_position()
+    goal = task.scene.engine.dummy("waypoint0").get_position()
     assert np.linalg.norm(demo[-1].gripper_pose[:3] - goal) < 0.001
     assert demo.keypoint_names[0] == "waypoints/waypoint0"
     _, obs = task.reset_to_demo(demo)
@@ -103,7 +103,7 @@ def test_textures_are_drawn(loaded):
     light = {task.object_name(h): obs.front_rgb[obs.front_mask == h].mean() for h in handles}
     for textured, plain in (("touch_ball_sign", "touch_ball_door"), ("Panda_sticker", "Panda")):
         assert light[textured] < 0.3 * light[plain]
-    kept = [t.reshape(PICTURE.shape) for t in pictures(task._scene.engine.model) if t.size == 24]
+    kept = [t.reshape(PICTURE.shape) for t in pictures(task.scene.engine.model) if t.size == 24]
     assert len(kept) == 2
     # MuJoCo keeps the other row first.
     assert all(np.array_equal(texture[::-1], PICTURE) for texture in kept)

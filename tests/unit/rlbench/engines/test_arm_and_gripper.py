@@ -121,7 +121,7 @@ def test_named_shapes_collide_whatever_their_flags(engine):
 def test_placements_without_a_way_to_the_first_waypoint_are_refused(monkeypatch):
     env = Environment()
     env.launch()
-    scene = env.get_task("reach_target")._scene
+    scene = env.get_task("reach_target").scene
     monkeypatch.setattr(type(scene.task), "rules", RLBENCH_RULES)
     plan, calls = scene.robot.arm.plan, []
 
@@ -141,7 +141,7 @@ def test_placements_without_a_way_to_the_first_waypoint_are_refused(monkeypatch)
 def test_placements_without_a_line_to_a_linear_waypoint_are_refused(monkeypatch):
     env = Environment()
     env.launch()
-    scene = env.get_task("pick_and_lift")._scene
+    scene = env.get_task("pick_and_lift").scene
     monkeypatch.setattr(type(scene.task), "rules", RLBENCH_RULES)
     linear = scene.task.get_waypoints()[1].name
     monkeypatch.setattr(Waypoint, "is_linear", property(lambda self: self.name == linear))

@@ -257,7 +257,7 @@ def test_a_demonstration_with_images(world):
     assert demo[0].images["front"].depth.shape == (3, 4)
     assert demo[0].obj_annotations["waypoints"]["waypoint0"]["parent_class"] == "target"
     assert np.isfinite(demo[0].get_low_dim_data()).all()
-    assert task.object_name(task._scene.engine.shape("target").get_handle()) == "target"
+    assert task.object_name(task.scene.engine.shape("target").get_handle()) == "target"
     env.shutdown()
 
 

@@ -232,7 +232,7 @@ def test_action_modes_move_the_arm(world, mode, numbers):
     env.launch()
     task = env.get_task(get_task_class("reach_target"))
     _, before = task.reset()
-    arm = task._scene.robot.arm
+    arm = task.scene.robot.arm
     assert isinstance(arm, ServoArm)
     after, reward, _ = task.step(np.r_[numbers, 1.0])
     moved = after.joint_positions - before.joint_positions

@@ -41,7 +41,7 @@ def start(gripper_mode):
     task = env.get_task(get_task_class("reach_target"))
     _, obs = task.reset()
     assert obs.gripper_open == 1.0
-    return task, make_at_tip(task._scene.engine, WIDE)
+    return task, make_at_tip(task.scene.engine, WIDE)
 
 
 def states(demo):
@@ -118,7 +118,7 @@ def test_what_an_open_hand_holds_closes_it():
 
 def test_discrete_closes_on_something_wide_once_and_opens_again():
     task, _ = start(Discrete())
-    engine = task._scene.engine
+    engine = task.scene.engine
     obs, _, _ = task.step([*STILL, 0.0])
     assert obs.gripper_open == 0.0
     assert obs.gripper_joint_positions.min() > 0.036
@@ -133,8 +133,8 @@ def test_discrete_closes_on_something_wide_once_and_opens_again():
 @pytest.mark.parametrize("attach", [True, False])
 def test_discrete_lets_go_of_something_wide(attach):
     task, bar = start(Discrete(attach_grasped_objects=attach))
-    task._scene.task.register_graspable_objects([bar])
-    gripper = task._scene.robot.gripper
+    task.scene.task.register_graspable_objects([bar])
+    gripper = task.scene.robot.gripper
     obs, _, _ = task.step([*STILL, 0.0])
     assert (obs.gripper_open, bool(gripper.get_grasped_objects())) == (0.0, attach)
     obs, _, _ = task.step([*STILL, 1.0])
@@ -144,7 +144,7 @@ def test_discrete_lets_go_of_something_wide(attach):
 @pytest.mark.parametrize("attach", [True, False])
 def test_fingers_commanded_by_travel_close_on_something_wide(attach):
     task, bar = start(GripperJointPosition(attach_grasped_objects=attach))
-    task._scene.task.register_graspable_objects([bar])
+    task.scene.task.register_graspable_objects([bar])
     for _ in range(5):
         obs, _, _ = task.step([*STILL, 0.0])
     assert obs.gripper_open == 0.0
@@ -163,7 +163,7 @@ def test_a_demonstration_with_something_wide(tmp_path):
     env = Environment(obs_config=BARE, rlbench_root=tmp_path, tasks_from="rlbench")
     env.launch()
     task = env.get_task("pick_and_lift")
-    gripper, narrowest = task._scene.robot.gripper, []
+    gripper, narrowest = task.scene.robot.gripper, []
     demo = task.get_demo(0, 0, 0, lambda _: narrowest.append(gripper.get_open_amount().min()))
     env.shutdown()
     assert min(narrowest) > 0.93
@@ -176,7 +176,7 @@ def test_ordinary_demonstrations_follow_the_fingers():
     env = Environment(obs_config=BARE)
     env.launch()
     task = env.get_task("pick_and_lift")
-    gripper, opening = task._scene.robot.gripper, []
+    gripper, opening = task.scene.robot.gripper, []
     demo = task.get_demo(0, 0, 0, lambda _: opening.append(gripper.get_open_amount()[0]))
     env.shutdown()
     assert [o.gripper_open for o in demo] == [float(amount > 0.9) for amount in opening]

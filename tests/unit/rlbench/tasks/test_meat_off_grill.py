@@ -26,7 +26,7 @@ def task():
 
 def restart(task, index, seed=0):
     """Run the task's own part of an episode's start at the saved place; return the engine."""
-    scene = task._scene
+    scene = task.scene
     scene.reset()
     scene.task.rng.bit_generator.state = np.random.default_rng(seed).bit_generator.state
     scene.task.init_episode(index)
@@ -71,7 +71,7 @@ def test_the_tip_meets_the_named_piece_from_above_across_its_narrow_side(task, i
 
 @pytest.mark.parametrize("index", range(2))
 def test_pieces_lie_apart_on_the_fire_and_the_put_down_place_fits(task, index):
-    engine = task._scene.engine
+    engine = task.scene.engine
     halves, spots, turns = set(), [], []
     for seed in range(40):
         restart(task, index, seed)
@@ -117,7 +117,7 @@ def test_each_piece_has_its_own_words(task):
 @pytest.mark.parametrize("index", range(2))
 def test_only_the_named_piece_let_go_on_the_rack_counts(task, index):
     engine = restart(task, index)
-    logic = task._scene.task
+    logic = task.scene.task
     meat, other = engine.shape(MEAT[index]), engine.shape(MEAT[1 - index])
     at_start = meat.get_matrix()
     assert logic.success() == (False, False)
@@ -142,7 +142,7 @@ def test_only_the_named_piece_let_go_on_the_rack_counts(task, index):
 @pytest.mark.slow
 @pytest.mark.parametrize("index", range(2))
 def test_everything_rests_and_only_the_named_piece_moves(task, index):
-    engine = task._scene.engine
+    engine = task.scene.engine
     for seed in range(4):
         task.set_variation(index)
         demo = task.get_demo(seed, 0)
@@ -165,7 +165,7 @@ def test_everything_rests_and_only_the_named_piece_moves(task, index):
         np.testing.assert_allclose(after, before, atol=1e-4)
         rack = engine.sensor("success").get_position()[2]
         assert after[:, 2].min() == pytest.approx(rack, abs=1e-3)
-        assert task._scene.task.success()[0]
+        assert task.scene.task.success()[0]
 
 
 def test_the_waypoints_stay_while_the_meat_goes(task):

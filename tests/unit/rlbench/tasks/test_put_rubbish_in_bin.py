@@ -23,8 +23,8 @@ def loaded():
 @pytest.fixture
 def scene(loaded):
     """The scene as it was saved."""
-    loaded._scene.engine.reset()
-    return loaded._scene
+    loaded.scene.engine.reset()
+    return loaded.scene
 
 
 def positions(engine):

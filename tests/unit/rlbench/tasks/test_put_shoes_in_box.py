@@ -49,7 +49,7 @@ def test_meshes_are_closed_and_face_outwards(part):
 
 
 def test_lid_and_shoes_rest_at_the_start(task):
-    scene = task._scene
+    scene = task.scene
     scene.reset()
     engine = scene.engine
     for _ in range(5):
@@ -80,12 +80,12 @@ def test_each_shoe_is_held_without_slip_and_lies_in_the_box(demo, task):
         assert np.ptp(apart) < 5e-4
         assert np.linalg.norm(shoe[frames[grasp]] - shoe[0]) < 2e-3
         assert np.ptp(shoe[-5:], axis=0).max() < 2e-3
-    sensor = task._scene.engine.sensor("success")
-    assert all(sensor.is_detected(task._scene.engine.shape(name)) for name in SHOES)
+    sensor = task.scene.engine.sensor("success")
+    assert all(sensor.is_detected(task.scene.engine.shape(name)) for name in SHOES)
 
 
 def test_one_shoe_or_a_held_shoe_is_no_success(task):
-    scene = task._scene
+    scene = task.scene
     scene.reset()
     engine = scene.engine
     floor = engine.sensor("success").get_position()
@@ -99,7 +99,7 @@ def test_one_shoe_or_a_held_shoe_is_no_success(task):
 
 
 def test_shoes_are_drawn_apart_and_beside_the_box(task):
-    scene = task._scene
+    scene = task.scene
     turns = []
     for seed in range(40):
         scene.reset()

@@ -23,7 +23,7 @@ def task():
 
 def restart(task, shelf, seed):
     """Run the task's own part of an episode's start at the saved place; return (engine, task)."""
-    scene = task._scene
+    scene = task.scene
     scene.reset()
     scene.task.rng.bit_generator.state = np.random.default_rng(seed).bit_generator.state
     scene.task.init_episode(shelf)
@@ -37,8 +37,8 @@ def test_the_texture_is_written_the_same_again(tmp_path):
 
 @pytest.mark.parametrize("shelf", range(3))
 def test_only_the_chosen_stack_and_the_put_down_place_are_drawn(task, shelf):
-    engine = task._scene.engine
-    task._scene.reset()
+    engine = task.scene.engine
+    task.scene.reset()
     names = [*STACKS, "waypoint3"]
     saved = {name: engine.object(name).get_matrix() for name in names}
     moves, turns, puts, put_turns = [], [], [], []
@@ -111,7 +111,7 @@ def test_everything_stays_at_rest(task):
     for shelf in range(3):
         task.set_variation(shelf)
         task.reset()
-        engine = task._scene.engine
+        engine = task.scene.engine
         names = [*STACKS, "safe_door"]
         before = [engine.shape(name).box_corners() for name in names]
         fastest = 0.0
@@ -124,7 +124,7 @@ def test_everything_stays_at_rest(task):
 
 @pytest.mark.slow
 def test_other_stacks_and_the_door_stay_and_the_held_one_does_not_slip(task):
-    engine = task._scene.engine
+    engine = task.scene.engine
     for seed in range(6):
         shelf = seed % 3
         task.set_variation(shelf)

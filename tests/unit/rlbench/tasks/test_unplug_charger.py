@@ -16,7 +16,7 @@ def task():
 
 
 def test_the_charger_rests_in_the_socket(task):
-    scene = task._scene
+    scene = task.scene
     scene.reset()
     scene.task.reset_conditions()
     charger = scene.engine.shape("charger")
@@ -32,7 +32,7 @@ def test_the_charger_rests_in_the_socket(task):
 
 
 def test_out_of_the_socket_nothing_carries_it(task):
-    scene = task._scene
+    scene = task.scene
     scene.reset()
     charger = scene.engine.shape("charger")
     T = charger.get_matrix()
@@ -44,7 +44,7 @@ def test_out_of_the_socket_nothing_carries_it(task):
 
 
 def test_success_is_being_in_front_of_the_socket(task):
-    scene = task._scene
+    scene = task.scene
     scene.reset()
     sensor = scene.engine.sensor("charger_success")
     charger = scene.engine.shape("charger")
@@ -70,7 +70,7 @@ def test_the_wall_turns_by_45_degrees_at_most(task):
     for seed in range(30):
         task.seed(seed)
         task.reset()
-        R = task._scene.engine.object("plug").get_matrix()[:3, :3]
+        R = task.scene.engine.object("plug").get_matrix()[:3, :3]
         yaws.append(np.degrees(np.arctan2(R[1, 0], R[0, 0])))
     turned = (np.array(yaws) - np.median(yaws) + 180) % 360 - 180
     assert np.ptp(turned) <= 90.0
