@@ -27,10 +27,11 @@ colors: list[tuple[str, tuple[float, float, float]]] = [
     ("white", (1.0, 1.0, 1.0)),
 ]
 
-ROBOT_NAMES = ("panda", "sawyer", "jaco", "mico", "ur5")
-"""What `robot_setup` may name; all but the first come from a checkout of RLBench."""
 DEMO_DT = STEP
 """Seconds between two observations."""
+
+ROBOTS = ("panda", "sawyer", "jaco", "mico", "ur5")
+"""Robots that `robot_setup` may name; all but the first come from a checkout of RLBench."""
 
 
 def __getattr__(name: str) -> Any:

@@ -16,7 +16,7 @@ from rlbench.backend.task import Task
 from rlbench.backend.task_files import Checkout, Origin, open_checkout
 from rlbench.catalogue import Catalogue
 from rlbench.checkout.loader import load_task
-from rlbench.const import ROBOT_NAMES
+from rlbench.const import ROBOTS
 from rlbench.demo import Demo
 from rlbench.engines import mujoco
 from rlbench.engines.protocols import Engine, LimitedArm, Simulator
@@ -33,9 +33,6 @@ ENGINES = ("mujoco", "coppeliasim")
 
 DIR_PATH = str(Path(__file__).resolve().parent)
 """The package's folder, under RLBench's name."""
-
-ROBOTS = ROBOT_NAMES
-"""Robots that `robot_setup` may name; all but the first come from a checkout of RLBench."""
 
 
 def _check_robot(setup: str, engine: str, checkout: Checkout | None) -> None:
@@ -81,7 +78,7 @@ class Environment:
     Attributes:
         engine_name: one of `ENGINES`.
         engine_version: of the simulator, once it is launched.
-        robot_setup: one of `ROBOTS`.
+        robot_setup: one of `const.ROBOTS`.
         catalogue: the tasks that `get_task` knows by name.
     """
 
@@ -116,7 +113,7 @@ class Environment:
             headless: False opens the simulator's window on what is going on; where there is no
                 display, MuJoCo goes on without, with a warning.
             static_positions: leave every task where its scene file puts it.
-            robot_setup: the robot; one of `ROBOTS`.
+            robot_setup: the robot; one of `const.ROBOTS`.
             randomize_every: must be None: there is no domain randomisation.
             frequency: without effect, as in RLBench where nothing is randomised.
             visual_randomization_config: must be None.

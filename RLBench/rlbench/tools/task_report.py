@@ -64,7 +64,7 @@ class TaskReport:
         source: which version of the task: `builtin`, or `rlbench:` and a digest of its files.
         error: why the task could not be tried at all.
         seed: of all episodes.
-        robot: one of `environment.ROBOTS`.
+        robot: one of `const.ROBOTS`.
     """
 
     task: str

@@ -29,10 +29,10 @@ from rlbench.backend.exceptions import (
 )
 from rlbench.backend.task_files import SOURCES
 from rlbench.catalogue import Catalogue
-from rlbench.const import DEMO_DT
+from rlbench.const import DEMO_DT, ROBOTS
 from rlbench.demo import Demo
 from rlbench.engines.vision import HIDDEN, SEEN
-from rlbench.environment import ENGINES, ROBOTS, Environment
+from rlbench.environment import ENGINES, Environment
 from rlbench.observation_config import KEYPOINT_GROUPS, ObservationConfig
 from rlbench.task_environment import TaskEnvironment
 from rlbench.tasks.registry import TASK_NAMES, task_id

@@ -3,7 +3,7 @@
 from typing import Any
 
 from rlbench.backend.pyrep_names.scene_context import current_robot
-from rlbench.const import ROBOT_NAMES
+from rlbench.const import ROBOTS
 from rlbench.engines.robots import joint_counts
 
 
@@ -47,7 +47,7 @@ _CLASSES = {
 }
 SUPPORTED_ROBOTS: dict[str, tuple[type, type, int]] = {
     name: (ARMS[_CLASSES[name][0]], GRIPPERS[_CLASSES[name][1]], joint_counts()[name])
-    for name in ROBOT_NAMES
+    for name in ROBOTS
 }
 """Values of `robot_setup` -> classes of the arm and of the gripper, and the arm's joints."""
 
