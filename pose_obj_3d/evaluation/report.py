@@ -1,11 +1,10 @@
 """Write an evaluation as text, Markdown and JSON. Owns the order and wording of the table."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-from pose_obj_3d.common.whole_files import writing
+from pose_obj_3d.common.whole_files import write_whole
 from pose_obj_3d.evaluation.protocol import COLUMNS
 
 METRIC_KEYS = {
@@ -137,13 +136,7 @@ def markdown_table(rows: list[list[str]]) -> str:
 
 def write_atomic(path: Path, text: str) -> None:
     """Write text under a temporary name, then rename."""
-    write_bytes_atomic(path, lambda file: file.write(text.encode()))
-
-
-def write_bytes_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Let `write` fill a file under a temporary name, then rename it."""
-    with writing(path) as file:
-        write(file)
+    write_whole(path, text.encode())
 
 
 def write_results(

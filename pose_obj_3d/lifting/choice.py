@@ -14,8 +14,7 @@ import torch
 from torch import Tensor
 
 from pose_obj_3d.common.errors import DataError
-from pose_obj_3d.geometry import estimators
-from pose_obj_3d.geometry import multi_view as geometry
+from pose_obj_3d.geometry import estimators, multi_view
 from pose_obj_3d.geometry.estimators import Estimate
 from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.lifting.tracks_from_file import part, without_view
@@ -27,11 +26,12 @@ ROBUST = "robust triangulation (Huber)"
 # If a larger share of sound frames is dropped, the frames do not seem to be in order.
 MAX_DROPPED = 0.02
 MAX_LEFT_OUT_FRAMES = 20000  # of the check that leaves a camera out
-MIN_SCORED = 30  # frames from which a keypoint is judged by itself
-MIN_CAP, CAP = 5.0, 4.0  # residuals count up to so many deviations, or medians of the triangulation
-BLOCK = 10  # frames close in time are alike: so many count as one
-SIGNIFICANT = 2.0  # standard errors by which a result must lose
-MARGIN = 0.05  # of the mean square, by which it must lose besides: less makes no difference
+MIN_SCORED = 30  # a keypoint with fewer frames is judged together with the others
+# Larger residuals are capped: at so many standard deviations, or medians of the triangulation.
+MIN_CAP, CAP = 5.0, 4.0
+BLOCK = 10  # neighbouring frames are alike: so many count as one
+SIGNIFICANT = 2.0  # a method loses by at least so many standard errors,
+MARGIN = 0.05  # and by this share of the mean square: less makes no difference
 Results = dict[str, Estimate]
 Methods = Callable[[Tracks], Results]
 
@@ -109,7 +109,7 @@ def leave_out_frames(tracks: Tracks, rig: Rig, blind: Results) -> dict[str, Tens
 
 def residuals(estimate: Estimate, tracks: Tracks, rig: Rig) -> Tensor:
     """Return the reprojection error (N, V, K) [px], NaN where the point is unknown."""
-    predicted, _ = geometry.project(estimate.xyz.double(), rig.intrinsics, rig.extrinsics)
+    predicted, _ = multi_view.project(estimate.xyz.double(), rig.intrinsics, rig.extrinsics)
     residual: Tensor = (tracks.uv - predicted.transpose(1, 2)).norm(dim=-1)
     return residual
 
@@ -151,7 +151,7 @@ def choose(
     chosen = [ROBUST if shuffled[k] else best for k in range(len(names))]
     losers = []
     judged = [loses for loses in beats[best] if loses is not None]
-    common = bool(judged) and all(judged)  # keypoints with too few frames go with the others
+    common = bool(judged) and all(judged)  # the verdict for keypoints with too few frames
     for k in range(len(names)):
         verdicts = [beats[name][k] for name in others]
         if chosen[k] != ROBUST and (common if verdicts[0] is None else verdicts[0]):
@@ -219,7 +219,7 @@ def _capped(left_out: dict[str, Tensor], tracks: Tracks, rig: Rig) -> dict[str, 
         return {}
     least = found.get(ROBUST, next(iter(found.values())))
     cap = max(MIN_CAP**2, CAP**2 * float(least.nanmedian()))
-    # A prediction that is not finite, where the detection is scored, is as bad as any.
+    # A prediction that is not finite counts as the largest residual.
     is_scored = torch.stack([~x.isnan() for x in found.values()]).any(0)
     return {
         name: x.nan_to_num(cap).clamp_max(cap).masked_fill(~is_scored, torch.nan)
@@ -260,7 +260,7 @@ def _too_many(dropped: Tensor, single: Estimate) -> list[bool]:
     """Say for each keypoint whether more of its sound frames were dropped than chance explains."""
     seen = single.xyz.isfinite().all(-1)
     counts, totals = dropped.sum(0).tolist(), seen.sum(0).tolist()
-    # All keypoints of a recording share its order.
+    # Frames are out of order for all keypoints or for none.
     everywhere = is_many(sum(counts), sum(totals))
     return [
         is_many(n, N) or (everywhere and n > MAX_DROPPED * N)

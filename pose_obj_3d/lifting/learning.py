@@ -37,7 +37,7 @@ BATCH_SIZE = 256
 LEARNING_RATE = 0.002
 FINAL_LEARNING_RATE = 0.05  # of the first, after the last epoch
 EPOCHS = 30
-STEP_RANGE = (300, 3000)  # of a training; short recordings have more epochs, long ones fewer
+STEP_RANGE = (300, 3000)  # steps of a training: short recordings get more epochs, long ones fewer
 # With fewer frames the smoother was as good: measured with 81, 176 and 334 frames of task 9.
 LEARNING_FRAMES = 300
 Method = Callable[[Tracks], Estimate]
@@ -200,8 +200,8 @@ def restored(
             trained / data.unit_m,
         )
     if isinstance(model, Normalised):
-        # It measures from the middle of its training points, whose world need not be this file's
-        # (and is not the one about `data.origin`); the median, since a few triangulations may be
-        # far out.
+        # The model works relative to the middle of its training points. Their world is another
+        # one, so the middle of this file's points is set; the median, since a few triangulations
+        # may be far off.
         model.position_mean.copy_(tracks.xyz[tracks.is_real].median(0).values)
     return Lifter(f"{state['config']['NETWORK']['TYPE']} of {path}", model, config, data, device)

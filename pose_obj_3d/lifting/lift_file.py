@@ -16,7 +16,7 @@ from pose_obj_3d.lifting.tracks_from_file import Motion, OwnData, smooth_tracks
 from pose_obj_3d.tracks.types import Tracks
 
 RTS = "RTS smoother, robust"
-# With a larger share of points that are NaN for want of measurements, there is a warning.
+# If more than this share of the points is NaN for lack of measurements, there is a warning.
 MANY = 0.05
 
 

@@ -15,13 +15,14 @@ if __name__ == "__main__":
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pose_obj_3d.common.errors import ConfigError, PoseObj3DError
-from pose_obj_3d.evaluation.report import write_bytes_atomic
+from pose_obj_3d.common.whole_files import writing
 from pose_obj_3d.formal import (
     UV_EXACT,
     VISIBILITY,
@@ -37,6 +38,34 @@ FOLDER = PACKAGE_DIR / "data" / "RLBench_pose_est_data"
 DISTORTION = (-0.25, 0.08, 0.001, -0.0005, 0.0)  # k1 k2 p1 p2 k3 of an ordinary lens
 SIGMA_PX = (1.3, 1.3, 1.3, 2.6)  # of a confident detection; the last camera is noisier
 OUTLIER_PX = 40.0  # outliers lie within this of the true place
+
+
+@dataclass(frozen=True)
+class Example:
+    """What the example is made of.
+
+    Attributes:
+        archive: The archive to take demonstrations from.
+        task: Task id.
+        examples: Number of demonstrations, from the end of the test part.
+        outliers: Share of detections that are grossly wrong.
+        missing: Share of detections that are missing.
+        seed: Seed of the noise.
+    """
+
+    archive: Path
+    task: int
+    examples: int
+    outliers: float
+    missing: float
+    seed: int
+
+    def __post_init__(self) -> None:
+        """Check the shares."""
+        if not (0 <= self.outliers < 1 and 0 <= self.missing < 1):
+            raise ConfigError(
+                f"--outliers {self.outliers} --missing {self.missing}: both are shares, 0 <= x < 1"
+            )
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -71,8 +100,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Write the file; 0 on success, 2 on a user's error."""
     args = build_parser().parse_args(argv)
     try:
-        members = make(args)
-        write_bytes_atomic(args.output, lambda file: np.savez_compressed(file, **members))
+        members = make(
+            Example(args.archive, args.task, args.examples, args.outliers, args.missing, args.seed)
+        )
+        with writing(args.output) as file:
+            np.savez_compressed(file, **members)
     except (PoseObj3DError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         return 2
@@ -82,23 +114,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def make(args: argparse.Namespace) -> dict[str, Any]:
-    """Return the members of the file; docs/own_videos.md has the schema."""
-    if not (0 <= args.outliers < 1 and 0 <= args.missing < 1):
+def make(wanted: Example) -> dict[str, Any]:
+    """Return the members of the file; docs/own_videos.md has the schema.
+
+    Raises:
+        ConfigError: The archive does not have so many demonstrations.
+        FormalError: The archive cannot be read, or does not have the task.
+    """
+    data = read_formal(wanted.archive)
+    data.require_tasks([wanted.task])
+    numbers = data.split(wanted.task)["test"]
+    if not 1 <= wanted.examples <= len(numbers):
         raise ConfigError(
-            f"--outliers {args.outliers} --missing {args.missing}: both are shares, 0 <= x < 1"
-        )
-    data = read_formal(args.archive)
-    data.require_tasks([args.task])
-    numbers = data.split(args.task)["test"]
-    if not 1 <= args.examples <= len(numbers):
-        raise ConfigError(
-            f"--examples {args.examples}: the test part of T{args.task} has {len(numbers)};"
+            f"--examples {wanted.examples}: the test part of T{wanted.task} has {len(numbers)};"
             " allowed: 1 to that"
         )
-    examples = [data.tracks[args.task][n] for n in numbers[-args.examples :]]
+    examples = [data.tracks[wanted.task][n] for n in numbers[-wanted.examples :]]
     x = np.concatenate(examples, axis=1)
-    points, confidence = _detect(x, data, args)
+    points, confidence = _detect(x, data, wanted)
     return {
         "points": points.astype(np.float32),
         "confidence": confidence.astype(np.float32),
@@ -108,18 +141,16 @@ def make(args: argparse.Namespace) -> dict[str, Any]:
         "units": np.array("mm"),
         "fps": np.array(1 / data.frame_period_s),
         "camera_names": np.array(data.camera_names),
-        "keypoint_names": np.array(data.keypoint_names(args.task)),
+        "keypoint_names": np.array(data.keypoint_names(wanted.task)),
         "image_size": np.array(data.image_size),
         "sequence_starts": np.cumsum([0, *(e.shape[1] for e in examples[:-1])]),
         "truth": 1000 * x[0][..., XYZ_WORLD],
     }
 
 
-def _detect(
-    x: np.ndarray, data: FormalData, args: argparse.Namespace
-) -> tuple[np.ndarray, np.ndarray]:
+def _detect(x: np.ndarray, data: FormalData, wanted: Example) -> tuple[np.ndarray, np.ndarray]:
     """Return detections (V, T, K, 2) [px], NaN = missing, and confidence (V, T, K)."""
-    rng = np.random.default_rng(args.seed)
+    rng = np.random.default_rng(wanted.seed)
     V = len(x)
     sigma = np.resize(SIGMA_PX, V)
     # Confidence is precision: a detection of confidence 1/4 has twice the noise.
@@ -138,9 +169,9 @@ def _detect(
         exact
         + rng.normal(size=exact.shape) * (sigma[:, None, None] / np.sqrt(confidence))[..., None]
     )
-    is_outlier = rng.random(x.shape[:3]) < args.outliers
+    is_outlier = rng.random(x.shape[:3]) < wanted.outliers
     points[is_outlier] += rng.uniform(-OUTLIER_PX, OUTLIER_PX, (int(is_outlier.sum()), 2))
-    missing = (rng.random(x.shape[:3]) < args.missing) | (x[..., VISIBILITY] == 0)
+    missing = (rng.random(x.shape[:3]) < wanted.missing) | (x[..., VISIBILITY] == 0)
     points[missing] = np.nan
     return points, np.where(missing, 0.0, confidence)
 

@@ -14,8 +14,8 @@ from matplotlib.lines import Line2D
 
 from pose_obj_3d.common.colours import COLOURS, colour
 from pose_obj_3d.common.errors import ConfigError
-from pose_obj_3d.evaluation.report import write_bytes_atomic
-from pose_obj_3d.geometry import multi_view as geometry
+from pose_obj_3d.common.whole_files import writing
+from pose_obj_3d.geometry import multi_view
 from pose_obj_3d.geometry.estimators import Estimate
 from pose_obj_3d.geometry.lenses import distort
 from pose_obj_3d.lifting.gaps import is_measured
@@ -26,10 +26,7 @@ from pose_obj_3d.lifting.tracks_from_file import OUTLIER_SIGMAS, OwnData, is_out
 from pose_obj_3d.tracks.types import Tracks
 
 logger = logging.getLogger(__name__)
-SHOWN_MOVING, SHOWN_STILL = (
-    3,
-    2,
-)  # keypoints in the picture of coordinates: those that move most, and least
+SHOWN_MOVING, SHOWN_STILL = 3, 2  # keypoints that move most, and least, shown against time
 SHOWN_FRAMES = 3  # in the picture of reprojections
 MAX_DRAWN = 1500  # frames of a sequence in one picture
 _DPI = 110
@@ -69,11 +66,12 @@ def draw(
 
 
 def _save(path: Path, figure: Figure) -> Path:
-    write_bytes_atomic(path, lambda target: figure.savefig(target, dpi=_DPI, format="png"))
+    with writing(path) as file:
+        figure.savefig(file, dpi=_DPI, format="png")
     return path
 
 
-def _stretches(xyz: np.ndarray, measured: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def stretches(xyz: np.ndarray, measured: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Split a track (T, ...) into measured stretches, and bridges with the frames at their ends.
 
     Args:
@@ -98,7 +96,7 @@ def _tracks(file: TrackFile, xyz: np.ndarray, single: np.ndarray, measured: np.n
     axes: Any = figure.add_subplot(projection="3d")
     for k, name in enumerate(file.keypoint_names):
         axes.plot(*single[:, k].T, ".", color=colour(k), ms=2, alpha=0.25)
-        solid, bridge = _stretches(xyz[:, k], measured[:, k])
+        solid, bridge = stretches(xyz[:, k], measured[:, k])
         axes.plot(*bridge.T, color=colour(k), **BRIDGE)
         axes.plot(*solid.T, color=colour(k), lw=1.8, label=name)
         seen = np.flatnonzero(np.isfinite(xyz[:, k]).all(-1))
@@ -157,7 +155,7 @@ def _coordinates(
         for c, axes in enumerate(grid[row]):
             centre, spread = xyz[:, k, c], 2 * deviation[:, k, c]
             axes.plot(time, single[:, k, c], ".", color="0.55", ms=2.5)
-            solid, bridge = _stretches(centre, measured[:, k])
+            solid, bridge = stretches(centre, measured[:, k])
             for part, alpha in ((solid, 0.3), (bridge, 0.12)):
                 axes.fill_between(
                     time, part - spread, part + spread, color=colour(k), alpha=alpha, lw=0
@@ -209,7 +207,7 @@ def _reprojections(
     ]
     figure = Figure(figsize=(min(3.2 * V, 24) + 0.3, 3.3 * len(frames) + 0.8), layout="constrained")
     grid = figure.subplots(len(frames), V, squeeze=False)
-    uv, _ = geometry.project(
+    uv, _ = multi_view.project(
         estimate.xyz[frames], data.rig.intrinsics, data.rig.extrinsics
     )  # (n, K, V, 2)
     at = torch.as_tensor(frames)

@@ -162,8 +162,8 @@ def check_file(file: TrackFile) -> tuple[list[str], TrackFile]:
     keypoint_ids(file)
     uv, confidence = points_of(file)
     warnings = list(file.notes)
-    # The cameras as the file has them: about their middle, inverted matrices would not be the
-    # user's.
+    # The cameras are checked as the file has them: once moved to their middle, inverting them
+    # would no longer invert the user's matrices.
     rig = Rig(
         torch.from_numpy(file.intrinsics),
         torch.from_numpy(file.extrinsics),

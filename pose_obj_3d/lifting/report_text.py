@@ -4,14 +4,15 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from pose_obj_3d.evaluation.report import aligned, markdown_table, write_atomic
+from pose_obj_3d.common.whole_files import write_whole
+from pose_obj_3d.evaluation.report import aligned, markdown_table
 from pose_obj_3d.lifting.report import Report, Spread
 
 
 def write_report(out: Path, report: Report, pictures: Sequence[str] = ()) -> None:
     """Write `report.json` and `report.md`, which shows these pictures of its folder."""
-    write_atomic(out / "report.json", json.dumps(report.as_json(), indent=1) + "\n")
-    write_atomic(out / "report.md", markdown(report, pictures))
+    write_whole(out / "report.json", f"{json.dumps(report.as_json(), indent=1)}\n".encode())
+    write_whole(out / "report.md", markdown(report, pictures).encode())
 
 
 def _cell(value: object, digits: int = 2) -> str:

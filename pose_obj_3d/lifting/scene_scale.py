@@ -9,7 +9,7 @@ import math
 import torch
 from torch import Tensor
 
-from pose_obj_3d.geometry import multi_view as geometry
+from pose_obj_3d.geometry import multi_view
 from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.geometry.view_residuals import centres, normalised
 
@@ -18,7 +18,7 @@ REFERENCE_SPREAD = 1.7458880261918286
 MAX_POINTS = 3000  # looked at, evenly spread
 _STEP = 4.0  # the unit changes in such steps, so that two recordings have the same one
 _MAX_STEPS = 5
-SAME_SCALE = 10.0  # units of a model and a file that differ by less mean the same lengths
+SAME_SCALE = 10.0  # a model's unit is used if it differs from the file's by less than this
 
 
 def unit_of(uv: Tensor, weights: Tensor, rig: Rig) -> float:
@@ -49,15 +49,15 @@ def unit_of(uv: Tensor, weights: Tensor, rig: Rig) -> float:
 def _distance(uv: Tensor, weights: Tensor, rig: Rig) -> float:
     """Return the median depth of points in front of cameras that see them, in the rig's unit."""
     points, w = uv.transpose(1, 2).flatten(0, 1), weights.transpose(1, 2).flatten(0, 1)
-    rows = (geometry.count_views(w) >= 2).nonzero().squeeze(-1)
+    rows = (multi_view.count_views(w) >= 2).nonzero().squeeze(-1)
     rows = rows[
         torch.linspace(0, len(rows) - 1, min(len(rows), MAX_POINTS), dtype=torch.float64)
         .round()
         .long()
     ]
     points, w = points[rows].double(), w[rows].double()
-    xyz = geometry.triangulate_dlt(points, w, rig.intrinsics, rig.extrinsics)
-    _, depth = geometry.project(xyz, rig.intrinsics, rig.extrinsics)
+    xyz = multi_view.triangulate_dlt(points, w, rig.intrinsics, rig.extrinsics)
+    _, depth = multi_view.project(xyz, rig.intrinsics, rig.extrinsics)
     seen = depth[(w > 0) & (depth > 0)]
     return float(seen.median()) if len(seen) else math.nan
 

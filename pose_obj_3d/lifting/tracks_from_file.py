@@ -13,25 +13,24 @@ import torch
 from torch import Tensor
 
 from pose_obj_3d.common.errors import ConfigError, DataError
-from pose_obj_3d.geometry import multi_view as geometry
-from pose_obj_3d.geometry import noise
+from pose_obj_3d.geometry import multi_view, noise
 from pose_obj_3d.geometry.estimators import Estimate
 from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.lifting import scene_scale
 from pose_obj_3d.lifting.track_files.track_file import TrackFile
 from pose_obj_3d.smoothing.kalman import MOTIONS, innovation_nll
-from pose_obj_3d.tracks import track_smoothing as smoothers
+from pose_obj_3d.tracks import track_smoothing
 from pose_obj_3d.tracks.triangulating import triangulate_tracks
 from pose_obj_3d.tracks.types import Tracks
 
-OUTLIER_SIGMAS = 5.0  # beyond this from where the keypoint is: an honest detection in 270,000 is
+OUTLIER_SIGMAS = 5.0  # one in 270,000 sound detections is further from its keypoint
 VAL_SHARE = 0.1
 MIN_TRAIN_FRAMES, MIN_VAL_FRAMES = 50, 10
 _GATE_ROUNDS = 3
 _PIECE_FRAMES, _MAX_PIECES = 200, 60  # the motion is chosen on pieces of sequences
-_Q_STEPS = 13  # three candidates a decade
+_Q_STEPS = 13  # candidates of process noise: three a decade
 _MAX_COLUMNS = 1500  # sequences filtered at once; bounds the memory
-_MIN_SCORED = 30  # measurements from which a keypoint chooses its own motion
+_MIN_SCORED = 30  # a keypoint with fewer measurements does not get a motion of its own
 Motion = tuple[str, float]
 """One of `kalman.MOTIONS`, and its process noise."""
 
@@ -277,9 +276,9 @@ def choose_motions(tracks: Tracks, frame_period_s: float) -> list[Motion]:
     scores: list[Tensor] = []
     counted = None
     for motion in sorted(
-        smoothers.Q_RANGE, key=MOTIONS.__getitem__, reverse=True
+        track_smoothing.Q_RANGE, key=MOTIONS.__getitem__, reverse=True
     ):  # the most demanding first
-        low, high = (math.log(q) for q in smoothers.Q_RANGE[motion])
+        low, high = (math.log(q) for q in track_smoothing.Q_RANGE[motion])
         for qs in torch.split(
             torch.linspace(low, high, _Q_STEPS, dtype=torch.float64).exp(), at_once
         ):
@@ -328,7 +327,7 @@ def smooth_tracks(
     for motion, q in dict.fromkeys(motions):
         is_own = torch.tensor([m == (motion, q) for m in motions])
         own = replace(tracks, keypoint=torch.where(is_own, tracks.keypoint, -1))
-        found = smoothers.rts(own, motion, q, frame_period_s, blind)
+        found = track_smoothing.rts(own, motion, q, frame_period_s, blind)
         xyz[:, is_own], covariance[:, is_own] = found.xyz[:, is_own], found.covariance[:, is_own]
     return Estimate(xyz, covariance)
 
@@ -369,7 +368,7 @@ def deviations(estimate: Estimate, tracks: Tracks, rig: Rig) -> Tensor:
     0 where there is no detection or no estimate. Its square is chi-squared with two degrees of
     freedom.
     """
-    predicted, J = geometry.projection_jacobian(
+    predicted, J = multi_view.projection_jacobian(
         estimate.xyz.double(), rig.intrinsics, rig.extrinsics
     )  # (N, K, V, 2, 3)
     r = tracks.uv.transpose(1, 2) - predicted

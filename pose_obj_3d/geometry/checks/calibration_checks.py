@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from pose_obj_3d.common.errors import DataError
-from pose_obj_3d.geometry import multi_view as geometry
+from pose_obj_3d.geometry import multi_view
 from pose_obj_3d.geometry.checks.causes import exchanged_labels
 from pose_obj_3d.geometry.checks.hypotheses import Views
 from pose_obj_3d.geometry.checks.synchronisation import find_shift, shifted
@@ -124,7 +124,7 @@ def examine(
     verdict = _agreement(
         _views(uv, weights, rig, images, chosen), uv[:, chosen], used, names, first
     )
-    # Matrices of another convention say nothing of distances.
+    # Distances between cameras mean nothing if their matrices have another convention.
     warnings = (
         _check_unit(verdict.corrected, used, unit)
         if verdict.corrected
@@ -203,13 +203,14 @@ def _agreement(
         verdict = judge(*_sample(uv, weights), rig, names, sound, keypoints)
         if verdict.is_explained or verdict.behind:
             return replace(verdict, warnings=lines + verdict.warnings)
-    # Two views that disagree nearly always agree better when one is shifted: that says nothing.
+    # Two views that disagree nearly always agree better when one is shifted, so for two views a
+    # better shift proves nothing.
     late = (
         None
         if first is None or (verdict.warnings and len(names) < 3)
         else find_shift(uv, weights, rig, first)
     )
-    # What the shift does not cure is something else.
+    # If they still disagree after the shift, the cause is another one.
     if (
         first is None
         or late is None
@@ -239,9 +240,9 @@ def _sample(uv: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
         uv[frames].transpose(1, 2).flatten(0, 1),
         weights[frames].transpose(1, 2).flatten(0, 1),
     )
-    rows = (geometry.count_views(w) >= 2).nonzero().squeeze(-1)
-    # Points of many views say most about who errs.
-    rows = rows[geometry.count_views(w[rows]).argsort(descending=True, stable=True)][
+    rows = (multi_view.count_views(w) >= 2).nonzero().squeeze(-1)
+    # Points that many views see tell most about which camera is wrong.
+    rows = rows[multi_view.count_views(w[rows]).argsort(descending=True, stable=True)][
         : 4 * MAX_POINTS
     ]
     rows = rows[spread(len(rows), MAX_POINTS)]

@@ -18,18 +18,18 @@ from pose_obj_3d.geometry.view_residuals import centred_residuals, centres, norm
 
 FACTOR = 2.0  # a cause must lower the disagreement by this factor when it is undone
 FITTED = 3.0  # the same for a hypothesis with a number that is fitted
-PLAUSIBLE = 0.04  # and below this, in focal lengths (2.3 degrees)
+PLAUSIBLE = 0.04  # the disagreement must then be below this, in focal lengths (2.3 degrees)
 EQUAL = 1.5  # explanations within this factor of the best are as good
-EVIDENCE = 10.0  # log odds beyond those of the number of hypotheses
-APART = 3.0  # points so many times their disagreement apart are two pieces of evidence
+EVIDENCE = 10.0  # log odds that are needed beyond the logarithm of the number of hypotheses
+APART = 3.0  # points further apart than so many times the noise are separate evidence
 MAX_SHOWN = 3
 _POINTS, _MIN_FRAMES, _MAX_FRAMES = 300, 8, 60
 _SCALES, _COARSE, _FINE, _SCALE_ROUNDS = (0.15, 7.0), 61, 9, 3
-_VALLEYS = 4  # of the coarse factors that are looked at finely
-_NO_SCALE = (0.83, 1.2)  # so near to 1 it is the focal length that is a little off
+_VALLEYS = 4  # minima of the coarse grid that are refined
+_NO_SCALE = (0.83, 1.2)  # a factor this near to 1 is an error of the focal length
 _SAME_PLACE = 1e-9  # of the size of the rig
-_MAX_SINGLE = 8  # cameras, of which each is tried alone
-_TRIANGULATED = 12  # hypotheses, the best by their epipolar distances
+_MAX_SINGLE = 8  # cameras that are each tried alone
+_TRIANGULATED = 12  # hypotheses that are triangulated: the best by epipolar distance
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def find_causes(
     views = sample(views)
     before = _score(views)
     proposed = list(hypotheses.other_lenses(views) if is_small else _all(views, names, keypoints))
-    # From one place anything can be seen: no points would disagree.
+    # Cameras in one place never disagree, whatever they see: such a hypothesis explains nothing.
     proposed = [h for h in proposed if not _coincide(h.views)]
     if not proposed:
         return []

@@ -12,11 +12,11 @@ from itertools import permutations
 import torch
 from torch import Tensor
 
-from pose_obj_3d.geometry import multi_view as geometry
+from pose_obj_3d.geometry import multi_view
 from pose_obj_3d.geometry.checks.hypotheses import Views, pair_orders
 
-MAX_ORDERED = 6  # cameras whose orders are all tried
-_MAX_PAIRS = 60  # cameras' points that the orders are tried on
+MAX_ORDERED = 6  # up to so many cameras, all their orders are tried
+_MAX_PAIRS = 60  # points of each camera that are looked at
 MAX_KEYPOINTS = 150
 MIN_KEPT = 0.8  # share of the points that a hypothesis must leave
 
@@ -52,7 +52,7 @@ def distances(views: Views, groups: int) -> Tensor:
     """Return `distance` of equally many frames each: (groups,)."""
     ideal, w = views.points()
     V = w.shape[1]
-    rays = geometry.normalise_uv(ideal.transpose(1, 2), views.rig.intrinsics.double()).reshape(
+    rays = multi_view.normalise_uv(ideal.transpose(1, 2), views.rig.intrinsics.double()).reshape(
         groups, -1, V, 2
     )
     seen = (w > 0).transpose(1, 2).reshape(groups, -1, V)
@@ -62,7 +62,7 @@ def distances(views: Views, groups: int) -> Tensor:
         seen[..., a] & seen[..., b], sampson(E[a, b], rays[..., a, :], rays[..., b, :]), torch.nan
     )
     result = off.nanmedian(1).values.nanmean(-1).nan_to_num(torch.inf)
-    # What throws points beyond the reach of a lens explains nothing.
+    # A hypothesis for which most points have no inverse in the lens explains nothing.
     kept, given = seen.sum((1, 2)), (views.w > 0).reshape(groups, -1).sum(1)
     return torch.where(kept < MIN_KEPT * given, torch.inf, result)
 
@@ -72,7 +72,7 @@ def orders(views: Views, extrinsics_only: bool, best: int = 3) -> list[list[int]
     V = views.w.shape[1]
     table = _order_table(views, extrinsics_only)
     pairs = sorted(pair_orders(V), key=lambda order: _cost(table, order))[:best]
-    # Only those that agree with nobody may stand elsewhere.
+    # Only cameras that agree with no other one may have another place in the order.
     alone = _pairwise(table, list(range(V))).nanmedian(1).values.nan_to_num(0.0)
     open_ = sorted(alone.argsort(descending=True).tolist()[:MAX_ORDERED])
     general = min(permutations(open_), key=lambda p: _cost(table, _completed(V, open_, p)))
@@ -91,7 +91,7 @@ def _order_table(views: Views, extrinsics_only: bool) -> Tensor:
     """Return the median distance [i, j, a, b] (V, V, V, V) of tracks a, b seen by cameras i, j."""
     V = views.w.shape[1]
     flat = views.raw.transpose(1, 2).flatten(0, 1), views.w.transpose(1, 2).flatten(0, 1)
-    rows = (geometry.count_views(flat[1]) >= 2).nonzero().squeeze(-1)
+    rows = (multi_view.count_views(flat[1]) >= 2).nonzero().squeeze(-1)
     rows = rows[:: max(1, len(rows) // _MAX_PAIRS)]
     raw, w = flat[0][rows], flat[1][rows]  # (n, V, 2)
     rays = torch.zeros(V, V, len(rows), 2, dtype=torch.float64)  # [camera, track]
@@ -100,7 +100,7 @@ def _order_table(views: Views, extrinsics_only: bool) -> Tensor:
         for i in range(V):
             lens = a if extrinsics_only else i
             ideal, lost = views.seen_by(lens, raw[:, a])
-            rays[i, a] = geometry.normalise_uv(
+            rays[i, a] = multi_view.normalise_uv(
                 ideal[:, None], views.rig.intrinsics[lens : lens + 1].double()
             )[:, 0]
             seen[i, a] = (w[:, a] > 0) & ~lost
@@ -134,7 +134,7 @@ def label_costs(views: Views, view: int) -> Tensor:
     The mean over the other views, NaN where they share no frame.
     """
     ideal, w = views.points()
-    rays = geometry.normalise_uv(
+    rays = multi_view.normalise_uv(
         ideal.transpose(1, 2), views.rig.intrinsics.double()
     )  # (F, K, V, 2)
     E = essential(views.rig.extrinsics.double())

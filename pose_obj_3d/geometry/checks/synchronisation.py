@@ -9,13 +9,10 @@ from torch import Tensor
 from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.geometry.view_residuals import centred_residuals, normalised
 
-MAX_SHIFT = 8  # frames that a camera is tried to be early or late
-MIN_MOVING, MAX_MOVING = 50, 800  # points that this is tried on
+MAX_SHIFT = 8  # shifts up to so many frames are tried, early and late
+MIN_MOVING, MAX_MOVING = 50, 800  # number of moving points that are looked at
 SYNCHRONISED = 1.25  # the residual must fall by this factor
-BLOCKS, AGREEING = (
-    4,
-    3,
-)  # parts of the recording, and how many must find the same shift by themselves
+BLOCKS, AGREEING = 4, 3  # parts of the recording, and how many of them must find the same shift
 _MIN_BLOCK = 10  # points
 
 

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pose_obj_3d.geometry import estimators
-from pose_obj_3d.geometry import multi_view as geometry
+from pose_obj_3d.geometry import estimators, multi_view
 from pose_obj_3d.geometry.checks import causes
 from pose_obj_3d.geometry.checks.hypotheses import Views
 from pose_obj_3d.geometry.rig import Rig
@@ -25,15 +24,16 @@ from pose_obj_3d.geometry.view_residuals import (
 )
 
 SUSPECT = 0.01  # residual in focal lengths (0.6 degrees) above which views disagree
-FACTOR = 4.0  # a camera that is to blame is so many times further off than the others' noise allows
-DISTINCT = (
-    1.5  # without the guilty camera the others agree this many times better than without any other
-)
-BEHIND, USELESS = 0.2, 0.5  # share of a camera's points behind it: worth a line; worth nothing
-SYSTEMATIC = 0.5  # an affine map takes away this share of a calibration's error, and none of noise
-_PLACES_A_KEYPOINT = (
-    2.0  # independent pieces of evidence that a keypoint gives: each has a bias of its own
-)
+FACTOR = 4.0  # a wrong camera is this many times further off than the others' noise allows
+# Without the wrong camera the others agree this many times better than without any other one.
+DISTINCT = 1.5
+# Share of a camera's points that lie behind it: above the first there is a warning, above the
+# second the camera is left out.
+BEHIND, USELESS = 0.2, 0.5
+# An affine map removes at least this share of a calibration error, but hardly any noise.
+SYSTEMATIC = 0.5
+# Independent pieces of evidence that a keypoint gives: its detections share a bias.
+_PLACES_A_KEYPOINT = 2.0
 _AFFINE_ROUNDS, _MIN_AFFINE = 4, 12
 _REST = (
     "no convention of extrinsics, no swap of cameras or keypoints, no mirrored, turned or scaled"
@@ -157,13 +157,13 @@ def judge(
 def _leave_out(points: Tensor, w: Tensor, rig: Rig, view: int) -> _LeftOut:
     keep = torch.ones(w.shape[1], dtype=w.dtype, device=w.device)
     keep[view] = 0
-    rows = (w[:, view] > 0) & (geometry.count_views(w * keep) >= 2)
+    rows = (w[:, view] > 0) & (multi_view.count_views(w * keep) >= 2)
     if not rows.any():
         return _LeftOut(0.0, 0.0, float("inf"), 0.0, 0.0)
     points, w = points[rows], w[rows] * keep
     found = estimators.maximum_likelihood(points, w, rig)
-    predicted, J = geometry.projection_jacobian(found.xyz, rig.intrinsics, rig.extrinsics)
-    # The others' own noise moves their prediction: measure in units of what they allow.
+    predicted, J = multi_view.projection_jacobian(found.xyz, rig.intrinsics, rig.extrinsics)
+    # The prediction has noise too: measure in units of its standard deviation.
     spread = torch.einsum("nri,nij,nrj->n", J[:, view], found.covariance, J[:, view]) / 2 + 1.0
     off = (points[:, view] - predicted[:, view]).norm(dim=-1)
     depth = found.xyz @ rig.extrinsics[view, 2, :3] + rig.extrinsics[view, 2, 3]
@@ -195,16 +195,16 @@ def _shares_behind(
     points: Tensor, w: Tensor, rig: Rig, apart: Sequence[_LeftOut], limit: float
 ) -> list[float]:
     """Return the share of each camera's points that lie behind it."""
-    # The fit itself breaks down behind a camera, the linear one does not: its algebra has no sign
-    # of depth.
-    linear = geometry.triangulate_dlt(points, w, rig.intrinsics, rig.extrinsics)
+    # The robust fit fails behind a camera. The linear one works there: its equations have no
+    # sign of depth.
+    linear = multi_view.triangulate_dlt(points, w, rig.intrinsics, rig.extrinsics)
     P = rig.intrinsics @ rig.extrinsics
     image = torch.einsum("vij,nj->nvi", P[:, :, :3], linear) + P[:, :, 3]
     off = (image[..., :2] / image[..., 2:] - points).norm(dim=-1) * w
     fits = off.amax(-1) < limit
     share = ((image[..., 2] <= 0) & (w > 0) & fits[:, None]).sum(0) / (w > 0).sum(0).clamp_min(1)
-    # A camera that looks the other way rarely fits: where the others agree, they say what lies
-    # behind it.
+    # Points rarely fit a camera that looks the other way. So where the other cameras agree, their
+    # points say what lies behind it.
     told = [x.behind if x.others < limit and x.behind > USELESS else 0.0 for x in apart] or [
         0.0
     ] * w.shape[1]

@@ -20,7 +20,7 @@ METRES = {"m": 1.0, "mm": 0.001}
 DISTORTION_COUNTS = (4, 5, 8, 12, 14)  # OpenCV: k1 k2 p1 p2 [k3 [k4 k5 k6 [s1 s2 s3 s4 [tx ty]]]]
 DEFAULT_FPS = 20.0
 MAX_VALUE = 1e12  # of any number; squares of larger ones overflow on the way
-# Confidence in this range is clipped to 0..1: networks' scores leave it a little.
+# Confidence in this range is clipped to 0..1: scores of networks may be a little outside.
 SCORE_RANGE = (-0.05, 1.5)
 _ROTATION_TOLERANCE = 1e-3
 

@@ -10,18 +10,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-KNOWN = ((0.0, 0.0), (-1.0, -1.0))  # no detector finds a point just there
+KNOWN = ((0.0, 0.0), (-1.0, -1.0))  # no detector finds a point at exactly these places
 MIN_COUNT = 3  # how often another value must occur in a track
-MIN_SHARE = 0.005  # of the points
-MIN_TRACKS = 3  # of one view; or tracks of two views
-MIN_RUNS = 5  # of one value in a single track
-MAX_SHOWN = 4  # values in the line
+MIN_SHARE = 0.005  # of the points must have that value
+MIN_TRACKS = 3  # of one view must have jumps to it, or tracks of two views
+MIN_RUNS = 5  # how often a value must come and go if only one track has it
+MAX_SHOWN = 4  # values that the line names
 _MAX_TRIED, _MAX_POINTS = 200, 500_000
-_JUMP_STEPS, _JUMP_SIZE = (
-    5.0,
-    0.02,
-)  # a marker is this many usual steps, and image sizes, from its neighbours in time
-_OUTSIDE = 0.5  # image sizes beyond the image, from which on a repeated value is no detection
+# A marker is more than so many usual steps plus image sizes away from its neighbours in time.
+_JUMP_STEPS, _JUMP_SIZE = 5.0, 0.02
+_OUTSIDE = 0.5  # a repeated value this many image sizes outside the image is no detection
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -30,7 +28,7 @@ Integers = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Markers:
-    """What stands for missing.
+    """Values that mark missing points.
 
     Attributes:
         is_missing: (V, T, K), where.
@@ -144,7 +142,7 @@ def _jumps_in(track: Floats, seen: Bools, value: Floats, size: Floats) -> bool:
     is_value = (track == value).all(-1) & seen
     at, other = np.flatnonzero(is_value), np.flatnonzero(seen & ~is_value)
     steps = np.linalg.norm(np.diff(track[other], axis=0), axis=-1)
-    # A detector that rounds makes no steps below its grid's.
+    # A detector that rounds often makes no step at all.
     steps = steps[steps > 0]
     if len(steps) == 0:
         return False

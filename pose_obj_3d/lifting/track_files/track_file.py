@@ -12,9 +12,24 @@ from pathlib import Path
 import numpy as np
 
 from pose_obj_3d.geometry.lenses import FISHEYE, precision, undistort
-from pose_obj_3d.lifting.track_files import members as checked
 from pose_obj_3d.lifting.track_files.axes import doubt_axes
-from pose_obj_3d.lifting.track_files.members import METRES, Floats, Members
+from pose_obj_3d.lifting.track_files.members import (
+    METRES,
+    Floats,
+    Members,
+    read_chosen,
+    read_confidence,
+    read_distortion,
+    read_extrinsics,
+    read_fps,
+    read_image_size,
+    read_intrinsics,
+    read_names,
+    read_points,
+    read_starts,
+    read_truth,
+    read_unit,
+)
 from pose_obj_3d.lifting.track_files.missing import find_markers
 from pose_obj_3d.lifting.track_files.reading import read_members
 
@@ -88,21 +103,21 @@ def tracks_of(
         DataError: A member is not what it must be; the message names it.
         ConfigError: `units` contradicts the members, or a view is not there.
     """
-    points = checked.read_points(source, members)
+    points = read_points(source, members)
     V, T, K, _ = points.shape
-    confidence, notes = checked.read_confidence(source, members, points)
+    confidence, notes = read_confidence(source, members, points)
     notes += [line for line in [doubt_axes(points, members)] if line]
-    unit = checked.read_unit(source, members, units)
-    names = checked.read_names(source, members, "camera_names", V, "camera")
-    chosen = checked.read_chosen(source, names, views)
-    intrinsics = checked.read_intrinsics(source, members, V, names)
-    extrinsics = checked.read_extrinsics(source, members, V, names)
+    unit = read_unit(source, members, units)
+    names = read_names(source, members, "camera_names", V, "camera")
+    chosen = read_chosen(source, names, views)
+    intrinsics = read_intrinsics(source, members, V, names)
+    extrinsics = read_extrinsics(source, members, V, names)
     extrinsics[:, :, 3] *= METRES[unit]
-    distortion, lenses = checked.read_distortion(source, members, V)
+    distortion, lenses = read_distortion(source, members, V)
     intrinsics, extrinsics, distortion = intrinsics[chosen], extrinsics[chosen], distortion[chosen]
     names, lenses = [names[v] for v in chosen], [lenses[v] for v in chosen]
     confidence = confidence[chosen]
-    image_size = checked.read_image_size(source, members, V, chosen)
+    image_size = read_image_size(source, members, V, chosen)
     # Before distortion: a strong lens has no inverse where a marker stands.
     markers = find_markers(
         points[chosen],
@@ -129,10 +144,10 @@ def tracks_of(
         lenses=lenses,
         unit=unit,
         camera_names=names,
-        keypoint_names=checked.read_names(source, members, "keypoint_names", K, "keypoint"),
+        keypoint_names=read_names(source, members, "keypoint_names", K, "keypoint"),
         image_size=image_size,
-        sequence_starts=checked.read_starts(source, members, T),
-        fps=checked.read_fps(source, members),
-        truth=checked.read_truth(source, members, T, K, METRES[unit]),
+        sequence_starts=read_starts(source, members, T),
+        fps=read_fps(source, members),
+        truth=read_truth(source, members, T, K, METRES[unit]),
         notes=notes + markers.lines,
     )

@@ -164,7 +164,8 @@ import sys
 import numpy as np
 from pose_obj_3d import lift_tracks
 with np.load(sys.argv[1]) as m:
-    np.save(sys.argv[2], lift_tracks(*(m[k] for k in ("points", "intrinsics", "extrinsics"))).points)
+    result = lift_tracks(m["points"], m["intrinsics"], m["extrinsics"])
+np.save(sys.argv[2], result.points)
 """
 
 

@@ -7,11 +7,7 @@ import pytest
 import torch
 
 from pose_obj_3d.geometry.estimators import Estimate
-from pose_obj_3d.lifting import choice as lift_choice
-from pose_obj_3d.lifting import gaps as lift_gaps
-from pose_obj_3d.lifting import learning as lift_models
-from pose_obj_3d.lifting import pictures as lift_pictures
-from pose_obj_3d.lifting import scene_scale
+from pose_obj_3d.lifting import choice, gaps, learning, pictures, scene_scale
 from pose_obj_3d.lifting.choice import ROBUST
 from pose_obj_3d.lifting.lift_file import RTS
 from pose_obj_3d.lifting.track_files.track_file import read_tracks
@@ -126,14 +122,14 @@ def test_what_a_gap_claims_decides():
     class Sequence:
         first, last = torch.zeros(5, dtype=torch.long), torch.full((5,), 4)
 
-    found = lift_gaps.bounded(Estimate(xyz, covariance), measured, Sequence, 2.0)
+    found = gaps.bounded(Estimate(xyz, covariance), measured, Sequence, 2.0)
     assert found.estimate.xyz.isfinite().all(-1)[:, 0].tolist() == [True, True, False, False, True]
     assert (found.outside, found.vague, found.bridged) == (0, 2, 1)
 
 
 def test_bridges_join_what_they_bridge():
     x = np.arange(6.0)
-    solid, bridge = lift_pictures._stretches(x, np.array([True, True, False, False, True, True]))
+    solid, bridge = pictures.stretches(x, np.array([True, True, False, False, True, True]))
     np.testing.assert_array_equal(solid, [0, 1, np.nan, np.nan, 4, 5])
     np.testing.assert_array_equal(bridge, [np.nan, 1, 2, 3, 4, np.nan])
 
@@ -252,9 +248,9 @@ def judged(tmp_path, off):
     tracks, rng = data.tracks, torch.Generator().manual_seed(0)
     noise = torch.randn(tracks.weights.shape, generator=rng)
     left_out = {name: (noise + torch.as_tensor(x)).abs() for name, x in off.items()}
-    measured = {name: lift_gaps.is_measured(tracks) for name in off if name != ROBUST}
-    single = lift_choice.triangulation(tracks, data.rig)
-    return lift_choice.choose(
+    measured = {name: gaps.is_measured(tracks) for name in off if name != ROBUST}
+    single = choice.triangulation(tracks, data.rig)
+    return choice.choose(
         tracks, data.rig, left_out, measured, single, ["lid", "handle", "cup", "tip"]
     )
 
@@ -311,7 +307,7 @@ def test_training_says_what_is_kept(tmp_path, views, capsys):
     assert report["left_out"] == ("camera" if views > 2 else "frame")
     assert report["choice"] in out
     assert report["choice"] in (tmp_path / "tracks_3d" / "report.md").read_text("utf-8")
-    assert f"below {lift_models.LEARNING_FRAMES}" in err
+    assert f"below {learning.LEARNING_FRAMES}" in err
     assert (
         call(path, "--checkpoint", str(tmp_path / "tracks_3d" / "best.pt"), "--keep", "model") == 0
     )
@@ -378,7 +374,7 @@ def test_a_result_without_a_point_is_an_error(tmp_path, capsys, monkeypatch):
             torch.full_like(first.xyz, torch.nan), torch.full_like(first.covariance, torch.nan)
         )
 
-    monkeypatch.setattr(lift_choice, "composed", lost)
+    monkeypatch.setattr(choice, "composed", lost)
     assert call(write(tmp_path / "tracks.npz", **members(frames=20, sequences=1))) == 2
     assert_one_line(capsys, "tracks.npz", "no point could be lifted")
     assert not list(tmp_path.glob("tracks_3d/points3d.npz"))
