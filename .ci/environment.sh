@@ -82,7 +82,7 @@ install_requirements() {
     say "Installing Python packages into $("$PYTHON" -c 'import sys; print(sys.prefix)')"
     export PIP_DISABLE_PIP_VERSION_CHECK=1
     find_installer
-    install_torch
+    if grep -q '^torch==' "$@"; then install_torch; fi
     if [ -n "${QUICKSTART_TORCH:-}" ]; then
         # The user's PyTorch stands; everything else as listed.
         "${INSTALL[@]}" $(cat "$@" | sed 's/#.*//' | grep -v '^torch==')
