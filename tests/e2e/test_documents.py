@@ -104,7 +104,8 @@ def run(clone, fence: Fence) -> str:
         ["bash", "-euo", "pipefail", "-c", script],
         cwd=clone,
         env={
-            **os.environ,
+            # The copy's lines are not those that coverage counts.
+            **{k: v for k, v in os.environ.items() if not k.startswith("COV")},
             "PATH": f"{clone / 'bin'}{os.pathsep}{os.environ['PATH']}",
             "PYTHON": sys.executable,
             "PYTHONPATH": f"{clone}{os.pathsep}{clone / 'RLBench'}",

@@ -1,16 +1,21 @@
 """README and docs/ name only what exists, and every block is run by a test or says why not."""
 
+import dataclasses
 import importlib
 import importlib.util
 import os
 import re
 import subprocess
 import sys
+import typing
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 import pytest
 
+from data_generation.RLBench.config import DatasetConfig
+from pose_obj_3d.training.config import Config
 from tests.unit.document_pages import (
     MARKS,
     PAGES,
@@ -69,8 +74,8 @@ def test_blocks_are_run_or_say_why_not(page):
     for fence in fences(page):
         where = f"{page.name}:{fence.line}"
         assert fence.mark in (None, *MARKS), where
-        assert fence.language in (*RUN, "text", "xml"), f"{where}: say the language"
-        if fence.language == "xml" or fence.mark == "file":
+        assert fence.language in (*RUN, "text", "xml", "json"), f"{where}: say the language"
+        if fence.language in ("xml", "json"):
             assert fence.mark == "file", f"{where}: say which file it is"
         if fence.mark == "tested":
             test = fence.note.split()[0]
@@ -233,6 +238,40 @@ def test_flags_in_the_text_exist(name):
     inspection = help_of(ROOT / "data_generation" / "RLBench", "inspect_dataset.py")
     said = "".join(help_of((ROOT / folder).resolve(), p) for p in programs) + inspection
     assert named - OTHER_FLAGS <= set(re.findall(r"--\w+", said))
+
+
+OF_THE_READER = ("source", "ignored")
+"""Fields of a config that say where it came from."""
+
+
+def keys_of(config: type) -> Iterator[str]:
+    """Give the keys that a config file may hold, those of its sections too."""
+    hints = typing.get_type_hints(config)
+    for field in dataclasses.fields(config):
+        if dataclasses.is_dataclass(hints[field.name]):
+            yield from keys_of(hints[field.name])
+        elif field.name not in OF_THE_READER:
+            yield field.name
+
+
+@pytest.mark.parametrize(("page", "config"), [("generate.md", DatasetConfig), ("train.md", Config)])
+def test_every_key_of_a_config_is_documented(page, config):
+    words = set(re.findall(r"\w+", " ".join(inline_code(prose(ROOT / "docs" / page)))))
+    assert set(keys_of(config)) <= words
+
+
+def room_folders() -> Iterator[str]:
+    """Give the folders of code that lie directly in a package."""
+    packages = ("RLBench/pyrep_mujoco", "RLBench/rlbench", "data_generation/RLBench", "pose_obj_3d")
+    for package in packages:
+        for folder in sorted((ROOT / package).iterdir()):
+            if (folder / "__init__.py").is_file():
+                yield f"{package}/{folder.name}/"
+
+
+@pytest.mark.parametrize("room", room_folders())
+def test_every_room_is_described(room):
+    assert room in inline_code(prose(ROOT / "CONTRIBUTING.md"))
 
 
 def test_every_package_has_a_reason():
