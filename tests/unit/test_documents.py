@@ -28,6 +28,7 @@ from tests.unit.document_pages import (
     links,
     prose,
 )
+from tests.unit.import_rules import LEVEL, MAX_LINES, MAX_MODULES, STAGE2_ROOMS
 
 README_LINES = 150
 PAGE_NAMES = [page.relative_to(ROOT).as_posix() for page in PAGES]
@@ -272,6 +273,14 @@ def room_folders() -> Iterator[str]:
 @pytest.mark.parametrize("room", room_folders())
 def test_every_room_is_described(room):
     assert room in inline_code(prose(ROOT / "CONTRIBUTING.md"))
+
+
+def test_the_rules_are_those_that_are_checked():
+    text = prose(ROOT / "CONTRIBUTING.md")
+    assert f"at most {MAX_MODULES} modules" in text
+    assert f"a file at most {MAX_LINES} lines" in text
+    order = ", ".join(STAGE2_ROOMS).replace(", ".join(LEVEL), " and ".join(LEVEL))
+    assert order in text
 
 
 def test_every_package_has_a_reason():
