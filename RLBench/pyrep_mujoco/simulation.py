@@ -209,7 +209,7 @@ class Simulation:
         """Make this moment the one that `reset` brings back."""
         self._start = self.get_state()
 
-    def part_overlaps(self) -> None:
+    def separate_overlaps(self) -> None:
         """Move loose things out of what they stand more than 1 mm deep in."""
         world, is_loose, shift = self.world, self.welds.is_loose, self.graph.shift
         separate_overlaps(world.model, world.data, is_loose, shift, world.robot_bodies)

@@ -53,7 +53,7 @@ def check(source, folder, size):
     arm.home()
     image = picture(engine, size) if size else None
     row["saved_overlaps"] = overlaps(engine)
-    engine.part_overlaps()
+    engine.separate_overlaps()
     row["overlaps"] = overlaps(engine)
     scene = StartedScene(engine)
     began = time.perf_counter()

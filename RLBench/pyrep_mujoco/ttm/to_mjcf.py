@@ -51,7 +51,7 @@ class Conversion:
 
 
 def conversion(
-    source: Path, name: str = SCENE_FILE, bonds_break: bool = True, part_overlaps: bool = False
+    source: Path, name: str = SCENE_FILE, bonds_break: bool = True, separate_overlaps: bool = False
 ) -> Conversion:
     """Convert `source` in memory.
 
@@ -59,7 +59,7 @@ def conversion(
         source: `.ttm` or `.ttt` file.
         name: of the XML.
         bonds_break: what hangs on a force sensor may be taken off it; not so in a robot.
-        part_overlaps: what stands more than 1 mm deep in something is moved out of it. Episodes do
+        separate_overlaps: what stands more than 1 mm deep in something is moved out of it. Episodes do
             this for themselves, with the table and after everything was placed: their scenes are
             converted as saved.
 
@@ -71,7 +71,7 @@ def conversion(
     try:
         xml, files, left = write_scene(scene, source.stem, bonds_break)
         moved: dict[str, Floats] = {}
-        if part_overlaps:
+        if separate_overlaps:
             xml, moved = part(xml, files)
             left = sorted(overlaps(xml, files)[0], key=lambda o: -o.depth)
     except (ValueError, mujoco.FatalError) as error:
@@ -86,7 +86,7 @@ def convert(
     bonds_break: bool = True,
     *,
     replace: bool = False,
-    part_overlaps: bool = False,
+    separate_overlaps: bool = False,
 ) -> Conversion:
     """Convert `source` into `folder`, which appears whole or not at all.
 
@@ -95,14 +95,14 @@ def convert(
         folder: is made.
         bonds_break: see `conversion`.
         replace: an existing folder is replaced.
-        part_overlaps: see `conversion`.
+        separate_overlaps: see `conversion`.
 
     Raises:
         TtmError: the file cannot be read.
         SceneError: MuJoCo refuses what it holds.
         OSError: the folder holds something already, or cannot be written.
     """
-    made = conversion(source, bonds_break=bonds_break, part_overlaps=part_overlaps)
+    made = conversion(source, bonds_break=bonds_break, separate_overlaps=separate_overlaps)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with folder_in_the_making(folder) as beside:
         new = beside / "made"
@@ -132,7 +132,9 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{args.out} exists already; give --force to replace it", file=sys.stderr)
         return 2
     try:
-        made = convert(args.source, args.out, replace=args.force, part_overlaps=not args.as_saved)
+        made = convert(
+            args.source, args.out, replace=args.force, separate_overlaps=not args.as_saved
+        )
     except (SimulatorError, OSError) as error:
         print(error, file=sys.stderr)
         return 1

@@ -174,7 +174,7 @@ class Engine(Protocol):
     def remember_start(self) -> None:
         """Make this moment the one that `reset` brings back."""
 
-    def part_overlaps(self) -> None:
+    def separate_overlaps(self) -> None:
         """Move loose things out of what they stand in, where physics would throw them out."""
 
     def has(self, name: str) -> bool:

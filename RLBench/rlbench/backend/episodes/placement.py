@@ -124,7 +124,7 @@ class Placement:
         if is_moved or rules.checks_fixed_arm:
             self._check_clear()
         if rules.parts_overlaps:
-            self._engine.part_overlaps()
+            self._engine.separate_overlaps()
         self._check_waypoints()
         for _ in range(SETTLE_STEPS):
             self._engine.step()

@@ -192,7 +192,7 @@ class CoppeliaEngine:
         self._graph.keep_all()
         self._start = self.get_state()
 
-    def part_overlaps(self) -> None:
+    def separate_overlaps(self) -> None:
         """Do nothing: CoppeliaSim itself pushes apart slowly what overlaps."""
 
     def get_state(self) -> State:

@@ -100,7 +100,7 @@ def test_the_scene_rests_unless_it_is_saved_otherwise(converted):
     engine = MujocoEngine(path)
     Gripper(engine).reset()
     Arm(engine).home()
-    engine.part_overlaps()
+    engine.separate_overlaps()
     assert overlaps(engine) == {}
     start = StartedScene(engine)
     for _ in range(40):
@@ -122,7 +122,7 @@ def test_parting_moves_little_and_only_what_overlaps(converted):
     free = [b for b in range(engine.model.nbody) if engine.world.is_free(b)]
     before = engine.data.xpos[free].copy()
     stands = {name for pair in overlaps(engine) for name in pair.split("+")}
-    engine.part_overlaps()
+    engine.separate_overlaps()
     way = np.linalg.norm(engine.data.xpos[free] - before, axis=1)
     assert way.max(initial=0.0) < 7e-3
     if not stands:
