@@ -24,7 +24,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "RLBench"))
 
-from pyrep_mujoco.robots.arm import Arm, Gripper
+from pyrep_mujoco.robots.arm import Arm
+from pyrep_mujoco.robots.gripper import Gripper
 from pyrep_mujoco.ttm.to_mjcf import SCENE_FILE, convert
 from pyrep_mujoco.vision.rendering import Renderer
 from rlbench.backend.exceptions import RLBenchError

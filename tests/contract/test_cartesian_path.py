@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from pyrep_mujoco.robots.arm import Arm, Gripper
+from pyrep_mujoco.robots.arm import Arm
+from pyrep_mujoco.robots.gripper import Gripper
 from rlbench.backend.conditions import DetectedCondition
 from rlbench.backend.exceptions import SceneError
 from rlbench.backend.robot import Robot

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pyrep_mujoco import transforms as tf
+from pyrep_mujoco.errors import SceneError
 from pyrep_mujoco.objects.runtime_shapes import Made, RuntimeFrame, RuntimeShape
 from pyrep_mujoco.objects.scene_object import SceneParts
 from pyrep_mujoco.scene.forms import Form
@@ -81,7 +82,11 @@ class ShapeMaker:
             self.build(self._waiting[0])
 
     def _give_body(self, made: Made, wanted: int) -> None:
-        body = self._body_for(made, wanted)
+        try:
+            body = self._body_for(made, wanted)
+        except SceneError:
+            self._forget(made)  # else whoever lists the shapes would meet the error again
+            raise
         self._table.give_handle(body, made)
         made.built(body)
 

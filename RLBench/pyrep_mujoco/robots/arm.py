@@ -1,4 +1,4 @@
-"""The arm on MuJoCo."""
+"""An arm: its servos, the ways it can go, what it touches."""
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
@@ -17,28 +17,37 @@ from pyrep_mujoco.objects.frames import MujocoDummy
 from pyrep_mujoco.objects.joint import MujocoJoint
 from pyrep_mujoco.objects.scene_object import Numbers
 from pyrep_mujoco.robots.arm_motion import TimedPath
-from pyrep_mujoco.robots.gripper import Gripper
 from pyrep_mujoco.robots.obstacles import Obstacles
 from pyrep_mujoco.robots.robot_model import Grip
 from pyrep_mujoco.robots.robot_scene import RobotScene
 from pyrep_mujoco.transforms import Floats
 
-__all__ = ["Arm", "Gripper"]
-
 LINES = 2
-"""Straight lines at which a plan looks ahead for what blocks them; not at whole paths."""
+"""A plan looks ahead at so many straight lines for what blocks them; not at whole paths."""
 PREVIEW = 12
-"""Points of a path at which a plan to its start looks."""
+"""So many poses of a path are looked at by a plan that leads to its start."""
 CLOSE, TIGHT = 2e-3, 8e-3
-"""Overlaps [m] that a plan may have where there is none without."""
+"""Overlaps [m] that a careful arm accepts where no way is free without them."""
 MAX_LAG = 0.12
 """Set points run ahead of a blocked joint by at most this [rad]; it is what full speed needs."""
 MAX_UNCHECKED = 0.02
-"""Distance between collision checks along a way of the joints [rad]."""
+"""Collisions are checked at least this densely along a way of the joints [rad]."""
 
 
 class Arm:
-    """Hinges driven by position servos with velocity feed-forward."""
+    """Hinges driven by position servos with velocity feed-forward.
+
+    Attributes:
+        qpos_ids: (7,) where the joints' values are.
+        dof_ids: (7,) where the joints' velocities are.
+        actuators: (7,) ids of the joints' servos.
+        is_careful: see `RobotModel`.
+        kinematics: of the joints.
+        obstacles: what the arm may run into.
+        tip: frame that reaches waypoints.
+        max_velocity: (7,) [rad/s].
+        max_acceleration: (7,) [rad/s^2].
+    """
 
     def __init__(self, scene: RobotScene) -> None:
         """Take what the arm needs from a scene: its joints, its controls, what stands around."""

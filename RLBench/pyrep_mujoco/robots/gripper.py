@@ -1,4 +1,4 @@
-"""The gripper on MuJoCo."""
+"""A gripper of two or three fingers; what it holds is welded to the hand."""
 
 import mujoco
 import numpy as np
@@ -21,7 +21,15 @@ FULL_TRAVEL = 0.04
 
 
 class Gripper:
-    """N fingers; what they hold is welded to the hand."""
+    """N fingers and what they hold.
+
+    Attributes:
+        qpos_ids: (N,) where the fingers' positions are.
+        actuators: (N,) ids of the fingers' servos.
+        body: id of the hand's body.
+        sensor: tells what can be held.
+        fingers: ids of the fingers' bodies.
+    """
 
     def __init__(self, scene: RobotScene) -> None:
         """Take what the gripper needs from a scene: its fingers, its sensor, its welds."""

@@ -1,4 +1,4 @@
-"""Whether a hand is open, which its fingers alone do not tell."""
+"""Tells whether a hand is open; the fingers' positions alone do not say so."""
 
 import numpy as np
 

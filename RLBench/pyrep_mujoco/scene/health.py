@@ -1,4 +1,7 @@
-"""Numbers that are none: MuJoCo goes on with them, or starts the scene anew, and says so to nobody."""
+"""Refuses numbers that are not finite, or huge.
+
+MuJoCo goes on with them, or starts the scene anew, and tells nobody.
+"""
 
 import mujoco
 import numpy as np
@@ -7,9 +10,9 @@ from pyrep_mujoco.errors import RunError, SceneError
 from pyrep_mujoco.transforms import Floats
 
 UNSTABLE = "unstable_physics"
-"""Cause of failed demonstrations."""
+"""Cause of a `RunError`."""
 HUGE = 1e10
-"""What MuJoCo itself takes for too large."""
+"""From here on MuJoCo takes a number for too large."""
 _FIELDS = (
     "qpos0",
     "body_pos",
@@ -63,7 +66,7 @@ def check_model(model: mujoco.MjModel, scene: object) -> None:
 
 
 def check_motion(data: mujoco.MjData, label: str) -> None:
-    """Refuse a simulation that went wrong since its last reset: MuJoCo has reset it without a word.
+    """Refuse a simulation that MuJoCo has reset by itself, because its numbers went wrong.
 
     Raises:
         RunError: (cause `UNSTABLE`).
@@ -77,7 +80,7 @@ def check_motion(data: mujoco.MjData, label: str) -> None:
 
 
 def check_pose(name: str, T: Floats) -> None:
-    """Refuse a pose (4, 4) that is none.
+    """Refuse a (4, 4) pose whose numbers are not finite, or huge.
 
     Raises:
         SceneError: names the object.
@@ -89,7 +92,7 @@ def check_pose(name: str, T: Floats) -> None:
 
 
 def check_value(name: str, value: float) -> None:
-    """Refuse a joint's value that is none.
+    """Refuse a value of a joint that is not finite, or huge.
 
     Raises:
         SceneError: names the joint.

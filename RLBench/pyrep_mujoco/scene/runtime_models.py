@@ -51,11 +51,11 @@ class RuntimeModels:
         """
         if forms == self.forms:
             return False
-        self.forms = forms
         if forms not in self._models:
             self._models[forms] = self._compile(forms)
             while len(self._models) > KEPT_MODELS:
                 self._models.popitem(last=False)
+        self.forms = forms
         self._models.move_to_end(forms)
         self._world.switch_to(self._models[forms])
         return True

@@ -5,7 +5,8 @@ import pytest
 
 from pyrep_mujoco.objects.object_types import ObjectType, PrimitiveShape
 from pyrep_mujoco.objects.shape_forms import mesh_form, primitive_form
-from pyrep_mujoco.robots.arm import Arm, Gripper
+from pyrep_mujoco.robots.arm import Arm
+from pyrep_mujoco.robots.gripper import Gripper
 from pyrep_mujoco.transforms import euler_to_matrix
 from rlbench.backend.exceptions import SceneError
 from rlbench.engines.mujoco import MujocoEngine
@@ -299,3 +300,19 @@ def test_a_proximity_sensor_reads_a_distance(engine):
     block.set_position(centre[:3])
     if sensor.is_detected(block):
         assert 0 <= sensor.read() < 0.12
+
+
+def test_a_mesh_without_volume_is_refused_and_the_scene_goes_on(engine):
+    corners = np.array([[0, 0, 0], [0.1, 0, 0], [0.1, 0.1, 0], [0, 0.1, 0]], float)
+    flat = mesh_form([(corners, np.array([[0, 1, 2], [0, 2, 3]]))], True, 0.1)
+    sheet = engine.editor.make("sheet", flat, at(0.3, 0, 0.8))
+    with pytest.raises(SceneError, match="MuJoCo refuses a made shape") as error:
+        sheet.get_bounding_box()
+    assert "\n" not in str(error.value)
+    assert not sheet.still_exists()
+    assert not engine.has("sheet")
+    block = make(engine)
+    assert block in engine.shapes()
+    before = block.get_position()[2]
+    engine.step()
+    assert block.get_position()[2] < before

@@ -7,7 +7,8 @@ import mujoco
 import numpy as np
 import pytest
 
-from pyrep_mujoco.robots.arm import Arm, Gripper
+from pyrep_mujoco.robots.arm import Arm
+from pyrep_mujoco.robots.gripper import Gripper
 from pyrep_mujoco.ttm.robot_files import converted_robot
 from pyrep_mujoco.ttm.to_mjcf import SCENE_FILE, convert
 from pyrep_mujoco.vision.rendering import Renderer

@@ -7,7 +7,8 @@ import mujoco
 import numpy as np
 import pytest
 
-from pyrep_mujoco.robots.arm import Arm, Gripper
+from pyrep_mujoco.robots.arm import Arm
+from pyrep_mujoco.robots.gripper import Gripper
 from pyrep_mujoco.ttm.reading.model import Joint, ProximitySensor, Shape
 from pyrep_mujoco.ttm.reading.reader import read_scene
 from pyrep_mujoco.ttm.to_mjcf import SCENE_FILE, convert, main

@@ -7,8 +7,9 @@ import pytest
 
 from pyrep_mujoco.objects.object_types import PrimitiveShape
 from pyrep_mujoco.objects.shape_forms import primitive_form
-from pyrep_mujoco.robots.arm import Arm, Gripper
+from pyrep_mujoco.robots.arm import Arm
 from pyrep_mujoco.robots.arm_motion import TimedPath
+from pyrep_mujoco.robots.gripper import Gripper
 from rlbench.backend.episodes import demonstration
 from rlbench.backend.episodes.last_way import REST_STEPS, end_where_fulfilled
 from rlbench.backend.exceptions import DemoError
@@ -47,7 +48,7 @@ def ways(monkeypatch):
     ends, plain = [], demonstration.come_to_rest
 
     def come_to_rest(path, step):
-        ends.append(path._arm.kinematics.fk(path.q[-1])[0])
+        ends.append(path.tip_at_end())
         plain(path, step)
 
     monkeypatch.setattr(demonstration, "come_to_rest", come_to_rest)

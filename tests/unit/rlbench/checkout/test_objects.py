@@ -5,7 +5,8 @@ import pytest
 
 from pyrep_mujoco.objects.mesh_import import read_obj
 from pyrep_mujoco.objects.object_types import ObjectType, PrimitiveShape
-from pyrep_mujoco.robots.arm import Arm, Gripper
+from pyrep_mujoco.robots.arm import Arm
+from pyrep_mujoco.robots.gripper import Gripper
 from rlbench.backend import utils
 from rlbench.backend.conditions import ColorCondition, FollowCondition
 from rlbench.backend.exceptions import SceneError, TaskFileError

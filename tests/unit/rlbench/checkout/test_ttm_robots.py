@@ -11,7 +11,8 @@ import pytest
 
 from pyrep_mujoco import transforms as tf
 from pyrep_mujoco.motion.kinematics import Kinematics
-from pyrep_mujoco.robots.arm import Arm, Gripper
+from pyrep_mujoco.robots.arm import Arm
+from pyrep_mujoco.robots.gripper import Gripper
 from pyrep_mujoco.ttm import robot_files as robots
 from rlbench.cameras import CAMERAS, camera_from_mujoco, extrinsics, intrinsics, project
 from rlbench.engines.mujoco import PANDA, MujocoEngine

@@ -8,7 +8,8 @@ import pytest
 
 from pyrep_mujoco.objects.object_types import PrimitiveShape
 from pyrep_mujoco.objects.shape_forms import primitive_form
-from pyrep_mujoco.robots.arm import Arm, Gripper
+from pyrep_mujoco.robots.arm import Arm
+from pyrep_mujoco.robots.gripper import Gripper
 from pyrep_mujoco.robots.robot_model import FIRM, YIELDING
 from rlbench.backend.exceptions import ConfigurationPathError
 from rlbench.backend.placement_rules import RLBENCH_RULES
