@@ -10,6 +10,7 @@ from pyrep_mujoco.scene.compose import compose
 from pyrep_mujoco.transforms import euler_to_matrix, transform
 from pyrep_mujoco.ttm.mjcf.writer import write_scene
 from pyrep_mujoco.ttm.reading import model as ttm
+from pyrep_mujoco.ttm.reading import parts
 from rlbench.backend.exceptions import SceneError
 from rlbench.engines.mujoco import BASE_SCENE, PANDA
 from tests.unit.pyrep_mujoco.ttm.ttm_scenes import (
@@ -117,7 +118,7 @@ def test_messages_name_the_folder_of_a_converted_scene(tmp_path):
 def test_a_solid_sheet_is_as_thin_as_it_is_drawn(tmp_path):
     corners = np.array([[-1, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0]]) / 10
     faces = np.array([[0, 1, 2], [0, 2, 3]], np.int32)
-    part = ttm.Part(
+    part = parts.Part(
         "board",
         corners,
         faces,
@@ -156,7 +157,7 @@ def test_a_cylinder_measures_what_its_polygon_does_and_collides_as_a_circle(tmp_
         box("any", 1).parts[0],
         vertices=corners,
         faces=faces,
-        primitive=ttm.Primitive("cylinder", np.array([0.2, 0.2, 0.1]), 0.0),
+        primitive=parts.Primitive("cylinder", np.array([0.2, 0.2, 0.1]), 0.0),
     )
     engine = engine_of(tmp_path, box("base", 1), box("rod", 2, parts=[part]))
     rod = engine.shape("rod")
@@ -327,10 +328,10 @@ def test_a_textured_part_is_drawn_the_right_way_up():
     uv = np.tile(np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0]]), (12, 1, 1))
     shape = box("poster", 1, is_respondable=False)
     part = shape.parts[0]
-    use = ttm.TextureUse(7, None, uv, True, True, True, "modulate")
-    shape.parts = [ttm.Part(**{**part.__dict__, "texture": use, "primitive": None})]
+    use = parts.TextureUse(7, None, uv, True, True, True, "modulate")
+    shape.parts = [parts.Part(**{**part.__dict__, "texture": use, "primitive": None})]
     scene = scene_of(shape)
-    scene.textures[7] = ttm.Texture(7, "poster", image)
+    scene.textures[7] = parts.Texture(7, "poster", image)
     xml, files, _ = write_scene(scene, "test")
     model = mujoco.MjSpec.from_string(xml, assets=files).compile()
     rows = model.tex_data.reshape(4, 4, -1)[..., 0]
@@ -348,7 +349,7 @@ def test_a_sheet_can_be_drawn():
     part = shape.parts[0]
     flat = CORNERS * [1, 1, 0]
     shape.parts = [
-        ttm.Part(**{**part.__dict__, "vertices": flat, "faces": FACES[8:], "primitive": None})
+        parts.Part(**{**part.__dict__, "vertices": flat, "faces": FACES[8:], "primitive": None})
     ]
     model, _, _ = compiled(shape)
     assert model.ngeom == 1

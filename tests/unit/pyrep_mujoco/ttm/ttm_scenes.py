@@ -5,10 +5,11 @@ import numpy as np
 
 from pyrep_mujoco.ttm.mjcf.writer import write_scene
 from pyrep_mujoco.ttm.reading import model as ttm
+from pyrep_mujoco.ttm.reading import parts
 from rlbench.engines.mujoco import MujocoEngine
 
 HEADER = ttm.Header(22, 18, True, 0, 40000, 0, True)
-GREY = ttm.Color((0.2, 0.4, 0.6), (0.1, 0.1, 0.1), (0, 0, 0), 12, 1.0, "")
+GREY = parts.Color((0.2, 0.4, 0.6), (0.1, 0.1, 0.1), (0, 0, 0), 12, 1.0, "")
 CORNERS = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], float) / 2
 QUADS = [[0, 1, 3, 2], [4, 6, 7, 5], [0, 4, 5, 1], [2, 3, 7, 6], [0, 2, 6, 4], [1, 5, 7, 3]]
 FACES = np.array([[q[0], q[i], q[i + 1]] for q in QUADS for i in (1, 2)], np.int32)
@@ -22,8 +23,8 @@ def at(x=0.0, y=0.0, z=0.0):
 
 def box(name, handle, parent=None, pose=None, size=(0.1, 0.1, 0.1), dynamic=False, **extra):
     size = np.array(size, float)
-    form = ttm.Primitive("cuboid", size, 0.0)
-    part = ttm.Part(
+    form = parts.Primitive("cuboid", size, 0.0)
+    part = parts.Part(
         name,
         CORNERS * size,
         FACES,
