@@ -95,6 +95,12 @@ def invert(T: Floats) -> Floats:
     return transform(-R_t @ T[:3, 3], R_t)
 
 
+def transform_points(T: Floats, points: Floats) -> Floats:
+    """Return (..., 3) points moved by a (4, 4) rigid transform."""
+    moved: Floats = np.asarray(points) @ T[:3, :3].T + T[:3, 3]
+    return moved
+
+
 def pose_to_transform(pose: Floats) -> Floats:
     """Turn (7,) position + quaternion xyzw into a (4, 4) transform."""
     pose = np.asarray(pose, float)

@@ -8,6 +8,7 @@ import mujoco
 import numpy as np
 
 from pyrep_mujoco import transforms as tf
+from pyrep_mujoco.constants import SCENE_FILE
 from pyrep_mujoco.errors import SceneError
 from pyrep_mujoco.robots.robot_model import FIRM, RobotModel
 from pyrep_mujoco.scene.health import check_model
@@ -18,8 +19,6 @@ from pyrep_mujoco.world import Notes
 TIMESTEP = 0.002
 MAX_REASON = 250
 """Characters of MuJoCo's own messages that ours repeat."""
-SCENE_FILE = "scene.xml"
-"""What `to_mjcf` calls a scene: its folder has the scene's name."""
 
 
 def scene_label(scene: Path) -> str:

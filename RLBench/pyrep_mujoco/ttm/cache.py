@@ -1,21 +1,22 @@
 """Converted scenes are kept by the content of the file they come from.
 
-Several processes may convert the same file at once. What they write is the same, so nothing is ever
-taken away: each file appears whole, and the list of all files last. A folder whose list is missing,
-or does not agree with what is there, is filled again.
+Several processes may convert the same file at once. What they write is the same, so nothing that is
+complete is ever taken away: each file appears whole, and the list of all files last. A folder whose
+list is missing, or does not agree with what is there, is filled again; then what a killed process
+left half written goes.
 """
 
 import hashlib
 import json
 import logging
 import os
-import uuid
 import zlib
 from pathlib import Path
 
 from pyrep_mujoco.errors import CacheError
 from pyrep_mujoco.ttm.mjcf.format import plain_name
 from pyrep_mujoco.ttm.to_mjcf import Conversion, conversion
+from pyrep_mujoco.whole_files import write_whole
 
 CONVERTER = "15"
 """Part of every key: another number after every change of what the converter writes."""
@@ -75,7 +76,7 @@ def keep_text(path: Path, text: str) -> None:
     content = text.encode("utf-8")
     try:
         if not path.is_file() or path.read_bytes() != content:
-            _write(path, content)
+            write_whole(path, content)
     except OSError as error:
         raise _unusable(error) from error
 
@@ -100,20 +101,10 @@ def _keep(made: Conversion, folder: Path) -> None:
     try:
         for path, content in made.files.items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            _write(folder / path, content)
-        _write(folder / LIST_FILE, json.dumps(listed, indent=1).encode())
+            write_whole(folder / path, content)
+        write_whole(folder / LIST_FILE, json.dumps(listed, indent=1).encode())
     except OSError as error:
         raise _unusable(error) from error
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file that other processes may read: they find all of it."""
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        part.write_bytes(content)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _unusable(error: OSError) -> CacheError:

@@ -20,8 +20,8 @@ from pathlib import Path
 import mujoco
 import numpy as np
 
+from pyrep_mujoco.constants import SCENE_FILE
 from pyrep_mujoco.errors import SceneError, SimulatorError
-from pyrep_mujoco.scene.compose import SCENE_FILE
 from pyrep_mujoco.transforms import Floats
 from pyrep_mujoco.ttm.mjcf.contacts import Overlap, overlaps
 from pyrep_mujoco.ttm.mjcf.overlaps import part

@@ -15,7 +15,7 @@ from pyrep_mujoco.world import World
 
 
 class MujocoObserver:
-    """Reads a world's state; makes one renderer for each image size. See `base.Observer`."""
+    """Reads a world's state; makes one renderer for each image size. See rlbench's `Observer`."""
 
     def __init__(self, world: World, shadows: bool) -> None:
         self._world, self._shadows = world, shadows

@@ -1,4 +1,4 @@
-"""Parts what overlaps as saved, by the rule by which an episode begins."""
+"""Separates what overlaps as saved, by the rule by which an episode begins."""
 
 from collections.abc import Mapping
 from xml.etree.ElementTree import fromstring, tostring
@@ -24,7 +24,7 @@ def part(xml: str, files: Mapping[str, bytes]) -> tuple[str, dict[str, Floats]]:
     further than 10 mm stays.
 
     Args:
-        xml: of a scene, as `mjcf_writer.write_scene` returns it.
+        xml: of a scene, as `writer.write_scene` returns it.
         files: by path relative to it.
 
     Returns:

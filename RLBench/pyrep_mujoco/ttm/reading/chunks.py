@@ -13,8 +13,7 @@ from functools import cache
 import numpy as np
 
 from pyrep_mujoco.errors import TtmError
-from pyrep_mujoco.transforms import Floats
-from pyrep_mujoco.ttm.reading.poses import pose_from_quaternion
+from pyrep_mujoco.transforms import Floats, quat_wxyz_to_matrix, transform
 
 _HEAD = struct.Struct("<3si")
 """A tag and a size."""
@@ -138,7 +137,7 @@ class Chunk:
             if not lenient:
                 raise self.error(f"holds a pose whose quaternion is {quat.tolist()}")
             quat = np.array([1.0, 0.0, 0.0, 0.0])
-        return pose_from_quaternion(position, quat)
+        return transform(position, quat_wxyz_to_matrix(quat))
 
     def fields(self, known: Collection[str], end: str = "EOO") -> "Fields":
         """Return the chunks in this container, which its end tag must finish.

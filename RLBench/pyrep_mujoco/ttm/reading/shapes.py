@@ -4,11 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pyrep_mujoco.transforms import Floats
+from pyrep_mujoco.transforms import Floats, invert, transform_points
 from pyrep_mujoco.ttm.reading.buffers import Indices, MeshBuffers
 from pyrep_mujoco.ttm.reading.chunks import Chunk, Fields
 from pyrep_mujoco.ttm.reading.parts import Material, Part, Primitive, Texture
-from pyrep_mujoco.ttm.reading.poses import apply, invert
 from pyrep_mujoco.ttm.reading.surfaces import read_color, read_material, read_use
 
 SHAPE_TAGS = frozenset({"Ge2", "Mat", "Dc2", "Idv", "Sss", "Ss3", "Ssh", "Var"})
@@ -131,7 +130,7 @@ def _add_leaf(chunk: Chunk, library: Library, parts: list[Part], *, is_single: b
     library.elements += len(points) + len(faces)
     if library.elements > MAX_ELEMENTS:
         raise chunk.error(f"goes beyond {MAX_ELEMENTS} vertices and triangles in one file")
-    vertices = apply(pose, points)
+    vertices = transform_points(pose, points)
     corners = vertices[faces]
     worn = fields.get("Toj")
     # Poses of nodes matter to textures only: vertices are stored in the frame of the whole shape.

@@ -2,10 +2,9 @@
 
 import numpy as np
 
-from pyrep_mujoco.transforms import Floats
+from pyrep_mujoco.transforms import Floats, invert, transform_points
 from pyrep_mujoco.ttm.reading.chunks import Chunk
 from pyrep_mujoco.ttm.reading.parts import Color, Material, Texture, TextureUse
-from pyrep_mujoco.ttm.reading.poses import apply, invert
 
 TEXTURE_TAGS = frozenset({"Ipa", "Gon", "Bst", "Img"})
 _COLOR_TAGS = frozenset({"Cl2", "Cl3", "Sh2", "Trf", "Var", "Cnm", "Rst", "Fi3"})
@@ -142,7 +141,7 @@ def read_use(
         uv = stored.floats(6 * len(corners)).reshape(-1, 3, 2)
     else:
         T_map_leaf = invert(fields.need("Trc").pose(position_first=False))
-        points = apply(T_map_leaf @ T_leaf_shape, corners)
+        points = transform_points(T_map_leaf @ T_leaf_shape, corners)
         uv = _map(_MAPPINGS[mapping], points, target, textures[number])
     bits = fields.integer("Bs2", 0, "B")
     return TextureUse(

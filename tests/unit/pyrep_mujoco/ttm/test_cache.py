@@ -2,6 +2,8 @@
 
 import multiprocessing
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -106,6 +108,54 @@ def test_a_damaged_conversion_is_made_again(folder, source, damage, which):
     damage(next(iter(sorted(scene.parent.glob(which)))))
     assert cache.converted_scene(source) == scene
     assert files_of(scene) == whole
+
+
+WRITER = """
+import pathlib, sys, time
+from pyrep_mujoco.whole_files import writing
+with writing(pathlib.Path(sys.argv[1])) as file:
+    file.write(b"half")
+    file.flush()
+    print("writing", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def start_writer():
+    """Return a function that starts a process which is in the middle of writing a file."""
+    started = []
+
+    def start(path):
+        process = subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(path)],
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": str(Path(cache.__file__).parents[2])},
+        )
+        started.append(process)
+        assert process.stdout.readline() == b"writing\n"
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def test_what_killed_processes_left_goes_when_the_folder_is_filled_again(
+    folder, source, start_writer
+):
+    scene = cache.converted_scene(source)
+    listed, mesh = scene.parent / cache.LIST_FILE, next(scene.parent.glob("files/*.msh"))
+    for path in (listed, mesh):
+        killed = start_writer(path)
+        killed.kill()
+        killed.wait()
+    start_writer(scene)  # this one is alive
+    assert len(list(folder.rglob(".*"))) == 3
+    listed.unlink()  # the killed process had not come so far
+    assert cache.converted_scene(source) == scene
+    assert [path.name.split(".")[1] for path in folder.rglob(".*")] == [scene.stem]
 
 
 def test_what_is_complete_is_not_converted_again(folder, source, monkeypatch):
