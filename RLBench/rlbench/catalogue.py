@@ -1,4 +1,4 @@
-"""All tasks that can run here, from this package and from a checkout, and which version is meant."""
+"""All tasks that can run here: built-in ones, and those of a checkout of RLBench."""
 
 import warnings
 from pathlib import Path

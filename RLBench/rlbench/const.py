@@ -1,4 +1,4 @@
-"""Constants shared by tasks: the colour table, in variation order; the robots that there are."""
+"""Constants that tasks share: colours in the order of variations, robots, seconds of a step."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A demonstration: observations in time, and what holds for all of them."""
+"""A demonstration: its observations in time, its seed, its task and its names."""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence

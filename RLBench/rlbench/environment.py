@@ -1,4 +1,4 @@
-"""The entrance: an environment hands out tasks."""
+"""The way in: an environment starts a simulator and loads tasks."""
 
 import gc
 import warnings
@@ -36,10 +36,10 @@ DIR_PATH = str(Path(__file__).resolve().parent)
 
 
 def _check_robot(setup: str, engine: str, checkout: Checkout | None) -> None:
-    """Check that there is a robot.
+    """Check that a robot can be used.
 
     Raises:
-        TaskEnvironmentError: it is unknown, or is not where it would be taken from.
+        TaskEnvironmentError: it is unknown, or its files are missing.
     """
     asked = f"Environment: robot_setup {setup!r}"
     if setup not in ROBOTS:
@@ -60,7 +60,7 @@ def _check_robot(setup: str, engine: str, checkout: Checkout | None) -> None:
 
 
 def _robot_root(origin: Origin | None, checkout: Checkout | None) -> Path | None:
-    """Return the checkout whose robot is used: the one asked for; else a task's own; None for ours."""
+    """Return the checkout that the robot comes from; None for our own Panda."""
     if checkout is not None:
         return checkout.root
     if origin is None or origin.root is None or not mujoco.has_robot(origin.root):
@@ -102,7 +102,7 @@ class Environment:
         rlbench_root: str | Path | None = None,
         tasks_from: str | None = None,
     ) -> None:
-        """Describe what is to be done; `launch` starts it.
+        """Choose actions, observations, robot and engine; `launch` starts the simulator.
 
         Args:
             action_mode: how `TaskEnvironment.step` reads actions; default joint velocities and
@@ -132,7 +132,7 @@ class Environment:
 
         Raises:
             EngineError: there is no such engine.
-            TaskEnvironmentError: an argument asks for what there is not.
+            TaskEnvironmentError: an argument asks for something that is not supported.
             TaskNotAvailableError: `rlbench_root` or `tasks_from` cannot be used.
         """
         self.catalogue = Catalogue(rlbench_root, tasks_from)

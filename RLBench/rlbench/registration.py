@@ -1,6 +1,6 @@
-"""Tells gymnasium of the tasks.
+"""Registers the tasks with gymnasium.
 
-Nothing of the simulator is loaded before one is made, unless there is a checkout of RLBench.
+The simulator is loaded when an environment is made; with a checkout of RLBench, at once.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""One task, ready for episodes, demonstrations and steps."""
+"""One loaded task: its episodes, demonstrations and steps."""
 
 import logging
 from collections.abc import Callable
@@ -125,7 +125,7 @@ class TaskEnvironment:
         return self._variation
 
     def seed(self, seed: int | None) -> None:
-        """Choose the seed of the next episodes and start counting them anew.
+        """Choose the seed of the next episodes, and count them from 0 again.
 
         Args:
             seed: at least 0. None, as before the first call: each episode and demonstration has a

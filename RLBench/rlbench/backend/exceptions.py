@@ -60,7 +60,7 @@ class BoundaryError(RLBenchError):
 
 
 class TaskEnvironmentError(RLBenchError, RuntimeError):
-    """An environment was used in the wrong order, or asked for what there is not."""
+    """An environment was used in the wrong order, or asked for something that is not there."""
 
 
 class UnknownSettingError(TaskEnvironmentError, ValueError):

@@ -166,7 +166,7 @@ class Task:
         self._waypoint_abilities[waypoint_index, "end"] = func
 
     def register_waypoints_should_repeat(self, func: Callable[[], bool]) -> None:
-        """Go through all waypoints again as long as `func` says so."""
+        """Follow all waypoints again as long as `func` returns True."""
         self._waypoints_should_repeat = func
 
     def register_stop_at_waypoint(self, waypoint_index: int) -> None:
@@ -196,14 +196,14 @@ class Task:
         return list(self._graspable_objects)
 
     def may_repeat_waypoints(self) -> bool:
-        """Tell whether it is asked at the end if the waypoints are to be gone through again.
+        """Tell whether the task may want its waypoints followed once more.
 
-        Asking itself counts: tasks of RLBench count their rounds so.
+        This asks nothing of the task: RLBench's tasks count how often they are asked.
         """
         return self._waypoints_should_repeat is not None
 
     def should_repeat_waypoints(self) -> bool:
-        """Tell whether the waypoints are to be gone through again."""
+        """Ask the task whether to follow its waypoints once more."""
         return self._waypoints_should_repeat is not None and self._waypoints_should_repeat()
 
     def reset_conditions(self) -> None:

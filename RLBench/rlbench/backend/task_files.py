@@ -1,4 +1,4 @@
-"""Where tasks come from: this package, or a checkout of RLBench."""
+"""The files of tasks, and where they come from: this package, or a checkout of RLBench."""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""Whether windows and images can be made in this process, and how well a camera sees a point."""
+"""Whether this process can open windows and make images; the numbers of visibility."""
 
 from pyrep_mujoco.vision.display import has_display
 from pyrep_mujoco.vision.forks import check_not_forked

@@ -1,4 +1,4 @@
-"""What a policy sees of an observation: readings left out, noise, and formats of images."""
+"""Makes of a recorded observation what a policy sees: readings left out, noise, image formats."""
 
 from dataclasses import dataclass
 

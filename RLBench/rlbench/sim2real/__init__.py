@@ -1,1 +1,1 @@
-"""RLBench's names for domain randomisation, which there is none of here."""
+"""RLBench's names for domain randomisation, which this package does not do."""

@@ -1,6 +1,6 @@
-"""What scripts of RLBench describe domain randomisation with.
+"""Settings of domain randomisation, so that scripts of RLBench can be imported.
 
-It can be described, so that scripts import; `Environment` refuses it in one line.
+`Environment` refuses them in one line.
 """
 
 from collections.abc import Sequence

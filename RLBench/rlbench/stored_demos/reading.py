@@ -25,7 +25,7 @@ _EPISODE = re.compile(const.EPISODE_FOLDER.replace("%d", r"(\d{1,9})"))
 
 
 def require_dataset_root(root: str | Path, task_name: str) -> None:
-    """Refuse to look for stored demonstrations nowhere.
+    """Check that a folder of stored demonstrations was given.
 
     Raises:
         TaskEnvironmentError: there is no folder of them.

@@ -1,4 +1,4 @@
-"""Why demonstrations of some of RLBench's tasks fail more often than others, as far as we know."""
+"""Known reasons why demonstrations of some of RLBench's tasks fail often."""
 
 _LATER_ROUNDS = (
     "the waypoints are repeated for several objects, which are placed at random; before the start "

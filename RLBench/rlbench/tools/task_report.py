@@ -1,4 +1,4 @@
-"""What trying a task out showed, and tables of it."""
+"""The result of trying a task out, and tables of it."""
 
 import collections
 import json

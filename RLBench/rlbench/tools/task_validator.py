@@ -1,4 +1,4 @@
-"""Try a task out: every variation, success, reach, time, and what the cameras see of its keypoints.
+"""Try a task out: success of each variation, reach, time, and which keypoints cameras see.
 
 python -m rlbench.tools.task_validator pick_and_lift --episodes 100
 python -m rlbench.tools.task_validator all --json tasks.json

@@ -1,7 +1,8 @@
-"""NumPy's and Python's global generators: lent to task code, given back as they were; and seeds.
+"""The global random generators of NumPy and Python: a task draws its own numbers from them.
 
-Task files of RLBench draw from the global generators. They get their own numbers there, a function
-of the episode's seed, and the caller's numbers go on as if nothing had been drawn.
+Task files of RLBench draw from the global generators. While they run, the generators are seeded for
+the episode; afterwards the caller finds them as they were. Seeds for episodes that nobody has seeded
+are made here too.
 """
 
 import functools

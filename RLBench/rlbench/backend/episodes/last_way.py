@@ -1,4 +1,4 @@
-"""The last way of a demonstration, where going on to its end would undo what it achieves.
+"""The last movement of a demonstration: it ends a little early where its end would undo success.
 
 Some of RLBench's scenes push things into a target that is hardly larger than they are, up to its
 far edge: a tenth of a millimetre more and a block has left it. Their last waypoint is such an edge.

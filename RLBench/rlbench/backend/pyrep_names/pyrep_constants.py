@@ -1,4 +1,4 @@
-"""PyRep's constants, under its names; values are CoppeliaSim's where a script could print them."""
+"""PyRep's constants by its names, with CoppeliaSim's values where scripts may print them."""
 
 from enum import Enum
 

@@ -1,4 +1,4 @@
-"""The scene that names mean: `Shape("cup")` in a task file is the cup of this scene.
+"""The current scene: `Shape("cup")` in a task file is the cup of this scene.
 
 While a task's own functions run it is the task's scene, else the one loaded last in this process.
 """
