@@ -9,6 +9,7 @@ import numpy as np
 
 from rlbench.action_modes import ActionMode
 from rlbench.backend.exceptions import EngineError, TaskEnvironmentError, UnknownSettingError
+from rlbench.backend.pyrep_names.pyrep_simulation import PyRep
 from rlbench.backend.pyrep_names.scene_context import announce, forget
 from rlbench.backend.robot import Robot
 from rlbench.backend.scene import Scene
@@ -183,7 +184,7 @@ class Environment:
         self._prev_task: Task | None = None
 
     @property
-    def _pyrep(self) -> Any:
+    def _pyrep(self) -> PyRep | None:
         return None if self._scene is None else self._scene.pyrep
 
     def launch(self) -> None:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from rlbench.backend.conditions import Condition
 from rlbench.backend.episodes.global_random import GlobalRandom
+from rlbench.backend.observation import Observation
 from rlbench.backend.placement_rules import OUR_RULES, Rules
 from rlbench.backend.pyrep_names.pyrep_simulation import PyRep
 from rlbench.backend.robot import Robot
@@ -85,7 +86,7 @@ class Task:
     def step(self) -> None:
         """Act after every observation step."""
 
-    def decorate_observation(self, observation: Any) -> Any:
+    def decorate_observation(self, observation: Observation) -> Observation:
         """Return an observation as the task wants it seen."""
         return observation
 

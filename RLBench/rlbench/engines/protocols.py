@@ -49,6 +49,9 @@ __all__ = [
     "Viewer",
 ]
 
+Saved = object
+"""A saved moment of a simulation; only the engine that made it looks into it."""
+
 
 class Images(Protocol):
     """What one camera sees; None where not asked for."""
@@ -222,7 +225,7 @@ class Engine(Protocol):
     def path_points(self, name: str) -> list[Floats]:
         """Return the (4, 4) world poses of a Cartesian path; empty when `name` is none."""
 
-    def get_state(self) -> Any:
+    def get_state(self) -> Saved:
         """Return everything `set_state` needs to bring this moment back."""
 
     def set_state(self, state: Any) -> None:
