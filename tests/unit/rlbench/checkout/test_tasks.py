@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rlbench import compat
 from rlbench.backend.exceptions import (
     DemoError,
     SceneError,
@@ -101,6 +102,7 @@ def test_scripts_can_import_pyrep_after_enable(checkout, launch, monkeypatch):
     before = dict(sys.modules)
     launch(checkout).get_task("pick_and_lift").reset()
     try:
+        assert compat.enable is enable  # the name that scripts had it by
         enable()
         from pyrep.const import ObjectType
         from pyrep.objects.dummy import Dummy

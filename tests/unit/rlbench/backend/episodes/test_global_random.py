@@ -18,7 +18,7 @@ from rlbench.observation_config import ObservationConfig
 from rlbench.tools.task_validator import validate
 from tests.unit.rlbench.checkout.checkout_files import REACH, write_checkout, write_task
 
-ROOT = Path(__file__).parents[4]
+ROOT = Path(__file__).parents[5]
 
 
 def draws():
@@ -345,9 +345,7 @@ def _seeds_of_a_worker(results, reseed):
 @pytest.mark.parametrize(("parent", "reseed", "kinds"), [(None, None, 2), (3, None, 2), (3, 5, 1)])
 def test_forked_workers_differ_unless_they_are_seeded(parent, reseed, kinds):
     if parent is None:
-        code = (
-            "import tests.unit.rlbench.backend.test_global_random as t; print(len(t.forked(None)))"
-        )
+        code = "import tests.unit.rlbench.backend.episodes.test_global_random as t; print(len(t.forked(None)))"
         run = subprocess.run(
             [sys.executable, "-c", code],
             capture_output=True,
