@@ -79,15 +79,15 @@ class TaskEnvironment:
 
     @property
     def _task(self) -> Task:
-        return self._scene.task
+        return self.scene.task
 
     @property
     def _robot(self) -> Robot:
-        return self._scene.robot
+        return self.scene.robot
 
     @property
     def _pyrep(self) -> Any:
-        return self._scene.pyrep
+        return self.scene.pyrep
 
     @property
     def _variation_number(self) -> int:
@@ -99,11 +99,11 @@ class TaskEnvironment:
 
     def get_name(self) -> str:
         """Return the task's snake_case name."""
-        return self._scene.task.name
+        return self.scene.task.name
 
     def variation_count(self) -> int:
         """Return the number of variations."""
-        return self._scene.task.variation_count()
+        return self.scene.task.variation_count()
 
     def set_variation(self, variation: int) -> None:
         """Choose the variation of the next episodes.
@@ -111,7 +111,7 @@ class TaskEnvironment:
         Raises:
             TaskEnvironmentError: it is out of range, or no whole number.
         """
-        self._variation = self._scene.checked_variation(variation)
+        self._variation = self.scene.checked_variation(variation)
 
     def sample_variation(self, rng: np.random.Generator | None = None) -> int:
         """Draw a variation, use it, and return it.
@@ -159,15 +159,15 @@ class TaskEnvironment:
     @property
     def object_names(self) -> list[str]:
         """Names of all objects of the scene, the robot's and the base scene's too."""
-        return self._scene.engine.object_names()
+        return self.scene.engine.object_names()
 
     def object_name(self, handle: int) -> str:
         """Return the name of the object that segmentation images show as `handle`."""
-        return self._scene.engine.object_of_handle(handle).get_name()
+        return self.scene.engine.object_of_handle(handle).get_name()
 
     def is_robot(self, object_name: str) -> bool:
         """Tell whether an object is a part of the robot."""
-        return self._scene.engine.robot.owns(object_name)
+        return self.scene.engine.robot.owns(object_name)
 
     @property
     def track_cams(self) -> tuple[str, ...]:
@@ -177,7 +177,7 @@ class TaskEnvironment:
     @property
     def refusals(self) -> list[str]:
         """Why placements of the last episode were refused, one line each."""
-        return list(self._scene.refusals)
+        return list(self.scene.refusals)
 
     def reset(self, demo: Demo | None = None) -> tuple[list[str], Observation]:
         """Start the next episode.
@@ -228,17 +228,17 @@ class TaskEnvironment:
     def _begin(self, seed: int, example: int, attempt: int) -> list[str]:
         sequence = self._seeds.sequence(seed, self._variation, example, attempt)
         self._random_seed = [seed, *sequence.spawn_key]
-        descriptions = self._scene.init_episode(self._variation, sequence)
+        descriptions = self.scene.init_episode(self._variation, sequence)
         self._filter.reseed(sequence)
-        self._scene.joint_position_action = None
+        self.scene.joint_position_action = None
         self.is_success = False
         return descriptions
 
     def get_observation(self) -> Observation:
         """Return the present moment."""
         obs = self._filter.apply(self._recorder.observe(), self._variation)
-        if self._scene.joint_position_action is not None:
-            obs.misc["joint_position_action"] = self._scene.joint_position_action.copy()
+        if self.scene.joint_position_action is not None:
+            obs.misc["joint_position_action"] = self.scene.joint_position_action.copy()
         return obs
 
     def camera_calibration(self) -> dict[str, Any]:
@@ -247,11 +247,11 @@ class TaskEnvironment:
 
     def joint_limits(self) -> tuple[Floats, Floats]:
         """Return the lower and the upper ends of the arm's joints [rad]."""
-        return servo_arm(self._scene.robot, "joint_limits").joint_limits()
+        return servo_arm(self.scene.robot, "joint_limits").joint_limits()
 
     def finger_range(self) -> Floats:
         """Return the fingers' (N,) travel from closed to open [m; rad where they turn]."""
-        return self._scene.robot.gripper.get_range()
+        return self.scene.robot.gripper.get_range()
 
     def render(self, camera: str, image_size: tuple[int, int]) -> npt.NDArray[np.uint8]:
         """Return what a camera of the table sees now, for people to look at.
@@ -267,7 +267,7 @@ class TaskEnvironment:
 
     def workspace_bounds(self) -> tuple[Floats, Floats]:
         """Return (3,) lowest and (3,) highest position [m], world, that actions may aim at."""
-        return self._scene.workspace_bounds()
+        return self.scene.workspace_bounds()
 
     def get_demo(
         self,
@@ -297,7 +297,7 @@ class TaskEnvironment:
                 on_observation(obs)
             self._show()
 
-        observations, frames, names = recorded(self._scene, self.get_observation, seen)
+        observations, frames, names = recorded(self.scene, self.get_observation, seen)
         self._started = False
         return Demo(
             observations=observations,
@@ -307,7 +307,7 @@ class TaskEnvironment:
             task_name=self.get_name(),
             variation=self._variation,
             descriptions=descriptions,
-            num_reset_attempts=self._scene.placements,
+            num_reset_attempts=self.scene.placements,
             mask_names=names,
         )
 
@@ -350,7 +350,7 @@ class TaskEnvironment:
             raise TaskEnvironmentError(f"{self.get_name()}: {amount} demonstrations cannot be made")
         each_step = callable_each_step
         if each_step:
-            each_step = self._scene.task.global_random.giving_back(each_step)
+            each_step = self.scene.task.global_random.giving_back(each_step)
         demos = []
         for _ in range(amount):
             seed, example = self._seeds.next()
@@ -381,14 +381,14 @@ class TaskEnvironment:
             raise InvalidActionError(
                 f"{self.get_name()}: an action must be numbers, got {action!r}"
             ) from None
-        self._action_mode.action(self._scene, numbers)
-        task = self._scene.task
+        self._action_mode.action(self.scene, numbers)
+        task = self.scene.task
         # Lending the global generators takes time.
         with task.global_random if task.rules.draws_in_conditions else nullcontext():
             success, terminate = task.success()
             self.is_success = bool(success)
             obs = self.get_observation()
-            reward = self._scene.shaped_reward() if self._shaped_rewards else float(success)
+            reward = self.scene.shaped_reward() if self._shaped_rewards else float(success)
             return obs, reward, bool(success or terminate)
 
     def close(self) -> None:
