@@ -1,4 +1,4 @@
-"""Print one table of errors for several finished runs: `python compare_runs.py log/<group>/<config> ...`.
+"""Print one table of errors for finished runs: `python compare_runs.py log/<group>/<config> ...`.
 
 Each argument is a run folder, or its name without the time: then the newest such run is taken, a
 trained one where there is one.

@@ -105,7 +105,10 @@ def train_and_test(
     draw_all: bool = False,
     tell: Tell | None = None,
 ) -> TrainingResult:
-    """Train or continue, then test the best epoch; arguments as in `train_experiment`, `evaluate_model`."""
+    """Train or continue, then test the best epoch.
+
+    Arguments as in `train_experiment` and `evaluate_model`.
+    """
     run, log = train_experiment(experiment, resume)
     best = run.checkpoint_dir / checkpoints.BEST
     results = evaluate_model(
@@ -291,7 +294,10 @@ def _draw(
     epoch: int,
     draw_all: bool,
 ) -> str:
-    """Save the 3D track of the first test example (or of all) and its reprojections; return where."""
+    """Draw the 3D track and the reprojections of the first test example; return where.
+
+    `draw_all` draws the tracks of all examples.
+    """
     data, ids = experiment.data, experiment.ids
     paths: list[Path] = []
     for number in range(len(set(tracks.first.tolist())) if draw_all else 1):

@@ -1,4 +1,7 @@
-"""Train and evaluate with 3D labels. See `--help`; for example `--cfg ./cfg/submit/config_waypoints_task_0.yaml`."""
+"""Train and evaluate with 3D labels.
+
+For example `python run_h36m_waypoints.py --cfg ./cfg/submit/config_waypoints_task_0.yaml`.
+"""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,7 @@
-"""Train and evaluate without a 3D label. See `--help`; for example `--cfg ./cfg/submit/config_u_waypoints_task_0.yaml`."""
+"""Train and evaluate without a 3D label.
+
+For example `python run_h36m_waypoints_unsup.py --cfg ./cfg/submit/config_u_waypoints_task_0.yaml`.
+"""
 
 import sys
 from pathlib import Path

@@ -57,7 +57,7 @@ def track_figure(
 def frame_image_path(
     data: FormalData, task: int, example: int, camera: str, frame: int
 ) -> Path | None:
-    """Return where a frame's picture is by the archive's `image_pattern`, None when unknown or absent."""
+    """Return the path of a frame's picture, by the archive's `image_pattern`; None without one."""
     pattern, sources = (
         data.meta.get("image_pattern"),
         (data.meta.get("sources") or {}).get(f"T{task}"),

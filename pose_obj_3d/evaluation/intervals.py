@@ -2,8 +2,8 @@
 
 Errors of one example's frames and keypoints depend on each other, so examples are what is drawn
 anew, with all that belongs to them (Efron, Tibshirani, An Introduction to the Bootstrap, 8 and
-13.3). Two methods are
-compared on the same draws (*paired*): what makes an example hard for both cancels in their ratio.
+13.3). Two methods are compared on the same draws (*paired*): what makes an example hard for both
+cancels in their ratio.
 """
 
 from collections.abc import Sequence
@@ -57,7 +57,12 @@ class Interval:
 
 
 def sum_by_example(values: Tensor, mask: Tensor, first: Tensor) -> ExampleSums:
-    """Sum `values` (N, K) where `mask` (N, K) holds, by example; `first` (N,) is the example's first frame.
+    """Sum values by example.
+
+    Args:
+        values: (N, K).
+        mask: (N, K) bool, the values that count.
+        first: (N,) first frame of each frame's example.
 
     Returns:
         Examples in the order of their frames.
@@ -112,7 +117,7 @@ def ratio_interval(
 
 
 def product_interval(factors: Sequence[tuple[ExampleSums, int]], draws: Tensor) -> Interval:
-    """Give a product of powers of mean errors on the same examples: (sums, exponent) each, paired."""
+    """Give a product of powers of mean errors, paired: (sums, exponent) each."""
     value, drawn = 1.0, torch.ones(len(draws), dtype=torch.float64)
     for sums, exponent in factors:
         value = value * sums.mean**exponent

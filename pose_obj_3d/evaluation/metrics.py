@@ -1,4 +1,7 @@
-"""Error measures as sums and counts, so that parts of a data set add up. Coordinates are the last axis."""
+"""Error measures as sums and counts, so that parts of a data set add up.
+
+Coordinates are the last axis.
+"""
 
 from dataclasses import dataclass
 
@@ -8,8 +11,10 @@ from torch import Tensor
 from pose_obj_3d.geometry.multi_view import check_shape, invert_3x3
 
 COVERAGE = {68: 3.505882, 95: 7.814728}
-"""Percent -> squared Mahalanobis distance within which that share of 3D Gaussian errors lies (chi-squared,
-3 degrees of freedom)."""
+"""Percent -> squared Mahalanobis distance within which that share of 3D Gaussian errors lies.
+
+Chi-squared with 3 degrees of freedom.
+"""
 
 
 @dataclass(frozen=True)

@@ -110,10 +110,10 @@ def predict(model: nn.Module, tracks: Tracks, rig: Rig, protocol: Protocol) -> T
 def estimate(
     model: nn.Module, tracks: Tracks, rig: Rig, protocol: Protocol, blind: bool = False
 ) -> Estimate:
-    """Run a model over every frame: (N, K, 3) [m] with the covariance that it claims, NaN if it claims none.
+    """Run a model over every frame: (N, K, 3) [m] and the covariance that it claims.
 
-    `blind` asks for predictions that have not seen their frame's measurement; of a model without
-    them all is NaN.
+    The covariance is NaN where the model claims none. `blind` asks for predictions that have not
+    seen their frame's measurement; of a model without them all is NaN.
     """
     was_training = model.training
     model.eval()
@@ -184,8 +184,8 @@ def cramer_rao(tracks: Tracks, rig: Rig, protocol: Protocol) -> dict[str, Tensor
 
     One frame: from the frame's own measurements. Window: from the distinct frames of the window
     where the point is still in all of them; the one-frame bound elsewhere. Infinite with fewer than
-    two views.
-    The true noise of each view counts, hidden points' included; of outliers nothing can be learned.
+    two views. The true noise of each view counts, hidden points' included; of outliers nothing can
+    be learned.
     """
     if tracks.truth is None:
         raise DataError("the Cramer-Rao bound needs the 3D truth")
@@ -212,8 +212,7 @@ def whole_track_bound(tracks: Tracks, rig: Rig, protocol: Protocol) -> Tensor:
     """Bound the expected error (N, K) [m] where the keypoint never moves in the whole example.
 
     All frames of the example are then measurements of one point. Infinite elsewhere, and in frames
-    where
-    fewer than two views see the point: these are scored apart.
+    where fewer than two views see the point: these are scored apart.
     """
     if tracks.truth is None:
         raise DataError("the Cramer-Rao bound needs the 3D truth")
@@ -260,10 +259,9 @@ def evaluate(
     Returns:
         JSON-ready: `counts`, `methods` (method -> column -> measures, units in the keys; of methods
         with a covariance also `coverage_<p>_percent`, the share of truths inside the claimed region
-        of p %, and
-        `claimed_error_mm`, what the covariance says of the MPJPE), `details` (method -> per task,
-        group, keypoint -> MPJPE; of the points of the last column where the first is empty, as with
-        one view).
+        of p %, and `claimed_error_mm`, what the covariance says of the MPJPE), `details` (method ->
+        per task, group, keypoint -> MPJPE; of the points of the last column where the first is
+        empty, as with one view).
     """
     assert tracks.truth is not None
     masks = column_masks(tracks, protocol.frame_period_s)
@@ -338,7 +336,7 @@ def _measures(xyz: Tensor, tracks: Tracks, mask: Tensor, frame_period_s: float) 
 
 
 def claimed_error(predicted: Estimate) -> Tensor:
-    """Return the error (N, K) [m] that a covariance announces, E|e| for e ~ N(0, C); NaN without a covariance."""
+    """Return the error (N, K) [m] that a covariance C announces: E|e| for e ~ N(0, C), or NaN."""
     is_known = predicted.covariance.isfinite().all(-1).all(-1)
     info = geometry.invert_3x3(predicted.covariance[is_known].double())
     claimed = torch.full(is_known.shape, torch.nan, dtype=torch.float64, device=info.device)

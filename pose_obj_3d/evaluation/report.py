@@ -51,9 +51,9 @@ def text_table(result: dict[str, Any], title: str, metric: str = "mpjpe") -> str
 
 
 def calibration_rows(result: dict[str, Any]) -> list[list[str]]:
-    """Return header and one row for each method with a covariance: coverage and claimed against true error.
+    """Return the table of claimed uncertainty: coverage, and claimed beside true error.
 
-    Empty where no method has one.
+    A header and one row for each method with a covariance; empty where no method has one.
     """
     columns = COLUMNS[:3]
     kinds = {"within 68 % [%]": "coverage_68_percent", "within 95 % [%]": "coverage_95_percent"}
@@ -72,7 +72,7 @@ def calibration_rows(result: dict[str, Any]) -> list[list[str]]:
 
 
 def calibration_text(result: dict[str, Any]) -> str:
-    """Return the table of the claims for a terminal, in the order 68 %, 95 %, claimed, true error; "" for none."""
+    """Return the table of claimed uncertainty for a terminal; "" without any covariance."""
     rows = [
         [r[0], *(" / ".join(r[i : i + 3]) for i in range(1, len(r), 3))]
         for r in calibration_rows(result)[1:]

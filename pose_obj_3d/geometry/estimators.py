@@ -58,7 +58,10 @@ class Estimate:
 
 
 def view_subsets(num_views: int, size: int) -> Tensor:
-    """Return the weights (S, V) of all subsets of `size` views; reshape to (S, 1, ..., V) and multiply."""
+    """Return 0/1 weights (S, V) of all S subsets of `size` views.
+
+    Reshaped to (S, 1, ..., V) and multiplied by weights (*, V), they select the subsets.
+    """
     if not 2 <= size <= num_views:
         raise ConfigError(
             f"subsets of {size} of {num_views} views asked for; allowed: 2 to {num_views}"
@@ -91,16 +94,17 @@ def dlt(uv: Tensor, weights: Tensor, rig: Rig) -> Estimate:
 
 
 def maximum_likelihood(uv: Tensor, weights: Tensor, rig: Rig) -> Estimate:
-    """Refine DLT by Gauss-Newton: the optimum under Gaussian noise of variance sigma_px^2 / weight."""
+    """Refine DLT by Gauss-Newton: the best under Gaussian noise of variance sigma_px^2 / weight."""
     uv, weights, K, E = _prepare(uv, weights, rig)
     start = geometry.triangulate_dlt(uv, weights, K, E)
     return _refined(start, uv, weights, rig)
 
 
 def huber(uv: Tensor, weights: Tensor, rig: Rig, sigmas: float = ROBUST_SIGMAS) -> Estimate:
-    """Refine DLT with the Huber loss (IRLS); `inliers` holds the final IRLS weights times the given ones.
+    """Refine DLT with the Huber loss, by iteratively reweighted least squares.
 
-    Two views cannot tell which one errs, so they keep their weights in the covariance.
+    `inliers` holds the final weights times the given ones. Two views cannot tell which one errs, so
+    they keep their weights in the covariance.
     """
     uv, weights, K, E = _prepare(uv, weights, rig)
     start = geometry.triangulate_dlt(uv, weights, K, E)
@@ -120,9 +124,8 @@ def consensus(uv: Tensor, weights: Tensor, rig: Rig, sigmas: float = ROBUST_SIGM
     pair's own covariance allow; the set is refined by maximum likelihood, and scored by the
     residuals of all views, each capped at `sigmas` (the score of MSAC: Torr, Zisserman, CVIU 2000).
     The best candidate's views within `sigmas` are refined once more. All pairs are tried, so
-    nothing is random.
-    Three views name an outlier only as far as it breaks the epipolar constraints with the other
-    two.
+    nothing is random. Three views name an outlier only as far as it breaks the epipolar constraints
+    with the other two.
 
     Args:
         uv: (*, V, 2) [px].
@@ -178,10 +181,10 @@ def _consensus_chunk(
 
 
 def _linear(uv: Tensor, weights: Tensor, intrinsics: Tensor, extrinsics: Tensor) -> Tensor:
-    """Triangulate by the inhomogeneous linear method (Hartley, Zisserman 12.2): (*, 3) [m], a start only.
+    """Triangulate by the inhomogeneous linear method: (*, 3) [m], as a start for others.
 
-    It needs a 3 x 3 inverse where DLT needs an eigenvector, and is as good for points of finite
-    depth.
+    Hartley, Zisserman 12.2. It needs a 3 x 3 inverse where DLT needs an eigenvector, and is as good
+    for points of finite depth.
     """
     xy = geometry.normalise_uv(uv, intrinsics)
     rows = (xy.unsqueeze(-1) * extrinsics[:, 2:3] - extrinsics[:, :2]) * weights[..., None, None]

@@ -1,4 +1,4 @@
-"""Take lens distortion out of points, and put it back: OpenCV's pinhole model and its fisheye model.
+"""Take lens distortion out of points and put it back, by OpenCV's pinhole and fisheye models.
 
 An undistorted point is where a camera without distortion, of the same intrinsics, would have seen
 it.
@@ -38,7 +38,7 @@ def undistort(
     names: Sequence[str],
     lenses: Sequence[str] = (),
 ) -> Floats:
-    """Convert pixels of real cameras to those of cameras without distortion and the same intrinsics.
+    """Convert pixels to those of cameras without distortion and with the same intrinsics.
 
     The inverse is iterative and exists only near the image; it is checked by distorting again.
 
@@ -122,7 +122,7 @@ def inverted(
 
 
 def _inverted(measured: Floats, intrinsics: Floats, distortion: Floats) -> Floats:
-    """Undistort (n, 2) [px]: OpenCV's five fixed-point steps, then Newton's, which converge near the edges too."""
+    """Undistort (n, 2) [px]: OpenCV's five steps, then Newton's, for points near the edges."""
     ideal = (
         cv2.undistortPoints(measured.reshape(-1, 1, 2), intrinsics, distortion, P=intrinsics)
         .reshape(-1, 2)
@@ -167,7 +167,7 @@ def _polynomial(angle: Floats, k: Floats) -> tuple[Floats, Floats]:
 
 
 def _scaled(points: Floats, intrinsics: Floats) -> tuple[Floats, Floats, Floats, Floats]:
-    """Return the rays' x, y at depth 1 (n, 2), their length (n,), focal lengths (2,) and principal point (2,)."""
+    """Return rays at depth 1 (n, 2), their lengths (n,), focal lengths (2,), image centre (2,)."""
     focal, centre = intrinsics[[0, 1], [0, 1]], intrinsics[:2, 2]
     rays = (points - centre) / focal
     return rays, np.linalg.norm(rays, axis=-1), focal, centre
@@ -181,7 +181,7 @@ def _fisheye_distort(points: Floats, intrinsics: Floats, distortion: Floats) -> 
 
 
 def _rising(distortion: Floats) -> tuple[Floats, Floats]:
-    """Return angles from the axis up to `MAX_ANGLE`, or to where the image would fold, and their distorted ones."""
+    """Return angles from the axis and their distorted ones, up to `MAX_ANGLE` or a fold."""
     angles = np.linspace(0, MAX_ANGLE, _TABLE)
     bent, slope = _polynomial(angles, distortion)
     falls = np.flatnonzero((slope <= 0) | ~np.isfinite(bent))
@@ -203,7 +203,7 @@ def _fisheye_inverted(measured: Floats, intrinsics: Floats, distortion: Floats) 
 
 
 def precision(points: Floats, intrinsics: Floats, distortion: Floats) -> Floats:
-    """Return how precise an undistorted fisheye point is beside one on the axis: (n,) in 0..1, a weight.
+    """Return weights (n,) in 0..1: how precise undistorted fisheye points are.
 
     A pixel of the real image covers more of the undistorted one far from the axis, and so does its
     noise.

@@ -101,11 +101,11 @@ def count_views(weights: Tensor) -> Tensor:
 
 
 def triangulate_dlt(uv: Tensor, weights: Tensor, intrinsics: Tensor, extrinsics: Tensor) -> Tensor:
-    """Triangulate linearly: the smallest singular vector of the stacked rows (Hartley, Zisserman 12.2).
+    """Triangulate linearly, by the smallest singular vector of the stacked rows.
 
-    The rows are built in normalised camera coordinates, so that their entries are of order one, and
-    the vector is found as the smallest eigenvector of the 4 x 4 normal matrix: 20 times faster than
-    a batched SVD and, in float64, as good.
+    Hartley, Zisserman 12.2. The rows are built in normalised camera coordinates, so that their
+    entries are of order one, and the vector is found as the smallest eigenvector of the 4 x 4
+    normal matrix: 20 times faster than a batched SVD and, in float64, as good.
 
     Args:
         uv: (*, V, 2) [px].
@@ -339,7 +339,7 @@ def expected_error(info: Tensor) -> Tensor:
 
 
 def _gauss_legendre(n: int) -> tuple[Tensor, Tensor]:
-    """Nodes and weights on (0, 1), from the eigenvalues of the Jacobi matrix (Golub, Welsch 1969)."""
+    """Return nodes and weights on (0, 1): eigenvalues of the Jacobi matrix (Golub, Welsch 1969)."""
     k = torch.arange(1, n, dtype=torch.float64)
     beta = k / (4 * k * k - 1).sqrt()
     values, vectors = torch.linalg.eigh(torch.diag(beta, 1) + torch.diag(beta, -1))

@@ -34,7 +34,7 @@ _OUTLIER_SIGMAS = (
 )
 _START_QUANTILE = 0.1  # of the residuals: of points without outliers, if these are a fifth of all
 _POINT_QUANTILE = 0.99
-STATED_TOLERANCE = 0.1  # relative difference up to which what an archive states of its noise is borne out, whatever the data
+STATED_TOLERANCE = 0.1  # an archive's stated noise stands up to this relative difference
 GROUPS = (
     20  # stretches of frames; each in turn is left out to see how sure an estimate is (jackknife)
 )
@@ -91,7 +91,7 @@ def contradiction(uv: Tensor, weights: Tensor, rig: Rig, claimed: Tensor) -> Ten
 
 
 def _jackknife_error(replicates: Tensor) -> Tensor:
-    """Return the standard error of a value from its replicates (GROUPS, *), the groups in the order of time.
+    """Return the standard error of a value from its replicates (GROUPS, *), in the order of time.
 
     Noise that lasts longer than a group makes neighbours alike; their products, weighted as by
     Newey and West (Econometrica 55, 1987), then enlarge it.
@@ -116,8 +116,7 @@ def estimate_sigma(uv: Tensor, weights: Tensor, rig: Rig) -> Tensor:
 
     Returns:
         (V,) standard deviation of a coordinate of a detection of weight 1 [px], float64. With two
-        views it
-        is the same for both: who errs is not to be seen from the residuals of a pair.
+        views it is the same for both: who errs is not to be seen from the residuals of a pair.
 
     Raises:
         DataError: No point is seen by two views.
@@ -126,7 +125,7 @@ def estimate_sigma(uv: Tensor, weights: Tensor, rig: Rig) -> Tensor:
 
 
 def _estimate(points: Tensor, w: Tensor, rig: Rig) -> tuple[Tensor, Tensor, Tensor]:
-    """Return sigma (V,), the points' consensus (n, 3) and the weights of its views (n, V), 0 = outlier."""
+    """Return sigma (V,), consensus points (n, 3), and weights of views (n, V), 0 = outlier."""
     sigma = torch.full((w.shape[1],), _start(points, w, rig), dtype=torch.float64)
     for _ in range(_ROUNDS):
         reference = float(sigma.median())
@@ -147,7 +146,11 @@ def _iterated(xyz: Tensor, points: Tensor, inliers: Tensor, rig: Rig, sigma: Ten
 
 
 def _points(uv: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Choose points seen by two or more views, those of more views first: (n, V, 2) and (n, V), float64."""
+    """Choose points of two or more views, of three or more if there are enough.
+
+    Returns:
+        Points (n, V, 2) [px] and weights (n, V), float64.
+    """
     w = weights.transpose(1, 2).flatten(0, 1).double()  # (N * K, V)
     count = geometry.count_views(w)
     if not (count >= 2).any():

@@ -16,7 +16,7 @@ _MAX_LISTED = 6  # cameras
 
 
 def normalised(rig: Rig) -> Rig:
-    """Return the cameras in float64 about their middle, the two furthest 1 apart: no check then knows the unit."""
+    """Return the cameras about their middle, the two furthest 1 apart, so in no unit; float64."""
     E = rig.extrinsics.double()
     R = E[:, :, :3]
     centre = centres(rig)
@@ -32,13 +32,16 @@ def centres(rig: Rig) -> Tensor:
 
 
 def disagreement(points: Tensor, w: Tensor, rig: Rig) -> float:
-    """Return the median residual of the views [px], corrected for what the triangulated point takes up."""
+    """Return the median residual of the views [px], corrected for the point having been fitted."""
     found = centred_residuals(points, w, rig)
     return float(found.median()) if len(found) else float("inf")
 
 
 def centred_residuals(points: Tensor, w: Tensor, rig: Rig) -> Tensor:
-    """Return how far the views of each point that two or more see disagree (m,) [px]; very far behind a camera."""
+    """Return how far the views of each point disagree (m,) [px].
+
+    Only the m points that two or more views see count. Points behind a camera count as `BEHIND_PX`.
+    """
     count = geometry.count_views(w)
     points, w, count = points[count >= 2], w[count >= 2], count[count >= 2]
     if len(points) == 0:

@@ -1,4 +1,4 @@
-"""Parts that models share: what they return, small layers, and the fusion with a frame's measurement."""
+"""What models share: their result, small layers, the fusion with a frame's own measurement."""
 
 import math
 from collections.abc import Sequence
@@ -41,7 +41,7 @@ class Model(nn.Module):
     """What training and evaluation know of a model: (Windows, Rig) -> `Prediction`."""
 
     def set_normalisation(self, xyz: Tensor) -> None:
-        """Fit the model's scale of positions, if it has one, to triangulated (not true) points (n, 3) [m]."""
+        """Fit the scale of positions, if any, to triangulated (not true) points (n, 3) [m]."""
 
     def gather(
         self, tracks: Tracks, centres: Tensor, num_frames: int, used_frames: int | None = None
@@ -50,11 +50,14 @@ class Model(nn.Module):
         return gather_windows(tracks, centres, num_frames, used_frames)
 
     def prepare(self, tracks: Tracks) -> Tracks:
-        """Look at the tracks once more before they are lifted; not for training, where a frame scores what it has not seen."""
+        """Prepare tracks to be lifted, where they need not stay blind.
+
+        Not for training: there a frame's measurement scores what was predicted without it.
+        """
         return tracks
 
     def calibrate(self, parts: Sequence[Tracks], rig: Rig, batch_size: int) -> None:
-        """Fit the model's claims of certainty, if it makes any, to measurements (never to truth)."""
+        """Fit the model's claims of certainty, if any, to measurements (never to truth)."""
 
 
 class Normalised(Model):
@@ -95,7 +98,7 @@ class _Asinh(torch.autograd.Function):
 
 
 def asinh(x: Tensor) -> Tensor:
-    """Return what torch.asinh does up to 1e18, 2.5 times faster on a CPU, where that is not vectorised."""
+    """Compute torch.asinh up to 1e18; 2.5 times faster than torch on a CPU."""
     found: Tensor = _Asinh.apply(x)  # type: ignore[no-untyped-call]
     return found
 

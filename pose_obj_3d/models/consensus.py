@@ -1,14 +1,12 @@
 """Spatio-temporal consensus: what a keypoint's other frames, and the other keypoints, say about it.
 
-docs/models.md has the equations. Every frame is triangulated robustly, with its covariance, by the data
-set.
-Linear filters of the frames around the centre, from long to short, and a mean of all stretches of
-frames that agree ("bins") are there for every keypoint. A network that sees only quantities that no
-rotation or translation of the world changes says how to mix them. A long mix has little noise but
-lags behind a motion; how far, the shorter mixes of the other keypoints on the same body tell. So
-far the keypoint's own
-measurement in the centre frame has not been used: this *blind* prediction can be scored against it
-without a 3D label. The last step fuses the two.
+docs/models.md has the equations. Every frame comes triangulated robustly, with its covariance.
+Every keypoint has linear filters of the frames around the centre, from long to short, and a mean of
+all stretches of frames ("bins") that agree. A network that sees only quantities that no rotation or
+translation of the world changes says how to mix them. A long mix has little noise but lags behind a
+motion; how far, the shorter mixes of the other keypoints on the same body tell. So far the
+keypoint's own measurement in the centre frame has not been used: this *blind* prediction can be
+scored against it without a 3D label. The last step fuses the two.
 """
 
 import math
@@ -169,7 +167,7 @@ class Stc(Model):
             self.mixes.bias.copy_(self._mixes_before_training(kernels[0]).flatten())
 
     def _mixes_before_training(self, kernels: Tensor) -> Tensor:
-        """Return logits (M, H + 1): filters with the noise that each mix wants, one-sided ones less."""
+        """Return logits (M, H + 1) that prefer filters with the noise that each mix wants."""
         noise = kernels.square().sum(-1).sqrt()
         centre = kernels.shape[1] // 2
         is_one_sided = (kernels[:, :centre].abs().sum(-1) < 1e-6) != (
@@ -200,7 +198,7 @@ class Stc(Model):
         )
 
     def prepare(self, tracks: Tracks) -> Tracks:
-        """In track context, drop the frames that are far from what the whole example says; docs/models.md says why only here."""
+        """In track context, drop frames far from the whole example (docs/models.md)."""
         return drop_strays(tracks) if self.smoothers else tracks
 
     def forward(self, windows: Windows, rig: Rig) -> Prediction:
@@ -234,7 +232,7 @@ class Stc(Model):
         return factor * (cov + share * (size * geometry.invert_3x3(x.unit) - cov))
 
     def _predict(self, windows: Windows, x: Context) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the blind prediction (B, K, 3) [m], covariance (B, K, 3, 3) [m^2] and tokens (B, K, D)."""
+        """Return blind predictions (B, K, 3) [m], covariances (B, K, 3, 3), tokens (B, K, D)."""
         is_real = windows.keypoint >= 0
         full, blind = self._filters(windows, x)
         token = self._tokens(x, blind, windows.keypoint, is_real)
@@ -256,7 +254,10 @@ class Stc(Model):
         return xyz + shifts.sum(1), cov + spreads.sum(1), token
 
     def _filters(self, windows: Windows, x: Context) -> tuple[Tensor, Tensor]:
-        """Return the full and the blind filters from the reference: (B, K, H, 3) [m]; the first is the frame itself."""
+        """Return full and blind filters about the reference, each (B, K, H, 3) [m].
+
+        The first of the full ones is the frame itself.
+        """
         is_used = (
             x.is_telling(windows.info.transpose(1, 2)) & windows.is_distinct[:, None]
         )  # (B, K, T)
@@ -274,7 +275,7 @@ class Stc(Model):
         return found[0], found[1]
 
     def _tokens(self, x: Context, blind: Tensor, keypoint: Tensor, is_real: Tensor) -> Tensor:
-        """Describe each keypoint by invariants and let the keypoints of a frame exchange them: (B, K, D)."""
+        """Describe each keypoint by invariants, exchanged among a frame's keypoints: (B, K, D)."""
         token: Tensor = self.embed(x.features(blind)) + self.identity(keypoint + 1)
         token = token + self.mlp(token)
         for layer in self.layers:
@@ -285,7 +286,12 @@ class Stc(Model):
     def _means(
         self, windows: Windows, x: Context, token: Tensor, own: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Average the bins that agree: without the centre frame, with it (B, K, 3) [m], covariance of the former."""
+        """Average the bins that agree.
+
+        Returns:
+            The mean without the centre frame and with it (B, K, 3) [m], and the covariance of the
+            former (B, K, 3, 3) [m^2].
+        """
         trust = (
             torch.sigmoid(self.gates(token) + _GATE_START - _GATE_SLOPE * x.disagreement())
             * x.is_used
@@ -308,7 +314,7 @@ class Stc(Model):
         blind: Tensor,
         unit: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        """Estimate how far each mix lags behind the next shorter one, from all keypoints that move alike.
+        """Estimate how far each mix lags behind the next shorter one, by keypoints that move alike.
 
         Args:
             windows: The input.
@@ -370,7 +376,7 @@ class Stc(Model):
 
     @torch.no_grad()
     def calibrate(self, parts: Sequence[Tracks], rig: Rig, batch_size: int) -> None:
-        """Fit the scale of the blind covariance to how far the measurements are from the predictions."""
+        """Scale the blind covariance to how far measurements are from predictions."""
         self.eval()
         found: list[tuple[Tensor, Tensor, Tensor]] = []
         step = math.ceil(sum(len(tracks) for tracks in parts) / CALIBRATION_FRAMES)
@@ -398,7 +404,7 @@ class Stc(Model):
 
 
 def _summary(token: Tensor, cov: Tensor) -> Tensor:
-    """Return (B, K, F): what the calibration may depend on; nothing from the centre frame's measurement."""
+    """Return what the calibration may depend on (B, K, F): nothing of the centre frame."""
     size = (
         cov.diagonal(dim1=-2, dim2=-1).mean(-1, keepdim=True).detach().clamp_min(1e-12).log() / 2
         + 7.0

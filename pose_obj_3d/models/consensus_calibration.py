@@ -1,4 +1,4 @@
-"""Label-free calibration: how much larger or smaller than claimed the uncertainty of blind predictions is.
+"""Calibration without labels: by what factor the uncertainty of blind predictions is misjudged.
 
 The difference between a blind prediction and the measurement that it has not seen has the
 covariance of both. That of the measurement is known, so the scale of the prediction's can be
@@ -10,10 +10,8 @@ the latter.
 import torch
 from torch import Tensor
 
-PRIOR_STD = (
-    0.4,
-    3.0,
-)  # of the log factor and the logit of the share: the claims stand where nothing speaks against them
+# Of the log factor and the logit of the share: claims stand where nothing speaks against them.
+PRIOR_STD = (0.4, 3.0)
 FRAMES_A_WORD = 2.0  # so many frames in a row have much the same error of prediction
 OUTLIER_SIGMAS = 5.0  # measurements further off than this are gross errors and say nothing
 _ROUND_START = -3.0  # logit of the share of the round part before the fit

@@ -1,4 +1,4 @@
-"""What STC sees of each keypoint: bins and filters about a reference, and invariants made of them."""
+"""What STC sees of each keypoint: bins and filters about a reference, and their invariants."""
 
 import torch
 from torch import Tensor
@@ -63,7 +63,7 @@ class Context:
         self.acceleration = o[:, :, 0] + o[:, :, -1] - o[:, :, half - 1] - o[:, :, half]
 
     def is_telling(self, info: Tensor) -> Tensor:
-        """Return which frames' information (B, K, n, 3, 3) is comparable with that of a typical one: (B, K, n).
+        """Return which frames know about as much as a typical one: (B, K, n), of (B, K, n, 3, 3).
 
         Means and fits that count every frame alike must not count one that hardly knows anything,
         such as a pair of views that disagree.
@@ -106,7 +106,7 @@ class Context:
         return torch.cat([asinh(squares / 2), self.is_used.float(), scale], -1)
 
     def pair_features(self) -> Tensor:
-        """Return invariants (B, K, K, 6) of keypoints k and j at [b, k, j]: do they move alike, how far apart."""
+        """Return invariants (B, K, K, 6) of pairs: do they move alike, how far apart are they."""
         K = self.unit.shape[1]
 
         def square(y: Tensor) -> Tensor:

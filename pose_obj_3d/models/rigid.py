@@ -9,10 +9,12 @@ from pose_obj_3d.geometry import multi_view as geometry
 def rigid_displacement(
     delta: Tensor, info: Tensor, weight: Tensor, position: Tensor, prior: Tensor, turn_info: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Fit small rigid motions to displacements of keypoints j, as each keypoint k sees them, and read them at k.
+    """Predict each keypoint's displacement from those of the others, moved as one rigid body.
 
-    The motion u(r) = v + omega x (r - r_k) that is most likely given the displacements and a prior:
-    v ~ N(0, prior^-1), omega ~ N(0, 1 / turn_info). omega is eliminated by its Schur complement.
+    For each keypoint k, a small rigid motion is fitted to the displacements of the keypoints j, as
+    k sees them, and read at k. The motion u(r) = v + omega x (r - r_k) that is most likely given
+    the displacements and a prior: v ~ N(0, prior^-1), omega ~ N(0, 1 / turn_info). omega is
+    eliminated by its Schur complement.
 
     Args:
         delta: (B, K, 3, n, K) n displacements of keypoint j for keypoint k, at [b, j, :, i, k] [m].

@@ -39,7 +39,7 @@ class Triangulation(Model):
         self.estimator = estimator
 
     def forward(self, windows: Windows, rig: Rig) -> Prediction:
-        """Estimate the centre frame; without measurements it is the nearest triangulated neighbour."""
+        """Estimate the centre frame; without measurements, take the nearest triangulated one."""
         centre = windows.xyz[:, windows.centre]
         if self.estimator in SINGLE_FRAME:
             uv, weights = (

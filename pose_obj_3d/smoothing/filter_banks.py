@@ -1,12 +1,10 @@
-"""Linear filters of a measured sequence: the banks that a model chooses from. Owns which filters there are.
+"""Linear filters of a measured sequence, from which a model chooses. Owns which there are.
 
 A filter estimates the centre frame from the frames around it by fixed weights (its kernel). Every
-filter
-comes *full*, and *blind*: without the centre frame. Polynomial filters work in a window, for any
-pattern of measured frames. Smoothers reach over the whole example; their process noise is given as
-a tracking
-index (Kalata 1984): process noise a frame over the standard deviation of one measurement, so that a
-smoother has one kernel whatever the units, the frame rate and the noise.
+filter comes *full*, and *blind*: without the centre frame. Polynomial filters work in a window, for
+any pattern of measured frames. Smoothers reach over the whole example; their process noise is given
+as a tracking index (Kalata 1984): process noise a frame over the standard deviation of one
+measurement, so that a smoother has one kernel whatever the units, the frame rate and the noise.
 """
 
 import torch

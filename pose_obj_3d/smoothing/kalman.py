@@ -38,13 +38,11 @@ def smooth(
     """Smooth sequences: the posterior of every frame given all frames (Rauch, Tung, Striebel 1965).
 
     Computed in the two-filter information form of Fraser and Potter (1969), which has the same
-    result:
-    a filter runs forwards, the same filter runs backwards in the same batch, and the posterior's
-    information is the sum of both predictions and the frame's own. Against the recursion on
-    covariances it needs 3 x 3 inverses only, begins without knowledge, holds for q = 0, and gives
-    the posterior
-    *without* the frame's own measurement as the sum of the predictions alone, where nothing
-    cancels.
+    result: a filter runs forwards, the same filter runs backwards in the same batch, and the
+    posterior's information is the sum of both predictions and the frame's own. Against the
+    recursion on covariances it needs 3 x 3 inverses only, begins without knowledge, holds for q =
+    0, and gives the posterior *without* the frame's own measurement as the sum of the predictions
+    alone, where nothing cancels.
 
     Args:
         xyz: (T, B, 3) measured positions [m].
@@ -67,8 +65,7 @@ def smooth_both(
     """Smooth sequences with and without each frame's own measurement, by one run of the filters.
 
     Arguments as in `smooth`, whose two results these are. With q of shape (H, 1) or (H, B), every
-    sequence is
-    smoothed by each of H process noises: (T, H, B, 3) and (T, H, B, 3, 3).
+    sequence is smoothed by each of H process noises: (T, H, B, 3) and (T, H, B, 3, 3).
     """
     order, T = _order(motion), len(xyz)
     is_measured, centre, measured = _centred(xyz, info)
@@ -111,14 +108,13 @@ def smooth_both(
 def innovation_nll(
     xyz: Tensor, info: Tensor, motion: str, q: float | Tensor, frame_period_s: float
 ) -> tuple[Tensor, Tensor]:
-    """Score every measurement by what the frames before it predict (the likelihood of the innovations).
+    """Score every measurement by its likelihood, given the frames before it.
 
     Arguments as in `smooth`. Nothing in it is the truth, so it can choose q on unlabelled data.
 
     Returns:
         Negative log likelihood (T, B) [nats], 0 where it does not count, and whether it counts (T,
-        B):
-        measured, with as many measurements before it as the motion has states.
+        B): measured, with as many measurements before it as the motion has states.
     """
     order = _order(motion)
     is_measured, centre, measured = _centred(xyz, info)
@@ -187,11 +183,9 @@ def _predictions(
 
     With Y the information of the state and y = Y times its mean, the prediction is
     Y' = (F Y^-1 F^T + q^2 G G^T)^-1, where the columns of G move one axis each. In M = F^-T Y F^-1
-    the noise of
-    one axis after the other is accounted for: M - M g g^T M / (q^-2 + g^T M g), and in the same way
-    m - M g g^T m / (...) for m = F^-T y. So y is carried as a column beside Y, and there is nothing
-    to invert.
-    The batch comes last: 3 to 8 times faster than batches of small matrices.
+    the noise of one axis after the other is accounted for: M - M g g^T M / (q^-2 + g^T M g), and
+    likewise m - M g g^T m / (...) for m = F^-T y. So y is carried as a column beside Y, and there
+    is nothing to invert. The batch comes last: 3 to 8 times faster than batches of small matrices.
 
     Args:
         measured: (T, 3, 4, *) information times position, and information (3, 3), of each frame.
@@ -202,8 +196,7 @@ def _predictions(
 
     Yields:
         [y Y] (3 d, 1 + 3 d, *) of each of the T frames, states in the order of their derivatives,
-        then axes.
-        It is overwritten by the next.
+        then axes. It is overwritten by the next.
     """
     d = order
     batch = torch.broadcast_shapes(measured.shape[3:], q.shape, prior.shape)  # type: ignore[no-untyped-call]
@@ -251,7 +244,7 @@ def _weighted_sum(parts: Sequence[Tensor], weights: list[float]) -> Tensor:
 
 
 def _leading(S: Tensor) -> Tensor:
-    """Eliminate all states but the position: [y Y] (n, 1 + n, *) -> (3, 4, *), information and times its mean."""
+    """Eliminate all states but the position: [y Y] (n, 1 + n, *) -> (3, 4, *)."""
     while len(S) > 3:
         row = S[-1]
         scaled = row[:-1] * row[-1].rsqrt()
@@ -267,7 +260,12 @@ def _position(S: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _centred(xyz: Tensor, info: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return is_measured (T, B), centre (B, 3), and [information times centred position, information] (T, 3, 4, B)."""
+    """Prepare measurements.
+
+    Returns:
+        is_measured (T, B), centre (B, 3), and [information times centred position, information]
+        (T, 3, 4, B).
+    """
     xyz, info = xyz.double(), info.double()
     is_measured = _is_measured(info)
     shares = is_measured / is_measured.sum(0).clamp_min(1)

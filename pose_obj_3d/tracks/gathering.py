@@ -70,7 +70,7 @@ def gather_for(
     num_frames: int,
     used_frames: int | None = None,
 ) -> Windows:
-    """Cut windows with all that a model asks for by its method `gather`, if any; else as `gather_windows`."""
+    """Cut windows by the model's own method `gather`, if it has one; else by `gather_windows`."""
     gather = getattr(model, "gather", gather_windows)
     windows: Windows = gather(tracks, centres, num_frames, used_frames)
     return windows

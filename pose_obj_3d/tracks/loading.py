@@ -21,7 +21,7 @@ from pose_obj_3d.tracks.types import Tracks
 
 
 def keypoint_ids(data: FormalData, tasks: Sequence[int], groups: Sequence[str]) -> list[str]:
-    """List `T<task>/<group>/<name>` of the keypoints of the chosen groups, in the archive's order."""
+    """List the keypoints of the groups, `T<task>/<group>/<name>`, in the archive's order."""
     ids = []
     for task in tasks:
         names = [name for name in data.keypoint_names(task) if name.split("/")[0] in groups]
@@ -62,7 +62,7 @@ def make_rig(data: FormalData, views: Sequence[int] = ()) -> Rig:
 
 
 def _estimated_noise(data: FormalData, views: Sequence[int]) -> Tensor | None:
-    """Return the (V,) noise that `stated_noise.check_noise` has found in these views [px]; None where the stated one stands."""
+    """Return the noise (V,) [px] that `stated_noise.check_noise` has found, or None."""
     found = data.meta["noise"].get(ESTIMATED_NOISE)
     return None if found is None else torch.tensor(found)[list(views)]
 
@@ -70,7 +70,11 @@ def _estimated_noise(data: FormalData, views: Sequence[int]) -> Tensor | None:
 def detections(
     data: FormalData, rig: Rig, tasks: Sequence[int], split: str, ids: Sequence[str]
 ) -> tuple[Tensor, Tensor]:
-    """Return detected 2D (N, V, K, 2) [px] and visibility (N, V, K), 0 where missing, of a part of the split."""
+    """Load the detections of a part of the split.
+
+    Returns:
+        Detected 2D (N, V, K, 2) [px] and visibility (N, V, K), 0 where missing.
+    """
     joined = _stack_examples(data, rig, tasks, split, ids, with_truth=False)
     return joined["uv"], joined["vis"] * (joined["key"] >= 0)[:, None]
 
@@ -179,7 +183,7 @@ def _stack_examples(
 
 
 def _true_precision(data: FormalData, rig: Rig, visibility: Tensor) -> Tensor:
-    """Return (N, V, K) precision of the detections in units of 1 / sigma_px^2, from the archive's noise.
+    """Return the detections' precision (N, V, K), in 1 / sigma_px^2, from the archive's noise.
 
     An outlier tells next to nothing about the position, so a share of outliers takes that share of
     the information.

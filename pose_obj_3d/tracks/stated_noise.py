@@ -20,9 +20,8 @@ def check_noise(
     """Question the noise that an archive states: every weight and every likelihood rests on it.
 
     It is compared with that of each view's training detections, of visible points where there are
-    enough.
-    Where they do not contradict it with significance (`contradiction`) it stands: simulated data
-    keep their exact number, and a few examples overrule nothing by chance.
+    enough. Where they do not contradict it with significance (`contradiction`) it stands: simulated
+    data keep their exact number, and a few examples overrule nothing by chance.
 
     Args:
         data: The archive.

@@ -10,8 +10,9 @@ from pose_obj_3d.geometry import multi_view as geometry
 VAGUE_FACTOR = (
     20.0  # standard deviation along the worst direction, in those of the keypoint's median frame
 )
-STRAY_SIGMAS = 5.0  # distance from every prediction of the neighbours, in standard deviations, of a stray frame
-NOISE_SHARE = 4.0  # of the variance: 95 % of a Gaussian's squares are below 3.84 of it along a line, 2.6 in a ball
+STRAY_SIGMAS = 5.0  # a stray is so many standard deviations from every prediction
+# Of the variance. 95 % of a Gaussian's squares are below 3.84 of it along a line, 2.6 in a ball.
+NOISE_SHARE = 4.0
 Predictions = tuple[tuple[tuple[int, float], ...], ...]
 # What neighbours predict, each a sum of (offset, factor): the one before, the one after, their
 # mean; straight on.
@@ -44,11 +45,12 @@ def find_vague(info: Tensor, keypoint: Tensor) -> Tensor:
 
 
 def find_strays(xyz: Tensor, info: Tensor, first: Tensor, last: Tensor) -> Tensor:
-    """Find frames that are far from whatever their neighbours predict: gross errors that no view told.
+    """Find frames that are far from whatever their neighbours predict.
 
-    The predictions are the neighbour before, the one after, their mean, and the straight lines
-    through two frames before and after. A frame is a stray only if all of them are far, so a
-    neighbour's error makes no stray, and a stray makes none of its neighbours.
+    These are gross errors that the residuals of the views did not show. The predictions are the
+    neighbour before, the one after, their mean, and the straight lines through two frames before
+    and after. A frame is a stray only if all of them are far, so a neighbour's error makes no
+    stray, and a stray makes none of its neighbours.
 
     Args:
         xyz: (N, K, 3) [m].
@@ -67,7 +69,7 @@ def find_strays(xyz: Tensor, info: Tensor, first: Tensor, last: Tensor) -> Tenso
 
 
 def covariances(info: Tensor) -> tuple[Tensor, Tensor]:
-    """Return which frames are measured (N, K), and their covariance (N, K, 3, 3), float64, 1 where they are not."""
+    """Return which frames are measured (N, K), and covariances (N, K, 3, 3), 1 elsewhere."""
     is_known = info.diagonal(dim1=-2, dim2=-1).sum(-1) > 0
     eye = torch.eye(3, dtype=torch.float64, device=info.device)
     return is_known, geometry.invert_3x3(torch.where(is_known[..., None, None], info.double(), eye))
@@ -135,7 +137,11 @@ class _Frames:
     def deviation(
         self, rows: Tensor, terms: tuple[tuple[int, float], ...]
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return how far frames (P,) are from a prediction: (P, 3) [m], its covariance, (P,) where there is one."""
+        """Return how far frames (P,) are from a prediction.
+
+        Returns:
+            Differences (P, 3) [m], their covariance (P, 3, 3), and whether there is one (P,).
+        """
         k = self.columns
         off, spread, is_there = (
             self.xyz[rows, k].double(),
@@ -152,11 +158,10 @@ class _Frames:
         return off, spread, is_there
 
     def bend_around(self, rows: Tensor) -> Tensor:
-        """Return the square of the acceleration around frames (P,) [m^2/frame^4], beyond what noise explains.
+        """Return the squared acceleration near frames (P,) [m^2/frame^4], less the noise's.
 
-        The larger of those before and after it. Each is the smaller of two frames, in which the
-        frame itself has
-        no part: an acceleration lasts, a gross error next to it does not.
+        The larger of those before and after the frame. Each is the smaller of two frames', in which
+        the frame itself has no part: an acceleration lasts, a gross error beside it does not.
         """
         before, after = (
             torch.minimum(*(self._bend(rows, offset) for offset in pair))

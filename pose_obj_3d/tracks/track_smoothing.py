@@ -1,4 +1,4 @@
-"""Smoothing of tracks without learning: window means, Savitzky-Golay, Kalman smoothers of whole examples.
+"""Smoothing of tracks without learning: window means, Savitzky-Golay, Kalman smoothers.
 
 They work on the triangulated frames and their information (`Tracks.xyz`, `Tracks.info`); no
 estimate reaches beyond its example, and a frame with fewer than two usable views is a missing
@@ -51,7 +51,7 @@ _CELL_CHUNK = 200_000  # frames of all of them; bounds the memory where examples
 
 
 def window_index(tracks: Tracks, num_frames: int) -> tuple[Tensor, Tensor]:
-    """Return the frames (N, T) of the window around every frame and which of them are in the example."""
+    """Return the frames (N, T) of every frame's window, and which of them are in its example."""
     if num_frames % 2 == 0 or num_frames < 1:
         raise ConfigError(f"a window of {num_frames} frames has no centre; allowed: odd numbers")
     half = num_frames // 2
@@ -64,7 +64,7 @@ def window_index(tracks: Tracks, num_frames: int) -> tuple[Tensor, Tensor]:
 
 
 def window_mean(tracks: Tracks, num_frames: int = 7, leave_one_out: bool = False) -> Estimate:
-    """Average each window by information: (N, K, 3) [m]; the optimum for a point that does not move."""
+    """Average each window by information: (N, K, 3) [m]; the best for a point at rest."""
     return savitzky_golay(tracks, num_frames, 0, leave_one_out)
 
 
@@ -159,9 +159,10 @@ def filter_bank(tracks: Tracks, smoothers: Smoothers) -> tuple[Tensor, Tensor]:
 def _smooth_into(
     banks: list[Tensor], tracks: Tracks, motion: str, qs: dict[int, float], limit: float
 ) -> None:
-    """Write a motion's smoothers, by number and process noise, into the full and the blind bank (N, H, K, 3).
+    """Write a motion's smoothers into the full and the blind bank, each (N, H, K, 3).
 
-    Where the variance along some axis is not below the limit [m^2], the banks stay as they are.
+    `qs` has the smoothers' numbers in the bank, and their process noise. Where the variance along
+    some axis is not below the limit [m^2], the banks stay as they are.
     """
     if not qs:
         return
@@ -183,12 +184,12 @@ def _smooth_into(
 
 
 def drop_strays(tracks: Tracks) -> Tracks:
-    """Drop frames far from both their neighbours and a smoother of the whole example: gross errors not noticed before.
+    """Drop frames far from their neighbours and from a smoother of the whole example.
 
-    A pair of views whose rays are nearly parallel fits any error along both epipolar lines,
-    decimetres off and as sure of itself as any. Straight lines through two such frames are too
-    noisy to tell (`strays.find_strays`); a smoother that follows 10 deviations of a frame a
-    frame, not so along the direction that a pair hardly knows, does tell.
+    These are gross errors not found before. A pair of views whose rays are nearly parallel fits any
+    error along both epipolar lines, decimetres off and as sure of itself as any. Straight lines
+    through two such frames are too noisy to tell (`strays.find_strays`); a smoother that follows 10
+    deviations of a frame a frame, not so along the direction that a pair hardly knows, does tell.
 
     What a frame measures decides here about its neighbours, so what is predicted from the result is
     not
@@ -233,7 +234,7 @@ def measurement_noise(tracks: Tracks) -> float:
 def fit_process_noise(
     tracks: Tracks, motion: str, frame_period_s: float, max_examples: int = 60
 ) -> float:
-    """Choose q so that the measurements are most likely, each given those before it. Reads no truth.
+    """Choose q so that each measurement is most likely, given those before it. Reads no truth.
 
     Args:
         tracks: The data.
@@ -257,10 +258,10 @@ def fit_process_noise(
 
 
 def fit_motion(tracks: Tracks, frame_period_s: float, max_examples: int = 60) -> tuple[str, float]:
-    """Choose motion and q so that the measurements are most likely, each given those before it. Reads no truth.
+    """Choose motion and q so that each measurement is most likely, given those before it.
 
-    The motions are compared on the measurements that all of them predict: those with three others
-    before.
+    No truth is read. The motions are compared on the measurements that all of them predict: those
+    with three others before.
     """
     fitted = {
         motion: fit_process_noise(tracks, motion, frame_period_s, max_examples)
@@ -337,7 +338,7 @@ def _columns(
 
 
 def _minimise(function: Callable[[float], float], motion: str) -> float:
-    """Minimise over q on a logarithmic scale: a grid to bracket the minimum, then golden sections."""
+    """Minimise over q on a logarithmic scale: by a grid, then by golden sections."""
     if motion not in Q_RANGE:
         raise ConfigError(f"motion {motion!r} is unknown; allowed: {', '.join(Q_RANGE)}")
     low, high = (math.log(q) for q in Q_RANGE[motion])

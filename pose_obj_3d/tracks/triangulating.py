@@ -73,7 +73,7 @@ def estimate_frames(uv: Tensor, weights: Tensor, rig: Rig) -> tuple[Tensor, Tens
 def triangulate_tracks(
     uv: Tensor, weights: Tensor, rig: Rig, keypoint: Tensor, first: Tensor, last: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Triangulate every frame, drop vague and stray ones, and fill what is missing from the nearest frame.
+    """Triangulate every frame, drop vague and stray ones, fill gaps from the nearest frame.
 
     Arguments and results as in `Tracks` and `estimate_frames`.
     """
@@ -84,7 +84,7 @@ def triangulate_tracks(
 
 
 def _fill_gaps(xyz: Tensor, info: Tensor, first: Tensor) -> Tensor:
-    """Replace what is not triangulated by the nearest triangulated frame of the example, else by the mean of all."""
+    """Fill what is not triangulated from the example's nearest frame, else by the mean of all."""
     is_known = info.diagonal(dim1=-2, dim2=-1).sum(-1) > 0  # (N, K)
     if not is_known.any():
         raise DataError(

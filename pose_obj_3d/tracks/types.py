@@ -17,8 +17,7 @@ class Tracks:
         weights: (N, V, K) 1 = usable, 0 = not.
         robust: (N, V, K) weights times the Huber weight of the frame's own triangulation.
         xyz: (N, K, 3) robust triangulation of the single frame, less its `geometry.averaging_bias`
-            [m];
-            filled in from other frames where fewer than two views are usable.
+            [m]; filled in from other frames where fewer than two views are usable.
         info: (N, K, 3, 3) its information [1/m^2]; 0 where filled in.
         truth: (N, K, 3) true position [m], or None when no 3D may be used.
         precision: (N, V, K) true precision of the detections in units of 1 / rig.sigma_px^2, as the

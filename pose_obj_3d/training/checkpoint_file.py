@@ -1,4 +1,4 @@
-"""The file of a checkpoint: what `torch.save` writes, with two checksums, and a reader that trusts nothing.
+"""The file of a checkpoint: what `torch.save` writes, with two checksums, read without trust.
 
 `torch.load` runs native code on what a file claims. Here the directory, the pickle and every
 tensor's place in its storage are checked first, and tensors are made from checked bytes. Two
@@ -127,7 +127,7 @@ def _check_bytes(path: Path) -> bool:
 
 
 class _Ordered(plain_pickle.Built, OrderedDict[str, Any]):
-    """The ordered dict of a model's tensors, which has the versions of its modules as an attribute."""
+    """The ordered dict of a model's tensors; an attribute holds the versions of its modules."""
 
     def build(self, state: object) -> None:
         """Take the versions."""

@@ -1,4 +1,4 @@
-"""What a checkpoint's state must hold: every part typed before it is used, and named where it is wrong."""
+"""What a checkpoint's state must hold: each part is checked before use, and named if wrong."""
 
 import dataclasses
 import math
@@ -98,7 +98,7 @@ def _is_plain(value: object) -> bool:
 
 
 def _check_config(raw: object, cls: type[Any], name: str) -> None:
-    """Check that a config has its sections, all of plain values; a checkpoint's key may be older than this program."""
+    """Check that a config has its sections, all of plain values; older keys are allowed."""
     if not isinstance(raw, dict) or not _is_plain(raw):
         raise CheckpointError(
             f"damaged: {name} must be a section of plain values, found {type(raw).__name__}"

@@ -1,4 +1,4 @@
-"""Checkpoints and run folders: atomic, loaded without pickled code, checked against what they meet."""
+"""Checkpoints and run folders: written whole, read without pickled code, checked before use."""
 
 import hashlib
 import logging
@@ -28,7 +28,7 @@ def file_sha256(path: Path) -> str:
 
 
 def config_group(config_path: Path) -> str:
-    """Return the folder below `log` and `checkpoint`: that of the config below `cfg`, or `submit`."""
+    """Return the folder's name below `log`: that of the config's folder in `cfg`, or `submit`."""
     parent = config_path.resolve().parent
     return parent.name if parent.parent == PACKAGE_DIR / "cfg" else "submit"
 
@@ -62,7 +62,10 @@ def save(path: Path, state: State) -> None:
 
 
 def load(path: Path, warn: bool = True) -> State:
-    """Read a checkpoint; anything else is a CheckpointError. One without a checksum is an older one: that is said, if `warn`."""
+    """Read a checkpoint; anything else is a CheckpointError.
+
+    One without a checksum is of an older version; with `warn` a line says so.
+    """
     if not path.is_file():
         raise CheckpointError(
             f"{path}: no such checkpoint; they are in pose_obj_3d/checkpoint/<group>/<run>/best.pt"
@@ -84,7 +87,7 @@ def load(path: Path, warn: bool = True) -> State:
 
 
 def config_of(path: Path, state: State) -> Config:
-    """Return the config that a checkpoint was made with; one that this program does not know is a CheckpointError."""
+    """Return the config that a checkpoint was made with; an unknown one is a CheckpointError."""
     try:
         return from_dict(state["config"])
     except ConfigError as error:
@@ -106,7 +109,7 @@ def load_model(path: Path, model: nn.Module, state: State) -> None:
 def load_training(
     path: Path, optimiser: torch.optim.Optimizer, shuffle: torch.Generator, state: State
 ) -> None:
-    """Put a checkpoint's state into optimiser and generators; what does not fit is a CheckpointError."""
+    """Put a state into optimiser and generators; what does not fit is a CheckpointError."""
     try:
         checkpoint_state.load_optimiser(optimiser, state["optimiser"])
         torch.set_rng_state(state["rng_torch"])
@@ -160,7 +163,7 @@ def check_model(path: Path, state: State, config: Config, ids: list[str]) -> Non
 
 
 def resume_faults(state: State, config: Config, unsupervised: bool, data_sha256: str) -> list[str]:
-    """List what keeps a run from being continued under a config, kind and data set (more epochs are fine)."""
+    """List what keeps a run from being continued with a config, kind and data (more epochs may)."""
     known = state.get("identity")
     faults = (
         differences(known, identity(config, with_epochs=False))

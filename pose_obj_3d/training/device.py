@@ -26,6 +26,6 @@ def choose_device(gpu: str) -> torch.device:
 
 
 def set_threads(network_type: str) -> None:
-    """Use one CPU thread in this process for models of small tensors; `OMP_NUM_THREADS` overrides."""
+    """Use one CPU thread for models of small tensors, unless `OMP_NUM_THREADS` is set."""
     if network_type in ONE_THREAD and "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1)

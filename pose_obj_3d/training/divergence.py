@@ -51,7 +51,7 @@ def check_validation(run: Run, value: float) -> None:
 
 
 def _diverged(run: Run, epoch: int, step: tuple[int, Tensor] | None) -> str:
-    """Name the step, by the number and centres of its batch, after which the weights were not finite."""
+    """Name the step after which the weights were not finite, by its batch (number, centres)."""
     if step is None:
         return "the weights are not finite, before the first step"
     batch, centres = step
@@ -62,7 +62,7 @@ def _diverged(run: Run, epoch: int, step: tuple[int, Tensor] | None) -> str:
 
 
 def _suspects(run: Run, tracks: Tracks, centres: Tensor, diverged: str) -> str:
-    """Say what is not finite, and where: the data, else the weights (`diverged`), else the loss of single windows."""
+    """Say what is not finite: the data, else the weights (`diverged`), else the loss of windows."""
     inputs = [tracks.uv, tracks.weights, tracks.robust, tracks.xyz, tracks.info]
     inputs += [] if tracks.truth is None else [tracks.truth]
     # All frames: a window of the track context averages more than its own.

@@ -70,7 +70,7 @@ class Experiment:
         return one_view(tracks, rig.view_ids[0]) if is_single else tracks
 
     def warn_of_geometry(self, tracks: Tracks, rig: Rig) -> None:
-        """Say what looks wrong with calibration and tracks, once for each set of two or more views."""
+        """Say what looks wrong with calibration and tracks, once for each set of views."""
         if len(rig.view_ids) == 1 or rig.view_ids in self.checked:
             return
         self.checked.add(rig.view_ids)

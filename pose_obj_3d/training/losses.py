@@ -1,4 +1,4 @@
-"""Training losses. Supervised: 3D error. Unsupervised: likelihood of measurements held out of the input.
+"""Training losses: 3D error, or, without labels, the likelihood of held-out measurements.
 
 Models without a blind prediction train unsupervised on the plain reprojection error.
 """
@@ -76,8 +76,8 @@ def blind_reprojection_nll(
     With the prediction's covariance Q and the Jacobian J, the stacked residual r of a keypoint's
     views is normal with covariance S = sigma^2 I + J Q J^T. By the matrix determinant and inversion
     lemmas only 3 x 3 matrices appear: with M = J^T W J / sigma^2 and b = J^T W r / sigma^2,
-    log|S| = log|Q^-1 + M| - log|Q^-1| + const and r^T S^-1 r = r^T W r / sigma^2 - b^T (Q^-1 +
-    M)^-1 b.
+    log|S| = log|Q^-1 + M| - log|Q^-1| + const and
+    r^T S^-1 r = r^T W r / sigma^2 - b^T (Q^-1 + M)^-1 b.
     Mixed with a wide component, so that a gross error of the detector costs a constant.
 
     The loss has no optimum at the frame's own triangulation, as the plain reprojection loss has:

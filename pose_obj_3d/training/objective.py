@@ -55,7 +55,7 @@ def _reprojection(run: Run, windows: Windows, xyz: Tensor) -> Tensor:
 
 
 def _inconsistency(run: Run, windows: Windows, prediction: Prediction) -> Tensor:
-    """Measure how far a prediction from a random subset of the views is from that of all views [mm].
+    """Measure how far a prediction from some views, by chance, is from that of all [mm].
 
     The prediction of all views is the target: it knows more.
     """
@@ -70,7 +70,7 @@ def _inconsistency(run: Run, windows: Windows, prediction: Prediction) -> Tensor
 
 
 def blind_nll(run: Run, windows: Windows, prediction: Prediction) -> tuple[Tensor, Tensor]:
-    """Score blind predictions by the detections of the scored frame; see `losses.blind_reprojection_nll`."""
+    """Score blind predictions by the scored frames' detections: `losses.blind_reprojection_nll`."""
     assert prediction.blind_xyz is not None
     assert prediction.blind_info is not None
     c = windows.centre

@@ -117,7 +117,7 @@ def find_resumable(experiment: Experiment, resume: str | None, data_sha256: str)
 
 
 def newest_run(experiment: Experiment, data_sha256: str) -> tuple[Path | None, str]:
-    """Return the newest run of the same config, kind and data; arguments as in `checkpoints.find_run`."""
+    """Return the newest run of the same config, kind and data, as `checkpoints.find_run` does."""
     return checkpoints.find_run(
         experiment.checkpoint_root,
         experiment.config_path,

@@ -2,8 +2,7 @@
 
 Supervised runs choose the epoch by the validation MPJPE. Unsupervised runs read no 3D truth: their
 training and validation tracks carry none, and the epoch is chosen by validation measurements that
-the
-prediction has not seen: their likelihood, or, for models without a blind prediction, the
+the prediction has not seen: their likelihood, or, for models without a blind prediction, the
 reprojection error in a view held out of the input.
 """
 
@@ -125,7 +124,7 @@ def fit(run: Run, log: RunLog, patience: int = 0) -> None:
 
 
 def calibrate_best(run: Run) -> None:
-    """Take the best epoch's weights and fit their claims of certainty to all measurements but the test's.
+    """Take the best epoch's weights; fit their claims of certainty to all but the test examples.
 
     How a track's error compares with that of a frame takes many frames to tell; the weights are too
     few to know the training examples' noise by heart. No truth is read.

@@ -1,4 +1,4 @@
-"""Pose head of `MHT`: what each view says about a keypoint is a Gaussian; the product is the answer.
+"""Pose head of `MHT`: each view says a Gaussian about a keypoint; their product is the answer.
 
 A view's token says where the keypoint is in its camera's frame, and how sure it is across and along
 the line of sight. The last token also smooths and corrects the view's detections, which ties the
@@ -73,7 +73,7 @@ class Scene:
         return (self.mean + self.scale * xyz).float()
 
     def coarse_uv(self, uv: Tensor) -> Tensor:
-        """Map (*, V, K, 2) [px] to lengths across the line of sight at the scene's centre: order one."""
+        """Map (*, V, K, 2) [px] to lengths of order one, across the line of sight at the centre."""
         middle = self.centre[:, :2] / self.centre[:, 2:]
         xy = geometry.normalise_uv(uv.transpose(-2, -3), self.intrinsics) - middle
         return (xy * self.centre[:, 2:]).transpose(-2, -3).float()
@@ -194,7 +194,7 @@ class RayHead(nn.Module):
 
 
 def take_slots(answer: Tensor, slot: Tensor, size: int) -> Tensor:
-    """Pick the keypoints of each window: (B, V, slots * size), (B, K) -> (B, V, K, size), float64."""
+    """Pick each window's keypoints: (B, V, slots * size), (B, K) -> (B, V, K, size), float64."""
     B, V, _ = answer.shape
     index = slot.clamp_min(0)[:, None, :, None].expand(B, V, -1, size)
     return answer.reshape(B, V, -1, size).gather(2, index).double()
@@ -213,7 +213,7 @@ def _line_precision(sight: Tensor, across: Tensor, along: Tensor) -> Tensor:
 
 
 def _sum_views(precision: Tensor, moment: Tensor, rotation: Tensor) -> Gaussians:
-    """Turn (B, V, K, 3, 3) and (B, V, K, 3) from the cameras' axes to the world's and add the views."""
+    """Turn (B, V, K, 3, 3) and (B, V, K, 3) from cameras' axes to the world's; add the views."""
     total = torch.einsum("vai,bvkac,vcj->bkij", rotation, precision, rotation)
     return Gaussians(total, torch.einsum("vai,bvka->bki", rotation, moment))
 

@@ -1,10 +1,10 @@
 """Multi-hypothesis multi-view transformer: the network of the original project, written anew.
 
 Each view's track becomes tokens over time; a stack of transformer blocks gives one hypothesis a
-block;
-hypotheses are fused, refined one by one and against each other (MHFormer, Li et al. 2022); what is
-left of a view is one token of the centre frame. Views listen to each other through their cameras'
-relative pose (MTF-Transformer, Shuai et al. 2021), and `mht_head` joins what they say into a point.
+block; hypotheses are fused, refined one by one and against each other (MHFormer, Li et al. 2022);
+what is left of a view is one token of the centre frame. Views listen to each other through their
+cameras' relative pose (MTF-Transformer, Shuai et al. 2021), and `mht_head` joins what they say into
+a point.
 
 Departures: layer norm instead of batch norm, so that no sample depends on its batch; the cameras'
 calibration instead of a learned transform between views; a head in the cameras' frames.
@@ -90,7 +90,7 @@ class MHTConfig:
 
 
 class MHT(Normalised):
-    """(B, T, V, K, 2) tracks -> (B, K, 3) keypoints, with the intermediate predictions of its stages."""
+    """(B, T, V, K, 2) tracks -> (B, K, 3) keypoints, with the predictions of its stages."""
 
     def __init__(self, config: MHTConfig) -> None:
         super().__init__()
@@ -192,7 +192,11 @@ class MHT(Normalised):
         return found
 
     def _refined(self, hypotheses: Tensor, is_seen: Tensor) -> Tensor:
-        """Fuse (n, T, H * D) hypotheses in the frames seen (n, T), refine the centre frame's: (n, view_width)."""
+        """Fuse hypotheses (n, T, H * D) of the frames seen (n, T); refine the centre frame's.
+
+        Returns:
+            (n, view_width).
+        """
         n, T, _ = hypotheses.shape
         fused = self.fuse_hypotheses(self.norm_hypotheses(hypotheses)).reshape(
             n, T, -1, self.config.width

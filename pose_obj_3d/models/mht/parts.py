@@ -1,4 +1,4 @@
-"""Layers of the `MHT` model: transformer blocks, the embedding of tracks, attention between cameras.
+"""Layers of `MHT`: transformer blocks, the embedding of tracks, attention between cameras.
 
 Shapes: N sequences of S tokens of D channels. Every `is_there` mask says which tokens may be
 listened to; a token that is not there adds exactly nothing, so leaving a view out equals masking
@@ -39,8 +39,7 @@ class Present:
     """Pick the sequences that are there out of those of all windows and views, and put them back.
 
     What a view that is not there says is never used, so on a CPU it is not computed: n sequences of
-    B * V.
-    Elsewhere all are: a look at which ones are there would wait for the device.
+    B * V. Elsewhere all are: a look at which ones are there would wait for the device.
     """
 
     def __init__(self, is_there: Tensor) -> None:
@@ -134,7 +133,7 @@ class TemporalConv(nn.Module):
         self.dropout = BranchDropout(dropout)
 
     def forward(self, x: Tensor, is_there: Tensor) -> Tensor:
-        """Map (N, T, D) to (N, T, D); frames not in is_there (N, T) are zeros to their neighbours."""
+        """Map (N, T, D) to (N, T, D); frames outside is_there (N, T) are zeros to others."""
         y = self.norm(x) * is_there.unsqueeze(-1)
         before = nn.functional.pad(y, (0, 0, 1, 0))[:, :-1]
         after = nn.functional.pad(y, (0, 0, 0, 1))[:, 1:]
@@ -265,7 +264,7 @@ class ViewRelation(nn.Module):
 
 
 class ViewFusion(nn.Module):
-    """Pre-norm transformer block over views; keys and values are carried through the cameras' poses."""
+    """Pre-norm transformer block over views; keys and values pass through the cameras' poses."""
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()

@@ -112,7 +112,7 @@ def write_scene(
 
 
 def damage(path: Path) -> None:
-    """Overwrite the middle of an npz's first member, so that zlib meets bytes that it cannot unpack."""
+    """Overwrite the middle of an npz's first member with bytes that zlib cannot unpack."""
     raw = bytearray(path.read_bytes())
     start = (
         30 + int.from_bytes(raw[26:28], "little") + int.from_bytes(raw[28:30], "little")

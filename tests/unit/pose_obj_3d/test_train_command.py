@@ -249,7 +249,8 @@ def test_one_view_needs_a_model_that_predicts_from_it(trained, capsys):
 
 
 MHT = """
-NETWORK: {TYPE: MHT, DROPOUT: 0.0, NUM_CHANNELS: 16, AFTER_MHF_DIM: 32, ROT_MODEL: {NUM_CHANNELS: 16},
+NETWORK: {TYPE: MHT, DROPOUT: 0.0, NUM_CHANNELS: 16, AFTER_MHF_DIM: 32,
+          ROT_MODEL: {NUM_CHANNELS: 16},
   T_FORMER: {NUM_CHANNELS: 16, NUM_LAYERS: 3, NUM_HEADS: 2}}
 """ + CONFIG[CONFIG.index("TRAIN:") :]
 

@@ -103,7 +103,7 @@ def test_weighted_mean_ignores_frames_without_information():
 
 @pytest.mark.parametrize("views", [[0, 1], [0, 2]])
 def test_the_mean_of_a_still_point_has_no_bias(views):
-    """Two cameras side by side see depth badly: averaging as is misses the point by its noise's square."""
+    """Two cameras side by side see depth badly: a plain average has a bias."""
     xyz = torch.tensor([0.3, 0.1, 0.9]).double()
     K2, E2, n = K[views], E[views], 40000
     uv, _ = geometry.project(xyz, K2, E2)

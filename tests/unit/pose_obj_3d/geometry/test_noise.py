@@ -149,7 +149,7 @@ def drifting(shape, period, rng):
 @pytest.mark.parametrize("period", [1, 10])
 @pytest.mark.parametrize("seed", range(6))
 def test_chance_contradicts_no_statement(seed, period):
-    """Few frames, whose noise may last for several: what they show by chance is no contradiction."""
+    """In few frames, whose noise may last for several, chance is no contradiction."""
     rng = np.random.default_rng([seed, period])
     K, E = rig()
     uv = project(motion(rng, 90, [True, False, True, True]), K, E)

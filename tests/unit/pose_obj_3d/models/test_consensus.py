@@ -97,7 +97,7 @@ def test_bins_are_the_weighted_means_they_claim(data):
 )
 @pytest.mark.parametrize("context", CONTEXTS)
 def test_the_blind_prediction_has_not_seen_its_own_measurement(data, context, views, error):
-    """Change keypoint 1 of frame 20: its own blind prediction stays, the others' and the final one may change."""
+    """Change keypoint 1 of frame 20: its blind prediction stays, all others may change."""
     array, kept = data.tracks[0][0], data.tracks[0][0].copy()
     network, found = model(context), []
     try:
@@ -115,7 +115,7 @@ def test_the_blind_prediction_has_not_seen_its_own_measurement(data, context, vi
 
 
 def parallel_pair(data):
-    """Tracks of keypoint 1 seen by two neighbouring cameras, with a gross error along their epipolar lines in frame 20."""
+    """Keypoint 1 seen by two near cameras, with a gross error along their epipolar lines in frame 20."""
     tracks, rig = load(data)
     xyz, info = tracks.xyz.clone(), tracks.info.clone()
     ray = torch.nn.functional.normalize(
@@ -131,7 +131,7 @@ def parallel_pair(data):
 
 @pytest.mark.parametrize("context", CONTEXTS)
 def test_what_is_not_blind_stays_out_of_training_and_calibration(data, context, monkeypatch):
-    """The second look lets a frame decide about its neighbours: cutting windows and calibrating never take it."""
+    """`prepare` lets a frame decide about its neighbours: windows and calibration never use it."""
     tracks, rig = parallel_pair(data)
     network = model(context)
     assert (network.prepare(tracks) is tracks) == (context == "window")
@@ -265,7 +265,7 @@ def test_bad_sizes():
 
 @pytest.mark.parametrize("context", CONTEXTS)
 def test_a_frame_that_knows_next_to_nothing_shifts_nothing(data, context):
-    """A point metres away that claims little, as of two views that disagree: means and fits leave it out."""
+    """A point metres away that claims little, as of two views that disagree, is left out."""
     tracks, rig = load(data)
     network, found = model(context), []
     for metres in (0.0, 12.0):
@@ -285,7 +285,7 @@ def test_a_frame_that_knows_next_to_nothing_shifts_nothing(data, context):
 
 
 def test_a_still_keypoint_agrees_with_itself_however_unequal_its_frames(data):
-    """Half the frames come from two nearly parallel rays, which know one direction 30 times worse."""
+    """Half the frames are of two nearly parallel rays, 30 times worse in one direction."""
     tracks, _ = load(data)
     generator = torch.Generator().manual_seed(0)
     sigma = 0.002 * torch.ones(*tracks.xyz.shape)

@@ -1,4 +1,4 @@
-"""Calibration without labels: the scale of claims comes back, and stays where nothing speaks against it."""
+"""Calibration without labels: it finds the scale of claims, and leaves right ones alone."""
 
 import pytest
 import torch
@@ -28,7 +28,7 @@ def test_the_scale_of_each_kind_is_found(factor, outliers):
 
 
 def test_claims_far_below_the_noise_stay():
-    """A prediction 30 times better than a measurement: its scale is not to be seen, the prior holds it."""
+    """The scale of a prediction 30 times better than a measurement cannot be seen: the prior holds it."""
     features, c, z = draw(n=3000, size=0.001, factor=1.0)
     found, _ = scales(features, fit_scales(features, c, z))
     assert ((found > 0.7) & (found < 1.4)).all()

@@ -1,4 +1,4 @@
-"""MHT: views, weights, independence of samples, no dead parameter, the ability to fit, config, training."""
+"""MHT: views, weights, independent samples, no dead parameter, fitting, config, training."""
 
 import dataclasses
 from types import SimpleNamespace
@@ -296,7 +296,8 @@ def test_unsupervised_validation_holds_each_view_out(data):
 
 CONFIG = """
 NETWORK: {{TYPE: MHT, DROPOUT: 0.2, MASK_RATE: 0.2, NUM_CHANNELS: 16, AFTER_MHF_DIM: 32,
-          T_FORMER: {{NUM_CHANNELS: 16, NUM_LAYERS: 3, NUM_HEADS: 2}}, ROT_MODEL: {{NUM_CHANNELS: 16}}}}
+          T_FORMER: {{NUM_CHANNELS: 16, NUM_LAYERS: 3, NUM_HEADS: 2}},
+          ROT_MODEL: {{NUM_CHANNELS: 16}}}}
 TRAIN: {{NUM_EPOCHES: {epochs}, BATCH_SIZE: 64, LEARNING_RATE: 0.003}}
 OBJ_POSE_DATA: {{ROOT_DIR: ./a.npz, KEYPOINTS: [waypoints, robot]}}
 """

@@ -1,4 +1,4 @@
-"""Smoothers of sequences: exact against textbook forms, calibrated, differentiable, blind where asked."""
+"""Smoothers of sequences: equal to textbook forms, calibrated, differentiable, blind where asked."""
 
 import numpy as np
 import pytest
@@ -30,14 +30,14 @@ def measurements(T, B, seed=0, missing=0.0):
 
 
 def transition(order, dt=DT):
-    """Scalar transition and noise gain of a state with `order` derivatives, by exponentiating the ODE."""
+    """Scalar transition and noise gain of a state with `order` derivatives, from its equation."""
     A = torch.diag(torch.ones(order, dtype=torch.float64), 1)
     full = torch.matrix_exp(A * dt)
     return full[:order, :order], full[:order, order]
 
 
 def recursion(xyz, info, order, q):
-    """Filter and smoother of Rauch, Tung and Striebel, on covariances as textbooks print it: one sequence."""
+    """The smoother of Rauch, Tung and Striebel for one sequence, as textbooks print it."""
     eye = torch.eye(3, dtype=torch.float64)
     f, g = transition(order)
     F, Q = torch.kron(f, eye), torch.kron(torch.outer(g, g), eye) * q**2

@@ -1,4 +1,4 @@
-"""Smoothers of tracks: they keep to their example, bridge gaps, and know their noise without labels."""
+"""Smoothers of tracks: they keep to their example, bridge gaps, find noise without labels."""
 
 import dataclasses
 

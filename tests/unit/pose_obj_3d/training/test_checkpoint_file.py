@@ -1,4 +1,4 @@
-"""Checkpoints: what was saved is read, and nothing else is: damaged, forged, of another model, incomplete."""
+"""Checkpoints: what was saved is read; damaged, forged, foreign and incomplete files are refused."""
 
 import logging
 import pickle

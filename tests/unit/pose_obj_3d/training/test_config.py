@@ -181,7 +181,7 @@ def test_a_folder_of_archives_gives_the_first_that_holds_the_tasks(tmp_path):
 
 
 def test_only_what_has_an_effect_on_the_network_tells_networks_apart():
-    """A checkpoint stays usable when another model gains a key, or this one gains one with a default."""
+    """A checkpoint stays usable when a model gains a key that has a default."""
     raw = to_dict(Config(NETWORK=NetworkConfig(TYPE="STC")))["NETWORK"]
     older = {k: v for k, v in raw.items() if k not in ("ESTIMATOR", "NUM_CHANNELS")} | {
         "RESIDUAL": {"WIDTH": 3}

@@ -1,4 +1,4 @@
-"""Several tasks in one model: different numbers of keypoints, groups by YAML, results of each task."""
+"""Several tasks in one model: numbers of keypoints, groups by YAML, results of each task."""
 
 import json
 

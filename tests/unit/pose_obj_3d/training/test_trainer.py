@@ -1,4 +1,4 @@
-"""Training: no 3D label reaches unsupervised weights; resuming equals an unbroken run; NaN stops it."""
+"""Training: no label reaches unsupervised weights; resuming changes nothing; NaN stops it."""
 
 import dataclasses
 import itertools
@@ -82,7 +82,7 @@ def scrambled_and_plain(tmp_path, unsupervised, network="STC window"):
 @pytest.mark.slow
 @every_network
 def test_no_label_reaches_unsupervised_weights(tmp_path, network):
-    """Weights with their normalisation, best epoch, generators, optimiser and history are the same bit for bit."""
+    """Weights, normalisation, best epoch, generators, optimiser, history: the same bit for bit."""
     plain, scrambled = scrambled_and_plain(tmp_path, True, network)
     for a, b in zip(plain, scrambled, strict=True):
         assert_same_weights(a, b)
@@ -160,7 +160,7 @@ def test_unsupervised_tracks_carry_no_truth(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_a_line_says_where_an_epoch_stands_every_few_seconds(tmp_path, monkeypatch, capsys):
-    """An epoch of MHT takes minutes: it is no time for silence. Here each look at the clock finds a second gone."""
+    """Epochs may take minutes. Here each look at the clock finds a second gone."""
     seconds = itertools.count()
     monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
     assert command(tmp_path / "run", True, epochs=2, batch=4) == 0
@@ -192,7 +192,7 @@ def poison(run, split, example, frame):
 
 
 def poisoned(monkeypatch, split, when=0):
-    """Poison the data of the next training after some epochs; returns the list that gets the names."""
+    """Make the next training's data NaN after some epochs; returns the list that gets the names."""
     names, original = [], trainer.train_epoch
 
     def epoch(run):
