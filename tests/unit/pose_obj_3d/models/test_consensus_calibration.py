@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pose_obj_3d.models.consensus_calibration import fit_scales, scales, whitened
+from pose_obj_3d.models.consensus.calibration import fit_scales, scales, whitened
 
 
 def draw(n=60000, factor=2.0, size=0.3, outliers=0.0, seed=0):

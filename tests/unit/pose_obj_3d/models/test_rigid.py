@@ -2,7 +2,7 @@
 
 import torch
 
-from pose_obj_3d.models.rigid import rigid_displacement
+from pose_obj_3d.models.consensus.rigid import rigid_displacement
 
 B, K = 3, 6
 

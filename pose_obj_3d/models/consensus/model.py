@@ -22,9 +22,9 @@ from pose_obj_3d.geometry import multi_view as geometry
 from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.models.blocks import KeypointAttention, Model, Prediction, fuse
 from pose_obj_3d.models.choices import CONTEXTS
-from pose_obj_3d.models.consensus_calibration import fit_scales, scales, whitened
-from pose_obj_3d.models.consensus_context import Context, feature_count
-from pose_obj_3d.models.rigid import rigid_displacement
+from pose_obj_3d.models.consensus.calibration import fit_scales, scales, whitened
+from pose_obj_3d.models.consensus.context import Context, feature_count
+from pose_obj_3d.models.consensus.rigid import rigid_displacement
 from pose_obj_3d.smoothing import filter_banks as filters
 from pose_obj_3d.tracks.gathering import gather_bins, gather_windows
 from pose_obj_3d.tracks.track_smoothing import drop_strays, filter_bank

@@ -1,0 +1,1 @@
+"""STC, the spatio-temporal consensus: model, context of a window, rigid motion, calibration."""
