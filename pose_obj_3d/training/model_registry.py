@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pose_obj_3d.common.errors import ConfigError
 from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.models.blocks import Model
-from pose_obj_3d.models.consensus.model import Stc, StcConfig
+from pose_obj_3d.models.consensus.model import Stc
+from pose_obj_3d.models.consensus.size import StcConfig
 from pose_obj_3d.models.mht.model import MHT, MHTConfig
 from pose_obj_3d.models.triangulation import Triangulation
 from pose_obj_3d.training.config import NetworkConfig

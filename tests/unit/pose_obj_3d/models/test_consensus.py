@@ -12,7 +12,7 @@ from pose_obj_3d.evaluation import protocol as evaluation
 from pose_obj_3d.formal import read_formal
 from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.models.consensus.context import Context
-from pose_obj_3d.models.consensus.model import StcConfig
+from pose_obj_3d.models.consensus.size import StcConfig
 from pose_obj_3d.tracks.gathering import gather_bins, gather_for
 from pose_obj_3d.tracks.loading import keypoint_ids, load_tracks, make_rig
 from pose_obj_3d.tracks.strays import find_strays
