@@ -1,7 +1,7 @@
-"""Evaluation protocol: the model beside what geometry alone achieves, on the same points.
+"""Evaluation protocol: a model beside methods without learning, on the same points.
 
-Points are (frame, keypoint) pairs of the test examples. Those with at least two usable views form
-the columns all, moving and still; the others are scored apart.
+A point is a keypoint in a frame of a test example. Points with two or more usable views are in the
+columns all, moving and still; the others have a column of their own.
 """
 
 import logging

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pose_obj_3d.common.facts import MOVING_M_PER_S
 from pose_obj_3d.common.whole_files import write_whole
 from pose_obj_3d.evaluation.protocol import COLUMNS
 
@@ -20,16 +21,18 @@ METRIC_TITLES = {
     "velocity": "velocity error [mm/s]",
 }
 NOTE = (
-    "Columns all, moving (> 5 mm/s) and still hold the points with at least two usable views; the"
-    " last column holds the others. A Cramer-Rao bound is the least expected error of an unbiased"
-    " estimator of a free point from those measurements; rigid structure and learned priors may go"
-    " below it."
+    "Points with two or more usable views are in the columns all, moving (faster than"
+    f" {1000 * MOVING_M_PER_S:g} mm/s) and still (the rest); the last column has the other points."
+    " A Cramer-Rao bound is the smallest mean error of an unbiased estimate of one point from the"
+    " measurements of that point alone. A method that has learned how points move, or that they"
+    " are parts of one body, may be better."
 )
 CLAIMS_NOTE = (
-    "Claimed uncertainty: the share of true points inside the regions of 68 % and 95 % probability"
-    " that a method's covariance draws (chi-squared, 3 degrees of freedom), and the mean error that"
-    " it announces beside the true one. An honest method has 68, 95 and equal errors; smoothers"
-    " that assume no motion are not honest where there is some."
+    "Claimed uncertainty: a method with a covariance says how large its errors are. Within 68 %"
+    " and 95 %: the share of true points inside the regions that should hold 68 % and 95 % of"
+    " them. Claimed and true: the mean error that follows from the covariance, and the measured"
+    " one. Where the claims are right, the shares are 68 and 95, and the two errors are equal."
+    " Smoothers that assume no motion claim too small errors where there is motion."
 )
 
 

@@ -1,4 +1,4 @@
-"""Estimate the detectors' noise from the detections alone: how far the views of a point disagree.
+"""Estimate the detectors' noise from how far the views of a point disagree. Reads no 3D truth.
 
 The residuals of a triangulation are smaller than the errors, since the point follows them, and a
 view that pulls the point harder shows less of its own error. With the stacked Jacobian J, the
@@ -7,11 +7,11 @@ view v is sigma_v^2 / c_v times its redundancy number r_v, the trace of its bloc
 numbers of a point's views add up to 2 V - 3. Iterating sigma_v^2 <- sum c_v |residual_v|^2 / sum
 r_v is the restricted maximum likelihood of the variances (Foerstner, Zeitschrift fuer
 Vermessungswesen 104, 1979; Koch, Parameter Estimation and Hypothesis Testing in Linear Models,
-3.6). It knows no truth. What is wrong with the calibration counts as noise, too.
+3.6). What is wrong with the calibration counts as noise, too.
 
 Outliers: views that disagree with the consensus of the others are left out, then points whose
-residuals together are beyond a quantile of their chi-squared law; what that law itself loses there
-is made up for.
+residuals together are beyond a quantile of their chi-squared distribution. The part of that
+distribution beyond the quantile is corrected for.
 """
 
 import math

@@ -11,17 +11,18 @@ from pose_obj_3d.formal import FormalData
 from pose_obj_3d.geometry.noise import contradiction
 from pose_obj_3d.tracks.loading import detections, make_rig
 
-MIN_DETECTIONS = 1000  # used in training without which a statement is not questioned
+MIN_DETECTIONS = 1000  # training detections below which what is stated stands
 
 
 def check_noise(
     data: FormalData, tasks: Sequence[int], ids: Sequence[str]
 ) -> tuple[FormalData, str]:
-    """Question the noise that an archive states: every weight and every likelihood rests on it.
+    """Compare the noise that an archive states with that of its training detections.
 
-    It is compared with that of each view's training detections, of visible points where there are
-    enough. Where they do not contradict it with significance (`contradiction`) it stands: simulated
-    data keep their exact number, and a few examples overrule nothing by chance.
+    Every weight and every likelihood depends on that noise. The detections of visible points are
+    used, where there are enough. The stated noise is replaced only where they contradict it
+    significantly (`contradiction`): simulated data keep their exact number, and a few examples do
+    not overrule it by chance.
 
     Args:
         data: The archive.
@@ -56,7 +57,7 @@ def check_noise(
         for name, f, c in zip(data.camera_names, found.tolist(), claimed.tolist(), strict=True)
     )
     message = (
-        f"{data.path}: the noise of the training detections is not what `meta` states; taken from"
-        f" the detections, in px (stated): {listed}"
+        f"{data.path}: the training detections do not have the noise that `meta` states; what"
+        f" they show is used instead, in px (stated): {listed}"
     )
     return dataclasses.replace(data, meta={**data.meta, "noise": noise}), message

@@ -28,7 +28,7 @@ def check_losses(run: Run, seen: list[Tensor], batches: Sequence[Tensor], n: int
     else:
         diverged = _diverged(run, run.epoch, run.last_batch)
     if number < n:  # looked at late: this batch has made its own step since
-        diverged += ", or that of this batch"
+        diverged += ", or the step of this batch"
     diverged += f"; this batch has {_examples(run.train, centres)}"
     raise TrainingError(
         f"epoch {run.epoch + 1}, batch {number} of {len(batches)}: the training loss is {value};"
@@ -78,7 +78,7 @@ def _suspects(run: Run, tracks: Tracks, centres: Tensor, diverged: str) -> str:
         ]
         alone = torch.stack([loss_of(run, x, run.model(x, run.rig32)) for x in parts])
     if alone.isfinite().all():
-        return "each of its windows alone has a finite loss"
+        return "the loss of each window alone is finite"
     return (
         "the loss is not finite in the windows around"
         f" {_named(tracks.source[centres[~alone.isfinite()]])}"
