@@ -24,7 +24,7 @@ from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.tracks.gathering import gather_for
 from pose_obj_3d.tracks.loading import make_rig
 from pose_obj_3d.tracks.types import Tracks
-from pose_obj_3d.training import checkpoints
+from pose_obj_3d.training.checkpoints import store as checkpoints
 from pose_obj_3d.training.config import ONE_VIEW_TYPES, Config, load_config, to_dict, to_yaml
 from pose_obj_3d.training.experiment import Experiment, open_experiment
 from pose_obj_3d.training.logs import RunLog

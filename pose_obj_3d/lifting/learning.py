@@ -17,7 +17,7 @@ from pose_obj_3d.lifting.options import LiftOptions
 from pose_obj_3d.lifting.tracks_from_file import OwnData, split
 from pose_obj_3d.models.blocks import Model, Normalised
 from pose_obj_3d.tracks.types import Tracks
-from pose_obj_3d.training import checkpoints
+from pose_obj_3d.training.checkpoints import store as checkpoints
 from pose_obj_3d.training.config import (
     Config,
     NetworkConfig,

@@ -33,7 +33,7 @@ from pose_obj_3d.lifting.tracks_from_file import (
     sequences_of,
 )
 from pose_obj_3d.tracks import track_smoothing
-from pose_obj_3d.training import checkpoints
+from pose_obj_3d.training.checkpoints import store as checkpoints
 
 logger = logging.getLogger(__name__)
 

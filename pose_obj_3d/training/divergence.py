@@ -9,7 +9,7 @@ from torch import Tensor
 from pose_obj_3d.common.errors import TrainingError
 from pose_obj_3d.tracks.gathering import gather_for
 from pose_obj_3d.tracks.types import Tracks
-from pose_obj_3d.training import checkpoints
+from pose_obj_3d.training.checkpoints import store as checkpoints
 from pose_obj_3d.training.objective import loss_of
 from pose_obj_3d.training.run import Run
 

@@ -11,7 +11,7 @@ from pose_obj_3d.common.progress import Pace
 from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.models.blocks import Model
 from pose_obj_3d.tracks.types import Tracks
-from pose_obj_3d.training import checkpoints
+from pose_obj_3d.training.checkpoints import store as checkpoints
 from pose_obj_3d.training.config import Config, to_dict
 
 HELD_OUT = "val/held_out_px"

@@ -8,7 +8,7 @@ from pose_obj_3d.geometry import estimators
 from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.tracks.triangulating import single_frame
 from pose_obj_3d.tracks.types import Tracks
-from pose_obj_3d.training import checkpoints
+from pose_obj_3d.training.checkpoints import store as checkpoints
 from pose_obj_3d.training.config import to_yaml
 from pose_obj_3d.training.curve import curve_figure
 from pose_obj_3d.training.experiment import Experiment

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from pose_obj_3d.tracks.gathering import gather_for
-from pose_obj_3d.training import checkpoints
+from pose_obj_3d.training.checkpoints import store as checkpoints
 from pose_obj_3d.training.divergence import check_losses, check_validation
 from pose_obj_3d.training.logs import RunLog
 from pose_obj_3d.training.objective import loss_of

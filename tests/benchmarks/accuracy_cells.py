@@ -29,7 +29,7 @@ from pose_obj_3d.tracks import track_smoothing as smoothers
 from pose_obj_3d.tracks.loading import keypoint_ids, load_tracks, make_rig
 from pose_obj_3d.tracks.motion import never_moves
 from pose_obj_3d.tracks.types import Tracks
-from pose_obj_3d.training import checkpoints
+from pose_obj_3d.training.checkpoints import store as checkpoints
 from pose_obj_3d.training.config import PACKAGE_DIR, Config, TrainConfig, load_config
 from pose_obj_3d.training.logs import RunLog
 from pose_obj_3d.training.model_registry import build_model

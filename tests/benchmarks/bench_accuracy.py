@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from pose_obj_3d.common.errors import PoseObj3DError
 from pose_obj_3d.formal import read_formal, shipped_archive
-from pose_obj_3d.training import checkpoints
+from pose_obj_3d.training.checkpoints import store as checkpoints
 from pose_obj_3d.training.config import PACKAGE_DIR
 from tests.benchmarks import accuracy_report
 from tests.benchmarks.accuracy_cells import (

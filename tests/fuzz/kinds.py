@@ -16,7 +16,8 @@ from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.lifting.track_files.track_file import read_tracks
 from pose_obj_3d.tracks.loading import keypoint_ids, make_rig
 from pose_obj_3d.tracks.stated_noise import check_noise
-from pose_obj_3d.training import checkpoint_file, checkpoints
+from pose_obj_3d.training.checkpoints import file as checkpoint_file
+from pose_obj_3d.training.checkpoints import store as checkpoints
 from pose_obj_3d.training.config import (
     Config,
     NetworkConfig,

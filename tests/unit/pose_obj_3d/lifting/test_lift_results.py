@@ -12,7 +12,7 @@ from pose_obj_3d.lifting.choice import ROBUST
 from pose_obj_3d.lifting.lift_file import RTS
 from pose_obj_3d.lifting.track_files.track_file import read_tracks
 from pose_obj_3d.lifting.tracks_from_file import load_own
-from pose_obj_3d.training import checkpoints
+from pose_obj_3d.training.checkpoints import store as checkpoints
 from tests.unit.pose_obj_3d.lifting.track_scenes import (
     assert_one_line,
     call,

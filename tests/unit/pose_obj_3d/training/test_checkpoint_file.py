@@ -14,7 +14,8 @@ from pose_obj_3d import lift
 from pose_obj_3d import train_command as cli
 from pose_obj_3d.common.errors import MAX_MESSAGE, CheckpointError
 from pose_obj_3d.geometry.rig import Rig
-from pose_obj_3d.training import checkpoint_file, checkpoints
+from pose_obj_3d.training.checkpoints import file as checkpoint_file
+from pose_obj_3d.training.checkpoints import store as checkpoints
 from pose_obj_3d.training.config import (
     Config,
     NetworkConfig,

@@ -11,7 +11,8 @@ import torch
 
 from pose_obj_3d import train_command as cli
 from pose_obj_3d.common import progress
-from pose_obj_3d.training import checkpoints, running, trainer
+from pose_obj_3d.training import running, trainer
+from pose_obj_3d.training.checkpoints import store as checkpoints
 from tests.unit.pose_obj_3d.synthetic import write_scene
 
 CONFIG = """

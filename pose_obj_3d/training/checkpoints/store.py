@@ -11,7 +11,8 @@ from torch import nn
 
 from pose_obj_3d.common.errors import ArchiveError, CheckpointError, ConfigError
 from pose_obj_3d.common.whole_files import write_whole
-from pose_obj_3d.training import checkpoint_file, checkpoint_state
+from pose_obj_3d.training.checkpoints import file as checkpoint_file
+from pose_obj_3d.training.checkpoints import state as checkpoint_state
 from pose_obj_3d.training.config import PACKAGE_DIR, Config, from_dict, network_of, to_dict
 
 logger = logging.getLogger(__name__)
