@@ -5,6 +5,6 @@ MOVING_M_PER_S = 0.005
 DETECTION_GRID_PX = 1 / 16
 """Detections are rounded to this grid, so that they compress; even exact data is no better."""
 NOISE_RATIO = 0.00504
-"""Standard deviation of a detection around the exact 2D, in image widths, unless asked otherwise."""
+"""Standard deviation of a detection around the exact 2D [image widths], unless asked otherwise."""
 KEYPOINT_GROUPS = ("waypoints", "objects", "boxes", "robot")
 """Groups of keypoints that can be recorded; their names begin with "<group>/"."""

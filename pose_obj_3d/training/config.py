@@ -8,7 +8,6 @@ names the keys without effect that a file sets.
 import dataclasses
 import logging
 import re
-import typing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +29,6 @@ from pose_obj_3d.common.settings import (
     require,
     setting,
 )
-from pose_obj_3d.formal import ARCHIVE_NAME, tasks_in
 from pose_obj_3d.models.choices import CONFIDENCE_METHODS, CONTEXTS, ESTIMATORS
 
 logger = logging.getLogger(__name__)
@@ -320,7 +318,7 @@ def load_config(path: str | Path) -> Config:
 
 
 def from_dict(raw: dict[str, Any]) -> Config:
-    """Build a config from what `to_dict` returned, such as a checkpoint's; keys that it lacks have their defaults."""
+    """Build a config from what `to_dict` returned; keys that it lacks have their defaults."""
     values, _ = settings.read(Config, raw, settings.YAML)
     return Config(**values)
 
@@ -332,7 +330,7 @@ def _is_idle(field: settings.Field, network_type: str) -> bool:
 
 
 def network_of(raw: dict[str, Any]) -> dict[str, Any]:
-    """Return what has an effect on the network from a NETWORK section of `to_dict`, also an older one's."""
+    """Return what of a NETWORK section of `to_dict`, also an older one, affects the network."""
     return {"TYPE": raw["TYPE"], **_effective(NetworkConfig, raw, raw["TYPE"])}
 
 
@@ -362,48 +360,3 @@ def to_yaml(config: Any) -> str:
         return [lists(v) for v in x] if isinstance(x, tuple | list) else x
 
     return yaml.safe_dump(lists(dataclasses.asdict(config)), sort_keys=True)
-
-
-def find_data(root_dir: str, config_path: Path, tasks: typing.Sequence[int]) -> Path:
-    """Resolve OBJ_POSE_DATA.ROOT_DIR: from the config's folder, from `pose_obj_3d`, from the working directory.
-
-    In a folder, `sim_all_formal.npz` comes first, then the other archives by name: the first one
-    that holds all of `tasks` is taken.
-
-    Raises:
-        ConfigError: There is no such file or folder, or no archive of the folder holds the tasks.
-    """
-    given = Path(root_dir).expanduser()
-    places = (
-        [given]
-        if given.is_absolute()
-        else [config_path.resolve().parent / given, PACKAGE_DIR / given, given]
-    )
-    for place in places:
-        if place.is_file():
-            return place
-        archives = sorted(place.glob("*.npz"), key=lambda p: (p.name != ARCHIVE_NAME, p.name))
-        if archives:
-            return _first_with(archives, tasks, config_path)
-    looked = ", ".join(str(p) for p in places)
-    raise ConfigError(
-        f"{config_path}: OBJ_POSE_DATA.ROOT_DIR {root_dir!r}: no such file (looked at {looked}); "
-        "generate data, then run convert_data_to_3D_pose_estimation.sh"
-    )
-
-
-def _first_with(archives: list[Path], tasks: typing.Sequence[int], config_path: Path) -> Path:
-    held = {path: tasks_in(path) for path in archives}
-    for path, there in held.items():
-        if set(tasks) <= set(there):
-            return path
-    listed = "; ".join(f"{path.name} holds {_subjects(there)}" for path, there in held.items())
-    raise ConfigError(
-        f"{config_path}: no archive in {archives[0].parent} holds {_subjects(tasks)} together"
-        f" ({listed}); generate and convert them, or change"
-        " OBJ_POSE_DATA.SUBJECTS_TRAIN/SUBJECTS_TEST"
-    )
-
-
-def _subjects(tasks: typing.Sequence[int]) -> str:
-    return ", ".join(f"T{t}" for t in tasks) or "no tasks"

@@ -16,7 +16,8 @@ from pose_obj_3d.tracks.loading import keypoint_ids, load_tracks, make_rig, one_
 from pose_obj_3d.tracks.stated_noise import check_noise
 from pose_obj_3d.tracks.types import Tracks
 from pose_obj_3d.training.checkpoints import store as checkpoints
-from pose_obj_3d.training.config import PACKAGE_DIR, Config, DataConfig, find_data
+from pose_obj_3d.training.config import PACKAGE_DIR, Config, DataConfig
+from pose_obj_3d.training.data_files import find_data
 from pose_obj_3d.training.device import choose_device
 from pose_obj_3d.training.model_registry import build_model
 

@@ -13,7 +13,8 @@ from pose_obj_3d.formal import (
     read_formal,
     shipped_archive,
 )
-from pose_obj_3d.training.config import PACKAGE_DIR, find_data, load_config
+from pose_obj_3d.training.config import PACKAGE_DIR, load_config
+from pose_obj_3d.training.data_files import find_data
 from tests.unit.pose_obj_3d.synthetic import project
 
 FOLDER = PACKAGE_DIR / "data" / "RLBench_pose_est_data"

@@ -115,7 +115,7 @@ def test_the_blind_prediction_has_not_seen_its_own_measurement(data, context, vi
 
 
 def parallel_pair(data):
-    """Keypoint 1 seen by two near cameras, with a gross error along their epipolar lines in frame 20."""
+    """Keypoint 1 seen by two near cameras, with an error along their epipolar lines in frame 20."""
     tracks, rig = load(data)
     xyz, info = tracks.xyz.clone(), tracks.info.clone()
     ray = torch.nn.functional.normalize(

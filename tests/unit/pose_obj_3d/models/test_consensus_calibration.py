@@ -28,7 +28,7 @@ def test_the_scale_of_each_kind_is_found(factor, outliers):
 
 
 def test_claims_far_below_the_noise_stay():
-    """The scale of a prediction 30 times better than a measurement cannot be seen: the prior holds it."""
+    """A prediction 30 times better than the measurement has a scale that only the prior gives."""
     features, c, z = draw(n=3000, size=0.001, factor=1.0)
     found, _ = scales(features, fit_scales(features, c, z))
     assert ((found > 0.7) & (found < 1.4)).all()

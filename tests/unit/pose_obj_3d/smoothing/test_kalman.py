@@ -1,4 +1,4 @@
-"""Smoothers of sequences: equal to textbook forms, calibrated, differentiable, blind where asked."""
+"""Smoothers of sequences: as in textbooks, calibrated, differentiable, blind where asked."""
 
 import numpy as np
 import pytest

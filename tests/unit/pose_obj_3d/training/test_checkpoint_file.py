@@ -1,4 +1,4 @@
-"""Checkpoints: what was saved is read; damaged, forged, foreign and incomplete files are refused."""
+"""Checkpoints: what was saved is read; damaged, forged and foreign files are refused."""
 
 import logging
 import pickle

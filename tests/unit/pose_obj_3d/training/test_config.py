@@ -11,12 +11,12 @@ from pose_obj_3d.training.config import (
     PACKAGE_DIR,
     Config,
     NetworkConfig,
-    find_data,
     load_config,
     network_of,
     to_dict,
     to_yaml,
 )
+from pose_obj_3d.training.data_files import find_data
 from tests.unit.pose_obj_3d.synthetic import write_scene
 
 

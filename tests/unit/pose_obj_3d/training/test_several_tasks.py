@@ -8,7 +8,8 @@ import pytest
 from pose_obj_3d.formal import ARCHIVE_NAME, read_formal, tasks_in, write_formal
 from pose_obj_3d.train_command import main
 from pose_obj_3d.training.checkpoints import store as checkpoints
-from pose_obj_3d.training.config import PACKAGE_DIR, find_data, load_config
+from pose_obj_3d.training.config import PACKAGE_DIR, load_config
+from pose_obj_3d.training.data_files import find_data
 from tests.unit.pose_obj_3d.synthetic import IMAGE, NAMES, SIGMA_PX, example, rig
 
 KEYPOINTS = {

@@ -1,0 +1,54 @@
+"""Find the archive that a config names."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pose_obj_3d.common.errors import ConfigError
+from pose_obj_3d.formal import ARCHIVE_NAME, tasks_in
+from pose_obj_3d.training.config import PACKAGE_DIR
+
+
+def find_data(root_dir: str, config_path: Path, tasks: Sequence[int]) -> Path:
+    """Resolve OBJ_POSE_DATA.ROOT_DIR to an archive.
+
+    A relative path is looked up from the config's folder, from `pose_obj_3d`, and from the working
+    directory. In a folder, `sim_all_formal.npz` comes first, then the other archives by name: the first one
+    that holds all of `tasks` is taken.
+
+    Raises:
+        ConfigError: There is no such file or folder, or no archive of the folder holds the tasks.
+    """
+    given = Path(root_dir).expanduser()
+    places = (
+        [given]
+        if given.is_absolute()
+        else [config_path.resolve().parent / given, PACKAGE_DIR / given, given]
+    )
+    for place in places:
+        if place.is_file():
+            return place
+        archives = sorted(place.glob("*.npz"), key=lambda p: (p.name != ARCHIVE_NAME, p.name))
+        if archives:
+            return _first_with(archives, tasks, config_path)
+    looked = ", ".join(str(p) for p in places)
+    raise ConfigError(
+        f"{config_path}: OBJ_POSE_DATA.ROOT_DIR {root_dir!r}: no such file (looked at {looked}); "
+        "generate data, then run convert_data_to_3D_pose_estimation.sh"
+    )
+
+
+def _first_with(archives: list[Path], tasks: Sequence[int], config_path: Path) -> Path:
+    held = {path: tasks_in(path) for path in archives}
+    for path, there in held.items():
+        if set(tasks) <= set(there):
+            return path
+    listed = "; ".join(f"{path.name} holds {_subjects(there)}" for path, there in held.items())
+    raise ConfigError(
+        f"{config_path}: no archive in {archives[0].parent} holds {_subjects(tasks)} together"
+        f" ({listed}); generate and convert them, or change"
+        " OBJ_POSE_DATA.SUBJECTS_TRAIN/SUBJECTS_TEST"
+    )
+
+
+def _subjects(tasks: Sequence[int]) -> str:
+    return ", ".join(f"T{t}" for t in tasks) or "no tasks"
