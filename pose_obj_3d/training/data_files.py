@@ -12,8 +12,8 @@ def find_data(root_dir: str, config_path: Path, tasks: Sequence[int]) -> Path:
     """Resolve OBJ_POSE_DATA.ROOT_DIR to an archive.
 
     A relative path is looked up from the config's folder, from `pose_obj_3d`, and from the working
-    directory. In a folder, `sim_all_formal.npz` comes first, then the other archives by name: the first one
-    that holds all of `tasks` is taken.
+    directory. In a folder, `sim_all_formal.npz` comes first, then the other archives by name: the
+    first one that holds all of `tasks` is taken.
 
     Raises:
         ConfigError: There is no such file or folder, or no archive of the folder holds the tasks.
