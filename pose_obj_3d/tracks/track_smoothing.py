@@ -47,7 +47,7 @@ _FRAME_CHUNK = 512
 _COLUMN_CHUNK = (
     1024  # sequences smoothed at once: enough to keep the processor busy, few enough for its cache
 )
-_CELL_CHUNK = 200_000  # frames of all of them; bounds the memory where examples are long
+CELL_CHUNK = 200_000  # frames of all of them; bounds the memory where examples are long
 
 
 def window_index(tracks: Tracks, num_frames: int) -> tuple[Tensor, Tensor]:
@@ -323,7 +323,7 @@ def _columns(
         first = first[chosen]
     last = tracks.last[first]
     longest = int((last - first).max()) + 1
-    chunk = max(1, min(_COLUMN_CHUNK, _CELL_CHUNK // longest) // num_smoothers)
+    chunk = max(1, min(_COLUMN_CHUNK, CELL_CHUNK // longest) // num_smoothers)
     order = (last - first).argsort(stable=True)  # batches of like lengths need little padding
     example, keypoint = tracks.is_real[first[order]].nonzero(as_tuple=True)
     batches = []

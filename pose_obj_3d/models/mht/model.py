@@ -132,7 +132,7 @@ class MHT(Normalised):
             B, K, 3).
         """
         scene = Scene.of(rig, self.position_mean, self.position_scale.max())
-        weights = self._usable(windows)
+        weights = self.used_weights(windows)
         is_seen = weights.transpose(1, 2).amax(-1) > 0  # (B, V, T)
         is_there = is_seen.any(-1)  # (B, V)
         uv = torch.where(weights.unsqueeze(-1) > 0, windows.uv, 0.0)
@@ -158,7 +158,7 @@ class MHT(Normalised):
             scene.world(total.mean()), intermediate=tuple(scene.world(x) for x in stages)
         )
 
-    def _usable(self, windows: Windows) -> Tensor:
+    def used_weights(self, windows: Windows) -> Tensor:
         """Return weights (B, T, V, K) of what may be used; in training some views are masked."""
         weights = windows.weights * windows.is_distinct[..., None, None]
         weights = weights * (windows.keypoint >= 0)[:, None, None]

@@ -266,7 +266,7 @@ def test_view_masking_is_random_in_training_only(data):
     windows = gather_windows(tracks, torch.arange(16), 7)
     network = model(tracks, MASK_RATE=0.9)
     assert torch.equal(network(windows, rig).xyz, network(windows, rig).xyz)
-    usable = network.train()._usable(windows).amax((1, 3)) > 0  # (B, V)
+    usable = network.train().used_weights(windows).amax((1, 3)) > 0  # (B, V)
     assert usable.any(1).all()
     assert usable.float().mean() < 0.6
     assert not torch.equal(network(windows, rig).xyz, network(windows, rig).xyz)

@@ -81,10 +81,17 @@ def test_long_examples_are_smoothed_in_smaller_batches(tmp_path, monkeypatch):
     tracks = load_tracks(data, make_rig(data), [0], "train", keypoint_ids(data, [0], ("robot",)))
     at_once = filter_bank(tracks, filters.SMOOTHERS)
     tracks.cache.clear()
-    monkeypatch.setattr(smoothers, "_CELL_CHUNK", 1)
-    assert max(rows.shape[1] for rows, _, _ in smoothers._columns(tracks)) == 1
+    sizes, smooth = [], smoothers.smooth_both
+
+    def counted(xyz, *rest):
+        sizes.append(xyz.shape[1])
+        return smooth(xyz, *rest)
+
+    monkeypatch.setattr(smoothers, "smooth_both", counted)
+    monkeypatch.setattr(smoothers, "CELL_CHUNK", 1)
     for found, expected in zip(filter_bank(tracks, filters.SMOOTHERS), at_once, strict=True):
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
+    assert set(sizes) == {1}
 
 
 def test_tracks_without_strays_stay_as_they_are(tmp_path):
