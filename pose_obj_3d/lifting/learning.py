@@ -53,7 +53,7 @@ class Lifter:
         config: The config that it was made with.
         data: What it lifts.
         device: Where it runs.
-        val: What it was validated on in training here, else None.
+        val: Its validation tracks, if it was trained here; else None.
     """
 
     name: str
@@ -148,8 +148,8 @@ def learn(options: LiftOptions, data: OwnData, tracks: Tracks, folder: Path) -> 
     best = folder / checkpoints.BEST
     if state.best_epoch == 0:
         raise CheckpointError(
-            f"{best}: no epoch had a finite validation value; the tracks are too noisy to learn"
-            " from"
+            f"{best}: training found no usable model: no epoch had a finite validation value; the"
+            " tracks are too noisy to learn from"
         )
     calibrate_best(state)
     log.figure(

@@ -181,7 +181,7 @@ def _without_covariance(estimate: Estimate, measured: Tensor, name: str) -> list
     if not bool(measured.any()) or bool(estimate.covariance[measured].isfinite().any()):
         return []
     return [
-        f"{name} claims no covariance: points3d.npz has NaN wherever two cameras see a keypoint,"
+        f"{name} claims no covariance: it is NaN wherever two cameras see a keypoint,"
         " coordinates.png has no bands, and only detections that were dropped before lifting"
         " count as outliers"
     ]

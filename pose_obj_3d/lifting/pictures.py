@@ -189,7 +189,7 @@ def _coordinates(
             color="0.55",
             marker=".",
             ls="",
-            label="triangulation of single frames (some may lie outside the picture)",
+            label="triangulation of single frames (some may be outside the picture)",
         ),
     ]
     figure.legend(handles=marks, loc="outside upper center", ncols=3, fontsize=9)

@@ -123,7 +123,9 @@ def explained(causes: Sequence[Cause]) -> str:
     if len(causes) > MAX_SHOWN:
         line += f"; or {len(causes) - MAX_SHOWN} more"
     if len({c.hypothesis.mirrors for c in causes}) > 1:
-        line += "; the world of one is the mirror image of the other's: look at one picture to tell"
+        line += (
+            "; the world of one is the mirror image of the other's: look at one picture to decide"
+        )
     return line
 
 
@@ -327,7 +329,7 @@ def _label_hypothesis(
 def exchanged_labels(
     views: Views, names: Sequence[str], keypoints: Sequence[str], limit: float
 ) -> tuple[list[str], Views]:
-    """Find keypoints that one view exchanges where the views otherwise agree.
+    """Find keypoints that are exchanged in one view, where the views otherwise agree.
 
     Args:
         views: The data.
@@ -336,7 +338,7 @@ def exchanged_labels(
         limit: How far a keypoint must be off to be looked at [px].
 
     Returns:
-        A line for each view that does, and the data without those keypoints of these views.
+        One line for each exchange, and the data without these keypoints in these views.
     """
     few, w = sample(views), views.w.clone()
     K = views.w.shape[2]
@@ -362,8 +364,8 @@ def exchanged_labels(
                 order[k] = j
             h = _label_hypothesis(few, view, order, names, keypoints)
             lines.append(
-                f"they are {before:.1f} px off the other views, {after:.1f} px with {h.words}:"
-                f" {h.advice}"
+                f"some keypoints are {before:.1f} px off the other views, {after:.1f} px with"
+                f" {h.words}: {h.advice}"
             )
             w[:, view, cycle.keypoints] = 0
             if len(names) == 2:

@@ -24,7 +24,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Views:
-    """Points as they were detected, and the cameras as the user gave them.
+    """Points as they were detected, and cameras as the user gave them.
 
     Attributes:
         raw: (F, V, K, 2) [px], with distortion, float64; anything finite where missing.
@@ -98,7 +98,7 @@ class Hypothesis:
     """A fault that is undone.
 
     Attributes:
-        words: What is done to undo it, for a sentence "the views agree with ...".
+        words: How it is undone, for a sentence "the views agree with ...".
         advice: What it means for the user.
         views: The data without the fault.
         mirrors: Whether undoing it, where nothing was wrong, would mirror the world.
@@ -234,7 +234,7 @@ def stated_sizes(views: Views) -> Iterator[Hypothesis]:
         return
     yield Hypothesis(
         "each camera's points scaled from image_size to twice its principal point",
-        "points and intrinsics seem to be of other image sizes",
+        "points and intrinsics seem to be of different image sizes",
         replace(views, raw=views.raw * factor[:, None, None]),
         scale=float(factor.min()),
     )

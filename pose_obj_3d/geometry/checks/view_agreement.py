@@ -36,9 +36,9 @@ SYSTEMATIC = 0.5
 _PLACES_A_KEYPOINT = 2.0
 _AFFINE_ROUNDS, _MIN_AFFINE = 4, 12
 _REST = (
-    "no convention of extrinsics, no swap of cameras or keypoints, no mirrored, turned or scaled"
-    " image cures it: detections may be noisy or of other subjects, calibration or synchronisation"
-    " may be off, or several faults at once"
+    "no other convention of extrinsics, no swap of cameras or keypoints, and no mirrored, turned or"
+    " scaled image explains it: detections may be noisy or of other subjects, calibration or"
+    " synchronisation may be wrong, or there may be several faults"
 )
 
 
@@ -61,7 +61,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class _LeftOut:
-    """What the other cameras say of one, over the points that they see with it.
+    """How one camera fits the others, over the points that they see with it.
 
     Attributes:
         off: Median distance of its detections from their prediction [px].
@@ -87,14 +87,14 @@ def judge(
     views: Views | None = None,
     keypoints: Sequence[str] = (),
 ) -> Verdict:
-    """Look for the cause where the views disagree.
+    """Say whether the views agree, and look for the cause where they do not.
 
     Args:
         points: (n, V, 2) [px].
         w: (n, V), 0 = not seen.
-        rig: The V cameras as the user gave them: inverting them must invert his matrices.
+        rig: The V cameras as the user gave them, not moved: their inverse counts too.
         names: V names.
-        views: The same data as detected, for what `causes` tries; None tries nothing.
+        views: The same data as detected, in which `causes` looks for faults; None: it does not.
         keypoints: Names of its keypoints.
     """
     rig = normalised(rig)
@@ -214,7 +214,7 @@ def _shares_behind(
 def _single(
     apart: Sequence[_LeftOut], names: Sequence[str], limit: float, places: float
 ) -> list[str]:
-    """Name the camera that is far from the others, which agree without it, and without no other."""
+    """Name the one camera without which the others agree; none if there is not exactly one."""
     if not apart:
         return []
     best, second = sorted(range(len(names)), key=lambda v: apart[v].others)[:2]
@@ -231,7 +231,7 @@ def _single(
             " calibration is wrong"
         )
     return [
-        f"camera {names[best]} is {x.off:.1f} px off what the others predict, which agree within"
-        f" {x.others:.1f} px without it: {cause} (median px with each camera left out:"
-        f" {listed(names, [a.off for a in apart])})"
+        f"camera {names[best]} is {x.off:.1f} px off what the other cameras predict; without it"
+        f" they agree within {x.others:.1f} px: {cause} (median error [px] of each camera when it"
+        f" is left out: {listed(names, [a.off for a in apart])})"
     ]
