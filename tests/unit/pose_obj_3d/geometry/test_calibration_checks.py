@@ -160,8 +160,8 @@ def test_one_camera_twice():
         ("m", 1000, ["too far", "read as m;", "in mm it would be 1.7", "--units mm"]),
         ("m", 100, ["too far", "in cm it would be 1.7", "divide translations and truth by 100"]),
         ("mm", 1e-3, ["too close", "read as mm;", "in m it would be 1.7", "--units m "]),
-        ("mm", 1e3, ["too far", "no other of m, cm, mm makes sense"]),
-        ("m", 1e-3, ["too close", "no other of m, cm, mm makes sense"]),
+        ("mm", 1e3, ["too far", "neither m, cm nor mm makes sense"]),
+        ("m", 1e-3, ["too close", "neither m, cm nor mm makes sense"]),
     ],
 )
 def test_wrong_units_of_length(unit, scale, words):
