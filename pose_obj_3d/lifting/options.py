@@ -60,6 +60,8 @@ class LiftOptions:
             raise ConfigError(
                 "--context, --epochs and --patience belong to --train; add it, or leave them out"
             )
+        if self.epochs is not None and self.epochs < 1:
+            raise ConfigError(f"--epochs {self.epochs}: allowed: 1 or more")
         if self.patience is not None and self.patience < 0:
             raise ConfigError(
                 f"--patience {self.patience}: allowed: a number of epochs, or 0 for never"

@@ -40,9 +40,14 @@ def _floats(
     x = members[key]
     fits = x.ndim == len(shape) and all(n in (-1, m) for n, m in zip(shape, x.shape, strict=True))
     if not fits or not (np.issubdtype(x.dtype, np.floating) or np.issubdtype(x.dtype, np.integer)):
+        what = (
+            f"hold numbers of shape ({', '.join(str(a) for a in axes)})"
+            if axes
+            else "be one number"
+        )
         raise DataError(
-            f"{source}: {key} must hold numbers of shape ({', '.join(str(a) for a in axes)}), found"
-            f" {x.dtype} {x.shape}; docs/own_videos.md has the schema"
+            f"{source}: {key} must {what}, found {x.dtype} {x.shape}; docs/own_videos.md has the"
+            " schema"
         )
     x = x.astype(np.float64)
     largest = float(np.abs(x, where=np.isfinite(x), out=np.zeros_like(x)).max(initial=0.0))

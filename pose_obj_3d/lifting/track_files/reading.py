@@ -1,6 +1,6 @@
 """Read the members of a `tracks.npz`, or take arrays in their place; `members` checks them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -57,16 +57,20 @@ def read_members(path: Path) -> dict[str, Array]:
             raise DataError(
                 f"{path}: key {unknown[0][:80]!r} is unknown; {near_names(unknown[0], KEYS)}"
             )
-        absent = [name for name in REQUIRED if name not in archive.names]
-        if absent:
-            raise DataError(
-                f"{path}: key {absent[0]!r} is missing; required are {', '.join(REQUIRED)}"
-            )
+        _require(str(path), archive.names)
         count = sum(_read(path, archive.header, name).count for name in archive.names)
         _read(
             path, lambda _: archive.check_content(8 * count), "the content"
         )  # all numbers become float64
         return {name: _read(path, archive.read, name) for name in archive.names}
+
+
+def _require(source: str, names: Collection[str]) -> None:
+    absent = [name for name in REQUIRED if name not in names]
+    if absent:
+        raise DataError(
+            f"{source}: key {absent[0]!r} is missing; required are {', '.join(REQUIRED)}"
+        )
 
 
 def _read(path: Path, reader: Callable[[str], Found], name: str) -> Found:
@@ -90,13 +94,11 @@ def members_of(source: str, values: Mapping[str, object]) -> dict[str, Array]:
         values: Member -> anything that NumPy makes an array of; None where it was not given.
 
     Raises:
-        DataError: NumPy makes no plain array of a value.
+        DataError: A required one is missing, or NumPy makes no plain array of a value.
     """
-    return {
-        name: _plain_array(source, name, value)
-        for name, value in values.items()
-        if value is not None
-    }
+    given = {name: value for name, value in values.items() if value is not None}
+    _require(source, given)
+    return {name: _plain_array(source, name, value) for name, value in given.items()}
 
 
 def _plain_array(source: str, name: str, value: object) -> Array:

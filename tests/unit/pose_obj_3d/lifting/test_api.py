@@ -125,6 +125,7 @@ def test_bad_arrays_give_the_line_of_the_command(name):
         ({"views": ("left",)}, "views: 'left' is not in lift_tracks; allowed: 0 left_shoulder"),
         ({"epochs": 3}, "context, epochs and patience belong to train"),
         ({"train": True, "epochs": "many"}, "epochs many: allowed: a whole number"),
+        ({"train": True, "epochs": 0}, "epochs 0: allowed: 1 or more"),
         ({"train": True, "checkpoint": "best.pt"}, "train and checkpoint exclude each other"),
         ({"train": True, "context": "day"}, "context day: allowed: window, track"),
         ({"keep": "all"}, "keep all: allowed: best, model, smoother, triangulation"),
@@ -136,6 +137,21 @@ def test_bad_options_name_the_argument(given, message):
     with pytest.raises(ConfigError) as caught:
         lift_tracks(**arguments(members(frames=20, sequences=1)), **given)
     assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"points": None}, "key 'points' is missing"),
+        ({"fps": "fast"}, "fps must be one number"),
+        ({"units": "cm"}, "units is 'cm'; allowed: m, mm"),
+        ({"confidence": ["high"]}, "confidence must hold numbers of shape"),
+    ],
+)
+def test_arguments_that_are_no_arrays(given, message):
+    with pytest.raises(DataError) as caught:
+        lift_tracks(**{**arguments(members(frames=20, sequences=1)), **given})
+    assert str(caught.value).startswith(f"lift_tracks: {message}")
 
 
 def test_views_of_different_lengths(lifted):
