@@ -40,7 +40,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("old", type=Path)
     parser.add_argument("new", type=Path)
     parser.add_argument(
-        "--like", type=Path, required=True, help="archive of ours filmed by the same cameras"
+        "--like",
+        type=Path,
+        required=True,
+        help="an archive of the present layout, filmed by the same cameras",
     )
     args = parser.parse_args(argv)
     try:

@@ -149,7 +149,7 @@ def _check_noise(noise: object, views: int) -> None:
     _require(
         ESTIMATED_NOISE not in noise,
         "noise",
-        f"without {ESTIMATED_NOISE}, which is found anew",
+        f"without {ESTIMATED_NOISE}, which each reader estimates itself",
         noise,
     )
     sigma = noise.get("sigma_px")
