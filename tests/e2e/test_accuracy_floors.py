@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 
 @pytest.mark.parametrize(
-    ("context", "epochs", "largest_mm"), [("window", 1, 2.6), ("track", 2, 2.3)]
+    ("context", "epochs", "largest_mm"), [("window", 1, 2.6), ("track", 1, 2.3)]
 )
 def test_a_short_training_is_accurate(tmp_path, context, epochs, largest_mm):
     text = CONFIG.read_text(encoding="utf-8")

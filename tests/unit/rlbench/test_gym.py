@@ -11,7 +11,6 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 import rlbench.gym
-from pyrep_mujoco.vision.rendering import select_gl_backend
 from rlbench.action_modes.action_mode import MoveArmThenGripper
 from rlbench.action_modes.arm_action_modes import EndEffectorPoseViaIK
 from rlbench.action_modes.gripper_action_modes import Discrete
@@ -26,14 +25,6 @@ from tests.unit.rlbench.checkout.checkout_files import REACH, write_checkout, wr
 
 STATE = "rlbench/reach_target-state-v0"
 PACKAGE = Path(rlbench.gym.__file__).parents[1]
-
-
-@pytest.fixture
-def needs_gl():
-    try:
-        select_gl_backend()
-    except RenderingError as error:
-        pytest.skip(str(error))
 
 
 @pytest.mark.slow

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 import rlbench
-from pyrep_mujoco.vision.rendering import select_gl_backend
 from rlbench import CameraConfig, Environment, ObservationConfig
 from rlbench.action_modes.action_mode import JointPositionActionMode, MoveArmThenGripper
 from rlbench.action_modes.arm_action_modes import EndEffectorPoseViaPlanning, JointVelocity
@@ -15,7 +14,6 @@ from rlbench.action_modes.gripper_action_modes import Discrete, GripperJointPosi
 from rlbench.backend.exceptions import (
     DemoError,
     InvalidActionError,
-    RenderingError,
     SceneError,
     TaskEnvironmentError,
 )
@@ -23,14 +21,6 @@ from rlbench.noise_model import GaussianNoise, Identity
 from rlbench.observation_config import LOW_DIM, RLBENCH_CAMERAS, checked_size
 from rlbench.recording.observation_filter import handles_to_rgb
 from rlbench.tasks import CloseFridge, PickAndLift, ReachTarget
-
-
-@pytest.fixture
-def needs_gl():
-    try:
-        select_gl_backend()
-    except RenderingError as error:
-        pytest.skip(str(error))
 
 
 def bare(**kwargs):

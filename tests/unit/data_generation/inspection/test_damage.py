@@ -3,44 +3,23 @@
 import json
 import zipfile
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from data_generation.RLBench.config import load_config
-from data_generation.RLBench.inspection import pictures as inspect_pictures
 from data_generation.RLBench.raw.episode import SEGMENTATION_NAMES
 from data_generation.RLBench.raw.episode_key import EpisodeKey
 from data_generation.RLBench.raw.store import RawStore
 from rlbench.cameras import project_views
 from tests.unit.data_generation import fake_source
 from tests.unit.data_generation.inspected import (
-    fill_raw,
     inspect,
     make_tracks,
     rewrite,
     rig,
-    write_archive,
 )
-
-
-@pytest.fixture(autouse=True)
-def small_pictures(monkeypatch):
-    monkeypatch.setattr(inspect_pictures, "SHEET_PANEL", 100)
-    monkeypatch.setattr(inspect_pictures, "MOVIE_PANEL", 100)
-
-
-@pytest.fixture
-def raw(tmp_path, write_config):
-    return partial(fill_raw, tmp_path, write_config)
-
-
-@pytest.fixture
-def archive(tmp_path):
-    return partial(write_archive, tmp_path)
-
 
 # --- suspicious episodes ---
 

@@ -1,6 +1,5 @@
 import re
 import sys
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,27 +9,9 @@ from PIL import Image
 from data_generation.RLBench import inspect_dataset
 from data_generation.RLBench.config import load_config
 from data_generation.RLBench.inspection import charts as inspect_charts
-from data_generation.RLBench.inspection import pictures as inspect_pictures
 from data_generation.RLBench.raw.episode import npy_bytes
 from data_generation.RLBench.raw.store import RawStore
-from tests.unit.data_generation.inspected import fill_raw, inspect, make_tracks, write_archive
-
-
-@pytest.fixture(autouse=True)
-def small_pictures(monkeypatch):
-    monkeypatch.setattr(inspect_pictures, "SHEET_PANEL", 100)
-    monkeypatch.setattr(inspect_pictures, "MOVIE_PANEL", 100)
-
-
-@pytest.fixture
-def raw(tmp_path, write_config):
-    return partial(fill_raw, tmp_path, write_config)
-
-
-@pytest.fixture
-def archive(tmp_path):
-    return partial(write_archive, tmp_path)
-
+from tests.unit.data_generation.inspected import inspect, make_tracks
 
 # --- what is written ---
 

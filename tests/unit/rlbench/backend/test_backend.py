@@ -16,8 +16,6 @@ from rlbench.backend.conditions import (
 from rlbench.backend.exceptions import BoundaryError, WaypointError
 from rlbench.backend.spawn_boundary import SpawnBoundary
 from rlbench.backend.waypoints import GripperCommand, parse_gripper_command
-from rlbench.engines.mujoco import MujocoEngine
-from rlbench.tasks import builtin_scene
 
 
 @pytest.mark.parametrize(
@@ -110,11 +108,6 @@ def test_condition_sets_remember_and_keep_order():
     remembering.reset()
     first.append(1)
     assert not remembering.condition_met()[0]
-
-
-@pytest.fixture
-def engine():
-    return MujocoEngine(builtin_scene("pick_and_lift"))
 
 
 def test_placed_objects_stay_inside_apart_and_upright(engine):

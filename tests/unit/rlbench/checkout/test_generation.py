@@ -13,16 +13,12 @@ from rlbench.environment import ROBOTS
 from rlbench.tools import task_validator
 from tests.unit.rlbench.checkout.checkout_files import BY_NAME, REACH, write_checkout, write_task
 
+pytestmark = pytest.mark.usefixtures("own_settings")
+
 CHECKOUT = os.environ.get("RLBENCH_ROOT", "")
 needs_checkout = pytest.mark.skipif(
     not CHECKOUT, reason="RLBENCH_ROOT names no checkout of RLBench"
 )
-
-
-@pytest.fixture(autouse=True)
-def _own_settings(monkeypatch):
-    for name in ("RLBENCH_ROOT", "RLBENCH_TASKS_FROM"):
-        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture

@@ -26,11 +26,7 @@ from rlbench.tasks import TASK_NAMES, get_task_class, task_id
 from tests.contract import fake_pyrep
 from tests.unit.rlbench.checkout.checkout_files import LIFT, REACH, write_checkout, write_task
 
-
-@pytest.fixture(autouse=True)
-def _own_settings(monkeypatch):
-    for name in ("RLBENCH_ROOT", "RLBENCH_TASKS_FROM"):
-        monkeypatch.delenv(name, raising=False)
+pytestmark = pytest.mark.usefixtures("own_settings")
 
 
 @pytest.fixture

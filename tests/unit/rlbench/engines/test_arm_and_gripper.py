@@ -21,11 +21,6 @@ from rlbench.tasks import builtin_scene
 SPEED = 0.04
 
 
-@pytest.fixture
-def engine():
-    return MujocoEngine(builtin_scene("pick_and_lift"))
-
-
 def make_at_tip(engine, size, free):
     """Make a block whose middle is the tip."""
     T = engine.dummy(engine.robot.tip).get_matrix()

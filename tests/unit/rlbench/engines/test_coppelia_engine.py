@@ -11,33 +11,14 @@ from data_generation.RLBench.raw.episode_key import EpisodeKey
 from pyrep_mujoco.vision.visibility import HIDDEN, OUTSIDE
 from rlbench import cameras
 from rlbench.backend.exceptions import RenderingError, SceneError
-from rlbench.engines.coppelia.simulator import CoppeliaSimulator
 from rlbench.engines.mujoco import MujocoEngine
 from rlbench.environment import Environment
 from rlbench.observation_config import KEYPOINT_GROUPS, CameraConfig, ObservationConfig
 from rlbench.recording.keypoints import make_keypoints
-from rlbench.tasks import AVAILABLE, builtin_scene, get_task_class
-from tests.contract import fake_pyrep
+from rlbench.tasks import builtin_scene, get_task_class
 from tests.contract.fake_world import VISION
 
 BLOCK = "pick_and_lift_target"
-
-
-@pytest.fixture
-def world(monkeypatch, tmp_path):
-    return fake_pyrep.install(monkeypatch, tmp_path, AVAILABLE)
-
-
-@pytest.fixture
-def simulator(world):
-    simulator = CoppeliaSimulator()
-    yield simulator
-    simulator.close()
-
-
-@pytest.fixture
-def loaded(simulator):
-    return simulator.load("pick_and_lift")
 
 
 # ---- scene ------------------------------------------------------------------------------

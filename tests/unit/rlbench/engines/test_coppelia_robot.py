@@ -13,32 +13,13 @@ from rlbench.action_modes.arm_action_modes import (
 )
 from rlbench.action_modes.gripper_action_modes import Discrete
 from rlbench.backend.exceptions import ConfigurationPathError, IKError
-from rlbench.engines.coppelia.simulator import CoppeliaSimulator
 from rlbench.engines.protocols import Gripper, ServoArm
 from rlbench.environment import Environment
 from rlbench.tasks import get_task_class
-from tests.contract import fake_pyrep
 from tests.contract.fake_world import PATH
 
 RNG = np.random.default_rng(0)
 BLOCK = "pick_and_lift_target"
-
-
-@pytest.fixture
-def world(monkeypatch, tmp_path):
-    return fake_pyrep.install(monkeypatch, tmp_path, ["pick_and_lift", "reach_target"])
-
-
-@pytest.fixture
-def simulator(world):
-    simulator = CoppeliaSimulator()
-    yield simulator
-    simulator.close()
-
-
-@pytest.fixture
-def loaded(simulator):
-    return simulator.load("pick_and_lift")
 
 
 def calls(world, name):

@@ -4,21 +4,12 @@ import numpy as np
 import pytest
 
 from rlbench.backend.exceptions import BoundaryError
-from rlbench.environment import Environment
-from rlbench.tasks import get_task_class
 from rlbench.tools.art import make_put_shoes_in_box_meshes as drawing
 from rlbench.tools.art.obj_files import MESHES
 
 NAME = "put_shoes_in_box"
 SHOES = ("shoe1", "shoe2")
 AJAR = np.deg2rad(35) - 0.2618  # the lid lies shut 15 degrees below the joint's zero
-
-
-@pytest.fixture(scope="module")
-def task():
-    env = Environment()
-    env.launch()
-    return env.get_task(get_task_class(NAME))
 
 
 @pytest.fixture(scope="module")

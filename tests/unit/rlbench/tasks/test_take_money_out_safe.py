@@ -6,19 +6,10 @@ from PIL import Image
 
 from pyrep_mujoco.transforms import matrix_to_euler
 from rlbench.backend.exceptions import TaskEnvironmentError
-from rlbench.environment import Environment
-from rlbench.tasks import get_task_class
 from rlbench.tools.art import make_take_money_out_safe_meshes as note
 
 NAME = "take_money_out_safe"
 STACKS = [f"dollar_stack{i}" for i in range(3)]
-
-
-@pytest.fixture(scope="module")
-def task():
-    env = Environment()
-    env.launch()
-    return env.get_task(get_task_class(NAME))
 
 
 def restart(task, shelf, seed):

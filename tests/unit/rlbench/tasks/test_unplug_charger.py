@@ -4,15 +4,8 @@ import numpy as np
 import pytest
 
 from rlbench.backend.exceptions import DemoError
-from rlbench.environment import Environment
-from rlbench.tasks import get_task_class
 
-
-@pytest.fixture(scope="module")
-def task():
-    env = Environment()
-    env.launch()
-    return env.get_task(get_task_class("unplug_charger"))
+NAME = "unplug_charger"
 
 
 def test_the_charger_rests_in_the_socket(task):

@@ -14,10 +14,9 @@ from rlbench.backend.episodes import demonstration
 from rlbench.backend.episodes.last_way import REST_STEPS, end_where_fulfilled
 from rlbench.backend.exceptions import DemoError
 from rlbench.backend.placement_rules import OUR_RULES, RLBENCH_RULES
-from rlbench.engines.mujoco import MujocoEngine
 from rlbench.environment import Environment
 from rlbench.observation_config import ObservationConfig
-from rlbench.tasks import AVAILABLE, builtin_scene
+from rlbench.tasks import AVAILABLE
 from tests.unit.rlbench.checkout.checkout_files import write_checkout
 
 NEAR = 5e-4
@@ -119,11 +118,6 @@ def test_a_task_whose_waypoints_are_all_left_out_still_ends(load, monkeypatch):
 
 
 # ---- the arm ------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def engine():
-    return MujocoEngine(builtin_scene("pick_and_lift"))
 
 
 @pytest.fixture
