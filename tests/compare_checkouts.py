@@ -18,7 +18,8 @@ What is equal:
 - arrays (`.npy`, `.npz`, `.pt`): every member has the same name, shape and value, bit for bit
   (NaN equals NaN). Another type with the same numbers is reported, and is no difference;
 - pictures: the same pixels;
-- every other file: the same bytes, after what `ALLOWED` lists has been replaced.
+- every other file: the same lines, after what `ALLOWED` lists has been replaced. A line of a
+  report whose words differ, but not its numbers, is told as a note.
 
 The exit code is 0 if all is equal, 1 if something differs, 2 if a command fails.
 """
@@ -64,9 +65,13 @@ class Allowed:
 ALLOWED = (
     Allowed("*.json", r'"frames_per_second[a-z_]*": [0-9.e+-]+', "speed", "how fast it was"),
     Allowed("*report.json", r'"seconds[a-z_]*": [0-9.e+-]+', "time", "how long a generation took"),
+    Allowed("*report.json", r'"peak_memory_mib": [0-9.e+-]+', "memory", "how much a worker held"),
+    Allowed("*", r"(?:docs/)?\w+\.md\b", "page", "pages lie in another folder"),
     Allowed("*", r"\d{8}_\d{6}", "moment", "a run's folder is named after the moment it began"),
     Allowed("*", r"python -m pose_obj_3d[.\w]*", "command", "modules lie in other folders"),
 )
+# Text for people: its words may be better ones, its numbers are compared as they are written.
+REPORTS = ("*report.json", "*report.md", "*results.md")
 # Files that are not compared, and why.
 IGNORED = {
     "*events.out.tfevents*": "TensorBoard writes the time into every record",
@@ -284,18 +289,31 @@ def describe(x: np.ndarray, y: np.ndarray) -> str:
     return f"by at most {apart:.3g}"
 
 
-def compare_text(a: bytes, b: bytes, clean: Callable[[str], str]) -> str:
-    """Return how two files differ after cleaning, or nothing."""
-    if a == b:
-        return ""
+def numbers(line: str) -> list[str]:
+    """Give the numbers of a line, as written."""
+    return re.findall(r"(?<![A-Za-z_])-?\d+(?:\.\d+)?(?:e[+-]?\d+)?", line)
+
+
+def compare_text(a: Path, b: Path, name: str, clean: Callable[[str], str], found: Found) -> None:
+    """Compare two files line by line; in reports, other words with the same numbers are a note."""
+    if a.read_bytes() == b.read_bytes():
+        return
     try:
-        first, second = clean(a.decode()).splitlines(), clean(b.decode()).splitlines()
+        first, second = (clean(p.read_text(encoding="utf-8")).splitlines() for p in (a, b))
     except UnicodeDecodeError:
-        return f"bytes ({len(a)}, {len(b)})"
-    for i, (x, y) in enumerate(zip(first, second, strict=False)):
-        if x != y:
-            return f"line {i + 1}: {x[:150]!r}, {y[:150]!r}"
-    return "" if len(first) == len(second) else f"{len(first)} and {len(second)} lines"
+        found.differences.append(f"{name}: other bytes")
+        return
+    if len(first) != len(second):
+        found.differences.append(f"{name}: {len(first)} and {len(second)} lines")
+    is_report = any(fnmatch(name, pattern) for pattern in REPORTS)
+    for i, (x, y) in enumerate(zip(first, second, strict=False), 1):
+        if x == y:
+            continue
+        line = f"{name}: line {i}: {x[:150]!r}, {y[:150]!r}"
+        if is_report and numbers(x) == numbers(y):
+            found.notes.append(f"{line}; the same numbers")
+        else:
+            found.differences.append(line)
 
 
 def cleaner(name: str, checkouts: tuple[Checkout, Checkout]) -> Callable[[str], str]:
@@ -338,8 +356,8 @@ def compare_step(step: str, a: Checkout, b: Checkout) -> Found:
                     found.differences.append(f"{name}: other pixels")
                 else:
                     found.notes.append(f"{name}: other bytes, the same pixels")
-        elif how := compare_text(first.read_bytes(), second.read_bytes(), clean):
-            found.differences.append(f"{name}: {how}")
+        else:
+            compare_text(first, second, name, clean, found)
     return found
 
 
