@@ -37,7 +37,7 @@ EXPECTED = {
 }
 """What the commands of a page must have printed."""
 SMALL = [
-    (r"--episodes \d+", "--episodes 2"),
+    (r"--episodes \d+", "--episodes 2 --not_every_variation"),
     (r"(make_example_tracks \S+)$", r"\1 --examples 2"),
     (r"(--points2d \S+)", r"\1 --no_pictures"),
     (r"--train$", "--train --epochs 1"),
