@@ -1,7 +1,7 @@
 """Conditions of the accuracy benchmark: the shipped detections, and harder ones.
 
 Everything is a function of the archive and a seed: the detector is that of the data generation
-(`keypoint_tracks.detect`), with a generator of its own for each (seed, task, example, view).
+(`tracks.detector`), with a generator of its own for each (seed, task, example, view).
 """
 
 import dataclasses
