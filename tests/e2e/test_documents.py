@@ -73,8 +73,11 @@ def clone(tmp_path_factory):
             shutil.copy2(source, target)
 
     def left_out(where, names):
-        # Made by commands: data sets, and archives other than the shipped ones.
-        made = {"data"} if Path(where) == ROOT / "data_generation" / "RLBench" else set()
+        made = set()  # by commands
+        if Path(where) == ROOT / "data_generation" / "RLBench":
+            made = {"data"}
+        elif Path(where) == ROOT / "pose_obj_3d" / "data":
+            made = set(names) - {"RLBench_pose_est_data"}
         return LEFT_OUT(where, names) | made
 
     shutil.copytree(ROOT, folder, ignore=left_out, copy_function=copy)
