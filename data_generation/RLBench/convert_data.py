@@ -22,6 +22,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from tqdm import tqdm
 
 from data_generation.RLBench import command_line
@@ -44,11 +45,11 @@ from pose_obj_3d.common.legacy_archive import write_legacy
 from pose_obj_3d.common.whole_files import write_whole
 from pose_obj_3d.formal import MIN_EXAMPLES, read_formal, write_formal
 from rlbench.cameras import project_views
+from rlbench.const import DEMO_DT
 
 logger = logging.getLogger("convert_data")
 
 OUTPUT = REPOSITORY / "pose_obj_3d" / "data" / "RLBench_pose_est_data" / "sim_all_formal.npz"
-FRAME_PERIOD = 0.05  # [s]
 
 
 def build_parser() -> command_line.Parser:
@@ -166,26 +167,32 @@ def requested_tasks(store: RawStore, config: DatasetConfig) -> list[int]:
         ConfigError: A requested task has too few episodes.
     """
     there, wanted = store.task_ids(), config.task_ids(store.mode)
-    tasks = there if isinstance(wanted, str) else list(wanted)
+    tasks: list[int] = []
+    for task in there if isinstance(wanted, str) else wanted:
+        count = len(store.episodes(task)) if isinstance(task, int) else 0
+        if isinstance(task, int) and count >= MIN_EXAMPLES:
+            tasks.append(task)
+        else:
+            raise _too_few(store, config, task, count)
     if not tasks:
         raise ConfigError(
             f"{config.source}: {store.mode}_task_ids names no task that is in {store.root}"
         )
-    for task_id in tasks:
-        count = len(store.episodes(task_id))
-        if 0 < count < MIN_EXAMPLES:
-            raise ConfigError(
-                f"{store.root}: task {task_id} has {count} {store.mode} episode(s); at least"
-                f" {MIN_EXAMPLES} are needed, for training, validation and test: generate more"
-                " examples"
-            )
-        if not count:
-            filled = ", ".join(str(t) for t in there if store.episodes(t)) or "none"
-            raise ConfigError(
-                f"{store.root}: task {task_id} of {config.source} has no {store.mode} episodes "
-                f"(tasks with episodes: {filled}); run generate_data.py first"
-            )
     return tasks
+
+
+def _too_few(store: RawStore, config: DatasetConfig, task: int | str, count: int) -> ConfigError:
+    if count:
+        return ConfigError(
+            f"{store.root}: task {task} has {count} {store.mode} episode(s); at least"
+            f" {MIN_EXAMPLES} are needed, for training, validation and test: generate more"
+            " examples"
+        )
+    filled = ", ".join(str(t) for t in store.task_ids() if store.episodes(t)) or "none"
+    return ConfigError(
+        f"{store.root}: task {task} of {config.source} has no {store.mode} episodes "
+        f"(tasks with episodes: {filled}); run generate_data.py first"
+    )
 
 
 def read_all(store: RawStore, tasks: Sequence[int]) -> dict[int, list[RawTracks]]:
@@ -227,7 +234,9 @@ def check_one_rig(raw: Mapping[int, Sequence[RawTracks]]) -> RawTracks:
     return first
 
 
-def _example(episode: RawTracks, number: int, width: int, noise: DetectorNoise) -> np.ndarray:
+def _example(
+    episode: RawTracks, number: int, width: int, noise: DetectorNoise
+) -> npt.NDArray[np.float32]:
     xyz = rounded(episode.xyz)
     uv, _ = project_views(xyz, episode.intrinsics, episode.extrinsics)
     detected = detect(uv, episode.visibility, width, episode.key.task_id, number, noise)
@@ -256,7 +265,7 @@ def _meta(
             **{name: noise.of_views(name, len(sigma)).tolist() for name in RANGES},
             "seed": noise.noise_seed,
         },
-        "frame_period_s": FRAME_PERIOD,
+        "frame_period_s": DEMO_DT,
         "image_pattern": f"{frames}/{RGB_PATTERN}",
         "sources": {
             f"T{t}": [{"variation": e.key.variation, "example": e.key.example} for e in episodes]

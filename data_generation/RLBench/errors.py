@@ -1,11 +1,5 @@
 """The errors of data generation: one base, one line each."""
 
-import difflib
-from collections.abc import Iterable
-
-MAX_COMPARED = 60  # characters of a name that may be any file's
-MAX_LISTED = 240  # characters of all that is allowed
-
 
 class DataGenerationError(Exception):
     """A fault the user can mend; its text is one line that says how."""
@@ -51,16 +45,3 @@ class DemoFailedError(Exception):
     def __init__(self, cause: str, fault: str = "") -> None:
         super().__init__(cause, fault)
         self.cause, self.fault = cause, fault
-
-
-def near_match(name: str, allowed: Iterable[str]) -> str:
-    """Say which allowed name was probably meant, or list them all."""
-    names = sorted(allowed)
-    close = difflib.get_close_matches(name[:MAX_COMPARED], names, n=1)
-    if close:
-        return f"did you mean {close[0]!r}?"
-    listed = ", ".join(names)
-    return (
-        "allowed:"
-        f" {listed if len(listed) <= MAX_LISTED else listed[:MAX_LISTED].rpartition(',')[0] + ', ...'}"
-    )

@@ -72,7 +72,8 @@ def _open(config: DatasetConfig, seed: int, **options: str | None) -> DemoSource
             f"package {error.name} is not installed; pip install -r RLBench/requirements.txt"
             " ./RLBench"
         ) from None
-    return module.open_source(config, seed, **options)
+    source: DemoSource = module.open_source(config, seed, **options)
+    return source
 
 
 ENGINES = {"mujoco": open_mujoco, "coppeliasim": open_coppeliasim}
@@ -120,8 +121,8 @@ def build_parser() -> command_line.Parser:
     add("--engine", choices=sorted(ENGINES), default="mujoco", help="simulator (default mujoco)")
     add(
         "--rlbench_root",
-        help="checkout of RLBench whose own tasks run too (default $RLBENCH_ROOT, else none); its task "
-        "files are Python and run as such: name only one that you trust",
+        help="checkout of RLBench whose own tasks run too (default $RLBENCH_ROOT, else none); "
+        "its task files are Python code that is run: name only a checkout that you trust",
     )
     add(
         "--tasks_from",

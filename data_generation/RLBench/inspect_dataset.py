@@ -1,4 +1,4 @@
-"""Look at a data set: pictures of every task, statistics, damage and suspicious episodes on one page.
+"""Look at a data set: one page with pictures, statistics, damage and suspicious episodes.
 
 python inspect_dataset.py data/my_expe
 python inspect_dataset.py ../../pose_obj_3d/data/RLBench_pose_est_data/sim_all_formal.npz --tasks 0
@@ -38,7 +38,7 @@ from data_generation.RLBench.inspection.sources import (
 from data_generation.RLBench.inspection.statistics import SectionStatistics
 from data_generation.RLBench.raw.json_files import read_json
 from data_generation.RLBench.raw.layout import INSPECTION
-from data_generation.RLBench.tracks.statistics import MOVING_SPEED
+from pose_obj_3d.common.facts import MOVING_M_PER_S
 from pose_obj_3d.common.whole_files import is_temporary, write_whole
 
 FORMAT = "inspection of keypoint tracks"
@@ -169,7 +169,7 @@ def inspect(
             "volume_low_m": list(limits.VOLUME_LOW),
             "volume_high_m": list(limits.VOLUME_HIGH),
             "max_reprojection_px": limits.MAX_REPROJECTION,
-            "moving_m_per_s": MOVING_SPEED,
+            "moving_m_per_s": MOVING_M_PER_S,
         },
         "notes": source.notes,
         "damage": [asdict(d) for d in source.damage],

@@ -18,7 +18,7 @@ from data_generation.RLBench.raw.folder import Identity
 logger = logging.getLogger("generate_data")
 
 SAME_ATTEMPT = 2  # deaths at one attempt after which it counts as failed
-KILLS = 3  # of the process by force, at one episode: its attempts are not to blame, and none is left out
+KILLS = 3  # of the process, by force, at one episode; its attempts are not to blame: all are made
 DEATHS_OF_A_TASK = 2  # attempts and episodes lost so, after which the task is given up
 
 Job = tuple[Outcome, Identity | None]

@@ -7,6 +7,7 @@ from data_generation.RLBench.errors import ConfigError, DataGenerationError
 from data_generation.RLBench.generation import worker
 from data_generation.RLBench.generation.episode_plan import Plan
 from data_generation.RLBench.generation.worker_pool import WorkerDiedError, WorkerPool
+from pose_obj_3d.common.names import some_names
 
 logger = logging.getLogger("generate_data")
 
@@ -74,9 +75,6 @@ def _describe(pool: WorkerPool, catalogue: worker.Catalogue, task_id: int) -> No
 def _unavailable(
     place: str, task: int | str, catalogue: worker.Catalogue, places: str
 ) -> ConfigError:
-    # Imported late: where rlbench is not installed, the worker has said so before.
-    from pyrep_mujoco.near_names import near_names  # noqa: PLC0415
-
     if isinstance(task, int) and task >= len(catalogue.all_tasks):
         return ConfigError(
             f"{place}; ids go from 0 to {len(catalogue.all_tasks) - 1} (tasks_ids.txt), of which "
@@ -85,7 +83,7 @@ def _unavailable(
         )
     name = task if isinstance(task, str) else catalogue.all_tasks[task]
     named = "" if isinstance(task, str) else f" ({name})"
-    there = near_names(name, catalogue.available.values())
+    there = some_names(name, catalogue.available.values())
     return ConfigError(f"{place}{named}, which this engine cannot run; {there}; {places}")
 
 

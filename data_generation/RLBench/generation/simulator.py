@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import mujoco
@@ -14,7 +15,6 @@ from data_generation.RLBench.errors import (
     DataGenerationError,
     DemoFailedError,
     TaskBrokenError,
-    near_match,
 )
 from data_generation.RLBench.generation import demo_arrays
 from data_generation.RLBench.raw.episode import (
@@ -24,6 +24,7 @@ from data_generation.RLBench.raw.episode import (
     Episode,
 )
 from data_generation.RLBench.raw.episode_key import EpisodeKey
+from pose_obj_3d.common.names import near_names
 from pyrep_mujoco.scene.health import UNSTABLE
 from rlbench import cameras as camera_table
 from rlbench.backend.exceptions import DemoError, EngineError, RLBenchError
@@ -192,7 +193,7 @@ def _check_cameras(config: DatasetConfig) -> None:
     for key in ("cams", "track_cams"):
         for cam in getattr(config, key):
             if cam not in camera_table.CAMERAS:
-                hint = near_match(cam, camera_table.CAMERAS)
+                hint = near_names(cam, sorted(camera_table.CAMERAS), "'")
                 raise ConfigError(f"{config.source}: {key} holds unknown camera {cam!r}; {hint}")
     for cam in config.track_cams:
         if camera_table.CAMERAS[cam].parent is not None:
@@ -203,16 +204,17 @@ def _check_cameras(config: DatasetConfig) -> None:
 
 
 def _observation_config(config: DatasetConfig) -> ObservationConfig:
-    camera = {
-        "rgb": True,
-        "depth": True,
-        "depth_in_meters": True,
-        "point_cloud": config.get_point_clouds,
-        "mask": config.get_segmentations,
-        "image_size": config.image_size,
-    }
+    camera = partial(
+        CameraConfig,
+        rgb=True,
+        depth=True,
+        depth_in_meters=True,
+        point_cloud=config.get_point_clouds,
+        mask=config.get_segmentations,
+        image_size=config.image_size,
+    )
     return ObservationConfig(
-        cameras={cam: CameraConfig(**camera) for cam in config.cams},
+        cameras={cam: camera() for cam in config.cams},
         track_cams=config.track_cams,
         track_image_size=config.image_size,
         keypoints=config.keypoints,

@@ -92,7 +92,10 @@ class _Process:
 
 
 def start(settings: WorkerSettings) -> None:
-    """Prepare this process; the simulator opens at the first use, so that its errors are reported."""
+    """Prepare this process.
+
+    The simulator opens at its first use, so that its errors are reported.
+    """
     process_start.open_streams()  # what a task prints to nobody must not end it
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the main process's business
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -116,7 +119,11 @@ def _source() -> DemoSource:
 
 
 def list_tasks(tasks: tuple[int | str, ...] | str) -> tuple[Catalogue, list[int]]:
-    """List what the source offers, and which of its tasks are requested by id or name ("*": all)."""
+    """List what the source offers, and which of its tasks are requested.
+
+    Args:
+        tasks: Ids and names, or "*" for all.
+    """
     source = _source()
     incomplete = {task_id: name for task_id, (name, _) in source.incomplete.items()}
     catalogue = Catalogue(source.all_tasks, dict(source.available), {}, {}, {}, incomplete)

@@ -10,10 +10,10 @@ import numpy as np
 
 from data_generation.RLBench.errors import ConfigError, StoreError
 from data_generation.RLBench.inspection.sources import Array, Example, Rig, Section, Source
-from pose_obj_3d.common.archive_meta import MAX_TEXT
+from pose_obj_3d.common.archive_meta import CURRENT_VERSION, MAX_TEXT
 from pose_obj_3d.common.errors import ArchiveError
 from pose_obj_3d.common.safe_reading.safe_npz import SINGLE_ARRAY, Archive
-from pose_obj_3d.formal import CURRENT_VERSION, FRAME_PERIOD_S
+from pose_obj_3d.formal import FRAME_PERIOD_S
 
 DEFAULT_SIZE = (256, 256)  # [px], where an archive does not say
 MAX_NUMBER = 1e9  # of seconds or pixels

@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
+from pathlib import Path
 from typing import Any
 
 from data_generation.RLBench.inspection.charts import histogram, position_map, trimmed
@@ -12,23 +13,7 @@ MAX_ROWS = 300  # of a table of episodes; statistics.json holds all
 NONE = "&ndash;"
 Plain = Mapping[str, Any]
 
-STYLE = """
-:root { color-scheme: light; }
-body { font: 14px/1.45 system-ui, sans-serif; color: #20242a; background: #f4f5f7; margin: 0; }
-main { max-width: 1320px; margin: 0 auto; padding: 20px; }
-h1 { font-size: 22px; margin: 0 0 4px; } h2 { font-size: 17px; margin: 0 0 10px; } h3 { font-size: 14px; margin: 18px 0 6px; }
-section { background: #fff; border: 1px solid #e1e4e8; border-radius: 8px; padding: 16px; margin: 16px 0; overflow-x: auto; }
-table { border-collapse: collapse; } th, td { padding: 3px 10px; text-align: right; border-bottom: 1px solid #eceef1; white-space: nowrap; }
-th { color: #5a626c; font-weight: 600; vertical-align: bottom; white-space: normal; } td.t, th.t { text-align: left; } td.w { text-align: left; white-space: normal; }
-td { font-variant-numeric: tabular-nums; } img { max-width: 100%; } .faint { color: #6e747c; }
-.verdict { display: inline-block; padding: 2px 10px; border-radius: 12px; font-weight: 600; }
-.good { background: #d9f2e0; color: #14622e; } .bad { background: #fbdcdc; color: #8f1d1d; } .odd { background: #fdeec8; color: #7a5200; }
-.bar { display: inline-block; width: 64px; height: 9px; margin-right: 6px; font-size: 0; white-space: nowrap; }
-.bar span { display: inline-block; height: 9px; }
-.seen { background: #2e8b57; } .hidden { background: #f0b429; } .outside { background: #c4c9d0; }
-.key { display: inline-block; width: 10px; height: 10px; margin: 0 4px 0 12px; }
-svg { margin: 8px 16px 0 0; vertical-align: top; }
-"""
+STYLE = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
 
 
 def render(report: Plain, pictures: Mapping[str, bytes]) -> str:
@@ -39,9 +24,10 @@ def render(report: Plain, pictures: Mapping[str, bytes]) -> str:
         pictures: File name -> PNG or GIF, the ones that could be made.
     """
     title = f"Inspection of {report['data_set']}"
+    period = report["frame_period_s"] * 1000
     body = [
         f"<h1>{escape(title)}</h1>",
-        f'<div class="faint">{escape(report["kind"])}, {report["frame_period_s"] * 1000:g} ms a frame</div>',
+        f'<div class="faint">{escape(report["kind"])}, {period:g} ms a frame</div>',
         f"<p>{_verdict(report)}</p>",
         *(f'<p class="faint">{escape(note)}</p>' for note in report["notes"]),
         _overview(report),
@@ -66,7 +52,8 @@ def render(report: Plain, pictures: Mapping[str, bytes]) -> str:
     )
     return (
         "<!DOCTYPE html>\n<html"
-        f' lang="en"><head>{head}<style>{STYLE}</style></head>\n<body><main>\n{chr(10).join(body)}\n</main></body></html>\n'
+        f' lang="en"><head>{head}<style>\n{STYLE}</style></head>\n<body><main>\n'
+        f"{chr(10).join(body)}\n</main></body></html>\n"
     )
 
 
@@ -201,10 +188,8 @@ def _image(name: str, data: bytes) -> str:
 
 def _legend() -> str:
     words = {"seen": "seen", "hidden": "in the image, hidden", "outside": "outside"}
-    return (
-        '<p class="faint">% of'
-        f" frames:{''.join(f'<span class=key><span class={s}>&emsp;</span></span> {words[s]}' for s in STATES)}</p>"
-    )
+    keys = (f"<span class=key><span class={s}>&emsp;</span></span> {words[s]}" for s in STATES)
+    return f'<p class="faint">% of frames:{"".join(keys)}</p>'
 
 
 def _bar(shares: Plain) -> str:

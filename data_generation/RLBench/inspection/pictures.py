@@ -1,4 +1,4 @@
-"""Pictures of one example: a contact sheet and an animation, keypoints and their trails in every view."""
+"""Pictures of one example: a contact sheet and an animation of every view, with keypoints."""
 
 import colorsys
 import io
@@ -18,7 +18,7 @@ from data_generation.RLBench.inspection.statistics import (
     WORKSPACE_HIGH,
     WORKSPACE_LOW,
 )
-from pose_obj_3d.formal import UV_EXACT, VISIBILITY
+from pose_obj_3d.formal import UV_EXACT, VISIBILITY, XYZ_WORLD
 from rlbench.cameras import project_views
 
 Picture = npt.NDArray[np.uint8]
@@ -80,7 +80,7 @@ class Drawer:
         self._example, self._get_frame = example, get_frame
         self._trail = max(1, round(TRAIL_S / frame_period_s))
         self._uv = example.tracks[..., UV_EXACT].astype(np.float64) * (width / rig.image_size[0])
-        xyz = np.nan_to_num(example.tracks[0, ..., 4:7].astype(np.float64))
+        xyz = np.nan_to_num(example.tracks[0, ..., XYZ_WORLD].astype(np.float64))
         depth = project_views(xyz, rig.intrinsics, rig.extrinsics)[1]
         reach = 8 * max(self.size)  # beyond it OpenCV's integers overflow
         with np.errstate(invalid="ignore"):
@@ -106,7 +106,7 @@ class Drawer:
         return canvas
 
     def _radius(self, k: int) -> float:
-        """Give a marker's radius [px]; later ones are smaller, so that equal places show as rings."""
+        """Give a marker's radius [px]; it shrinks with k, so that equal places show as rings."""
         return max(3.0, float(self.size[0]) / 50 * (1 - 0.35 * k / int(self._uv.shape[2])))
 
     def _draw_trails(self, canvas: Picture, view: int, t: int) -> None:
@@ -139,7 +139,7 @@ class Drawer:
 
 
 def _fixed(points: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
-    """Give OpenCV's fixed-point coordinates; pixel i covers [i, i+1), OpenCV's pixel centres are whole."""
+    """Give OpenCV's fixed-point coordinates of points [px] whose pixel i covers [i, i + 1)."""
     return np.asarray(np.rint((points - 0.5) * 2**SHIFT), np.int32)
 
 
@@ -299,7 +299,7 @@ def animation(example: Example, get_frame: GetFrame, frame_period_s: float) -> b
 
 
 def _palette(samples: Sequence[Image.Image], n_keypoints: int) -> Image.Image:
-    """Choose the colours of some frames, and exactly those that are drawn: the few pixels of a keypoint count."""
+    """Choose colours for some frames; those of keypoints, which few pixels have, are exact."""
     width, height = samples[0].size
     board = Image.new("RGB", (width, height * len(samples)))
     for i, sample in enumerate(samples):

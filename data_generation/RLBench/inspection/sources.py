@@ -1,6 +1,6 @@
 """What an inspection reads: one example at a time, damage noted instead of raised.
 
-`RawSource` reads a raw data set in all its modes, `ArchiveSource` (in `inspect_archive`) an npz
+`RawSource` reads a raw data set in all its modes, `ArchiveSource` (in `archive.py`) an npz
 archive.
 """
 

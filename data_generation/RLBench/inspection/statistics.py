@@ -1,4 +1,4 @@
-"""The numbers of an inspection: totals and histograms of a task, and what makes an episode suspicious."""
+"""The numbers of an inspection: totals, histograms, and what makes an episode suspicious."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -9,7 +9,6 @@ import numpy.typing as npt
 
 from data_generation.RLBench.inspection.sources import Example, Section
 from data_generation.RLBench.tracks.statistics import (
-    MOVING_SPEED,
     Measure,
     describe,
     detection_errors,
@@ -19,7 +18,8 @@ from data_generation.RLBench.tracks.statistics import (
     speeds,
     step_lengths,
 )
-from pose_obj_3d.formal import NOISE_RATIO, UV_EXACT, VISIBILITY
+from pose_obj_3d.common.facts import MOVING_M_PER_S, NOISE_RATIO
+from pose_obj_3d.formal import UV_EXACT, VISIBILITY
 from rlbench.cameras import project_views
 
 Array = npt.NDArray[Any]
@@ -75,7 +75,7 @@ class SectionStatistics:
         if example.variation is not None:
             self._variations[example.variation] += 1
         speed = speeds(example.tracks, self._period)
-        moving = np.minimum(speed[speed > MOVING_SPEED], SPEED_EDGES[-1])
+        moving = np.minimum(speed[speed > MOVING_M_PER_S], SPEED_EDGES[-1])
         self._speeds += np.histogram(moving, SPEED_EDGES)[0]
         errors = detection_errors(example.tracks)
         errors = errors[np.isfinite(errors)]
@@ -146,8 +146,8 @@ def find_suspicions(example: Example, frame_period_s: float) -> list[Suspicion]:
     """List what an episode's tracks have that good ones do not."""
     checks = (_not_finite, _jumps, _never_visible, _outside, _wrong_projection)
     found = [(name, detail) for check in checks for name, detail in check(example)]
-    if not (speeds(example.tracks, frame_period_s) > MOVING_SPEED).any():
-        found.append(("static", f"no keypoint is ever faster than {MOVING_SPEED * 1000:g} mm/s"))
+    if not (speeds(example.tracks, frame_period_s) > MOVING_M_PER_S).any():
+        found.append(("static", f"no keypoint is ever faster than {MOVING_M_PER_S * 1000:g} mm/s"))
     return [Suspicion(example.section.label, example.label, name, detail) for name, detail in found]
 
 

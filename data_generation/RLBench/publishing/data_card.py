@@ -1,6 +1,7 @@
-"""Write the data card of a ready data set: a README, pictures and checksums beside its archives.
+r"""Write the data card of a ready data set: a README, pictures and checksums beside its archives.
 
-python -m data_generation.RLBench.publishing.data_card <folder of archives> --output <folder> [--pictures DIR] [--validation FILE]
+python -m data_generation.RLBench.publishing.data_card <archives> --output <card> \
+    [--pictures DIR] [--validation FILE]
 
 The archives are copied to the output folder when they lie elsewhere.
 """
@@ -95,9 +96,8 @@ def write_card(
         for task, examples in tqdm(
             data.tracks.items(), unit="task", disable=not sys.stderr.isatty()
         ):
-            tasks.append(
-                (data, task, statistics(examples, data.keypoint_names(task), data.camera_names))
-            )
+            names = data.keypoint_names(task), data.camera_names
+            tasks.append((data, task, statistics(examples, *names, data.frame_period_s)))
     output.mkdir(parents=True, exist_ok=True)
     shown = _copy_pictures(pictures, output, [t for _, t, _ in tasks])
     sums = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
@@ -137,7 +137,7 @@ def _read_validation(path: Path | None) -> dict[str, dict[str, dict[str, float]]
 
 
 def _copy_pictures(folder: Path | None, output: Path, tasks: Sequence[int]) -> list[int]:
-    """Write the contact sheets as JPEG, which is a fraction of the PNGs' size; list the tasks that have one."""
+    """Write the contact sheets as JPEG, much smaller than PNG; list the tasks that have one."""
     if folder is None:
         return []
     shown = []

@@ -1,4 +1,4 @@
-"""The folder of a raw data set: whose it is, who writes there, and whether it is still the same one.
+"""The folder of a raw data set: what it was made with, who writes there, is it still the same.
 
 A run that writes holds a lock on `.lock`. The file's inode is the folder's identity while the run
 lasts: since the file is held open, no other file gets the same one. Whoever writes an episode asks

@@ -67,7 +67,11 @@ def _encode(image: npt.NDArray[np.integer]) -> bytes:
 
 
 def _decode(data: bytes, flag: int) -> npt.NDArray[np.integer]:
-    """Decode a PNG file; what is none, or claims to be larger than images can be, is a ValueError."""
+    """Decode a PNG file.
+
+    Raises:
+        ValueError: It is none, or claims to be larger than images can be.
+    """
     is_png = data.startswith(PNG_START) and len(data) >= SIZE_AT + 8
     width, height = struct.unpack_from(">2L", data, SIZE_AT) if is_png else (0, 0)
     if not (0 < width <= MAX_IMAGE_SIDE and 0 < height <= MAX_IMAGE_SIDE):

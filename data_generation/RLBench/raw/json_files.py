@@ -12,7 +12,7 @@ MAX_PARTS = 10**6  # lists and objects of a file: an empty one takes 30 times it
 
 
 class JsonError(ValueError):
-    """A file that is not JSON as it may be; the text says what is wrong, without the file's name."""
+    """A file that is not plain JSON; the text says what is wrong, without the file's name."""
 
 
 def read_json(path: Path, max_bytes: int) -> Any:

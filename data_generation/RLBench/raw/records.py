@@ -1,4 +1,4 @@
-"""What `episode.json` and the tracks' JSON of a raw data set hold; anything else is a ValueError of one line."""
+"""What `episode.json` and the tracks' JSON hold; a fault is a ValueError of one line."""
 
 import hashlib
 import json
@@ -29,7 +29,7 @@ Array = npt.NDArray[Any]
 def record_of(
     key: EpisodeKey, episode: Episode, mode: str, sums: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Give what `episode.json` says of an episode; `sums` are the sizes and digests of its files."""
+    """Give what `episode.json` says of an episode; `sums`: size and digest of each file."""
     return {
         **episode.info,
         "format_version": FORMAT_VERSION,
@@ -84,9 +84,9 @@ def check_record(record: Mapping[str, Any]) -> None:
         _wanted(
             record,
             name,
-            _is_texts(names) and all(map(_PLAIN.fullmatch, names)),
+            _is_texts(names) and all(map(_PLAIN.fullmatch, names or ())),
             "a list of different names",
-        )  # type: ignore[arg-type]
+        )
     _wanted(record, "track_cams", bool(record["track_cams"]), "a list of at least one name")
     seeds = record.get("random_seed")
     is_seed = isinstance(seeds, list) and all(
@@ -129,7 +129,7 @@ def calibration(record: Mapping[str, Any], camera: str) -> Calibration:
 
 
 def check_tracks(record: Mapping[str, Any], tracks: object) -> tuple[Array, Array]:
-    """Return xyz (T, K, 3) [m] and visibility (V, T, K) of a tracks file that belongs to a record."""
+    """Give xyz (T, K, 3) [m] and visibility (V, T, K) of the tracks that a record describes."""
     if not isinstance(tracks, dict):
         raise ValueError("the tracks must be an object")
     T, K, V = record["n_frames"], len(record["keypoint_names"]), len(record["track_cams"])

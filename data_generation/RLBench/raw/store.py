@@ -200,7 +200,7 @@ class RawStore:
         return record
 
     def frames_if_whole(self, key: EpisodeKey) -> int | None:
-        """Give an episode's number of frames; None where it, or one of its files, is missing or cut."""
+        """Give an episode's number of frames; None where one of its files is missing or cut."""
         try:
             record = self.read_record(key)
         except StoreError:

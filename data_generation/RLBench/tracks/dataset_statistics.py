@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from data_generation.RLBench.raw.store import RawStore, RawTracks
 from data_generation.RLBench.tracks.statistics import statistics
+from rlbench.const import DEMO_DT
 
 
 def dataset_stats(
@@ -38,7 +39,7 @@ def _task_stats(
     return {
         "name": first.task_name,
         "variations": sorted({e.key.variation for e in episodes}),
-        **statistics(tracks, first.keypoint_names, first.track_cams),
+        **statistics(tracks, first.keypoint_names, first.track_cams, DEMO_DT),
         "ee_state_mean": states.mean(axis=0).tolist(),
         "ee_state_std": states.std(axis=0).tolist(),
     }

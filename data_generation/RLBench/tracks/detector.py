@@ -5,11 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-SIGMA_RATIO = 0.00504  # standard deviation of a detection, in image widths
+from pose_obj_3d.common.facts import NOISE_RATIO
+from pose_obj_3d.formal import NUM_CHANNELS, UV_DETECTED, UV_EXACT, VISIBILITY, XYZ_WORLD
+
 SUBPIXEL = 16  # detections are rounded to 1/16 px, so that they compress
 EXACT_SUBPIXEL = 1024  # exact 2D is rounded to 1/1024 px,
 XYZ_STEPS = 2**17  # and positions to 2^-17 m = 7.6 um: a third of the archive's size is their noise
-N_CHANNELS = 8
 OCCLUDED = 0.5  # visibility of a point that is in the image but hidden
 OUTLIER_RANGE = 0.1  # half width of the uniform error of an outlier, in image widths
 
@@ -31,7 +32,7 @@ class DetectorNoise:
     """How a detector errs around the exact 2D. Every setting is one number, or one for each view.
 
     Attributes:
-        noise_scale: Factor on `SIGMA_RATIO`.
+        noise_scale: Factor on `NOISE_RATIO`.
         occlusion_noise: Further factor where the keypoint is hidden.
         outlier_rate: Share of detections with a uniform error of +-`OUTLIER_RANGE` widths.
         drop_rate: Share of detections that are missing, in each view on its own.
@@ -71,8 +72,8 @@ class DetectorNoise:
         return np.broadcast_to(value, (n_views,)).copy()
 
     def sigma_px(self, width: int, n_views: int) -> npt.NDArray[np.float64]:
-        """Give each view's standard deviation (V,) [px] of a seen point in an image of `width` px."""
-        return SIGMA_RATIO * width * self.of_views("noise_scale", n_views)
+        """Give (V,) [px], the standard deviation of a seen point in images of `width` px."""
+        return NOISE_RATIO * width * self.of_views("noise_scale", n_views)
 
 
 def detect(
@@ -128,7 +129,7 @@ def assemble(uv: Float, detected: Float, xyz: Float, visibility: Float) -> npt.N
         visibility: (V, T, K).
 
     Returns:
-        (V, T, K, 8): exact 2D, detected 2D, xyz, visibility.
+        (V, T, K, 8), channels as `pose_obj_3d.formal` names them.
     """
     V, T, K = visibility.shape
     for name, array, shape in (
@@ -138,9 +139,9 @@ def assemble(uv: Float, detected: Float, xyz: Float, visibility: Float) -> npt.N
     ):
         if array.shape != shape:
             raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
-    tracks = np.empty((V, T, K, N_CHANNELS), dtype=np.float32)
-    tracks[..., 0:2] = np.rint(uv * EXACT_SUBPIXEL) / EXACT_SUBPIXEL
-    tracks[..., 2:4] = detected
-    tracks[..., 4:7] = xyz
-    tracks[..., 7] = visibility
+    tracks = np.empty((V, T, K, NUM_CHANNELS), dtype=np.float32)
+    tracks[..., UV_EXACT] = np.rint(uv * EXACT_SUBPIXEL) / EXACT_SUBPIXEL
+    tracks[..., UV_DETECTED] = detected
+    tracks[..., XYZ_WORLD] = xyz
+    tracks[..., VISIBILITY] = visibility
     return tracks

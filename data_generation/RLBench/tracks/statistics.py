@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pose_obj_3d.common.facts import MOVING_M_PER_S
 from pose_obj_3d.formal import (
-    FRAME_PERIOD_S,
     NUM_CHANNELS,
     UV_DETECTED,
     UV_EXACT,
@@ -21,7 +21,6 @@ from pose_obj_3d.formal import (
     XYZ_WORLD,
 )
 
-MOVING_SPEED = 0.005  # [m/s]; a keypoint above it is moving, as stage 2's tables say
 STATES = ("seen", "hidden", "outside")
 STATE_VALUES = (1.0, 0.5, 0.0)  # visibility of each state
 
@@ -39,7 +38,7 @@ _MERGE: dict[str, Callable[[Array, Array], Array]] = {
 
 
 def check_tracks(tracks: Array) -> None:
-    """Raise ValueError unless `tracks` is a numeric (V, T, K, 8) array with at least one of each."""
+    """Raise ValueError unless `tracks` is a numeric (V, T, K, 8) array that is not empty."""
     if tracks.ndim != 4 or tracks.shape[-1] != NUM_CHANNELS or not tracks.size:
         raise ValueError(
             f"tracks must have shape (views, frames, keypoints, {NUM_CHANNELS}), got {tracks.shape}"
@@ -61,21 +60,21 @@ def step_lengths(tracks: Array) -> Float:
     return lengths
 
 
-def speeds(tracks: Array, frame_period_s: float = FRAME_PERIOD_S) -> Float:
-    """Give (T, K) [m/s]: the faster of the steps into and out of each frame; 0 for a single frame."""
+def speeds(tracks: Array, frame_period_s: float) -> Float:
+    """Give (T, K) [m/s], the faster of the steps into and out of a frame; one frame is still."""
     nothing = np.zeros((1, tracks.shape[2]))
     steps = step_lengths(tracks) / frame_period_s
     return np.asarray(np.fmax(np.concatenate([steps, nothing]), np.concatenate([nothing, steps])))
 
 
 def detection_errors(tracks: Array) -> Float:
-    """Give (V, T, K, 2) [px], detected minus exact; NaN outside the image or without a detection."""
+    """Give (V, T, K, 2) [px], detected minus exact; NaN outside images or if not detected."""
     errors = tracks[..., UV_DETECTED].astype(np.float64) - tracks[..., UV_EXACT]
     is_usable = (tracks[..., VISIBILITY] > 0) & np.isfinite(errors).all(axis=-1)
     return np.where(is_usable[..., None], errors, np.nan)
 
 
-def measure(tracks: Array, frame_period_s: float = FRAME_PERIOD_S) -> Measure:
+def measure(tracks: Array, frame_period_s: float) -> Measure:
     """Measure one example.
 
     Args:
@@ -104,7 +103,7 @@ def measure(tracks: Array, frame_period_s: float = FRAME_PERIOD_S) -> Measure:
         "min_m": low,
         "max_m": high,
         "finite": np.isfinite(xyz).all(axis=-1).sum(axis=0),
-        "moving": (speeds(tracks, frame_period_s) > MOVING_SPEED).sum(axis=0),
+        "moving": (speeds(tracks, frame_period_s) > MOVING_M_PER_S).sum(axis=0),
         "visibility": np.stack(states, axis=-1),
         "inside_two_views": ((visibility > 0).sum(axis=0) >= 2).sum(axis=0),
         "seen_in_two_views": ((visibility == 1).sum(axis=0) >= 2).sum(axis=0),
@@ -186,7 +185,7 @@ def statistics(
     examples: Iterable[Array],
     keypoint_names: Sequence[str],
     camera_names: Sequence[str],
-    frame_period_s: float = FRAME_PERIOD_S,
+    frame_period_s: float,
 ) -> dict[str, Any]:
     """Measure examples one after the other and describe them all."""
     return describe(
@@ -195,7 +194,7 @@ def statistics(
 
 
 def _shares(measured: Mapping[str, Array], members: list[int]) -> dict[str, Any]:
-    """Give the shares of frames of some keypoints: moving, in two images, seen by two views, states."""
+    """Give shares of some keypoints' frames: moving, in two images, seen by two views, states."""
     frames = measured["frames"].sum() * len(members)
 
     def share(key: str) -> float:

@@ -35,7 +35,7 @@ def rig():
 
 
 def make_tracks(T=12):
-    """Rest at x = 0.1; move 0.02 m a frame along y; on the table, seen by all, detected 1 px off."""
+    """Rest at x = 0.1; move 0.02 m a frame along y; seen by all, detected 1 px off."""
     xyz = np.zeros((T, 2, 3))
     xyz[:, 0] = 0.1, 0, 0.8
     xyz[:, 1, 1], xyz[:, 1, 2] = 0.02 * np.arange(T), 0.8

@@ -1,4 +1,4 @@
-"""JSON and arrays of data sets that anybody may have written: read, or refused by one line, soon."""
+"""Files of data sets that anybody may have written: read, or refused by one line, soon."""
 
 import hashlib
 import json
@@ -379,7 +379,7 @@ def test_an_array_whose_header_claims_more_than_it_has(data_set, tmp_path, capsy
 
 @pytest.mark.parametrize("kind", ["size", "noise", "text"])
 def test_a_picture_that_claims_to_be_what_it_is_not(data_set, tmp_path, capsys, kind):
-    """A size of 3.6 thousand million pixels; a whole header before noise; no picture at all. Checksums agree."""
+    """A size of 3.6e9 pixels; a whole header before noise; no picture. Checksums agree."""
     root = tmp_path / "d"
     shutil.copytree(data_set[0], root)
     path = root / "train/0/obs_segmentations/left/0/0_seg_0.png"
