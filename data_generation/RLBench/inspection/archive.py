@@ -38,8 +38,8 @@ class ArchiveSource(Source):
         names = self._archive.names
         if names == ["pose"]:
             raise StoreError(
-                f"{file} has the older pickled layout; convert it with python -m pose_obj_3d.formal_legacy"
-                " first"
+                f"{file} has the older pickled layout; convert it first with"
+                " python -m pose_obj_3d.formal_legacy"
             )
         self._list(names)
         self._meta = self._read_meta(names)
