@@ -16,12 +16,10 @@ from pose_obj_3d.common.errors import ConfigError
 from pose_obj_3d.geometry import multi_view as geometry
 from pose_obj_3d.geometry.rig import Rig
 
-ROBUST_SIGMAS = (
-    3.5  # residual, in noise standard deviations, where a view starts to count as an outlier
-)
-GATE_SIGMAS = (
-    4.0  # a third view agrees with a pair within this many standard deviations of its prediction
-)
+# Residual, in noise standard deviations, where a view starts to count as an outlier.
+ROBUST_SIGMAS = 3.5
+# A third view agrees with a pair within this many standard deviations of its prediction.
+GATE_SIGMAS = 4.0
 _CONSENSUS_STEPS = 4
 _CHUNK = 32768  # (point, pair) candidates at once; bounds the memory
 

@@ -29,19 +29,16 @@ MAX_POINTS = 8000  # used points, evenly spread: about 1 % precision for each of
 MIN_REDUNDANCY = 100.0  # sum of a view's redundancy numbers below which it has no noise of its own
 _ROUNDS, _STEPS = 4, 4  # choices of inliers; updates of the variances in each
 _REFINEMENTS = 3  # Gauss-Newton steps from the consensus
-_OUTLIER_SIGMAS = (
-    4.0  # a view beyond this is left out; the noise itself is there once in 3000 times
-)
+# A view beyond this is left out; noise alone is beyond it once in 3000 times.
+_OUTLIER_SIGMAS = 4.0
 _START_QUANTILE = 0.1  # of the residuals: of points without outliers, if these are a fifth of all
 _POINT_QUANTILE = 0.99
 STATED_TOLERANCE = 0.1  # an archive's stated noise stands up to this relative difference
-GROUPS = (
-    20  # stretches of frames; each in turn is left out to see how sure an estimate is (jackknife)
-)
+# Stretches of frames; each in turn is left out to see how sure an estimate is (jackknife).
+GROUPS = 20
 LAGS = 3  # groups after a group that may be like it
-SIGNIFICANT = (
-    3.5  # standard errors: of Student's t with GROUPS - 1 degrees of freedom, 1 in 800 is beyond
-)
+# Standard errors; Student's t with GROUPS - 1 degrees of freedom is beyond them 1 time in 800.
+SIGNIFICANT = 3.5
 
 
 def contradiction(uv: Tensor, weights: Tensor, rig: Rig, claimed: Tensor) -> Tensor | None:

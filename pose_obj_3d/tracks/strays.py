@@ -7,9 +7,8 @@ from torch import Tensor
 
 from pose_obj_3d.geometry import multi_view as geometry
 
-VAGUE_FACTOR = (
-    20.0  # standard deviation along the worst direction, in those of the keypoint's median frame
-)
+# Standard deviation along the worst direction, in those of the keypoint's median frame.
+VAGUE_FACTOR = 20.0
 STRAY_SIGMAS = 5.0  # a stray is so many standard deviations from every prediction
 # Of the variance. 95 % of a Gaussian's squares are below 3.84 of it along a line, 2.6 in a ball.
 NOISE_SHARE = 4.0

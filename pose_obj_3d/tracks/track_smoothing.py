@@ -32,21 +32,16 @@ Q_UNIT = {
     "constant velocity": "m/s^2",
     "constant acceleration": "m/s^3",
 }
-CAUTIOUS = (
-    "constant position",
-    0.4,
-)  # motion and tracking index of what stands in for a smoother that runs away
+# Motion and tracking index of the smoother that stands in where another one runs away.
+CAUTIOUS = ("constant position", 0.4)
 RUNAWAY = 30.0  # standard deviation of a smoothed position, in those of a frame, that says nothing
-STRAY = (
-    "constant velocity",
-    10.0,
-)  # motion and tracking index of the smoother that strays are far from
+# Motion and tracking index of the smoother that strays are far from.
+STRAY = ("constant velocity", 10.0)
 STRAY_SIGMAS = 4.5  # how far, in standard deviations
 _Q_PRECISION = 1.03  # the search ends when the bracket is this ratio wide
 _FRAME_CHUNK = 512
-_COLUMN_CHUNK = (
-    1024  # sequences smoothed at once: enough to keep the processor busy, few enough for its cache
-)
+# Sequences smoothed at once: enough to keep the processor busy, few enough for its cache.
+_COLUMN_CHUNK = 1024
 CELL_CHUNK = 200_000  # frames of all of them; bounds the memory where examples are long
 
 
@@ -186,14 +181,14 @@ def _smooth_into(
 def drop_strays(tracks: Tracks) -> Tracks:
     """Drop frames far from their neighbours and from a smoother of the whole example.
 
-    These are gross errors not found before. A pair of views whose rays are nearly parallel fits any
-    error along both epipolar lines, decimetres off and as sure of itself as any. Straight lines
-    through two such frames are too noisy to tell (`strays.find_strays`); a smoother that follows 10
-    deviations of a frame a frame, not so along the direction that a pair hardly knows, does tell.
+    These are gross errors that `strays.find_strays` cannot see. Two views whose rays are nearly
+    parallel fit any error along both epipolar lines: the point is decimetres off, and its
+    covariance does not show it. Straight lines through two such frames are too noisy to tell. A
+    smoother that follows motions of up to 10 standard deviations of a frame, but hardly along the
+    direction that the pair does not know, can tell.
 
-    What a frame measures decides here about its neighbours, so what is predicted from the result is
-    not
-    blind: it must not be scored by a measurement, in training or calibration.
+    Here a frame's measurement decides about its neighbours. What is predicted from the result is
+    therefore not blind: no measurement may score it, in training or in calibration.
 
     Returns:
         The tracks, with information 0 in the frames dropped, if any; computed once for the tracks.

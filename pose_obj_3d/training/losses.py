@@ -11,9 +11,8 @@ from torch import Tensor
 from pose_obj_3d.geometry import multi_view as geometry
 
 OUTLIER_RATE = 0.02  # share of gross errors that the likelihood allows for
-ROBUST_SIGMAS = (
-    3.0  # residual, in noise standard deviations, where the reprojection loss turns linear
-)
+# Residual, in noise standard deviations, where the reprojection loss turns linear.
+ROBUST_SIGMAS = 3.0
 BEHIND_SIGMAS = 300.0  # residual of a prediction behind the camera, in noise standard deviations
 OUTLIER_SCALE = 20.0  # their standard deviation, in regular standard deviations
 

@@ -22,9 +22,8 @@ from pose_obj_3d.training.validation import validate
 
 logger = logging.getLogger(__name__)
 MAX_GRAD_NORM = 10.0
-CHECK_EVERY = {
-    "cpu": 1
-}  # batches between looks at the loss; other devices would wait for each look
+# Batches between looks at the loss. Devices other than the CPU would have to wait for each look.
+CHECK_EVERY = {"cpu": 1}
 CHECK_EVERY_ELSE = 50
 
 

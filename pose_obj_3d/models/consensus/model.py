@@ -1,12 +1,12 @@
-"""Spatio-temporal consensus: what a keypoint's other frames, and the other keypoints, say about it.
+"""Spatio-temporal consensus (STC): a keypoint predicted from its other frames and other keypoints.
 
 docs/models.md has the equations. Every frame comes triangulated robustly, with its covariance.
-Every keypoint has linear filters of the frames around the centre, from long to short, and a mean of
-all stretches of frames ("bins") that agree. A network that sees only quantities that no rotation or
-translation of the world changes says how to mix them. A long mix has little noise but lags behind a
-motion; how far, the shorter mixes of the other keypoints on the same body tell. So far the
-keypoint's own measurement in the centre frame has not been used: this *blind* prediction can be
-scored against it without a 3D label. The last step fuses the two.
+Every keypoint has linear filters of the frames around the centre, from long to short, and the mean
+of all stretches of frames ("bins") that agree. A network says how to mix them; it sees only
+quantities that no rotation or translation of the world changes. A long mix has little noise but
+lags behind a motion. How far it lags is estimated from the shorter mixes of the other keypoints on
+the same body. Up to here the keypoint's own measurement in the centre frame is not used: this
+*blind* prediction can be scored against it without a 3D label. The last step fuses the two.
 """
 
 import math
@@ -34,12 +34,8 @@ POLYNOMIALS = {
     "track": (filters.CENTRE, *filters.ONE_SIDED),
 }
 SMOOTHERS: dict[str, filters.Smoothers] = {"window": (), "track": filters.SMOOTHERS}
-NOISE_OF_MIXES = (
-    0.35,
-    0.6,
-    0.75,
-    0.9,
-)  # before training, from long to short, in deviations of a frame
+# Before training, from long to short, in standard deviations of a frame.
+NOISE_OF_MIXES = (0.35, 0.6, 0.75, 0.9)
 _GATE_START, _GATE_SLOPE = 4.0, 1.5  # a bin's gate before training: open, shut where it disagrees
 _LAG_GATE = 9.0  # squared lag, per coordinate in variances, at which trust in a keypoint has halved
 _NO_INFO = 1.0  # [1/m^2] of a keypoint that was measured nowhere: know nothing

@@ -6,16 +6,8 @@ from itertools import pairwise
 from pose_obj_3d.common.errors import ConfigError
 from pose_obj_3d.models.choices import CONTEXTS
 
-FAR_EDGES = (
-    4,
-    6,
-    9,
-    13,
-    19,
-    28,
-    41,
-    61,
-)  # first offsets of the bins beyond the window, in track context
+# First offsets of the bins beyond the window, in track context.
+FAR_EDGES = (4, 6, 9, 13, 19, 28, 41, 61)
 WHOLE = 1_000_000  # [frames] beyond every example
 
 
