@@ -5,3 +5,6 @@ SCENE_FILE = "scene.xml"
 
 STEP = 0.05
 """Seconds that one step of a simulation takes, as in RLBench's scenes for CoppeliaSim."""
+
+UNSTABLE = "unstable_physics"
+"""Cause of a run that failed because numbers of the simulation became infinite or none."""

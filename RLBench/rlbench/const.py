@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from rlbench.engines.constants import STEP
+from rlbench.engines.constants import STEP, UNSTABLE
 
 colors: list[tuple[str, tuple[float, float, float]]] = [
     ("red", (1.0, 0.0, 0.0)),
@@ -29,6 +29,9 @@ colors: list[tuple[str, tuple[float, float, float]]] = [
 
 DEMO_DT = STEP
 """Seconds between two observations."""
+
+UNSTABLE_PHYSICS = UNSTABLE
+"""Cause of a `DemoError`: the simulation went wrong, through what the task itself did."""
 
 ROBOTS = ("panda", "sawyer", "jaco", "mico", "ur5")
 """Robots that `robot_setup` may name; all but the first come from a checkout of RLBench."""

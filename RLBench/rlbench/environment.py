@@ -2,6 +2,7 @@
 
 import gc
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,11 @@ ENGINES = ("mujoco", "coppeliasim")
 
 DIR_PATH = str(Path(__file__).resolve().parent)
 """The package's folder, under RLBench's name."""
+
+
+def hear_warnings(tell: Callable[[str], None]) -> None:
+    """Let MuJoCo tell its warnings to a function, instead of printing them and writing a file."""
+    mujoco.on_warning(tell)
 
 
 def _check_robot(setup: str, engine: str, checkout: Checkout | None) -> None:

@@ -36,6 +36,7 @@ from data_generation.RLBench.generation.demo_source import DemoSource, OpenSourc
 from data_generation.RLBench.generation.requested_tasks import describe_tasks
 from data_generation.RLBench.generation.run import RunOptions, run
 from data_generation.RLBench.generation.worker_pool import WorkerPool
+from data_generation.RLBench.raw.folder import DEFAULTS
 from data_generation.RLBench.raw.layout import MODES
 from data_generation.RLBench.raw.store import RawStore
 
@@ -78,7 +79,18 @@ def _open(config: DatasetConfig, seed: int, **options: str | None) -> DemoSource
 
 ENGINES = {"mujoco": open_mujoco, "coppeliasim": open_coppeliasim}
 BUILT_IN = "RLBench/rlbench/tasks"
-ROBOTS = ("panda", "sawyer", "jaco", "mico", "ur5")
+
+
+def _robot(name: str) -> str:
+    """Argparse type: a robot that the simulator knows."""
+    if name == DEFAULTS["robot_setup"]:
+        return name
+    # Imported late: where rlbench is not installed, the workers say so.
+    from rlbench.const import ROBOTS  # noqa: PLC0415
+
+    if name not in ROBOTS:
+        raise argparse.ArgumentTypeError(f"must be one of {', '.join(ROBOTS)}, got {name!r}")
+    return name
 
 
 def build_parser() -> command_line.Parser:
@@ -132,8 +144,8 @@ def build_parser() -> command_line.Parser:
     )
     add(
         "--robot_setup",
-        choices=ROBOTS,
-        default=ROBOTS[0],
+        type=_robot,
+        default=DEFAULTS["robot_setup"],
         help="the robot; all but panda come from the checkout (default panda)",
     )
     return parser

@@ -6,11 +6,10 @@ MuJoCo goes on with them, or starts the scene anew, and tells nobody.
 import mujoco
 import numpy as np
 
+from pyrep_mujoco.constants import UNSTABLE
 from pyrep_mujoco.errors import RunError, SceneError
 from pyrep_mujoco.transforms import Floats
 
-UNSTABLE = "unstable_physics"
-"""Cause of a `RunError`."""
 HUGE = 1e10
 """From here on MuJoCo takes a number for too large."""
 _FIELDS = (

@@ -1,5 +1,6 @@
 """The MuJoCo engine: puts a simulation of `pyrep_mujoco` and its robot together."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from pyrep_mujoco.ttm.robot_files import converted_robot, has_robot
 from rlbench.cameras import CAMERAS
 from rlbench.engines.protocols import Engine, LimitedArm, Robot
 
-__all__ = ["VERSION", "as_mjcf", "check_images", "has_robot", "load"]
+__all__ = ["VERSION", "as_mjcf", "check_images", "has_robot", "load", "on_warning"]
 
 VERSION: str = mujoco.__version__
 """Of MuJoCo."""
@@ -76,3 +77,8 @@ def assembled(scene: Path, robot: RobotModel) -> tuple[Engine, Robot]:
     engine = MujocoEngine(as_mjcf(scene), robot)
     arm: LimitedArm = Arm(engine)  # for mypy: it takes an action mode's commands, too
     return engine, Robot(arm, Gripper(engine))
+
+
+def on_warning(tell: Callable[[str], None]) -> None:
+    """Call a function with every warning of MuJoCo in this process."""
+    mujoco.set_mju_user_warning(tell)

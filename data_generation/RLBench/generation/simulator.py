@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-import mujoco
 import numpy as np
 
 from data_generation.RLBench.config import DatasetConfig
@@ -25,10 +24,10 @@ from data_generation.RLBench.raw.episode import (
 )
 from data_generation.RLBench.raw.episode_key import EpisodeKey
 from pose_obj_3d.common.names import near_names
-from pyrep_mujoco.scene.health import UNSTABLE
 from rlbench import cameras as camera_table
 from rlbench.backend.exceptions import DemoError, EngineError, RLBenchError
-from rlbench.environment import Environment
+from rlbench.const import UNSTABLE_PHYSICS
+from rlbench.environment import Environment, hear_warnings
 from rlbench.observation_config import CameraConfig, ObservationConfig
 from rlbench.tasks import TASK_NAMES, task_id
 
@@ -46,7 +45,7 @@ def open_source(
     robot_setup: str = "panda",
 ) -> "RLBenchSource":
     """Open a simulator for a dataset config; the other arguments are `Environment`'s."""
-    mujoco.set_mju_user_warning(_tell_warning)
+    hear_warnings(_tell_warning)
     return RLBenchSource(config, seed, engine, rlbench_root, tasks_from, robot_setup)
 
 
@@ -146,7 +145,7 @@ class RLBenchSource:
                 self._seed, seed_example, attempt, lambda o: demo_arrays.take_images(o, films)
             )
         except DemoError as error:
-            is_its_own = "_raised_" in error.cause or error.cause == UNSTABLE
+            is_its_own = "_raised_" in error.cause or error.cause == UNSTABLE_PHYSICS
             raise DemoFailedError(error.cause, str(error) if is_its_own else "") from None
         except EngineError as error:
             raise DataGenerationError(f"{key}: {error}") from None
