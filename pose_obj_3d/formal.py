@@ -61,6 +61,7 @@ from pose_obj_3d.common.archive_meta import (
     decode_meta,
 )
 from pose_obj_3d.common.errors import ArchiveError, FormalError
+from pose_obj_3d.common.facts import NOISE_RATIO
 from pose_obj_3d.common.safe_reading.safe_npz import Archive
 from pose_obj_3d.common.whole_files import writing
 
@@ -91,7 +92,6 @@ ARCHIVE_NAME = "sim_all_formal.npz"
 SHIPPED_SUFFIX = (  # of the copy of an archive that came with the project, once its name was taken
     "_shipped"
 )
-NOISE_RATIO = 0.00504  # standard deviation of the detections, in image widths
 FRAME_PERIOD_S = 0.05
 CALIBRATION = ("intrinsics", "extrinsics")
 MIN_EXAMPLES = 3  # of a task: one each to train, validate and test
