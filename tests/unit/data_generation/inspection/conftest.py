@@ -1,4 +1,4 @@
-"""What the tests of reports share: small pictures, raw data and archives to look at."""
+"""Fixtures of the tests of the inspection."""
 
 from functools import partial
 
@@ -16,9 +16,11 @@ def small_pictures(monkeypatch):
 
 @pytest.fixture
 def raw(tmp_path, write_config):
+    """Fill a raw data set and return its folder."""
     return partial(fill_raw, tmp_path, write_config)
 
 
 @pytest.fixture
 def archive(tmp_path):
+    """Write an archive of hand-made tracks and return its path."""
     return partial(write_archive, tmp_path)
