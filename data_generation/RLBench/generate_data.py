@@ -179,8 +179,8 @@ def main(argv: Sequence[str] | None = None, open_source: OpenSource | None = Non
         for name, value in WORKER_ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         with WorkerPool(args.n_processes, settings, args.max_seconds) as pool:
-            catalogue = describe_tasks(config, args.mode, pool, _places(args))
-            report = run(pool, store, catalogue, options, config)
+            offered = describe_tasks(config, args.mode, pool, _places(args))
+            report = run(pool, store, offered, options, config)
     except DataGenerationError as error:
         return command_line.report_error("generate_data.py", error)
     except KeyboardInterrupt:

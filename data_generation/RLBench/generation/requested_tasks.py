@@ -14,7 +14,7 @@ logger = logging.getLogger("generate_data")
 
 def describe_tasks(
     config: DatasetConfig, mode: str, pool: WorkerPool, places: str = ""
-) -> worker.Catalogue:
+) -> worker.OfferedTasks:
     """Ask for the variations of the requested tasks; those that cannot run are named.
 
     Args:
@@ -31,62 +31,60 @@ def describe_tasks(
         raise ConfigError(
             f"{config.source}: {field} is missing or empty; name the tasks to generate"
         )
-    catalogue: worker.Catalogue
+    offered: worker.OfferedTasks
     try:
-        catalogue, wanted = pool.call(worker.list_tasks, tasks)
+        offered, wanted = pool.call(worker.list_tasks, tasks)
     except WorkerDiedError as error:
         raise DataGenerationError(f"the simulator cannot be opened: {error}") from None
     if isinstance(tasks, str):
-        runs = ", ".join(f"{t} {name}" for t, name in sorted(catalogue.available.items()))
+        runs = ", ".join(f"{t} {name}" for t, name in sorted(offered.available.items()))
         logger.info(
             '%s "*": %d of %d tasks run here: %s',
             field,
-            len(catalogue.available),
-            len(catalogue.all_tasks),
+            len(offered.available),
+            len(offered.all_tasks),
             runs,
         )
     else:
-        resolved = [catalogue.resolve(task) for task in tasks]
+        resolved = [offered.resolve(task) for task in tasks]
         for task, task_id in zip(tasks, resolved, strict=True):
-            if task_id not in catalogue.available and task_id not in catalogue.incomplete:
-                raise _unavailable(
-                    f"{config.source}: {field} holds {task}", task, catalogue, places
-                )
+            if task_id not in offered.available and task_id not in offered.incomplete:
+                raise _unavailable(f"{config.source}: {field} holds {task}", task, offered, places)
             if resolved.count(task_id) > 1:
                 raise ConfigError(f"{config.source}: {field} holds task {task_id} twice; keep one")
     for task_id in wanted:
-        _describe(pool, catalogue, task_id)
-    for why in catalogue.broken.values():
+        _describe(pool, offered, task_id)
+    for why in offered.broken.values():
         logger.warning("skipped: %s", why)
-    return catalogue
+    return offered
 
 
-def _describe(pool: WorkerPool, catalogue: worker.Catalogue, task_id: int) -> None:
+def _describe(pool: WorkerPool, offered: worker.OfferedTasks, task_id: int) -> None:
     try:
         variations, source, fault = pool.call(worker.describe, task_id)
     except WorkerDiedError as error:
-        fault = f"task {task_id} ({catalogue.available[task_id]}): {error}"
+        fault = f"task {task_id} ({offered.available[task_id]}): {error}"
     if fault:
-        catalogue.broken[task_id] = fault
+        offered.broken[task_id] = fault
         return
-    catalogue.n_variations[task_id], catalogue.sources[task_id] = variations, source
+    offered.n_variations[task_id], offered.sources[task_id] = variations, source
 
 
 def _unavailable(
-    place: str, task: int | str, catalogue: worker.Catalogue, places: str
+    place: str, task: int | str, offered: worker.OfferedTasks, places: str
 ) -> ConfigError:
-    if isinstance(task, int) and task >= len(catalogue.all_tasks):
+    if isinstance(task, int) and task >= len(offered.all_tasks):
         return ConfigError(
-            f"{place}; ids go from 0 to {len(catalogue.all_tasks) - 1} (tasks_ids.txt), of which "
-            f"{sum(t < len(catalogue.all_tasks) for t in catalogue.available)} run here; tasks "
+            f"{place}; ids go from 0 to {len(offered.all_tasks) - 1} (tasks_ids.txt), of which "
+            f"{sum(t < len(offered.all_tasks) for t in offered.available)} run here; tasks "
             "without one are asked for by name"
         )
-    name = task if isinstance(task, str) else catalogue.all_tasks[task]
+    name = task if isinstance(task, str) else offered.all_tasks[task]
     named = "" if isinstance(task, str) else f" ({name})"
-    there = some_names(name, catalogue.available.values())
+    there = some_names(name, offered.available.values())
     return ConfigError(f"{place}{named}, which this engine cannot run; {there}; {places}")
 
 
-def plan_episodes(config: DatasetConfig, catalogue: worker.Catalogue) -> Plan:
+def plan_episodes(config: DatasetConfig, offered: worker.OfferedTasks) -> Plan:
     """Give the requested episodes of each task that works."""
-    return {t: config.plan(t, n) for t, n in catalogue.n_variations.items()}
+    return {t: config.plan(t, n) for t, n in offered.n_variations.items()}

@@ -49,21 +49,21 @@ class RunOptions:
 def run(
     pool: WorkerPool,
     store: RawStore,
-    catalogue: worker.Catalogue,
+    offered: worker.OfferedTasks,
     options: RunOptions,
     config: DatasetConfig,
 ) -> Report:
     """Make what is missing of what is requested and write `report.json`."""
-    plan = plan_episodes(config, catalogue)
+    plan = plan_episodes(config, offered)
     chosen = {k: v for k, v in options.made_with.items() if v != DEFAULTS[k]}
     store.create(options.seed, {**config.fingerprint(), **chosen}, overwrite=options.overwrite)
     try:
         for key in store.clean():
             logger.info("removed what an interrupted run left of %s", key)
         report = Report(
-            store, config.name, plan, options.seed, options.n_processes, catalogue.names()
+            store, config.name, plan, options.seed, options.n_processes, offered.names()
         )
-        report.broken.update(catalogue.broken)
+        report.broken.update(offered.broken)
         there = {}
         for task_id, keys in plan.items():
             on_disk = store.episodes(task_id)
@@ -74,7 +74,7 @@ def run(
                 for key in there.pop(task_id):
                     store.remove(key)
             else:
-                _look_at(store, there[task_id], report, catalogue.sources[task_id])
+                _look_at(store, there[task_id], report, offered.sources[task_id])
         jobs = EpisodeJobs(
             plan, there, store.folder.identity, options.max_attempts, report.task_label
         )

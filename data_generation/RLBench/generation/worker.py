@@ -39,7 +39,7 @@ class WorkerSettings:
 
 
 @dataclass(frozen=True)
-class Catalogue:
+class OfferedTasks:
     """What a source offers for the requested tasks.
 
     Attributes:
@@ -118,7 +118,7 @@ def _source() -> DemoSource:
     return _Process.source
 
 
-def list_tasks(tasks: tuple[int | str, ...] | str) -> tuple[Catalogue, list[int]]:
+def list_tasks(tasks: tuple[int | str, ...] | str) -> tuple[OfferedTasks, list[int]]:
     """List what the source offers, and which of its tasks are requested.
 
     Args:
@@ -126,15 +126,15 @@ def list_tasks(tasks: tuple[int | str, ...] | str) -> tuple[Catalogue, list[int]
     """
     source = _source()
     incomplete = {task_id: name for task_id, (name, _) in source.incomplete.items()}
-    catalogue = Catalogue(source.all_tasks, dict(source.available), {}, {}, {}, incomplete)
+    offered = OfferedTasks(source.all_tasks, dict(source.available), {}, {}, {}, incomplete)
     wanted = (
-        list(source.available) if isinstance(tasks, str) else [catalogue.resolve(t) for t in tasks]
+        list(source.available) if isinstance(tasks, str) else [offered.resolve(t) for t in tasks]
     )
     for task_id in wanted:
         if task_id in source.incomplete:
             name, why = source.incomplete[task_id]
-            catalogue.broken[task_id] = f"task {task_id} ({name}): {why}"
-    return catalogue, [t for t in wanted if t in source.available]
+            offered.broken[task_id] = f"task {task_id} ({name}): {why}"
+    return offered, [t for t in wanted if t in source.available]
 
 
 def describe(task_id: int) -> tuple[int, str, str]:

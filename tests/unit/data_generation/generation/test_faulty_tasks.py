@@ -1,24 +1,13 @@
 """Whatever a user's task does, it ends that task with one line, and the others go on."""
 
 import hashlib
-import json
 from collections import Counter
 
 import pytest
 
-from data_generation.RLBench import generate_data
 from data_generation.RLBench.raw.store import RawStore
-from tests.unit.data_generation import fake_source, simulated_source, troubled_source
-
-
-def generate(data, config, source, *flags):
-    argv = ["--path_dataset", str(data), "--path_dataset_config", config, *flags]
-    return generate_data.main(argv, source)
-
-
-def report(data):
-    return json.loads((data / "report.json").read_text())
-
+from tests.unit.data_generation import simulated_source, troubled_source
+from tests.unit.data_generation.generated import generate, report
 
 SAID = {
     "value": "task 0 (value): ValueError: one line and another (",
@@ -44,7 +33,10 @@ def test_every_trouble_ends_its_task_alone(tmp_path, write_config, caplog, capfd
     data, config = tmp_path / "d", write_config(train_task_ids="*", cams=[])
     assert (
         generate(
-            data, config, troubled_source.open_source, "--max_seconds", "2", "--n_processes", "2"
+            data,
+            config,
+            *("--max_seconds", "2", "--n_processes", "2"),
+            source=troubled_source.open_source,
         )
         == 1
     )
@@ -79,12 +71,15 @@ def test_an_accident_does_not_change_what_is_made(tmp_path, write_config, monkey
     config = write_config(train_task_ids=[0, 1])
     monkeypatch.setenv("FAKE_ACCIDENTS", str(tmp_path))
     assert (
-        generate(tmp_path / "a", config, troubled_source.open_accidents, "--n_processes", "2") == 0
+        generate(
+            tmp_path / "a", config, "--n_processes", "2", source=troubled_source.open_accidents
+        )
+        == 0
     )
     assert (
         sum("it is tried again" in m for m in caplog.messages) == 5
     )  # two episodes of each task; one needs two attempts
-    assert generate(tmp_path / "b", config, fake_source.open_source) == 0
+    assert generate(tmp_path / "b", config) == 0
     assert digests(tmp_path / "a") == digests(tmp_path / "b")
 
 
@@ -102,7 +97,10 @@ def test_scenes_and_task_files_with_nan(tmp_path, write_config, caplog, capfd, m
     )
     data = tmp_path / "d"
     assert (
-        generate(data, config, simulated_source.open_source, "--max_traj_trials_bef_skip", "2") == 1
+        generate(
+            data, config, "--max_traj_trials_bef_skip", "2", source=simulated_source.open_source
+        )
+        == 1
     )
     result = report(data)
     assert {t: row["done"] for t, row in result["tasks"].items()} == {
@@ -128,7 +126,7 @@ def test_scenes_and_task_files_with_nan(tmp_path, write_config, caplog, capfd, m
 @pytest.mark.parametrize("name", ["maker", "gone"])
 def test_a_simulator_that_cannot_be_opened(tmp_path, write_config, capsys, name):
     source = {"maker": simulated_source.fail_to_open, "gone": simulated_source.die_at_start}[name]
-    assert generate(tmp_path / "d", write_config(), source) == 2
+    assert generate(tmp_path / "d", write_config(), source=source) == 2
     lines = capsys.readouterr().err.strip().splitlines()
     assert len(lines) == 1
     assert {

@@ -1,6 +1,5 @@
 import contextlib
 import hashlib
-import json
 import os
 import signal
 import subprocess
@@ -10,18 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from data_generation.RLBench import generate_data
 from data_generation.RLBench.raw.store import RawStore
 from tests.unit.data_generation import fake_source
-
-
-def generate(data, config, *flags):
-    argv = ["--path_dataset", str(data), "--path_dataset_config", config, *flags]
-    return generate_data.main(argv, fake_source.open_source)
-
-
-def report(data):
-    return json.loads((data / "report.json").read_text())
+from tests.unit.data_generation.generated import generate, report
 
 
 def digests(data):

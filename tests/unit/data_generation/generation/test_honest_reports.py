@@ -1,6 +1,5 @@
 """What a run says it made is what lies on the disk."""
 
-import json
 import logging
 import os
 import resource
@@ -19,17 +18,9 @@ from data_generation.RLBench.raw.episode_key import EpisodeKey
 from data_generation.RLBench.raw.store import RawStore
 from tests.unit.data_generation import fake_source
 from tests.unit.data_generation.fake_source import make_episode
+from tests.unit.data_generation.generated import generate, report
 
 ROOT = Path(__file__).parents[4]
-
-
-def generate(data, config, *flags, source=fake_source.open_source):
-    argv = ["--path_dataset", str(data), "--path_dataset_config", config, *flags]
-    return generate_data.main(argv, source)
-
-
-def report(data):
-    return json.loads((data / "report.json").read_text())
 
 
 class During(threading.Thread):

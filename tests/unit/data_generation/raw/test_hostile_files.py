@@ -18,7 +18,7 @@ from data_generation.RLBench import convert_data
 from data_generation.RLBench.config import DatasetConfig, load_config
 from data_generation.RLBench.errors import ConfigError, DataGenerationError
 from data_generation.RLBench.generation.run import RunOptions, run
-from data_generation.RLBench.generation.worker import Catalogue
+from data_generation.RLBench.generation.worker import OfferedTasks
 from data_generation.RLBench.inspection.sources import RawSource
 from data_generation.RLBench.raw import records as raw_records
 from data_generation.RLBench.raw.episode_key import EpisodeKey
@@ -197,8 +197,8 @@ def make_data_set(folder, cams):
 def resume(root, config_path):
     config = load_config(config_path)
     options = RunOptions(0, 1, 1, {"engine": "mujoco", "robot_setup": "panda"})
-    catalogue = Catalogue(("task_0",), {0: "task_0"}, {0: 3}, {0: "builtin"}, {}, {})
-    return run(NoWork(), RawStore(root), catalogue, options, config)
+    offered = OfferedTasks(("task_0",), {0: "task_0"}, {0: 3}, {0: "builtin"}, {}, {})
+    return run(NoWork(), RawStore(root), offered, options, config)
 
 
 def inspect(root):
