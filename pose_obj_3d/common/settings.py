@@ -111,7 +111,7 @@ class OneOf:
         verb, entries = ("is", [value]) if isinstance(value, str) else ("holds", value)
         for entry in entries:
             if entry not in self.choices:
-                near = near_names(entry, self.choices, form.quote)
+                near = near_names(entry, sorted(self.choices), form.quote)
                 raise ConfigError(f"{key} {verb} {as_python(entry)}; {near}")
 
 

@@ -89,7 +89,7 @@ def test_faults_name_key_value_and_what_is_allowed(raw, message):
 def test_yaml_may_write_numbers_as_text_and_one_entry_without_brackets():
     config, _ = load({"INNER": {"RATE": "1e-3"}, "COUNTS": 3, "FACTOR": 2}, YAML)
     assert (config.INNER.RATE, config.COUNTS, config.FACTOR) == (1e-3, (3,), 2.0)
-    with pytest.raises(ConfigError, match="NAME is '3'; allowed: red, green"):
+    with pytest.raises(ConfigError, match="NAME is '3'; allowed: green, red"):
         load({"NAME": 3}, YAML)
     with pytest.raises(ConfigError, match="INNER.SIZE must be int, found '4'"):
         load({"INNER": {"SIZE": "4"}}, YAML)
