@@ -208,6 +208,26 @@ def _section(
     return cls(**values), given
 
 
+def flat(
+    cls: type[Any], raw: Mapping[str, Any], is_meant: Callable[[Field], bool]
+) -> dict[str, Any]:
+    """Give full key -> value of a section, with defaults for what `raw` lacks.
+
+    Args:
+        cls: The section's dataclass.
+        raw: Its plain values, and sections in it as mappings.
+        is_meant: Tells which fields are wanted.
+    """
+    found: dict[str, Any] = {}
+    for field in dataclasses.fields(cls):
+        if dataclasses.is_dataclass(field.default):
+            part = flat(type(field.default), raw.get(field.name, {}), is_meant)
+            found.update({f"{field.name}.{name}": value for name, value in part.items()})
+        elif is_meant(field):
+            found[field.name] = raw.get(field.name, field.default)
+    return found
+
+
 class _MisfitError(Exception):
     """A value is not of the type that its key has; the text is said of the key."""
 

@@ -18,17 +18,7 @@ from pose_obj_3d.common import settings
 from pose_obj_3d.common.errors import ConfigError
 from pose_obj_3d.common.facts import KEYPOINT_GROUPS
 from pose_obj_3d.common.safe_reading.plain_yaml import read_yaml
-from pose_obj_3d.common.settings import (
-    Check,
-    OneOf,
-    Rule,
-    all_different,
-    among,
-    between,
-    each_once,
-    require,
-    setting,
-)
+from pose_obj_3d.common.settings import OneOf, Rule, all_different, among, between, require, setting
 from pose_obj_3d.models.choices import CONFIDENCE_METHODS, CONTEXTS, ESTIMATORS
 
 logger = logging.getLogger(__name__)
@@ -50,7 +40,7 @@ def unused(default: Any) -> Any:
     return setting(default, unused=True)
 
 
-def only_for(network_type: str, default: Any, *rules: Check) -> Any:
+def only_for(network_type: str, default: Any, *rules: settings.Check) -> Any:
     """Return a field that has an effect on the model NETWORK.TYPE `network_type` alone."""
     return setting(default, *rules, only_for=network_type)
 
@@ -59,7 +49,7 @@ _SHARE = Rule("allowed: 0 <= x < 1", lambda x: 0 <= x < 1)
 _VIEW_NUMBERS = all_different(MANY_VIEWS, lambda view: 0 <= view < MAX_VIEWS)
 _MANY_VIEW_NUMBERS = Rule(f"allowed: {MANY_VIEWS}", lambda views: len(views) != 1)
 _EACH_TASK_ONCE = Rule(
-    "allowed: each task once", lambda names: each_once([int(name[1:]) for name in names])
+    "allowed: each task once", lambda names: settings.each_once([int(name[1:]) for name in names])
 )
 
 
@@ -242,7 +232,7 @@ class DataConfig:
     KEYPOINTS: tuple[str, ...] = setting(
         ("waypoints",),
         Rule(f"allowed: {', '.join(KEYPOINT_GROUPS)}", bool),
-        Rule("allowed: each group once", each_once),
+        Rule("allowed: each group once", settings.each_once),
     )
     # keep: visibility > 0 is used; drop: only visibility 1.
     OCCLUSION: str = setting("keep", among(("keep", "drop")))
@@ -330,19 +320,12 @@ def _is_idle(field: settings.Field, network_type: str) -> bool:
 
 
 def network_of(raw: dict[str, Any]) -> dict[str, Any]:
-    """Return what of a NETWORK section of `to_dict`, also an older one, affects the network."""
-    return {"TYPE": raw["TYPE"], **_effective(NetworkConfig, raw, raw["TYPE"])}
-
-
-def _effective(cls: type[Any], raw: dict[str, Any], kind: str) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for f in dataclasses.fields(cls):
-        if dataclasses.is_dataclass(f.default):
-            part = _effective(type(f.default), raw.get(f.name, {}), kind)
-            found.update({f"{f.name}.{name}": value for name, value in part.items()})
-        elif not _is_idle(f, kind):
-            found[f.name] = raw.get(f.name, f.default)
-    return found
+    """Return what has an effect on the network from a NETWORK section of `to_dict`, old or new."""
+    kind = raw["TYPE"]
+    return {
+        "TYPE": kind,
+        **settings.flat(NetworkConfig, raw, lambda field: not _is_idle(field, kind)),
+    }
 
 
 def to_dict(config: Any) -> dict[str, Any]:
