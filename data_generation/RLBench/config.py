@@ -145,7 +145,7 @@ class DatasetConfig:
         return self.obs_dim[1], self.obs_dim[0]
 
     def detector(self) -> DetectorNoise:
-        """Give how conversion makes detections of the exact 2D."""
+        """Give the detector that conversion simulates."""
         names = (*RANGES, "noise_seed")
         return DetectorNoise(**{name: getattr(self, name) for name in names})
 
@@ -155,12 +155,12 @@ class DatasetConfig:
         return ALL if asked in (ALL, (ALL,)) else asked
 
     def is_headless(self) -> bool:
-        """Tell whether to run without a viewer: as asked, or because there is no display."""
+        """Tell whether to run without a viewer: because it was asked for, or without a display."""
         has_display = bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
         return self.headless_generation or not has_display
 
     def fingerprint(self) -> dict[str, object]:
-        """Give the keys that decide what an episode's files hold."""
+        """Give the settings on which the files of an episode depend."""
         keys = (
             "obs_dim",
             "max_seq_len",
@@ -245,7 +245,7 @@ def load_config(path: Path) -> DatasetConfig:
 
 
 def _check_together(config: DatasetConfig) -> None:
-    """Check what one value alone cannot show."""
+    """Check settings that must agree with each other."""
     for key in RANGES:
         value = getattr(config, key)
         if isinstance(value, tuple) and len(value) != len(config.track_cams):

@@ -112,7 +112,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def detector_of(config: DatasetConfig, args: argparse.Namespace) -> DetectorNoise:
-    """Give the config's detector with the flags' changes.
+    """Give the detector of the config, changed by the flags.
 
     Raises:
         ValueError: A flag is out of range.
@@ -148,7 +148,7 @@ def convert(store: RawStore, config: DatasetConfig, noise: DetectorNoise, output
 
 
 def write_statistics(store: RawStore, output: Path, text: bytes) -> None:
-    """Write the statistics into the data set; beside the archive where that cannot be written."""
+    """Write the statistics into the data set, or beside the archive if that is read-only."""
     path = store.root / STATISTICS
     try:
         write_whole(path, text)

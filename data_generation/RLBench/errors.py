@@ -2,7 +2,7 @@
 
 
 class DataGenerationError(Exception):
-    """A fault the user can mend; its text is one line that says how."""
+    """A fault that the user can correct; its text is one line that says how."""
 
 
 class ConfigError(DataGenerationError):
@@ -14,15 +14,15 @@ class StoreError(DataGenerationError):
 
 
 class StoreLostError(StoreError):
-    """A data set folder that is no longer the one that a run began to fill."""
+    """The data set folder was replaced or deleted while a run wrote into it."""
 
 
 class DamagedEpisodeError(StoreError):
     """An episode whose files are not the ones that were written.
 
     Args:
-        message: One line that says where, what, and how to mend it.
-        fault: What is wrong alone.
+        message: One line that says where the damage is, what it is, and how to correct it.
+        fault: Only what the damage is.
     """
 
     def __init__(self, message: str, fault: str = "") -> None:

@@ -152,7 +152,12 @@ def build_parser() -> command_line.Parser:
 
 
 def main(argv: Sequence[str] | None = None, open_source: OpenSource | None = None) -> int:
-    """Run the command; `open_source` is another simulator than `--engine`, for tests."""
+    """Run the command.
+
+    Args:
+        argv: Arguments; those of the process by default.
+        open_source: Opens another simulator than that of `--engine`, for tests.
+    """
     args = build_parser().parse_args(argv)
     command_line.log_to_stderr()
     try:
@@ -193,14 +198,14 @@ def main(argv: Sequence[str] | None = None, open_source: OpenSource | None = Non
 
 
 def _root(args: argparse.Namespace) -> str | None:
-    """Give the checkout of RLBench that is asked for."""
+    """Give the folder of the checkout of RLBench, by flag or environment variable."""
     given = args.rlbench_root or os.environ.get("RLBENCH_ROOT")
     # Workers run in the same directory, but a path is easier to read in messages when it is whole.
     return str(Path(given).expanduser().absolute()) if given else None
 
 
 def _places(args: argparse.Namespace) -> str:
-    """Say where tasks are looked for, and where else they could be."""
+    """Say in a message where tasks are looked for, and how to look elsewhere."""
     root, source = _root(args), args.tasks_from or os.environ.get("RLBENCH_TASKS_FROM") or "auto"
     if source != "auto":
         place = root if source == "rlbench" else BUILT_IN

@@ -27,7 +27,7 @@ def _joints(demo: Sequence[Any], name: str) -> Float:
 
 
 def _next(states: Float) -> Float:
-    """Shift by a frame: row t is the state that frame t's action leads to; the last holds."""
+    """Shift by one frame: row t is the state after the action of frame t; the last row repeats."""
     return np.concatenate([states[1:], states[-1:]])
 
 
@@ -39,7 +39,7 @@ def _delta_joint_position(demo: Sequence[Any]) -> Float:
 
 
 def _delta_ee_pose(demo: Sequence[Any]) -> Float:
-    """Give the step of the position and the rotation from a frame to the next, world axes."""
+    """Give the change of position and rotation from each frame to the next, world axes."""
     states = ee_state(demo)
     actions = _next(states)
     turn = _quat_multiply(actions[:, 3:7], states[:, 3:7] * [-1, -1, -1, 1])

@@ -23,7 +23,7 @@ class DemoSource(Protocol):
         """
 
     def task_source(self, task_id: int) -> str:
-        """Say where the task comes from, for episodes of one data set not to be mixed."""
+        """Say which version of the task this is: episodes of two versions must not be mixed."""
 
     def attempt(self, key: EpisodeKey, seed_example: int, attempt: int) -> Episode:
         """Make one attempt, a function of the seed and these numbers.

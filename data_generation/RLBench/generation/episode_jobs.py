@@ -25,10 +25,10 @@ Job = tuple[Outcome, Identity | None]
 
 
 class EpisodeJobs:
-    """The episodes to be made, task by task; nothing is listed before it is needed.
+    """The episodes to be made, task by task; the list is made while it is used.
 
     Attributes:
-        total: How many there are, but for those skipped.
+        total: How many there are, without those skipped.
     """
 
     def __init__(
@@ -68,11 +68,11 @@ class EpisodeJobs:
         return None if key is None else (Outcome(key), self._identity)
 
     def told(self, job: Job, value: Outcome) -> None:
-        """Keep how far a worker is."""
+        """Remember how far a worker has come."""
         self._latest[job[0].key] = value
 
     def skip(self, task_id: int) -> int:
-        """Leave out what has not begun of a task; return how much that is."""
+        """Drop the episodes of a task that were not begun; return how many they are."""
         waiting = [o for o in self._again if o.key.task_id == task_id]
         self._again = deque(o for o in self._again if o.key.task_id != task_id)
         count = len(waiting) + self._left[task_id]
@@ -82,7 +82,7 @@ class EpisodeJobs:
         return count
 
     def done(self, key: EpisodeKey) -> None:
-        """Forget what was told of an episode."""
+        """Forget how far an episode has come: it is finished."""
         self._latest.pop(key, None)
 
     def died(self, job: Job, error: WorkerDiedError) -> Outcome | None:

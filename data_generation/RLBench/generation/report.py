@@ -84,7 +84,7 @@ class Report:
         self._peak_memory_mib = max(self._peak_memory_mib, outcome.peak_memory_mib)
 
     def count(self) -> list[EpisodeKey]:
-        """Count the requested episodes that are on disk; return those made or found that are not.
+        """Count the requested episodes on disk; return those that were there and are gone.
 
         Raises:
             StoreError: The folder is no longer the one that the run filled.
@@ -122,7 +122,7 @@ class Report:
         return f"{task_id} {self._task_names.get(task_id, '')}".strip()
 
     def task_label(self, task_id: int) -> str:
-        """Give a task's id and name as errors of the simulator do."""
+        """Give a task's id and name in the form of the simulator's errors."""
         return f"task {task_id} ({self._task_names.get(task_id, '?')})"
 
     def set_broken(self, task_id: int, why: str) -> bool:

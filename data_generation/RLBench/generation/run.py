@@ -1,4 +1,4 @@
-"""A run: make the episodes that are asked for and not there yet, and account for them."""
+"""A run: make the requested episodes that are missing, and write the report."""
 
 import logging
 import sys
@@ -53,7 +53,7 @@ def run(
     options: RunOptions,
     config: DatasetConfig,
 ) -> Report:
-    """Make what is missing of what is requested and write `report.json`."""
+    """Make the requested episodes that are missing, and write `report.json`."""
     plan = plan_episodes(config, offered)
     chosen = {k: v for k, v in options.made_with.items() if v != DEFAULTS[k]}
     store.create(options.seed, {**config.fingerprint(), **chosen}, overwrite=options.overwrite)
@@ -95,7 +95,7 @@ def run(
 
 
 def _tell_few(task: str, count: int) -> None:
-    """Say before the work that there will be too few examples of a task."""
+    """Warn, before the work begins, of too few examples of a task."""
     if count < MIN_EXAMPLES:
         logger.warning(
             "task %s: %d example(s) are asked for; the conversion needs at least %d, for training, "

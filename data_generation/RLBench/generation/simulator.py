@@ -50,7 +50,7 @@ def open_source(
 
 
 def _tell_warning(text: str) -> None:
-    """Log what MuJoCo warns of, once; of numbers that are none our own errors tell more."""
+    """Log each warning of MuJoCo once, but those of NaN: our own errors say more about them."""
     line = " ".join(text.split())
     if "nan" not in line.lower() and line not in _told:
         _told.add(line)
@@ -59,7 +59,7 @@ def _tell_warning(text: str) -> None:
 
 @contextmanager
 def _one_line() -> Iterator[None]:
-    """Turn the package's errors into ours; they are one line already."""
+    """Turn errors of `rlbench` into ours; they are one line already."""
     try:
         yield
     except RLBenchError as error:
@@ -68,7 +68,7 @@ def _one_line() -> Iterator[None]:
 
 @contextmanager
 def _task_error(task: str) -> Iterator[None]:
-    """Turn the package's errors that concern one task into ours."""
+    """Turn errors of `rlbench` that concern one task into ours."""
     try:
         yield
     except EngineError as error:

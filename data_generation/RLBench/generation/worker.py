@@ -43,7 +43,7 @@ class OfferedTasks:
     """What a source offers for the requested tasks.
 
     Attributes:
-        all_tasks: names by id.
+        all_tasks: Names by id.
         available: id -> name of what runs.
         n_variations: id -> variations, of the requested tasks that work.
         sources: id -> where the task comes from, of the same.
@@ -59,7 +59,7 @@ class OfferedTasks:
     incomplete: dict[int, str]
 
     def names(self) -> dict[int, str]:
-        """Give id -> name of what runs, or would if it were whole."""
+        """Give id -> name of all tasks, those that lack a file included."""
         return {**self.incomplete, **self.available}
 
     def resolve(self, task: int | str) -> int:
@@ -104,7 +104,7 @@ def start(settings: WorkerSettings) -> None:
 
 
 def _end_with_parent() -> None:
-    """End this process when its parent is killed; it would wait for work for ever."""
+    """End this process when its parent is killed; otherwise it would wait for ever."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         multiprocessing.connection.wait([parent.sentinel])
@@ -164,7 +164,7 @@ def _label(source: DemoSource, task_id: int) -> str:
 
 
 def told(error: BaseException) -> str:
-    """Give an error that is not ours in one line, with the place that raised it."""
+    """Describe any error in one line, with the place that raised it."""
     text = " ".join(str(error).split())[:MAX_TOLD]
     frames = traceback.extract_tb(error.__traceback__, limit=-1)
     place = f" ({frames[0].filename}:{frames[0].lineno})" if frames else ""

@@ -1,4 +1,4 @@
-"""Worker processes that may die. Each has one job at a time, so that a death is that of one job."""
+"""Worker processes that may die. Each has one job at a time: a death concerns one job alone."""
 
 import contextlib
 import multiprocessing
@@ -27,7 +27,7 @@ class WorkerDiedError(Exception):
 
 
 class WorkerKilledError(WorkerDiedError):
-    """A worker process was killed from outside: by a user, or for want of memory."""
+    """A worker process was killed from outside: by a user, or because memory ran out."""
 
 
 class WorkerStuckError(WorkerDiedError):
@@ -41,7 +41,7 @@ class Jobs(Protocol):
         """Give the next job; None where there is none now."""
 
     def told(self, job: Any, value: Any) -> None:
-        """Hear what a worker tells before it is done."""
+        """Take a message that a worker sends before it is done."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Worker:
 
     @property
     def pipe(self) -> Connection:
-        """Where answers come from; ready when the process has died, too."""
+        """The pipe of answers; it can be read from also when the process has died."""
         if self._pipe is None:
             self._start()
         assert self._pipe is not None
@@ -91,11 +91,11 @@ class Worker:
         return self._heard + silence_s - time.monotonic()
 
     def signs(self) -> tuple[Any, Any]:
-        """Give what is ready when it says something, and when it has died."""
+        """Give two objects to wait for: one is ready at an answer, the other at the death."""
         return self.pipe, self._process.sentinel
 
     def wait(self, seconds: float) -> bool:
-        """Wait until there is something to receive, also that it has died."""
+        """Wait until there is an answer or the process has died; False if the time is over."""
         deadline = time.monotonic() + seconds
         while True:
             left = max(min(deadline - time.monotonic(), TICK_SECONDS), 0.0)
@@ -105,13 +105,13 @@ class Worker:
                 return False
 
     def send(self, job: Any, function: Callable[..., Any], *args: Any) -> None:
-        """Give it a job; `receive` gives the answer, also if it has died already."""
+        """Give the worker a job; `receive` gives the answer, also when it has died meanwhile."""
         self.job, self._heard = job, time.monotonic()
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self.pipe.send((function, args))
 
     def receive(self) -> tuple[str, Any]:
-        """Give what it says, waiting for it.
+        """Wait for an answer and return it.
 
         Raises:
             WorkerDiedError: It has died.
@@ -149,7 +149,7 @@ class Worker:
         return WorkerDiedError(f"its process ended with exit code {code}")
 
     def close(self) -> None:
-        """Let it end, by force if it works on."""
+        """End the process, by force if it does not end by itself."""
         if self._process is None:
             return
         if self.job is not None:
@@ -267,7 +267,7 @@ def _answer(
 
 
 def _sendable(error: BaseException) -> BaseException:
-    """Give the error itself if it survives the pipe and is ours, else one of ours that tells it."""
+    """Give an error that can be sent: itself if it is ours, else one of ours that describes it."""
     if isinstance(error, DataGenerationError):
         with contextlib.suppress(Exception):
             pickle.loads(pickle.dumps(error))  # noqa: S301 - our own, made here

@@ -159,7 +159,7 @@ class Source:
         return None
 
     def close(self) -> None:
-        """Give files free."""
+        """Close the files."""
 
     def _misfit(self, example: Example) -> str:
         """Say in what an example differs from those before it."""

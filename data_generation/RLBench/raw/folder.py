@@ -75,7 +75,7 @@ class StoreFolder:
         self.identity = (status.st_dev, status.st_ino)
 
     def close(self) -> None:
-        """Give the folder free for another writer."""
+        """Let other runs write into the folder."""
         self.identity = None
         if self._lock is not None:
             self._lock.close()

@@ -1,4 +1,4 @@
-"""Reading JSON that anybody may have written: what is not plain JSON is one short error, soon."""
+"""Reading JSON of unknown origin: what is not plain JSON is one short error, at once."""
 
 import json
 import stat
@@ -16,7 +16,7 @@ class JsonError(ValueError):
 
 
 def read_json(path: Path, max_bytes: int) -> Any:
-    """Read a JSON file; a byte order mark of UTF-8 is passed over.
+    """Read a JSON file; a byte order mark of UTF-8 is skipped.
 
     Args:
         path: The file.

@@ -1,4 +1,4 @@
-"""Looking at files that may be anything: only regular ones count."""
+"""Size and digest of files of unknown origin: only regular files count."""
 
 import hashlib
 import stat

@@ -82,7 +82,7 @@ class RawStore:
             raise StoreError(f"--path_dataset {self.root} cannot be written: {error}") from None
 
     def close(self) -> None:
-        """Give the folder free for another writer."""
+        """Let other runs write into the folder."""
         self.folder.close()
 
     def marker(self) -> dict[str, Any]:
@@ -140,7 +140,7 @@ class RawStore:
                 store.remove(key)
 
     def clean(self) -> list[EpisodeKey]:
-        """Remove what a killed run left; return the episodes that it had in flight."""
+        """Remove what a killed run left; return the episodes that it had not finished."""
         interrupted = []
         for task_id in self.task_ids():
             for staging, key in layout.staged(self.task_dir(task_id)):
@@ -271,7 +271,7 @@ class RawStore:
         """Read the keypoints of an episode whose `episode.json` is known.
 
         Raises:
-            DamagedEpisodeError: The tracks are not what that says.
+            DamagedEpisodeError: The tracks do not fit the record.
         """
         name = layout.tracks(key)
         try:

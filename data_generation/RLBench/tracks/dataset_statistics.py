@@ -24,7 +24,7 @@ def dataset_stats(
         tracks: Task id -> their tracks, each (V, T, K, 8).
 
     Returns:
-        For each task `track_statistics.statistics` (shares of moving, seen and hidden frames by
+        For each task `statistics.statistics` (shares of moving, seen and hidden frames by
         group and keypoint among them), name, variations, and mean and standard deviation of the
         arm's states.
     """

@@ -1,7 +1,7 @@
 """Statistics of keypoint tracks: motion, visibility, detection error. NumPy only, plain results.
 
 One example is measured at a time (`measure`), measures are put together (`merge`), and the sum is
-told as plain numbers (`describe`); `statistics` does all three. A measure of a long data set is as
+given as plain numbers (`describe`); `statistics` does all three. A measure of a long data set is as
 small as one of a single example but for a few numbers an example.
 """
 
@@ -125,7 +125,7 @@ def _merged(a: Measure, b: Measure) -> Measure:
 def describe(
     measured: Measure, keypoint_names: Sequence[str], camera_names: Sequence[str]
 ) -> dict[str, Any]:
-    """Tell a measure as plain numbers, ready for JSON; None where nothing was finite.
+    """Give a measure as plain numbers, ready for JSON; None where nothing was finite.
 
     Args:
         measured: Of one example or many.
