@@ -127,7 +127,7 @@ def inspect(
     episode: int | None,
     limit: int | None,
 ) -> dict[str, Any]:
-    """Read every example once, write pictures, page and statistics; return the latter."""
+    """Read every example once, write pictures, page and statistics; return the statistics."""
     pictures_module = _import_pictures()
     check_episode(source, sections, episode)
     files = [PAGE, STATISTICS, *(f"{s.stem}.{kind}" for s in sections for kind in ("png", "gif"))]

@@ -1,4 +1,4 @@
-"""Reads `sim_all_formal.npz` member by member for an inspection, whatever is broken in it."""
+"""Reads `sim_all_formal.npz` member by member for an inspection, also where it is damaged."""
 
 import json
 import re
@@ -119,7 +119,7 @@ class ArchiveSource(Source):
             return None
 
     def _table(self, key: str, is_required: bool = True) -> Mapping[str, Any]:
-        """Give an object of `meta`; empty, and noted, where it is not one."""
+        """Give an object of `meta`; where there is none, note that and give an empty one."""
         value = self._meta.get(key)
         if isinstance(value, dict):
             return value
@@ -135,7 +135,7 @@ class ArchiveSource(Source):
     # --- examples ---
 
     def read_example(self, section: Section, number: int) -> Example | None:
-        """Read one member, names by number where `meta` lacks them."""
+        """Read one member; where `meta` lacks names, numbers are the names."""
         name = f"T{section.task_id}/exemple_{number}"
         x = self._member(section, name)
         if x is None:
@@ -174,7 +174,7 @@ class ArchiveSource(Source):
         return variation if isinstance(variation, int) else None
 
     def _names(self, value: object, key: str, word: str, count: int) -> tuple[str, ...]:
-        """Give names of `meta`, or numbered ones where they are no list of texts."""
+        """Give the names in `meta`, or numbers as names where those are no list of texts."""
         if isinstance(value, list) and value and all(isinstance(v, str) for v in value):
             return tuple(value)
         if self._meta:

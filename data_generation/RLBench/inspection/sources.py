@@ -44,12 +44,12 @@ class Section:
 
     @property
     def label(self) -> str:
-        """Name it in tables: T9, or T9 test."""
+        """Give its name in tables: T9, or T9 test."""
         return f"T{self.task_id}{' test' if self.mode == 'test' else ''}"
 
     @property
     def stem(self) -> str:
-        """Name its files."""
+        """Give the name of its files without suffix."""
         return f"task_{self.task_id}{'_test' if self.mode == 'test' else ''}"
 
 
@@ -132,7 +132,7 @@ class Source:
     _first: dict[Section, Example] = field(default_factory=dict)
 
     def note_damage(self, section: Section | None, episode: str, file: str, what: str) -> None:
-        """Keep a damage once."""
+        """Keep a damage, each once."""
         found = Damage(section.label if section else "", episode, file, " ".join(what.split()))
         if found not in self.damage:
             self.damage.append(found)
@@ -162,7 +162,7 @@ class Source:
         """Close the files."""
 
     def _misfit(self, example: Example) -> str:
-        """Say in what an example differs from those before it."""
+        """Say how an example differs from those before it; nothing where it does not."""
         try:
             check_tracks(example.tracks)
         except ValueError as error:

@@ -41,7 +41,7 @@ ERROR_BINS = 50
 
 @dataclass(frozen=True)
 class Suspicion:
-    """Why to look at an episode."""
+    """The reason to look at an episode."""
 
     section: str
     episode: str
@@ -143,7 +143,7 @@ def _cells(counts: Array) -> list[list[int]]:
 
 
 def find_suspicions(example: Example, frame_period_s: float) -> list[Suspicion]:
-    """List what an episode's tracks have that good ones do not."""
+    """List what is unusual in the tracks of an episode."""
     checks = (_not_finite, _jumps, _never_visible, _outside, _wrong_projection)
     found = [(name, detail) for check in checks for name, detail in check(example)]
     if not (speeds(example.tracks, frame_period_s) > MOVING_M_PER_S).any():

@@ -29,6 +29,7 @@ from data_generation.RLBench.publishing.shipped import CHECKSUMS
 from data_generation.RLBench.raw.json_files import read_json
 from data_generation.RLBench.tracks.statistics import statistics
 from pose_obj_3d.common.errors import PoseObj3DError
+from pose_obj_3d.common.facts import MOVING_M_PER_S, NOISE_RATIO
 from pose_obj_3d.common.whole_files import write_whole
 from pose_obj_3d.formal import ARCHIVE_NAME, FormalData, read_formal
 
@@ -176,6 +177,9 @@ def card(
         "versions": ", ".join(versions),
         "platform": f"{platform.system()} {platform.machine()}",
         "noise": f"{first.sigma_px:.2f}",
+        "noise_ratio": f"{NOISE_RATIO:g}",
+        "moving": f"{1000 * MOVING_M_PER_S:g}",
+        "rate": f"{1 / first.frame_period_s:g}",
         "cameras": ", ".join(first.camera_names),
         "size": "x".join(map(str, first.image_size)),
         "tasks": "\n".join(_task_row(task) for task in tasks),
