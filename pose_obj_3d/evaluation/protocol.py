@@ -17,6 +17,7 @@ from pose_obj_3d.common.errors import ConfigError, DataError
 from pose_obj_3d.common.facts import MOVING_M_PER_S
 from pose_obj_3d.common.progress import Pace
 from pose_obj_3d.evaluation import metrics
+from pose_obj_3d.formal import FRAME_PERIOD_S
 from pose_obj_3d.geometry import estimators
 from pose_obj_3d.geometry import multi_view as geometry
 from pose_obj_3d.geometry.estimators import Estimate
@@ -53,7 +54,7 @@ class Protocol:
     num_frames: int
     used_frames: int | None = None
     batch_size: int = 512
-    frame_period_s: float = 0.05
+    frame_period_s: float = FRAME_PERIOD_S
 
 
 Variant = tuple[tuple[int, ...], int | None]
