@@ -136,7 +136,7 @@ class Simulation:
 
     def sensor(self, name: str) -> MujocoProximitySensor:
         """Look a proximity sensor up by name."""
-        return self.table.find(name, MujocoProximitySensor, "proximitysensor")
+        return self.table.find(name, MujocoProximitySensor, "proximity sensor")
 
     def joint(self, name: str) -> MujocoJoint:
         """Look a hinge or slide up by name."""

@@ -32,7 +32,7 @@ class HandState:
         self._last = None
 
     def was_led(self, amount: float, travel: Floats, still: Floats) -> None:
-        """Take note of one step's command, which tells the fingers nothing of its end.
+        """Take note of one step's command, which does not say when it ends.
 
         Args:
             amount: opening that is wanted, in [0, 1].
