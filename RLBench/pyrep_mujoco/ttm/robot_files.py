@@ -1,4 +1,4 @@
-"""RLBench's own robots, from its binary files: converted as scenes are, then given servos."""
+"""PyRep's robots, from their binary files: converted as scenes are, then given servos."""
 
 import math
 import zlib
@@ -30,7 +30,7 @@ class RobotFile:
     """Where a robot is described and how its joints are driven.
 
     Attributes:
-        file: name in `rlbench/robot_ttms`.
+        file: its name.
         model: names; `mjcf`, `home` and `finger_joints`' travel are taken from the file.
         arm: servos of the arm's joints, in order.
         finger: servo of both fingers.
@@ -177,13 +177,17 @@ ROBOTS = {
 """Robots by the name that `robot_setup` takes."""
 
 
-def has_robot(rlbench_root: Path, name: str = "panda") -> bool:
-    """Tell whether a checkout has a robot's file."""
-    return (rlbench_root / "rlbench" / "robot_ttms" / ROBOTS[name].file).is_file()
+def has_robot(folder: Path, name: str = "panda") -> bool:
+    """Tell whether a folder has a robot's file."""
+    return (folder / ROBOTS[name].file).is_file()
 
 
-def converted_robot(rlbench_root: Path, name: str = "panda") -> RobotModel:
-    """Return a robot of a checkout, converted if that was not done before.
+def converted_robot(folder: Path, name: str = "panda") -> RobotModel:
+    """Return the robot whose file is in a folder, converted if that was not done before.
+
+    Args:
+        folder: of `.ttm` files; RLBench's is `rlbench/robot_ttms`.
+        name: of the robot, a key of `ROBOTS`.
 
     Raises:
         SceneError: the robot is unknown, its file is missing, or an object is missing in it.
@@ -193,7 +197,7 @@ def converted_robot(rlbench_root: Path, name: str = "panda") -> RobotModel:
     if name not in ROBOTS:
         raise SceneError(f"robot {name!r} is unknown; available: {', '.join(sorted(ROBOTS))}")
     robot = ROBOTS[name]
-    source = rlbench_root / "rlbench" / "robot_ttms" / robot.file
+    source = folder / robot.file
     if not source.is_file():
         raise SceneError(f"robot file {robot.file} not found in {source.parent}")
     scene = converted_scene(source, bonds_break=False)

@@ -11,7 +11,7 @@ from pyrep_mujoco.robots.arm import Arm
 from pyrep_mujoco.robots.gripper import Gripper
 from pyrep_mujoco.robots.robot_model import RobotModel
 from pyrep_mujoco.simulation import Simulation
-from pyrep_mujoco.ttm.robot_files import converted_robot, has_robot
+from pyrep_mujoco.ttm import robot_files
 from rlbench.cameras import CAMERAS
 from rlbench.engines.protocols import Engine, LimitedArm, Robot
 
@@ -24,6 +24,10 @@ BASE_SCENE = _PACKAGE / "base_scene.xml"
 """What surrounds every task: table, floor, lights."""
 PANDA = replace(robot_model.PANDA, mjcf=_PACKAGE / "robot_mjcf" / "panda.xml")
 """Our own Panda, made of primitives."""
+
+
+ROBOT_FOLDER = Path("rlbench") / "robot_ttms"
+"""Where a checkout of RLBench has its robots."""
 
 
 class MujocoEngine(Simulation):
@@ -44,6 +48,11 @@ def as_mjcf(scene: Path) -> Path:
     from pyrep_mujoco.ttm.cache import converted_scene  # noqa: PLC0415
 
     return converted_scene(scene)
+
+
+def has_robot(rlbench_root: Path, name: str = "panda") -> bool:
+    """Tell whether a checkout has a robot's file."""
+    return robot_files.has_robot(rlbench_root / ROBOT_FOLDER, name)
 
 
 def check_images() -> None:
@@ -68,7 +77,9 @@ def load(
         rlbench_root: the checkout of RLBench that the robot comes from; None for our own Panda.
         robot_setup: the checkout's robot.
     """
-    robot = PANDA if rlbench_root is None else converted_robot(rlbench_root, robot_setup)
+    robot = PANDA
+    if rlbench_root is not None:
+        robot = robot_files.converted_robot(rlbench_root / ROBOT_FOLDER, robot_setup)
     return assembled(scene, robot)
 
 

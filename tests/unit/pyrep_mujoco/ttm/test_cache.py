@@ -195,7 +195,7 @@ def test_a_folder_that_cannot_be_used_is_one_line(source, tmp_path, monkeypatch,
 
 @pytest.mark.skipif("RLBENCH_ROOT" not in os.environ, reason="RLBENCH_ROOT names no checkout")
 def test_a_damaged_robot_is_driven_again(folder):
-    root = Path(os.environ["RLBENCH_ROOT"])
+    root = Path(os.environ["RLBENCH_ROOT"]) / "rlbench" / "robot_ttms"
     driven = robots.converted_robot(root).mjcf
     text = driven.read_text()
     driven.write_text("")

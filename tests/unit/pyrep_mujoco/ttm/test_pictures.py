@@ -12,7 +12,7 @@ from pyrep_mujoco.robots.gripper import Gripper
 from pyrep_mujoco.ttm.robot_files import converted_robot
 from pyrep_mujoco.ttm.to_mjcf import SCENE_FILE, convert
 from pyrep_mujoco.vision.rendering import Renderer
-from rlbench.engines.mujoco import MujocoEngine
+from rlbench.engines.mujoco import ROBOT_FOLDER, MujocoEngine
 
 SHARED = Path(__file__).resolve().parents[5] / "shared"
 SAMPLES, PICTURES = SHARED / "rlbench_ttm_samples", SHARED / "reference_pictures"
@@ -40,7 +40,7 @@ def panda(tmp_path_factory):
     (root / "rlbench" / "robot_ttms").symlink_to(SAMPLES)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RLBENCH_CACHE", str(root / "cache"))
-        yield converted_robot(root)
+        yield converted_robot(root / ROBOT_FOLDER)
 
 
 def render(scene, panda):

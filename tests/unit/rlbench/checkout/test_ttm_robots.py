@@ -15,7 +15,7 @@ from pyrep_mujoco.robots.arm import Arm
 from pyrep_mujoco.robots.gripper import Gripper
 from pyrep_mujoco.ttm import robot_files as robots
 from rlbench.cameras import CAMERAS, camera_from_mujoco, extrinsics, intrinsics, project
-from rlbench.engines.mujoco import PANDA, MujocoEngine
+from rlbench.engines.mujoco import PANDA, ROBOT_FOLDER, MujocoEngine
 from rlbench.recording.keypoints import robot_points
 from rlbench.tasks import builtin_scene
 from tests.unit.rlbench.checkout.ttm_checkout import write_ttm_checkout
@@ -66,7 +66,7 @@ def panda(request, tmp_path_factory):
         (folder / "rlbench" / "robot_ttms").symlink_to(SAMPLES)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RLBENCH_CACHE", str(folder / "cache"))
-        yield robots.converted_robot(root)
+        yield robots.converted_robot(root / ROBOT_FOLDER)
 
 
 @pytest.fixture
@@ -178,7 +178,7 @@ def test_unknown_robots_and_missing_files_are_named(tmp_path):
     with pytest.raises(robots.SceneError, match=r"robot 'hal' is unknown; available: .*panda"):
         robots.converted_robot(tmp_path, "hal")
     with pytest.raises(robots.SceneError, match=r"panda\.ttm not found in .*robot_ttms"):
-        robots.converted_robot(tmp_path)
+        robots.converted_robot(tmp_path / ROBOT_FOLDER)
 
 
 def test_cameras_of_the_hand_are_on_any_hand():
@@ -201,7 +201,7 @@ def test_cameras_of_the_hand_are_on_any_hand():
 )
 def test_other_robots_stand_where_the_panda_did_and_work(tmp_path, monkeypatch, name, x, fingers):
     monkeypatch.setenv("RLBENCH_CACHE", str(tmp_path))
-    robot = robots.converted_robot(Path(os.environ["RLBENCH_ROOT"]), name)
+    robot = robots.converted_robot(Path(os.environ["RLBENCH_ROOT"]) / ROBOT_FOLDER, name)
     engine = MujocoEngine(builtin_scene("reach_target"), robot)
     gripper, arm = Gripper(engine), Arm(engine)
     gripper.reset()
