@@ -3,7 +3,6 @@
 from typing import Any
 
 from rlbench.backend.pyrep_names.scene_context import current_robot
-from rlbench.const import ROBOTS
 from rlbench.engines.robots import joint_counts
 
 
@@ -40,14 +39,14 @@ GRIPPERS = _named("BaxterGripper JacoGripper MicoGripper PandaGripper Robotiq85G
 
 _CLASSES = {
     "panda": ("Panda", "PandaGripper"),
-    "sawyer": ("Sawyer", "BaxterGripper"),
     "jaco": ("Jaco", "JacoGripper"),
     "mico": ("Mico", "MicoGripper"),
+    "sawyer": ("Sawyer", "BaxterGripper"),
     "ur5": ("UR5", "Robotiq85Gripper"),
 }
 SUPPORTED_ROBOTS: dict[str, tuple[type, type, int]] = {
-    name: (ARMS[_CLASSES[name][0]], GRIPPERS[_CLASSES[name][1]], joint_counts()[name])
-    for name in ROBOTS
+    name: (ARMS[arm], GRIPPERS[gripper], joint_counts()[name])
+    for name, (arm, gripper) in _CLASSES.items()
 }
 """Values of `robot_setup` -> classes of the arm and of the gripper, and the arm's joints."""
 
