@@ -31,7 +31,7 @@ from rlbench.task_environment import TaskEnvironment
 from rlbench.tasks.registry import AVAILABLE, TASK_NAMES, builtin_scene
 
 ENGINES = ("mujoco", "coppeliasim")
-"""Simulators; the second needs PyRep, CoppeliaSim and a checkout of RLBench, see docs/coppeliasim.md."""
+"""Simulators; docs/coppeliasim.md says what the second needs."""
 
 DIR_PATH = str(Path(__file__).resolve().parent)
 """The package's folder, under RLBench's name."""
@@ -215,7 +215,7 @@ class Environment:
         self._launched = True
 
     def get_task(self, task_class: type[Task] | str) -> TaskEnvironment:
-        """Load a task's scene; a task loaded before is closed. Calls `launch` where that was not done.
+        """Load a task's scene; a task loaded before is closed. Calls `launch` if need be.
 
         Args:
             task_class: the task's class, or its snake_case name.

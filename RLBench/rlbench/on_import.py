@@ -8,7 +8,7 @@ from typing import Any
 
 
 class _Watcher:
-    """An entry of `sys.meta_path` that lets the others find a package and adds an act to its loading."""
+    """An entry of `sys.meta_path` that waits until a package is imported, and then acts."""
 
     def __init__(self, package: str, act: Callable[[], object]) -> None:
         self._package, self._act = package, act

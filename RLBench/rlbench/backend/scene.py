@@ -92,7 +92,7 @@ class Scene:
         return self._placement.refusals
 
     def reset(self) -> None:
-        """Bring the scene back to how it was loaded; the hand is open and empty, the arm at home."""
+        """Bring the scene back to how it was loaded, with an open hand and the arm at home."""
         self._placement.reset()
 
     def init_episode(self, variation: int, seed: np.random.SeedSequence) -> list[str]:

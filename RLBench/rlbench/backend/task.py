@@ -264,7 +264,7 @@ def _copied(value: Any, done: dict[int, Any]) -> Any:
 
 
 def __getattr__(name: str) -> str:
-    """Return `TASKS_PATH`, the folder of task files: the checkout's of $RLBENCH_ROOT, else this package's."""
+    """Return `TASKS_PATH`: the folder of task files, in $RLBENCH_ROOT or else this package."""
     if name != "TASKS_PATH":
         raise AttributeError(f"module 'rlbench.backend.task' has no {name!r}")
     # Imported late: tasks need nothing of it.

@@ -64,7 +64,7 @@ class Arm(Protocol):
         """The joints as objects of the scene, PyRep's own on CoppeliaSim, from the base."""
 
     def joint_poses(self) -> Floats:
-        """Return (n, 7) poses of the joints, which their own motion does not turn, as `get_pose`."""
+        """Return (n, 7) poses of the joints; a joint's own motion does not turn its pose."""
 
     def get_joint_target_positions(self) -> Floats:
         """Return (7,) what was commanded last [rad]."""

@@ -19,7 +19,9 @@ KNOWN_GAPS: dict[str, str] = {
         "the knife is released above its slot and stops on the rim, or falls beside it"
     ),
     "put_money_in_safe": "the hand touches the safe or its door at the last waypoint",
-    "put_plate_in_colored_dish_rack": "beside the pillars of the rack, the arm has no pose without a collision",
+    "put_plate_in_colored_dish_rack": (
+        "beside the pillars of the rack, the arm has no pose without a collision"
+    ),
     "scoop_with_spatula": (
         "the spatula is pressed 3 mm into the table, and friction holds it back"
     ),

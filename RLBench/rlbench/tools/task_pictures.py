@@ -1,4 +1,4 @@
-"""A picture of a task: what a camera sees at the end of a demonstration, with the keypoints' trails."""
+"""A picture of a task: the end of a demonstration, with the trails of its keypoints."""
 
 import itertools
 from collections.abc import Sequence

@@ -136,7 +136,7 @@ class TaskReport:
 
 
 def _check_type(name: str, value: object, kind: Any) -> None:
-    """Compare a value read from JSON with a field's type; of lists and objects their entries too."""
+    """Compare a value read from JSON with a field's type; entries of lists and objects too."""
     outer, inner = get_origin(kind) or kind, get_args(kind)
     allowed = (int, float) if outer is float else outer
     if not isinstance(value, allowed) or (isinstance(value, bool) and outer is not bool):

@@ -1,8 +1,8 @@
 """The global random generators of NumPy and Python: a task draws its own numbers from them.
 
 Task files of RLBench draw from the global generators. While they run, the generators are seeded for
-the episode; afterwards the caller finds them as they were. Seeds for episodes that nobody has seeded
-are made here too.
+the episode; afterwards the caller finds them as they were. Seeds for episodes that nobody has
+seeded are made here too.
 """
 
 import functools
@@ -21,7 +21,7 @@ import numpy as np
 
 SEED_BITS = 63
 _CAN_MARK = np.lib.NumpyVersion(np.__version__) >= "2.0.0"
-"""Older ones cannot tell a generator that was seeded anew from one that is still as it was seeded."""
+"""Older versions cannot tell whether a generator was seeded anew."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class GlobalRandom:
             self._callers.set_back()
 
     def giving_back(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Return a function of the caller's that gets the generators as they are without the task."""
+        """Return a caller's function that gets the generators as the caller left them."""
 
         @functools.wraps(function)
         def called(*args: Any, **kwargs: Any) -> Any:

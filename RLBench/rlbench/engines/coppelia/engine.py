@@ -256,8 +256,8 @@ class CoppeliaEngine:
         for obj in self._objects:
             if not obj.native.still_exists():
                 raise SceneError(
-                    f"an object of {self._graph.label} (handle {obj.get_handle()}) was removed: the scene "
-                    "cannot be reset; a task may remove only what it made"
+                    f"an object of {self._graph.label} (handle {obj.get_handle()}) was removed: "
+                    "the scene cannot be reset; a task may remove only what it made"
                 )
 
     # ---- recording ----------------------------------------------------------------------

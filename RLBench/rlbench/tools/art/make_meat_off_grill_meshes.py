@@ -1,8 +1,8 @@
 """Write the drawn parts of meat_off_grill: lid, bars, drumstick, steak and their textures.
 
 `python -m rlbench.tools.art.make_meat_off_grill_meshes` writes task_mjcf/meshes/meat_off_grill_*,
-the same meshes and pixels each time. Lengths are metres; a mesh stands in the frame of the body that
-carries it.
+the same meshes and pixels each time. Lengths are metres; a mesh stands in the frame of the body
+that carries it.
 """
 
 import sys

@@ -1,7 +1,8 @@
 """Write the drawn parts of put_shoes_in_box: sole, upper and lining of a left shoe.
 
-`python -m rlbench.tools.art.make_put_shoes_in_box_meshes` writes task_mjcf/meshes/put_shoes_in_box_*,
-the same bytes each time. A shoe stands on z = 0 and points along x; lengths are metres.
+`python -m rlbench.tools.art.make_put_shoes_in_box_meshes` writes
+task_mjcf/meshes/put_shoes_in_box_*, the same bytes each time. A shoe stands on z = 0 and points
+along x; lengths are metres.
 """
 
 import sys

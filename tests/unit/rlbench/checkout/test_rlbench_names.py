@@ -108,7 +108,7 @@ def test_robots_that_are_supported_are_classes_and_joints(loaded):
 
 
 def test_joint_poses_are_the_frames_of_franka(loaded):
-    """Modified Denavit-Hartenberg parameters of the maker; a joint's own motion does not turn it."""
+    """The maker's modified Denavit-Hartenberg parameters; a joint's motion does not turn it."""
     _, task = loaded()
     _, obs = task.reset()
     poses = obs.misc["joint_poses"]

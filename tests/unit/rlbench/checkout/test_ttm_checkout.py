@@ -1,4 +1,4 @@
-"""A checkout of binary files of our own: what is written is what runs, from the file to the demo."""
+"""A checkout of binary files of our own: what is written runs, from the file to the demo."""
 
 import numpy as np
 import pytest

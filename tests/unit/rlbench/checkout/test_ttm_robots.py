@@ -90,7 +90,7 @@ def distance_after_going(engine, arm, x):
 
 
 def sees_its_tip(engine):
-    """Tell whether the fingers' tip is inside the wrist camera's image, and where that camera is."""
+    """Tell whether the wrist camera sees the fingers' tip, and where that camera is."""
     spec, camera = engine.robot.mounted(CAMERAS["wrist"]), engine.data.camera("wrist")
     T_world_cam = engine.object(spec.parent).get_matrix() @ spec.T_world_cam()
     assert np.allclose(T_world_cam, camera_from_mujoco(camera.xpos, camera.xmat), atol=1e-4)

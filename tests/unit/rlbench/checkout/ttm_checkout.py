@@ -1,4 +1,4 @@
-"""Writes a robot and task scenes of our own as binary files: a checkout that needs no other files."""
+"""Writes a robot and task scenes of our own as binary files: a whole checkout."""
 
 import numpy as np
 
@@ -18,7 +18,7 @@ FRANKA = [
     (0, 0, 90, (-0.0175, 3.7525), 1.2217),
     (0.088, 0, 90, (-2.8973, 2.8973), 0.7854),
 ]
-"""Modified Denavit-Hartenberg parameters a [m], d [m], alpha [degrees], limits and saved pose [rad]."""
+"""Denavit-Hartenberg a [m], d [m], alpha [degrees] (modified), limits and saved pose [rad]."""
 LINKS = [
     ((0.09, 0.09, 0.12), (0, -0.03, -0.08)),
     ((0.09, 0.12, 0.09), (0, -0.07, 0.03)),
@@ -87,7 +87,7 @@ def seen(**place):
 
 
 def panda():
-    """A file with an arm of boxes on Franka's joints, a hand, its sensors, its camera and a sticker."""
+    """A file with an arm of boxes on Franka's joints, a hand, sensors, a camera and a sticker."""
     meshes, out = Meshes(), []
 
     def link(name, handle, parent, geometry, **place):

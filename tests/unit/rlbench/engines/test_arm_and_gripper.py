@@ -80,7 +80,8 @@ DRAWN_SCENE = """
     <body name="block" pos="2 2 2"><freejoint/>
       <geom type="box" size="0.1 0.1 0.1" mass="0.1"/>
       <body name="drawn">
-        <geom type="box" size="0.1 0.1 0.1" mass="0" contype="0" conaffinity="0" group="1"/></body></body>
+        <geom type="box" size="0.1 0.1 0.1" mass="0" contype="0" conaffinity="0" group="1"/>
+        </body></body>
   </worldbody>
 </mujoco>
 """

@@ -1,4 +1,4 @@
-"""How the engine drives PyRep's scene and cameras: which calls it makes, and what becomes of them."""
+"""How the engine drives PyRep's scene and cameras: its calls, and their results."""
 
 import json
 

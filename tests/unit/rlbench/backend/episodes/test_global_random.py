@@ -1,4 +1,4 @@
-"""Task code draws from the global generators without touching the caller's; seeds of the unseeded."""
+"""Tasks draw from the global generators and leave the caller's numbers alone; fresh seeds."""
 
 import json
 import multiprocessing
@@ -345,7 +345,8 @@ def _seeds_of_a_worker(results, reseed):
 @pytest.mark.parametrize(("parent", "reseed", "kinds"), [(None, None, 2), (3, None, 2), (3, 5, 1)])
 def test_forked_workers_differ_unless_they_are_seeded(parent, reseed, kinds):
     if parent is None:
-        code = "import tests.unit.rlbench.backend.episodes.test_global_random as t; print(len(t.forked(None)))"
+        module = "tests.unit.rlbench.backend.episodes.test_global_random"
+        code = f"import {module} as t; print(len(t.forked(None)))"
         run = subprocess.run(
             [sys.executable, "-c", code],
             capture_output=True,
