@@ -268,7 +268,7 @@ def test_a_late_camera_is_not_called_badly_calibrated(speed):
     uv, weights, cameras, first = late(4, 3, [True] * 3, speed)
     lines = examine(uv, weights, cameras, NAMES, first=first).warnings
     assert [line[:44] for line in lines] == ["camera right_shoulder seems 3 frame(s) late:"]
-    assert ("off what the others" in " ".join(found(uv, weights, cameras))) == (speed > 0)
+    assert ("off what the other cameras" in " ".join(found(uv, weights, cameras))) == (speed > 0)
 
 
 def test_a_badly_calibrated_camera_is_not_called_late():
