@@ -146,6 +146,7 @@ def test_archives_are_written_and_read(elsewhere):
     assert all(map(np.array_equal, copy.tracks[0], data.tracks[0]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unsupervised", [False, True])
 def test_training_from_a_config_file(elsewhere, unsupervised, capsys):
     handlers = list(logging.getLogger().handlers)
@@ -164,6 +165,7 @@ def test_training_from_a_config_file(elsewhere, unsupervised, capsys):
     assert 0 < test["methods"][label]["all"]["mpjpe_mm"] < 20
 
 
+@pytest.mark.slow
 def test_training_from_a_config_in_memory_and_going_on(elsewhere):
     config = load_config(elsewhere / "c.yaml")
     data = dataclasses.replace(config.OBJ_POSE_DATA, ROOT_DIR=str(elsewhere / "a.npz"))
