@@ -270,7 +270,7 @@ def room_folders() -> Iterator[str]:
                 yield f"{package}/{folder.name}/"
 
 
-@pytest.mark.parametrize("room", room_folders())
+@pytest.mark.parametrize("room", list(room_folders()))
 def test_every_room_is_described(room):
     assert room in inline_code(prose(ROOT / "CONTRIBUTING.md"))
 
@@ -281,6 +281,27 @@ def test_the_rules_are_those_that_are_checked():
     assert f"a file at most {MAX_LINES} lines" in text
     order = ", ".join(STAGE2_ROOMS).replace(", ".join(LEVEL), " and ".join(LEVEL))
     assert order in text
+
+
+@pytest.mark.parametrize(
+    ("question", "found_there"),
+    [
+        ("a keypoint recorded", "def make_keypoints"),
+        ("2D noise added", "def detect"),
+        ("the archive's schema", "def write_formal"),
+        ("a robot's speed limit", "max_velocity="),
+        ("STC's loss", "def blind_reprojection_nll"),
+        ("a task?", "TASK_NAMES"),
+        ("an importer", "def read_members"),
+        ("a camera?", "def register_camera"),
+    ],
+)
+def test_the_answers_are_right(question, found_there):
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    (row,) = (line for line in page.splitlines() if line.startswith("| Where") and question in line)
+    paths = [ROOT / code for code in inline_code(row) if "/" in code]
+    files = [f for path in paths for f in ([path] if path.is_file() else path.glob("*.py"))]
+    assert any(found_there in file.read_text(encoding="utf-8") for file in files)
 
 
 def test_every_package_has_a_reason():
