@@ -10,6 +10,7 @@ import numpy as np
 
 from rlbench.action_modes import ActionMode
 from rlbench.backend.exceptions import EngineError, TaskEnvironmentError, UnknownSettingError
+from rlbench.backend.pyrep_names.pyrep_robots import SUPPORTED_ROBOTS
 from rlbench.backend.pyrep_names.pyrep_simulation import PyRep
 from rlbench.backend.pyrep_names.scene_context import announce, forget
 from rlbench.backend.robot import Robot
@@ -49,7 +50,7 @@ def _check_robot(setup: str, engine: str, checkout: Checkout | None) -> None:
         TaskEnvironmentError: it is unknown, or its files are missing.
     """
     asked = f"Environment: robot_setup {setup!r}"
-    if setup not in ROBOTS:
+    if setup not in SUPPORTED_ROBOTS:
         raise UnknownSettingError(f"{asked} is unknown; there are {', '.join(ROBOTS)}")
     if setup == ROBOTS[0]:
         return
