@@ -141,7 +141,7 @@ def test_what_is_not_blind_stays_out_of_training_and_calibration(data, context, 
         raise AssertionError("a second look")
 
     monkeypatch.setattr(type(network), "prepare", never)
-    monkeypatch.setattr("pose_obj_3d.models.consensus.drop_strays", never)
+    monkeypatch.setattr("pose_obj_3d.models.consensus.model.drop_strays", never)
     windows = gather_for(network, fresh, torch.tensor([20]), 7)
     assert (windows.info[0, 3, 1] == fresh.info[20, 1]).all()
     network.calibrate([fresh], rig, 64)
