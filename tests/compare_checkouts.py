@@ -195,11 +195,9 @@ def lift(checkout: Checkout, epochs: int) -> None:
     """Make example tracks from the shipped data, and lift them."""
     folder = checkout.out / "lift"
     folder.mkdir(parents=True)
-    maker = checkout.module(
-        "pose_obj_3d.lifting.make_example_tracks", "pose_obj_3d.make_example_tracks"
-    )
     tracks = folder / "tracks.npz"
     run = [checkout.python, "-m"]
+    maker = "pose_obj_3d.make_example_tracks"
     checkout.run("example tracks", *run, maker, tracks, "--examples", "6")
     flags = ["--points2d", tracks, "--out", folder / "results", "--train", "--epochs", epochs]
     checkout.run("lift", *run, "pose_obj_3d.lift", *flags)

@@ -219,7 +219,7 @@ FLAG_PAGES = {
     "train.md": ("pose_obj_3d", ["run_h36m_waypoints.py"]),
     "own_videos.md": (
         ".",
-        ["-m pose_obj_3d.lift", "-m pose_obj_3d.lifting.make_example_tracks"],
+        ["-m pose_obj_3d.lift", "-m pose_obj_3d.make_example_tracks"],
     ),
 }
 """Pages that name flags in their text: folder and programs, one of which must know each flag."""

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pose_obj_3d.lifting import make_example_tracks
+from pose_obj_3d import make_example_tracks
 from pose_obj_3d.lifting.track_files.track_file import read_tracks
 from tests.unit.pose_obj_3d.lifting.track_scenes import assert_one_line, call
 from tests.unit.pose_obj_3d.synthetic import write_scene

@@ -4,8 +4,7 @@ import json
 
 import numpy as np
 
-from pose_obj_3d import lift, train_command
-from pose_obj_3d.lifting import make_example_tracks
+from pose_obj_3d import lift, make_example_tracks, train_command
 from tests.unit.pose_obj_3d.synthetic import IMAGE, NAMES, motion, project, rig, write_scene
 
 SIGMA = np.array([1.0, 1.0, 1.0, 2.0])[:, None, None, None]

@@ -3,14 +3,13 @@
 It is such a file as a user's own videos would give. Demonstrations of one task become one file of
 several sequences, in millimetres, seen by cameras with lens distortion. The noise of detectors is
 added to the archive's exact projections: it differs between cameras, with outliers, missing
-detections and confidences. `python -m
-pose_obj_3d.lifting.make_example_tracks --help`.
+detections and confidences. `python -m pose_obj_3d.make_example_tracks --help` lists the flags.
 """
 
 from pose_obj_3d.common import process_start
 
 if __name__ == "__main__":
-    process_start.prepare("python -m pose_obj_3d.lifting.make_example_tracks", 600)
+    process_start.prepare("python -m pose_obj_3d.make_example_tracks", 600)
 
 import argparse
 import sys
@@ -71,7 +70,7 @@ class Example:
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser."""
     parser = argparse.ArgumentParser(
-        prog="python -m pose_obj_3d.lifting.make_example_tracks",
+        prog="python -m pose_obj_3d.make_example_tracks",
         description=(__doc__ or "").splitlines()[0],
     )
     add = parser.add_argument
