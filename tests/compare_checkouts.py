@@ -125,13 +125,6 @@ class Checkout:
             raise CommandError(f"{self.name}: {step} ended with {result.returncode}:\n{said}")
         return result.stdout
 
-    def module(self, *names: str) -> str:
-        """Give the first of some modules that this checkout has: they moved between folders."""
-        for name in names:
-            if (self.root / (name.replace(".", "/") + ".py")).is_file():
-                return name
-        raise CommandError(f"{self.name}: {self.root} has none of {', '.join(names)}")
-
 
 class CommandError(RuntimeError):
     """A command of a checkout failed."""
