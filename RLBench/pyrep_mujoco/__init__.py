@@ -1,1 +1,1 @@
-"""PyRep's interface on MuJoCo: scenes, objects, robots, motion, vision. Knows no task and no demonstration."""
+"""PyRep's interface on MuJoCo: scenes, objects, robots, motion, vision. It knows no task."""

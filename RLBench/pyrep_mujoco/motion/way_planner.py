@@ -113,7 +113,7 @@ class WayPlanner:
         return np.concatenate(parts)
 
     def _samples(self, poses: Sequence[Floats]) -> list[tuple[float, Floats]]:
-        """Return fractions of the way through (4, 4) poses at which it is met, and the poses there."""
+        """Return points of the way through (4, 4) poses: fractions of it, and the poses there."""
         own = path_fractions(poses)
         if not self._is_careful:
             return [(float(f), T) for f, T in zip(own, poses, strict=True)]

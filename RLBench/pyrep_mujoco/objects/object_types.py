@@ -1,4 +1,4 @@
-"""Kinds of scene objects and forms of made shapes, under PyRep's names and CoppeliaSim's numbers."""
+"""Kinds of objects and forms of made shapes, with PyRep's names and CoppeliaSim's numbers."""
 
 from enum import Enum
 

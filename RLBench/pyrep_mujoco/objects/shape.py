@@ -20,7 +20,7 @@ from pyrep_mujoco.world import Ints, World
 
 ALL_FLAGS = frozenset({"collidable", "measurable", "detectable", "renderable"})
 STANDS_OUT = 1e-4
-"""Solid geoms of a shape that reach further [m] than what is drawn of it are a thickened sheet's."""
+"""A solid geom that reaches this far [m] beyond what is drawn is that of a thickened sheet."""
 
 
 class ShapeSource(Protocol):

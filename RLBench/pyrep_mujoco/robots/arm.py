@@ -152,7 +152,7 @@ class Arm:
         self._held = q[-1]
 
     def _load(self) -> tuple[Floats, Floats]:
-        """Return (7, 7) inertia [kg m^2] with what is held, and (7,) torque [N m] against its weight."""
+        """Return (7, 7) inertia [kg m^2] with the load, (7,) torque [N m] against its weight."""
         model, data = self._world.model, self._world.data
         M, J = np.zeros((model.nv, model.nv)), np.zeros((3, model.nv))
         mujoco.mj_fullM(model, data, M)

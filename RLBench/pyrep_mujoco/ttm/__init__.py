@@ -1,1 +1,1 @@
-"""RLBench's binary scenes (V-REP / CoppeliaSim, serialisation 18 to 23): reader and converter to MJCF."""
+"""Reader of V-REP's and CoppeliaSim's binary scenes (serialisation 18 to 23), and MJCF of them."""

@@ -59,9 +59,9 @@ def conversion(
         source: `.ttm` or `.ttt` file.
         name: of the XML.
         bonds_break: what hangs on a force sensor may be taken off it; not so in a robot.
-        separate_overlaps: what stands more than 1 mm deep in something is moved out of it. Episodes do
-            this for themselves, with the table and after everything was placed: their scenes are
-            converted as saved.
+        separate_overlaps: what stands more than 1 mm deep in something is moved out of it.
+            Episodes do this for themselves, with the table and after everything was placed: their
+            scenes are converted as saved.
 
     Raises:
         TtmError: the file cannot be read.

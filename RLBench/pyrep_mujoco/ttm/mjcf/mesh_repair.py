@@ -1,4 +1,4 @@
-"""Meshes as files hold them, made fit for a renderer that draws one side and for collision hulls."""
+"""Meshes of files, made fit for a renderer that draws one side, and for collision hulls."""
 
 from dataclasses import dataclass
 

@@ -41,7 +41,7 @@ DRAWN, SOLID, UNSEEN = "1", "3", "4"
 FRICTION = (0.3, 1.0)
 """Sliding friction is kept within; the engine takes the larger of two geoms."""
 TABLE, TABLE_FRICTION = "customizableTable_forwarder", FRICTION[0]
-"""RLBench's engine multiplies what two shapes have: its table, 0.7, never holds more than they do."""
+"""RLBench's engine multiplies two shapes' frictions; its table, 0.7, never holds more than they."""
 _KINDS = {
     ForceSensor: "force_sensor",
     VisionSensor: "vision_sensor",

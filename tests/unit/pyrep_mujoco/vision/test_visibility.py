@@ -20,7 +20,8 @@ SCENE = """
     <body name="bulb"><geom type="sphere" size=".02" pos=".08 .08 -.1"/></body></body>
   <body name="cup" pos="0 0 .8"><freejoint/><geom type="sphere" size=".05"/>
     <body name="handle"><geom type="box" size=".2 .01 .01" pos="0 0 .1"/></body>
-    <body name="lid" pos="0 0 .2"><joint type="hinge"/><geom name="lid" type="box" size=".04 .04 .005"/>
+    <body name="lid" pos="0 0 .2"><joint type="hinge"/>
+      <geom name="lid" type="box" size=".04 .04 .005"/>
     </body></body>
 </worldbody></mujoco>
 """
