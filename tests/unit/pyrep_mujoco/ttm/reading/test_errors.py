@@ -21,7 +21,7 @@ from rlbench.backend.exceptions import RLBenchError, SceneError
 from tests.unit.pyrep_mujoco.ttm import ttm_files as tf
 from tests.unit.pyrep_mujoco.ttm.ttm_odd_files import odd_scene
 
-SAMPLE = Path(__file__).resolve().parents[5] / "shared/rlbench_ttm_samples/reach_target.ttm"
+SAMPLE = Path(__file__).resolve().parents[6] / "shared/rlbench_ttm_samples/reach_target.ttm"
 INFINITE = float("inf")
 
 

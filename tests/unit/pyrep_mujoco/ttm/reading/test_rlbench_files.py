@@ -15,7 +15,7 @@ from pyrep_mujoco.ttm.describe import type_name
 from pyrep_mujoco.ttm.mjcf.paths import fine_points
 from pyrep_mujoco.ttm.reading.reader import read_scene
 
-SHARED = Path(__file__).resolve().parents[5] / "shared"
+SHARED = Path(__file__).resolve().parents[6] / "shared"
 SAMPLES = SHARED / "rlbench_ttm_samples"
 FACTS = SHARED / "rlbench_scene_facts"
 NAMES = (
