@@ -10,6 +10,7 @@ from rlbench.action_modes.action_mode import MoveArmThenGripper
 from rlbench.action_modes.arm_action_modes import JointVelocity
 from rlbench.action_modes.gripper_action_modes import Discrete
 from rlbench.backend.observation import Observation
+from rlbench.const import DEMO_DT
 from rlbench.tasks import ReachTarget
 
 MIX = np.random.default_rng(0).normal(0, 0.8, (1000, 17))
@@ -32,7 +33,7 @@ def main(n_demos: int = 100, episodes: int = 50) -> float:
     task.seed(0)
     steps = [step for demo in task.get_demos(n_demos, live_demos=True) for step in pairwise(demo)]
     seen = np.array([features(obs) for obs, _ in steps])
-    velocities = np.array([(b.joint_positions - a.joint_positions) / 0.05 for a, b in steps])
+    velocities = np.array([(b.joint_positions - a.joint_positions) / DEMO_DT for a, b in steps])
     policy = np.linalg.solve(seen.T @ seen + np.eye(seen.shape[1]), seen.T @ velocities)
     print(f"{len(steps)} steps; loss {np.mean((seen @ policy - velocities) ** 2):.4f} (rad/s)^2")
     successes = 0
