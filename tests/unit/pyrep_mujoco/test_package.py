@@ -27,6 +27,14 @@ def test_the_package_list_names_every_folder():
     assert set(SETTINGS["tool"]["setuptools"]["packages"]) == folders
 
 
+def test_type_checkers_may_read_both_packages():
+    both = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    listed = ((SETTINGS, "pyrep_mujoco"), (both, "pyrep_mujoco"), (both, "rlbench"))
+    for settings, package in listed:
+        assert "py.typed" in settings["tool"]["setuptools"]["package-data"][package]
+        assert (ROOT / package / "py.typed").is_file()
+
+
 def test_it_needs_the_versions_that_rlbench_needs():
     own = set(SETTINGS["project"]["dependencies"])
     rlbench = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
