@@ -204,7 +204,7 @@ def broken(graph: ImportGraph) -> dict[str, set[str]]:
     }
     found["circle"] = {
         f"{a} -> {b}"
-        for circle in graph.circles(larger_than=2)
+        for circle in graph.circles(larger_than=1)
         for a in circle
         for b in graph.own[a] & set(circle)
     }
