@@ -23,6 +23,7 @@ from rlbench.backend import task as task_module
 from rlbench.backend.observation import CameraImages, Observation
 from rlbench.const import SUPPORTED_ROBOTS
 from rlbench.demo import Demo
+from rlbench.engines.robots import joint_counts
 from rlbench.environment import Environment
 from rlbench.observation_config import RLBENCH_CAMERAS, CameraConfig, ObservationConfig
 from rlbench.sim2real.domain_randomization import RandomizeEvery, VisualRandomizationConfig
@@ -95,6 +96,7 @@ def test_callbacks_see_every_step_of_episodes_and_demonstrations(loaded):
 def test_robots_that_are_supported_are_classes_and_joints(loaded):
     assert list(SUPPORTED_ROBOTS) == ["panda", "jaco", "mico", "sawyer", "ur5"]
     assert set(environment.ROBOTS) == set(SUPPORTED_ROBOTS)
+    assert set(joint_counts()) == set(SUPPORTED_ROBOTS)
     assert environment.SUPPORTED_ROBOTS is SUPPORTED_ROBOTS
     assert [dof for _, _, dof in SUPPORTED_ROBOTS.values()] == [7, 6, 6, 7, 6]
     arm_class, gripper_class, dof = SUPPORTED_ROBOTS["panda"]
