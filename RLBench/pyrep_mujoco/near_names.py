@@ -1,7 +1,7 @@
 """What a message says of a name that is not there."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 LISTED = 20
 """How many names a message lists whole."""
@@ -15,5 +15,9 @@ def near_names(name: str, there: Iterable[str]) -> str:
         return "it has none"
     if len(names) <= LISTED:
         return f"it has {', '.join(names)}"
-    near = difflib.get_close_matches(name, names, NEAREST, cutoff=0.4) or names[:NEAREST]
-    return f"it has {len(names)}, such as {', '.join(near)}"
+    return f"it has {len(names)}, such as {', '.join(nearest(name, names))}"
+
+
+def nearest(name: str, there: Sequence[str]) -> list[str]:
+    """Return the most similar names, at most `NEAREST`; the first ones where none is similar."""
+    return difflib.get_close_matches(name, there, NEAREST, cutoff=0.4) or list(there[:NEAREST])

@@ -1,6 +1,5 @@
 """Names and ids of tasks, and the tasks that are built in."""
 
-import difflib
 import zlib
 from collections.abc import Sequence
 from importlib import import_module
@@ -8,6 +7,7 @@ from pathlib import Path
 
 from rlbench.backend.exceptions import TaskNotAvailableError
 from rlbench.backend.task import Task
+from rlbench.engines.names import LISTED, nearest
 
 TASK_NAMES: tuple[str, ...] = (
     "reach_target",
@@ -128,8 +128,6 @@ def class_name(name: str) -> str:
 
 
 FIRST_FREE_ID = 1000
-LISTED = 20
-"""Errors list so many tasks at most."""
 
 
 def task_id(name: str) -> int:
@@ -164,8 +162,7 @@ def unknown_task(name: str, there: Sequence[str], lack: str | None) -> TaskNotAv
     here = ", ".join(f"{task_id(n)} {n}" if n in TASK_NAMES else n for n in there)
     if lack is not None:
         if len(there) > LISTED:
-            near = difflib.get_close_matches(name, there, n=3) or list(there[:3])
-            here = f"{len(there)} tasks, such as {', '.join(near)}"
+            here = f"{len(there)} tasks, such as {', '.join(nearest(name, there))}"
         return TaskNotAvailableError(f"task {name!r} is not available: {lack}; there are {here}")
     return TaskNotAvailableError(
         f"task {name!r} is not built in; available on the MuJoCo engine: {here}. "

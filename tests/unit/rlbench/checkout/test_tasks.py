@@ -23,6 +23,7 @@ from rlbench.checkout import enable
 from rlbench.checkout.check_names import main as check_names
 from rlbench.environment import Environment
 from rlbench.tasks import TASK_NAMES, get_task_class, task_id
+from rlbench.tasks.registry import unknown_task
 from tests.contract import fake_pyrep
 from tests.unit.rlbench.checkout.checkout_files import LIFT, REACH, write_checkout, write_task
 
@@ -50,6 +51,14 @@ def launch():
 
 
 # ---- running ------------------------------------------------------------------------------
+
+
+def test_an_unknown_task_is_answered_with_similar_ones():
+    few = str(unknown_task("reach", ["reach_target", "mine"], "reach.py not found"))
+    assert few.endswith("reach.py not found; there are 0 reach_target, mine")
+    many = str(unknown_task("pik_and_lift", TASK_NAMES, "pik_and_lift.py not found"))
+    assert f"; there are {len(TASK_NAMES)} tasks, such as pick_and_lift" in many
+    assert len(many) < 300
 
 
 @pytest.mark.parametrize("name", ["reach_target", "pick_and_lift"])
