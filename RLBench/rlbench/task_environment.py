@@ -42,6 +42,7 @@ class TaskEnvironment:
 
     Attributes:
         scene: what is simulated: its engine, robot and task.
+        recorder: makes the observations.
         is_success: whether the task was fulfilled after the last step.
     """
 
@@ -57,7 +58,7 @@ class TaskEnvironment:
     ) -> None:
         """Wrap a loaded scene; made by `Environment.get_task`."""
         self.scene = self._scene = scene  # the second is RLBench's name
-        self._recorder = recorder
+        self.recorder = recorder
         self._action_mode = action_mode
         self._filter = ObservationFilter(obs_config or ObservationConfig(), scene.task)
         self._obs_config = self._filter.config
@@ -149,12 +150,12 @@ class TaskEnvironment:
     @property
     def keypoint_names(self) -> list[str]:
         """Names of the recorded keypoints, `<group>/<name>`."""
-        return list(self._recorder.keypoints.names)
+        return list(self.recorder.keypoints.names)
 
     @property
     def waypoint_names(self) -> list[str]:
         """Names of the scene's waypoints in number order."""
-        return list(self._recorder.waypoints)
+        return list(self.recorder.waypoints)
 
     @property
     def object_names(self) -> list[str]:
@@ -172,7 +173,7 @@ class TaskEnvironment:
     @property
     def track_cams(self) -> tuple[str, ...]:
         """Names of the cameras whose view of the keypoints is computed."""
-        return self._recorder.track_cams
+        return self.recorder.track_cams
 
     @property
     def refusals(self) -> list[str]:
@@ -236,14 +237,14 @@ class TaskEnvironment:
 
     def get_observation(self) -> Observation:
         """Return the present moment."""
-        obs = self._filter.apply(self._recorder.observe(), self._variation)
+        obs = self._filter.apply(self.recorder.observe(), self._variation)
         if self.scene.joint_position_action is not None:
             obs.misc["joint_position_action"] = self.scene.joint_position_action.copy()
         return obs
 
     def camera_calibration(self) -> dict[str, Any]:
         """Return matrices and planes of the cameras that make images, as in `Observation.misc`."""
-        return self._recorder.calibration()
+        return self.recorder.calibration()
 
     def joint_limits(self) -> tuple[Floats, Floats]:
         """Return the lower and the upper ends of the arm's joints [rad]."""
@@ -263,7 +264,7 @@ class TaskEnvironment:
         Returns:
             (height, width, 3) uint8.
         """
-        return self._recorder.picture(camera, image_size)
+        return self.recorder.picture(camera, image_size)
 
     def workspace_bounds(self) -> tuple[Floats, Floats]:
         """Return (3,) lowest and (3,) highest position [m], world, that actions may aim at."""
@@ -395,4 +396,4 @@ class TaskEnvironment:
         """Free the viewer and OpenGL contexts."""
         if self._viewer is not None:
             self._viewer.close()
-        self._recorder.close()
+        self.recorder.close()

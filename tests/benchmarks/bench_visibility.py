@@ -47,13 +47,17 @@ class SeenOrDrawn:
 
     def __init__(self, task, every, size):
         self._task, self._every, self._size = task, every, size
-        recorder = task._recorder
-        self._points, self._observer = recorder.keypoints, recorder._observer
+        recorder = task.recorder
+        self._points, self._observer = recorder.keypoints, recorder.observer
         self._groups = np.array([name.split("/")[0] for name in recorder.keypoints.names])
-        self._K, self._E, self._centres = recorder._K, recorder._E, recorder._centres
+        self._K, self._E, self._centres = recorder.track_K, recorder.track_E, recorder.track_centres
         self.compared = np.isin(self._groups, ("waypoints", "boxes"))
         self.fine, self._frame = FINE, 0
         self.counts, self.faults, self.seconds = Counter(), [], {"now": [], "without": []}
+
+    def begin(self):
+        """Count frames from 0: another demonstration comes."""
+        self._frame = 0
 
     def look(self, observation):
         """Take one frame of a demonstration."""
@@ -119,7 +123,7 @@ def demonstrations(task, compare, demos):
     """Make demonstrations of every variation in turn."""
     for n in range(demos):
         task.set_variation(n % task.variation_count())
-        compare._frame = 0
+        compare.begin()
         try:
             task.get_demo(0, n, 0, compare.look)
         except DemoError as error:

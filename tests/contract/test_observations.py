@@ -51,7 +51,7 @@ def test_seen_keypoints_lie_on_their_object(needs_gl, first_observation, name, s
     wanted = CameraConfig(image_size=size)
     config = ObservationConfig(cameras=dict.fromkeys(TRACK_CAMERAS, wanted), track_image_size=size)
     env, task, obs = first_observation(name, config)
-    points, engine = task._recorder.keypoints, task.scene.engine
+    points, engine = task.recorder.keypoints, task.scene.engine
     uv, _ = cameras.project_views(obs.keypoints[None], *env.track_calibration())
     checked = 0
     for v, camera in enumerate(TRACK_CAMERAS):

@@ -46,16 +46,25 @@ def _handles(objects: Sequence[SceneObject]) -> npt.NDArray[np.int64]:
 
 
 class Recorder:
-    """Observes one scene; resolves ids, cameras and keypoints once."""
+    """Observes one scene; resolves ids, cameras and keypoints once.
+
+    Attributes:
+        observer: looks at the scene.
+        waypoints: their names in number order.
+        keypoints: what is tracked; replaced where other limits hold.
+        track_K: (V, 3, 3) intrinsics of the track cameras [px].
+        track_E: (V, 3, 4) extrinsics, camera from world.
+        track_centres: (V, 3) where the track cameras are [m], world.
+    """
 
     def __init__(self, engine: Engine, robot: Robot, task: Task, config: ObservationConfig) -> None:
-        self._observer = engine.observer(config.shadows)
+        self.observer = engine.observer(config.shadows)
         self._engine, self._robot, self._task, self._config = engine, robot, task, config
         self.waypoints = task.waypoint_names()
         self.keypoints: Keypoints = make_keypoints(engine, config.keypoints, self.waypoints)
-        self._K, self._E = track_calibration(config)
+        self.track_K, self.track_E = track_calibration(config)
         self._track_size = checked_size(config.track_image_size, "track_image_size")
-        self._centres = np.array(
+        self.track_centres = np.array(
             [cameras.CAMERAS[name].position for name in config.track_cams]
         ).reshape(-1, 3)
         for name in config.cameras:
@@ -75,25 +84,25 @@ class Recorder:
 
     def close(self) -> None:
         """Free what images need."""
-        self._observer.close()
+        self.observer.close()
 
     def picture(self, camera: str, image_size: tuple[int, int]) -> npt.NDArray[np.uint8]:
         """Return (height, width, 3) what a camera sees now; `image_size` is (width, height)."""
         _camera(camera)
         size = checked_size(image_size, "image_size")
-        images = self._observer.images(camera, size, rgb=True, depth=False, mask=False)
+        images = self.observer.images(camera, size, rgb=True, depth=False, mask=False)
         return np.asarray(images.rgb)
 
     def observe(self) -> Observation:
         """Return the present moment."""
         robot = self._robot
-        xyz = self.keypoints.positions(self._observer)
-        uv, depth = cameras.project_views(xyz[None], self._K, self._E)
-        visibility, hiders = self._observer.visibility(
+        xyz = self.keypoints.positions(self.observer)
+        uv, depth = cameras.project_views(xyz[None], self.track_K, self.track_E)
+        visibility, hiders = self.observer.visibility(
             xyz,
             self.keypoints.owners,
             self.keypoints.own_reach,
-            self._centres,
+            self.track_centres,
             uv[:, 0],
             depth[:, 0],
             self._track_size,
@@ -119,12 +128,12 @@ class Recorder:
 
     def _low_dim_state(self) -> Floats:
         values = [joint.get_joint_position() for joint in self._joints]
-        return np.concatenate([self._observer.poses(self._movable).ravel(), values])
+        return np.concatenate([self.observer.poses(self._movable).ravel(), values])
 
     def _annotations(self) -> dict[str, Any]:
         """Return objects, waypoints and joints as plain lists and numbers."""
         objects = []
-        for shape, pose in zip(self._shapes, self._observer.poses(self._drawn), strict=True):
+        for shape, pose in zip(self._shapes, self.observer.poses(self._drawn), strict=True):
             box = shape.get_bounding_box() + np.repeat(pose[:3], 2)
             objects.append(
                 {
@@ -135,7 +144,7 @@ class Recorder:
                 }
             )
         waypoints = {}
-        poses = self._observer.poses(self._marks)
+        poses = self.observer.poses(self._marks)
         for name, pose in zip(self.waypoints, poses, strict=True):
             dummy = self._engine.dummy(name)
             parent = dummy.get_parent()
@@ -177,7 +186,7 @@ class Recorder:
         out: dict[str, CameraImages] = {}
         for name, wanted in self._config.cameras.items():
             needs_depth = wanted.depth or wanted.point_cloud
-            images = self._observer.images(
+            images = self.observer.images(
                 name, wanted.size, rgb=wanted.rgb, depth=needs_depth, mask=wanted.mask
             )
             cloud = None

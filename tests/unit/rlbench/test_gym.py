@@ -11,6 +11,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 import rlbench.gym
+from pyrep_mujoco.vision.rendering import Renderer
 from rlbench.action_modes.action_mode import MoveArmThenGripper
 from rlbench.action_modes.arm_action_modes import EndEffectorPoseViaIK
 from rlbench.action_modes.gripper_action_modes import Discrete
@@ -107,7 +108,9 @@ def test_shaped_rewards():
     env.close()
 
 
-def test_rgb_array_shows_the_scene_and_close_frees_it(needs_gl):
+def test_rgb_array_shows_the_scene_and_close_frees_it(needs_gl, monkeypatch):
+    closed, close = [], Renderer.close
+    monkeypatch.setattr(Renderer, "close", lambda self: closed.append(self) or close(self))
     env = gymnasium.make(STATE, render_mode="rgb_array")
     env.reset(seed=0)
     before = env.render()
@@ -116,11 +119,11 @@ def test_rgb_array_shows_the_scene_and_close_frees_it(needs_gl):
     for _ in range(5):
         env.step(np.array([0.1] * 7 + [0.04], np.float32))
     assert (env.render() != before).any(axis=2).mean() > 0.005
-    observer = env.unwrapped.rlbench_task_env._recorder._observer
-    assert observer._renderers
+    assert not closed
     env.close()
-    assert not observer._renderers
+    assert len(closed) == 1
     env.close()
+    assert len(closed) == 1
 
 
 def test_human_mode_says_that_there_is_no_display(monkeypatch):

@@ -41,8 +41,8 @@ def test_seen_waypoints_and_corners_do_not_lie_behind_what_is_drawn(environment,
 def test_the_images_show_where_an_owner_should_have_hidden_its_keypoint(environment):
     """The comparison finds what it looks for: waypoints in a safe, seen through its walls."""
     task = environment.get_task("take_money_out_safe")
-    points = task._recorder.keypoints
-    task._recorder.keypoints = replace(points, own_reach=np.full(len(points.names), np.inf))
+    points = task.recorder.keypoints
+    task.recorder.keypoints = replace(points, own_reach=np.full(len(points.names), np.inf))
     compare = SeenOrDrawn(task, every=60, size=SIZE)
     compare.fine = 2 * SIZE
     demonstrations(task, compare, demos=1)
