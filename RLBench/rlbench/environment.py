@@ -277,6 +277,11 @@ class Environment:
             robot.arm.max_acceleration = np.minimum(robot.arm.max_acceleration, acceleration)
 
     @property
+    def action_mode(self) -> ActionMode:
+        """How actions are read."""
+        return self._action_mode
+
+    @property
     def action_shape(self) -> tuple[int, ...]:
         """Shape of an action, before a task is loaded too.
 

@@ -54,7 +54,7 @@ def test_joint_velocity_lasts_50_ms_and_adds_up():
         still, _, _ = task.step(np.append(np.zeros(7), 1.0))
     assert np.abs(still.joint_velocities).max() < 0.05
     assert np.abs(still.joint_positions - obs.joint_positions - MOVE * 0.4).max() < 0.002
-    low, high = env._action_mode.action_bounds()
+    low, high = env.action_mode.action_bounds()
     assert np.allclose(high, [2.175] * 4 + [2.61] * 3 + [1.0])
     assert np.allclose(low[:7], -high[:7])
 
@@ -74,7 +74,7 @@ def test_absolute_joint_position_is_reached():
     goal = obs.joint_positions + MOVE
     after, _, _ = task.step(np.append(goal, 1.0))
     assert np.abs(after.joint_positions - goal).max() < 0.003
-    low, high = env._action_mode.action_bounds()
+    low, high = env.action_mode.action_bounds()
     assert ((low[:7] < goal) & (goal < high[:7])).all()
 
 
@@ -116,7 +116,7 @@ def test_joint_torque_pushes_and_zero_torque_neither_falls_nor_pulls():
     _, obs = task.reset()
     task.scene.step()
     assert np.abs(task.get_observation().joint_positions - obs.joint_positions).max() < 1e-3
-    assert np.allclose(env._action_mode.action_bounds()[1][:7], [87] * 4 + [12] * 3)
+    assert np.allclose(env.action_mode.action_bounds()[1][:7], [87] * 4 + [12] * 3)
 
 
 POSES = [
@@ -145,7 +145,7 @@ def test_tip_pose_is_reached(mode, absolute, frame, checks):
     assert np.linalg.norm(after.gripper_pose[:3] - position) < 0.003
     gap = Rotation.from_matrix(R).inv() * Rotation.from_matrix(after.gripper_matrix[:3, :3])
     assert gap.magnitude() < 0.006
-    low, high = env._action_mode.action_bounds()
+    low, high = env.action_mode.action_bounds()
     assert low.shape == high.shape == env.action_shape == (8,)
 
 
@@ -178,7 +178,7 @@ def test_fingers_follow_their_travel(absolute):
     for _ in range(3):
         obs, _, _ = task.step(action if absolute else np.zeros(8))
     assert np.abs(obs.gripper_joint_positions - 0.015).max() < 0.001
-    assert env._action_mode.action_bounds()[1][7] == 0.04
+    assert env.action_mode.action_bounds()[1][7] == 0.04
 
 
 def test_discrete_closes_once_and_opens_again():

@@ -90,7 +90,7 @@ def test_an_action_has_a_number_for_each_joint(load):
         _ = env.action_shape
     task = get_task()
     assert env.action_shape == (7,)
-    assert env._action_mode.action_bounds()[0].shape == (7,)
+    assert env.action_mode.action_bounds()[0].shape == (7,)
     _, obs = task.reset()
     after, _, _ = task.step([0, 0, 0, 0, 0, 0.5, 1])
     assert after.joint_positions[5] - obs.joint_positions[5] == pytest.approx(0.025, abs=5e-3)
@@ -106,7 +106,7 @@ def test_a_joint_that_is_not_there_is_named(load):
     mode = ERJointViaIK(absolute_mode=False, commanded_joints=[5])
     env, get_task = load("ur5", MoveArmThenGripper(mode, Discrete()))
     get_task()
-    assert env._action_mode.action_bounds()[0].shape == (9,)
+    assert env.action_mode.action_bounds()[0].shape == (9,)
 
 
 @needs_checkout
