@@ -173,7 +173,7 @@ class Cells:
             cell: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
             return cell
         start = time.perf_counter()
-        cell = self._compute(case, train_case, method, given)
+        cell = self.compute(case, train_case, method, given)
         cell |= {"key": key, "seconds": round(time.perf_counter() - start, 2)}
         path.parent.mkdir(parents=True, exist_ok=True)
         report.write_atomic(path, json.dumps(cell) + "\n")
@@ -205,9 +205,10 @@ class Cells:
             }
         return key
 
-    def _compute(
+    def compute(
         self, case: Case, train_case: Case, method: str, given: Path | None
     ) -> dict[str, Any]:
+        """Compute a cell, whether it is kept or not; `given` is a checkpoint to evaluate."""
         if method in BOUNDS:
             return {"sums": bound_sums(case, method), "info": {}}
         if given:

@@ -113,13 +113,13 @@ def test_cells_are_computed_once_and_the_report_is_written(archive, tmp_path, mo
         len(list((tmp_path / "training").iterdir())) == 4
     )  # the views' subset uses the models of all views
 
-    monkeypatch.setattr(Cells, "_compute", lambda *_: pytest.fail("a cell was computed again"))
+    monkeypatch.setattr(Cells, "compute", lambda *_: pytest.fail("a cell was computed again"))
     assert call(archive, tmp_path, *flags) == 0
     assert (tmp_path / "accuracy.json").read_text() == first
 
 
 def test_an_interrupted_benchmark_goes_on(archive, tmp_path, monkeypatch):
-    computed, original = [], Cells._compute
+    computed, original = [], Cells.compute
 
     def interrupted(self, case, train_case, method, given):
         if len(computed) == 2:
@@ -128,10 +128,10 @@ def test_an_interrupted_benchmark_goes_on(archive, tmp_path, monkeypatch):
         return original(self, case, train_case, method, given)
 
     flags = ["--tasks", "0", "--conditions", "clean", "--methods", "dlt", "ml", "mean7"]
-    monkeypatch.setattr(Cells, "_compute", interrupted)
+    monkeypatch.setattr(Cells, "compute", interrupted)
     with pytest.raises(KeyboardInterrupt):
         call(archive, tmp_path, *flags)
-    monkeypatch.setattr(Cells, "_compute", lambda *a: computed.append(a[3]) or original(*a))
+    monkeypatch.setattr(Cells, "compute", lambda *a: computed.append(a[3]) or original(*a))
     assert call(archive, tmp_path, *flags) == 0
     assert computed == ["dlt", "ml", "mean7"]
 

@@ -238,7 +238,7 @@ def _drive(root: Element, robot: RobotFile, source: Path) -> None:
             joint.attrib.pop(key, None)
         joint.set("damping", f"{servo.damping:g}")
         joint.set("armature", f"{servo.armature:g}")
-        _bound(joint, root)
+        bound_turns(joint, root)
         _add_servo(actuators, joint.get("name", ""), servo)
     if servos:
         raise SceneError(f"{source.name} has no joint {', '.join(servos)}")
@@ -252,7 +252,7 @@ def _drive(root: Element, robot: RobotFile, source: Path) -> None:
         SubElement(contact, "exclude", body1=a, body2=b)
 
 
-def _bound(joint: Element, root: Element) -> None:
+def bound_turns(joint: Element, root: Element) -> None:
     """Let a joint that turns more than once make one turn about where it is saved.
 
     Planning would look for the same poses in all turns.
@@ -299,10 +299,11 @@ def _place(root: Element, robot: RobotFile) -> None:
         if body.get("name") == robot.model.root and robot.place is not None:
             body.set("pos", " ".join(f"{v:g}" for v in robot.place))
         if body.get("name") == robot.model.tip:
-            _move_along_z(body, robot.tip_forward)
+            move_along_z(body, robot.tip_forward)
 
 
-def _move_along_z(body: Element, distance: float) -> None:
+def move_along_z(body: Element, distance: float) -> None:
+    """Move a body along its own z axis [m]."""
     if distance == 0:
         return
     position = [float(v) for v in body.get("pos", "0 0 0").split()]

@@ -69,13 +69,18 @@ def select_gl_backend() -> str:
             that had made images.
     """
     check_not_forked()
-    name = _working_backend(os.environ.get("MUJOCO_GL", "").lower().strip())
+    name = working_backend(os.environ.get("MUJOCO_GL", "").lower().strip())
     os.environ["MUJOCO_GL"] = name
     return name
 
 
 @cache
-def _working_backend(wanted: str) -> str:
+def working_backend(wanted: str) -> str:
+    """Return the first backend that works, or the one that is wanted; tried once in a process.
+
+    Raises:
+        RenderingError: none works, or rendering is switched off.
+    """
     if wanted in _DISABLED:
         raise RenderingError(
             f"MUJOCO_GL={wanted} switches rendering off; unset it, or ask for no images (cams: [])"

@@ -97,7 +97,7 @@ class RLBenchSource:
         self._task: Any = None
         with _one_line():
             self._env = Environment(
-                obs_config=_observation_config(config),
+                obs_config=observation_config(config),
                 headless=config.is_headless(),
                 engine=engine,
                 rlbench_root=rlbench_root,
@@ -202,7 +202,8 @@ def _check_cameras(config: DatasetConfig) -> None:
             )
 
 
-def _observation_config(config: DatasetConfig) -> ObservationConfig:
+def observation_config(config: DatasetConfig) -> ObservationConfig:
+    """Return what a data set's settings ask the environment to observe."""
     camera = partial(
         CameraConfig,
         rgb=True,

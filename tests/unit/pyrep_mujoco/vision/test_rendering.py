@@ -229,9 +229,9 @@ def test_empty_image_is_refused():
 
 @pytest.fixture
 def fresh_choice():
-    rendering._working_backend.cache_clear()
+    rendering.working_backend.cache_clear()
     yield
-    rendering._working_backend.cache_clear()
+    rendering.working_backend.cache_clear()
 
 
 def test_switched_off_rendering_says_what_to_do(monkeypatch, fresh_choice):

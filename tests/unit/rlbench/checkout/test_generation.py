@@ -157,7 +157,7 @@ def test_the_validator_lists_what_a_checkout_has(tmp_path, capsys):
 
 def test_data_sets_keep_their_own_kind_of_images():
     config = load_config(find_config("dataset_config.json"))
-    for camera in simulator._observation_config(config).cameras.values():
+    for camera in simulator.observation_config(config).cameras.values():
         assert camera.depth_in_meters
         assert (camera.image_size, camera.point_cloud) == ((256, 256), False)
 

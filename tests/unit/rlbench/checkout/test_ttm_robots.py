@@ -228,15 +228,15 @@ def test_a_joint_that_turns_often_is_planned_for_once():
     joint = Element("joint", name="j", type="hinge", range="-12.5664 12.5664")
     root = Element("mujoco")
     SubElement(root, "text", name="qpos:j", data="1")
-    robots._bound(joint, root)
+    robots.bound_turns(joint, root)
     assert [float(v) for v in joint.get("range").split()] == pytest.approx(
         [1 - np.pi, 1 + np.pi], abs=1e-5
     )
-    robots._bound(joint, root)
+    robots.bound_turns(joint, root)
     assert float(joint.get("range").split()[0]) == pytest.approx(1 - np.pi, abs=1e-5)
 
 
 def test_tips_move_along_their_own_axis():
     body = Element("body", pos="0 0 1", quat="0.70710678 0.70710678 0 0")  # z turned to -y
-    robots._move_along_z(body, 0.5)
+    robots.move_along_z(body, 0.5)
     assert [float(v) for v in body.get("pos").split()] == pytest.approx([0, -0.5, 1], abs=1e-6)
