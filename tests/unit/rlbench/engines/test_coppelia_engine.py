@@ -8,7 +8,7 @@ import pytest
 from data_generation.RLBench import generate_data
 from data_generation.RLBench.config import load_config
 from data_generation.RLBench.raw.episode_key import EpisodeKey
-from pyrep_mujoco.vision.visibility import HIDDEN, OUTSIDE
+from pyrep_mujoco.vision.visibility import HIDDEN, OUTSIDE, SEEN
 from rlbench import cameras
 from rlbench.backend.exceptions import RenderingError, SceneError
 from rlbench.engines.mujoco import MujocoEngine
@@ -216,8 +216,18 @@ def test_a_shape_without_a_mesh_hides_by_its_box(simulator, monkeypatch, caplog)
         raise RuntimeError("-1")
 
     monkeypatch.setattr(shape.native, "get_mesh_data", fails)
-    mesh = engine.observer()._mesh(shape)
-    assert mesh.triangles.shape == (12, 3, 3)
+    shape.set_position([2.0, 2.0, 2.0])  # nothing else is near
+    T, box = shape.get_matrix(), shape.get_bounding_box().reshape(3, 2)
+    eye = T[:3, 3] + 0.3 * T[:3, 2]
+    # Four points behind the block, and four beside these.
+    corners = np.array([[x, y, box[2, 0] - 0.1] for x in box[0] for y in box[1]])
+    xyz = np.concatenate([corners * [s, s, 1] for s in (0.5, 3.0)]) @ T[:3, :3].T + T[:3, 3]
+    uv, depth = np.full((1, 8, 2), 4.0), np.ones((1, 8))
+    owners, reach = np.full(8, engine.dummy("pick_and_lift").get_handle()), np.zeros(8)
+    seen, hiders = engine.observer().visibility(xyz, owners, reach, eye[None], uv, depth, (8, 8))
+    assert hiders[0].tolist() == [shape.get_handle()] * 4 + [-1] * 4
+    assert (seen[0, :4] == HIDDEN).all()
+    assert (seen[0, 4:] == SEEN).all()
     assert BLOCK in caplog.text
 
 

@@ -16,6 +16,7 @@ from rlbench.backend.exceptions import ConfigurationPathError, IKError
 from rlbench.engines.protocols import Gripper, ServoArm
 from rlbench.environment import Environment
 from rlbench.tasks import get_task_class
+from tests.contract.fake_robot import Panda
 from tests.contract.fake_world import PATH
 
 RNG = np.random.default_rng(0)
@@ -51,11 +52,13 @@ def test_what_touches_the_arm_does_not_forbid_leaving(world, loaded, monkeypatch
     block = engine.shape(BLOCK)
     block.set_position(robot.arm.get_tip().get_position() + np.array([0, 0, 0.05]))
     assert robot.arm.touched_shapes() == [BLOCK]
-    seen = []
-    find = robot.arm._find
-    monkeypatch.setattr(
-        robot.arm, "_find", lambda *args: seen.append(block.is_collidable()) or find(*args)
-    )
+    seen, find = [], Panda.get_path
+
+    def spy(*args, **kwargs):
+        seen.append(block.is_collidable())
+        return find(*args, **kwargs)
+
+    monkeypatch.setattr(Panda, "get_path", spy)
     robot.arm.plan(above(engine, robot), RNG)
     assert seen == [False]
     assert block.is_collidable()
@@ -123,14 +126,13 @@ def test_plain_poses_are_followed_in_straight_lines(loaded):
 
 def test_forces_take_the_sign_of_the_motion_and_may_not_be_there_yet(loaded, monkeypatch):
     _, robot = loaded
-    native = robot.arm._native
-    native.set_joint_target_velocities([1, -1, 0, 0, 0, 0, 0])
+    Panda().set_joint_target_velocities([1, -1, 0, 0, 0, 0, 0])
     assert robot.arm.get_joint_forces().tolist() == [1, -1, 1, 1, 1, 1, 1]
 
-    def nothing():
+    def nothing(self):
         raise RuntimeError("No value available yet.")
 
-    monkeypatch.setattr(native, "get_joint_forces", nothing)
+    monkeypatch.setattr(Panda, "get_joint_forces", nothing)
     assert robot.arm.get_joint_forces().tolist() == [0] * 7
 
 

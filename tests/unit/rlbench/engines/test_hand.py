@@ -19,6 +19,7 @@ from rlbench.engines.coppelia.simulator import CoppeliaSimulator
 from rlbench.engines.mujoco import MujocoEngine
 from rlbench.tasks import AVAILABLE, builtin_scene, get_task_class
 from tests.contract import fake_pyrep
+from tests.contract.fake_robot import PandaGripper
 from tests.unit.rlbench.checkout.checkout_files import LIFT, write_task
 
 BARE = ObservationConfig(track_cams=(), keypoints=())
@@ -213,7 +214,7 @@ def test_on_coppeliasim_a_blocked_hand_is_closed(coppelia, monkeypatch):
     gripper.reset()
     with monkeypatch.context() as patch:
         # What PyRep does where the fingers do not move.
-        patch.setattr(gripper._native, "actuate", lambda amount, velocity: True)
+        patch.setattr(PandaGripper, "actuate", lambda self, amount, velocity: True)
         assert gripper.actuate(0.0, 0.04)
         assert not gripper.is_open()
         assert gripper.actuate(1.0, 0.04)
