@@ -22,7 +22,7 @@ CONVERTER = "15"
 """Part of every key: another number after every change of what the converter writes."""
 LIST_FILE = "conversion.json"
 """Beside the scene: `files`, path -> CRC-32, and `missing`, see `model.Scene`."""
-_told: set[Path] = set()
+told_folders: set[Path] = set()
 """Conversions of whose gaps this process has warned."""
 
 logger = logging.getLogger(__name__)
@@ -60,8 +60,8 @@ def converted_scene(source: Path, bonds_break: bool = True) -> Path:
         made = conversion(source, name, bonds_break)
         _keep(made, folder)
         missing = made.missing
-    if folder not in _told:
-        _told.add(folder)
+    if folder not in told_folders:
+        told_folders.add(folder)
         for line in missing:
             logger.warning("%s: %s", source, line)
     return folder / name

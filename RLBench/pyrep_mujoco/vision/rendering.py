@@ -90,7 +90,7 @@ def working_backend(wanted: str) -> str:
     load_triton_first()
     faults = []
     for name in _BACKENDS if wanted in _NO_CHOICE else (wanted,):
-        fault = _probe(name)
+        fault = backend_fault(name)
         if fault is None:
             logger.info("rendering with OpenGL through %s", name)
             return name
@@ -101,7 +101,7 @@ def working_backend(wanted: str) -> str:
     )
 
 
-def _probe(name: str) -> str | None:
+def backend_fault(name: str) -> str | None:
     """Return why a backend does not work, None when it does."""
     if name == "glfw" and not has_display():
         return "no display"

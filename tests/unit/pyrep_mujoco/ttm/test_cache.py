@@ -222,7 +222,7 @@ def test_what_a_scene_misses_is_said_once_in_a_process(
     path.write_bytes(tf.ttm(tf.buffers(), poster))
     line = f"{path}: 'poster': its texture 99 is not in the file: drawn without"
     for _ in range(2):
-        monkeypatch.setattr(cache, "_told", set())  # another process: the first converts
+        monkeypatch.setattr(cache, "told_folders", set())  # another process: the first converts
         caplog.clear()
         cache.converted_scene(path)
         cache.converted_scene(path)

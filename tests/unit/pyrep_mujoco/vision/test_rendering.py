@@ -248,7 +248,7 @@ def test_unknown_backend_lists_the_allowed(monkeypatch, fresh_choice):
 
 def test_no_backend_gives_one_line_with_all_reasons(monkeypatch, fresh_choice):
     monkeypatch.setenv("MUJOCO_GL", "")
-    monkeypatch.setattr(rendering, "_probe", lambda name: f"no {name} here")
+    monkeypatch.setattr(rendering, "backend_fault", lambda name: f"no {name} here")
     with pytest.raises(RenderingError) as caught:
         select_gl_backend()
     for name in ("egl", "osmesa", "glfw"):
@@ -258,7 +258,9 @@ def test_no_backend_gives_one_line_with_all_reasons(monkeypatch, fresh_choice):
 
 def test_the_first_that_works_is_chosen_and_remembered(monkeypatch, fresh_choice):
     monkeypatch.setenv("MUJOCO_GL", "")
-    monkeypatch.setattr(rendering, "_probe", lambda name: None if name == "osmesa" else "none")
+    monkeypatch.setattr(
+        rendering, "backend_fault", lambda name: None if name == "osmesa" else "none"
+    )
     assert select_gl_backend() == "osmesa"
     assert rendering.os.environ["MUJOCO_GL"] == "osmesa"
 
