@@ -103,7 +103,7 @@ def open_experiment(
         output: Folder for `log/` and `checkpoint/`; the package's own by default.
 
     Raises:
-        ConfigError: The config asks for what is not there.
+        ConfigError: The config names data that do not exist.
         FormalError: The archive cannot be read, or lacks a task.
     """
     device = choose_device(config.GPU)

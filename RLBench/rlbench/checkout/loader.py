@@ -107,7 +107,7 @@ def _find_class(module: ModuleType, origin: Origin) -> type[Task]:
 
 
 def _told(origin: Origin, doing: str, error: BaseException) -> TaskFileError:
-    """Return an error of one line with the task file's line that led to `error`."""
+    """Return an error whose one line names the task file's line that led to `error`."""
     line = 0
     if isinstance(error, SyntaxError) and error.filename == str(origin.file):
         line = error.lineno or 0
