@@ -116,9 +116,9 @@ def table(reports: Mapping[str, Report], out: Path, pictures: Path | None = None
         "",
         (
             f"{done} of {len(there)} tasks succeed in {WANTED:.0%} of their episodes or more,"
-            f" {at_once} at the first attempt. An episode is granted several attempts, as in"
-            " RLBench; attempts that fail are thrown away, never recorded. Seconds are those of"
-            " one successful attempt, without images."
+            f" {at_once} at the first attempt. An episode may take several attempts, as in"
+            " RLBench; attempts that fail are not recorded. *s per demo*: seconds for one"
+            " successful attempt, without images."
         ),
         "",
         *([PICTURE_LEGEND, ""] if pictures else []),
@@ -129,7 +129,7 @@ def table(reports: Mapping[str, Report], out: Path, pictures: Path | None = None
     for number, name in rows:
         report = reports.get(name)
         if report is None:
-            cells = ["not tried: its files were not there", "", "", "", "", ""]
+            cells = ["not tried: its files are missing", "", "", "", "", ""]
         else:
             n, is_known = report["episodes"], report["succeeded"] > 0
             cells = [
@@ -149,7 +149,7 @@ def table(reports: Mapping[str, Report], out: Path, pictures: Path | None = None
 def _gaps(reports: Mapping[str, Report]) -> list[str]:
     """Say why tasks fail more often than wanted, as far as it is known."""
     weak = [
-        f"- `{name}`: {KNOWN_GAPS.get(name) or 'not looked into: ' + _causes(reports[name])}"
+        f"- `{name}`: {KNOWN_GAPS.get(name) or 'not investigated: ' + _causes(reports[name])}"
         for name in sorted(reports)
         if reports[name]["episodes"]
         and reports[name]["first_attempt"] < WANTED * reports[name]["episodes"]

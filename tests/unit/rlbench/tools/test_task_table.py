@@ -42,7 +42,7 @@ def test_rows_counts_and_causes(tmp_path):
     assert "| 1 | close_box | RLBench | 10/20 | 19/20 | 0.2 | 1 | 10 x not successful |" in text
     assert "| water_plants | RLBench | 0/20 | 0/20 |  |  | water_plants.py, line 3: boom |" in text
     assert "| - | stack_chairs | RLBench |" in text
-    assert "| 2 | close_microwave | not tried: its files were not there |" in text
+    assert "| 2 | close_microwave | not tried: its files are missing |" in text
 
 
 def test_weak_tasks_are_explained(tmp_path, monkeypatch):
@@ -57,7 +57,7 @@ def test_weak_tasks_are_explained(tmp_path, monkeypatch):
     assert task_table.main([source, "--out", str(out)]) == 0
     gaps = out.read_text(encoding="utf-8").split("## Fewer than 90% at the first attempt")[1]
     assert gaps.strip().splitlines() == [
-        "- `close_box`: not looked into: 3 x not successful",
+        "- `close_box`: not investigated: 3 x not successful",
         "- `open_box`: the lid slips",
     ]
 
