@@ -42,65 +42,84 @@ def build_parser() -> argparse.ArgumentParser:
         help="tracks.npz: points, intrinsics, extrinsics, ... (docs/own_videos.md)",
     )
     how = parser.add_mutually_exclusive_group()
-    how.add_argument("--train", action="store_true", help="learn from these tracks, without labels")
+    how.add_argument(
+        "--train", action="store_true", help="train STC on these tracks first, without labels"
+    )
     how.add_argument(
         "--checkpoint",
         type=Path,
         help=(
-            "best.pt of an earlier --train, or of the shipped tasks; of an MHT only for cameras"
-            " placed as in its training"
+            "best.pt of an earlier --train, or of a training on the shipped tasks; an MHT needs the"
+            " cameras of its training, at the same poses"
         ),
     )
     add("--out", type=Path, help="folder for the results (default: <points2d without .npz>_3d)")
     add(
         "--units",
         choices=sorted(METRES),
-        help="unit of extrinsics and truth, where the file does not say it (m)",
+        help="unit of extrinsics and truth, if the file does not say it (default m)",
     )
     add(
         "--sigma_px",
         type=float,
         nargs="+",
-        help="noise of the 2D points [px], one or one for each camera (estimated)",
+        help="standard deviation of the 2D points [px]: one number, or one for each camera"
+        " (default: estimated)",
     )
-    add("--views", nargs="+", default=[], help="cameras to use, by name or number (all)")
+    add("--views", nargs="+", default=[], help="cameras to use, by name or number (default all)")
     add(
         "--context",
         choices=CONTEXTS,
-        help="--train: use 7 frames, or the whole recording (track)",
+        help="--train: window: 7 frames; track: the whole sequence (default track)",
     )
     add(
         "--epochs",
         type=int,
-        help=f"--train: epochs ({EPOCHS}, within {STEP_RANGE[0]} to {STEP_RANGE[1]} steps)",
+        help=(
+            f"--train: epochs (default {EPOCHS}, with {STEP_RANGE[0]} to {STEP_RANGE[1]} steps in"
+            " all)"
+        ),
     )
     add(
         "--patience",
         type=int,
         help=(
-            f"--train: epochs without a better validation value before it stops ({PATIENCE}; 0 ="
-            " never)"
+            f"--train: stop after so many epochs without a better validation value (default"
+            f" {PATIENCE}; 0 = never stop early)"
         ),
     )
-    add("--seed", type=int, default=0, help="--train: seed of the weights and the order")
+    add(
+        "--seed",
+        type=int,
+        default=0,
+        help="--train: seed of the initial weights and of the batches' order (default 0)",
+    )
     add(
         "--keep",
         choices=KEPT,
         default=KEPT[0],
-        help="which result is kept, whatever left-out detections say (best: what they say)",
+        help="which result to keep; best (default): the one that predicts left-out detections best",
     )
     add(
         "--bridge_limit",
         type=float,
         help=(
-            "largest standard deviation of a point between measurements [unit of the file]; NaN"
-            " beyond (2 to 3 %% of the distance between cameras and points)"
+            "largest standard deviation of a point in a gap between measurements [unit of the"
+            " file]; points with a larger one are NaN (default 2 to 3 %% of the distance between"
+            " cameras and points)"
         ),
     )
-    add("--images", help="where the frames are, for the pictures: 'folder/{view}_{frame:06d}.png'")
-    add("--no_pictures", action="store_true", help="write numbers only")
-    add("--gpu", default="0", help="CUDA device number; the CPU where there is none")
-    add("--debug", action="store_true", help="tracebacks for errors")
+    add(
+        "--images",
+        help="image files that the pictures show, such as 'folder/{view}_{frame:06d}.png'",
+    )
+    add("--no_pictures", action="store_true", help="make no pictures")
+    add(
+        "--gpu",
+        default="0",
+        help="CUDA device number (default 0); without such a device, the CPU",
+    )
+    add("--debug", action="store_true", help="show tracebacks of errors")
     return parser
 
 

@@ -29,9 +29,11 @@ def build_parser(unsupervised: bool) -> argparse.ArgumentParser:
         help="YAML config, such as ./cfg/submit/config_waypoints_task_0.yaml",
     )
     add(
-        "--gpu", help="CUDA device number (default: GPU of the config); the CPU where there is none"
+        "--gpu",
+        help="CUDA device number (default: GPU of the config); without such a device, the CPU is"
+        " used",
     )
-    add("--eval", action="store_true", help="evaluate only")
+    add("--eval", action="store_true", help="evaluate without training")
     add(
         "--checkpoint",
         help="checkpoint to evaluate: a file, or 'auto' (default): this config's newest run",
@@ -55,11 +57,15 @@ def build_parser(unsupervised: bool) -> argparse.ArgumentParser:
         "--eval_n_frames",
         type=int,
         nargs="+",
-        help="also evaluate with n frames of the window, for each n",
+        help="also evaluate with only n frames of the window, for each n",
     )
-    add("--n_frames", type=int, help="window length (default: NETWORK.TEMPORAL_LENGTH)")
-    add("--eval_batch_size", type=int, help="windows at once in evaluation")
-    add("--metric", choices=METRICS, help="metric of the printed table (results.json has all)")
+    add("--n_frames", type=int, help="frames of a window (default: NETWORK.TEMPORAL_LENGTH)")
+    add("--eval_batch_size", type=int, help="windows in a batch of the evaluation")
+    add(
+        "--metric",
+        choices=METRICS,
+        help="metric of the printed table (default: TEST.METRIC); results.json has all",
+    )
     add("--triangulate", action="store_true", help="evaluate triangulation, without a model")
     add(
         "--log",
@@ -70,7 +76,11 @@ def build_parser(unsupervised: bool) -> argparse.ArgumentParser:
     )
     add("--debug", action="store_true", help="verbose log, and tracebacks for errors")
     add("--vis_3d", action="store_true", help="save a 3D figure of every test example")
-    add("--vis_complexity", action="store_true", help="print parameters and speed of the model")
+    add(
+        "--vis_complexity",
+        action="store_true",
+        help="print the number of parameters and the speed of the model",
+    )
     return parser
 
 

@@ -62,10 +62,15 @@ def build_parser() -> command_line.Parser:
     add(
         "--path_dataset_config",
         default="dataset_config.json",
-        help="dataset config; its tasks are converted",
+        help="dataset config whose tasks are converted (default dataset_config.json)",
     )
-    add("--mode", choices=MODES, default="train", help="which task ids and folder (default train)")
-    add("--output", default=str(OUTPUT), help="archive to write (default where training looks)")
+    add(
+        "--mode",
+        choices=MODES,
+        default="train",
+        help="uses train_task_ids or test_task_ids, and the folder of that name (default train)",
+    )
+    add("--output", default=str(OUTPUT), help="archive to write (default: where training reads it)")
     add(
         "--legacy",
         action="store_true",
@@ -73,19 +78,27 @@ def build_parser() -> command_line.Parser:
     )
     detector = parser.add_argument_group(
         "detector",
-        "each overrides the dataset config's key; one number, or one for each track camera",
+        "each overrides the dataset config's key of the same name (the defaults are those of the"
+        " keys); one number, or one for each camera of track_cams",
     )
     add = detector.add_argument
-    add("--noise_scale", type=float, nargs="+", help="factor on the noise of the detections (1)")
+    add(
+        "--noise_scale",
+        type=float,
+        nargs="+",
+        help="factor on the noise of the detections (default 1)",
+    )
     add(
         "--occlusion_noise",
         type=float,
         nargs="+",
-        help="further factor where a keypoint is hidden (1)",
+        help="additional factor where a keypoint is hidden (default 1)",
     )
-    add("--outlier_rate", type=float, nargs="+", help="share of wild detections (0)")
-    add("--drop_rate", type=float, nargs="+", help="share of missing detections (0)")
-    add("--noise_seed", type=int, help="seed of the noise (0)")
+    add("--outlier_rate", type=float, nargs="+", help="share of outliers, 0 to 1 (default 0)")
+    add(
+        "--drop_rate", type=float, nargs="+", help="share of missing detections, 0 to 1 (default 0)"
+    )
+    add("--noise_seed", type=int, help="seed of the noise (default 0)")
     return parser
 
 

@@ -100,11 +100,16 @@ def build_parser() -> command_line.Parser:
         prog="generate_data.py", description=__doc__.split("\n", maxsplit=1)[0]
     )
     add = parser.add_argument
-    add("--path_dataset", required=True, help="folder of the data set; new, empty, or to continue")
+    add(
+        "--path_dataset",
+        required=True,
+        help="folder of the data set: new, empty, or one to continue",
+    )
     add(
         "--path_dataset_config",
         default="dataset_config.json",
-        help="dataset config; looked for here, then in configs/",
+        help="dataset config; looked for in the current folder, then in configs/ "
+        "(default dataset_config.json)",
     )
     add("--n_processes", type=at_least(1), default=1, help="worker processes (default 1)")
     add(
@@ -125,22 +130,27 @@ def build_parser() -> command_line.Parser:
         "--max_seconds",
         type=at_least(1),
         default=3600,
-        help="give a task up whose attempt takes longer [s] (default 3600)",
+        help="longest time of an attempt [s]; a task that exceeds it is given up (default 3600)",
     )
     add("--seed", type=at_least(0), default=0, help="seed of the data set (default 0)")
-    add("--overwrite", action="store_true", help="make the requested episodes anew")
-    add("--mode", choices=MODES, default="train", help="which task ids and folder (default train)")
+    add("--overwrite", action="store_true", help="make the requested episodes again")
+    add(
+        "--mode",
+        choices=MODES,
+        default="train",
+        help="uses train_task_ids or test_task_ids, and the folder of that name (default train)",
+    )
     add("--engine", choices=sorted(ENGINES), default="mujoco", help="simulator (default mujoco)")
     add(
         "--rlbench_root",
-        help="checkout of RLBench whose own tasks run too (default $RLBENCH_ROOT, else none); "
-        "its task files are Python code that is run: name only a checkout that you trust",
+        help="checkout of RLBench whose tasks are available, too (default $RLBENCH_ROOT, else none)"
+        "; its task files are Python programs: name only a checkout that you trust",
     )
     add(
         "--tasks_from",
         choices=("auto", "builtin", "rlbench"),
-        help="which version of a task: the checkout's where it has one (auto), or only one kind "
-        "(default $RLBENCH_TASKS_FROM, else auto)",
+        help="auto: the checkout's version of a task if it has one; builtin: only built-in tasks; "
+        "rlbench: only the checkout's tasks (default $RLBENCH_TASKS_FROM, else auto)",
     )
     add(
         "--robot_setup",

@@ -61,7 +61,8 @@ def build_parser() -> command_line.Parser:
     add(
         "--output",
         help=(
-            "folder to write (default: inspection in the data set, <name>_inspection beside an npz)"
+            "folder to write (default: inspection/ in a data set, <name>_inspection/ beside an"
+            " archive)"
         ),
     )
     add("--tasks", type=at_least(0), nargs="+", help="task ids (default all)")
@@ -73,7 +74,7 @@ def build_parser() -> command_line.Parser:
     add(
         "--max_examples",
         type=at_least(1),
-        help="look at so many examples of each task (default all)",
+        help="number of examples of each task to look at (default all)",
     )
     return parser
 

@@ -259,48 +259,50 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("tasks", nargs="+", metavar="task", help="names or ids, or `all`")
-    add(
-        "--episodes",
-        type=int,
-        default=20,
-        help="episodes of a task, one of each variation at least (20)",
-    )
+    episodes = "episodes of a task; at least one of each variation (default 20)"
+    add("--episodes", type=int, default=20, help=episodes)
     add(
         "--not_every_variation",
         action="store_true",
-        help="no more than --episodes even where a task has more variations",
+        help="make only --episodes episodes, even if a task has more variations",
     )
-    add("--attempts", type=int, default=3, help="attempts granted to an episode (3)")
-    add("--seed", type=int, default=0, help="seed of all episodes (0)")
+    add("--attempts", type=int, default=3, help="attempts at an episode (default 3)")
+    add("--seed", type=int, default=0, help="seed of all episodes (default 0)")
     add(
-        "--keypoints", nargs="+", choices=KEYPOINT_GROUPS, default=["waypoints", "objects", "robot"]
+        "--keypoints",
+        nargs="+",
+        choices=KEYPOINT_GROUPS,
+        default=["waypoints", "objects", "robot"],
+        help="keypoint groups (default waypoints objects robot)",
     )
-    add("--min_success", type=float, default=MIN_SUCCESS, help="share of first attempts (0.95)")
-    add("--engine", choices=ENGINES, default="mujoco", help="simulator (mujoco)")
+    wanted = "required share of episodes that succeed at the first attempt (default 0.95)"
+    add("--min_success", type=float, default=MIN_SUCCESS, help=wanted)
+    add("--engine", choices=ENGINES, default="mujoco", help="simulator (default mujoco)")
     add(
         "--rlbench_root",
         help=(
-            "checkout of RLBench whose own tasks run too ($RLBENCH_ROOT); its task files are Python"
-            " and run as such: name only one that you trust"
+            "checkout of RLBench whose tasks are available, too (default $RLBENCH_ROOT); its task"
+            " files are Python programs: name only a checkout that you trust"
         ),
     )
     add(
         "--tasks_from",
         choices=SOURCES,
         help=(
-            "which version of a task ($RLBENCH_TASKS_FROM, else auto: the checkout's if it has one)"
+            "auto: the checkout's version of a task if it has one; builtin: only built-in tasks;"
+            " rlbench: only the checkout's tasks (default $RLBENCH_TASKS_FROM, else auto)"
         ),
     )
     add(
         "--robot_setup",
         choices=ROBOTS,
         default=ROBOTS[0],
-        help="the robot; all but panda come from the checkout (panda)",
+        help="the robot; all but panda come from the checkout (default panda)",
     )
-    add("--json", type=Path, help="also write everything as JSON, after each task")
-    add("--resume", action="store_true", help="keep the rows that are in the JSON file already")
+    add("--json", type=Path, help="also write all results to this JSON file, after each task")
+    add("--resume", action="store_true", help="keep the results that are in the JSON file already")
     add("--pictures", type=Path, help="folder for a picture of each task's first demonstration")
-    add("--plain_pictures", action="store_true", help="draw the keypoints without the scene")
+    add("--plain_pictures", action="store_true", help="draw these pictures without the scene")
     return parser
 
 
