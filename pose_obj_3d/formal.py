@@ -15,10 +15,13 @@ defaults):
 - `camera_names`*: V names, in the order of the views.
 - `task_names`*: {"T9": "pick_and_lift"}.
 - `keypoint_names`*: {"T9": ["waypoints/waypoint0", ...]}: K names `<group>/<name>` for each task.
-- `noise`: {"sigma_px": standard deviation of the detected 2D around the exact 2D (root mean square
-over
-  views), ...}; where they are known also lists with one number for each view: `sigma_px_per_view`,
-  `occlusion_noise` (factor where visibility is 0.5), `outlier_rate`, `drop_rate`.
+- `noise`: {"sigma_px": standard deviation of the detected 2D of a seen point around the exact 2D
+  (root mean square over views; without gross errors and outliers, with errors that last), ...};
+  where they are known also lists with one number for each view: `sigma_px_per_view`,
+  `occlusion_noise` (factor where visibility is 0.5), `outlier_rate`, `drop_rate`. Only where errors
+  last or differ between keypoints: `noise_time_constant` [frames], `noise_persistent_share`,
+  `noise_per_keypoint`, `gross_rate`, `gross_rate_hidden`, `gross_scale`, `gross_scale_hidden`
+  [image widths], `share_identical`; absent means none of it.
 - `split`: {"T9": {"train": [n, ...], "val": [...], "test": [...]}}; `make_split` by default.
 - `frame_period_s`: seconds between frames, 0.05 by default.
 - `source_seeds`: anything that says where the examples come from.

@@ -23,6 +23,14 @@ PER_VIEW = {
     "occlusion_noise": MAX_FACTOR,
     "outlier_rate": 1.0,
     "drop_rate": 1.0,
+    "noise_time_constant": MAX_FACTOR,
+    "noise_persistent_share": 1.0,
+    "noise_per_keypoint": MAX_FACTOR,
+    "gross_rate": 1.0,
+    "gross_rate_hidden": 1.0,
+    "gross_scale": MAX_FACTOR,
+    "gross_scale_hidden": MAX_FACTOR,
+    "share_identical": 1.0,
 }
 """Fields of `noise` with one number for each view, from 0 to this."""
 ESTIMATED_NOISE = (  # key of the noise in memory only: found by `stated_noise.check_noise`

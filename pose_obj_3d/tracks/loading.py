@@ -185,8 +185,8 @@ def _stack_examples(
 def _true_precision(data: FormalData, rig: Rig, visibility: Tensor) -> Tensor:
     """Return the detections' precision (N, V, K), in 1 / sigma_px^2, from the archive's noise.
 
-    An outlier tells next to nothing about the position, so a share of outliers takes that share of
-    the information.
+    An outlier or a gross error tells next to nothing about the position, so a share of them takes
+    that share of the information.
     """
     noise = data.meta["noise"]
     V = len(data.camera_names)
@@ -197,6 +197,8 @@ def _true_precision(data: FormalData, rig: Rig, visibility: Tensor) -> Tensor:
 
     sigma = of_views("sigma_px_per_view", data.sigma_px)
     sigma = torch.where(visibility == 0.5, sigma * of_views("occlusion_noise", 1.0), sigma)
-    return (rig.sigma_px / sigma.clamp_min(DETECTION_GRID_PX)).square() * (
-        1 - of_views("outlier_rate", 0.0)
+    gross = torch.where(
+        visibility == 0.5, of_views("gross_rate_hidden", 0.0), of_views("gross_rate", 0.0)
     )
+    precision = (rig.sigma_px / sigma.clamp_min(DETECTION_GRID_PX)).square()
+    return precision * (1 - of_views("outlier_rate", 0.0)) * (1 - gross)

@@ -134,6 +134,8 @@ def test_what_the_writer_wrote_is_right(meta):
         ),
         ("noise.outlier_rate", [1.5, [0, 0, 0, 2], "no"]),
         ("noise.drop_rate", [-0.1, [[0], [0], [0], [0]]]),
+        ("noise.gross_rate_hidden", [1.5, [0.1, 0.2]]),
+        ("noise.noise_time_constant", [-1, "8", [1, 2, 3, None]]),
         ("noise.occlusion_noise", [None, [1e300] * 4]),
         ("noise.estimated_px_per_view", [[1.0] * 4]),
         (
@@ -191,6 +193,8 @@ def test_types_and_ranges(meta, key, values):
         ("noise.sigma_px_per_view", [1, 2, 3, 4]),
         ("noise.outlier_rate", 0.1),
         ("noise.seed", [1, 2]),
+        ("noise.noise_time_constant", [8.5] * 4),
+        ("noise.share_identical", 0.95),
         ("image_pattern", "../raw/{task}/{camera}/{variation}/{example}_{frame:06d}.png"),
         ("image_pattern", "{{x}}{frame:4}.png"),
         ("image_pattern", None),
