@@ -10,7 +10,7 @@ from data_generation.RLBench.generation.episode_plan import TaskPlan
 from data_generation.RLBench.raw.episode import STATE_DIM
 from data_generation.RLBench.raw.images import MAX_IMAGE_SIDE
 from data_generation.RLBench.raw.json_files import JsonError, read_json
-from data_generation.RLBench.tracks.detector import RANGES, DetectorNoise, PerView
+from data_generation.RLBench.tracks.detector import PRESETS, RANGES, DetectorNoise, PerView
 from pose_obj_3d.common import settings
 from pose_obj_3d.common.errors import ConfigError as SettingError
 from pose_obj_3d.common.facts import KEYPOINT_GROUPS
@@ -103,7 +103,9 @@ class DatasetConfig:
         cams: Cameras whose images are written.
         track_cams: Cameras of the keypoint tracks; they do not move.
         n_ex_per_task: Episodes of a task; by default what the two keys before say.
-        noise_scale: Detector settings, see `detector.DetectorNoise`.
+        detector: Name of the detector settings that hold unless the file says otherwise.
+        noise_scale: Detector settings from here to `noise_seed`, see `detector.DetectorNoise`.
+        given: Keys that the file sets.
         ignored: Keys of older files that were found.
     """
 
@@ -132,11 +134,23 @@ class DatasetConfig:
     use_object_quaternions: bool = setting(True, _TRUTH)
     get_segmentations: bool = setting(True, _TRUTH)
     get_point_clouds: bool = setting(False, _TRUTH)
+    detector: str = setting("white", OneOf(tuple(PRESETS)))
     noise_scale: float | tuple[float, ...] = setting(1.0, _in_range("noise_scale"))
     occlusion_noise: float | tuple[float, ...] = setting(1.0, _in_range("occlusion_noise"))
     outlier_rate: float | tuple[float, ...] = setting(0.0, _in_range("outlier_rate"))
     drop_rate: float | tuple[float, ...] = setting(0.0, _in_range("drop_rate"))
+    noise_time_constant: float | tuple[float, ...] = setting(0.0, _in_range("noise_time_constant"))
+    noise_persistent_share: float | tuple[float, ...] = setting(
+        0.0, _in_range("noise_persistent_share")
+    )
+    noise_per_keypoint: float | tuple[float, ...] = setting(0.0, _in_range("noise_per_keypoint"))
+    gross_rate: float | tuple[float, ...] = setting(0.0, _in_range("gross_rate"))
+    gross_rate_hidden: float | tuple[float, ...] = setting(0.0, _in_range("gross_rate_hidden"))
+    gross_scale: float | tuple[float, ...] = setting(0.1, _in_range("gross_scale"))
+    gross_scale_hidden: float | tuple[float, ...] = setting(0.1, _in_range("gross_scale_hidden"))
+    share_identical: float | tuple[float, ...] = setting(0.0, _in_range("share_identical"))
     noise_seed: int = setting(0, _whole(0, MAX_SEED))
+    given: frozenset[str] = field(default=frozenset(), compare=False, metadata={"is_key": False})
     ignored: tuple[str, ...] = field(default=(), compare=False, metadata={"is_key": False})
 
     @property
@@ -144,10 +158,21 @@ class DatasetConfig:
         """Width, height [px]."""
         return self.obs_dim[1], self.obs_dim[0]
 
-    def detector(self) -> DetectorNoise:
-        """Give the detector that conversion simulates."""
-        names = (*RANGES, "noise_seed")
-        return DetectorNoise(**{name: getattr(self, name) for name in names})
+    def detector_noise(self, preset: str | None = None) -> DetectorNoise:
+        """Give the detector that conversion simulates.
+
+        Args:
+            preset: Replaces the key `detector`.
+        """
+        names, preset_values = (*RANGES, "noise_seed"), PRESETS[preset or self.detector]
+        own = {
+            name: value
+            for name in names
+            if (value := getattr(self, name)) != getattr(type(self), name)
+            or name in self.given
+            or name not in preset_values
+        }
+        return DetectorNoise(**{**preset_values, **own})
 
     def task_ids(self, mode: str) -> tuple[int | str, ...] | str:
         """Give the task ids and names of `mode` (train or test), or "*"."""
@@ -236,7 +261,7 @@ def load_config(path: Path) -> DatasetConfig:
     try:
         known = {k: v for k, v in raw.items() if k not in ignored}
         values, _ = settings.read(DatasetConfig, known, JSON)
-        config = DatasetConfig(source=str(path), ignored=ignored, **values)
+        config = DatasetConfig(source=str(path), given=frozenset(known), ignored=ignored, **values)
         settings.check(config, form=JSON)
         _check_together(config)
     except SettingError as error:

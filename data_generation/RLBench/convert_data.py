@@ -39,7 +39,14 @@ from data_generation.RLBench.raw.episode_key import seed_example
 from data_generation.RLBench.raw.layout import MODES, RGB_PATTERN, STATISTICS, mode_dir
 from data_generation.RLBench.raw.store import RawStore, RawTracks
 from data_generation.RLBench.tracks import dataset_statistics as dataset_stats
-from data_generation.RLBench.tracks.detector import RANGES, DetectorNoise, assemble, detect, rounded
+from data_generation.RLBench.tracks.detector import (
+    PRESETS,
+    RANGES,
+    DetectorNoise,
+    assemble,
+    detect,
+    rounded,
+)
 from pose_obj_3d.common.errors import PoseObj3DError
 from pose_obj_3d.common.legacy_archive import write_legacy
 from pose_obj_3d.common.whole_files import write_whole
@@ -50,6 +57,22 @@ from rlbench.const import DEMO_DT
 logger = logging.getLogger("convert_data")
 
 OUTPUT = REPOSITORY / "pose_obj_3d" / "data" / "RLBench_pose_est_data" / "sim_all_formal.npz"
+SETTINGS_HELP = {
+    "noise_scale": "factor on the noise of the detections (default 1)",
+    "occlusion_noise": "additional factor where a keypoint is hidden (default 1)",
+    "outlier_rate": "share of outliers, 0 to 1 (default 0)",
+    "drop_rate": "share of missing detections, 0 to 1 (default 0)",
+    "noise_time_constant": "how long the noise lasts [frames] (default 0: each frame on its own)",
+    "noise_persistent_share": "share of the squared noise that is constant for an example, view"
+    " and keypoint (default 0)",
+    "noise_per_keypoint": "standard deviation of the logarithm of the noise's size between the"
+    " keypoints of a view (default 0)",
+    "gross_rate": "share of points that are far off for a time, where seen (default 0)",
+    "gross_rate_hidden": "the same where a keypoint is hidden (default 0)",
+    "gross_scale": "median length of these errors [image widths], where seen (default 0.1)",
+    "gross_scale_hidden": "the same where a keypoint is hidden (default 0.1)",
+    "share_identical": "correlation of the errors of keypoints at one place (default 0)",
+}
 
 
 def build_parser() -> command_line.Parser:
@@ -83,21 +106,13 @@ def build_parser() -> command_line.Parser:
     )
     add = detector.add_argument
     add(
-        "--noise_scale",
-        type=float,
-        nargs="+",
-        help="factor on the noise of the detections (default 1)",
+        "--detector",
+        choices=tuple(PRESETS),
+        help="settings that hold unless the config or a flag sets them (default white); as_measured"
+        " is like a heatmap detector",
     )
-    add(
-        "--occlusion_noise",
-        type=float,
-        nargs="+",
-        help="additional factor where a keypoint is hidden (default 1)",
-    )
-    add("--outlier_rate", type=float, nargs="+", help="share of outliers, 0 to 1 (default 0)")
-    add(
-        "--drop_rate", type=float, nargs="+", help="share of missing detections, 0 to 1 (default 0)"
-    )
+    for name, text in SETTINGS_HELP.items():
+        add(f"--{name}", type=float, nargs="+", help=text)
     add("--noise_seed", type=int, help="seed of the noise (default 0)")
     return parser
 
@@ -135,7 +150,7 @@ def detector_of(config: DatasetConfig, args: argparse.Namespace) -> DetectorNois
         for name in (*RANGES, "noise_seed")
         if (value := getattr(args, name)) is not None
     }
-    return replace(config.detector(), **given)
+    return replace(config.detector_noise(args.detector), **given)
 
 
 def convert(store: RawStore, config: DatasetConfig, noise: DetectorNoise, output: Path) -> str:
@@ -275,7 +290,7 @@ def _meta(
         "noise": {
             "sigma_px": float(np.sqrt(np.mean(sigma**2))),
             "sigma_px_per_view": sigma.tolist(),
-            **{name: noise.of_views(name, len(sigma)).tolist() for name in RANGES},
+            **noise.stated(len(sigma)),
             "seed": noise.noise_seed,
         },
         "frame_period_s": DEMO_DT,

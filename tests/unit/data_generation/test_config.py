@@ -13,6 +13,7 @@ from data_generation.RLBench.config import (
 )
 from data_generation.RLBench.errors import ConfigError
 from data_generation.RLBench.raw.episode_key import EpisodeKey
+from data_generation.RLBench.tracks.detector import PRESETS, DetectorNoise
 
 
 def load(tmp_path, text):
@@ -66,6 +67,16 @@ def test_shipped_configs_load(name):
         ({"drop_rate": []}, "drop_rate is"),
         ({"occlusion_noise": [1, 1, -1, 1]}, "occlusion_noise is"),
         ({"noise_seed": -1}, "noise_seed is -1"),
+        ({"detector": "as_mesured"}, "detector is 'as_mesured'; did you mean 'as_measured'"),
+        ({"detector": 1}, "detector must be str"),
+        ({"detector": ["as_measured"]}, "detector must be str"),
+        ({"noise_time_constant": -1}, r"noise_time_constant is -1; .* in \[0, 10000\]"),
+        ({"noise_persistent_share": 1.1}, "noise_persistent_share is 1.1"),
+        ({"noise_per_keypoint": [0, 1]}, "noise_per_keypoint is .*one number, or 4 for track_cams"),
+        ({"gross_rate": 2}, "gross_rate is 2"),
+        ({"gross_rate_hidden": "0.1"}, "gross_rate_hidden is"),
+        ({"gross_scale": -0.1}, "gross_scale is -0.1"),
+        ({"share_identical": True}, "share_identical is"),
     ],
 )
 def test_bad_values_are_one_line_with_file_and_key(tmp_path, values, message):
@@ -73,6 +84,21 @@ def test_bad_values_are_one_line_with_file_and_key(tmp_path, values, message):
         load(tmp_path, values)
     assert str(error.value).startswith(str(tmp_path / "c.json"))
     assert "\n" not in str(error.value)
+
+
+def test_a_preset_gives_way_to_the_keys_of_the_file(tmp_path):
+    assert load(tmp_path, {}).detector_noise() == DetectorNoise()
+    measured = DetectorNoise(**PRESETS["as_measured"])
+    assert load(tmp_path, {"detector": "as_measured"}).detector_noise() == measured
+    own = load(
+        tmp_path, {"detector": "as_measured", "noise_scale": 1, "gross_rate": [0, 0, 0, 0.5]}
+    )
+    assert own.detector_noise() == replace(measured, noise_scale=1, gross_rate=(0, 0, 0, 0.5))
+    assert load(tmp_path, {"noise_seed": 3}).detector_noise("as_measured").noise_seed == 3
+    assert own.detector_noise("white") == DetectorNoise(gross_rate=(0, 0, 0, 0.5))
+    assert DatasetConfig("x", detector="as_measured", noise_scale=2).detector_noise() == replace(
+        measured, noise_scale=2
+    )
 
 
 @pytest.mark.parametrize(

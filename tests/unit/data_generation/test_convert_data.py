@@ -13,6 +13,7 @@ from data_generation.RLBench import convert_data, generate_data
 from data_generation.RLBench.config import load_config
 from data_generation.RLBench.raw.episode_key import EpisodeKey
 from data_generation.RLBench.raw.store import RawStore
+from data_generation.RLBench.tracks.detector import PRESETS
 from pose_obj_3d.common.legacy_archive import read_legacy
 from pose_obj_3d.formal import read_formal
 from tests.unit.data_generation import fake_source
@@ -102,6 +103,24 @@ def test_the_config_sets_the_detector_and_flags_override_it(tmp_path, raw):
     assert not missing[1:].any()
 
 
+def test_a_measured_detector_is_stated_in_the_archive(tmp_path, raw):
+    store, config = raw(noise_time_constant=5)
+    flags = ("--detector", "as_measured", "--gross_rate", "0.2")
+    assert convert(store, config, tmp_path / "a.npz", *flags) == 0
+    data = read_formal(tmp_path / "a.npz")
+    noise = data.meta["noise"]
+    for name, value in {
+        **PRESETS["as_measured"],
+        "noise_time_constant": 5,
+        "gross_rate": 0.2,
+    }.items():
+        assert noise[name] == [value] * 3
+    scale = PRESETS["as_measured"]["noise_scale"]
+    assert data.sigma_px == pytest.approx(0.00504 * data.image_size[0] * scale)
+    assert convert(store, config, tmp_path / "b.npz", "--noise_time_constant", "0") == 0
+    assert not set(read_formal(tmp_path / "b.npz").meta["noise"]) & {"gross_rate", "gross_scale"}
+
+
 def test_a_shipped_archive_is_kept_under_another_name(tmp_path, raw):
     store, config = raw()
     output = tmp_path / "out" / "x.npz"
@@ -166,6 +185,7 @@ def other_rig(store):
         (None, {"n": 2}, (), "at least 3"),
         (None, {"track_cams": ["left"]}, (), "at least two"),
         (None, {}, ("--noise_scale", "-1"), "noise_scale must be in [0, 100], got -1"),
+        (None, {}, ("--share_identical", "2"), "share_identical must be in [0, 1], got 2"),
         (None, {}, ("--drop_rate", "0.1", "0.2"), "drop_rate lists 2 numbers for 3 views"),
         (lambda s: [s.remove(k) for k in s.episodes(1)], {}, (), "task 1 of"),
     ],

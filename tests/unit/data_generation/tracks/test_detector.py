@@ -85,6 +85,15 @@ def test_settings_may_differ_by_view():
         {"noise_seed": -1},
         {"occlusion_noise": -1},
         {"drop_rate": (0, 1.5)},
+        {"noise_time_constant": -1},
+        {"noise_time_constant": float("nan")},
+        {"noise_persistent_share": 1.1},
+        {"noise_per_keypoint": 3},
+        {"gross_rate": (0, 2)},
+        {"gross_rate_hidden": -0.1},
+        {"gross_scale": 1.1},
+        {"gross_scale_hidden": -1},
+        {"share_identical": 1.5},
     ],
 )
 def test_bad_noise(bad):
