@@ -241,7 +241,7 @@ def test_flags_in_the_text_exist(name):
     assert named - OTHER_FLAGS <= set(re.findall(r"--\w+", said))
 
 
-OF_THE_READER = ("source", "ignored")
+OF_THE_READER = ("source", "given", "ignored")
 """Fields of a config that say where it came from."""
 
 
