@@ -225,15 +225,13 @@ class Found:
 
 
 def flat(value: object, name: str = "") -> Iterator[tuple[str, object]]:
-    """Give the leaves of nested dicts, lists and object arrays, with a name for each."""
+    """Give the leaves of nested dicts and lists, with a name for each."""
     if isinstance(value, dict):
         for key in value:
             yield from flat(value[key], f"{name}.{key}")
     elif isinstance(value, list | tuple):
         for i, part in enumerate(value):
             yield from flat(part, f"{name}[{i}]")
-    elif isinstance(value, np.ndarray) and value.dtype == object:
-        yield from flat(value.tolist(), name)
     elif isinstance(value, torch.Tensor):
         yield name, value.detach().cpu().numpy()
     else:
@@ -241,11 +239,11 @@ def flat(value: object, name: str = "") -> Iterator[tuple[str, object]]:
 
 
 def load_arrays(path: Path) -> dict[str, Any]:
-    """Load a file of arrays as leaves by name. Files are of this script's own runs."""
+    """Load a file of arrays as leaves by name; nothing in it is run."""
     if path.suffix == ".pt":
-        content: object = torch.load(path, map_location="cpu", weights_only=False)
+        content: object = torch.load(path, map_location="cpu", weights_only=True)
     else:
-        loaded = np.load(path, allow_pickle=True)
+        loaded = np.load(path)
         content = loaded if path.suffix == ".npy" else {k: loaded[k] for k in loaded.files}
     return dict(flat(content))
 
