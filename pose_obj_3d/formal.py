@@ -6,11 +6,16 @@ The archive holds no pickles. Its members:
 - `meta`: JSON text, see below.
 - `intrinsics`: float64 (V, 3, 3), OpenCV convention, [px].
 - `extrinsics`: float64 (V, 3, 4), world to camera, OpenCV axes, [m].
+- `detections/T<task>/exemple_<n>`: optional, for all examples of a task or none: float32
+  (V, T, K, 7), what a detector says of each keypoint (`DETECTION_CHANNELS`): where it is [px], the
+  standard deviations and the correlation that it claims for its error, and how probably the
+  keypoint is in the image, and seen. Truth has no part in it.
 
 Keys of `meta` (keys marked * are required from the caller of `write_formal`, the rest have
 defaults):
 
-- `format_version`: `CURRENT_VERSION`; set by the writer.
+- `format_version`: set by the writer: 2 where there is an optional member or field (`detections`,
+  `exchangeable`), else 1.
 - `image_size`*: [width, height], [px].
 - `camera_names`*: V names, in the order of the views.
 - `task_names`*: {"T9": "pick_and_lift"}.
@@ -29,12 +34,18 @@ defaults):
   `"../raw/train/{task}/obs/{camera}/{variation}/{example}_rgb_{frame}.png"` (absolute, or relative
   to the archive's folder) and {"T9": [{"variation": 0, "example": 0}, ...]}, one entry for each
   example.
+- `detections`: where there are detections: {"detector": its name, "folds": {"T9": {"12": fold}},
+  "labelled_frames": n, ...}. Examples of one fold were detected by one network, which has seen
+  none of them in training; no folds where none was trained on these examples. `labelled_frames`
+  in each view have trained it; null: all. More keys are free.
+- `exchangeable`: optional, keypoints that look alike, in groups, by name:
+  {"T9": [["robot/left_finger", "robot/right_finger"]]}. A detector cannot know which is which, so
+  what comes from detections is scored up to one exchange in each example and group.
 """
 
 import json
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence, Sized
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -55,13 +66,35 @@ from pose_obj_3d.common.archive_arrays import (
     expected_shape,
     validate,
 )
+from pose_obj_3d.common.archive_detections import (
+    DETECTED_INSIDE,
+    DETECTED_RHO,
+    DETECTED_SD,
+    DETECTED_SEEN,
+    DETECTED_UV,
+    DETECTION_CHANNELS,
+    check_detections,
+    check_detections_shape,
+    rounded_detections,
+)
+from pose_obj_3d.common.archive_members import (
+    CALIBRATION,
+    DETECTIONS,
+    check_complete,
+    example_name,
+    list_members,
+    read_meta,
+    tasks_of,
+)
 from pose_obj_3d.common.archive_meta import (
     CURRENT_VERSION,
-    MAX_TEXT,
+    MIN_EXAMPLES,
+    OPTIONAL_META,
     REQUIRED_META,
     SPLIT_NAMES,
+    VERSIONS,
     Meta,
-    decode_meta,
+    make_split,
 )
 from pose_obj_3d.common.errors import ArchiveError, FormalError
 from pose_obj_3d.common.facts import NOISE_RATIO
@@ -72,6 +105,12 @@ __all__ = [
     "ARCHIVE_NAME",
     "CHANNELS",
     "CURRENT_VERSION",
+    "DETECTED_INSIDE",
+    "DETECTED_RHO",
+    "DETECTED_SD",
+    "DETECTED_SEEN",
+    "DETECTED_UV",
+    "DETECTION_CHANNELS",
     "FRAME_PERIOD_S",
     "MIN_EXAMPLES",
     "NOISE_RATIO",
@@ -86,6 +125,7 @@ __all__ = [
     "complete_meta",
     "make_split",
     "read_formal",
+    "rounded_detections",
     "shipped_archive",
     "shipped_copy",
     "tasks_in",
@@ -96,10 +136,6 @@ SHIPPED_SUFFIX = (  # of the copy of an archive that came with the project, once
     "_shipped"
 )
 FRAME_PERIOD_S = 0.05
-CALIBRATION = ("intrinsics", "extrinsics")
-MIN_EXAMPLES = 3  # of a task: one each to train, validate and test
-
-_EXAMPLE = re.compile(r"T(0|[1-9][0-9]{0,8})/exemple_(0|[1-9][0-9]{0,8})")
 
 
 @dataclass(frozen=True)
@@ -112,6 +148,8 @@ class FormalData:
         meta: The decoded `meta`, all keys present.
         intrinsics: (V, 3, 3), [px].
         extrinsics: (V, 3, 4), world to camera, [m].
+        detections: Task id -> for each example what a detector says, float32 (V, T, K, 7); empty
+            where the archive has none.
     """
 
     path: Path
@@ -119,6 +157,7 @@ class FormalData:
     meta: Meta
     intrinsics: npt.NDArray[np.float64]
     extrinsics: npt.NDArray[np.float64]
+    detections: dict[int, list[Array]] = field(default_factory=dict)
 
     @property
     def image_size(self) -> tuple[int, int]:
@@ -149,6 +188,11 @@ class FormalData:
         """Return the K names `<group>/<name>` of a task's keypoints."""
         return list(self.meta["keypoint_names"][f"T{task}"])
 
+    def exchangeable(self, task: int) -> list[list[str]]:
+        """Return the groups of a task's keypoints that look alike, by name."""
+        groups = (self.meta.get("exchangeable") or {}).get(f"T{task}", [])
+        return [list(group) for group in groups]
+
     def split(self, task: int) -> dict[str, list[int]]:
         """Return example numbers by `train`, `val`, `test`."""
         return {name: list(self.meta["split"][f"T{task}"][name]) for name in SPLIT_NAMES}
@@ -165,36 +209,13 @@ class FormalData:
             )
 
 
-def make_split(n: int, where: str = "data set") -> dict[str, list[int]]:
-    """Split n examples by number: the last fifth is test, the tenth before it validation.
-
-    Args:
-        n: Number of examples of one task, at least 3.
-        where: Names the data in the error message.
-
-    Returns:
-        `train`, `val`, `test` -> sorted example numbers; disjoint, together 0..n-1.
-    """
-    if n < MIN_EXAMPLES:
-        raise FormalError(
-            f"{where}: {n} example(s) cannot be split into train, val and test; at least"
-            f" {MIN_EXAMPLES} are needed: generate more examples"
-        )
-    n_test, n_val = max(1, round(0.2 * n)), max(1, round(0.1 * n))
-    n_train = n - n_test - n_val
-    return {
-        "train": list(range(n_train)),
-        "val": list(range(n_train, n_train + n_val)),
-        "test": list(range(n_train + n_val, n)),
-    }
-
-
 def write_formal(
     path: str | Path,
     tracks: Mapping[int, Sequence[Array]],
     meta: Mapping[str, Any],
     intrinsics: Array,
     extrinsics: Array,
+    detections: Mapping[int, Sequence[Array]] | None = None,
 ) -> None:
     """Write the archive atomically: validated first, under a temporary name, then renamed.
 
@@ -204,33 +225,50 @@ def write_formal(
         meta: See the module's docstring.
         intrinsics: (V, 3, 3), [px].
         extrinsics: (V, 3, 4), world to camera, [m].
+        detections: Task id -> for each example of the task what a detector says, float32
+            (V, T, K, 7) with channels `DETECTION_CHANNELS`; `meta["detections"]` names the
+            detector. `rounded_detections` makes them smaller.
+
+    Raises:
+        FormalError: Something is not as it must be; the message names it, and nothing is written.
     """
     path = Path(path)
-    # Column order puts the views' equal coordinates side by side: a quarter smaller when
-    # compressed.
-    arrays = {
-        f"T{t}/exemple_{n}": np.asfortranarray(x)
-        for t, xs in tracks.items()
-        for n, x in enumerate(xs)
-    }
-    full = complete_meta(path, meta, {t: len(xs) for t, xs in tracks.items()})
+    given = {t: list(xs) for t, xs in (detections or {}).items()}
+    counts = {t: len(xs) for t, xs in tracks.items()}
+    full = complete_meta(path, meta, counts, has_detections=bool(given))
     K, E = np.asarray(intrinsics, np.float64), np.asarray(extrinsics, np.float64)
-    validate(path, {t: len(xs) for t, xs in tracks.items()}, full, K, E)
-    for name, x in arrays.items():
-        check_shape(f"{path}: {name}", expected_shape(full, int(name[1:].partition("/")[0])), x)
-        check_values(f"{path}: {name}", x)
+    validate(path, counts, full, K, E)
+    _check_optional(path, full, given)
+    arrays: dict[str, Array] = {}
+    for task, examples in tracks.items():
+        for n, x in enumerate(examples):
+            name = example_name(task, n)
+            check_shape(f"{path}: {name}", expected_shape(full, task), x)
+            check_values(f"{path}: {name}", x)
+            arrays[name] = x
+    for task, examples in given.items():
+        check_complete(path, task, range(len(examples)), counts.get(task, 0))
+        for n, x in enumerate(examples):
+            name = f"{DETECTIONS}{example_name(task, n)}"
+            check_detections_shape(f"{path}: {name}", tracks[task][n].shape[:3], x)
+            check_detections(f"{path}: {name}", x)
+            arrays[name] = x
     path.parent.mkdir(parents=True, exist_ok=True)
     members: dict[str, Any] = {
         "meta": np.array(json.dumps(full, sort_keys=True)),
         "intrinsics": K,
         "extrinsics": E,
-        **arrays,
+        # Column order puts the views' equal coordinates side by side: a quarter smaller when
+        # compressed.
+        **{name: np.asfortranarray(x) for name, x in arrays.items()},
     }
     with writing(path) as file:
         np.savez_compressed(file, **members)
 
 
-def complete_meta(path: Path, meta: Mapping[str, Any], counts: Mapping[int, int]) -> Meta:
+def complete_meta(
+    path: Path, meta: Mapping[str, Any], counts: Mapping[int, int], has_detections: bool = False
+) -> Meta:
     """Return `meta` with version and defaults; `counts` is task id -> number of examples."""
     missing = [key for key in REQUIRED_META if key not in meta]
     if missing:
@@ -241,8 +279,9 @@ def complete_meta(path: Path, meta: Mapping[str, Any], counts: Mapping[int, int]
         "frame_period_s": FRAME_PERIOD_S,
         "source_seeds": {},
         **meta,
-        "format_version": CURRENT_VERSION,
     }
+    is_plain = not has_detections and not any(full.get(key) is not None for key in OPTIONAL_META)
+    full["format_version"] = VERSIONS[0] if is_plain else CURRENT_VERSION
     noise = full.get("noise") or {}
     if "sigma_px" not in noise:
         full["noise"] = {"sigma_px": NOISE_RATIO * float(full["image_size"][0]), **dict(noise)}
@@ -260,12 +299,11 @@ def tasks_in(path: Path) -> list[int]:
     """
     try:
         with Archive(path) as archive:
-            matches = [_EXAMPLE.fullmatch(name) for name in archive.names]
+            return tasks_of(archive.names)
     except (OSError, ArchiveError) as error:
         raise FormalError(
             f"{path}: not a readable npz archive ({error}); convert the data again"
         ) from error
-    return sorted({int(match[1]) for match in matches if match})
 
 
 def shipped_copy(path: Path) -> Path:
@@ -302,60 +340,51 @@ def _read(path: Path, archive: Archive) -> FormalData:
             f"{path}: the older pickled layout without calibration; convert it with "
             "python -m pose_obj_3d.formal_legacy"
         )
-    members = _list_examples(path, archive.names)
-    meta = _read_meta(path, archive)
+    members = list_members(path, archive.names)
+    meta = read_meta(path, archive)
     absent = [name for name in CALIBRATION if name not in archive.names]
     if absent:
         raise FormalError(f"{path}: intrinsics or extrinsics are missing; convert the data again")
     K, E = (archive.read(name) for name in CALIBRATION)
-    validate(path, {task: len(names) for task, names in members.items()}, meta, K, E)
-    tracks: dict[int, list[Array]] = {task: [] for task in members}
-    for task, names in members.items():
+    validate(path, members.counts, meta, K, E)
+    _check_optional(path, meta, members.detections)
+    tracks: dict[int, list[Array]] = {task: [] for task in members.tracks}
+    for task, names in members.tracks.items():
         expected = expected_shape(meta, task)
         for name in names:
             where = f"{path}: {name}"
             x = archive.read(name, partial(check_shape, where, expected))
             check_values(where, x)
             tracks[task].append(x)
-    return FormalData(path, tracks, meta, K.astype(np.float64), E.astype(np.float64))
+    detections: dict[int, list[Array]] = {task: [] for task in members.detections}
+    for task, names in members.detections.items():
+        for name, track in zip(names, tracks[task], strict=True):
+            where = f"{path}: {name}"
+            x = archive.read(name, partial(check_detections_shape, where, track.shape[:3]))
+            check_detections(where, x)
+            detections[task].append(x)
+    return FormalData(path, tracks, meta, K.astype(np.float64), E.astype(np.float64), detections)
 
 
-def _read_meta(path: Path, archive: Archive) -> Meta:
-    if "meta" not in archive.names:
-        raise FormalError(f"{path}: member 'meta' is missing; this is not a sim_all_formal archive")
-    header = archive.header("meta")
-    if header.dtype.kind != "U" or header.shape != ():
+def _check_optional(path: Path, meta: Meta, detections: Mapping[int, Sized]) -> None:
+    """Check that detections and `meta` agree: who detected, and of which examples.
+
+    Raises:
+        FormalError: They do not.
+    """
+    about = meta.get("detections")
+    if detections and about is None:
+        raise FormalError(f"{path}: meta['detections'] must name the detector, it is missing")
+    if about is not None and not detections:
         raise FormalError(
-            f"{path}: member 'meta' must be one text, found {header.dtype} {header.shape}; convert"
-            " the data again"
+            f"{path}: meta['detections'] names a detector, but there are no members"
+            f" {DETECTIONS}T<task>/exemple_<n>; pass the detections too, or leave the field out"
         )
-    if header.size > 4 * MAX_TEXT:
-        raise FormalError(
-            f"{path}: member 'meta' has {header.size // 4} characters; at most {MAX_TEXT} are read"
-        )
-    try:
-        return decode_meta(str(archive.read("meta")))
-    except FormalError as error:
-        raise FormalError(f"{path}: {error}") from error
-
-
-def _list_examples(path: Path, names: Sequence[str]) -> dict[int, list[str]]:
-    """Return the members of each task in the order of their numbers, none missing."""
-    numbered: dict[int, dict[int, str]] = {}
-    for name in names:
-        if name in ("meta", *CALIBRATION):
-            continue
-        match = _EXAMPLE.fullmatch(name)
-        if match is None:
+    for key, folds in ((about or {}).get("folds") or {}).items():
+        count = len(detections.get(int(key[1:]), ()))
+        odd = next((n for n in folds if int(n) >= count), None)
+        if odd is not None:
             raise FormalError(
-                f"{path}: unknown member {name[:80]!r}; allowed are T<task>/exemple_<n>"
+                f"{path}: detections.folds of {key} has example {odd}, but the file has {count}"
+                " detected example(s) of the task"
             )
-        numbered.setdefault(int(match[1]), {})[int(match[2])] = name
-    for task, examples in numbered.items():
-        gap = next((n for n in range(len(examples)) if n not in examples), None)
-        if gap is not None:
-            raise FormalError(f"{path}: T{task} lacks exemple_{gap}; convert the data again")
-    return {
-        task: [examples[n] for n in range(len(examples))]
-        for task, examples in sorted(numbered.items())
-    }

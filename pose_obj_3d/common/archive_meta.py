@@ -11,10 +11,13 @@ from typing import Any
 
 from pose_obj_3d.common.errors import FormalError
 
-CURRENT_VERSION = 1
+CURRENT_VERSION = 2
+VERSIONS = (1, CURRENT_VERSION)  # 1: no optional members
+OPTIONAL_META = ("detections", "exchangeable")  # fields of version 2 alone
 SPLIT_NAMES = ("train", "val", "test")
 REQUIRED_META = ("image_size", "camera_names", "task_names", "keypoint_names")
 COMPLETE_META = (*REQUIRED_META, "noise", "split", "frame_period_s")
+MIN_EXAMPLES = 3  # of a task: one each to train, validate and test
 MAX_TEXT = 8_000_000  # characters of meta: 100,000 examples and their sources
 MAX_IMAGE, MAX_SIGMA_PX, MAX_FACTOR, MAX_PERIOD_S = 100_000, 1e5, 1e6, 86_400.0
 PER_VIEW = {
@@ -36,7 +39,9 @@ PER_VIEW = {
 ESTIMATED_NOISE = (  # key of the noise in memory only: found by `stated_noise.check_noise`
     "estimated_px_per_view"
 )
-_TASK = re.compile(r"T(0|[1-9][0-9]{0,8})")
+MAX_ALIKE = 6  # keypoints of a group that look alike: all 720 orders of them are tried
+_NUMBER = r"(0|[1-9][0-9]{0,8})"
+_TASK = re.compile(f"T{_NUMBER}")
 _PLACES = ("task", "camera", "variation", "example", "frame")  # what an image_pattern may name
 _SPEC = re.compile(r"(0?[0-9]{1,2}d?)?")
 _SHOWN = 60
@@ -59,10 +64,10 @@ def decode_meta(text: str) -> Meta:
     except (ValueError, RecursionError) as error:
         raise FormalError(f"member 'meta' is not JSON ({error}); convert the data again") from error
     version = meta.get("format_version") if isinstance(meta, dict) else None
-    if version != CURRENT_VERSION or isinstance(version, bool):
+    if not _is_count(version, VERSIONS[0], VERSIONS[-1]):
         raise FormalError(
-            f"format version {_show(version)}, this program reads {CURRENT_VERSION}; convert the"
-            " data again"
+            f"format version {_show(version)}, this program reads"
+            f" {VERSIONS[0]} to {VERSIONS[-1]}; convert the data again"
         )
     absent = [k for k in COMPLETE_META if k not in meta]
     if absent:
@@ -146,6 +151,57 @@ def check_meta(meta: Meta) -> None:
     for task, split in _tasks(meta, "split").items():
         _check_split(f"split of {task}", split)
     _check_sources(meta)
+    _check_optional(meta)
+
+
+def _check_optional(meta: Meta) -> None:
+    """Check the fields of version 2: who detected, and which keypoints look alike."""
+    there = [key for key in OPTIONAL_META if meta.get(key) is not None]
+    if there and meta["format_version"] == VERSIONS[0]:
+        raise FormalError(
+            f"meta: {there[0]} belongs to format version {CURRENT_VERSION}, found"
+            f" {VERSIONS[0]}; write the archive again"
+        )
+    if "detections" in there:
+        _check_detector(meta["detections"])
+    if "exchangeable" in there:
+        for task, groups in _tasks(meta, "exchangeable").items():
+            _check_groups(task, groups, meta["keypoint_names"].get(task, []))
+
+
+def _check_detector(value: object) -> None:
+    if not isinstance(value, dict) or not _is_name(value.get("detector")):
+        raise FormalError(
+            'meta: detections must be a mapping with the name of the "detector", found'
+            f" {_show(value)}"
+        )
+    frames = value.get("labelled_frames")
+    _require(
+        frames is None or _is_count(frames, 0, 10**9),
+        "detections.labelled_frames",
+        "a whole number, or null where all were",
+        frames,
+    )
+    if value.get("folds") is None:
+        return
+    for task, folds in _tasks(value, "folds").items():
+        ok = isinstance(folds, dict) and all(
+            re.fullmatch(_NUMBER, n) and _is_count(fold, 0, 10**6) for n, fold in folds.items()
+        )
+        allowed = 'a mapping from example numbers to folds, {"12": 0}'
+        _require(ok, f"detections.folds of {task}", allowed, folds)
+
+
+def _check_groups(task: str, groups: object, names: list[str]) -> None:
+    allowed = f"lists of two to {MAX_ALIKE} of the task's keypoints, each at most once"
+    ok = isinstance(groups, list) and all(
+        isinstance(group, list) and 2 <= len(group) <= MAX_ALIKE for group in groups
+    )
+    _require(ok, f"exchangeable of {task}", allowed, groups)
+    listed: list[object] = [name for group in groups for name in group]  # type: ignore[attr-defined]
+    for number, name in enumerate(listed):
+        ok = name in names and name not in listed[:number]
+        _require(ok, f"exchangeable of {task}", allowed, name)
 
 
 def _check_noise(noise: object, views: int) -> None:
@@ -223,6 +279,30 @@ def _is_pattern(pattern: str) -> bool:
         or (name in _PLACES and not conversion and _SPEC.fullmatch(spec or "") is not None)
         for _, name, spec, conversion in fields
     )
+
+
+def make_split(n: int, where: str = "data set") -> dict[str, list[int]]:
+    """Split n examples by number: the last fifth is test, the tenth before it validation.
+
+    Args:
+        n: Number of examples of one task, at least 3.
+        where: Names the data in the error message.
+
+    Returns:
+        `train`, `val`, `test` -> sorted example numbers; disjoint, together 0..n-1.
+    """
+    if n < MIN_EXAMPLES:
+        raise FormalError(
+            f"{where}: {n} example(s) cannot be split into train, val and test; at least"
+            f" {MIN_EXAMPLES} are needed: generate more examples"
+        )
+    n_test, n_val = max(1, round(0.2 * n)), max(1, round(0.1 * n))
+    n_train = n - n_test - n_val
+    return {
+        "train": list(range(n_train)),
+        "val": list(range(n_train, n_train + n_val)),
+        "test": list(range(n_train + n_val, n)),
+    }
 
 
 def check_split_numbers(where: str, split: Mapping[str, Sequence[int]], n: int) -> None:

@@ -10,7 +10,8 @@ import numpy as np
 
 from data_generation.RLBench.errors import ConfigError, StoreError
 from data_generation.RLBench.inspection.sources import Array, Example, Rig, Section, Source
-from pose_obj_3d.common.archive_meta import CURRENT_VERSION, MAX_TEXT
+from pose_obj_3d.common.archive_members import DETECTIONS
+from pose_obj_3d.common.archive_meta import MAX_TEXT, VERSIONS
 from pose_obj_3d.common.errors import ArchiveError
 from pose_obj_3d.common.safe_reading.safe_npz import SINGLE_ARRAY, Archive
 from pose_obj_3d.formal import FRAME_PERIOD_S
@@ -64,7 +65,7 @@ class ArchiveSource(Source):
             match = _EXAMPLE.fullmatch(name)
             if match:
                 self.numbers.setdefault(Section("train", int(match[1])), []).append(int(match[2]))
-            elif name not in _REGULAR:
+            elif name not in _REGULAR and not _EXAMPLE.fullmatch(name.removeprefix(DETECTIONS)):
                 unknown.append(name)
         if not self.numbers:
             raise StoreError(
@@ -97,10 +98,11 @@ class ArchiveSource(Source):
         if not isinstance(meta, dict):
             self.note_damage(None, "", "meta", "is not a JSON object")
             return {}
-        if meta.get("format_version") != CURRENT_VERSION:
+        if meta.get("format_version") not in VERSIONS:
             found = str(meta.get("format_version"))[:40]
+            known = f"{VERSIONS[0]} to {VERSIONS[-1]}"
             self.note_damage(
-                None, "", "meta", f"format version {found}, this program reads {CURRENT_VERSION}"
+                None, "", "meta", f"format version {found}, this program reads {known}"
             )
         noise = meta.get("noise")
         self.sigma_px = self._number(

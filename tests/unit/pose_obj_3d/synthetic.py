@@ -1,6 +1,7 @@
 """A synthetic multi-view scene: the four static cameras, smooth tracks, detector noise."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -82,6 +83,17 @@ def example(
     return np.concatenate([uv, noisy, world, visibility[..., None]], -1).astype(np.float32)
 
 
+def detections_of(rng: np.random.Generator, x: np.ndarray, claim_px: float = 1.0) -> np.ndarray:
+    """(V, T, K, 8) -> (V, T, K, 7): what a detector says, true claims of 1 to 3 `claim_px`."""
+    sd = claim_px * rng.uniform(1, 3, (*x.shape[:-1], 2))
+    rho = rng.uniform(-0.5, 0.5, x.shape[:-1])
+    a, b = rng.normal(size=(2, *x.shape[:-1]))
+    error = sd * np.stack([a, rho * a + np.sqrt(1 - rho**2) * b], -1)
+    inside, seen = x[..., 7] > 0, x[..., 7] == 1
+    p = np.stack([np.where(inside, 0.9, 0.1), np.where(seen, 0.8, 0.2)], -1)
+    return np.concatenate([x[..., :2] + error, sd, rho[..., None], p], -1).astype(np.float32)
+
+
 def write_scene(
     path: Path,
     tasks: tuple[int, ...] = (0,),
@@ -89,6 +101,7 @@ def write_scene(
     frames: int = 24,
     seed: int = 0,
     outliers: float = 0.0,
+    detected: bool = False,
 ) -> Path:
     """Write a small valid archive with groups waypoints, objects, robot."""
     names = ["waypoints/waypoint0", "waypoints/waypoint1", "objects/block", "robot/tip"]
@@ -100,14 +113,22 @@ def write_scene(
         ]
         for t in tasks
     }
-    meta = {
+    meta: dict[str, Any] = {
         "image_size": [IMAGE, IMAGE],
         "camera_names": list(NAMES),
         "noise": {"sigma_px": SIGMA_PX},
         "task_names": {f"T{t}": f"task_{t}" for t in tasks},
         "keypoint_names": {f"T{t}": names for t in tasks},
     }
-    write_formal(path, tracks, meta, *rig())
+    detections = {
+        t: [detections_of(np.random.default_rng([seed, t, n, 1]), x) for n, x in enumerate(xs)]
+        for t, xs in tracks.items()
+        if detected
+    }
+    if detected:
+        meta["detections"] = {"detector": "drawn", "labelled_frames": None}
+        meta["exchangeable"] = {f"T{t}": [names[:2]] for t in tasks}
+    write_formal(path, tracks, meta, *rig(), detections=detections)
     return path
 
 
