@@ -34,6 +34,10 @@ defaults):
   `"../raw/train/{task}/obs/{camera}/{variation}/{example}_rgb_{frame}.png"` (absolute, or relative
   to the archive's folder) and {"T9": [{"variation": 0, "example": 0}, ...]}, one entry for each
   example.
+- `mask_pattern`, `mask_ids`: optional, which thing a keypoint hangs on: where the images of object
+  ids are (as `image_pattern`), and {"T9": [[40, 40, null, ...], ...]}, for each example the id of
+  the thing that each keypoint hangs on in the first frame; null where it is not known.
+- `descriptions`: optional, {"T9": ["pick up the red block", ...]}: what each example shows.
 - `detections`: where there are detections: {"detector": its name, "folds": {"T9": {"12": fold}},
   "labelled_frames": n, ...}. Examples of one fold were detected by one network, which has seen
   none of them in training; no folds where none was trained on these examples. `labelled_frames`

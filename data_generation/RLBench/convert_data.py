@@ -47,6 +47,7 @@ from data_generation.RLBench.tracks.detector import (
     detect,
     rounded,
 )
+from data_generation.RLBench.tracks.masks import mask_meta
 from pose_obj_3d.common.errors import PoseObj3DError
 from pose_obj_3d.common.legacy_archive import write_legacy
 from pose_obj_3d.common.whole_files import write_whole
@@ -165,7 +166,9 @@ def convert(store: RawStore, config: DatasetConfig, noise: DetectorNoise, output
     }
     stats = dataset_stats.dataset_stats(store, raw, tracks)
     meta = _meta(store, raw, first, noise, output)
-    if not config.cams:
+    if config.cams:
+        meta.update(mask_meta(store, raw, output))
+    else:
         del meta["image_pattern"]
     keep_shipped(output)
     meta["source_seeds"] = {"seed": marker["seed"], "mode": store.mode, **meta["source_seeds"]}

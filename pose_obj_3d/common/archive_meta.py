@@ -19,6 +19,7 @@ REQUIRED_META = ("image_size", "camera_names", "task_names", "keypoint_names")
 COMPLETE_META = (*REQUIRED_META, "noise", "split", "frame_period_s")
 MIN_EXAMPLES = 3  # of a task: one each to train, validate and test
 MAX_TEXT = 8_000_000  # characters of meta: 100,000 examples and their sources
+MAX_MASK_ID = 65535  # masks have 16 bits
 MAX_IMAGE, MAX_SIGMA_PX, MAX_FACTOR, MAX_PERIOD_S = 100_000, 1e5, 1e6, 86_400.0
 PER_VIEW = {
     "sigma_px_per_view": MAX_SIGMA_PX,
@@ -42,7 +43,8 @@ ESTIMATED_NOISE = (  # key of the noise in memory only: found by `stated_noise.c
 MAX_ALIKE = 6  # keypoints of a group that look alike: all 720 orders of them are tried
 _NUMBER = r"(0|[1-9][0-9]{0,8})"
 _TASK = re.compile(f"T{_NUMBER}")
-_PLACES = ("task", "camera", "variation", "example", "frame")  # what an image_pattern may name
+_PATTERNS = ("image_pattern", "mask_pattern")
+_PLACES = ("task", "camera", "variation", "example", "frame")  # what a pattern may name
 _SPEC = re.compile(r"(0?[0-9]{1,2}d?)?")
 _SHOWN = 60
 
@@ -245,19 +247,40 @@ def _check_split(key: str, split: object) -> None:
 
 
 def _check_sources(meta: Meta) -> None:
-    pattern = meta.get("image_pattern")
-    if pattern is not None:
-        _require(
-            isinstance(pattern, str) and _is_pattern(pattern),
-            "image_pattern",
-            f"a path with {{{'}, {'.join(_PLACES)}}}",
-            pattern,
-        )
+    for key in _PATTERNS:
+        pattern = meta.get(key)
+        if pattern is not None:
+            _require(
+                isinstance(pattern, str) and _is_pattern(pattern),
+                key,
+                f"a path with {{{'}, {'.join(_PLACES)}}}",
+                pattern,
+            )
+    if meta.get("mask_ids") is not None:
+        _check_mask_ids(meta)
+    if meta.get("descriptions") is not None:
+        for task, texts in _tasks(meta, "descriptions").items():
+            ok = isinstance(texts, list) and all(isinstance(text, str) for text in texts)
+            _require(ok, f"descriptions of {task}", "a list of texts", texts)
     if meta.get("sources") is None:
         return
     for task, sources in _tasks(meta, "sources").items():
         ok = isinstance(sources, list) and all(_is_source(s) for s in sources)
         _require(ok, f"sources of {task}", 'a list of {"variation": n, "example": n}', sources)
+
+
+def _check_mask_ids(meta: Meta) -> None:
+    """Check `mask_ids`: for each example one id, or null, for each keypoint."""
+    for task, examples in _tasks(meta, "mask_ids").items():
+        n = len(meta["keypoint_names"].get(task, ()))
+        ok = isinstance(examples, list) and all(
+            isinstance(ids, list)
+            and len(ids) == n
+            and all(i is None or _is_count(i, 0, MAX_MASK_ID) for i in ids)
+            for ids in examples
+        )
+        allowed = f"for each example a list of {n} ids from 0 to {MAX_MASK_ID}, or null"
+        _require(ok, f"mask_ids of {task}", allowed, examples)
 
 
 def _is_source(value: object) -> bool:

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from pose_obj_3d.common.colours import colour
+from pose_obj_3d.common.frame_files import frame_file
 from pose_obj_3d.formal import FormalData
 from pose_obj_3d.geometry import multi_view as geometry
 from pose_obj_3d.geometry.rig import Rig
@@ -58,18 +59,8 @@ def frame_image_path(
     data: FormalData, task: int, example: int, camera: str, frame: int
 ) -> Path | None:
     """Return the path of a frame's picture, by the archive's `image_pattern`; None without one."""
-    pattern, sources = (
-        data.meta.get("image_pattern"),
-        (data.meta.get("sources") or {}).get(f"T{task}"),
-    )
-    if not pattern or not sources or example >= len(sources):
-        return None
-    try:
-        name = str(pattern).format(task=task, camera=camera, frame=frame, **sources[example])
-    except (KeyError, TypeError, IndexError):
-        return None
-    path = data.path.resolve().parent / name
-    return path if path.is_file() else None
+    path = frame_file(data.path, data.meta, (task, example, camera, frame))
+    return path if path is not None and path.is_file() else None
 
 
 def reprojection_figure(

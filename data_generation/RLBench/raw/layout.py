@@ -49,6 +49,8 @@ _IMAGES = {
 }
 RGB_PATTERN = "{task}/" + _IMAGES["rgb"]
 """Where the pictures of all tasks lie, relative to the folder of a mode."""
+MASK_PATTERN = "{task}/" + _IMAGES["seg"]
+"""Where the segmentation images lie, as `RGB_PATTERN`."""
 _OF_CAMERAS_AND_ACTIONS = ("obs", "obs_segmentations", "pt_clouds", "actions")
 _OTHERS = ("ee_state", "obj_poses", "traj_keypoints", "seeds")
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,8}")  # as folders are named

@@ -176,6 +176,9 @@ def test_what_the_writer_wrote_is_right(meta):
                 {"x": []},
             ],
         ),
+        ("mask_pattern", [3, "{0}", "{other}"]),
+        ("mask_ids", [[], {"T0": 3}, {"T0": [3]}, {"T0": [[1]]}, {"T0": [[1, 2, 3, 70_000]]}]),
+        ("descriptions", [3, {"T0": "lift"}, {"T0": [3]}, {"x": []}]),
     ],
 )
 def test_types_and_ranges(meta, key, values):
@@ -198,6 +201,9 @@ def test_types_and_ranges(meta, key, values):
         ("image_pattern", "../raw/{task}/{camera}/{variation}/{example}_{frame:06d}.png"),
         ("image_pattern", "{{x}}{frame:4}.png"),
         ("image_pattern", None),
+        ("mask_pattern", "../raw/{task}/{camera}/{variation}/{example}_{frame}.png"),
+        ("mask_ids", {"T0": [[40, None, 40, 65_535]]}),
+        ("descriptions", {"T0": ["lift the red block"]}),
         ("sources", {"T0": [{"variation": 0, "example": 3, "more": "x"}]}),
         ("frame_period_s", 1),
         ("source_seeds", [1, "anything", None]),

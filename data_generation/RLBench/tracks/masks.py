@@ -1,0 +1,118 @@
+"""Which thing each keypoint hangs on, as the id that segmentation images give it.
+
+A detector needs it where several things look alike: the first frame's mask says which is meant.
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from data_generation.RLBench.errors import StoreError
+from data_generation.RLBench.raw import layout
+from data_generation.RLBench.raw.episode import segmentation_names
+from data_generation.RLBench.raw.episode_key import EpisodeKey
+from data_generation.RLBench.raw.json_files import JsonError, read_json
+from data_generation.RLBench.raw.records import MAX_TRACKS_BYTES
+from data_generation.RLBench.raw.store import RawStore, RawTracks
+
+SLACK = 0.02  # [m] a waypoint may lie so far outside the box of its thing
+MAX_POSES_BYTES = 8 * MAX_TRACKS_BYTES
+
+
+def mask_meta(
+    store: RawStore, raw: Mapping[int, Sequence[RawTracks]], output: Path
+) -> dict[str, Any]:
+    """Give `mask_pattern`, `mask_ids`, `descriptions` of an archive; only what the data has.
+
+    Args:
+        store: The raw data.
+        raw: Task id -> its episodes, in the order of the examples.
+        output: The archive; the pattern is relative to its folder.
+    """
+    records = {e.key: store.read_record(e.key) for episodes in raw.values() for e in episodes}
+    found: dict[str, Any] = {}
+    texts = {t: [_description(records[e.key]) for e in xs] for t, xs in raw.items()}
+    if all(text for lines in texts.values() for text in lines):
+        found["descriptions"] = {f"T{t}": lines for t, lines in texts.items()}
+    if all(_has_masks(records[e.key], e) for xs in raw.values() for e in xs):
+        frames = layout.mode_dir(Path(os.path.relpath(store.root, output.parent)), store.mode)
+        found["mask_pattern"] = f"{frames}/{layout.MASK_PATTERN}"
+        found["mask_ids"] = {
+            f"T{t}": [_ids(store, e, records[e.key]) for e in xs] for t, xs in raw.items()
+        }
+    return found
+
+
+def _description(record: Mapping[str, Any]) -> str:
+    lines = record.get("descriptions")
+    first = lines[0] if isinstance(lines, list) and lines else ""
+    return first if isinstance(first, str) and first.isprintable() else ""
+
+
+def _has_masks(record: Mapping[str, Any], episode: RawTracks) -> bool:
+    names = [layout.image(episode.key, cam, "seg", 0) for cam in episode.track_cams]
+    return all(name in record["files"] for name in names) and bool(segmentation_names(record))
+
+
+def _ids(store: RawStore, episode: RawTracks, record: Mapping[str, Any]) -> list[int | None]:
+    """Give the id of the thing that each keypoint hangs on; None where none is in the images."""
+    drawn: set[int] = set()
+    for cam in episode.track_cams:
+        drawn.update(int(i) for i in np.unique(store.read_ids(episode.key, cam, 0)))
+    by_name = {name: number for number, name in segmentation_names(record).items()}
+    scene = _FirstFrame(store, episode.key)
+    found: list[int | None] = []
+    for name, point in zip(episode.keypoint_names, episode.xyz[0], strict=True):
+        group, _, own = name.partition("/")
+        if group == "waypoints":
+            found.append(scene.thing_at(own, point, drawn))
+        elif group in ("objects", "boxes"):
+            number = by_name.get(own if group == "objects" else own.rpartition("/")[0])
+            found.append(number if number in drawn else None)
+        else:  # the robot: there is one
+            found.append(None)
+    return found
+
+
+class _FirstFrame:
+    """The annotations of an episode's first frame."""
+
+    def __init__(self, store: RawStore, key: EpisodeKey) -> None:
+        path = store.task_dir(key.task_id) / layout.object_poses(key)
+        try:
+            frames = read_json(path, MAX_POSES_BYTES)
+        except (OSError, JsonError) as error:
+            raise StoreError(f"{path} cannot be read: {error}") from None
+        first = frames[0] if isinstance(frames, list) and frames else {}
+        self._first: Mapping[str, Any] = first if isinstance(first, dict) else {}
+
+    def thing_at(
+        self, waypoint: str, point: npt.NDArray[np.float64], drawn: set[int]
+    ) -> int | None:
+        """Give the parent of a waypoint, or else the smallest thing whose box holds the point."""
+        waypoints = self._first.get("waypoints")
+        entry = waypoints.get(waypoint) if isinstance(waypoints, dict) else None
+        parent = entry.get("parent_id") if isinstance(entry, dict) else None
+        if isinstance(parent, int) and parent in drawn:
+            return parent
+        around = [
+            (float(np.prod(box[:, 1] - box[:, 0])), number)
+            for number, box in self._boxes()
+            if number in drawn
+            and (box[:, 0] - SLACK <= point).all()
+            and (point <= box[:, 1] + SLACK).all()
+        ]
+        return min(around)[1] if around else None
+
+    def _boxes(self) -> Iterator[tuple[int, npt.NDArray[np.float64]]]:
+        """Yield id and box (3, 2) [m], world, of each annotated thing."""
+        objects = self._first.get("objects")
+        for thing in objects if isinstance(objects, list) else ():
+            number = thing.get("id") if isinstance(thing, dict) else None
+            box = np.asarray(thing.get("bbox") if isinstance(thing, dict) else None)
+            if isinstance(number, int) and box.shape == (6,) and box.dtype.kind in "fi":
+                yield number, box.astype(np.float64).reshape(3, 2)

@@ -1,0 +1,43 @@
+"""Where the files of a frame are: what an archive's `meta` says of pictures and masks.
+
+`formal.py` has the fields of `meta`; `archive_meta` checks that a pattern is safe to fill in.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+PICTURES = "image_pattern"
+MASKS = "mask_pattern"
+SOURCES = "sources"
+
+
+def frame_file(
+    archive: Path,
+    meta: Mapping[str, Any],
+    place: tuple[int, int, str, int],
+    pattern_name: str = PICTURES,
+) -> Path | None:
+    """Give the file that a pattern of `meta` names for one frame; it need not exist.
+
+    Args:
+        archive: The archive; a relative pattern starts in its folder.
+        meta: The archive's checked `meta`.
+        place: Task, example, camera name, frame.
+        pattern_name: `PICTURES` or `MASKS`.
+
+    Returns:
+        None where `meta` has no such pattern, or no source of the example.
+    """
+    task, example, camera, frame = place
+    pattern = meta.get(pattern_name)
+    sources = (meta.get(SOURCES) or {}).get(f"T{task}")
+    if not pattern or not sources or not 0 <= example < len(sources):
+        return None
+    source = sources[example]
+    names = {name: source[name] for name in ("variation", "example")}
+    try:
+        name = str(pattern).format(task=task, camera=camera, frame=frame, **names)
+    except (KeyError, TypeError, IndexError, ValueError):
+        return None
+    return archive.resolve().parent / name
