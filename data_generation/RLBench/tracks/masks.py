@@ -42,7 +42,9 @@ def mask_meta(
         frames = layout.mode_dir(Path(os.path.relpath(store.root, output.parent)), store.mode)
         found["mask_pattern"] = f"{frames}/{layout.MASK_PATTERN}"
         found["mask_ids"] = {
-            f"T{t}": [_ids(store, e, records[e.key]) for e in xs] for t, xs in raw.items()
+            f"T{t}": [_ids(store, e, records[e.key], drawn) for e in xs]
+            for t, xs in raw.items()
+            for drawn in [_drawn(store, xs)]
         }
     return found
 
@@ -58,11 +60,16 @@ def _has_masks(record: Mapping[str, Any], episode: RawTracks) -> bool:
     return all(name in record["files"] for name in names) and bool(segmentation_names(record))
 
 
-def _ids(store: RawStore, episode: RawTracks, record: Mapping[str, Any]) -> list[int | None]:
-    """Give the id of the thing that each keypoint hangs on; None where none is in the images."""
-    drawn: set[int] = set()
-    for cam in episode.track_cams:
-        drawn.update(int(i) for i in np.unique(store.read_ids(episode.key, cam, 0)))
+def _drawn(store: RawStore, episodes: Sequence[RawTracks]) -> set[int]:
+    """List the ids in the first images of a task: of things that are ever to be seen."""
+    images = [store.read_ids(e.key, cam, 0) for e in episodes for cam in e.track_cams]
+    return {int(i) for image in images for i in np.unique(image)}
+
+
+def _ids(
+    store: RawStore, episode: RawTracks, record: Mapping[str, Any], drawn: set[int]
+) -> list[int | None]:
+    """Give the id of the thing that each keypoint hangs on; None where no image shows it."""
     by_name = {name: number for number, name in segmentation_names(record).items()}
     scene = _FirstFrame(store, episode.key)
     found: list[int | None] = []
