@@ -10,58 +10,29 @@ import hashlib
 import json
 import logging
 import time
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
-from torch import Tensor, nn
+from torch import nn
 
-from pose_obj_3d.evaluation import metrics, report
 from pose_obj_3d.evaluation import protocol as evaluation
-from pose_obj_3d.evaluation.intervals import sum_by_example
-from pose_obj_3d.evaluation.protocol import Protocol
-from pose_obj_3d.formal import FormalData
-from pose_obj_3d.geometry.estimators import Estimate
-from pose_obj_3d.geometry.rig import Rig
-from pose_obj_3d.tracks import track_smoothing as smoothers
-from pose_obj_3d.tracks.loading import keypoint_ids, load_tracks, make_rig
-from pose_obj_3d.tracks.motion import never_moves
-from pose_obj_3d.tracks.types import Tracks
+from pose_obj_3d.evaluation import report
 from pose_obj_3d.training.checkpoints import store as checkpoints
 from pose_obj_3d.training.config import PACKAGE_DIR, Config, TrainConfig, load_config
 from pose_obj_3d.training.logs import RunLog
 from pose_obj_3d.training.model_registry import build_model
 from pose_obj_3d.training.run import Run
 from pose_obj_3d.training.trainer import calibrate_best, fit
-from tests.benchmarks.accuracy_data import Condition, under
+from tests.benchmarks.accuracy_cases import GROUPS, Case, bound_sums, sums
+from tests.benchmarks.accuracy_references import BOUNDS, REFERENCES, TRACK_REFERENCES, smoothed
 
 logger = logging.getLogger("accuracy")
 LAST_RATE = (
     0.05  # learning rate of STC's last epoch in units of the first's, whatever the number of epochs
 )
 VERSION = 1  # of the cells' contents
-GROUPS = ("waypoints", "objects", "robot")
-COLUMNS = ("all", "moving", "still", "never")
-FRAMES = 7
-REFERENCES = {
-    "dlt": evaluation.DLT,
-    "ml": "maximum likelihood",
-    "huber": "robust (Huber)",
-    "consensus": "pairwise consensus",
-    "mean7": f"{FRAMES}-frame weighted mean",
-    "savgol7": f"Savitzky-Golay ({FRAMES} frames, degree 2)",
-}
-TRACK_REFERENCES = {
-    "rts": "RTS smoother, fitted without truth",
-    "hindsight": "H: best RTS smoother in hindsight",
-}
-BOUNDS = {
-    "bound_frame": evaluation.BOUND_FRAME,
-    "bound_window": f"Cramer-Rao bound, {FRAMES} frames where still",
-    "bound_track": "Cramer-Rao bound, whole track where never moving",
-}
 LEARNED = {
     "stc_window": "STC window, unsupervised",
     "stc_track": "STC track, unsupervised",
@@ -96,46 +67,6 @@ def sources_sha256(method: str) -> str:
     for path in sorted(files):
         digest.update(path.read_bytes())
     return digest.hexdigest()
-
-
-class Case:
-    """One task under one condition; what is loaded or computed is loaded or computed once.
-
-    Attributes:
-        data: The task's detections under the condition.
-        ids: Keypoint names.
-        rig: The cameras.
-        protocol: Windows of `FRAMES` frames.
-    """
-
-    def __init__(
-        self, archive: FormalData, name: str, condition: Condition, task: int, seed: int
-    ) -> None:
-        self.name, self.condition, self.task, self.seed = name, condition, task, seed
-        self._archive = archive
-        self.ids = keypoint_ids(archive, [task], GROUPS)
-        self.protocol = Protocol(FRAMES, frame_period_s=archive.frame_period_s)
-
-    @cached_property
-    def data(self) -> FormalData:
-        return under(self._archive, self.condition, self.task, self.seed)
-
-    @cached_property
-    def rig(self) -> Rig:
-        return make_rig(self.data, self.condition.views)
-
-    def tracks(self, split: str, with_truth: bool, ids: list[str] | None = None) -> Tracks:
-        return load_tracks(
-            self.data, self.rig, [self.task], split, ids or self.ids, with_truth=with_truth
-        )
-
-    @cached_property
-    def test(self) -> Tracks:
-        return self.tracks("test", with_truth=True)
-
-    @cached_property
-    def references(self) -> dict[str, Estimate]:
-        return evaluation.reference_predictions(self.test, self.rig, self.protocol)
 
 
 class Cells:
@@ -210,14 +141,14 @@ class Cells:
     ) -> dict[str, Any]:
         """Compute a cell, whether it is kept or not; `given` is a checkpoint to evaluate."""
         if method in BOUNDS:
-            return {"sums": bound_sums(case, method), "info": {}}
+            return {"sums": bound_sums(case, BOUNDS[method]), "info": {}}
         if given:
             return self._checkpointed(case, given)
         info: dict[str, Any] = {}
         if method in REFERENCES:
             found = case.references[REFERENCES[method]]
         elif method in TRACK_REFERENCES:
-            found, info = _smoothed(case, method)
+            found, info = smoothed(case, method)
         else:
             model, info = self._trained(train_case, method)
             found = evaluation.estimate(model, case.test, case.rig, case.protocol)
@@ -297,96 +228,6 @@ def training_config(task: int, method: str, epochs: int) -> Config:
             config.OBJ_POSE_DATA, SUBJECTS_TRAIN=(f"T{task}",), SUBJECTS_TEST=(), KEYPOINTS=GROUPS
         ),
     )
-
-
-def _smoothed(case: Case, method: str) -> tuple[Estimate, dict[str, Any]]:
-    """Smooth whole tracks, tuned without truth on training tracks, or with the test's truth."""
-    dt, test = case.protocol.frame_period_s, case.test
-    if method == "rts":
-        motion, q = smoothers.fit_motion(case.tracks("train", with_truth=False), dt)
-        return _at(test, motion, q, dt), {"motion": motion, "q": q}
-    moving = evaluation.column_masks(test, dt)["moving"]
-    assert test.truth is not None
-    found = []
-    for motion in smoothers.Q_RANGE:
-        q = smoothers.hindsight_process_noise(test, motion, dt, moving)
-        smoothed = _at(test, motion, q, dt)
-        found.append((metrics.mpjpe(smoothed.xyz, test.truth, moving).mean, motion, q, smoothed))
-    _, motion, q, best = min(found, key=lambda x: x[0])
-    return best, {"motion": motion, "q": q}
-
-
-def _at(tracks: Tracks, motion: str, q: float, dt: float) -> Estimate:
-    smoothed = smoothers.rts(tracks, motion, q, dt)
-    return Estimate(smoothed.filled(tracks.xyz).float(), smoothed.covariance.float())
-
-
-def masks(tracks: Tracks, dt: float) -> dict[str, Tensor]:
-    """Return the points (N, K) of each of `COLUMNS`."""
-    found = evaluation.column_masks(tracks, dt)
-    return {
-        **{c: found[c] for c in COLUMNS[:3]},
-        "never": found["all"] & never_moves(tracks, dt),
-    }
-
-
-def group_masks(tracks: Tracks, ids: list[str], case: Case) -> dict[str, Tensor]:
-    """Return the points (N, K) of each keypoint group that `ids` has, and of all."""
-    found = {"all": tracks.is_real} if set(ids) == set(case.ids) else {}
-    for group in GROUPS:
-        if any(i.split("/")[1] == group for i in ids):
-            numbers = torch.tensor([n for n, i in enumerate(ids) if i.split("/")[1] == group])
-            found[group] = torch.isin(tracks.keypoint, numbers)
-    return found
-
-
-def sums(found: Estimate, tracks: Tracks, ids: list[str], case: Case) -> dict[str, Any]:
-    """Sum a method's errors [mm] by group, column and example; over all groups also its claims."""
-    assert tracks.truth is not None
-    error = 1000 * metrics.distances(found.xyz, tracks.truth).double()
-    result = _by_example(error, tracks, ids, case)
-    if "all" not in result or not found.covariance.isfinite().any():
-        return result
-    claimed = 1000 * evaluation.claimed_error(found)
-    square = metrics.mahalanobis2(found.xyz, tracks.truth, found.covariance)
-    known = claimed.isfinite()
-    values = {
-        "claimed": claimed,
-        **{
-            f"inside_{p}": ((square >= 0) & (square <= q)).double()
-            for p, q in metrics.COVERAGE.items()
-        },
-    }
-    for name, value in values.items():
-        for column, mask in masks(tracks, case.protocol.frame_period_s).items():
-            result["all"][column][name] = _plain(value, mask & known, tracks)
-    return result
-
-
-def bound_sums(case: Case, method: str) -> dict[str, Any]:
-    """Sum a bound [mm] like a method's errors; the whole-track bound where keypoints never move."""
-    if method == "bound_track":
-        bound = evaluation.whole_track_bound(case.test, case.rig, case.protocol)
-        found = _by_example(1000 * bound, case.test, case.ids, case)
-        return {group: {"never": columns["never"]} for group, columns in found.items()}
-    bound = evaluation.cramer_rao(case.test, case.rig, case.protocol)[BOUNDS[method]]
-    return _by_example(1000 * bound.double(), case.test, case.ids, case)
-
-
-def _by_example(error: Tensor, tracks: Tracks, ids: list[str], case: Case) -> dict[str, Any]:
-    columns = masks(tracks, case.protocol.frame_period_s)
-    return {
-        group: {c: _plain(error, of_group & mask, tracks) for c, mask in columns.items()}
-        for group, of_group in group_masks(tracks, ids, case).items()
-    }
-
-
-def _plain(values: Tensor, mask: Tensor, tracks: Tracks) -> dict[str, list[float]]:
-    found = sum_by_example(values, mask, tracks.first)
-    return {
-        "total": [round(x, 6) for x in found.total.tolist()],
-        "count": [int(n) for n in found.count.tolist()],
-    }
 
 
 def _digest(key: dict[str, Any]) -> str:

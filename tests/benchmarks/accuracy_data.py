@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data_generation.RLBench.tracks.detector import RANGES, DetectorNoise, detect
+from data_generation.RLBench.tracks.detector import PRESETS, DetectorNoise, detect
 from pose_obj_3d.formal import UV_DETECTED, UV_EXACT, VISIBILITY, FormalData
 
 
@@ -19,6 +19,7 @@ class Condition:
 
     Attributes:
         title: For tables.
+        preset: Settings of the simulated detector: the rest of these, unless they are defaults.
         noise_scale: Multiple of the archive's standard deviation.
         outlier_rate: Share of gross errors.
         drop_rate: Share of detections that are missing, each on its own.
@@ -29,6 +30,7 @@ class Condition:
     """
 
     title: str
+    preset: str = "white"
     noise_scale: float = 1.0
     outlier_rate: float = 0.0
     drop_rate: float = 0.0

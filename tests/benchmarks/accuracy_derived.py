@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pose_obj_3d.evaluation import intervals
 from pose_obj_3d.evaluation.intervals import ExampleSums, Interval
-from tests.benchmarks.accuracy_cells import COLUMNS
+from tests.benchmarks.accuracy_cases import COLUMNS
 
 SIMPLE = ("ml", "mean7", "savgol7")
 """R, the simple method to beat: the best of these for each task, condition and column."""
@@ -119,7 +119,9 @@ def quantities(condition: str) -> dict[str, Quantity]:
         "STC window / R, still": _ratio(c, "stc_window", "R", "still"),
         "STC window / window bound, still": _ratio(c, "stc_window", "bound_window", "still"),
         "STC track / H, moving": _ratio(c, "stc_track", "hindsight", "moving"),
-        "STC track / RTS fitted without truth, moving": _ratio(c, "stc_track", "rts", "moving"),
+        "STC track / RTS tuned without true positions, moving": _ratio(
+            c, "stc_track", "rts", "moving"
+        ),
         "STC track / whole-track bound, never moving": _ratio(
             c, "stc_track", "bound_track", "never"
         ),

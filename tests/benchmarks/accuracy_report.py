@@ -14,7 +14,8 @@ from matplotlib.lines import Line2D
 
 from pose_obj_3d.evaluation.intervals import Interval
 from pose_obj_3d.evaluation.report import write_atomic
-from tests.benchmarks.accuracy_cells import COLUMNS, GROUPS, LEARNED, METHODS
+from tests.benchmarks.accuracy_cases import COLUMNS, GROUPS
+from tests.benchmarks.accuracy_cells import LEARNED, METHODS
 from tests.benchmarks.accuracy_data import CONDITIONS
 from tests.benchmarks.accuracy_derived import ACROSS, Table, derive, scopes
 
@@ -22,8 +23,8 @@ STYLES = {
     "ml": ("#7f7f7f", "maximum likelihood, one frame"),
     "mean7": ("#8c564b", "7-frame weighted mean"),
     "savgol7": ("#e6a100", "Savitzky-Golay, 7 frames"),
-    "rts": ("#2ca02c", "RTS, fitted without truth"),
-    "hindsight": ("#17becf", "H: best RTS in hindsight"),
+    "rts": ("#2ca02c", "RTS, tuned without true positions"),
+    "hindsight": ("#17becf", "best RTS, tuned on the true test positions"),
     "mht": ("#9467bd", "MHT, unsupervised"),
     "stc_window": ("#d62728", "STC window, unsupervised"),
     "stc_track": ("#1f4fb4", "STC track, unsupervised"),

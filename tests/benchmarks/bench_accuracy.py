@@ -26,17 +26,11 @@ from pose_obj_3d.formal import read_formal, shipped_archive
 from pose_obj_3d.training.checkpoints import store as checkpoints
 from pose_obj_3d.training.config import PACKAGE_DIR
 from tests.benchmarks import accuracy_report
-from tests.benchmarks.accuracy_cells import (
-    BOUNDS,
-    LEARNED,
-    METHODS,
-    REFERENCES,
-    TRACK_REFERENCES,
-    Case,
-    Cells,
-)
+from tests.benchmarks.accuracy_cases import Case
+from tests.benchmarks.accuracy_cells import LEARNED, METHODS, Cells
 from tests.benchmarks.accuracy_data import CONDITIONS
 from tests.benchmarks.accuracy_derived import Table
+from tests.benchmarks.accuracy_references import BOUNDS, REFERENCES, TRACK_REFERENCES
 
 ARCHIVE = shipped_archive(PACKAGE_DIR / "data" / "RLBench_pose_est_data")
 SETS = {

@@ -19,7 +19,7 @@ from pose_obj_3d.formal import read_formal
 from pose_obj_3d.models.choices import CONTEXTS
 from pose_obj_3d.training.config import NetworkConfig, StcNetworkConfig
 from pose_obj_3d.training.model_registry import build_model
-from tests.benchmarks.accuracy_cells import Case
+from tests.benchmarks.accuracy_cases import Case
 from tests.benchmarks.accuracy_data import CONDITIONS
 from tests.benchmarks.bench_accuracy import ARCHIVE
 

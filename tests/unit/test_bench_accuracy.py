@@ -8,7 +8,8 @@ import torch
 
 from pose_obj_3d.formal import UV_DETECTED, UV_EXACT, XYZ_WORLD, read_formal
 from tests.benchmarks import bench_accuracy
-from tests.benchmarks.accuracy_cells import METHODS, Case, Cells, masks, sources_sha256
+from tests.benchmarks.accuracy_cases import Case, masks
+from tests.benchmarks.accuracy_cells import METHODS, Cells, sources_sha256
 from tests.benchmarks.accuracy_data import CONDITIONS, under
 from tests.benchmarks.accuracy_derived import ACROSS, Table, derive
 from tests.unit.pose_obj_3d.synthetic import SIGMA_PX, write_scene

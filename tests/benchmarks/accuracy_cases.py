@@ -1,0 +1,132 @@
+"""One task under one condition of the accuracy benchmark, and how errors on it are summed."""
+
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pose_obj_3d.evaluation import metrics
+from pose_obj_3d.evaluation import protocol as evaluation
+from pose_obj_3d.evaluation.intervals import sum_by_example
+from pose_obj_3d.evaluation.protocol import Protocol
+from pose_obj_3d.formal import FormalData
+from pose_obj_3d.geometry.estimators import Estimate
+from pose_obj_3d.geometry.rig import Rig
+from pose_obj_3d.tracks.loading import keypoint_ids, load_tracks, make_rig
+from pose_obj_3d.tracks.motion import never_moves
+from pose_obj_3d.tracks.types import Tracks
+from tests.benchmarks.accuracy_data import Condition, under
+
+GROUPS = ("waypoints", "objects", "robot")
+COLUMNS = ("all", "moving", "still", "never")
+FRAMES = 7
+BOUND_TRACK = "Cramer-Rao bound, whole track where never moving"
+
+
+class Case:
+    """One task under one condition; what is loaded or computed is loaded or computed once.
+
+    Attributes:
+        data: The task's detections under the condition.
+        ids: Keypoint names.
+        rig: The cameras.
+        protocol: Windows of `FRAMES` frames.
+    """
+
+    def __init__(
+        self, archive: FormalData, name: str, condition: Condition, task: int, seed: int
+    ) -> None:
+        self.name, self.condition, self.task, self.seed = name, condition, task, seed
+        self._archive = archive
+        self.ids = keypoint_ids(archive, [task], GROUPS)
+        self.protocol = Protocol(FRAMES, frame_period_s=archive.frame_period_s)
+
+    @cached_property
+    def data(self) -> FormalData:
+        return under(self._archive, self.condition, self.task, self.seed)
+
+    @cached_property
+    def rig(self) -> Rig:
+        return make_rig(self.data, self.condition.views)
+
+    def tracks(self, split: str, with_truth: bool, ids: list[str] | None = None) -> Tracks:
+        return load_tracks(
+            self.data, self.rig, [self.task], split, ids or self.ids, with_truth=with_truth
+        )
+
+    @cached_property
+    def test(self) -> Tracks:
+        return self.tracks("test", with_truth=True)
+
+    @cached_property
+    def references(self) -> dict[str, Estimate]:
+        return evaluation.reference_predictions(self.test, self.rig, self.protocol)
+
+
+def masks(tracks: Tracks, dt: float) -> dict[str, Tensor]:
+    """Return the points (N, K) of each of `COLUMNS`."""
+    found = evaluation.column_masks(tracks, dt)
+    return {
+        **{c: found[c] for c in COLUMNS[:3]},
+        "never": found["all"] & never_moves(tracks, dt),
+    }
+
+
+def group_masks(tracks: Tracks, ids: list[str], case: Case) -> dict[str, Tensor]:
+    """Return the points (N, K) of each keypoint group that `ids` has, and of all."""
+    found = {"all": tracks.is_real} if set(ids) == set(case.ids) else {}
+    for group in GROUPS:
+        if any(i.split("/")[1] == group for i in ids):
+            numbers = torch.tensor([n for n, i in enumerate(ids) if i.split("/")[1] == group])
+            found[group] = torch.isin(tracks.keypoint, numbers)
+    return found
+
+
+def sums(found: Estimate, tracks: Tracks, ids: list[str], case: Case) -> dict[str, Any]:
+    """Sum a method's errors [mm] by group, column and example; over all groups also its claims."""
+    assert tracks.truth is not None
+    error = 1000 * metrics.distances(found.xyz, tracks.truth).double()
+    result = _by_example(error, tracks, ids, case)
+    if "all" not in result or not found.covariance.isfinite().any():
+        return result
+    claimed = 1000 * evaluation.claimed_error(found)
+    square = metrics.mahalanobis2(found.xyz, tracks.truth, found.covariance)
+    known = claimed.isfinite()
+    values = {
+        "claimed": claimed,
+        **{
+            f"inside_{p}": ((square >= 0) & (square <= q)).double()
+            for p, q in metrics.COVERAGE.items()
+        },
+    }
+    for name, value in values.items():
+        for column, mask in masks(tracks, case.protocol.frame_period_s).items():
+            result["all"][column][name] = _plain(value, mask & known, tracks)
+    return result
+
+
+def bound_sums(case: Case, name: str) -> dict[str, Any]:
+    """Sum a bound [mm] like a method's errors; the whole-track bound where keypoints never move."""
+    if name == BOUND_TRACK:
+        bound = evaluation.whole_track_bound(case.test, case.rig, case.protocol)
+        found = _by_example(1000 * bound, case.test, case.ids, case)
+        return {group: {"never": columns["never"]} for group, columns in found.items()}
+    bound = evaluation.cramer_rao(case.test, case.rig, case.protocol)[name]
+    return _by_example(1000 * bound.double(), case.test, case.ids, case)
+
+
+def _by_example(error: Tensor, tracks: Tracks, ids: list[str], case: Case) -> dict[str, Any]:
+    columns = masks(tracks, case.protocol.frame_period_s)
+    return {
+        group: {c: _plain(error, of_group & mask, tracks) for c, mask in columns.items()}
+        for group, of_group in group_masks(tracks, ids, case).items()
+    }
+
+
+def _plain(values: Tensor, mask: Tensor, tracks: Tracks) -> dict[str, list[float]]:
+    found = sum_by_example(values, mask, tracks.first)
+    return {
+        "total": [round(x, 6) for x in found.total.tolist()],
+        "count": [int(n) for n in found.count.tolist()],
+    }

@@ -1,0 +1,50 @@
+"""Methods without learning that the accuracy benchmark compares with."""
+
+from typing import Any
+
+from pose_obj_3d.evaluation import metrics
+from pose_obj_3d.evaluation import protocol as evaluation
+from pose_obj_3d.geometry.estimators import Estimate
+from pose_obj_3d.tracks import track_smoothing as smoothers
+from pose_obj_3d.tracks.types import Tracks
+from tests.benchmarks.accuracy_cases import BOUND_TRACK, FRAMES, Case
+
+REFERENCES = {
+    "dlt": evaluation.DLT,
+    "ml": "maximum likelihood",
+    "huber": "robust (Huber)",
+    "consensus": "pairwise consensus",
+    "mean7": f"{FRAMES}-frame weighted mean",
+    "savgol7": f"Savitzky-Golay ({FRAMES} frames, degree 2)",
+}
+TRACK_REFERENCES = {
+    "rts": "RTS smoother, tuned without true positions",
+    "hindsight": "H: best RTS smoother, tuned on the true test positions",
+}
+BOUNDS = {
+    "bound_frame": evaluation.BOUND_FRAME,
+    "bound_window": f"Cramer-Rao bound, {FRAMES} frames where still",
+    "bound_track": BOUND_TRACK,
+}
+
+
+def smoothed(case: Case, method: str) -> tuple[Estimate, dict[str, Any]]:
+    """Smooth whole tracks, tuned without truth on training tracks, or with the test's truth."""
+    dt, test = case.protocol.frame_period_s, case.test
+    if method == "rts":
+        motion, q = smoothers.fit_motion(case.tracks("train", with_truth=False), dt)
+        return at_noise(test, motion, q, dt), {"motion": motion, "q": q}
+    moving = evaluation.column_masks(test, dt)["moving"]
+    assert test.truth is not None
+    found = []
+    for motion in smoothers.Q_RANGE:
+        q = smoothers.hindsight_process_noise(test, motion, dt, moving)
+        smoothed = at_noise(test, motion, q, dt)
+        found.append((metrics.mpjpe(smoothed.xyz, test.truth, moving).mean, motion, q, smoothed))
+    _, motion, q, best = min(found, key=lambda x: x[0])
+    return best, {"motion": motion, "q": q}
+
+
+def at_noise(tracks: Tracks, motion: str, q: float, dt: float) -> Estimate:
+    smoothed = smoothers.rts(tracks, motion, q, dt)
+    return Estimate(smoothed.filled(tracks.xyz).float(), smoothed.covariance.float())
