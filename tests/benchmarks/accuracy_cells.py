@@ -26,6 +26,7 @@ from pose_obj_3d.training.model_registry import build_model
 from pose_obj_3d.training.run import Run
 from pose_obj_3d.training.trainer import calibrate_best, fit
 from tests.benchmarks.accuracy_cases import GROUPS, Case, bound_sums, sums
+from tests.benchmarks.accuracy_data import WITH_LABELS
 from tests.benchmarks.accuracy_references import BOUNDS, REFERENCES, TRACK_REFERENCES, smoothed
 
 logger = logging.getLogger("accuracy")
@@ -74,27 +75,25 @@ class Cells:
 
     Args:
         folder: Where cells and trainings are kept.
-        data_sha256: Hash of the archive.
         epochs: Epochs of STC and of MHT (0: MHT is not trained).
         mht_checkpoints: Folders or files of trained MHT.
     """
 
-    def __init__(
-        self, folder: Path, data_sha256: str, epochs: dict[str, int], mht_checkpoints: list[Path]
-    ) -> None:
-        self.folder, self.data_sha256, self.epochs = folder, data_sha256, epochs
+    def __init__(self, folder: Path, epochs: dict[str, int], mht_checkpoints: list[Path]) -> None:
+        self.folder, self.epochs = folder, epochs
         # Read at the start: what this process has imported, whatever is edited while it runs.
         self.sources = {method: sources_sha256(method) for method in METHODS}
         self.mht_checkpoints = [p / checkpoints.BEST if p.is_dir() else p for p in mht_checkpoints]
 
     def get(self, case: Case, train_case: Case, method: str) -> dict[str, Any] | None:
         """Return a cell, from the cache if it is there; None where the method is not run."""
-        given = self._given(method) if method.startswith("mht") else None
-        if method.startswith("mht") and (
-            case.task != 9 or (given is None and not self.epochs["mht"])
-        ):
+        is_mht = method.startswith("mht")
+        given = self._given(method) if is_mht else None
+        if is_mht and (case.task != 9 or (given is None and not self.epochs["mht"])):
             return None
-        if (method.startswith("mht") or method.endswith("_sup")) and case.name != "clean":
+        if is_mht and case.name != "clean":
+            return None
+        if method.endswith("_sup") and case.name not in WITH_LABELS:
             return None
         key = self._key(case, train_case, method)
         if given:
@@ -122,7 +121,7 @@ class Cells:
     def _key(self, case: Case, train_case: Case, method: str) -> dict[str, Any]:
         key: dict[str, Any] = {
             "version": VERSION,
-            "data": self.data_sha256,
+            "data": case.source.sha256,
             "task": case.task,
             "seed": case.seed,
             "method": method,
@@ -165,7 +164,15 @@ class Cells:
         model = build_model(config.NETWORK, len(case.ids), case.rig)
         model.set_normalisation(train.xyz[train.is_real])
         run = Run(
-            config, unsupervised, model, train, val, case.rig, case.ids, self.data_sha256, folder
+            config,
+            unsupervised,
+            model,
+            train,
+            val,
+            case.rig,
+            case.ids,
+            case.source.sha256,
+            folder,
         )
         if (folder / checkpoints.LAST).is_file():
             run.restore(checkpoints.load(folder / checkpoints.LAST), folder / checkpoints.LAST)

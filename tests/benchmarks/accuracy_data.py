@@ -38,6 +38,18 @@ class Condition:
     views: tuple[int, ...] = ()
     trained_on: str = ""
 
+    @property
+    def is_white(self) -> bool:
+        """Whether each detection errs on its own, so that bounds hold."""
+        return self.preset == "white"
+
+    def detector(self, seed: int) -> DetectorNoise:
+        """Return the simulated detector; `seed` is added to the condition's own."""
+        own = ("noise_scale", "outlier_rate", "drop_rate")
+        changed = {n: getattr(self, n) for n in own if getattr(self, n) != getattr(Condition, n)}
+        settings = {**PRESETS[self.preset], **changed}
+        return DetectorNoise(**settings, noise_seed=(self.seed or 0) + seed)
+
 
 CONDITIONS = {
     "clean": Condition("noise 1x, 4 views"),
@@ -47,8 +59,11 @@ CONDITIONS = {
     "outlier5": Condition("5 % outliers", outlier_rate=0.05, seed=0),
     "views2": Condition("2 views", views=(0, 1), trained_on="clean"),
     "views3": Condition("3 views", views=(0, 1, 2), trained_on="clean"),
+    "as_measured": Condition("simulated as measured", preset="as_measured", seed=0),
 }
 """Name -> condition. The views of a subset are the first ones, as `--eval_n_views` takes them."""
+WITH_LABELS = ("clean", "as_measured")
+"""Conditions in which networks are also trained with 3D labels."""
 
 
 def under(data: FormalData, condition: Condition, task: int, seed: int = 0) -> FormalData:
@@ -63,12 +78,7 @@ def under(data: FormalData, condition: Condition, task: int, seed: int = 0) -> F
     tracks = data.tracks[task]
     if condition.seed is None:
         return dataclasses.replace(data, tracks={task: tracks})
-    detector = DetectorNoise(
-        noise_scale=condition.noise_scale,
-        outlier_rate=condition.outlier_rate,
-        drop_rate=condition.drop_rate,
-        noise_seed=condition.seed + seed,
-    )
+    detector = condition.detector(seed)
     width, V = data.image_size[0], len(data.camera_names)
     changed = []
     for n, x in enumerate(tracks):
@@ -82,6 +92,21 @@ def under(data: FormalData, condition: Condition, task: int, seed: int = 0) -> F
         "sigma_px": float(np.sqrt((sigma**2).mean())),
         "sigma_px_per_view": sigma.tolist(),
         "seed": detector.noise_seed,
-        **{name: detector.of_views(name, V).tolist() for name in RANGES},
+        **detector.stated(V),
     }
     return dataclasses.replace(data, tracks={task: changed}, meta={**data.meta, "noise": noise})
+
+
+def few(data: FormalData, demos: int) -> FormalData:
+    """Keep the first demonstrations of each part of the split: a benchmark of minutes.
+
+    Args:
+        data: The archive.
+        demos: Of each task to train on, and as many to test; a quarter of it to validate.
+    """
+    kept = {"train": demos, "val": max(1, demos // 4), "test": demos}
+    split = {
+        task: {part: numbers[: kept[part]] for part, numbers in parts.items()}
+        for task, parts in data.meta["split"].items()
+    }
+    return dataclasses.replace(data, meta={**data.meta, "split": split})

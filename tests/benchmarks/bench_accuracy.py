@@ -26,9 +26,9 @@ from pose_obj_3d.formal import read_formal, shipped_archive
 from pose_obj_3d.training.checkpoints import store as checkpoints
 from pose_obj_3d.training.config import PACKAGE_DIR
 from tests.benchmarks import accuracy_report
-from tests.benchmarks.accuracy_cases import Case
+from tests.benchmarks.accuracy_cases import Case, Source
 from tests.benchmarks.accuracy_cells import LEARNED, METHODS, Cells
-from tests.benchmarks.accuracy_data import CONDITIONS
+from tests.benchmarks.accuracy_data import CONDITIONS, few
 from tests.benchmarks.accuracy_derived import Table
 from tests.benchmarks.accuracy_references import BOUNDS, REFERENCES, TRACK_REFERENCES
 
@@ -41,6 +41,8 @@ SETS = {
     "mht": [m for m in LEARNED if m.startswith("mht")],
 }
 """Names of several methods."""
+EPOCHS = 12
+QUICK_DEMOS = 24
 logger = logging.getLogger("accuracy")
 
 
@@ -57,14 +59,14 @@ def build_parser() -> argparse.ArgumentParser:
         help="cells, trainings, report (default: %(default)s)",
     )
     add("--tasks", type=int, nargs="+", help="task ids (default: all of the archive)")
-    add("--conditions", nargs="+", choices=CONDITIONS, default=list(CONDITIONS))
+    add("--conditions", nargs="+", choices=CONDITIONS, help="default: all")
     add(
         "--methods",
         nargs="+",
         choices=[*SETS, *METHODS],
         default=["references", "learned", "bounds"],
     )
-    add("--epochs", type=int, default=12, help="of STC (default: %(default)s)")
+    add("--epochs", type=int, help=f"of STC (default: {EPOCHS})")
     add(
         "--mht_epochs",
         type=int,
@@ -85,7 +87,17 @@ def build_parser() -> argparse.ArgumentParser:
         help="of the conditions' noise and of the intervals (default: %(default)s)",
     )
     add("--resamples", type=int, default=1000, help="of the bootstrap (default: %(default)s)")
-    add("--quick", action="store_true", help="task 9, clean and 20 %% dropped, one epoch")
+    add(
+        "--demos",
+        type=int,
+        help="at most so many demonstrations of each task to train on, and to test (default: all)",
+    )
+    add(
+        "--quick",
+        action="store_true",
+        help=f"a few minutes: task 9, clean, as measured and pixels, {QUICK_DEMOS} demonstrations,"
+        " one epoch, unless other flags say otherwise",
+    )
     return parser
 
 
@@ -96,7 +108,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     for noisy in ("matplotlib", "pose_obj_3d.training.config"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     if args.quick:
-        args.tasks, args.conditions, args.epochs = args.tasks or [9], ["clean", "drop20"], 1
+        args.tasks, args.epochs = args.tasks or [9], args.epochs or 1
+        args.conditions = args.conditions or ["clean", "as_measured"]
+        args.demos = args.demos or QUICK_DEMOS
+    args.conditions = args.conditions or list(CONDITIONS)
+    args.epochs = args.epochs or EPOCHS
     try:
         run(args)
     except (PoseObj3DError, OSError) as error:
@@ -105,23 +121,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
+def read_source(path: Path, demos: int | None) -> Source:
+    """Read an archive, or the first demonstrations of each part of its split."""
+    data, sha = read_formal(path), checkpoints.file_sha256(path)
+    return Source(few(data, demos), f"{sha} {demos}") if demos else Source(data, sha)
+
+
 def run(args: argparse.Namespace) -> None:
     """Compute or read all cells, then write the report."""
-    archive, sha = read_formal(args.data), checkpoints.file_sha256(args.data)
-    tasks = args.tasks or sorted(archive.tracks)
-    archive.require_tasks(tasks)
+    source = read_source(args.data, args.demos)
+    tasks = args.tasks or sorted(source.data.tracks)
+    source.data.require_tasks(tasks)
     asked = {m for name in args.methods for m in SETS.get(name, [name])}
     methods = [m for m in METHODS if m in asked]
-    cells = Cells(args.out, sha, {"stc": args.epochs, "mht": args.mht_epochs}, args.mht_checkpoints)
+    cells = Cells(args.out, {"stc": args.epochs, "mht": args.mht_epochs}, args.mht_checkpoints)
     results: dict[tuple[int, str, str], dict[str, Any]] = {}
     begin = time.monotonic()
     for task in tasks:
         for name in args.conditions:
             condition = CONDITIONS[name]
-            case = Case(archive, name, condition, task, args.seed)
+            case = Case(source, name, condition, task, args.seed)
             origin = condition.trained_on
             train_case = (
-                Case(archive, origin, CONDITIONS[origin], task, args.seed) if origin else case
+                Case(source, origin, CONDITIONS[origin], task, args.seed) if origin else case
             )
             for method in methods:
                 cell = cells.get(case, train_case, method)
@@ -129,7 +151,8 @@ def run(args: argparse.Namespace) -> None:
                     results[task, name, method] = cell
         logger.info("T%d: %d cells so far, %.0f s", task, len(results), time.monotonic() - begin)
     header = {
-        "data": f"{args.data.name} (sha256 {sha[:12]})",
+        "data": f"{args.data.name} (sha256 {source.sha256[:12]})",
+        "demonstrations": args.demos or "all",
         "tasks": ", ".join(f"T{t}" for t in tasks),
         "epochs": args.epochs,
         "seed": args.seed,

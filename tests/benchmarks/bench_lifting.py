@@ -19,7 +19,7 @@ from pose_obj_3d.formal import read_formal
 from pose_obj_3d.models.choices import CONTEXTS
 from pose_obj_3d.training.config import NetworkConfig, StcNetworkConfig
 from pose_obj_3d.training.model_registry import build_model
-from tests.benchmarks.accuracy_cases import Case
+from tests.benchmarks.accuracy_cases import Case, Source
 from tests.benchmarks.accuracy_data import CONDITIONS
 from tests.benchmarks.bench_accuracy import ARCHIVE
 
@@ -47,7 +47,7 @@ def main() -> None:
     parser.add_argument("--task", type=int, default=9)
     parser.add_argument("--repeats", type=int, default=9)
     args = parser.parse_args()
-    case = Case(read_formal(ARCHIVE), "clean", CONDITIONS["clean"], args.task, 0)
+    case = Case(Source(read_formal(ARCHIVE), ""), "clean", CONDITIONS["clean"], args.task, 0)
     print(
         f"task {args.task}, {int(case.test.is_real.sum())} keypoint-frames; median (range) of"
         f" {args.repeats}\n"

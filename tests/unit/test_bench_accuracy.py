@@ -8,9 +8,9 @@ import torch
 
 from pose_obj_3d.formal import UV_DETECTED, UV_EXACT, XYZ_WORLD, read_formal
 from tests.benchmarks import bench_accuracy
-from tests.benchmarks.accuracy_cases import Case, masks
+from tests.benchmarks.accuracy_cases import Case, Source, masks
 from tests.benchmarks.accuracy_cells import METHODS, Cells, sources_sha256
-from tests.benchmarks.accuracy_data import CONDITIONS, under
+from tests.benchmarks.accuracy_data import CONDITIONS, few, under
 from tests.benchmarks.accuracy_derived import ACROSS, Table, derive
 from tests.unit.pose_obj_3d.synthetic import SIGMA_PX, write_scene
 
@@ -73,8 +73,28 @@ def test_conditions_do_what_they_say(data):
     assert wild.meta["noise"]["outlier_rate"] == [0.05] * 4
 
 
+def test_errors_last_where_they_are_as_measured(data):
+    found = under(data, CONDITIONS["as_measured"], 0)
+    error = np.stack(
+        [(x[..., UV_DETECTED] - x[..., UV_EXACT])[:, :, :, 0] for x in found.tracks[0]]
+    )
+    small = np.where(np.abs(error) < 6, error, np.nan)
+    products = np.nanmean(small[:, :, 1:] * small[:, :, :-1]) / np.nanmean(small**2)
+    assert products > 0.6
+    assert found.meta["noise"]["noise_time_constant"] == [8.5] * 4
+    assert found.sigma_px == pytest.approx(0.63 * SIGMA_PX)
+    other = under(data, CONDITIONS["as_measured"], 0, seed=1)
+    assert not np.array_equal(found.tracks[0][0], other.tracks[0][0])
+
+
+def test_a_few_demonstrations_are_the_first_ones(data):
+    kept = few(data, 2)
+    assert {part: len(n) for part, n in kept.split(0).items()} == {"train": 2, "val": 1, "test": 2}
+    assert kept.split(0)["test"] == data.split(0)["test"][:2]
+
+
 def test_a_subset_of_views_loads_those_views(data):
-    case = Case(data, "views3", CONDITIONS["views3"], 0, 0)
+    case = Case(Source(data, ""), "views3", CONDITIONS["views3"], 0, 0)
     assert case.rig.view_ids == (0, 1, 2)
     assert case.test.uv.shape[1] == 3
     found = masks(case.test, 0.05)
