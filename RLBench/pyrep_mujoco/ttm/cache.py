@@ -18,7 +18,7 @@ from pyrep_mujoco.ttm.mjcf.format import plain_name
 from pyrep_mujoco.ttm.to_mjcf import Conversion, conversion
 from pyrep_mujoco.whole_files import write_whole
 
-CONVERTER = "15"
+CONVERTER = "16"
 """Part of every key: another number after every change of what the converter writes."""
 LIST_FILE = "conversion.json"
 """Beside the scene: `files`, path -> CRC-32, and `missing`, see `model.Scene`."""

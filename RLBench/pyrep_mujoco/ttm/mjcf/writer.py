@@ -40,7 +40,7 @@ from pyrep_mujoco.ttm.reading.parts import Part
 DRAWN, SOLID, UNSEEN = "1", "3", "4"
 FRICTION = (0.3, 1.0)
 """Sliding friction is kept within; the engine takes the larger of two geoms."""
-TABLE, TABLE_FRICTION = "customizableTable_forwarder", FRICTION[0]
+TABLE, TABLE_FRICTION = "diningTable", FRICTION[0]
 """RLBench's engine multiplies two shapes' frictions; its table, 0.7, never holds more than they."""
 _KINDS = {
     ForceSensor: "force_sensor",

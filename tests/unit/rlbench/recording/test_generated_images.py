@@ -84,7 +84,14 @@ def test_everything_in_masks_has_a_name_of_its_own(generate):
     seen = {int(i) for t in frames for c in CAMS for i in np.unique(store.read_ids(key, c, t))}
     assert seen <= set(names)
     shown = {names[i] for i in seen}
-    assert {"customizableTable_tableTop", "Wall3", "target", "distractor0", "distractor1"} <= shown
+    assert {
+        "diningTable_visible",
+        "Floor",
+        "Wall3",
+        "target",
+        "distractor0",
+        "distractor1",
+    } <= shown
     assert shown >= ROBOT
     # The ids are those of the objects' poses too, whose names are without digits.
     path = store.task_dir(0) / "obj_poses" / "0" / "0_obj_poses.json"

@@ -183,7 +183,7 @@ def test_nothing_touches_at_the_start_but_blocks_on_the_table(scene):
     _, model, _, data = scene
     for contact in data.contact:
         names = {model.body(model.geom_bodyid[g]).name for g in contact.geom}
-        assert "customizableTable_forwarder" in names
+        assert "diningTable" in names
         assert not any(name.startswith("Panda") for name in names), names
 
 
@@ -303,7 +303,43 @@ def test_base_scene_bodies_match_the_facts(scene):
         if ours and name in names:
             assert_same_pose(data, name, poses[name])
             found += 1
-    assert found == 20
+    assert found == 12
+
+
+def test_the_table_is_as_solid_as_the_facts_say_and_drawn_smaller(scene):
+    _, model, _, data = scene
+    facts = read_facts("_base_scene")
+    fact = facts["customizableTable_forwarder"]  # of an older base scene, whose table was a slab
+    assert_same_pose(data, "diningTable", world_poses(facts)["customizableTable_forwarder"])
+    points = np.array(list(corners(model, "diningTable")))
+    np.testing.assert_allclose(points.min(0), fact["bbox_local_min"], atol=1e-4)
+    np.testing.assert_allclose(points.max(0), fact["bbox_local_max"], atol=1e-4)
+    solid = model.geom(int(model.body("diningTable").geomadr[0]))
+    assert (int(solid.contype[0]), int(solid.conaffinity[0]), int(solid.group[0])) == (1, 1, 3)
+
+    # The drawn top as recorded pictures show it, at the height of the solid one.
+    top = (
+        np.array(list(corners(model, "diningTable_visible")))
+        + data.body("diningTable_visible").xpos
+    )
+    np.testing.assert_allclose(top.min(0)[:2], (-0.5, -0.55), atol=1e-9)
+    np.testing.assert_allclose(top.max(0)[:2], (1.1, 0.55), atol=1e-9)
+    assert top.max(0)[2] == pytest.approx(points.max(0)[2] + data.body("diningTable").xpos[2])
+    drawn = [b for b in range(model.nbody) if model.body(b).name.startswith("diningTable_")]
+    for g in np.flatnonzero(np.isin(model.geom_bodyid, drawn)):
+        assert model.geom_contype[g] == model.geom_conaffinity[g] == 0
+        assert model.geom_group[g] == 0
+
+
+def test_floor_and_walls_are_drawn_where_they_are_recorded():
+    model, _ = compose(builtin_scene("reach_target"), PANDA, BASE_SCENE)
+    data = mujoco.MjData(model)
+    mujoco.mj_kinematics(model, data)
+    floor = model.body("Floor").geomadr[0]
+    np.testing.assert_allclose(data.geom_xpos[floor], 0, atol=1e-4)
+    np.testing.assert_allclose(data.geom_xmat[floor][6:], (0, 0, 1), atol=1e-6)
+    behind = model.body("Wall3").geomadr[0]
+    np.testing.assert_allclose(data.geom_xpos[behind][0], -2.5, atol=1e-4)
 
 
 def test_boundaries_are_never_drawn_nor_solid(scene):

@@ -386,7 +386,7 @@ def test_on_the_table_things_have_no_more_friction_than_their_own(tmp_path):
     # A sponge that stuck to the table dug itself in, and threw the hand off its way.
     engine = engine_of(tmp_path, box("block", 1, pose=at(0.3, 0.4, 0.8021), dynamic=True))
     engine.step()
-    table = engine.model.body("customizableTable_forwarder").id
+    table = engine.model.body("diningTable").id
     block = engine.shape("block").body
     found = [
         contact.friction[0]
