@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from pose_obj_3d.common.errors import CheckpointError
 from pose_obj_3d.evaluation import figures, protocol, report
-from pose_obj_3d.evaluation.protocol import Protocol, Result, Variant
+from pose_obj_3d.evaluation.protocol import Protocol, Result
+from pose_obj_3d.evaluation.variants import Variant, variants
 from pose_obj_3d.formal import FormalData
 from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.tracks.gathering import gather_for
@@ -198,7 +199,7 @@ def variants_of(config: Config, data: FormalData) -> list[Variant]:
         )
         num_views = tuple(n for n in num_views if n != 1)
     is_window = network.TYPE != "STC" or network.STC.CONTEXT == "window"
-    return protocol.variants(
+    return variants(
         section.TEST_CAMERAS or every,
         num_views,
         config.TEST.NUM_FRAMES,
@@ -238,6 +239,7 @@ def evaluate_model(
     label = config.NETWORK.TYPE + (" (unsupervised)" if experiment.unsupervised else "")
     base = Protocol(length, None, config.TEST.BATCH_SIZE, data.frame_period_s)
     results: dict[str, Result] = {}
+    alike = experiment.notes_on_names("test")
     for number, (views, frames) in enumerate(variants):
         rig = experiment.rig(views)
         tracks = experiment.tracks("test", rig, with_truth=True)
@@ -247,6 +249,7 @@ def evaluate_model(
         result, predicted = protocol.compare(
             model, f"model: {label}", tracks, rig, of_variant, experiment.ids
         )
+        result.setdefault("notes", []).extend(alike)
         count = "1 view" if len(views) == 1 else f"{len(views)} views"
         names = ", ".join(experiment.view_names(rig))
         title = f"Test, {count} ({names}), {frames or length} frames"
@@ -254,6 +257,8 @@ def evaluate_model(
         say(report.text_table(result, title, metric))
         if claims := report.calibration_text(result):
             say(claims)
+        for note in result["notes"]:
+            say(note)
         if number == 0:
             log.scalars(_scalars(result, f"model: {label}"), epoch)
             say(_draw(experiment, log, predicted.xyz, tracks, rig, epoch, draw_all))
@@ -263,11 +268,12 @@ def evaluate_model(
         "data": str(data.path),
         "config": to_dict(config),
         "unsupervised": experiment.unsupervised,
+        "detections": dataclasses.asdict(data.witness),
         "noise_sigma_px": data.sigma_px,
     }
     report.write_results(log.folder, results, header, metric)
     log.text("test/results", report.markdown(results, metric), epoch)
-    say(f"{report.NOTE}\nResults: {log.folder / 'results.md'}")
+    say("\n".join([*report.notes(results), f"Results: {log.folder / 'results.md'}"]))
     return results
 
 

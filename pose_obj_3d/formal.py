@@ -77,6 +77,7 @@ from pose_obj_3d.common.archive_detections import (
     DETECTED_SEEN,
     DETECTED_UV,
     DETECTION_CHANNELS,
+    Witness,
     check_detections,
     check_detections_shape,
     rounded_detections,
@@ -126,6 +127,7 @@ __all__ = [
     "Array",
     "FormalData",
     "Meta",
+    "Witness",
     "complete_meta",
     "make_split",
     "read_formal",
@@ -154,6 +156,7 @@ class FormalData:
         extrinsics: (V, 3, 4), world to camera, [m].
         detections: Task id -> for each example what a detector says, float32 (V, T, K, 7); empty
             where the archive has none.
+        witness: Whose detections and visibility the tracks hold; see `tracks.choosing`.
     """
 
     path: Path
@@ -162,6 +165,7 @@ class FormalData:
     intrinsics: npt.NDArray[np.float64]
     extrinsics: npt.NDArray[np.float64]
     detections: dict[int, list[Array]] = field(default_factory=dict)
+    witness: Witness = field(default_factory=Witness)
 
     @property
     def image_size(self) -> tuple[int, int]:

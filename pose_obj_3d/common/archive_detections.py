@@ -3,6 +3,8 @@
 `formal.py` has the schema of the file. Nothing here is derived from the truth.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
@@ -20,8 +22,23 @@ DETECTED_SEEN = 6  # probability that it is in the image and not hidden
 # still differs from 0 in 32 bits when it is added to a squared pixel.
 MIN_SD_PX, MAX_SD_PX = 1e-3, 1e6
 _PIECE = 2**22  # numbers of an example that are checked at once; bounds the memory
+SIMULATED, DETECTED = DETECTION_SOURCES = ("simulated", "detected")
+TRUTH, DETECTOR = VISIBILITY_SOURCES = ("truth", "detector")
 Flags = npt.NDArray[np.bool_]
 _UV_STEPS, _SD_STEPS, _RHO_STEPS, _P_STEPS = 16, 8, 64, 128
+
+
+@dataclass(frozen=True)
+class Witness:
+    """Who says where keypoints are, and which detections are usable.
+
+    Attributes:
+        detections: `simulated` or `detected` (the members `detections/...`).
+        visibility: `truth` or `detector`.
+    """
+
+    detections: str = SIMULATED
+    visibility: str = TRUTH
 
 
 def check_detections_shape(where: str, frames: tuple[int, int, int], x: Shaped) -> None:

@@ -6,14 +6,14 @@ columns all, moving and still; the others have a column of their own.
 
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from pose_obj_3d.common.errors import ConfigError, DataError
+from pose_obj_3d.common.errors import DataError
 from pose_obj_3d.common.facts import MOVING_M_PER_S
 from pose_obj_3d.common.progress import Pace
 from pose_obj_3d.evaluation import metrics
@@ -35,6 +35,13 @@ DLT = "linear triangulation (DLT)"
 # benchmarks/bench_references.py
 RTS_MOTION, RTS_Q = "constant velocity", 1.0
 _CHUNK = 65536  # points estimated at once; bounds the memory
+NO_TRUTH = "the Cramer-Rao bound needs the 3D truth"
+NO_BOUNDS = (
+    "no Cramer-Rao bounds: they need the true noise of each detection, which is known of simulated"
+    " detections with their true visibility alone"
+)
+EVERY = "every point"
+"""A further column, where a detector says which views are usable: it cannot choose its points."""
 COLUMNS = ("all", "moving", "still", "fewer than two views")
 PCK_M = (0.010, 0.020)
 Result = dict[str, Any]
@@ -55,51 +62,6 @@ class Protocol:
     used_frames: int | None = None
     batch_size: int = 512
     frame_period_s: float = FRAME_PERIOD_S
-
-
-Variant = tuple[tuple[int, ...], int | None]
-"""View numbers, and frames of the window that may be used (None = all)."""
-
-
-def variants(
-    views: Sequence[int],
-    num_views: Sequence[int],
-    num_frames: Sequence[int],
-    length: int,
-    is_window: bool,
-) -> list[Variant]:
-    """List what is evaluated: all views and frames, then fewer views, then fewer frames.
-
-    Args:
-        views: The views to evaluate with.
-        num_views: TEST.NUM_VIEWS; the first n of the views.
-        num_frames: TEST.NUM_FRAMES.
-        length: Window length.
-        is_window: Whether the model looks at a window of frames, not at whole examples.
-
-    Raises:
-        ConfigError: There are fewer views or frames than asked for.
-    """
-    for n in num_views:
-        if n > len(views):
-            raise ConfigError(
-                f"TEST.NUM_VIEWS (--eval_n_views) has {n}, but the views are {list(views)};"
-                f" allowed: 1 to {len(views)}"
-            )
-    for n in num_frames:
-        if not is_window:
-            raise ConfigError(
-                "NETWORK.STC.CONTEXT track uses whole examples: leave out TEST.NUM_FRAMES and"
-                " --eval_n_frames"
-            )
-        if n > length:
-            raise ConfigError(
-                f"TEST.NUM_FRAMES (--eval_n_frames) has {n}, but NETWORK.TEMPORAL_LENGTH is"
-                f" {length}; allowed: odd, up to {length}"
-            )
-    found: list[Variant] = [(tuple(views), None)]
-    found += [(tuple(views[:n]), None) for n in num_views if n < len(views)]
-    return found + [(tuple(views), n) for n in num_frames if n < length]
 
 
 def predict(model: nn.Module, tracks: Tracks, rig: Rig, protocol: Protocol) -> Tensor:
@@ -188,14 +150,8 @@ def cramer_rao(tracks: Tracks, rig: Rig, protocol: Protocol) -> dict[str, Tensor
     two views. The true noise of each view counts, hidden points' included; of outliers nothing can
     be learned.
     """
-    if tracks.truth is None:
-        raise DataError("the Cramer-Rao bound needs the 3D truth")
-    w = tracks.weights.transpose(1, 2).double()  # (N, K, V)
-    precision = w * tracks.precision.transpose(1, 2).double()
-    info = geometry.information(
-        tracks.truth.double(), precision, rig.intrinsics, rig.extrinsics, rig.sigma_px
-    )
-    few = geometry.count_views(w) < 2
+    info, _ = _true_information(tracks, rig)
+    few = (tracks.weights > 0).sum(1) < 2
     single = geometry.expected_error(info).masked_fill(few, torch.inf)
     frames = protocol.used_frames or protocol.num_frames
     index, is_distinct = smoothers.window_index(tracks, frames)
@@ -215,12 +171,7 @@ def whole_track_bound(tracks: Tracks, rig: Rig, protocol: Protocol) -> Tensor:
     All frames of the example are then measurements of one point. Infinite elsewhere, and in frames
     where fewer than two views see the point: these are scored apart.
     """
-    if tracks.truth is None:
-        raise DataError("the Cramer-Rao bound needs the 3D truth")
-    precision = (tracks.weights.double() * tracks.precision.double()).transpose(1, 2)
-    info = geometry.information(
-        tracks.truth.double(), precision, rig.intrinsics, rig.extrinsics, rig.sigma_px
-    )
+    info, precision = _true_information(tracks, rig)
     running = torch.cat([torch.zeros_like(info[:1]), info.cumsum(0)])
     total = running[tracks.last + 1] - running[tracks.first]
     is_bounded = never_moves(tracks, protocol.frame_period_s) & (
@@ -230,6 +181,15 @@ def whole_track_bound(tracks: Tracks, rig: Rig, protocol: Protocol) -> Tensor:
     parts = torch.split(total[is_bounded], _CHUNK)
     bound[is_bounded] = torch.cat([geometry.expected_error(part) for part in parts])
     return bound
+
+
+def _true_information(tracks: Tracks, rig: Rig) -> tuple[Tensor, Tensor]:
+    """Return what a frame tells of each point (N, K, 3, 3) [1/m^2], and precisions (N, K, V)."""
+    if tracks.truth is None or tracks.precision is None:
+        raise DataError(NO_BOUNDS if tracks.truth is not None else NO_TRUTH)
+    precision = (tracks.weights.double() * tracks.precision.double()).transpose(1, 2)
+    cameras = (rig.intrinsics, rig.extrinsics, rig.sigma_px)
+    return geometry.information(tracks.truth.double(), precision, *cameras), precision
 
 
 def column_masks(tracks: Tracks, frame_period_s: float) -> dict[str, Tensor]:
@@ -258,14 +218,17 @@ def evaluate(
         ids: Keypoint names `T<task>/<group>/<name>`.
 
     Returns:
-        JSON-ready: `counts`, `methods` (method -> column -> measures, units in the keys; of methods
-        with a covariance also `coverage_<p>_percent`, the share of truths inside the claimed region
-        of p %, and `claimed_error_mm`, what the covariance says of the MPJPE), `details` (method ->
-        per task, group, keypoint -> MPJPE; of the points of the last column where the first is
-        empty, as with one view).
+        JSON-ready: `counts` (also of `EVERY` where nobody knows the noise), `methods` (method ->
+        column -> measures, units in the keys; of methods with a covariance also
+        `coverage_<p>_percent`, the share of truths inside the claimed region of p %, and
+        `claimed_error_mm`, what the covariance says of the MPJPE), `details` (method -> per task,
+        group, keypoint -> MPJPE; of the points of the last column where the first is empty, as
+        with one view), and `notes`, lines on what was left out, where something was.
     """
     assert tracks.truth is not None
     masks = column_masks(tracks, protocol.frame_period_s)
+    if tracks.precision is None:
+        masks[EVERY] = tracks.is_real
     detailed = masks["all"] if masks["all"].any() else masks[COLUMNS[3]]
     result: Result = {
         "counts": {c: int(m.sum()) for c, m in masks.items()},
@@ -283,6 +246,9 @@ def evaluate(
         result["details"][name] = _details(
             metrics.distances(xyz, tracks.truth), tracks, detailed, ids
         )
+    if tracks.precision is None:
+        result["notes"] = [NO_BOUNDS]
+        return result
     for name, bound in cramer_rao(tracks, rig, protocol).items():
         columns = {c: {"mpjpe_mm": _mm(metrics.summed(bound, m).mean)} for c, m in masks.items()}
         columns[COLUMNS[3]] = {"mpjpe_mm": None}

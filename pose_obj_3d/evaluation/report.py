@@ -6,7 +6,7 @@ from typing import Any
 
 from pose_obj_3d.common.facts import MOVING_M_PER_S
 from pose_obj_3d.common.whole_files import write_whole
-from pose_obj_3d.evaluation.protocol import COLUMNS
+from pose_obj_3d.evaluation.protocol import COLUMNS, EVERY
 
 METRIC_KEYS = {
     "mpjpe": "mpjpe_mm",
@@ -27,6 +27,11 @@ NOTE = (
     " measurements of that point alone. A method that has learned how points move, or that they"
     " are parts of one body, may be better."
 )
+WITNESS_NOTE = (
+    "Which views are usable is what the detector says, without truth, and so are the columns. The"
+    f" column {EVERY} has all points of all frames, whatever the detector says: compare detectors"
+    " there."
+)
 CLAIMS_NOTE = (
     "Claimed uncertainty: a method with a covariance says how large its errors are. Within 68 %"
     " and 95 %: the share of true points inside the regions that should hold 68 % and 95 % of"
@@ -39,12 +44,13 @@ CLAIMS_NOTE = (
 def table_rows(result: dict[str, Any], metric: str = "mpjpe") -> list[list[str]]:
     """Return header, one row for each method, and the counts."""
     key = METRIC_KEYS[metric]
-    rows = [[METRIC_TITLES[metric], *COLUMNS]]
+    titles = [*COLUMNS, EVERY] if EVERY in result["counts"] else list(COLUMNS)
+    rows = [[METRIC_TITLES[metric], *titles]]
     for name, columns in result["methods"].items():
-        values = [columns[c].get(key) for c in COLUMNS]
+        values = [columns[c].get(key) for c in titles]
         if any(v is not None for v in values):
             rows.append([name, *("-" if v is None else f"{v:.3f}" for v in values)])
-    rows.append(["points", *(str(result["counts"][c]) for c in COLUMNS)])
+    rows.append(["points", *(str(result["counts"][c]) for c in titles)])
     return rows
 
 
@@ -116,6 +122,7 @@ def markdown(results: dict[str, Any], metric: str = "mpjpe") -> str:
             for rows in (table_rows(result, metric), calibration_rows(result))
             if rows
         ]
+        parts += [f"{note[:1].upper()}{note[1:]}.\n" for note in result.get("notes", ())]
         methods = list(result["details"])
         for kind in ("task", "group", "keypoint"):
             head = [f"MPJPE [mm] by {kind}", *methods, "points"]
@@ -128,7 +135,13 @@ def markdown(results: dict[str, Any], metric: str = "mpjpe") -> str:
                 for name, entry in result["details"][methods[0]][kind].items()
             ]
             parts.append(markdown_table([head, *body]))
-    return "\n".join([*parts, NOTE, CLAIMS_NOTE, ""])
+    return "\n".join([*parts, *notes(results), CLAIMS_NOTE, ""])
+
+
+def notes(results: dict[str, Any]) -> list[str]:
+    """Return what has to be known to read the tables of evaluations."""
+    is_detected = any(EVERY in result["counts"] for result in results.values())
+    return [NOTE, WITNESS_NOTE] if is_detected else [NOTE]
 
 
 def markdown_table(rows: list[list[str]]) -> str:

@@ -290,7 +290,7 @@ def _rows(tracks: Tracks, at: torch.Tensor) -> Tracks:
         xyz=tracks.xyz[at],
         info=tracks.info[at],
         truth=None,
-        precision=tracks.precision[at],
+        precision=None,
         keypoint=tracks.keypoint[at],
         first=tracks.first[at],
         last=tracks.last[at],

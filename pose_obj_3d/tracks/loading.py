@@ -11,11 +11,13 @@ import torch
 from torch import Tensor
 
 from pose_obj_3d import formal
+from pose_obj_3d.common.archive_detections import DETECTED, DETECTED_SEEN, claimed_covariance
 from pose_obj_3d.common.archive_meta import ESTIMATED_NOISE
 from pose_obj_3d.common.errors import DataError
 from pose_obj_3d.common.facts import DETECTION_GRID_PX
-from pose_obj_3d.formal import FormalData
+from pose_obj_3d.formal import Array, FormalData, Witness
 from pose_obj_3d.geometry.rig import Rig
+from pose_obj_3d.tracks.exchanging import names_order
 from pose_obj_3d.tracks.triangulating import triangulate_tracks
 from pose_obj_3d.tracks.types import Tracks
 
@@ -70,7 +72,7 @@ def _estimated_noise(data: FormalData, views: Sequence[int]) -> Tensor | None:
 def detections(
     data: FormalData, rig: Rig, tasks: Sequence[int], split: str, ids: Sequence[str]
 ) -> tuple[Tensor, Tensor]:
-    """Load the detections of a part of the split.
+    """Load the detections of a part of the split, as chosen (`choosing.choose_detections`).
 
     Returns:
         Detected 2D (N, V, K, 2) [px] and visibility (N, V, K), 0 where missing.
@@ -90,8 +92,10 @@ def load_tracks(
 ) -> Tracks:
     """Collect one part of the split as tensors and triangulate every frame.
 
+    Of keypoints that look alike, the truth goes by the names that the detections have.
+
     Args:
-        data: The archive.
+        data: The archive, with the chosen detections (`choosing.choose_detections`).
         rig: Views to use.
         tasks: Task ids.
         split: `train`, `val` or `test`.
@@ -117,19 +121,29 @@ def load_tracks(
         xyz=xyz,
         info=info,
         truth=joined.get("truth"),
-        precision=_true_precision(data, rig, visibility),
+        precision=_true_precision(data, rig, visibility) if data.witness == Witness() else None,
         keypoint=joined["key"],
         first=joined["first"],
         last=joined["last"],
         source=joined["source"],
+        claims=_claims(joined["says"]) if "says" in joined else None,
+        p_seen=joined["says"][..., DETECTED_SEEN] * (weights > 0) if "says" in joined else None,
     )
+
+
+def _claims(says: Tensor) -> Tensor | None:
+    """Return the covariances (N, V, K, 2, 2) that a detector claims; None where it claims none."""
+    claims = torch.from_numpy(claimed_covariance(says.numpy()))
+    return claims if claims.isfinite().any() else None
 
 
 def one_view(tracks: Tracks, view: int) -> Tracks:
     """Keep what one view has measured: nothing is triangulated, so `xyz` is NaN and `info` 0."""
+    of_views = ("uv", "weights", "robust", "precision", "claims", "p_seen")
     kept = {
-        name: getattr(tracks, name)[:, view : view + 1]
-        for name in ("uv", "weights", "robust", "precision")
+        name: values[:, view : view + 1]
+        for name in of_views
+        if (values := getattr(tracks, name)) is not None
     }
     return replace(
         tracks,
@@ -155,22 +169,27 @@ def _stack_examples(
     }
     width = max(len(c) for c in columns.values())
     parts: dict[str, list[np.ndarray]] = {
-        k: [] for k in ("uv", "vis", "truth", "key", "first", "last", "source")
+        k: [] for k in ("uv", "vis", "says", "truth", "key", "first", "last", "source")
     }
+    has_claims = data.witness.detections == DETECTED
     start = 0
     for task in tasks:
         names = data.keypoint_names(task)
         key = np.full(width, -1)
         key[: len(columns[task])] = [number[f"T{task}/{names[k]}"] for k in columns[task]]
         for example in data.split(task)[split]:
-            x = data.tracks[task][example][list(rig.view_ids)][:, :, columns[task]]
-            x = np.pad(x, ((0, 0), (0, 0), (0, width - x.shape[2]), (0, 0)))
+            x = _of_views(data.tracks[task][example], rig, columns[task], width)
             frames = x.shape[1]
             uv = x[..., formal.UV_DETECTED]
             missed = np.isnan(uv[..., 0]) | np.isnan(uv[..., 1])
             parts["uv"].append(np.where(missed[..., None], 0, uv).transpose(1, 0, 2, 3))
             parts["vis"].append(np.where(missed, 0, x[..., formal.VISIBILITY]).transpose(1, 0, 2))
+            if has_claims:
+                says = _of_views(data.detections[task][example], rig, columns[task], width)
+                parts["says"].append(says.transpose(1, 0, 2, 3))
             if with_truth:
+                order = names_order(data, task, example)[columns[task]]
+                x = _of_views(data.tracks[task][example], rig, order, width)
                 parts["truth"].append(x[0][..., formal.XYZ_WORLD])
             parts["key"].append(np.tile(key, (frames, 1)))
             parts["first"].append(np.full(frames, start))
@@ -180,6 +199,12 @@ def _stack_examples(
             )
             start += frames
     return {k: torch.from_numpy(np.concatenate(v)) for k, v in parts.items() if v}
+
+
+def _of_views(x: Array, rig: Rig, columns: Sequence[int] | Array, width: int) -> Array:
+    """Return views and keypoints of an example (V, T, width, C), padded by zeros."""
+    x = x[list(rig.view_ids)][:, :, columns]
+    return np.pad(x, ((0, 0), (0, 0), (0, width - x.shape[2]), (0, 0)))
 
 
 def _true_precision(data: FormalData, rig: Rig, visibility: Tensor) -> Tensor:

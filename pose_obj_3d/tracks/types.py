@@ -21,11 +21,16 @@ class Tracks:
         info: (N, K, 3, 3) its information [1/m^2]; 0 where filled in.
         truth: (N, K, 3) true position [m], or None when no 3D may be used.
         precision: (N, V, K) true precision of the detections in units of 1 / rig.sigma_px^2, as the
-            archive states its noise. Only bounds use it: a method does not know it.
+            archive states its noise. Only bounds use it: a method does not know it. None where
+            nobody knows it: of a real detector, or where the detector says what is usable.
         keypoint: (N, K) index into `keypoint_ids`, -1 = the task has fewer keypoints.
         first: (N,) first frame of the example.
         last: (N,) last frame of the example.
         source: (N, 3) task, example, frame.
+        claims: (N, V, K, 2, 2) covariance of its error that the detector claims for each detection
+            [px^2], NaN where it claims none; None where no detector claims anything.
+        p_seen: (N, V, K) probability, by the detector, that the keypoint is in the image and not
+            hidden; 0 where nothing was detected. None without a detector.
         cache: What was computed once from the above, by name.
     """
 
@@ -35,11 +40,13 @@ class Tracks:
     xyz: Tensor
     info: Tensor
     truth: Tensor | None
-    precision: Tensor
+    precision: Tensor | None
     keypoint: Tensor
     first: Tensor
     last: Tensor
     source: Tensor
+    claims: Tensor | None = None
+    p_seen: Tensor | None = None
     cache: dict[str, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     def __len__(self) -> int:

@@ -15,6 +15,14 @@ from typing import Any
 import yaml
 
 from pose_obj_3d.common import settings
+from pose_obj_3d.common.archive_detections import (
+    DETECTED,
+    DETECTION_SOURCES,
+    DETECTOR,
+    TRUTH,
+    VISIBILITY_SOURCES,
+    Witness,
+)
 from pose_obj_3d.common.errors import ConfigError
 from pose_obj_3d.common.facts import KEYPOINT_GROUPS
 from pose_obj_3d.common.safe_reading.plain_yaml import read_yaml
@@ -236,6 +244,16 @@ class DataConfig:
     )
     # keep: visibility > 0 is used; drop: only visibility 1.
     OCCLUSION: str = setting("keep", among(("keep", "drop")))
+    # Whose detections, and who says which are usable; None: the detector with `detected`, else the
+    # truth.
+    DETECTIONS: str = setting("simulated", among(DETECTION_SOURCES))
+    VISIBILITY: str | None = setting(
+        None,
+        Rule(
+            f"allowed: {', '.join(VISIBILITY_SOURCES)}",
+            lambda value: value is None or value in VISIBILITY_SOURCES,
+        ),
+    )
     # View numbers; all when empty.
     TRAIN_CAMERAS: tuple[int, ...] = setting((), _VIEW_NUMBERS, _MANY_VIEW_NUMBERS)
     TEST_CAMERAS: tuple[int, ...] = setting((), _VIEW_NUMBERS)
@@ -246,6 +264,11 @@ class DataConfig:
     def __post_init__(self) -> None:
         """Check names and numbers."""
         settings.check(self, "OBJ_POSE_DATA.")
+
+    def witness(self) -> Witness:
+        """Return whose detections and whose visibility are used."""
+        usual = DETECTOR if self.DETECTIONS == DETECTED else TRUTH
+        return Witness(self.DETECTIONS, self.VISIBILITY or usual)
 
     def train_tasks(self) -> list[int]:
         """Return the task ids to train on."""

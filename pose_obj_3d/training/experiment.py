@@ -7,11 +7,14 @@ from pathlib import Path
 
 import torch
 
+from pose_obj_3d.common.archive_detections import DETECTED
 from pose_obj_3d.common.errors import ConfigError
 from pose_obj_3d.formal import FormalData, read_formal
 from pose_obj_3d.geometry.checks.calibration_checks import check_geometry
 from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.models.blocks import Model
+from pose_obj_3d.tracks.choosing import choose_detections
+from pose_obj_3d.tracks.exchanging import count_exchanged
 from pose_obj_3d.tracks.loading import keypoint_ids, load_tracks, make_rig, one_view
 from pose_obj_3d.tracks.stated_noise import check_noise
 from pose_obj_3d.tracks.types import Tracks
@@ -70,6 +73,19 @@ class Experiment:
         )
         return one_view(tracks, rig.view_ids[0]) if is_single else tracks
 
+    def notes_on_names(self, split: str) -> list[str]:
+        """Say how many examples go by exchanged names; nothing where no keypoints look alike."""
+        section = self.config.OBJ_POSE_DATA
+        tasks = section.eval_tasks() if split == "test" else section.train_tasks()
+        if self.data.witness.detections != DETECTED or not any(map(self.data.exchangeable, tasks)):
+            return []
+        changed, total = count_exchanged(self.data, tasks, split)
+        return [
+            f"keypoints that look alike are compared under the names that suit an example's"
+            f" detections best, by the truth, the same for all frames and methods: {changed} of"
+            f" {total} examples have exchanged names"
+        ]
+
     def warn_of_geometry(self, tracks: Tracks, rig: Rig) -> None:
         """Say what looks wrong with calibration and tracks, once for each set of views."""
         if len(rig.view_ids) == 1 or rig.view_ids in self.checked:
@@ -120,6 +136,7 @@ def open_experiment(
             " in SUBJECTS_TRAIN; the model knows the keypoints of the tasks it was trained on"
         )
     ids = keypoint_ids(data, tasks, section.KEYPOINTS)
+    data = choose_detections(data, section.witness(), tasks, section.OCCLUSION)
     data, corrected = check_noise(data, section.train_tasks(), ids)
     if corrected:
         logger.warning("%s", corrected)

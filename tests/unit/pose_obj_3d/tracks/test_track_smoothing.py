@@ -62,7 +62,8 @@ def path(N, K, power, seed=1):
 
 def cut(tracks, start):
     """The examples from frame `start` on, by themselves."""
-    values = {f.name: getattr(tracks, f.name)[start:] for f in dataclasses.fields(tracks) if f.init}
+    given = {f.name: getattr(tracks, f.name) for f in dataclasses.fields(tracks) if f.init}
+    values = {name: x[start:] for name, x in given.items() if x is not None}
     return Tracks(**{k: v - start if k in ("first", "last") else v for k, v in values.items()})
 
 
