@@ -43,12 +43,13 @@ defaults):
   none of them in training; no folds where none was trained on these examples. `labelled_frames`
   in each view have trained it; null: all. More keys are free.
 - `exchangeable`: optional, keypoints that look alike, in groups, by name:
-  {"T9": [["robot/left_finger", "robot/right_finger"]]}. A detector cannot know which is which, so
-  what comes from detections is scored up to one exchange in each example and group.
+  {"T9": [["robot/left_finger", "robot/right_finger"]]}; by `look_alike` where it is absent. A
+  detector cannot know which is which, so what comes from detections is scored up to one exchange
+  in each example and group.
 """
 
 import json
-from collections.abc import Mapping, Sequence, Sized
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -80,12 +81,14 @@ from pose_obj_3d.common.archive_detections import (
     Witness,
     check_detections,
     check_detections_shape,
+    look_alike,
     rounded_detections,
 )
 from pose_obj_3d.common.archive_members import (
     CALIBRATION,
     DETECTIONS,
     check_complete,
+    check_optional,
     example_name,
     list_members,
     read_meta,
@@ -129,6 +132,7 @@ __all__ = [
     "Meta",
     "Witness",
     "complete_meta",
+    "look_alike",
     "make_split",
     "read_formal",
     "rounded_detections",
@@ -197,9 +201,14 @@ class FormalData:
         return list(self.meta["keypoint_names"][f"T{task}"])
 
     def exchangeable(self, task: int) -> list[list[str]]:
-        """Return the groups of a task's keypoints that look alike, by name."""
-        groups = (self.meta.get("exchangeable") or {}).get(f"T{task}", [])
-        return [list(group) for group in groups]
+        """Return the groups of a task's keypoints that look alike, by name.
+
+        As `meta` says, or, where it does not, as their names say.
+        """
+        given = self.meta.get("exchangeable")
+        if given is None:
+            return look_alike(self.keypoint_names(task))
+        return [list(group) for group in given.get(f"T{task}", [])]
 
     def split(self, task: int) -> dict[str, list[int]]:
         """Return example numbers by `train`, `val`, `test`."""
@@ -246,7 +255,7 @@ def write_formal(
     full = complete_meta(path, meta, counts, has_detections=bool(given))
     K, E = np.asarray(intrinsics, np.float64), np.asarray(extrinsics, np.float64)
     validate(path, counts, full, K, E)
-    _check_optional(path, full, given)
+    check_optional(path, full, given)
     arrays: dict[str, Array] = {}
     for task, examples in tracks.items():
         for n, x in enumerate(examples):
@@ -355,7 +364,7 @@ def _read(path: Path, archive: Archive) -> FormalData:
         raise FormalError(f"{path}: intrinsics or extrinsics are missing; convert the data again")
     K, E = (archive.read(name) for name in CALIBRATION)
     validate(path, members.counts, meta, K, E)
-    _check_optional(path, meta, members.detections)
+    check_optional(path, meta, members.detections)
     tracks: dict[int, list[Array]] = {task: [] for task in members.tracks}
     for task, names in members.tracks.items():
         expected = expected_shape(meta, task)
@@ -372,27 +381,3 @@ def _read(path: Path, archive: Archive) -> FormalData:
             check_detections(where, x)
             detections[task].append(x)
     return FormalData(path, tracks, meta, K.astype(np.float64), E.astype(np.float64), detections)
-
-
-def _check_optional(path: Path, meta: Meta, detections: Mapping[int, Sized]) -> None:
-    """Check that detections and `meta` agree: who detected, and of which examples.
-
-    Raises:
-        FormalError: They do not.
-    """
-    about = meta.get("detections")
-    if detections and about is None:
-        raise FormalError(f"{path}: meta['detections'] must name the detector, it is missing")
-    if about is not None and not detections:
-        raise FormalError(
-            f"{path}: meta['detections'] names a detector, but there are no members"
-            f" {DETECTIONS}T<task>/exemple_<n>; pass the detections too, or leave the field out"
-        )
-    for key, folds in ((about or {}).get("folds") or {}).items():
-        count = len(detections.get(int(key[1:]), ()))
-        odd = next((n for n in folds if int(n) >= count), None)
-        if odd is not None:
-            raise FormalError(
-                f"{path}: detections.folds of {key} has example {odd}, but the file has {count}"
-                " detected example(s) of the task"
-            )

@@ -3,6 +3,8 @@
 `formal.py` has the schema of the file. Nothing here is derived from the truth.
 """
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +26,8 @@ MIN_SD_PX, MAX_SD_PX = 1e-3, 1e6
 _PIECE = 2**22  # numbers of an example that are checked at once; bounds the memory
 SIMULATED, DETECTED = DETECTION_SOURCES = ("simulated", "detected")
 TRUTH, DETECTOR = VISIBILITY_SOURCES = ("truth", "detector")
+FINGERS = ("robot/left_finger", "robot/right_finger")
+_DISTRACTOR = re.compile(r"(objects/.*distractor)_?[0-9]+")
 Flags = npt.NDArray[np.bool_]
 _UV_STEPS, _SD_STEPS, _RHO_STEPS, _P_STEPS = 16, 8, 64, 128
 
@@ -134,3 +138,25 @@ def rounded_detections(x: Array) -> Array:
     p = [DETECTED_INSIDE, DETECTED_SEEN]
     y[..., p] = np.round(y[..., p] * _P_STEPS) / _P_STEPS
     return y
+
+
+def look_alike(names: Sequence[str]) -> list[list[str]]:
+    """Group keypoints that a picture alone does not tell apart.
+
+    The two fingers of a gripper look the same once it is turned half around. RLBench names things
+    that are there to distract by one name and a number, and gives them colours at random.
+
+    Args:
+        names: A task's keypoints, `<group>/<name>`.
+
+    Returns:
+        Groups of two or more names, each in the order of `names`.
+    """
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        distractor = _DISTRACTOR.fullmatch(name)
+        if name in FINGERS:
+            groups.setdefault("fingers", []).append(name)
+        elif distractor:
+            groups.setdefault(distractor[1], []).append(name)
+    return [group for group in groups.values() if len(group) > 1]

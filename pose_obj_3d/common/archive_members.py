@@ -1,7 +1,7 @@
 """The members of `sim_all_formal.npz`: their names, and reading those that others depend on."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -115,3 +115,27 @@ def read_meta(path: Path, archive: Archive) -> Meta:
         return decode_meta(str(archive.read("meta")))
     except FormalError as error:
         raise FormalError(f"{path}: {error}") from error
+
+
+def check_optional(path: Path, meta: Meta, detections: Mapping[int, Sized]) -> None:
+    """Check that detections and `meta` agree: who detected, and of which examples.
+
+    Raises:
+        FormalError: They do not.
+    """
+    about = meta.get("detections")
+    if detections and about is None:
+        raise FormalError(f"{path}: meta['detections'] must name the detector, it is missing")
+    if about is not None and not detections:
+        raise FormalError(
+            f"{path}: meta['detections'] names a detector, but there are no members"
+            f" {DETECTIONS}T<task>/exemple_<n>; pass the detections too, or leave the field out"
+        )
+    for key, folds in ((about or {}).get("folds") or {}).items():
+        count = len(detections.get(int(key[1:]), ()))
+        odd = next((n for n in folds if int(n) >= count), None)
+        if odd is not None:
+            raise FormalError(
+                f"{path}: detections.folds of {key} has example {odd}, but the file has {count}"
+                " detected example(s) of the task"
+            )
