@@ -158,6 +158,35 @@ def distort(points: Floats, intrinsics: Floats, distortion: Floats, lens: str = 
     return np.asarray(uv, np.float64).reshape(-1, 2)
 
 
+def undistorted_covariance(
+    covariance: Floats, points: Floats, intrinsics: Floats, distortion: Floats, lens: str = PINHOLE
+) -> Floats:
+    """Carry covariances of measured points over to undistorted ones.
+
+    Args:
+        covariance: (n, 2, 2) of the measured points [px^2].
+        points: (n, 2) undistorted [px].
+        intrinsics: (3, 3) [px].
+        distortion: (14,).
+        lens: `pinhole` or `fisheye`.
+
+    Returns:
+        (n, 2, 2) [px^2]; NaN where the distortion has no inverse.
+    """
+    if len(points) == 0 or (lens == PINHOLE and not distortion.any()):
+        return covariance
+    step = np.eye(2) * _NEWTON_STEP_PX
+    at = distort(points, intrinsics, distortion, lens)
+    moved = [distort(points + s, intrinsics, distortion, lens) for s in step]
+    J = np.stack([(m - at) / _NEWTON_STEP_PX for m in moved], -1)  # measured by undistorted
+    determinant = J[:, 0, 0] * J[:, 1, 1] - J[:, 0, 1] * J[:, 1, 0]
+    adjugate = np.stack([J[:, 1, 1], -J[:, 0, 1], -J[:, 1, 0], J[:, 0, 0]], -1).reshape(-1, 2, 2)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        inverse = adjugate / determinant[:, None, None]
+        carried: Floats = inverse @ covariance @ inverse.transpose(0, 2, 1)
+    return np.where(np.isfinite(carried), carried, np.nan)
+
+
 def _polynomial(angle: Floats, k: Floats) -> tuple[Floats, Floats]:
     """Return the distorted angle t (1 + k1 t^2 + k2 t^4 + k3 t^6 + k4 t^8) and its derivative."""
     t2 = angle * angle

@@ -36,6 +36,7 @@ def lift_tracks(  # noqa: PLR0913 - one argument for each key of the file and ea
     sequence_starts: Sequence[int] | None = None,
     lens: str | Sequence[str] | None = None,
     truth: npt.ArrayLike | None = None,
+    covariance: npt.ArrayLike | None = None,
     views: Sequence[str | int] = (),
     sigma_px: float | Sequence[float] = (),
     train: bool = False,
@@ -70,6 +71,8 @@ def lift_tracks(  # noqa: PLR0913 - one argument for each key of the file and ea
         sequence_starts: First frame of each recording, ascending from 0; one recording by default.
         lens: `pinhole` (default) or `fisheye`, once or for each camera: what `distortion` means.
         truth: (T, K, 3) true points, for the report alone.
+        covariance: (V, T, K, 2, 2) of each detection's error, as the detector claims it [px^2]; NaN
+            = no claim.
         views: Names or numbers of the cameras to use; all by default.
         sigma_px: Noise of the detections [px], one number or one for each camera; estimated by
             default.
@@ -106,6 +109,7 @@ def lift_tracks(  # noqa: PLR0913 - one argument for each key of the file and ea
                 "sequence_starts": sequence_starts,
                 "lens": lens,
                 "truth": truth,
+                "covariance": covariance,
             },
             views,
         )

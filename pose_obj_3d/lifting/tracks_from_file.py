@@ -6,7 +6,7 @@ The truth of a file is never read here: training on these tensors needs no label
 import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -105,6 +105,12 @@ def points_of(file: TrackFile) -> tuple[Tensor, Tensor]:
     return uv, torch.from_numpy(file.confidence).transpose(0, 1)
 
 
+def claims_of(file: TrackFile) -> Tensor | None:
+    """Return what a detector claims, as `Tracks.claims`."""
+    x = file.covariance
+    return None if x is None else torch.from_numpy(x).transpose(0, 1).float().contiguous()
+
+
 def sequences_of(file: TrackFile) -> tuple[Tensor, Tensor]:
     """Return the first and the last frame of each frame's sequence, (N,) each."""
     N = file.points.shape[1]
@@ -156,8 +162,11 @@ def load_own(
     source = torch.stack([torch.zeros_like(frame), number, frame - first], -1)
     keypoint = torch.where(_is_seen(weights, number), index, -1)
     tracks = triangulated(uv.float(), weights.float(), rig, keypoint, first, last, source)
+    claims = claims_of(file)
+    tracks = replace(tracks, claims=claims)
     digest = hashlib.sha256()
-    for x in (uv, weights, rig.intrinsics, rig.extrinsics, keypoint, first):
+    read = (uv, weights, rig.intrinsics, rig.extrinsics, keypoint, first)
+    for x in read if claims is None else (*read, claims):
         digest.update(x.contiguous().numpy().tobytes())
     return OwnData(
         tracks,
@@ -214,7 +223,10 @@ def triangulated(
 def with_weights(tracks: Tracks, weights: Tensor, rig: Rig) -> Tracks:
     """Triangulate the tracks again with other weights (N, V, K)."""
     keypoint = torch.where(_is_seen(weights, tracks.source[:, 1]), tracks.keypoint, -1)
-    return triangulated(tracks.uv, weights, rig, keypoint, tracks.first, tracks.last, tracks.source)
+    found = triangulated(
+        tracks.uv, weights, rig, keypoint, tracks.first, tracks.last, tracks.source
+    )
+    return replace(found, claims=tracks.claims)
 
 
 def without_view(tracks: Tracks, view: int, rig: Rig) -> Tracks:
@@ -226,20 +238,11 @@ def without_view(tracks: Tracks, view: int, rig: Rig) -> Tracks:
 
 def part(tracks: Tracks, start: int, stop: int) -> Tracks:
     """Cut frames start..stop-1; a sequence that reaches beyond is cut, too."""
-    rows = slice(start, stop)
-    return Tracks(
-        uv=tracks.uv[rows],
-        weights=tracks.weights[rows],
-        robust=tracks.robust[rows],
-        xyz=tracks.xyz[rows],
-        info=tracks.info[rows],
-        truth=None,
-        precision=None,
-        keypoint=tracks.keypoint[rows],
-        first=tracks.first[rows].clamp_min(start) - start,
-        last=tracks.last[rows].clamp_max(stop - 1) - start,
-        source=tracks.source[rows],
-    )
+    given = {f.name: getattr(tracks, f.name) for f in fields(tracks) if f.init}
+    cut = {name: x[start:stop] for name, x in given.items() if x is not None}
+    cut["first"] = cut["first"].clamp_min(start) - start
+    cut["last"] = cut["last"].clamp_max(stop - 1) - start
+    return replace(tracks, **cut)
 
 
 def split(tracks: Tracks) -> tuple[Tracks, Tracks]:

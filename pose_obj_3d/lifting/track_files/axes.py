@@ -98,10 +98,32 @@ def _listed(numbers: set[int]) -> str:
 
 
 def _and_confidence(members: Mapping[str, Array], shape: tuple[int, ...]) -> str:
-    confidence = members.get("confidence")
-    return (
-        "; confidence likewise" if confidence is not None and confidence.shape == shape[:3] else ""
-    )
+    others = [
+        key
+        for key in ("confidence", "covariance")
+        if key in members and members[key].shape[:3] == shape[:3]
+    ]
+    return f"; {' and '.join(others)} likewise" if others else ""
+
+
+def explain_covariance(covariance: Array, points: Array) -> str:
+    """Return what is wrong with the shape of the points' covariances; "" if nothing is.
+
+    Args:
+        covariance: As the file has it.
+        points: (V, T, K, 2), in the right order.
+    """
+    shape, needed = covariance.shape, (*points.shape[:3], 2, 2)
+    if shape == needed:
+        return ""
+    line = f"covariance has the shape {shape}; needed is {needed}, a matrix for each of the points"
+    if shape[-2:] != (2, 2) or len(shape) != 5:
+        return f"{line}: [[var x, cov xy], [cov xy, var y]] [px^2]"
+    orders = [
+        order for order in permutations(range(3)) if tuple(shape[i] for i in order) == needed[:3]
+    ]
+    cures = [f"save covariance.transpose{(*order, 3, 4)}" for order in orders[:2]]
+    return f"{line}: {' or '.join(cures)}" if cures else line
 
 
 def _flat(shape: tuple[int, ...], sizes: Sizes) -> str:

@@ -29,7 +29,7 @@ Floats = npt.NDArray[np.float64]
 Members = Mapping[str, Array]
 
 
-def _floats(
+def read_floats(
     source: str,
     members: Members,
     key: str,
@@ -64,7 +64,7 @@ def read_points(source: str, members: Members) -> Floats:
     wrong = explain_axes(members["points"], members)
     if wrong:
         raise DataError(f"{source}: {wrong}")
-    points = _floats(
+    points = read_floats(
         source, members, "points", ("views", "frames", "keypoints", 2), (-1, -1, -1, 2)
     )
     if min(points.shape) < 1:
@@ -84,7 +84,7 @@ def read_confidence(source: str, members: Members, points: Floats) -> tuple[Floa
         return seen.astype(np.float64), []
     V, T, K = seen.shape
     axes = (f"{V} views", f"{T} frames", f"{K} keypoints")
-    given = _floats(source, members, "confidence", axes, (V, T, K))
+    given = read_floats(source, members, "confidence", axes, (V, T, K))
     confidence = np.where(np.isnan(given), 0.0, given)
     low, high = float(confidence.min()), float(confidence.max())
     if low < SCORE_RANGE[0] or high > SCORE_RANGE[1]:
@@ -166,7 +166,7 @@ def read_chosen(source: str, names: list[str], views: Sequence[str]) -> list[int
 
 def read_intrinsics(source: str, members: Members, V: int, names: list[str]) -> Floats:
     """Return the intrinsics (V, 3, 3) [px]."""
-    K = _floats(source, members, "intrinsics", (f"{V} views", 3, 3), (V, 3, 3))
+    K = read_floats(source, members, "intrinsics", (f"{V} views", 3, 3), (V, 3, 3))
     bottom = np.abs(K[:, 2] - [0, 0, 1]).max(-1) > 1e-9
     focal = (K[:, 0, 0] <= 0) | (K[:, 1, 1] <= 0)
     skewed = np.abs(K[:, [0, 1], [1, 0]]).max(-1) > 1e-6 * np.abs(K[:, 0, 0])
@@ -191,7 +191,7 @@ def read_intrinsics(source: str, members: Members, V: int, names: list[str]) -> 
 def read_extrinsics(source: str, members: Members, V: int, names: list[str]) -> Floats:
     """Return the extrinsics (V, 3, 4), world to camera, OpenCV axes, in the file's unit."""
     rows = 4 if members["extrinsics"].ndim == 3 and members["extrinsics"].shape[1] == 4 else 3
-    E = _floats(source, members, "extrinsics", (f"{V} views", "3 or 4", 4), (V, rows, 4))
+    E = read_floats(source, members, "extrinsics", (f"{V} views", "3 or 4", 4), (V, rows, 4))
     R = E[:, :3, :3]
     error = np.abs(R @ R.transpose(0, 2, 1) - np.eye(3)).max((1, 2))
     last = np.zeros(V, bool) if rows == 3 else np.abs(E[:, 3] - [0, 0, 0, 1]).max(-1) > 1e-9
@@ -229,7 +229,7 @@ def read_distortion(source: str, members: Members, V: int) -> tuple[Floats, list
     x = members["distortion"]
     count = x.shape[1] if x.ndim == 2 and x.shape[1] in DISTORTION_COUNTS else -2
     axes = (f"{V} views", " or ".join(str(n) for n in DISTORTION_COUNTS))
-    x = _floats(source, members, "distortion", axes, (V, count))
+    x = read_floats(source, members, "distortion", axes, (V, count))
     if not np.isfinite(x).all():
         raise DataError(f"{source}: distortion is not finite; 0 means none")
     is_fisheye = np.array([lens == FISHEYE for lens in lenses])
@@ -260,7 +260,9 @@ def read_image_size(source: str, members: Members, V: int, chosen: list[int]) ->
     if "image_size" not in members:
         return None
     shape = (2,) if members["image_size"].ndim == 1 else (V, 2)
-    size = _floats(source, members, "image_size", (f"{V} views, or none", "width, height"), shape)
+    size = read_floats(
+        source, members, "image_size", (f"{V} views, or none", "width, height"), shape
+    )
     if not np.isfinite(size).all() or size.min() <= 0:
         raise DataError(f"{source}: image_size must be positive [px], found {size.tolist()}")
     return np.broadcast_to(size, (V, 2))[chosen].copy()
@@ -289,7 +291,7 @@ def read_fps(source: str, members: Members) -> float:
     if "fps" not in members:
         logger.info("%s has no fps: %g frames a second are assumed", source, DEFAULT_FPS)
         return DEFAULT_FPS
-    fps = float(_floats(source, members, "fps", (), ()))
+    fps = float(read_floats(source, members, "fps", (), ()))
     if not 0 < fps < 1e5:
         raise DataError(f"{source}: fps must be above 0 and below 100000, found {fps:g}")
     return fps
@@ -299,6 +301,6 @@ def read_truth(source: str, members: Members, T: int, K: int, metres: float) -> 
     """Return the true points (T, K, 3) [m], or None."""
     if "truth" not in members:
         return None
-    return metres * _floats(
+    return metres * read_floats(
         source, members, "truth", (f"{T} frames", f"{K} keypoints", 3), (T, K, 3)
     )

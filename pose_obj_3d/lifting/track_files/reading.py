@@ -16,6 +16,7 @@ from pose_obj_3d.common.safe_reading.safe_npz import SINGLE_ARRAY, Archive
 REQUIRED = ("points", "intrinsics", "extrinsics")
 OPTIONAL = (
     "confidence",
+    "covariance",
     "distortion",
     "units",
     "camera_names",

@@ -13,6 +13,11 @@ import numpy as np
 
 from pose_obj_3d.geometry.lenses import FISHEYE, precision, undistort
 from pose_obj_3d.lifting.track_files.axes import doubt_axes
+from pose_obj_3d.lifting.track_files.claims import (
+    claimed_precision,
+    read_covariance,
+    undistorted_claims,
+)
 from pose_obj_3d.lifting.track_files.members import (
     METRES,
     Floats,
@@ -42,7 +47,10 @@ class TrackFile:
         source: The file, or the name of the caller who gave arrays; for messages.
         points: (V, T, K, 2) [px] of a camera without distortion; NaN = missing.
         measured: (V, T, K, 2) as the file has them, with distortion [px].
-        confidence: (V, T, K) in 0..1; 0 where missing.
+        confidence: (V, T, K) precision beside other points of the camera; 0 where missing. In 0..1
+            without claims; a claim multiplies it (`claims.claimed_precision`).
+        covariance: (V, T, K, 2, 2) of the errors of `points`, as the detector claims them [px^2];
+            NaN where it claims none; or None.
         intrinsics: (V, 3, 3) [px].
         extrinsics: (V, 3, 4) world to camera, OpenCV axes [m].
         distortion: (V, 14) OpenCV's coefficients, filled up with 0.
@@ -61,6 +69,7 @@ class TrackFile:
     points: Floats
     measured: Floats
     confidence: Floats
+    covariance: Floats | None
     intrinsics: Floats
     extrinsics: Floats
     distortion: Floats
@@ -106,6 +115,8 @@ def tracks_of(
     points = read_points(source, members)
     V, T, K, _ = points.shape
     confidence, notes = read_confidence(source, members, points)
+    claims, lines = read_covariance(source, members, points, confidence)
+    notes += lines
     notes += [line for line in [doubt_axes(points, members)] if line]
     unit = read_unit(source, members, units)
     names = read_names(source, members, "camera_names", V, "camera")
@@ -133,11 +144,15 @@ def tracks_of(
             confidence[v] *= precision(
                 undistorted[v].reshape(-1, 2), intrinsics[v], distortion[v]
             ).reshape(T, K)
+    if claims is not None:
+        confidence = confidence * claimed_precision(claims[chosen])
+        claims = undistorted_claims(claims[chosen], undistorted, intrinsics, distortion, lenses)
     return TrackFile(
         source=source,
         points=undistorted,
         measured=measured,
         confidence=np.where(np.isnan(undistorted[..., 0]), 0.0, confidence),
+        covariance=claims,
         intrinsics=intrinsics,
         extrinsics=extrinsics,
         distortion=distortion,
