@@ -156,7 +156,7 @@ def _consensus_chunk(
     K, E = rig.intrinsics.to(uv), rig.extrinsics.to(uv)
     w = pairs[:, None] * weights  # (P, n, V)
     is_pair = geometry.count_views(w) == 2
-    x = geometry.refine_ml(_linear(uv, w, K, E), uv, w, K, E, 2)
+    x = geometry.refine_ml(linear(uv, w, K, E), uv, w, K, E, 2)
     predicted, J = geometry.projection_jacobian(x, K, E)
     r = uv - predicted  # (P, n, V, 2)
     spread = torch.einsum("...vri,...ij,...vsj->...vrs", J, _covariance(x, w, rig), J)
@@ -178,7 +178,7 @@ def _consensus_chunk(
     return _refined(x, uv, used, rig, _CONSENSUS_STEPS + 2)
 
 
-def _linear(uv: Tensor, weights: Tensor, intrinsics: Tensor, extrinsics: Tensor) -> Tensor:
+def linear(uv: Tensor, weights: Tensor, intrinsics: Tensor, extrinsics: Tensor) -> Tensor:
     """Triangulate by the inhomogeneous linear method: (*, 3) [m], as a start for others.
 
     Hartley, Zisserman 12.2. It needs a 3 x 3 inverse where DLT needs an eigenvector, and is as good

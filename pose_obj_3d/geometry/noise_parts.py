@@ -1,0 +1,122 @@
+"""The errors of detections in three parts: white, slow and constant. What averages claim then.
+
+The error of a coordinate of a sound detection of weight 1 is, at frame t of a demonstration,
+
+    white e(t) + slow s(t) + offset o
+
+where e is independent in each frame, s is an autoregressive process of first order with a
+correlation of exp(-1 / time_constant) from frame to frame, o is constant for a demonstration, view
+and keypoint, and all three have unit variance. A detection of weight w has 1 / w of this variance.
+Beside it, a share of the detections are gross errors.
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class NoiseParts:
+    """How detections err: V views, I keypoints (`Tracks.keypoint` has their numbers).
+
+    Attributes:
+        white: (V, I) standard deviation of the part that is independent in each frame [px].
+        slow: (V, I) of the part that lasts for some frames [px].
+        offset: (V, I) of the part that is constant for a demonstration [px].
+        time_constant: Of the slow part [frames]; 0 where there is none.
+        gross_rate: (V, I) share of gross errors.
+        gross_scale: Median length of a gross error [px].
+    """
+
+    white: Tensor
+    slow: Tensor
+    offset: Tensor
+    time_constant: float
+    gross_rate: Tensor
+    gross_scale: float
+
+    @property
+    def sigma(self) -> Tensor:
+        """(V, I) standard deviation of a coordinate of a sound detection of weight 1 [px]."""
+        return (self.white.square() + self.slow.square() + self.offset.square()).sqrt()
+
+    @property
+    def memory(self) -> float:
+        """Correlation of the slow part from one frame to the next."""
+        return math.exp(-1 / self.time_constant) if self.time_constant > 0 else 0.0
+
+    @property
+    def shares(self) -> tuple[float, float, float]:
+        """White, slow and constant share of the square error; the mean of views and keypoints."""
+        total = self.sigma.square().sum().clamp_min(1e-12)
+        white, slow, offset = (
+            float(part.square().sum() / total) for part in (self.white, self.slow, self.offset)
+        )
+        return white, slow, offset
+
+    @property
+    def is_white(self) -> bool:
+        """Whether no error lasts longer than a frame."""
+        return bool((self.slow == 0).all() and (self.offset == 0).all())
+
+    def to(self, device: torch.device) -> "NoiseParts":
+        """Return the parts on a device."""
+        return replace(
+            self,
+            white=self.white.to(device),
+            slow=self.slow.to(device),
+            offset=self.offset.to(device),
+            gross_rate=self.gross_rate.to(device),
+        )
+
+    def of(self, keypoint: Tensor, values: Tensor) -> Tensor:
+        """Look values (V, I) up for keypoints (N, K): (N, V, K); 0 where there is none (-1)."""
+        found = values[:, keypoint.clamp_min(0)].transpose(0, 1)
+        return torch.where((keypoint >= 0)[:, None], found, 0.0)
+
+    def autocorrelation(self, lags: Tensor) -> Tensor:
+        """Return the correlation of errors that are lags [frames] apart, shape as lags."""
+        white, slow, offset = self.shares
+        lags = lags.abs().to(torch.float64)
+        lasting = slow * self.memory**lags if slow > 0 else torch.zeros_like(lags)
+        return torch.where(lags == 0, white, 0.0) + lasting + offset
+
+    def inflation(self, frames: Tensor) -> Tensor:
+        """Return by what an average over frames claims too little, if errors count as independent.
+
+        Args:
+            frames: Numbers of consecutive frames n, all of the same weight.
+
+        Returns:
+            Shape as `frames`, at least 1: n times the variance of the mean of n errors, in units of
+            a frame's. It is 1 for n = 1, and grows as n times `floor_share`.
+        """
+        white, slow, offset = self.shares
+        n, a = frames.to(torch.float64).clamp_min(1), self.memory
+        # The sum of a^|t - s| over all pairs of n frames, divided by n.
+        lasting = (1 + a) / (1 - a) - 2 * a * (1 - a**n) / (n * (1 - a) ** 2)
+        return white + slow * lasting + offset * n
+
+    @property
+    def long_run(self) -> float:
+        """Frames that tell as much as one independent frame, over times longer than the slow part.
+
+        Without the offsets, which no number of frames averages out. 1 for white noise.
+        """
+        white, slow, _ = self.shares
+        a = self.memory
+        varying = white + slow
+        return max(1.0, (white + slow * (1 + a) / (1 - a)) / varying) if varying > 0 else 1.0
+
+    @property
+    def floor_share(self) -> float:
+        """Share of a frame's covariance that remains however many frames are averaged."""
+        return self.shares[2]
+
+
+def white_noise(sigma: Tensor) -> NoiseParts:
+    """Return errors that are independent in each frame, without gross ones: sigma (V, I) [px]."""
+    nothing = torch.zeros_like(sigma)
+    return NoiseParts(sigma, nothing, nothing.clone(), 0.0, nothing.clone(), 0.0)
