@@ -14,8 +14,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pose_obj_3d.geometry.noise_mixture import Mixture
 from pose_obj_3d.geometry.rig import Rig
-from pose_obj_3d.geometry.view_sets import Fits, Mixture, Scene, Verdict, fit_sets, judge
+from pose_obj_3d.geometry.view_sets import Fits, Scene, Verdict, fit_sets, judge
 
 LAGS = (1, 2, 3, 5, 7, 10, 14, 20, 28, 40, 56, 80)
 """Distances in time [frames] at which correlations are taken."""
@@ -167,9 +168,9 @@ def _products(
     smallest = min(3, V)
     parts = []
     for rows in torch.split(torch.arange(len(points)), _CHUNK):
-        some = points[rows], w[rows], index[rows], rig, scene
-        start = fit_sets(points[rows], w[rows], rig, mixture.typical_sigma)
-        verdict, fits = judge(*some, start, mixture)
+        errors = mixture.errors(w[rows], index[rows])
+        fits = fit_sets(points[rows], errors, rig)
+        verdict, fits = judge(points[rows], errors, rig, scene, fits)
         parts.append(_averaged(verdict, fits, smallest))
     r = torch.cat([p[0] for p in parts]).reshape(N, -1)
     M = torch.cat([p[1] for p in parts]).reshape(N, -1)

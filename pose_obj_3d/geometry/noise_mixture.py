@@ -21,8 +21,8 @@ from pose_obj_3d.geometry import estimators
 from pose_obj_3d.geometry import multi_view as geometry
 from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.geometry.view_sets import (
+    Errors,
     Fits,
-    Mixture,
     Scene,
     Verdict,
     describe_scene,
@@ -60,6 +60,26 @@ class Sample:
     keypoint: Tensor
     count: int
     repeats: float = 1.0
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """How detections of weight 1 err, by view and keypoint.
+
+    Attributes:
+        sigma: (V, I) standard deviation of a coordinate of a sound detection [px]; I keypoints.
+        gross_rate: (V, I) share of gross errors.
+        gross_scale: Their scale [px], as in `view_sets.Errors`.
+    """
+
+    sigma: Tensor
+    gross_rate: Tensor
+    gross_scale: float
+
+    def errors(self, weights: Tensor, keypoint: Tensor) -> Errors:
+        """Tell how detections of weights (n, V) of keypoints (n,) may err."""
+        variance = self.sigma[:, keypoint].T.square() / weights
+        return Errors(variance, self.gross_rate[:, keypoint].T, self.gross_scale)
 
 
 @dataclass
@@ -104,16 +124,18 @@ def fit_mixture(
         if number in (0, rounds // 2):  # again, since the noise is better known
             fits = [_fit(sample, rows, rig, mixture) for rows in chunks]
         for chunk, rows in enumerate(chunks):
-            some = sample.points[rows], sample.weights[rows], sample.keypoint[rows]
-            verdict, fits[chunk] = judge(*some, rig, scene, fits[chunk], mixture)
-            _add(sums, verdict, fits[chunk], *some[1:])
+            weights, keypoint = sample.weights[rows], sample.keypoint[rows]
+            errors = mixture.errors(weights, keypoint)
+            verdict, fits[chunk] = judge(sample.points[rows], errors, rig, scene, fits[chunk])
+            _add(sums, verdict, fits[chunk], weights, keypoint)
         mixture = _maximise(sums, mixture, sample.repeats)
         value = sums.log_likelihood / max(1, len(sample.points))
     return mixture, scene, value
 
 
 def _fit(sample: Sample, rows: Tensor, rig: Rig, mixture: Mixture) -> Fits:
-    return fit_sets(sample.points[rows], sample.weights[rows], rig, mixture.typical_sigma)
+    errors = mixture.errors(sample.weights[rows], sample.keypoint[rows])
+    return fit_sets(sample.points[rows], errors, rig)
 
 
 def _start(sample: Sample, rig: Rig) -> Mixture:

@@ -37,24 +37,24 @@ class Scene:
 
 
 @dataclass(frozen=True)
-class Mixture:
-    """How detections of weight 1 err, by view and keypoint.
+class Errors:
+    """How the detections of n points may err.
 
     Attributes:
-        sigma: (V, I) standard deviation of a coordinate of a sound detection [px]; I keypoints.
-        gross_rate: (V, I) share of gross errors.
-        gross_scale: Their scale [px]. They have the density of a bivariate Cauchy distribution,
+        variance: (n, V) of a coordinate of a sound detection [px^2]; infinite = missing.
+        gross_rate: (n, V) prior probability of a gross error.
+        gross_scale: Scale of these [px]. They have the density of a bivariate Cauchy distribution,
             s / (2 pi (s^2 + |e|^2)^(3/2)), whose median length is sqrt(3) s.
     """
 
-    sigma: Tensor
+    variance: Tensor
     gross_rate: Tensor
     gross_scale: float
 
     @property
-    def typical_sigma(self) -> float:
-        """The root mean square of all views and keypoints [px]."""
-        return float(self.sigma.square().mean().sqrt())
+    def is_there(self) -> Tensor:
+        """(n, V) whether there is a detection."""
+        return self.variance.isfinite()
 
 
 @dataclass(frozen=True)
@@ -102,13 +102,10 @@ def describe_scene(points: Tensor, weights: Tensor, rig: Rig) -> Scene:
     return Scene(space, size.log().sum(-1))
 
 
-def fit_sets(points: Tensor, weights: Tensor, rig: Rig, sigma_px: float) -> Fits:
-    """Triangulate points (n, V, 2) [px], weights (n, V), from every set of views.
-
-    With many views only sets near the consensus are looked at: of detections whose noise is
-    `sigma_px` where the weight is 1.
-    """
-    members = _candidates(points, weights, replace(rig, sigma_px=sigma_px))
+def fit_sets(points: Tensor, errors: Errors, rig: Rig) -> Fits:
+    """Triangulate points (n, V, 2) [px] from every set of views that may be sound."""
+    weights = 1 / errors.variance
+    members = _candidates(points, weights, replace(rig, sigma_px=1.0))
     cameras = (rig.intrinsics.double(), rig.extrinsics.double())
     used = members * weights
     start = estimators.linear(points, used, *cameras)
@@ -142,32 +139,23 @@ def _candidates(points: Tensor, weights: Tensor, rig: Rig) -> Tensor:
 
 
 def judge(
-    points: Tensor,
-    weights: Tensor,
-    keypoint: Tensor,
-    rig: Rig,
-    scene: Scene,
-    fits: Fits,
-    mixture: Mixture,
+    points: Tensor, errors: Errors, rig: Rig, scene: Scene, fits: Fits
 ) -> tuple[Verdict, Fits]:
     """Weigh the sets of views of n points against each other.
 
     Args:
         points: (n, V, 2) [px].
-        weights: (n, V), 0 = missing.
-        keypoint: (n,) column of `mixture`.
-        rig: The cameras.
+        errors: How their detections may err.
+        rig: The cameras; its `sigma_px` is not used.
         scene: Of `describe_scene`.
         fits: Of `fit_sets`, or those that an earlier call has returned.
-        mixture: How detections err.
 
     Returns:
-        The verdict, and the fits after one more step towards the mixture's maximum likelihood.
+        The verdict, and the fits after one more step towards the maximum likelihood.
     """
     cameras = (rig.intrinsics.double(), rig.extrinsics.double())
-    there, members = (weights > 0).double(), fits.members
-    variance = (mixture.sigma[:, keypoint].T.square() / weights.clamp_min(1e-12)).clamp_max(1e12)
-    rate = mixture.gross_rate[:, keypoint].T
+    there, members, rate = errors.is_there.double(), fits.members, errors.gross_rate
+    variance = errors.variance.clamp_max(1e12)
     precision = members / variance
     xyz = geometry.refine_ml(fits.xyz, points, precision, *cameras, iterations=1)
     predicted, J = geometry.projection_jacobian(xyz, *cameras)
@@ -181,7 +169,7 @@ def judge(
     prior = torch.eye(3, dtype=info.dtype) * math.exp(-2 / 3 * scene.log_space)
     info = torch.where(is_valid[..., None, None], info, 0.0) + prior
     sound = torch.log1p(-rate) - _LOG_TWO_PI - variance.log() - 0.5 * square * precision
-    scale = mixture.gross_scale
+    scale = errors.gross_scale
     gross = rate.log() + math.log(scale) - _LOG_TWO_PI - 1.5 * (square + scale**2).log()
     each = torch.where(members > 0, sound, torch.where(there > 0, gross, 0.0)).sum(-1)
     volume = 1.5 * _LOG_TWO_PI - 0.5 * torch.linalg.slogdet(info).logabsdet

@@ -8,10 +8,9 @@ from torch import Tensor
 from pose_obj_3d.common.errors import DataError
 from pose_obj_3d.geometry import multi_view as geometry
 from pose_obj_3d.geometry.noise_in_time import Lasting, fit_lasting
-from pose_obj_3d.geometry.noise_mixture import Sample, fit_mixture
+from pose_obj_3d.geometry.noise_mixture import Mixture, Sample, fit_mixture
 from pose_obj_3d.geometry.noise_parts import NoiseParts
 from pose_obj_3d.geometry.rig import Rig
-from pose_obj_3d.geometry.view_sets import Mixture
 from pose_obj_3d.tracks.types import Tracks
 
 # Points that variances are learned from, with four views: evenly spread frames.
