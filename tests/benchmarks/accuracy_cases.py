@@ -1,5 +1,7 @@
 """One task under one condition of the accuracy benchmark, and how errors on it are summed."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -21,8 +23,10 @@ from pose_obj_3d.tracks.types import Tracks
 from tests.benchmarks.accuracy_data import Condition, under
 
 GROUPS = ("waypoints", "objects", "robot")
-COLUMNS = ("all", "moving", "still", "never")
+COLUMNS = ("all", "moving", "still", "never", evaluation.EVERY)
 FRAMES = 7
+SMALLEST_MM, BIN_RATIO, BINS = 1e-2, 1.02, 600
+"""Of the histograms of errors: the largest class is at 1.4 km."""
 BOUND_TRACK = "Cramer-Rao bound, whole track where never moving"
 
 
@@ -84,12 +88,15 @@ class Case:
 
 
 def masks(tracks: Tracks, dt: float) -> dict[str, Tensor]:
-    """Return the points (N, K) of each of `COLUMNS`."""
+    """Return the points (N, K) of each of `COLUMNS`; the last one only of real detections."""
     found = evaluation.column_masks(tracks, dt)
-    return {
+    columns = {
         **{c: found[c] for c in COLUMNS[:3]},
         "never": found["all"] & never_moves(tracks, dt),
     }
+    if tracks.precision is None:  # a detector says what is usable
+        columns[evaluation.EVERY] = tracks.is_real
+    return columns
 
 
 def group_masks(tracks: Tracks, ids: list[str], case: Case) -> dict[str, Tensor]:
@@ -107,6 +114,9 @@ def sums(found: Estimate, tracks: Tracks, ids: list[str], case: Case) -> dict[st
     assert tracks.truth is not None
     error = 1000 * metrics.distances(found.xyz, tracks.truth).double()
     result = _by_example(error, tracks, ids, case)
+    for column, mask in masks(tracks, case.protocol.frame_period_s).items():
+        if "all" in result:
+            result["all"][column]["histogram"] = histogram(error[mask])
     if "all" not in result or not found.covariance.isfinite().any():
         return result
     claimed = 1000 * evaluation.claimed_error(found)
@@ -123,6 +133,21 @@ def sums(found: Estimate, tracks: Tracks, ids: list[str], case: Case) -> dict[st
         for column, mask in masks(tracks, case.protocol.frame_period_s).items():
             result["all"][column][name] = _plain(value, mask & known, tracks)
     return result
+
+
+def histogram(error: Tensor) -> list[int]:
+    """Count errors [mm] in `BINS` classes of equal ratio, for medians of several tasks."""
+    place = (error.clamp_min(1e-9) / SMALLEST_MM).log() / math.log(BIN_RATIO)
+    counted = torch.bincount(place.long().clamp(0, BINS - 1), minlength=BINS)
+    return [int(n) for n in counted]
+
+
+def median(counts: Sequence[int]) -> float:
+    """Return the median [mm] of a histogram, to a percent; NaN without errors."""
+    running = torch.tensor(counts).cumsum(0)
+    if running[-1] == 0:
+        return math.nan
+    return float(SMALLEST_MM * BIN_RATIO ** (float((2 * running < running[-1]).sum()) + 0.5))
 
 
 def bound_sums(case: Case, name: str) -> dict[str, Any]:

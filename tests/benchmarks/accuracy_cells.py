@@ -33,7 +33,7 @@ logger = logging.getLogger("accuracy")
 LAST_RATE = (
     0.05  # learning rate of STC's last epoch in units of the first's, whatever the number of epochs
 )
-VERSION = 1  # of the cells' contents
+VERSION = 2  # of the cells' contents
 LEARNED = {
     "stc_window": "STC window, unsupervised",
     "stc_track": "STC track, unsupervised",
@@ -95,6 +95,8 @@ class Cells:
             return None
         if method.endswith("_sup") and case.name not in WITH_LABELS:
             return None
+        if method in BOUNDS and case.condition.is_detected:  # nobody knows that noise
+            return None
         key = self._key(case, train_case, method)
         if given:
             key["checkpoint"] = checkpoints.file_sha256(given)
@@ -131,6 +133,7 @@ class Cells:
         if method in LEARNED:
             key |= {
                 "train": dataclasses.asdict(train_case.condition),
+                "train_data": train_case.source.sha256,
                 "epochs": self.epochs[kind_of(method)],
             }
         return key

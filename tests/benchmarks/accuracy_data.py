@@ -10,7 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from data_generation.RLBench.tracks.detector import PRESETS, DetectorNoise, detect
+from pose_obj_3d.common.archive_detections import DETECTED, DETECTOR, Witness
 from pose_obj_3d.formal import UV_DETECTED, UV_EXACT, VISIBILITY, FormalData
+from pose_obj_3d.tracks.choosing import choose_detections
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,8 @@ class Condition:
 
     Attributes:
         title: For tables.
+        is_detected: Whether the archive's real detections are used, usable as the detector says;
+            then nothing is simulated.
         preset: Settings of the simulated detector: the rest of these, unless they are defaults.
         noise_scale: Multiple of the archive's standard deviation.
         outlier_rate: Share of gross errors.
@@ -30,6 +34,7 @@ class Condition:
     """
 
     title: str
+    is_detected: bool = False
     preset: str = "white"
     noise_scale: float = 1.0
     outlier_rate: float = 0.0
@@ -40,8 +45,8 @@ class Condition:
 
     @property
     def is_white(self) -> bool:
-        """Whether each detection errs on its own, so that bounds hold."""
-        return self.preset == "white"
+        """Whether each detection errs on its own, as much as the archive says."""
+        return self.preset == "white" and not self.is_detected
 
     def detector(self, seed: int) -> DetectorNoise:
         """Return the simulated detector; `seed` is added to the condition's own."""
@@ -60,9 +65,21 @@ CONDITIONS = {
     "views2": Condition("2 views", views=(0, 1), trained_on="clean"),
     "views3": Condition("3 views", views=(0, 1, 2), trained_on="clean"),
     "as_measured": Condition("simulated as measured", preset="as_measured", seed=0),
+    "pixels": Condition("detected in pixels", is_detected=True),
+    "as_measured_pixels": Condition(
+        "simulated as measured, models of pixels",
+        preset="as_measured",
+        seed=0,
+        trained_on="pixels",
+    ),
+    "pixels_as_measured": Condition(
+        "detected in pixels, models of simulated as measured",
+        is_detected=True,
+        trained_on="as_measured",
+    ),
 }
 """Name -> condition. The views of a subset are the first ones, as `--eval_n_views` takes them."""
-WITH_LABELS = ("clean", "as_measured")
+WITH_LABELS = ("clean", "as_measured", "pixels")
 """Conditions in which networks are also trained with 3D labels."""
 
 
@@ -75,6 +92,8 @@ def under(data: FormalData, condition: Condition, task: int, seed: int = 0) -> F
         task: Task id.
         seed: Added to the condition's seed: other numbers, other noise.
     """
+    if condition.is_detected:
+        return choose_detections(data, Witness(DETECTED, DETECTOR), [task])
     tracks = data.tracks[task]
     if condition.seed is None:
         return dataclasses.replace(data, tracks={task: tracks})

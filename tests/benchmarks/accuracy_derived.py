@@ -10,10 +10,14 @@ from torch import Tensor
 
 from pose_obj_3d.evaluation import intervals
 from pose_obj_3d.evaluation.intervals import ExampleSums, Interval
-from tests.benchmarks.accuracy_cases import COLUMNS
+from tests.benchmarks.accuracy_cases import COLUMNS, median
 
-SIMPLE = ("ml", "mean7", "savgol7")
-"""R, the simple method to beat: the best of these for each task, condition and column."""
+BEST_OF = {
+    "R": ("ml", "mean7", "savgol7"),
+    "S": ("hindsight", "hindsight_all", "map"),
+}
+"""Methods to beat: the best of these for each task, condition and column. R is simple; S smooths
+whole tracks. Those of S that were not run do not count."""
 TOGETHER = "together"
 Results = Mapping[tuple[int, str, str], dict[str, Any]]
 
@@ -54,7 +58,7 @@ class Table:
         group: str = "all",
         kind: str = "",
     ) -> ExampleSums | None:
-        """Join the tasks' sums; `R` is the best simple method. None if a cell is missing."""
+        """Join the tasks' sums; `BEST_OF` has R and S. None if a cell is missing."""
         parts = [self._of_task(t, condition, method, column, group, kind) for t in tasks]
         known = [p for p in parts if p is not None]
         if len(known) < len(tasks) or not known:
@@ -65,10 +69,13 @@ class Table:
     def _of_task(
         self, task: int, condition: str, method: str, column: str, group: str, kind: str
     ) -> ExampleSums | None:
-        if method == "R":
-            found = [self._of_task(task, condition, m, column, group, kind) for m in SIMPLE]
+        if method in BEST_OF:
+            methods = BEST_OF[method]
+            found = [self._of_task(task, condition, m, column, group, kind) for m in methods]
             known = [x for x in found if x is not None and float(x.count.sum()) > 0]
-            return min(known, key=lambda x: x.mean) if len(known) == len(SIMPLE) else None
+            if not known or (method == "R" and len(known) < len(methods)):
+                return None
+            return min(known, key=lambda x: x.mean)
         entry = (
             self.results.get((task, condition, method), {})
             .get("sums", {})
@@ -95,6 +102,20 @@ class Table:
         """Return a mean [mm], or for `inside_*` a share, with its interval."""
         found = self.sums(tasks, condition, method, column, group, kind)
         return None if found is None else intervals.mean_interval(found, self.draws(tasks))
+
+    def median(self, tasks: list[int], condition: str, method: str, column: str) -> float | None:
+        """Return the median [mm] over all points, of all tasks alike; None if a cell is missing."""
+        entries = [
+            self.results.get((t, condition, method), {})
+            .get("sums", {})
+            .get("all", {})
+            .get(column, {})
+            .get("histogram")
+            for t in tasks
+        ]
+        if not entries or None in entries:
+            return None
+        return median([sum(counts) for counts in zip(*entries, strict=True)])
 
     def product(self, tasks: list[int], *factors: tuple[str, str, str, int]) -> Interval | None:
         """Return a product of powers: (condition, method, column, exponent) each."""
@@ -126,10 +147,15 @@ def quantities(condition: str) -> dict[str, Quantity]:
             c, "stc_track", "bound_track", "never"
         ),
     }
+    for column in COLUMNS:
+        found[f"STC track / S, {column}"] = _ratio(c, "stc_track", "S", column)
+        found[f"STC track / MAP, {column}"] = _ratio(c, "stc_track", "map", column)
     for method, column in product(("stc_window", "stc_track"), COLUMNS[:3]):
         name = f"{_short(method)}, unsupervised / supervised, {column}"
         found[name] = _ratio(c, method, f"{method}_sup", column)
-    for method, percent, column in product(("stc_window", "stc_track"), (68, 95), COLUMNS[:3]):
+    for method, percent, column in product(
+        ("stc_window", "stc_track", "map"), (68, 95), COLUMNS[:4]
+    ):
         found[f"{_short(method)}, {percent} % region holds [%], {column}"] = _inside(
             c, method, column, percent
         )
@@ -176,7 +202,7 @@ def _inside(condition: str, method: str, column: str, percent: int) -> Quantity:
 
 
 def _short(method: str) -> str:
-    return {"huber": "Huber", "ml": "maximum likelihood"}.get(
+    return {"huber": "Huber", "ml": "maximum likelihood", "map": "MAP"}.get(
         method, method.replace("stc_", "STC ")
     )
 

@@ -19,8 +19,11 @@ REFERENCES = {
 }
 TRACK_REFERENCES = {
     "rts": "RTS smoother, tuned without true positions",
-    "hindsight": "H: best RTS smoother, tuned on the true test positions",
+    "hindsight": "H: best RTS smoother, tuned on the true test positions of moving points",
+    "hindsight_all": "best RTS smoother, tuned on the true test positions of all points",
 }
+HINDSIGHT = {"hindsight": "moving", "hindsight_all": "all"}
+"""Method -> the column that it is tuned on."""
 BOUNDS = {
     "bound_frame": evaluation.BOUND_FRAME,
     "bound_window": f"Cramer-Rao bound, {FRAMES} frames where still",
@@ -34,17 +37,18 @@ def smoothed(case: Case, method: str) -> tuple[Estimate, dict[str, Any]]:
     if method == "rts":
         motion, q = smoothers.fit_motion(case.tracks("train", with_truth=False), dt)
         return at_noise(test, motion, q, dt), {"motion": motion, "q": q}
-    moving = evaluation.column_masks(test, dt)["moving"]
+    points = evaluation.column_masks(test, dt)[HINDSIGHT[method]]
     assert test.truth is not None
     found = []
     for motion in smoothers.Q_RANGE:
-        q = smoothers.hindsight_process_noise(test, motion, dt, moving)
-        smoothed = at_noise(test, motion, q, dt)
-        found.append((metrics.mpjpe(smoothed.xyz, test.truth, moving).mean, motion, q, smoothed))
+        q = smoothers.hindsight_process_noise(test, motion, dt, points)
+        estimate = at_noise(test, motion, q, dt)
+        found.append((metrics.mpjpe(estimate.xyz, test.truth, points).mean, motion, q, estimate))
     _, motion, q, best = min(found, key=lambda x: x[0])
     return best, {"motion": motion, "q": q}
 
 
 def at_noise(tracks: Tracks, motion: str, q: float, dt: float) -> Estimate:
-    smoothed = smoothers.rts(tracks, motion, q, dt)
-    return Estimate(smoothed.filled(tracks.xyz).float(), smoothed.covariance.float())
+    """Smooth whole tracks by a Kalman smoother with a given process noise."""
+    found = smoothers.rts(tracks, motion, q, dt)
+    return Estimate(found.filled(tracks.xyz).float(), found.covariance.float())

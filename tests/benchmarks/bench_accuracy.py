@@ -33,6 +33,7 @@ from tests.benchmarks.accuracy_derived import Table
 from tests.benchmarks.accuracy_references import BOUNDS, REFERENCES, TRACK_REFERENCES
 
 ARCHIVE = shipped_archive(PACKAGE_DIR / "data" / "RLBench_pose_est_data")
+DETECTED_ARCHIVE = ARCHIVE.with_name("sim_all_detected.npz")
 SETS = {
     "references": [*REFERENCES, *TRACK_REFERENCES],
     "bounds": [*BOUNDS],
@@ -52,6 +53,13 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--data", type=Path, default=ARCHIVE, help="archive (default: the shipped one)")
+    add(
+        "--pixels",
+        type=Path,
+        default=DETECTED_ARCHIVE,
+        help="archive with the detections of a detector, for the conditions of pixels (default:"
+        " %(default)s)",
+    )
     add(
         "--out",
         type=Path,
@@ -109,7 +117,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         logging.getLogger(noisy).setLevel(logging.WARNING)
     if args.quick:
         args.tasks, args.epochs = args.tasks or [9], args.epochs or 1
-        args.conditions = args.conditions or ["clean", "as_measured"]
+        args.conditions = args.conditions or ["clean", "as_measured", "pixels"]
         args.demos = args.demos or QUICK_DEMOS
     args.conditions = args.conditions or list(CONDITIONS)
     args.epochs = args.epochs or EPOCHS
@@ -127,11 +135,52 @@ def read_source(path: Path, demos: int | None) -> Source:
     return Source(few(data, demos), f"{sha} {demos}") if demos else Source(data, sha)
 
 
+class Sources:
+    """The archives of the conditions: simulated detections, and those of a detector.
+
+    Args:
+        args: The command's.
+    """
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        self.seed = args.seed
+        self.simulated = read_source(args.data, args.demos)
+        asked = any(
+            CONDITIONS[name].is_detected or name.endswith("_pixels") for name in args.conditions
+        )
+        self.detected = (
+            read_source(args.pixels, args.demos) if asked and args.pixels.is_file() else None
+        )
+        self._missing = f"{args.pixels} does not exist; --pixels names an archive of detections"
+
+    def cases(self, name: str, task: int) -> tuple[Case, Case] | None:
+        """Return a condition's test data and training data; None, logged, where there are none."""
+        found = self._case(name, task)
+        origin = CONDITIONS[name].trained_on
+        trained = self._case(origin, task) if origin else found
+        reason = found if isinstance(found, str) else trained
+        if not isinstance(found, str) and not isinstance(trained, str):
+            if found.ids == trained.ids:
+                return found, trained
+            reason = "the archives of test and training have other keypoints"
+        logger.warning("T%d %s is left out: %s", task, name, reason)
+        return None
+
+    def _case(self, name: str, task: int) -> Case | str:
+        condition = CONDITIONS[name]
+        source = self.detected if condition.is_detected else self.simulated
+        if source is None:
+            return self._missing
+        if condition.is_detected and task not in source.data.detections:
+            return f"{source.data.path} has no detections of the task"
+        return Case(source, name, condition, task, self.seed)
+
+
 def run(args: argparse.Namespace) -> None:
     """Compute or read all cells, then write the report."""
-    source = read_source(args.data, args.demos)
-    tasks = args.tasks or sorted(source.data.tracks)
-    source.data.require_tasks(tasks)
+    sources = Sources(args)
+    tasks = args.tasks or sorted(sources.simulated.data.tracks)
+    sources.simulated.data.require_tasks(tasks)
     asked = {m for name in args.methods for m in SETS.get(name, [name])}
     methods = [m for m in METHODS if m in asked]
     cells = Cells(args.out, {"stc": args.epochs, "mht": args.mht_epochs}, args.mht_checkpoints)
@@ -139,19 +188,15 @@ def run(args: argparse.Namespace) -> None:
     begin = time.monotonic()
     for task in tasks:
         for name in args.conditions:
-            condition = CONDITIONS[name]
-            case = Case(source, name, condition, task, args.seed)
-            origin = condition.trained_on
-            train_case = (
-                Case(source, origin, CONDITIONS[origin], task, args.seed) if origin else case
-            )
-            for method in methods:
-                cell = cells.get(case, train_case, method)
+            cases = sources.cases(name, task)
+            for method in methods if cases else ():
+                cell = cells.get(*cases, method)
                 if cell is not None:
                     results[task, name, method] = cell
         logger.info("T%d: %d cells so far, %.0f s", task, len(results), time.monotonic() - begin)
     header = {
-        "data": f"{args.data.name} (sha256 {source.sha256[:12]})",
+        "data": told(sources.simulated),
+        "pixels": told(sources.detected) if sources.detected else "none",
         "demonstrations": args.demos or "all",
         "tasks": ", ".join(f"T{t}" for t in tasks),
         "epochs": args.epochs,
@@ -163,6 +208,11 @@ def run(args: argparse.Namespace) -> None:
     done = [m for m in methods if any(key[2] == m for key in results)]
     accuracy_report.write(args.out, table, args.conditions, done, header)
     print(f"Report: {args.out / 'accuracy.md'}")
+
+
+def told(source: Source) -> str:
+    """Return the name of an archive, and what says that it is the same one."""
+    return f"{source.data.path.name} (sha256 {source.sha256[:12]})"
 
 
 if __name__ == "__main__":

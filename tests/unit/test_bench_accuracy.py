@@ -8,7 +8,7 @@ import torch
 
 from pose_obj_3d.formal import UV_DETECTED, UV_EXACT, XYZ_WORLD, read_formal
 from tests.benchmarks import bench_accuracy
-from tests.benchmarks.accuracy_cases import Case, Source, masks
+from tests.benchmarks.accuracy_cases import Case, Source, histogram, masks, median
 from tests.benchmarks.accuracy_cells import METHODS, Cells, sources_sha256
 from tests.benchmarks.accuracy_data import CONDITIONS, few, under
 from tests.benchmarks.accuracy_derived import ACROSS, Table, derive
@@ -155,6 +155,53 @@ def test_an_interrupted_benchmark_goes_on(archive, tmp_path, monkeypatch):
     monkeypatch.setattr(Cells, "compute", lambda *a: computed.append(a[3]) or original(*a))
     assert call(archive, tmp_path, *flags) == 0
     assert computed == ["dlt", "ml", "mean7"]
+
+
+def test_pixels_are_scored_beside_simulated_detections(archive, tmp_path):
+    pixels = write_scene(
+        tmp_path / "p.npz", tasks=(9,), examples=12, frames=30, seed=5, detected=True
+    )
+    flags = ["--pixels", str(pixels), "--demos", "3", "--methods", "dlt", "hindsight_all", "bounds"]
+    conditions = ["--conditions", "clean", "pixels", "as_measured"]
+    assert call(archive, tmp_path, "--tasks", "9", *conditions, *flags) == 0
+    found = json.loads((tmp_path / "accuracy.json").read_text())
+    means = found["means_mm"]["T9"]
+    assert set(means) == {"clean", "pixels", "as_measured"}
+    assert set(means["pixels"]) == {"dlt", "hindsight_all"}  # nobody knows the noise: no bounds
+    assert set(means["pixels"]["dlt"]["all"]) >= {"all", "moving", "still", "every point"}
+    assert "every point" not in means["clean"]["dlt"]["all"]
+    text = (tmp_path / "accuracy.md").read_text()
+    assert "68 % region [%], never" in text
+    (row,) = [line for line in text.splitlines() if line.startswith("| median [mm]")]
+    assert row.count("|") == 5
+
+
+def test_a_missing_archive_of_detections_is_one_line(archive, tmp_path, capsys):
+    flags = ["--pixels", str(tmp_path / "none.npz"), "--methods", "dlt", "--tasks", "9"]
+    assert call(archive, tmp_path, *flags, "--conditions", "clean", "pixels") == 0
+    (line,) = [x for x in capsys.readouterr().err.splitlines() if "left out" in x]
+    assert line.startswith("T9 pixels is left out")
+    assert "none.npz does not exist" in line
+    assert list(json.loads((tmp_path / "accuracy.json").read_text())["means_mm"]["T9"]) == ["clean"]
+
+
+@pytest.mark.slow
+def test_models_of_pixels_lift_simulated_detections(archive, tmp_path):
+    pixels = write_scene(
+        tmp_path / "p.npz", tasks=(9,), examples=12, frames=30, seed=5, detected=True
+    )
+    flags = ["--tasks", "9", "--pixels", str(pixels), "--methods", "stc_track"]
+    conditions = ["as_measured", "pixels", "as_measured_pixels", "pixels_as_measured"]
+    assert call(archive, tmp_path, *flags, "--conditions", *conditions) == 0
+    means = json.loads((tmp_path / "accuracy.json").read_text())["means_mm"]["T9"]
+    assert set(means) == set(conditions)
+    assert len(list((tmp_path / "training").iterdir())) == 2
+
+
+def test_medians_are_those_of_all_errors():
+    error = torch.rand(999, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 50
+    assert median(histogram(error)) == pytest.approx(float(error.median()), rel=0.02)
+    assert np.isnan(median(histogram(error[:0])))
 
 
 @pytest.mark.slow
