@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pose_obj_3d.evaluation import metrics
+from pose_obj_3d.evaluation import ensemble_kalman, metrics
 from pose_obj_3d.evaluation import protocol as evaluation
 from pose_obj_3d.geometry.estimators import Estimate
 from pose_obj_3d.tracks import track_smoothing as smoothers
@@ -21,6 +21,7 @@ TRACK_REFERENCES = {
     "rts": "RTS smoother, tuned without true positions",
     "hindsight": "H: best RTS smoother, tuned on the true test positions of moving points",
     "hindsight_all": "best RTS smoother, tuned on the true test positions of all points",
+    "eks": ensemble_kalman.NAME,
 }
 HINDSIGHT = {"hindsight": "moving", "hindsight_all": "all"}
 """Method -> the column that it is tuned on."""
@@ -34,6 +35,8 @@ BOUNDS = {
 def smoothed(case: Case, method: str) -> tuple[Estimate, dict[str, Any]]:
     """Smooth whole tracks, tuned without truth on training tracks, or with the test's truth."""
     dt, test = case.protocol.frame_period_s, case.test
+    if method == "eks":
+        return ensemble_kalman.ensemble_kalman(test, case.rig), {}
     if method == "rts":
         motion, q = smoothers.fit_motion(case.tracks("train", with_truth=False), dt)
         return at_noise(test, motion, q, dt), {"motion": motion, "q": q}

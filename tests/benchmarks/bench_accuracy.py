@@ -22,6 +22,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from pose_obj_3d.common.errors import PoseObj3DError
+from pose_obj_3d.evaluation import ensemble_kalman
 from pose_obj_3d.formal import read_formal, shipped_archive
 from pose_obj_3d.training.checkpoints import store as checkpoints
 from pose_obj_3d.training.config import PACKAGE_DIR
@@ -183,6 +184,9 @@ def run(args: argparse.Namespace) -> None:
     sources.simulated.data.require_tasks(tasks)
     asked = {m for name in args.methods for m in SETS.get(name, [name])}
     methods = [m for m in METHODS if m in asked]
+    if "eks" in methods and not ensemble_kalman.is_installed():
+        logger.warning("%s", ensemble_kalman.NOT_INSTALLED)
+        methods.remove("eks")
     cells = Cells(args.out, {"stc": args.epochs, "mht": args.mht_epochs}, args.mht_checkpoints)
     results: dict[tuple[int, str, str], dict[str, Any]] = {}
     begin = time.monotonic()
