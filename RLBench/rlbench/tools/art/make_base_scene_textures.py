@@ -21,20 +21,20 @@ SEED = 20
 
 TABLE_M, TABLE_PX = (1.6, 1.1), (800, 544)
 """Length along x and width along y of the table's top, and the columns and rows that show it."""
-DARK_WOOD, LIGHT_WOOD = (182.0, 122.0, 45.0), (226.0, 199.0, 119.0)
+DARK_WOOD, LIGHT_WOOD = (187.0, 127.0, 47.0), (233.0, 206.0, 123.0)
 WOOD_SHADES = 32
-EDGE, EDGE_M = (92.0, 70.0, 34.0), 0.022
+EDGE, EDGE_M = (96.0, 74.0, 36.0), 0.022
 """Colour and width of a dark strip at the table's end behind the robot."""
 
 TILE_PX, TILES_A_SIDE = 96, 2
 """A tile of 0.5 m, and how many the picture has in each direction before it repeats."""
-LIGHT_TILE, DARK_TILE, JOINT = (232.0, 226.0, 216.0), (212.0, 206.0, 197.0), (196.0, 190.0, 181.0)
+DARK_TILE, LIGHT_TILE = (205.0, 199.0, 189.0), (249.0, 243.0, 232.0)
 TILE_SHADES = 20
 
 WALL_M, WALL_PX = (5.0, 3.0), (800, 480)
 HEXAGON_M = 0.13
 """Distance between two opposite sides of a hexagon."""
-DARK_WALL, LIGHT_WALL = (0.0, 24.0, 36.0), (0.0, 134.0, 130.0)
+DARK_WALL, LIGHT_WALL = (0.0, 28.0, 43.0), (0.0, 164.0, 160.0)
 WALL_SHADES = 32
 
 
@@ -71,13 +71,13 @@ def draw_wood() -> bytes:
     vein = np.maximum(0.06 - np.abs(across - np.floor(across) - 0.5), 0) / 0.06
     clouds = smooth_noise(rng, shape, (7, 5)) * 0.6 + smooth_noise(rng, shape, (17, 11)) * 0.4
     pores = smooth_noise(rng, shape, (272, 80))
-    fine = smooth_noise(rng, shape, (180, 160)) * 0.7 + rng.random(shape) * 0.3
+    fine = smooth_noise(rng, shape, (272, 200)) * 0.75 + rng.random(shape) * 0.25
     shade = (
         0.64
-        + 0.16 * (years - 0.5)
+        + 0.24 * (years - 0.5)
         + 0.5 * (clouds - 0.5)
         + 0.95 * (fine - 0.5)
-        - 0.26 * vein * smooth_noise(rng, shape, (5, 7))
+        - 0.42 * vein * smooth_noise(rng, shape, (5, 7))
         - 0.6 * np.maximum(pores - 0.7, 0) / 0.3
     )
     index, colours = shaded(shade, DARK_WOOD, LIGHT_WOOD, WOOD_SHADES)
@@ -99,7 +99,7 @@ def draw_tiles() -> bytes:
     shade -= np.maximum(specks - 0.9, 0) * 4
     is_joint = (row % TILE_PX == 0) | (column % TILE_PX == 0)
     shade[is_joint] -= 0.12
-    return palette_png(*shaded(shade, JOINT, LIGHT_TILE, TILE_SHADES))
+    return palette_png(*shaded(shade, DARK_TILE, LIGHT_TILE, TILE_SHADES))
 
 
 def draw_hexagons() -> bytes:

@@ -1,4 +1,7 @@
-"""Converted scenes look as the originals do, from the four cameras."""
+"""Converted scenes look as the originals do, from the four cameras.
+
+The pictures of the originals were made in an older base scene.
+"""
 
 from pathlib import Path
 
@@ -43,8 +46,23 @@ def panda(tmp_path_factory):
         yield converted_robot(root / ROBOT_FOLDER)
 
 
+def put_in_older_scene(model):
+    """Lay the plain slab that the pictures show in place of the table, and light it as there."""
+    table = model.body("diningTable_visible").geomadr[0]
+    model.geom_size[table, :2] = 1.4096, 1.6454
+    material = model.geom_matid[table]
+    model.mat_texid[material] = -1
+    model.mat_rgba[material, :3] = 0.786, 0.734, 0.696
+    headlight = model.vis.headlight
+    headlight.ambient[:], headlight.diffuse[:] = 0.17, 0.495
+    for name, diffuse, specular in (("D", 0.2, 0.36), ("A", 0.2, 0.5), ("B", 0.3, 0.9)):
+        light = model.light(f"DefaultLight{name}").id
+        model.light_diffuse[light], model.light_specular[light] = diffuse, specular
+
+
 def render(scene, panda):
     engine = MujocoEngine(scene, panda)
+    put_in_older_scene(engine.model)
     Gripper(engine).reset()
     Arm(engine).home()
     mujoco.mj_forward(engine.model, engine.data)
