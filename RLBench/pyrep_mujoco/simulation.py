@@ -247,9 +247,14 @@ class Simulation:
 
     # ---- pictures -----------------------------------------------------------------------
 
-    def observer(self, shadows: bool = False) -> MujocoObserver:
-        """Return what records this scene; `shadows` are cast in images."""
-        return MujocoObserver(self.world, shadows)
+    def observer(self, shadows: bool = False, antialiasing: int = 0) -> MujocoObserver:
+        """Return what records this scene.
+
+        Args:
+            shadows: cast shadows in colour images.
+            antialiasing: samples per pixel of colour images, 0 for one without smoothing.
+        """
+        return MujocoObserver(self.world, shadows, antialiasing)
 
     def open_viewer(self) -> Any:
         """Open MuJoCo's own viewer on the running simulation.

@@ -92,7 +92,8 @@ class ObservationConfig:
         track_cams: cameras for which visibility is computed, in this order.
         track_image_size: width and height [px] of those cameras.
         keypoints: groups of `KEYPOINT_GROUPS`, in this order.
-        shadows: render shadows (several times slower in software).
+        shadows: cast shadows in colour images (several times slower in software).
+        antialiasing: samples per pixel of colour images, 0 for one without smoothing.
     """
 
     # Entries of `cameras` under RLBench's names, see `_camera_property`.
@@ -120,6 +121,7 @@ class ObservationConfig:
     track_image_size: tuple[int, int] = (256, 256)
     keypoints: tuple[str, ...] = ("waypoints", "objects", "robot")
     shadows: bool = False
+    antialiasing: int = 0
 
     def __post_init__(self, *given: CameraConfig | None) -> None:
         """Take over the cameras of RLBench's arguments; refuse what cannot be observed."""

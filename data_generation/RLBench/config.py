@@ -28,6 +28,8 @@ REGISTERED_ACTIONS = (
     "abs_ee_pose",
     "delta_ee_pose",
 )
+SAMPLES = (0, 2, 4, 8, 16)
+"""Samples per pixel that OpenGL may offer."""
 MAX_COUNT = 10**9  # episodes, variations, frames, channels
 MAX_SEED = 2**64 - 1
 MAX_TEXT = 200  # characters
@@ -86,6 +88,11 @@ _IMAGE_SHAPE = Rule(
     lambda dim: len(dim) == 3 and dim[2] == 3 and all(0 < n <= MAX_IMAGE_SIDE for n in dim),
     tells_type=True,
 )
+_SAMPLES = Rule(
+    f"it must be one of {', '.join(map(str, SAMPLES))} (samples per pixel; 0 = off)",
+    SAMPLES.__contains__,
+    tells_type=True,
+)
 _SOME_GROUPS = Rule(f"it must be one or more of {', '.join(KEYPOINT_GROUPS)}", bool)
 _SOME_CAMERAS = Rule("it must be at least one camera (two for conversion)", bool)
 
@@ -102,6 +109,8 @@ class DatasetConfig:
         max_seq_len: A demo with more frames is a failed attempt; None for no limit.
         cams: Cameras whose images are written.
         track_cams: Cameras of the keypoint tracks; they do not move.
+        shadows: Cast shadows in colour images.
+        antialiasing: Samples per pixel of colour images, 0 for one without smoothing.
         n_ex_per_task: Episodes of a task; by default what the two keys before say.
         detector: Name of the detector settings that hold unless the file says otherwise.
         noise_scale: Detector settings from here to `noise_seed`, see `detector.DetectorNoise`.
@@ -134,6 +143,8 @@ class DatasetConfig:
     use_object_quaternions: bool = setting(True, _TRUTH)
     get_segmentations: bool = setting(True, _TRUTH)
     get_point_clouds: bool = setting(False, _TRUTH)
+    shadows: bool = setting(False, _TRUTH)
+    antialiasing: int = setting(0, _SAMPLES)
     detector: str = setting("white", OneOf(tuple(PRESETS)))
     noise_scale: float | tuple[float, ...] = setting(1.0, _in_range("noise_scale"))
     occlusion_noise: float | tuple[float, ...] = setting(1.0, _in_range("occlusion_noise"))
@@ -196,6 +207,8 @@ class DatasetConfig:
             "use_object_quaternions",
             "get_segmentations",
             "get_point_clouds",
+            "shadows",
+            "antialiasing",
         )
         values = asdict(self)
         return {k: list(v) if isinstance(v := values[k], tuple) else v for k in keys}

@@ -17,8 +17,9 @@ from pyrep_mujoco.world import World
 class MujocoObserver:
     """Reads a world's state; makes one renderer for each image size. See rlbench's `Observer`."""
 
-    def __init__(self, world: World, shadows: bool) -> None:
-        self._world, self._shadows = world, shadows
+    def __init__(self, world: World, shadows: bool = False, antialiasing: int = 0) -> None:
+        self._world = world
+        self._shadows, self._antialiasing = shadows, antialiasing
         self._renderers: dict[tuple[int, int], Any] = {}
         self._drawn: mujoco.MjModel | None = None
 
@@ -84,7 +85,9 @@ class MujocoObserver:
             from pyrep_mujoco.vision.rendering import Renderer  # noqa: PLC0415
 
             width, height = size
-            self._renderers[size] = Renderer(self._model, width, height, shadows=self._shadows)
+            self._renderers[size] = Renderer(
+                self._model, width, height, self._shadows, multisample=self._antialiasing
+            )
         return self._renderers[size]
 
     def close(self) -> None:

@@ -216,8 +216,16 @@ class Engine(Protocol):
     def task_joints(self) -> Sequence[Joint]:
         """Return the joints that are not part of the robot."""
 
-    def observer(self, shadows: bool = False) -> Observer:
-        """Return what records this scene; `shadows` are cast in images."""
+    def observer(self, shadows: bool = False, antialiasing: int = 0) -> Observer:
+        """Return what records this scene.
+
+        Args:
+            shadows: cast shadows in colour images.
+            antialiasing: samples per pixel of colour images, 0 for one without smoothing.
+
+        Raises:
+            EngineError: the engine cannot smooth images.
+        """
 
     def open_viewer(self) -> Viewer:
         """Return a window on the running simulation."""

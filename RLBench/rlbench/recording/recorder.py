@@ -58,7 +58,7 @@ class Recorder:
     """
 
     def __init__(self, engine: Engine, robot: Robot, task: Task, config: ObservationConfig) -> None:
-        self.observer = engine.observer(config.shadows)
+        self.observer = engine.observer(config.shadows, config.antialiasing)
         self._engine, self._robot, self._task, self._config = engine, robot, task, config
         self.waypoints = task.waypoint_names()
         self.keypoints: Keypoints = make_keypoints(engine, config.keypoints, self.waypoints)

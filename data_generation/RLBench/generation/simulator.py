@@ -172,6 +172,7 @@ class RLBenchSource:
                 "engine_version": self._env.engine_version,
                 "robot": self._env.robot_setup,
                 "descriptions": list(demo.descriptions),
+                **_image_settings(config),
                 SEGMENTATION_NAMES: {str(h): name for h, name in demo.mask_names.items()},
             },
             keypoint_names=tuple(demo.keypoint_names),
@@ -218,7 +219,16 @@ def observation_config(config: DatasetConfig) -> ObservationConfig:
         track_cams=config.track_cams,
         track_image_size=config.image_size,
         keypoints=config.keypoints,
+        shadows=config.shadows,
+        antialiasing=config.antialiasing,
     )
+
+
+def _image_settings(config: DatasetConfig) -> dict[str, Any]:
+    """Give what `episode.json` says of how colour images were made; nothing where none were."""
+    if not config.cams:
+        return {}
+    return {"shadows": config.shadows, "antialiasing": config.antialiasing}
 
 
 def _film_calibration(demo: Sequence[Any], cam: str, image_size: tuple[int, int]) -> Calibration:

@@ -20,7 +20,12 @@ from pose_obj_3d.common.whole_files import is_temporary, write_whole
 FORMAT = "rlbench raw data"
 FORMAT_VERSION = 1
 # What a data set was made with when its marker does not say so.
-DEFAULTS = {"engine": "mujoco", "robot_setup": "panda"}
+DEFAULTS = {
+    "engine": "mujoco",
+    "robot_setup": "panda",
+    "shadows": False,
+    "antialiasing": 0,
+}
 MAX_MARKER_BYTES = 1 << 20
 Identity = tuple[int, int]  # device and inode
 

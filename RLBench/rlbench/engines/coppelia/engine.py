@@ -21,7 +21,7 @@ from rlbench.engines.coppelia.objects import (
 from rlbench.engines.coppelia.observer import CoppeliaObserver
 from rlbench.engines.coppelia.process import ROBOT, CoppeliaProcess
 from rlbench.engines.coppelia.scene_graph import SceneGraph
-from rlbench.engines.errors import SceneError
+from rlbench.engines.errors import EngineError, SceneError
 from rlbench.engines.transforms import Floats
 
 NAME = "coppeliasim"
@@ -262,8 +262,13 @@ class CoppeliaEngine:
 
     # ---- recording ----------------------------------------------------------------------
 
-    def observer(self, shadows: bool = False) -> CoppeliaObserver:
-        """Return what records this scene."""
+    def observer(self, shadows: bool = False, antialiasing: int = 0) -> CoppeliaObserver:
+        """Return what records this scene; see `Engine.observer`."""
+        if antialiasing:
+            raise EngineError(
+                f"antialiasing {antialiasing}: CoppeliaSim's cameras have no such setting; it must"
+                " be 0 there"
+            )
         return CoppeliaObserver(self._graph, shadows)
 
     def open_viewer(self) -> OwnWindow:

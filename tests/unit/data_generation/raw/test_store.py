@@ -291,6 +291,21 @@ def test_other_seed_or_settings_are_refused(store):
         RawStore(store.root).create(0, {**CONFIG.fingerprint(), "cams": []})
 
 
+@pytest.mark.parametrize(("key", "value"), [("shadows", True), ("antialiasing", 4)])
+def test_images_of_two_kinds_are_not_mixed(tmp_path, key, value):
+    settings = CONFIG.fingerprint()
+    older = {k: v for k, v in settings.items() if k not in ("shadows", "antialiasing")}
+    for made_with in (older, settings):
+        made = RawStore(tmp_path / str(len(made_with)))
+        made.create(0, made_with)
+        made.close()
+        again = RawStore(made.root)
+        again.create(0, settings)
+        again.close()
+        with pytest.raises(StoreError, match=f"made with {key} {settings[key]}, now it is {value}"):
+            RawStore(made.root).create(0, {**settings, key: value})
+
+
 def test_overwrite_with_other_settings_removes_what_the_old_ones_made(store, episode):
     store.write(KEY, episode)
     store.close()

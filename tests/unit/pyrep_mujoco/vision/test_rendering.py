@@ -189,6 +189,27 @@ def test_multisampling_changes_colours_only(boxes):
     assert (smooth.rgb != plain.rgb).any()
 
 
+@pytest.mark.parametrize("multisample", [0, 4])
+def test_shadows_darken_colours_only(multisample):
+    needs_gl()
+    model = make_model(
+        "<light type='directional' pos='.3 0 2' dir='0 0 -1'/>"
+        "<geom type='plane' size='2 2 .1' pos='0 0 .75'/>"
+        "<geom type='box' size='.1 .1 .01' pos='.3 0 1.1'/>"
+    )
+    data, images = ready(model), []
+    for shadows in (False, True):
+        with Renderer(model, SIZE, SIZE, shadows=shadows, multisample=multisample) as renderer:
+            images.append(renderer.render(data, "front"))
+    plain, dark = images
+    np.testing.assert_array_equal(dark.depth, plain.depth)
+    np.testing.assert_array_equal(dark.mask, plain.mask)
+    uv, _ = project((0.3, 0, 0.75), *calibration("front"))  # below the box
+    column, row = np.floor(uv).astype(int)
+    assert dark.rgb[row, column].mean() < 0.8 * plain.rgb[row, column].mean()
+    assert (dark.rgb.astype(int) <= plain.rgb.astype(int) + 1).all()
+
+
 def test_renderers_live_side_by_side(boxes):
     """A renderer left to the collector once freed the buffers of its successor."""
     data = ready(BOXES)

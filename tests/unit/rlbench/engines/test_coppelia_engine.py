@@ -10,7 +10,7 @@ from data_generation.RLBench.config import load_config
 from data_generation.RLBench.raw.episode_key import EpisodeKey
 from pyrep_mujoco.vision.visibility import HIDDEN, OUTSIDE, SEEN
 from rlbench import cameras
-from rlbench.backend.exceptions import RenderingError, SceneError
+from rlbench.backend.exceptions import EngineError, RenderingError, SceneError
 from rlbench.engines.mujoco import MujocoEngine
 from rlbench.environment import Environment
 from rlbench.observation_config import KEYPOINT_GROUPS, CameraConfig, ObservationConfig
@@ -185,6 +185,12 @@ def test_images_meet_the_calibration(simulator):
     local = (cloud[pixels] - block.get_position()) @ block.get_matrix()[:3, :3]
     assert np.abs(local).max() < 0.0251
     assert np.abs(np.abs(local).max(axis=1) - 0.025).max() < 1e-4
+
+
+def test_antialiasing_is_refused_in_one_line(simulator):
+    engine, _ = simulator.load("reach_target")
+    with pytest.raises(EngineError, match="antialiasing 4: CoppeliaSim.* must be 0 there$"):
+        engine.observer(antialiasing=4)
 
 
 def test_a_camera_of_ones_own_is_made_and_removed(world, simulator, monkeypatch):

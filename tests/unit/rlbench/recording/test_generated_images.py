@@ -101,6 +101,29 @@ def test_everything_in_masks_has_a_name_of_its_own(generate):
 
 
 @pytest.mark.slow
+def test_shadows_and_antialiasing_change_colours_only(generate, tmp_path):
+    settings = {"obs_dim": [64, 64, 3], "cams": ["front", "overhead"]}
+    plain = generate(0, **settings)
+    key, folder = EpisodeKey(0, 0, 0), tmp_path / "fine"
+    flags = ("--path_dataset", str(folder))
+    generate(0, *flags, **settings, shadows=True, antialiasing=4)
+    fine = RawStore(folder)
+    before, now = plain.read_record(key), fine.read_record(key)
+    assert (before["shadows"], before["antialiasing"]) == (False, 0)
+    assert (now["shadows"], now["antialiasing"]) == (True, 4)
+    assert now["n_frames"] == before["n_frames"]
+    for cam in settings["cams"]:
+        for t in (0, now["n_frames"] - 1):
+            assert (fine.read_rgb(key, cam, t) != plain.read_rgb(key, cam, t)).any()
+            for read in ("read_depth", "read_ids"):
+                images = [getattr(store, read)(key, cam, t) for store in (fine, plain)]
+                np.testing.assert_array_equal(*images)
+    tracks = [store.read_tracks(key) for store in (fine, plain)]
+    np.testing.assert_array_equal(tracks[0].xyz, tracks[1].xyz)
+    np.testing.assert_array_equal(tracks[0].visibility, tracks[1].visibility)
+
+
+@pytest.mark.slow
 def test_shapes_that_a_task_makes_have_names(generate, tmp_path):
     root = write_checkout(tmp_path / "checkout", ["pick_and_lift"])
     flags = ("--rlbench_root", str(root), "--tasks_from", "rlbench")
