@@ -10,13 +10,15 @@ import numpy as np
 
 from data_generation.RLBench.errors import ConfigError, StoreError
 from data_generation.RLBench.inspection.sources import Array, Example, Rig, Section, Source
+from pose_obj_3d.common.archive_detections import check_detections, check_detections_shape
 from pose_obj_3d.common.archive_members import DETECTIONS
 from pose_obj_3d.common.archive_meta import MAX_TEXT, VERSIONS
-from pose_obj_3d.common.errors import ArchiveError
+from pose_obj_3d.common.errors import ArchiveError, FormalError
 from pose_obj_3d.common.safe_reading.safe_npz import SINGLE_ARRAY, Archive
 from pose_obj_3d.formal import FRAME_PERIOD_S
 
 DEFAULT_SIZE = (256, 256)  # [px], where an archive does not say
+MAX_NAME = 80
 MAX_NUMBER = 1e9  # of seconds or pixels
 _EXAMPLE = re.compile(r"T([0-9]{1,9})/exemple_([0-9]{1,9})")
 _REGULAR = ("meta", "intrinsics", "extrinsics")
@@ -50,6 +52,9 @@ class ArchiveSource(Source):
         self._calibration = {
             name: self._member(None, name) for name in ("intrinsics", "extrinsics")
         }
+        about = self._meta.get("detections")
+        if isinstance(about, dict):
+            self.notes.append(f"holds detections by {str(about.get('detector'))[:MAX_NAME]}")
         self._rig: Rig | None = None
         self.frame_period_s = self._number(self._meta.get("frame_period_s"), FRAME_PERIOD_S)
 
@@ -60,19 +65,20 @@ class ArchiveSource(Source):
     # --- what the archive says about itself ---
 
     def _list(self, names: list[str]) -> None:
-        unknown = []
+        unknown, there = [], set(names)
         for name in names:
             match = _EXAMPLE.fullmatch(name)
             if match:
                 self.numbers.setdefault(Section("train", int(match[1])), []).append(int(match[2]))
-            elif name not in _REGULAR and not _EXAMPLE.fullmatch(name.removeprefix(DETECTIONS)):
+            elif name not in _REGULAR and not self._is_of_example(name, there):
                 unknown.append(name)
         if not self.numbers:
             raise StoreError(
                 f"{self.path} holds no examples T<task>/exemple_<n>; it is not a converted data set"
             )
         for name in unknown:
-            self.note_damage(None, "", name, "unknown member; allowed are T<task>/exemple_<n>")
+            allowed = f"T<task>/exemple_<n>, and {DETECTIONS}... of these"
+            self.note_damage(None, "", name, f"unknown member; allowed are {allowed}")
         for section, numbers in self.numbers.items():
             numbers.sort()
             n_missing = numbers[-1] + 1 - len(numbers)
@@ -82,6 +88,12 @@ class ArchiveSource(Source):
                 self.note_damage(
                     section, "", f"T{section.task_id}/exemple_{first}", f"is missing{more}"
                 )
+
+    @staticmethod
+    def _is_of_example(name: str, there: set[str]) -> bool:
+        """Tell whether a member holds the detections of an example that is there."""
+        example = name.removeprefix(DETECTIONS)
+        return example != name and example in there and _EXAMPLE.fullmatch(example) is not None
 
     def _read_meta(self, names: list[str]) -> Mapping[str, Any]:
         member = self._member(None, "meta")
@@ -116,7 +128,7 @@ class ArchiveSource(Source):
         except ArchiveError as error:
             is_absent = name not in self._archive.names
             what = "is missing" if is_absent else f"cannot be read: {error}"
-            label = name.partition("/")[2]
+            label = name.removeprefix(DETECTIONS).partition("/")[2]
             self.note_damage(section, label, name, what)
             return None
 
@@ -150,6 +162,7 @@ class ArchiveSource(Source):
             return None
         if x.dtype != np.float32:
             self.note_damage(section, label, name, f"type {x.dtype} instead of float32")
+        self._note_detections(section, label, name, x)
         key, origin = f"T{section.task_id}", self._origin(section, number)
         return Example(
             section=section,
@@ -163,6 +176,20 @@ class ArchiveSource(Source):
             rig=self._get_rig(x.shape[0]),
             tracks=x,
         )
+
+    def _note_detections(self, section: Section, label: str, name: str, x: Array) -> None:
+        """Check what a detector says of an example, where the archive has it of its task."""
+        start = f"{DETECTIONS}T{section.task_id}/"
+        if not any(other.startswith(start) for other in self._archive.names):
+            return
+        says = self._member(section, f"{DETECTIONS}{name}")
+        if says is None:
+            return
+        try:
+            check_detections_shape("detections", x.shape[:3], says)
+            check_detections("detections", says)
+        except FormalError as error:
+            self.note_damage(section, label, f"{DETECTIONS}{name}", str(error))
 
     def _origin(self, section: Section, number: int) -> int | None:
         sources = self._sources.get(f"T{section.task_id}")
