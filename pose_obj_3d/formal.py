@@ -308,15 +308,15 @@ def complete_meta(
     return plain
 
 
-def tasks_in(path: Path) -> list[int]:
-    """List the task ids of an archive without reading its tracks.
+def tasks_in(path: Path, detected: bool = False) -> list[int]:
+    """List the task ids of an archive, or those with detections, without reading its tracks.
 
     Raises:
         FormalError: It is not an npz archive.
     """
     try:
         with Archive(path) as archive:
-            return tasks_of(archive.names)
+            return tasks_of(archive.names, detected)
     except (OSError, ArchiveError) as error:
         raise FormalError(
             f"{path}: not a readable npz archive ({error}); convert the data again"

@@ -37,10 +37,10 @@ def example_name(task: int, number: int) -> str:
     return f"T{task}/exemple_{number}"
 
 
-def tasks_of(names: Sequence[str]) -> list[int]:
-    """List the task ids that members belong to; others are passed over."""
+def tasks_of(names: Sequence[str], detected: bool = False) -> list[int]:
+    """List the task ids that members belong to, or that have detections; others are passed over."""
     matches = [_EXAMPLE.fullmatch(name) for name in names]
-    return sorted({int(match[2]) for match in matches if match and not match[1]})
+    return sorted({int(match[2]) for match in matches if match and bool(match[1]) == detected})
 
 
 def list_members(path: Path, names: Sequence[str]) -> Members:

@@ -8,12 +8,15 @@ from pose_obj_3d.formal import ARCHIVE_NAME, tasks_in
 from pose_obj_3d.training.config import PACKAGE_DIR
 
 
-def find_data(root_dir: str, config_path: Path, tasks: Sequence[int]) -> Path:
+def find_data(
+    root_dir: str, config_path: Path, tasks: Sequence[int], detected: bool = False
+) -> Path:
     """Resolve OBJ_POSE_DATA.ROOT_DIR to an archive.
 
     A relative path is looked up from the config's folder, from `pose_obj_3d`, and from the working
     directory. In a folder, `sim_all_formal.npz` comes first, then the other archives by name: the
-    first one that holds all of `tasks` is taken.
+    first one that holds all of `tasks` is taken, with `detected` the first one that holds
+    detections of them, if there is one.
 
     Raises:
         ConfigError: There is no such file or folder, or no archive of the folder holds the tasks.
@@ -29,7 +32,10 @@ def find_data(root_dir: str, config_path: Path, tasks: Sequence[int]) -> Path:
             return place
         archives = sorted(place.glob("*.npz"), key=lambda p: (p.name != ARCHIVE_NAME, p.name))
         if archives:
-            return _first_with(archives, tasks, config_path)
+            with_detections = [
+                path for path in archives if detected and set(tasks) <= set(tasks_in(path, True))
+            ]
+            return _first_with(with_detections or archives, tasks, config_path)
     looked = ", ".join(str(p) for p in places)
     raise ConfigError(
         f"{config_path}: OBJ_POSE_DATA.ROOT_DIR {root_dir!r}: no such file (looked at {looked}); "

@@ -126,7 +126,8 @@ def open_experiment(
     torch.manual_seed(config.TRAIN.SEED)
     section = config.OBJ_POSE_DATA
     tasks = list(dict.fromkeys([*section.train_tasks(), *section.eval_tasks()]))
-    data = read_formal(find_data(section.ROOT_DIR, config_path, tasks))
+    is_detected = section.DETECTIONS == DETECTED
+    data = read_formal(find_data(section.ROOT_DIR, config_path, tasks, is_detected))
     data.require_tasks(tasks)
     logger.info("Data: %s", data.path)
     strangers = [f"T{t}" for t in section.eval_tasks() if t not in section.train_tasks()]

@@ -92,13 +92,19 @@ def write_card(
         raise StoreError(f"{archives} holds no .npz archive; convert data first")
     hidden_by = _read_validation(validation)
     tasks: list[Task] = []
+    detected: list[FormalData] = []
     for path in paths:
         data = read_formal(path)
+        if data.detections:
+            detected.append(data)
+            continue
         for task, examples in tqdm(
             data.tracks.items(), unit="task", disable=not sys.stderr.isatty()
         ):
             names = data.keypoint_names(task), data.camera_names
             tasks.append((data, task, statistics(examples, *names, data.frame_period_s)))
+    if not tasks:
+        raise StoreError(f"{archives} holds only archives with detections; convert data first")
     output.mkdir(parents=True, exist_ok=True)
     shown = _copy_pictures(pictures, output, [t for _, t, _ in tasks])
     sums = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
@@ -115,7 +121,7 @@ def write_card(
         if path.parent.resolve() != output.resolve():
             write_whole(output / path.name, path.read_bytes())
     write_whole(old, listed.encode())
-    write_whole(output / "README.md", card(paths, tasks, hidden_by, shown).encode())
+    write_whole(output / "README.md", card(tasks, detected, hidden_by, shown).encode())
     return f"{', '.join(sums)} and their card in {output}" + (f" ({change})" if change else "")
 
 
@@ -156,24 +162,26 @@ def _copy_pictures(folder: Path | None, output: Path, tasks: Sequence[int]) -> l
 
 
 def card(
-    paths: Sequence[Path],
     tasks: Sequence[Task],
+    detected: Sequence[FormalData],
     hidden_by: Mapping[str, Mapping[str, Mapping[str, float]]],
     shown: Sequence[int],
 ) -> str:
     """Return the card's text.
 
     Args:
-        paths: The archives.
-        tasks: Their tasks with statistics.
+        tasks: Tasks of the archives without detections, with statistics.
+        detected: The archives with detections; of these only the detections are described.
         hidden_by: Task name -> keypoint -> what hides it -> share.
         shown: Tasks that have a picture.
     """
     first = tasks[0][0]
+    paths = dict.fromkeys(data.path for data, _, _ in tasks)
     versions = [f"Python {platform.python_version()}"]
     versions += [f"{name} {importlib.metadata.version(name)}" for name in PACKAGES]
     values = {
         "archives": "\n".join(_archive_row(path, tasks) for path in paths),
+        "detections": _detections(detected),
         "versions": ", ".join(versions),
         "platform": f"{platform.system()} {platform.machine()}",
         "noise": f"{first.sigma_px:.2f}",
@@ -211,6 +219,30 @@ def _archive_row(path: Path, tasks: Sequence[Task]) -> str:
     frames = sum(s["frames"]["total"] for _, s in own)
     listed = ", ".join(f"T{t} ({s['examples']})" for t, s in own)
     return _row(f"`{path.name}`", listed, f"{frames:,}", f"{path.stat().st_size / 1e6:.1f} MB")
+
+
+def _detections(archives: Sequence[FormalData]) -> str:
+    """Return the section on archives with detections; nothing where there are none."""
+    if not archives:
+        return ""
+    lines = [
+        "\n## Detections\n",
+        "Archives of their own hold what a detector has found in the pictures, with its claims"
+        " (`data.detections`). The tracks beside them are those of the pictures.\n",
+        _row(
+            "archive", "tasks (examples)", "detector", "labelled frames of a view", "folds", "size"
+        ),
+        _row("---", "---", "---", "---:", "---:", "---:"),
+    ]
+    for data in archives:
+        about = data.meta["detections"]
+        folds = {f for of_task in (about.get("folds") or {}).values() for f in of_task.values()}
+        frames = about.get("labelled_frames")
+        listed = ", ".join(f"T{t} ({len(xs)})" for t, xs in data.detections.items())
+        size = f"{data.path.stat().st_size / 1e6:.1f} MB"
+        cells = (about["detector"], "all" if frames is None else frames, len(folds) or "-", size)
+        lines.append(_row(f"`{data.path.name}`", listed, *cells))
+    return "\n".join([*lines, ""])
 
 
 def _task_row(task: Task) -> str:

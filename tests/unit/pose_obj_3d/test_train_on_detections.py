@@ -2,6 +2,7 @@
 
 import pytest
 
+from pose_obj_3d.training.data_files import find_data
 from tests.unit.pose_obj_3d.synthetic import write_scene
 from tests.unit.pose_obj_3d.test_train_command import CONFIG, assert_one_line, call, results
 
@@ -48,3 +49,16 @@ def test_bad_choices_of_detections(detected, tmp_path, capsys, archive, lines, w
     (tmp_path / "c.yaml").write_text(text, encoding="utf-8")
     assert call(tmp_path, "c.yaml") == 2
     assert_one_line(capsys, *words)
+
+
+def test_a_folder_is_searched_for_detections(tmp_path):
+    plain = write_scene(tmp_path / "sim_all_formal.npz", examples=3, frames=4)
+    other = write_scene(tmp_path / "a.npz", (9,), 3, 4, detected=True)
+    detected = write_scene(tmp_path / "b.npz", (0, 9), 3, 4, detected=True)
+    config = tmp_path / "c.yaml"
+    assert find_data(str(tmp_path), config, [0]) == plain
+    assert find_data(str(tmp_path), config, [0], detected=True) == detected
+    assert find_data(str(tmp_path), config, [9], detected=True) == other
+    detected.unlink()
+    # What is read then says that detections are missing, and how to make them.
+    assert find_data(str(tmp_path), config, [0], detected=True) == plain

@@ -72,3 +72,21 @@ def test_user_errors_are_one_line(tmp_path, archives, capsys):
     assert "is not the JSON of rlbench.tools.task_validator" in lines[0]
     assert "holds no .npz archive" in lines[-1]
     assert not (tmp_path / "o").exists()
+
+
+def test_archives_with_detections_have_a_section(tmp_path, archives):
+    output = tmp_path / "card"
+    assert write(archives, output) == 0
+    assert "## Detections" not in (output / "README.md").read_text()
+    write_scene(archives / "sim_all_detected.npz", tasks=(9,), detected=True)
+    assert write(archives, output) == 0
+    text = (output / "README.md").read_text()
+    assert "| `sim_all_detected.npz` | T9 (6) | drawn | all | - |" in text
+    assert text.count("| T9 | `task_9` |") == 1
+    assert "sim_all_detected.npz" in (output / "SHA256SUMS").read_text()
+
+
+def test_detections_alone_make_no_card(tmp_path, capsys):
+    write_scene(tmp_path / "a" / "sim_all_detected.npz", examples=3, detected=True)
+    assert write(tmp_path / "a", tmp_path / "card") == 2
+    assert "only archives with detections" in capsys.readouterr().err
