@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import json
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -11,10 +12,11 @@ import numpy as np
 import torch
 
 from pose_obj_3d.common.legacy_archive import read_legacy, write_legacy
-from pose_obj_3d.formal import read_formal, tasks_in
+from pose_obj_3d.formal import Witness, read_formal, tasks_in
 from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.lifting.track_files.track_file import read_tracks
-from pose_obj_3d.tracks.loading import keypoint_ids, make_rig
+from pose_obj_3d.tracks.choosing import choose_detections
+from pose_obj_3d.tracks.loading import keypoint_ids, load_tracks, make_rig
 from pose_obj_3d.tracks.stated_noise import check_noise
 from pose_obj_3d.training.checkpoints import file as checkpoint_file
 from pose_obj_3d.training.checkpoints import store as checkpoints
@@ -67,6 +69,25 @@ def _read_formal(path: Path) -> None:
     check_noise(data, sorted(data.tracks), ids)
 
 
+def _detected(folder: Path) -> list[bytes]:
+    path = write_scene(folder / "detected.npz", examples=3, frames=6, detected=True)
+    with np.load(path) as archive:
+        members = {name: archive[name] for name in archive.files}
+    meta = json.loads(str(members["meta"]))
+    meta["detections"] |= {"folds": {"T0": {"0": 0, "1": 1, "2": 1}}, "labelled_frames": 20}
+    members["meta"] = np.array(json.dumps(meta))
+    np.savez(folder / "stored.npz", **members)
+    return [path.read_bytes(), (folder / "stored.npz").read_bytes()]
+
+
+def _read_detected(path: Path) -> None:
+    tasks = tasks_in(path, detected=True)
+    data = choose_detections(read_formal(path), Witness("detected", "detector"), tasks)
+    ids = keypoint_ids(data, tasks, ("waypoints", "objects", "robot"))
+    tracks = load_tracks(data, make_rig(data), tasks, "train", ids)
+    assert tracks.xyz.isfinite().all()
+
+
 def _tracks(folder: Path) -> list[bytes]:
     K, E = rig()
     members: dict[str, Any] = {
@@ -74,6 +95,7 @@ def _tracks(folder: Path) -> list[bytes]:
         "intrinsics": K,
         "extrinsics": E,
         "confidence": np.ones((4, 20, 3)),
+        "covariance": np.broadcast_to(2 * np.eye(2), (4, 20, 3, 2, 2)),
         "distortion": np.full((4, 5), 1e-3),
         "units": np.array("mm"),
         "camera_names": np.array(NAMES),
@@ -170,6 +192,15 @@ KINDS = {
             *[m.in_member((t.meta,), "meta.npy")] * 6,
         ),
         _read_formal,
+    ),
+    "detections": Kind(
+        ".npz",
+        _detected,
+        (
+            *[m.in_member(m.ARRAY)] * 6,
+            *[m.in_member((t.meta,), "meta.npy")] * 6,
+        ),
+        _read_detected,
     ),
     "tracks": Kind(
         ".npz", _tracks, (*m.BYTES, *m.ZIP, m.bomb, *[m.in_member(m.ARRAY)] * 10), read_tracks

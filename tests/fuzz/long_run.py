@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 SECONDS, MEBIBYTES, CHARACTERS = 10.0, 500, 500
 KEPT = 5  # examples of each fault that are kept
-NAMES = ("formal", "tracks", "legacy", "checkpoint", "yaml")
+NAMES = ("formal", "detections", "tracks", "legacy", "checkpoint", "yaml")
 
 
 def declared(raw: bytes) -> int:
