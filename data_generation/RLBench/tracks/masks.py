@@ -1,9 +1,11 @@
-"""Which thing each keypoint hangs on, as the id that segmentation images give it.
+"""Which thing each keypoint hangs on, and which keypoints look alike: for detectors.
 
-A detector needs it where several things look alike: the first frame's mask says which is meant.
+The thing is given by its id in segmentation images: where several look alike, the first frame's
+mask says which is meant. The fingers of the robot look alike, too, and no mask tells them apart.
 """
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,13 +22,14 @@ from data_generation.RLBench.raw.records import MAX_TRACKS_BYTES
 from data_generation.RLBench.raw.store import RawStore, RawTracks
 
 SLACK = 0.02  # [m] a waypoint may lie so far outside the box of its thing
+_FINGER = re.compile(r"robot/((left|right)_finger|finger[0-9]+)")
 MAX_POSES_BYTES = 8 * MAX_TRACKS_BYTES
 
 
 def mask_meta(
     store: RawStore, raw: Mapping[int, Sequence[RawTracks]], output: Path
 ) -> dict[str, Any]:
-    """Give `mask_pattern`, `mask_ids`, `descriptions` of an archive; only what the data has.
+    """Give `mask_pattern`, `mask_ids`, `descriptions`, `exchangeable`; only what the data has.
 
     Args:
         store: The raw data.
@@ -38,6 +41,9 @@ def mask_meta(
     texts = {t: [_description(records[e.key]) for e in xs] for t, xs in raw.items()}
     if all(text for lines in texts.values() for text in lines):
         found["descriptions"] = {f"T{t}": lines for t, lines in texts.items()}
+    alike = {f"T{t}": _fingers(xs[0].keypoint_names) for t, xs in raw.items()}
+    if any(alike.values()):
+        found["exchangeable"] = {task: [group] for task, group in alike.items() if group}
     if all(_has_masks(records[e.key], e) for xs in raw.values() for e in xs):
         frames = layout.mode_dir(Path(os.path.relpath(store.root, output.parent)), store.mode)
         found["mask_pattern"] = f"{frames}/{layout.MASK_PATTERN}"
@@ -47,6 +53,12 @@ def mask_meta(
             for drawn in [_drawn(store, xs)]
         }
     return found
+
+
+def _fingers(names: Sequence[str]) -> list[str]:
+    """List the robot's fingertips, where there are several."""
+    found = [name for name in names if _FINGER.fullmatch(name)]
+    return found if len(found) > 1 else []
 
 
 def _description(record: Mapping[str, Any]) -> str:

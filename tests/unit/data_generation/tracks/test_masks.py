@@ -74,9 +74,15 @@ def test_each_keypoint_has_the_id_of_its_thing(archive, waypoint, expected):
     assert frame_file(data.path, data.meta, (1, 0, "left", 0), MASKS).is_file()
 
 
+def test_fingers_look_alike(archive):
+    names = ("waypoints/waypoint0", "robot/left_finger", "robot/right_finger")
+    data = archive(lambda episode: replace(episode, keypoint_names=names))
+    assert data.exchangeable(1) == [["robot/left_finger", "robot/right_finger"]]
+
+
 def test_nothing_is_said_where_masks_or_texts_are_not_there(archive):
     data = archive(lambda e: annotated(e, {}, has_text=False), get_segmentations=False)
-    assert not {"mask_pattern", "mask_ids", "descriptions"} & set(data.meta)
+    assert not {"mask_pattern", "mask_ids", "descriptions", "exchangeable"} & set(data.meta)
     assert "image_pattern" in data.meta
 
 
