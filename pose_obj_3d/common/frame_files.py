@@ -3,6 +3,7 @@
 `formal.py` has the fields of `meta`; `archive_meta` checks that a pattern is safe to fill in.
 """
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -41,3 +42,21 @@ def frame_file(
     except (KeyError, TypeError, IndexError, ValueError):
         return None
     return archive.resolve().parent / name
+
+
+def moved_patterns(meta: Mapping[str, Any], old: Path, new: Path) -> dict[str, str]:
+    """Give the patterns of an archive's `meta` as they are for a copy of it in another folder.
+
+    Args:
+        meta: The archive's checked `meta`.
+        old: The archive.
+        new: The copy, which need not exist yet.
+    """
+    found = {}
+    for key in (PICTURES, MASKS):
+        pattern = meta.get(key)
+        if pattern:
+            target = os.path.relpath(old.resolve().parent, new.resolve().parent)
+            is_same = target == "." or Path(pattern).is_absolute()
+            found[key] = pattern if is_same else os.path.normpath(f"{target}/{pattern}")
+    return found

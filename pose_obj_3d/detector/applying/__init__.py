@@ -1,0 +1,1 @@
+"""Use detectors: over the demos of an archive, into a new archive."""
