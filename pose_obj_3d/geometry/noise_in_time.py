@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pose_obj_3d.geometry import multi_view as geometry
 from pose_obj_3d.geometry.noise_mixture import Mixture
 from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.geometry.view_sets import Fits, Scene, Verdict, fit_sets, judge
@@ -21,9 +22,11 @@ from pose_obj_3d.geometry.view_sets import Fits, Scene, Verdict, fit_sets, judge
 LAGS = (1, 2, 3, 5, 7, 10, 14, 20, 28, 40, 56, 80)
 """Distances in time [frames] at which correlations are taken."""
 GROUPS = 10  # of demonstrations; each in turn is left out to see how sure a number is (jackknife)
-SIGNIFICANT = 3.0  # standard errors that a lasting part must have
+SIGNIFICANT = 3.0  # standard errors that a lasting part must have,
+SURPRISING = 5.0  # and those that its correlations must have if errors do not last
 _TIMES = tuple(2 ** (i / 4) for i in range(29))  # candidates of the time constant, 1 to 128 frames
-_MIN_SHARE = 0.02  # a lasting part below this share of the square error is none
+_MIN_SHARE = 0.03  # a lasting part below this share of the square error is none
+_SHORT, _LONG = 5, 20  # lags [frames] at which a slow part, and a constant one, must show
 _CHUNK = 4000
 
 
@@ -70,6 +73,15 @@ class _Products:
         # A core with heavier tails than a Gaussian has a variance of its own at lag 0.
         return ratio / ratio[0]
 
+    def surprise(self, chosen: Tensor) -> bool:
+        """Say whether correlations at chosen lags (bool) could hardly be those of white errors.
+
+        The products of white errors of different frames have a variance of tr(M_t M_s^T), since
+        M is a projection, and no correlation.
+        """
+        found, full = (x[:, 1:][:, chosen].sum() for x in (self.found, self.full))
+        return bool(found > SURPRISING * full.clamp_min(1e-9).sqrt())
+
 
 def fit_lasting(
     uv: Tensor,
@@ -102,9 +114,12 @@ def fit_lasting(
         dtype=torch.float64,
     )
     slow_error, offset_error = _jackknife_error(others)
-    if offset < max(_MIN_SHARE, SIGNIFICANT * offset_error):
+    lags = torch.tensor(LAGS)
+    if offset < max(_MIN_SHARE, SIGNIFICANT * offset_error) or not products.surprise(
+        lags >= min(_LONG, time_constant)
+    ):
         offset = 0.0
-    if slow < max(_MIN_SHARE, SIGNIFICANT * slow_error):
+    if slow < max(_MIN_SHARE, SIGNIFICANT * slow_error) or not products.surprise(lags <= _SHORT):
         slow, time_constant = 0.0, 0.0
     named = {
         lag: float(value)
@@ -166,14 +181,14 @@ def _products(
     w = (weights * (keypoint >= 0)[:, None]).transpose(1, 2).reshape(-1, V).double()
     index = keypoint.clamp_min(0).flatten()
     smallest = min(3, V)
-    parts = []
-    for rows in torch.split(torch.arange(len(points)), _CHUNK):
+    size = 2 * V
+    r, M = points.new_zeros(len(points), size), points.new_zeros(len(points), size**2)
+    for rows in torch.split((geometry.count_views(w) >= smallest).nonzero().squeeze(-1), _CHUNK):
         errors = mixture.errors(w[rows], index[rows])
         fits = fit_sets(points[rows], errors, rig)
         verdict, fits = judge(points[rows], errors, rig, scene, fits)
-        parts.append(_averaged(verdict, fits, smallest))
-    r = torch.cat([p[0] for p in parts]).reshape(N, -1)
-    M = torch.cat([p[1] for p in parts]).reshape(N, -1)
+        r[rows], M[rows] = _averaged(verdict, fits, smallest)
+    r, M = r.reshape(N, -1), M.reshape(N, -1)
     # Products over keypoints at once: rows of N frames.
     number = (first == torch.arange(N)).cumsum(0) - 1
     group = number * GROUPS // (int(number[-1]) + 1)

@@ -11,6 +11,7 @@ Beside it, a share of the detections are gross errors.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -71,6 +72,17 @@ class NoiseParts:
             gross_rate=self.gross_rate.to(device),
         )
 
+    def of_views(self, views: Sequence[int]) -> "NoiseParts":
+        """Return the parts of some views."""
+        chosen = list(views)
+        return replace(
+            self,
+            white=self.white[chosen],
+            slow=self.slow[chosen],
+            offset=self.offset[chosen],
+            gross_rate=self.gross_rate[chosen],
+        )
+
     def of(self, keypoint: Tensor, values: Tensor) -> Tensor:
         """Look values (V, I) up for keypoints (N, K): (N, V, K); 0 where there is none (-1)."""
         found = values[:, keypoint.clamp_min(0)].transpose(0, 1)
@@ -109,6 +121,11 @@ class NoiseParts:
         a = self.memory
         varying = white + slow
         return max(1.0, (white + slow * (1 + a) / (1 - a)) / varying) if varying > 0 else 1.0
+
+    @property
+    def gross_scale_cauchy(self) -> float:
+        """Scale [px] of the bivariate Cauchy distribution with gross errors' median length."""
+        return self.gross_scale / math.sqrt(3)
 
     @property
     def floor_share(self) -> float:

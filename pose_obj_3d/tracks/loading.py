@@ -4,7 +4,7 @@ All frames of all examples lie one behind the other.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -16,9 +16,11 @@ from pose_obj_3d.common.archive_meta import ESTIMATED_NOISE
 from pose_obj_3d.common.errors import DataError
 from pose_obj_3d.common.facts import DETECTION_GRID_PX
 from pose_obj_3d.formal import Array, FormalData, Witness
+from pose_obj_3d.geometry.noise_parts import NoiseParts
 from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.tracks.exchanging import names_order
 from pose_obj_3d.tracks.triangulating import triangulate_tracks
+from pose_obj_3d.tracks.triangulating_sets import triangulate_tracks_by_sets
 from pose_obj_3d.tracks.types import Tracks
 
 
@@ -53,32 +55,45 @@ def make_rig(data: FormalData, views: Sequence[int] = ()) -> Rig:
         listed = ", ".join(f"{i} {name}" for i, name in enumerate(data.camera_names))
         raise DataError(f"{data.path}: view {max(chosen)} does not exist; the file has {listed}")
     K, E = torch.from_numpy(data.intrinsics[chosen]), torch.from_numpy(data.extrinsics[chosen])
-    sigma = _estimated_noise(data, chosen)
+    noise = estimated_noise(data)
     # Exact data (sigma 0) still needs a scale for weights and likelihoods: the stored 1/16 px grid.
-    return Rig(
-        K,
-        E,
-        max(data.sigma_px if sigma is None else float(sigma.median()), DETECTION_GRID_PX),
-        tuple(chosen),
-    )
+    sigma = data.sigma_px if noise is None else float(noise.sigma[chosen].median())
+    return Rig(K, E, max(sigma, DETECTION_GRID_PX), tuple(chosen))
 
 
-def _estimated_noise(data: FormalData, views: Sequence[int]) -> Tensor | None:
-    """Return the noise (V,) [px] that `stated_noise.check_noise` has found, or None."""
-    found = data.meta["noise"].get(ESTIMATED_NOISE)
-    return None if found is None else torch.tensor(found)[list(views)]
+def estimated_noise(data: FormalData) -> NoiseParts | None:
+    """Return the noise of all views that `stated_noise.check_noise` has found, or None."""
+    found: NoiseParts | None = data.meta["noise"].get(ESTIMATED_NOISE)
+    return found
+
+
+@dataclass(frozen=True)
+class Detections:
+    """The detections of a part of the split, without truth.
+
+    Attributes:
+        uv: (N, V, K, 2) [px].
+        visibility: (N, V, K), 0 where missing.
+        keypoint: (N, K) position in the ids, -1 = none.
+        first: (N,) first frame of the example.
+        claims: (N, V, K, 2, 2) as in `Tracks`, or None.
+    """
+
+    uv: Tensor
+    visibility: Tensor
+    keypoint: Tensor
+    first: Tensor
+    claims: Tensor | None
 
 
 def detections(
     data: FormalData, rig: Rig, tasks: Sequence[int], split: str, ids: Sequence[str]
-) -> tuple[Tensor, Tensor]:
-    """Load the detections of a part of the split, as chosen (`choosing.choose_detections`).
-
-    Returns:
-        Detected 2D (N, V, K, 2) [px] and visibility (N, V, K), 0 where missing.
-    """
+) -> Detections:
+    """Load the detections of a part of the split, as chosen (`choosing.choose_detections`)."""
     joined = _stack_examples(data, rig, tasks, split, ids, with_truth=False)
-    return joined["uv"], joined["vis"] * (joined["key"] >= 0)[:, None]
+    visibility = joined["vis"] * (joined["key"] >= 0)[:, None]
+    claims = _claims(joined["says"]) if "says" in joined else None
+    return Detections(joined["uv"], visibility, joined["key"], joined["first"], claims)
 
 
 def load_tracks(
@@ -108,12 +123,19 @@ def load_tracks(
     visibility = joined["vis"]
     weights = (visibility > 0 if occlusion == "keep" else visibility == 1).float()
     weights = weights * (joined["key"] >= 0).float()[:, None]
-    sigma = _estimated_noise(data, rig.view_ids)
-    if sigma is not None:
-        weights = weights * (rig.sigma_px / sigma).square()[:, None]
-    xyz, info, robust = triangulate_tracks(
-        joined["uv"], weights, rig, joined["key"], joined["first"], joined["last"]
-    )
+    noise = estimated_noise(data)
+    if noise is not None:
+        noise = noise.of_views(rig.view_ids)
+        sigma = noise.of(joined["key"], noise.sigma).clamp_min(DETECTION_GRID_PX)
+        weights = weights * (rig.sigma_px / sigma).square().float()
+    where = joined["key"], joined["first"], joined["last"]
+    floor = None
+    if noise is None or noise.is_white:
+        xyz, info, robust = triangulate_tracks(joined["uv"], weights, rig, *where)
+        noise = None
+    else:
+        found = triangulate_tracks_by_sets(joined["uv"], weights, rig, *where, noise)
+        xyz, info, robust, floor = found.xyz, found.info, found.robust, found.floor
     return Tracks(
         uv=joined["uv"],
         weights=weights,
@@ -128,6 +150,8 @@ def load_tracks(
         source=joined["source"],
         claims=_claims(joined["says"]) if "says" in joined else None,
         p_seen=joined["says"][..., DETECTED_SEEN] * (weights > 0) if "says" in joined else None,
+        noise=noise,
+        floor=floor,
     )
 
 

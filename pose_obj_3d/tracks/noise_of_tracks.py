@@ -11,12 +11,15 @@ from pose_obj_3d.geometry.noise_in_time import Lasting, fit_lasting
 from pose_obj_3d.geometry.noise_mixture import Mixture, Sample, fit_mixture
 from pose_obj_3d.geometry.noise_parts import NoiseParts
 from pose_obj_3d.geometry.rig import Rig
+from pose_obj_3d.geometry.view_sets import Scene
 from pose_obj_3d.tracks.types import Tracks
 
 # Points that variances are learned from, with four views: evenly spread frames.
 MAX_POINTS = 8000
-POINTS_PER_KEYPOINT = 400  # more than `MAX_POINTS` where there are many keypoints
-MAX_POINTS_IN_TIME = 32000  # the same for correlations in time: whole sequences, evenly spread
+POINTS_PER_KEYPOINT = 250  # more than `MAX_POINTS` where there are many keypoints
+MAX_POINTS_IN_TIME = 16000  # the same for correlations in time: some keypoints of each sequence
+# The same, only to see whether errors last at all.
+_GLANCE_POINTS, _GLANCE_IN_TIME, _GLANCE_ROUNDS = 2000, 6000, 5
 _PIECE = 400  # frames of a long sequence that are used
 _ROUNDS, _ROUNDS_AGAIN = 8, 4
 
@@ -45,11 +48,7 @@ def noise_parts(
     count = int(keypoint.max()) + 1
     sample, step = _sample(uv, weights, keypoint, count)
     mixture, scene, _ = fit_mixture(sample, rig, rounds=_ROUNDS)
-    frames = _frames_in_time(first, uv.shape[1], uv.shape[2])
-    starts = _starts(first[frames], frames)
-    lasting = fit_lasting(
-        uv[frames], weights[frames], keypoint[frames], starts, rig, (mixture, scene)
-    )
+    lasting = _lasting(uv, weights, keypoint, first, rig, (mixture, scene))
     if lasting.slow + lasting.offset > 0:
         length = len(first) / max(1, len(first.unique()))  # type: ignore[no-untyped-call]
         repeats = _repeats(lasting, step, length)
@@ -58,7 +57,35 @@ def noise_parts(
     return _parts(mixture, lasting).to(device)
 
 
-def _sample(uv: Tensor, weights: Tensor, keypoint: Tensor, count: int) -> tuple[Sample, int]:
+def do_errors_last(uv: Tensor, weights: Tensor, keypoint: Tensor, first: Tensor, rig: Rig) -> bool:
+    """Look at few detections, arguments as in `Tracks`: are errors of near frames alike?"""
+    same = torch.where(keypoint >= 0, 0, -1)
+    weights = torch.where((keypoint >= 0)[:, None], weights, 0.0)
+    sample, _ = _sample(uv, weights, same, 1, _GLANCE_POINTS)
+    mixture, scene, _ = fit_mixture(sample, rig, rounds=_GLANCE_ROUNDS)
+    lasting = _lasting(uv, weights, same, first, rig, (mixture, scene), _GLANCE_IN_TIME)
+    return lasting.slow + lasting.offset > 0
+
+
+def _lasting(
+    uv: Tensor,
+    weights: Tensor,
+    keypoint: Tensor,
+    first: Tensor,
+    rig: Rig,
+    model: tuple[Mixture, Scene],
+    max_points: int = MAX_POINTS_IN_TIME,
+) -> Lasting:
+    frames, is_used = _choose_in_time(weights, first, max_points)
+    in_time = (weights * is_used[:, None])[frames]
+    return fit_lasting(
+        uv[frames], in_time, keypoint[frames], _starts(first[frames], frames), rig, model
+    )
+
+
+def _sample(
+    uv: Tensor, weights: Tensor, keypoint: Tensor, count: int, max_points: int = MAX_POINTS
+) -> tuple[Sample, int]:
     """Choose evenly spread frames. Returns them, and the frames from one to the next."""
     V = uv.shape[1]
     seen = geometry.count_views(weights.transpose(1, 2)) >= 2  # (N, K)
@@ -67,7 +94,7 @@ def _sample(uv: Tensor, weights: Tensor, keypoint: Tensor, count: int) -> tuple[
             "no keypoint is seen by two views in any frame, so neither noise nor 3D can be found; "
             "check the views' points and confidence"
         )
-    wanted = max(MAX_POINTS, POINTS_PER_KEYPOINT * count) * 4 / max(4, V)
+    wanted = max(max_points, POINTS_PER_KEYPOINT * count) * 4 / max(4, V)
     step = max(1, math.ceil(int(seen.sum()) / wanted))
     chosen = torch.zeros_like(seen)
     chosen[::step] = seen[::step]
@@ -84,19 +111,22 @@ def _sample(uv: Tensor, weights: Tensor, keypoint: Tensor, count: int) -> tuple[
     )
 
 
-def _frames_in_time(first: Tensor, views: int, keypoints: int) -> Tensor:
-    """Choose whole sequences, or pieces of long ones, evenly spread: numbers of frames."""
-    starts = first.unique()  # type: ignore[no-untyped-call]
-    ends = torch.cat([starts[1:], torch.tensor([len(first)])])
-    lengths = (ends - starts).clamp_max(_PIECE)
-    budget = MAX_POINTS_IN_TIME * 16 / max(16, views**2) / keypoints
-    wanted = max(1, int(len(starts) * budget / max(1, int(lengths.sum()))))
-    if wanted < len(starts):
-        chosen = torch.linspace(0, len(starts) - 1, wanted).round().long()
-        starts, lengths = starts[chosen], lengths[chosen]
-    return torch.cat(
-        [torch.arange(s, s + n) for s, n in zip(starts.tolist(), lengths.tolist(), strict=True)]
-    )
+def _choose_in_time(weights: Tensor, first: Tensor, max_points: int) -> tuple[Tensor, Tensor]:
+    """Choose what correlations in time are taken from: as many sequences as there are.
+
+    What is constant in a sequence is learned from the number of sequences. So all of them are used,
+    or pieces of long ones, with some of their keypoints in turn.
+
+    Returns:
+        Numbers of frames, and which points (N, K) are used.
+    """
+    seen = geometry.count_views(weights.transpose(1, 2)) >= 2  # (N, K)
+    number = (first == torch.arange(len(first))).cumsum(0) - 1
+    is_used = seen & (torch.arange(len(first)) - first < _PIECE)[:, None]
+    wanted = max_points * 16 / max(16, weights.shape[1] ** 2)
+    every = max(1, math.ceil(int(is_used.sum()) / wanted))
+    is_used &= (number[:, None] + torch.arange(seen.shape[1])) % every == 0
+    return is_used.any(1).nonzero().squeeze(-1), is_used
 
 
 def _starts(first: Tensor, frames: Tensor) -> Tensor:

@@ -4,60 +4,112 @@ import dataclasses
 from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 
+from pose_obj_3d.common.archive_detections import DETECTED
 from pose_obj_3d.common.archive_meta import ESTIMATED_NOISE
 from pose_obj_3d.common.facts import DETECTION_GRID_PX
 from pose_obj_3d.formal import FormalData
 from pose_obj_3d.geometry.noise import contradiction
-from pose_obj_3d.tracks.loading import detections, make_rig
+from pose_obj_3d.geometry.noise_parts import NoiseParts, white_noise
+from pose_obj_3d.geometry.rig import Rig
+from pose_obj_3d.tracks.loading import Detections, detections, make_rig
+from pose_obj_3d.tracks.noise_of_tracks import do_errors_last, noise_parts
 
 MIN_DETECTIONS = 1000  # training detections below which what is stated stands
 
 
 def check_noise(
-    data: FormalData, tasks: Sequence[int], ids: Sequence[str]
+    data: FormalData, tasks: Sequence[int], ids: Sequence[str], occlusion: str = "keep"
 ) -> tuple[FormalData, str]:
     """Compare the noise that an archive states with that of its training detections.
 
-    Every weight and every likelihood depends on that noise. The detections of visible points are
-    used, where there are enough. The stated noise is replaced only where they contradict it
-    significantly (`contradiction`): simulated data keep their exact number, and a few examples do
-    not overrule it by chance.
+    Every weight and every likelihood depends on that noise. Where errors last longer than a frame,
+    or a real detector has made the detections, what they show is used: by view and keypoint, in
+    three parts (`noise_parts`). Else the stated noise is replaced only where the detections of
+    visible points contradict it significantly (`contradiction`): simulated data keep their exact
+    number, and a few examples do not overrule it by chance.
 
     Args:
-        data: The archive.
+        data: The archive, with the chosen detections.
         tasks: Tasks whose training examples are used.
         ids: Keypoints, from `loading.keypoint_ids`.
+        occlusion: OBJ_POSE_DATA.OCCLUSION.
 
     Returns:
         The data, its `meta["noise"]` corrected where it was wrong, and one line that says so, else
         "".
     """
     rig = make_rig(data)
-    uv, visibility = detections(data, rig, tasks, "train", ids)
-    weights = (visibility == 1).double()
-    if weights.sum() < MIN_DETECTIONS:
-        weights = (visibility > 0).double()
-    if weights.sum() < MIN_DETECTIONS:
+    found = detections(data, rig, tasks, "train", ids)
+    usable = (found.visibility > 0 if occlusion == "keep" else found.visibility == 1).double()
+    if usable.sum() < MIN_DETECTIONS:
         return data, ""
-    stated = data.meta["noise"]
-    claimed = torch.as_tensor(stated.get("sigma_px_per_view", data.sigma_px), dtype=torch.float64)
-    claimed = claimed.expand(len(rig.intrinsics)).clamp_min(DETECTION_GRID_PX)
-    found = contradiction(uv, weights, rig, claimed)
-    if found is None:
+    seen = found.uv, usable, found.keypoint, found.first, rig
+    if data.witness.detections == DETECTED or do_errors_last(*seen):
+        parts = noise_parts(*seen)
+        if data.witness.detections == DETECTED or not parts.is_white:
+            return _with_parts(data, parts), f"{data.path}: {describe(parts, data.camera_names)}"
+    return _check_white(data, found, rig)
+
+
+def _check_white(data: FormalData, found: Detections, rig: Rig) -> tuple[FormalData, str]:
+    """Compare the size of the noise only: that of each view."""
+    weights = (found.visibility == 1).double()
+    if weights.sum() < MIN_DETECTIONS:
+        weights = (found.visibility > 0).double()
+    claimed = _stated(data)
+    sigma = contradiction(found.uv, weights, rig, claimed)
+    if sigma is None:
         return data, ""
-    noise = {
-        **stated,
-        "sigma_px": float(found.square().mean().sqrt()),
-        "sigma_px_per_view": found.tolist(),
-        ESTIMATED_NOISE: found.tolist(),
-    }
+    count = int(found.keypoint.max()) + 1
+    corrected = _with_parts(data, white_noise(sigma[:, None].repeat(1, count)))
     listed = ", ".join(
         f"{name} {f:.2f} ({c:.2f})"
-        for name, f, c in zip(data.camera_names, found.tolist(), claimed.tolist(), strict=True)
+        for name, f, c in zip(data.camera_names, sigma.tolist(), claimed.tolist(), strict=True)
     )
     message = (
         f"{data.path}: the training detections do not have the noise that `meta` states; what"
         f" they show is used instead, in px (stated): {listed}"
     )
-    return dataclasses.replace(data, meta={**data.meta, "noise": noise}), message
+    return corrected, message
+
+
+def _stated(data: FormalData) -> Tensor:
+    """Return the stated noise of each view (V,) [px]."""
+    stated = data.meta["noise"].get("sigma_px_per_view", data.sigma_px)
+    claimed = torch.as_tensor(stated, dtype=torch.float64).expand(len(data.camera_names))
+    return claimed.clamp_min(DETECTION_GRID_PX)
+
+
+def _with_parts(data: FormalData, parts: NoiseParts) -> FormalData:
+    """Return the data with the noise that was found in place of the stated one.
+
+    Of errors that do not last, the size of each view's noise replaces what is stated; bounds
+    follow it. Of those that last, the statement stands beside it: bounds rest on the simulation.
+    """
+    noise = {**data.meta["noise"], ESTIMATED_NOISE: parts}
+    if parts.is_white:
+        of_views = parts.sigma.square().mean(1).sqrt()
+        noise["sigma_px"] = float(of_views.square().mean().sqrt())
+        noise["sigma_px_per_view"] = of_views.tolist()
+    return dataclasses.replace(data, meta={**data.meta, "noise": noise})
+
+
+def describe(parts: NoiseParts, camera_names: Sequence[str]) -> str:
+    """Say in one line how large errors are and how long they last."""
+    of_views = parts.sigma.square().mean(1).sqrt().tolist()
+    listed = ", ".join(f"{n} {s:.2f}" for n, s in zip(camera_names, of_views, strict=True))
+    lowest, highest = float(parts.sigma.min()), float(parts.sigma.max())
+    white, slow, offset = (round(100 * share) for share in parts.shares)
+    lasting = (
+        "errors of neighbouring frames are independent"
+        if parts.is_white
+        else f"of the square error {white} % is independent in each frame, {slow} % lasts for"
+        f" {parts.time_constant:.1f} frames, {offset} % is constant"
+    )
+    return (
+        f"noise of the training detections in px: {listed} (keypoints {lowest:.2f} to"
+        f" {highest:.2f}); {lasting}; {100 * float(parts.gross_rate.mean()):.0f} % are gross errors"
+        f" of {parts.gross_scale:.0f} px"
+    )

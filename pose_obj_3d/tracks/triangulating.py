@@ -80,10 +80,10 @@ def triangulate_tracks(
     xyz, info, robust, is_certain = estimate_frames(uv, weights, rig)
     lost = find_vague(info, keypoint) | (find_strays(xyz, info, first, last) & ~is_certain)
     info = torch.where(lost[..., None, None], 0.0, info)
-    return _fill_gaps(xyz, info, first), info, robust
+    return fill_gaps(xyz, info, first), info, robust
 
 
-def _fill_gaps(xyz: Tensor, info: Tensor, first: Tensor) -> Tensor:
+def fill_gaps(xyz: Tensor, info: Tensor, first: Tensor) -> Tensor:
     """Fill what is not triangulated from the example's nearest frame, else by the mean of all."""
     is_known = info.diagonal(dim1=-2, dim2=-1).sum(-1) > 0  # (N, K)
     if not is_known.any():

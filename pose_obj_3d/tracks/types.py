@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pose_obj_3d.geometry.noise_parts import NoiseParts
+
 
 @dataclass(frozen=True)
 class Tracks:
@@ -31,6 +33,11 @@ class Tracks:
             [px^2], NaN where it claims none; None where no detector claims anything.
         p_seen: (N, V, K) probability, by the detector, that the keypoint is in the image and not
             hidden; 0 where nothing was detected. None without a detector.
+        noise: How the detections err, where their errors are known not to be white (I = all of
+            `keypoint_ids`); None = independent errors, and few gross ones. A method may know it:
+            no truth is in it.
+        floor: (N, K, 3, 3) covariance of that part of the frame's error which lasts, so that
+            no average over neighbouring frames makes it smaller [m^2]; None where nothing does.
         cache: What was computed once from the above, by name.
     """
 
@@ -47,6 +54,8 @@ class Tracks:
     source: Tensor
     claims: Tensor | None = None
     p_seen: Tensor | None = None
+    noise: NoiseParts | None = None
+    floor: Tensor | None = None
     cache: dict[str, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     def __len__(self) -> int:

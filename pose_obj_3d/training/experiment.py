@@ -138,7 +138,7 @@ def open_experiment(
         )
     ids = keypoint_ids(data, tasks, section.KEYPOINTS)
     data = choose_detections(data, section.witness(), tasks, section.OCCLUSION)
-    data, corrected = check_noise(data, section.train_tasks(), ids)
+    data, corrected = check_noise(data, section.train_tasks(), ids, section.OCCLUSION)
     if corrected:
         logger.warning("%s", corrected)
     _check_count(section, ids, tasks)
