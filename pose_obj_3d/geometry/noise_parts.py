@@ -90,10 +90,14 @@ class NoiseParts:
 
     def autocorrelation(self, lags: Tensor) -> Tensor:
         """Return the correlation of errors that are lags [frames] apart, shape as lags."""
-        white, slow, offset = self.shares
+        return self.varying_autocorrelation(lags) + self.floor_share
+
+    def varying_autocorrelation(self, lags: Tensor) -> Tensor:
+        """Return the same without the constant part, still in units of the whole variance."""
+        white, slow, _ = self.shares
         lags = lags.abs().to(torch.float64)
         lasting = slow * self.memory**lags if slow > 0 else torch.zeros_like(lags)
-        return torch.where(lags == 0, white, 0.0) + lasting + offset
+        return torch.where(lags == 0, white, 0.0) + lasting
 
     def inflation(self, frames: Tensor) -> Tensor:
         """Return by what an average over frames claims too little, if errors count as independent.
@@ -105,17 +109,21 @@ class NoiseParts:
             Shape as `frames`, at least 1: n times the variance of the mean of n errors, in units of
             a frame's. It is 1 for n = 1, and grows as n times `floor_share`.
         """
-        white, slow, offset = self.shares
+        n = frames.to(torch.float64).clamp_min(1)
+        return self.varying_inflation(n) + self.floor_share * n
+
+    def varying_inflation(self, frames: Tensor) -> Tensor:
+        """Return the same without the constant part, which no number of frames averages out."""
+        white, slow, _ = self.shares
         n, a = frames.to(torch.float64).clamp_min(1), self.memory
         # The sum of a^|t - s| over all pairs of n frames, divided by n.
-        lasting = (1 + a) / (1 - a) - 2 * a * (1 - a**n) / (n * (1 - a) ** 2)
-        return white + slow * lasting + offset * n
+        return white + slow * ((1 + a) / (1 - a) - 2 * a * (1 - a**n) / (n * (1 - a) ** 2))
 
     @property
     def long_run(self) -> float:
         """Frames that tell as much as one independent frame, over times longer than the slow part.
 
-        Without the offsets, which no number of frames averages out. 1 for white noise.
+        Without the offsets. 1 for white noise.
         """
         white, slow, _ = self.shares
         a = self.memory

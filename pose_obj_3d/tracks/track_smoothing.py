@@ -18,6 +18,7 @@ from pose_obj_3d.geometry import multi_view as geometry
 from pose_obj_3d.geometry.estimators import Estimate
 from pose_obj_3d.smoothing.filter_banks import Smoothers
 from pose_obj_3d.smoothing.kalman import innovation_nll, local_polynomial, smooth, smooth_both
+from pose_obj_3d.tracks.lasting import smoothing_info, window_inflation, with_floor
 from pose_obj_3d.tracks.strays import NEIGHBOURS, covariances, far_from_neighbours
 from pose_obj_3d.tracks.types import Tracks
 
@@ -91,7 +92,9 @@ def savitzky_golay(
         info = tracks.info[rows].double() * used[..., None, None, None]
         xyz = tracks.xyz[rows].double()
         parts.append(local_polynomial(xyz.transpose(1, 2), info.transpose(1, 2), offsets, degree))
-    return Estimate(torch.cat([p.xyz for p in parts]), torch.cat([p.covariance for p in parts]))
+    xyz, covariance = torch.cat([p.xyz for p in parts]), torch.cat([p.covariance for p in parts])
+    inflation = window_inflation(tracks, offsets, is_used, degree)
+    return with_floor(Estimate(xyz, covariance * inflation[:, None, None, None]), tracks, half)
 
 
 def rts(
@@ -113,12 +116,13 @@ def rts(
         torch.full_like(tracks.xyz, torch.nan, dtype=torch.float64),
         torch.full_like(tracks.info, torch.nan, dtype=torch.float64),
     )
+    measured = smoothing_info(tracks)
     for rows, keypoints, is_there in _columns(tracks):
-        info = tracks.info[rows, keypoints] * is_there[..., None, None]
+        info = measured[rows, keypoints] * is_there[..., None, None]
         part = smooth(tracks.xyz[rows, keypoints], info, motion, q, frame_period_s, leave_one_out)
         at = rows[is_there], keypoints.expand_as(rows)[is_there]
         found.xyz[at], found.covariance[at] = part.xyz[is_there], part.covariance[is_there]
-    return found
+    return with_floor(found, tracks)
 
 
 def filter_bank(tracks: Tracks, smoothers: Smoothers) -> tuple[Tensor, Tensor]:
@@ -237,12 +241,12 @@ def fit_process_noise(
         frame_period_s: Seconds between frames.
         max_examples: Examples used, evenly spread; one number needs no more.
     """
-    columns = list(_columns(tracks, max_examples))
+    columns, measured = list(_columns(tracks, max_examples)), smoothing_info(tracks)
 
     def mean_nll(q: float) -> float:
         total, count = 0.0, 0
         for rows, keypoints, is_there in columns:
-            info = tracks.info[rows, keypoints] * is_there[..., None, None]
+            info = measured[rows, keypoints] * is_there[..., None, None]
             nll, counts = innovation_nll(
                 tracks.xyz[rows, keypoints], info, motion, q, frame_period_s
             )
@@ -262,9 +266,9 @@ def fit_motion(tracks: Tracks, frame_period_s: float, max_examples: int = 60) ->
         motion: fit_process_noise(tracks, motion, frame_period_s, max_examples)
         for motion in Q_RANGE
     }
-    totals = dict.fromkeys(fitted, 0.0)
+    totals, measured = dict.fromkeys(fitted, 0.0), smoothing_info(tracks)
     for rows, keypoints, is_there in _columns(tracks, max_examples):
-        info = tracks.info[rows, keypoints] * is_there[..., None, None]
+        info = measured[rows, keypoints] * is_there[..., None, None]
         scores = {
             m: innovation_nll(tracks.xyz[rows, keypoints], info, m, q, frame_period_s)
             for m, q in fitted.items()

@@ -1,0 +1,90 @@
+"""What averages over frames know where errors last: less than so many independent frames.
+
+The error of a triangulated frame is taken apart. One part varies: neighbouring frames have
+some of it in common, so n frames tell as much as n / inflation. The other, `Tracks.floor`, stays
+however many frames are averaged: the constant errors of the detections, and the doubt which views
+are sound. Without `Tracks.noise` all errors are independent and nothing changes.
+"""
+
+import torch
+from torch import Tensor
+
+from pose_obj_3d.geometry.estimators import Estimate
+from pose_obj_3d.smoothing.kalman import local_polynomial
+from pose_obj_3d.tracks.types import Tracks
+
+
+def smoothing_info(tracks: Tracks) -> Tensor:
+    """Return information (N, K, 3, 3) [1/m^2] that a smoother of a whole track may add up.
+
+    Of the varying part of the error, divided by its inflation over the time that it lasts. A
+    smoother that averages over more frames claims up to twice too little of this part, one that
+    follows fast motion too much.
+    """
+    if tracks.noise is None:
+        return tracks.info
+    frames = torch.tensor(1 + tracks.noise.time_constant)
+    return tracks.info / float(tracks.noise.varying_inflation(frames))
+
+
+def with_floor(found: Estimate, tracks: Tracks, reach: int | None = None) -> Estimate:
+    """Add what lasts to the covariance of an average over frames.
+
+    Args:
+        found: Positions (N, K, 3), with the covariance of what varies.
+        tracks: The data.
+        reach: Frames on each side over which the floor is averaged; by default the time that errors
+            last.
+    """
+    if tracks.noise is None or tracks.floor is None:
+        return found
+    half = round(tracks.noise.time_constant) if reach is None else reach
+    return Estimate(found.xyz, found.covariance + _local_mean(tracks, tracks.floor.double(), half))
+
+
+def _local_mean(tracks: Tracks, values: Tensor, half: int) -> Tensor:
+    """Average values (N, K, 3, 3) over the measured frames near each frame of its example.
+
+    Where none is near: over all of the example.
+    """
+    is_known = (tracks.info.diagonal(dim1=-2, dim2=-1).sum(-1) > 0).double()
+    known = torch.cat([torch.zeros_like(is_known[:1]), is_known.cumsum(0)])
+    sums = values * is_known[..., None, None]
+    sums = torch.cat([torch.zeros_like(sums[:1]), sums.cumsum(0)])
+    frame = torch.arange(len(values), device=values.device)
+    low, high = torch.maximum(frame - half, tracks.first), torch.minimum(frame + half, tracks.last)
+    near = known[high + 1] - known[low]
+    all_known = known[tracks.last + 1] - known[tracks.first]
+    everywhere = sums[tracks.last + 1] - sums[tracks.first]
+    total = torch.where((near > 0)[..., None, None], sums[high + 1] - sums[low], everywhere)
+    count = torch.where(near > 0, near, all_known).clamp_min(1)
+    mean: Tensor = total / count[..., None, None]
+    return mean
+
+
+def window_inflation(tracks: Tracks, offsets: Tensor, is_used: Tensor, degree: int) -> Tensor:
+    """Return by what fits of polynomials to windows claim too little of what varies.
+
+    Args:
+        tracks: The data.
+        offsets: (T,) frames from the centre.
+        is_used: (N, T) which frames of each window are used.
+        degree: Degree of the polynomial.
+
+    Returns:
+        (N,) factor on the covariance.
+    """
+    N, T = is_used.shape
+    if tracks.noise is None:
+        return torch.ones(N, dtype=torch.float64, device=is_used.device)
+    correlation = tracks.noise.varying_autocorrelation(offsets[:, None] - offsets)
+    kinds, which = is_used.unique(dim=0, return_inverse=True)  # type: ignore[no-untyped-call]
+    # The weights of frames in a fit are what it makes of each frame's unit impulse.
+    eye = torch.eye(T, dtype=torch.float64, device=is_used.device)
+    impulse = eye[None, ..., None].expand(len(kinds), T, T, 3)
+    info = torch.eye(3).to(eye) * kinds[:, None, :, None, None]
+    weights = local_polynomial(impulse, info.expand(-1, T, -1, -1, -1), offsets, degree).xyz[..., 0]
+    weights = weights.nan_to_num()
+    both = torch.einsum("pt,ts,ps->p", weights, correlation, weights)
+    factor: Tensor = (both / weights.square().sum(1).clamp_min(1e-12))[which]
+    return factor
