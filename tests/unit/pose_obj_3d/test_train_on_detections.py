@@ -1,7 +1,12 @@
 """Training and evaluation on what a detector says, through the command's own main function."""
 
-import pytest
+import json
 
+import numpy as np
+import pytest
+import torch
+
+from pose_obj_3d.training.checkpoints import store as checkpoints
 from pose_obj_3d.training.data_files import find_data
 from tests.unit.pose_obj_3d.synthetic import write_scene
 from tests.unit.pose_obj_3d.test_train_command import CONFIG, assert_one_line, call, results
@@ -62,3 +67,40 @@ def test_a_folder_is_searched_for_detections(tmp_path):
     detected.unlink()
     # What is read then says that detections are missing, and how to make them.
     assert find_data(str(tmp_path), config, [0], detected=True) == plain
+
+
+def scramble(path):
+    """Replace all of an archive that no unsupervised training on detections may read."""
+    with np.load(path) as archive:
+        members = {name: archive[name] for name in archive.files}
+    rng = np.random.default_rng(0)
+    for name, x in members.items():
+        if name.startswith("T0/"):
+            x[..., :4] = rng.uniform(0, 256, (*x.shape[:3], 4))
+            x[..., 4:7] = rng.normal(size=(*x.shape[1:3], 3))
+            x[..., 7] = rng.choice([0, 0.5, 1], x.shape[:3])
+    meta = json.loads(str(members["meta"]))
+    meta["noise"] = {"sigma_px": 7.0}
+    meta["exchangeable"] = {}
+    members["meta"] = np.array(json.dumps(meta))
+    np.savez_compressed(path, **members)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("context", ["window", "track"])
+def test_truth_and_simulation_do_not_reach_unsupervised_weights(tmp_path, context):
+    states = []
+    for name in ("plain", "scrambled"):
+        folder = tmp_path / name
+        path = write_scene(folder / "a.npz", detected=True)
+        if name == "scrambled":
+            scramble(path)
+        text = CONFIG.replace("WIDTH", f"CONTEXT: {context}, WIDTH").rstrip()
+        (folder / "c.yaml").write_text(f"{text}\n  DETECTIONS: detected\n", encoding="utf-8")
+        assert call(folder, "c.yaml", unsupervised=True) == 0
+        (best,) = folder.glob("checkpoint/*/*/best.pt")
+        states.append(checkpoints.load(best))
+    a, b = states
+    assert a["best"] == b["best"]
+    for name, value in a["model"].items():
+        assert torch.equal(value, b["model"][name]), name
