@@ -39,6 +39,7 @@ MAY_TOUCH_THE_PATH = {
     "data_generation/RLBench/inspect_dataset.py",
     "pose_obj_3d/run_h36m_waypoints.py",
     "pose_obj_3d/run_h36m_waypoints_unsup.py",
+    "pose_obj_3d/run_detector.py",
 }
 
 

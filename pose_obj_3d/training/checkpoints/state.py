@@ -194,11 +194,14 @@ def load_optimiser(optimiser: torch.optim.Optimizer, saved: State) -> None:
     ):
         raise CheckpointError("damaged: the optimiser is not that of this training")
     parameters = [p for group in optimiser.param_groups for p in group["params"]]
+    moments = {"step", "exp_avg", "exp_avg_sq"}
+    if optimiser.defaults["amsgrad"]:
+        moments.add("max_exp_avg_sq")
     for number, parts in saved["state"].items():
         if (
             not isinstance(number, int)
             or number >= len(parameters)
-            or not _is_moments(parts, parameters[number])
+            or not _is_moments(parts, moments, parameters[number])
         ):
             raise CheckpointError(
                 f"damaged: the optimiser's state of parameter {str(number)[:20]} does not fit"
@@ -226,10 +229,10 @@ def _is_group(found: object, own: State) -> bool:
     return same_kind and all(math.isfinite(n) for n in numbers)
 
 
-def _is_moments(parts: object, parameter: Tensor) -> bool:
+def _is_moments(parts: object, names: set[str], parameter: Tensor) -> bool:
     return (
         isinstance(parts, dict)
-        and set(parts) == {"step", "exp_avg", "exp_avg_sq", "max_exp_avg_sq"}
+        and set(parts) == names
         and all(
             isinstance(value, Tensor)
             and value.shape == (() if key == "step" else parameter.shape)

@@ -1,0 +1,1 @@
+"""A detector that learns: network, losses, claims, batches, training."""
