@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from pose_obj_3d.common.errors import CheckpointError
-from pose_obj_3d.evaluation import figures, protocol, report
+from pose_obj_3d.evaluation import detections, figures, protocol, report
 from pose_obj_3d.evaluation.protocol import Protocol, Result
 from pose_obj_3d.evaluation.variants import Variant, variants
 from pose_obj_3d.formal import FormalData
@@ -246,9 +246,15 @@ def evaluate_model(
         if number == 0:
             experiment.warn_of_geometry(tracks, rig)
         of_variant = dataclasses.replace(base, used_frames=frames)
+        seen = detections.seen_points(experiment.archive, data, tracks, rig, experiment.ids)
         result, predicted = protocol.compare(
-            model, f"model: {label}", tracks, rig, of_variant, experiment.ids
+            model, f"model: {label}", tracks, rig, of_variant, experiment.ids, seen.columns
         )
+        result["detections"] = {
+            "about": detections.describe(experiment.archive, data.witness),
+            "errors": detections.errors_px(tracks, rig, seen),
+            "columns": list(seen.columns),
+        }
         result.setdefault("notes", []).extend(alike)
         count = "1 view" if len(views) == 1 else f"{len(views)} views"
         names = ", ".join(experiment.view_names(rig))
@@ -257,6 +263,7 @@ def evaluate_model(
         say(report.text_table(result, title, metric))
         if claims := report.calibration_text(result):
             say(claims)
+        say(report.detections_text(result))
         for note in result["notes"]:
             say(note)
         if number == 0:

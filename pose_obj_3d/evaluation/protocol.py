@@ -42,6 +42,8 @@ NO_BOUNDS = (
 )
 EVERY = "every point"
 """A further column, where a detector says which views are usable: it cannot choose its points."""
+NEVER = "never moving"
+"""A further column of what methods claim: keypoints that rest in the whole example."""
 COLUMNS = ("all", "moving", "still", "fewer than two views")
 PCK_M = (0.010, 0.020)
 Result = dict[str, Any]
@@ -207,6 +209,7 @@ def evaluate(
     rig: Rig,
     protocol: Protocol,
     ids: list[str],
+    further: Mapping[str, Tensor] | None = None,
 ) -> Result:
     """Score predictions and bounds on the same points.
 
@@ -216,31 +219,34 @@ def evaluate(
         rig: The cameras.
         protocol: Window and batch.
         ids: Keypoint names `T<task>/<group>/<name>`.
+        further: Further columns: name -> (N, K) bool.
 
     Returns:
-        JSON-ready: `counts` (also of `EVERY` where nobody knows the noise), `methods` (method ->
-        column -> measures, units in the keys; of methods with a covariance also
-        `coverage_<p>_percent`, the share of truths inside the claimed region of p %, and
-        `claimed_error_mm`, what the covariance says of the MPJPE), `details` (method -> per task,
-        group, keypoint -> MPJPE; of the points of the last column where the first is empty, as
-        with one view), and `notes`, lines on what was left out, where something was.
+        JSON-ready: `counts` (also of `NEVER` and the further columns, and of `EVERY` where nobody
+        knows the noise), `methods` (method -> column -> measures, units in the keys; of methods
+        with a covariance also `coverage_<p>_percent`, the share of truths inside the claimed region
+        of p %, and `claimed_error_mm`, what the covariance says of the MPJPE), `details` (method ->
+        per task, group, keypoint -> MPJPE; of the points of the last column where the first is
+        empty, as with one view), and `notes`, lines on what was left out, where something was.
     """
     assert tracks.truth is not None
     masks = column_masks(tracks, protocol.frame_period_s)
     if tracks.precision is None:
         masks[EVERY] = tracks.is_real
+    brief = {**(further or {}), NEVER: masks["all"] & never_moves(tracks, protocol.frame_period_s)}
     detailed = masks["all"] if masks["all"].any() else masks[COLUMNS[3]]
     result: Result = {
-        "counts": {c: int(m.sum()) for c, m in masks.items()},
+        "counts": {c: int(m.sum()) for c, m in {**masks, **brief}.items()},
         "methods": {},
         "details": {},
     }
     for name, predicted in predictions.items():
         xyz = predicted.xyz if isinstance(predicted, Estimate) else predicted
         columns = {c: _measures(xyz, tracks, m, protocol.frame_period_s) for c, m in masks.items()}
+        columns |= {c: _mean_and_median(xyz, tracks.truth, m) for c, m in brief.items()}
         if isinstance(predicted, Estimate) and predicted.covariance.isfinite().any():
             claimed = claimed_error(predicted)
-            for column, mask in masks.items():
+            for column, mask in {**masks, NEVER: brief[NEVER]}.items():
                 columns[column] |= _calibration(predicted, claimed, tracks, mask)
         result["methods"][name] = columns
         result["details"][name] = _details(
@@ -257,7 +263,13 @@ def evaluate(
 
 
 def compare(
-    model: nn.Module, label: str, tracks: Tracks, rig: Rig, protocol: Protocol, ids: list[str]
+    model: nn.Module,
+    label: str,
+    tracks: Tracks,
+    rig: Rig,
+    protocol: Protocol,
+    ids: list[str],
+    further: Mapping[str, Tensor] | None = None,
 ) -> tuple[Result, Estimate]:
     """Score a model beside the methods without learning that its views and frames allow.
 
@@ -268,6 +280,7 @@ def compare(
         rig: The cameras; with a single one there is nothing to compare with.
         protocol: Window and batch.
         ids: Keypoint names.
+        further: Further columns, as of `evaluate`.
 
     Returns:
         The result, as of `evaluate`, and what the model has estimated.
@@ -278,7 +291,7 @@ def compare(
         methods |= reference_predictions(tracks, rig, protocol)
         if protocol.used_frames is None:
             methods |= whole_track_predictions(tracks, protocol)
-    return evaluate(methods, tracks, rig, protocol, ids), predicted
+    return evaluate(methods, tracks, rig, protocol, ids, further), predicted
 
 
 def _measures(xyz: Tensor, tracks: Tracks, mask: Tensor, frame_period_s: float) -> Result:
@@ -288,8 +301,7 @@ def _measures(xyz: Tensor, tracks: Tracks, mask: Tensor, frame_period_s: float) 
     p95 = float(error.double().quantile(0.95)) if 0 < len(error) < 10_000_000 else float("nan")
     velocity = metrics.mean_velocity_error(xyz, truth, mask, first, frame_period_s)
     measures: Result = {
-        "count": int(mask.sum()),
-        "mpjpe_mm": _mm(metrics.mpjpe(xyz, truth, mask).mean),
+        **_mean_and_median(xyz, truth, mask),
         "p_mpjpe_mm": _mm(metrics.p_mpjpe(xyz, truth, mask).mean),
         "n_mpjpe_mm": _mm(metrics.n_mpjpe(xyz, truth, mask).mean),
         "p95_mm": _mm(p95),
@@ -300,6 +312,16 @@ def _measures(xyz: Tensor, tracks: Tracks, mask: Tensor, frame_period_s: float) 
             metrics.pck(xyz, truth, mask, threshold).mean
         )
     return measures
+
+
+def _mean_and_median(xyz: Tensor, truth: Tensor, mask: Tensor) -> Result:
+    error = metrics.distances(xyz, truth)[mask]
+    median = float(error.median()) if len(error) else math.nan
+    return {
+        "count": len(error),
+        "mpjpe_mm": _mm(metrics.mpjpe(xyz, truth, mask).mean),
+        "median_mm": _mm(median),
+    }
 
 
 def claimed_error(predicted: Estimate) -> Tensor:

@@ -6,7 +6,8 @@ from typing import Any
 
 from pose_obj_3d.common.facts import MOVING_M_PER_S
 from pose_obj_3d.common.whole_files import write_whole
-from pose_obj_3d.evaluation.protocol import COLUMNS, EVERY
+from pose_obj_3d.evaluation.detections import GROSS_PX
+from pose_obj_3d.evaluation.protocol import COLUMNS, EVERY, NEVER
 
 METRIC_KEYS = {
     "mpjpe": "mpjpe_mm",
@@ -20,6 +21,16 @@ METRIC_TITLES = {
     "n_mpjpe": "N-MPJPE [mm]",
     "velocity": "velocity error [mm/s]",
 }
+_DETECTION_TITLES = {
+    "count": "points in the images",
+    "usable_percent": "usable [%]",
+    "median_px": "median error [px]",
+    "gross_percent": f"above {GROSS_PX:g} px [%]",
+    "coverage_68_percent": "inside the claimed 68 % [%]",
+    "coverage_95_percent": "inside the claimed 95 % [%]",
+}
+_CLAIMED = (*COLUMNS[:3], NEVER)
+"""Columns of what methods claim."""
 NOTE = (
     "Points with two or more usable views are in the columns all, moving (faster than"
     f" {1000 * MOVING_M_PER_S:g} mm/s) and still (the rest); the last column has the other points."
@@ -64,7 +75,7 @@ def calibration_rows(result: dict[str, Any]) -> list[list[str]]:
 
     A header and one row for each method with a covariance; empty where no method has one.
     """
-    columns = COLUMNS[:3]
+    columns = _CLAIMED
     kinds = {"within 68 % [%]": "coverage_68_percent", "within 95 % [%]": "coverage_95_percent"}
     kinds |= {"claimed [mm]": "claimed_error_mm", "true [mm]": "mpjpe_mm"}
     rows = [
@@ -75,25 +86,68 @@ def calibration_rows(result: dict[str, Any]) -> list[list[str]]:
     ]
     for name, measures in result["methods"].items():
         if measures[columns[0]].get("claimed_error_mm") is not None:
-            values = [measures[c][key] for key in kinds.values() for c in columns]
+            values = [measures.get(c, {}).get(key) for key in kinds.values() for c in columns]
             rows.append([name, *("-" if v is None else f"{v:.1f}" for v in values)])
     return rows if len(rows) > 1 else []
 
 
 def calibration_text(result: dict[str, Any]) -> str:
     """Return the table of claimed uncertainty for a terminal; "" without any covariance."""
+    n = len(_CLAIMED)
     rows = [
-        [r[0], *(" / ".join(r[i : i + 3]) for i in range(1, len(r), 3))]
+        [r[0], *(" / ".join(r[i : i + n]) for i in range(1, len(r), n))]
         for r in calibration_rows(result)[1:]
     ]
     head = [
-        "claimed uncertainty: all / moving / still",
+        f"claimed uncertainty: {' / '.join(_CLAIMED)}",
         "within 68 % [%]",
         "within 95 % [%]",
         "claimed [mm]",
         "true [mm]",
     ]
     return aligned([head, *rows]) if rows else ""
+
+
+def detection_rows(result: dict[str, Any]) -> list[list[str]]:
+    """Return the table of the detections' own errors [px]; empty where they were not measured."""
+    found = result.get("detections", {}).get("errors", {})
+    if not found:
+        return []
+    has_claims = any("coverage_68_percent" in x for x in found.values())
+    kinds = {
+        key: title for key, title in _DETECTION_TITLES.items() if has_claims or "cov" not in key
+    }
+    rows = [["detections, by the true visibility", *kinds.values()]]
+    for kind, measures in found.items():
+        values = [measures.get(key) for key in kinds]
+        rows.append([kind, *("-" if v is None else f"{v:g}" for v in values)])
+    return rows
+
+
+def visibility_rows(result: dict[str, Any]) -> list[list[str]]:
+    """Return the methods' errors [mm] by what the truth says is seen; empty where not measured."""
+    titles = result.get("detections", {}).get("columns", [])
+    if not titles:
+        return []
+    kinds = {"mpjpe_mm": "mean", "median_mm": "median"}
+    rows = [
+        [
+            "error [mm], by the true visibility",
+            *(f"{t}, {k}" for t in titles for k in kinds.values()),
+        ]
+    ]
+    for name, columns in result["methods"].items():
+        values = [columns.get(t, {}).get(key) for t in titles for key in kinds]
+        if any(v is not None for v in values):
+            rows.append([name, *("-" if v is None else f"{v:.3f}" for v in values)])
+    return [*rows, ["points", *(x for t in titles for x in (str(result["counts"][t]), ""))]]
+
+
+def detections_text(result: dict[str, Any]) -> str:
+    """Return what the detections are, and the tables by visibility, for a terminal."""
+    about = result.get("detections", {}).get("about", "")
+    tables = [aligned(rows) for rows in (detection_rows(result), visibility_rows(result)) if rows]
+    return "\n".join([about, *tables] if about else tables)
 
 
 def aligned(rows: list[list[str]], title: str = "") -> str:
@@ -117,11 +171,15 @@ def markdown(results: dict[str, Any], metric: str = "mpjpe") -> str:
     parts = ["# Results\n"]
     for title, result in results.items():
         parts.append(f"## {title}\n")
-        parts += [
-            markdown_table(rows)
-            for rows in (table_rows(result, metric), calibration_rows(result))
-            if rows
-        ]
+        if about := result.get("detections", {}).get("about"):
+            parts.append(f"{about}\n")
+        tables = (
+            table_rows(result, metric),
+            calibration_rows(result),
+            detection_rows(result),
+            visibility_rows(result),
+        )
+        parts += [markdown_table(rows) for rows in tables if rows]
         parts += [f"{note[:1].upper()}{note[1:]}.\n" for note in result.get("notes", ())]
         methods = list(result["details"])
         for kind in ("task", "group", "keypoint"):

@@ -36,7 +36,8 @@ class Experiment:
         config_path: Its file; runs are named after it.
         unsupervised: Whether training reads no 3D label.
         device: Where tensors live.
-        data: The archive.
+        archive: The archive as it was read.
+        data: The archive with the chosen detections.
         ids: Keypoint names.
         log_root: Folder of the logs of this config's group.
         checkpoint_root: The same for checkpoints.
@@ -47,6 +48,7 @@ class Experiment:
     config_path: Path
     unsupervised: bool
     device: torch.device
+    archive: FormalData
     data: FormalData
     ids: list[str]
     log_root: Path
@@ -127,17 +129,17 @@ def open_experiment(
     section = config.OBJ_POSE_DATA
     tasks = list(dict.fromkeys([*section.train_tasks(), *section.eval_tasks()]))
     is_detected = section.DETECTIONS == DETECTED
-    data = read_formal(find_data(section.ROOT_DIR, config_path, tasks, is_detected))
-    data.require_tasks(tasks)
-    logger.info("Data: %s", data.path)
+    archive = read_formal(find_data(section.ROOT_DIR, config_path, tasks, is_detected))
+    archive.require_tasks(tasks)
+    logger.info("Data: %s", archive.path)
     strangers = [f"T{t}" for t in section.eval_tasks() if t not in section.train_tasks()]
     if strangers and config.NETWORK.TYPE != "triangulation":
         raise ConfigError(
             f"{config_path}: OBJ_POSE_DATA.SUBJECTS_TEST has {', '.join(strangers)}, which are not"
             " in SUBJECTS_TRAIN; the model knows the keypoints of the tasks it was trained on"
         )
-    ids = keypoint_ids(data, tasks, section.KEYPOINTS)
-    data = choose_detections(data, section.witness(), tasks, section.OCCLUSION)
+    ids = keypoint_ids(archive, tasks, section.KEYPOINTS)
+    data = choose_detections(archive, section.witness(), tasks, section.OCCLUSION)
     data, corrected = check_noise(data, section.train_tasks(), ids, section.OCCLUSION)
     if corrected:
         logger.warning("%s", corrected)
@@ -148,6 +150,7 @@ def open_experiment(
         config_path,
         unsupervised,
         device,
+        archive,
         data,
         ids,
         base / "log" / group,

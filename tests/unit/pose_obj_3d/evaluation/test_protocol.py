@@ -91,6 +91,11 @@ def test_one_frame_estimators_are_calibrated_in_the_table(scene):
     assert moving["claimed_error_mm"] < 0.5 * moving["mpjpe_mm"]
     text, page = report.calibration_text(result), report.markdown({"Test": result})
     assert "maximum likelihood" in text
+    assert "all / moving / still / never moving" in text
+    never = result["methods"]["7-frame weighted mean"]["never moving"]
+    assert never["coverage_68_percent"] == pytest.approx(68, abs=6)
+    assert never["median_mm"] < never["mpjpe_mm"]
+    assert "| within 68 %, never moving [%] |" in page
     assert "| claimed uncertainty | within 68 %, all [%] |" in page
     assert "Cramer" not in text
 
