@@ -3,7 +3,9 @@
 It is such a file as a user's own videos would give. Demonstrations of one task become one file of
 several sequences, in millimetres, seen by cameras with lens distortion. The noise of detectors is
 added to the archive's exact projections: it differs between cameras, with outliers, missing
-detections and confidences. `python -m pose_obj_3d.make_example_tracks --help` lists the flags.
+detections and confidences. Or the points are what a detector has found in the pictures
+(`--detected`), with the errors that it claims. `python -m pose_obj_3d.make_example_tracks --help`
+lists the flags.
 """
 
 from pose_obj_3d.common import process_start
@@ -20,6 +22,13 @@ from typing import Any
 
 import numpy as np
 
+from pose_obj_3d.common.archive_detections import (
+    DETECTED,
+    DETECTED_UV,
+    DETECTOR,
+    Witness,
+    claimed_covariance,
+)
 from pose_obj_3d.common.errors import ConfigError, PoseObj3DError
 from pose_obj_3d.common.whole_files import writing
 from pose_obj_3d.formal import (
@@ -31,6 +40,8 @@ from pose_obj_3d.formal import (
     shipped_archive,
 )
 from pose_obj_3d.geometry.lenses import distort
+from pose_obj_3d.tracks.choosing import choose_detections
+from pose_obj_3d.tracks.exchanging import names_order
 from pose_obj_3d.training.config import PACKAGE_DIR
 
 FOLDER = PACKAGE_DIR / "data" / "RLBench_pose_est_data"
@@ -50,6 +61,7 @@ class Example:
         outliers: Share of detections that are grossly wrong.
         missing: Share of detections that are missing.
         seed: Seed of the noise.
+        detected: Take the archive's detections and claims; no noise and no distortion is made up.
     """
 
     archive: Path
@@ -58,6 +70,7 @@ class Example:
     outliers: float
     missing: float
     seed: int
+    detected: bool = False
 
     def __post_init__(self) -> None:
         """Check the shares."""
@@ -92,6 +105,12 @@ def build_parser() -> argparse.ArgumentParser:
     add("--outliers", type=float, default=0.03, help="share of detections that are grossly wrong")
     add("--missing", type=float, default=0.1, help="share of detections that are missing")
     add("--seed", type=int, default=0)
+    add(
+        "--detected",
+        action="store_true",
+        help="take what a detector has found, with the errors that it claims; needs an --archive"
+        " with detections",
+    )
     return parser
 
 
@@ -100,7 +119,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     try:
         members = make(
-            Example(args.archive, args.task, args.examples, args.outliers, args.missing, args.seed)
+            Example(
+                args.archive,
+                args.task,
+                args.examples,
+                args.outliers,
+                args.missing,
+                args.seed,
+                args.detected,
+            )
         )
         with writing(args.output) as file:
             np.savez_compressed(file, **members)
@@ -122,28 +149,49 @@ def make(wanted: Example) -> dict[str, Any]:
     """
     data = read_formal(wanted.archive)
     data.require_tasks([wanted.task])
+    if wanted.detected:
+        data = choose_detections(data, Witness(DETECTED, DETECTOR), [wanted.task])
     numbers = data.split(wanted.task)["test"]
     if not 1 <= wanted.examples <= len(numbers):
         raise ConfigError(
             f"--examples {wanted.examples}: the test part of T{wanted.task} has {len(numbers)};"
             " allowed: 1 to that"
         )
-    examples = [data.tracks[wanted.task][n] for n in numbers[-wanted.examples :]]
+    numbers = numbers[-wanted.examples :]
+    examples = [data.tracks[wanted.task][n] for n in numbers]
     x = np.concatenate(examples, axis=1)
-    points, confidence = _detect(x, data, wanted)
+    orders = [names_order(data, wanted.task, n) for n in numbers]
+    truth = [e[0][:, order, XYZ_WORLD] for e, order in zip(examples, orders, strict=True)]
+    made = _claimed(data, wanted.task, numbers) if wanted.detected else _made_up(x, data, wanted)
     return {
-        "points": points.astype(np.float32),
-        "confidence": confidence.astype(np.float32),
+        **made,
         "intrinsics": data.intrinsics,
         "extrinsics": data.extrinsics * [1, 1, 1, 1000],
-        "distortion": np.tile(DISTORTION, (len(points), 1)),
         "units": np.array("mm"),
         "fps": np.array(1 / data.frame_period_s),
         "camera_names": np.array(data.camera_names),
         "keypoint_names": np.array(data.keypoint_names(wanted.task)),
         "image_size": np.array(data.image_size),
         "sequence_starts": np.cumsum([0, *(e.shape[1] for e in examples[:-1])]),
-        "truth": 1000 * x[0][..., XYZ_WORLD],
+        "truth": 1000 * np.concatenate(truth),
+    }
+
+
+def _claimed(data: FormalData, task: int, numbers: Sequence[int]) -> dict[str, Any]:
+    """Return what a detector has found, and claims: points, and their covariances."""
+    says = np.concatenate([data.detections[task][n] for n in numbers], axis=1)
+    usable = np.concatenate([data.tracks[task][n] for n in numbers], axis=1)[..., VISIBILITY] > 0
+    points = np.where(usable[..., None], says[..., DETECTED_UV], np.nan)
+    return {"points": points, "covariance": claimed_covariance(says)}
+
+
+def _made_up(x: np.ndarray, data: FormalData, wanted: Example) -> dict[str, Any]:
+    """Return points of cameras with distortion, with noise that differs between them."""
+    points, confidence = _detect(x, data, wanted)
+    return {
+        "points": points.astype(np.float32),
+        "confidence": confidence.astype(np.float32),
+        "distortion": np.tile(DISTORTION, (len(points), 1)),
     }
 
 

@@ -26,7 +26,7 @@ MIN_SD_PX, MAX_SD_PX = 1e-3, 1e6
 _PIECE = 2**22  # numbers of an example that are checked at once; bounds the memory
 SIMULATED, DETECTED = DETECTION_SOURCES = ("simulated", "detected")
 TRUTH, DETECTOR = VISIBILITY_SOURCES = ("truth", "detector")
-FINGERS = ("robot/left_finger", "robot/right_finger")
+_FINGER = re.compile(r"robot/((left|right)_finger|finger[0-9]+)")
 _DISTRACTOR = re.compile(r"(objects/.*distractor)_?[0-9]+")
 Flags = npt.NDArray[np.bool_]
 _UV_STEPS, _SD_STEPS, _RHO_STEPS, _P_STEPS = 16, 8, 64, 128
@@ -143,7 +143,7 @@ def rounded_detections(x: Array) -> Array:
 def look_alike(names: Sequence[str]) -> list[list[str]]:
     """Group keypoints that a picture alone does not tell apart.
 
-    The two fingers of a gripper look the same once it is turned half around. RLBench names things
+    The fingers of a gripper look the same once it is turned. RLBench names things
     that are there to distract by one name and a number, and gives them colours at random.
 
     Args:
@@ -155,7 +155,7 @@ def look_alike(names: Sequence[str]) -> list[list[str]]:
     groups: dict[str, list[str]] = {}
     for name in names:
         distractor = _DISTRACTOR.fullmatch(name)
-        if name in FINGERS:
+        if _FINGER.fullmatch(name):
             groups.setdefault("fingers", []).append(name)
         elif distractor:
             groups.setdefault(distractor[1], []).append(name)
