@@ -29,7 +29,8 @@ TRUTH, DETECTOR = VISIBILITY_SOURCES = ("truth", "detector")
 _FINGER = re.compile(r"robot/((left|right)_finger|finger[0-9]+)")
 _DISTRACTOR = re.compile(r"(objects/.*distractor)_?[0-9]+")
 Flags = npt.NDArray[np.bool_]
-_UV_STEPS, _SD_STEPS, _RHO_STEPS, _P_STEPS = 16, 8, 64, 128
+_UV_STEPS, _SD_STEPS, _RHO_STEPS, _P_STEPS = 16, 8, 16, 64
+_MAX_RHO = 1 - 1 / 32  # of what is rounded
 
 
 @dataclass(frozen=True)
@@ -124,17 +125,17 @@ def claimed_covariance(x: Array) -> Array:
 
 
 def rounded_detections(x: Array) -> Array:
-    """Round detections (*, 7) so that they compress to a fifth: coarser than any claim is true.
+    """Round detections (*, 7) so that they take half the space, and lose less than a claim is off.
 
     Positions to 1/16 px, as the simulated ones; deviations to 1/8 of an octave (9 %); correlations
-    to 1/64; probabilities to 1/128.
+    to 1/16, at most 31/32; probabilities to 1/64.
     """
     y = np.array(x, np.float32)
     y[..., DETECTED_UV] = np.round(y[..., DETECTED_UV] * _UV_STEPS) / _UV_STEPS
     steps = np.round(np.log2(y[..., DETECTED_SD]) * _SD_STEPS) / _SD_STEPS
     y[..., DETECTED_SD] = np.clip(np.exp2(steps), MIN_SD_PX, MAX_SD_PX)
-    # Towards 0: never to 1.
-    y[..., DETECTED_RHO] = np.trunc(y[..., DETECTED_RHO] * _RHO_STEPS) / _RHO_STEPS
+    rho = np.round(y[..., DETECTED_RHO] * _RHO_STEPS) / _RHO_STEPS
+    y[..., DETECTED_RHO] = np.clip(rho, -_MAX_RHO, _MAX_RHO)
     p = [DETECTED_INSIDE, DETECTED_SEEN]
     y[..., p] = np.round(y[..., p] * _P_STEPS) / _P_STEPS
     return y
