@@ -1,6 +1,5 @@
 """Checkpoints of detectors: what they hold, checked before use."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -167,31 +166,3 @@ def put_weights(path: Path, network: nn.Module, state: State) -> None:
         load_model(network, state["model"])
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
-
-
-def check_subject(path: Path, subject: Subject, wanted: Sequence[tuple[str, object]]) -> None:
-    """Refuse a detector that knows something else.
-
-    Args:
-        path: Its checkpoint, for messages.
-        subject: What it knows.
-        wanted: Attributes of `Subject` and what they should be.
-
-    Raises:
-        CheckpointError: Names the attributes that differ.
-    """
-    faults = [
-        f"{name}: {_shown(getattr(subject, name))} there, {_shown(value)} here"
-        for name, value in wanted
-        if getattr(subject, name) != value
-    ]
-    if faults:
-        raise CheckpointError(
-            f"{path}: the detector belongs to other data: {'; '.join(faults)}; use the archive that"
-            " it was trained on, or one like it"
-        )
-
-
-def _shown(value: object) -> str:
-    text = ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
-    return text if len(text) <= 120 else f"{text[:120]}..."

@@ -120,6 +120,7 @@ class TrainedDetector:
         name: For the record.
         subject: What it knows.
         gate_px: A detection with a larger mean claimed sd is better not used [px].
+        labelled_frames: Labels in each view that trained it; None for all.
     """
 
     def __init__(self, path: Path, device: torch.device | None = None) -> None:
@@ -146,6 +147,7 @@ class TrainedDetector:
         self._uses_bfloat16 = bool(state.get("uses_bfloat16"))
         self.name = f"{checkpoints.KIND} {path.parent.parent.name}"
         self.gate_px = self._calibration.gate_px
+        self.labelled_frames = checkpoints.config_of(path, state).DATA.LABELLED_FRAMES
 
     @property
     def keypoints(self) -> list[str]:
