@@ -24,6 +24,7 @@ ENGINE_OF_PYREP = ("pyrep_mujoco.simulation",)
 STAGE2_COMMANDS = tuple(
     f"pose_obj_3d.{name}"
     for name in (
+        "detect",
         "lift",
         "train_command",
         "run_h36m_waypoints",
@@ -31,7 +32,16 @@ STAGE2_COMMANDS = tuple(
         "compare_runs",
     )
 )
-STAGE2_ROOMS = ("geometry", "smoothing", "tracks", "models", "training", "evaluation", "lifting")
+STAGE2_ROOMS = (
+    "geometry",
+    "smoothing",
+    "tracks",
+    "models",
+    "training",
+    "evaluation",
+    "detector",
+    "lifting",
+)
 # Commands that run as files from a clone, whose packages are then not on the path.
 MAY_TOUCH_THE_PATH = {
     "data_generation/RLBench/generate_data.py",

@@ -14,6 +14,7 @@ from pose_obj_3d.detector.images import DemoPictures
 from pose_obj_3d.detector.prompt_files import FilePrompts
 from pose_obj_3d.detector.prompts import ArchivePrompts, Groups, NoPrompts, PromptSource
 from pose_obj_3d.detector.types import Detector
+from pose_obj_3d.formal import FormalData
 
 DESCRIPTION = "description"
 """What `--prompts` takes in place of a file: colours that the archive's descriptions name."""
@@ -135,7 +136,7 @@ def plan_trained(
                 chosen=chosen,
                 prompts=_prompts(pictures, task, first.subject.prompts, prompts),
                 prompts_mark=_prompts_mark(prompts),
-                exchangeable=first.subject.exchangeable,
+                exchangeable=_alike(data, task, first.subject),
                 folds=[e.detector.subject.fold for e in entries],
                 labelled_frames=entries[0].labelled_frames,
             )
@@ -181,6 +182,14 @@ def plan_tracker(
         )
         for task in (sorted(tasks) or sorted(data.tracks))
     ]
+
+
+def _alike(data: FormalData, task: int, known: Known) -> list[list[str]]:
+    """List the keypoints that a detector cannot tell apart, in groups."""
+    if known.exchangeable:
+        return [list(group) for group in known.exchangeable]
+    prompted = {name for group in known.prompts for name in group}
+    return [group for group in data.exchangeable(task) if not set(group) <= prompted]
 
 
 def _prompts(

@@ -42,11 +42,10 @@ def write_detected(
             definite; nothing is written.
     """
     meta = _meta(out, data, sorted(found))
-    groups = {f"T{t}": [list(g) for g in gs] for t, gs in exchangeable.items() if gs}
-    if groups:
-        meta["exchangeable"] = groups
-    else:
-        meta.pop("exchangeable", None)
+    # Said of every task: where it is not said, names tell which keypoints look alike.
+    meta["exchangeable"] = {
+        f"T{task}": [list(group) for group in exchangeable.get(task, ())] for task in sorted(found)
+    }
     meta["detections"] = dict(record)
     tracks = {task: data.tracks[task] for task in sorted(found)}
     write_formal(out, tracks, meta, data.intrinsics, data.extrinsics, found)
