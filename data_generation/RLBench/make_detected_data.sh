@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# Make the archive of detections from pixels: sim_all_detected.npz, tasks 9, 12, 40, 54, 79.
+# Generates demonstrations with pictures (25 GB), trains two detectors for each task, and writes what
+# each finds in demonstrations that it has not seen. Interrupted, it continues where it was.
+#   bash make_detected_data.sh [output folder]
+#   PYTHON       interpreter (default python)
+#   N_PROCESSES  worker processes of the generation (default: one for each core)
+#   MINUTES      training of each detector (default 20)
+#   EXAMPLES     demonstrations of each task (default 100)
+#   TASKS        task ids (default "9 12 40 54 79")
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.." # the repository's root
+output=${1:-$PWD/pose_obj_3d/data/RLBench_pose_est_data}
+case $output in /*) ;; *) output=$OLDPWD/$output ;; esac
+python=${PYTHON:-python}
+processes=${N_PROCESSES:-$(nproc 2>/dev/null || echo 1)}
+minutes=${MINUTES:-20} examples=${EXAMPLES:-100} tasks=${TASKS:-9 12 40 54 79}
+commands=data_generation/RLBench
+work=$PWD/$commands/data/pixels
+archive=$work/archives/sim_all_formal.npz
+mkdir -p "$work/archives" "$work/configs" "$output"
+
+config=$work/configs/dataset.json
+sed -e "s/\"train_task_ids\": .*/\"train_task_ids\": [$(echo "$tasks" | sed 's/ /, /g')],/" \
+    -e "s/\"n_ex_per_task\": .*/\"n_ex_per_task\": $examples,/" configs/pixels_dataset.json >"$config"
+"$python" $commands/generate_data.py --path_dataset "$work/raw" --path_dataset_config "$config" \
+    --n_processes "$processes"
+"$python" $commands/convert_data.py --path_dataset "$work/raw" --path_dataset_config "$config" \
+    --output "$archive"
+
+checkpoints=()
+for task in $tasks; do
+    run=$work/detectors/task_$task
+    cat >"$work/configs/task_$task.yaml" <<YAML
+DATA:
+  ARCHIVE: $archive
+  TASK: $task
+TRAIN:
+  MINUTES: $minutes
+YAML
+    if [ ! -e "$run/done" ]; then # written once all folds are trained
+        "$python" pose_obj_3d/run_detector.py --cfg "$work/configs/task_$task.yaml" --log "$run" \
+            --resume_checkpoint auto
+        touch "$run/done"
+    fi
+    checkpoints+=("$(ls -d "$run"/checkpoint/detector/task_"$task"_* | tail -n 1)"/fold_*/best.pt)
+done
+
+"$python" -m pose_obj_3d.detect --checkpoint "${checkpoints[@]}" --archive "$archive" \
+    --out "$work/archives/sim_all_detected.npz"
+"$python" -m data_generation.RLBench.publishing.detected "$work/archives/sim_all_detected.npz" "$output"
