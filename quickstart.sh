@@ -1,33 +1,65 @@
 #!/usr/bin/env bash
 # Everything once: set up, make demonstrations with images, convert, train with and without 3D
 # labels, and end with a table of errors in mm. Run it again: finished stages are skipped.
+#   --pixels            the same from pictures: a network finds the keypoints in them (docs/pixels.md)
 #   QUICKSTART_PYTHON   interpreter for the virtual environment (Python 3.11 or 3.12)
 #   QUICKSTART_TORCH    another PyTorch requirement, e.g. the path of a CPU wheel
+#   MINUTES             with --pixels: training of each detector (default 6)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 root=$PWD
 . .ci/environment.sh
+case ${1-} in
+"") name=quickstart tasks="tasks 0 and 9" steps=4 ;;
+--pixels) name=quickstart_pixels tasks="task 9" steps=6 ;;
+*) die "quickstart.sh: unknown argument $1; allowed: --pixels, or nothing" ;;
+esac
 set_up RLBench/requirements.txt data_gen_requirements.txt pose_est_requirements.txt
 
-dataset=data/quickstart/
-archive=$root/pose_obj_3d/data/quickstart/sim_all_formal.npz
+dataset=data/$name/
+folder=$root/pose_obj_3d/data/$name
+archive=$folder/sim_all_formal.npz
 
-say "1/4 Demonstrations of tasks 0 and 9, four cameras (data_generation/RLBench/$dataset)"
+# Train a detector for each fold, side by side; each uses one core.
+train_detectors() {
+    local fold run jobs=()
+    for fold in 0 1; do
+        run=$folder/detector_$fold
+        [ -e "$run/done" ] && continue
+        mkdir -p "$run"
+        ("$PYTHON" run_detector.py --cfg ./cfg/quickstart/detector_quickstart_pixels.yaml --fold "$fold" \
+            --minutes "${MINUTES:-6}" --log "$run" --resume_checkpoint auto && touch "$run/done") &
+        jobs+=($!)
+    done
+    for job in "${jobs[@]+"${jobs[@]}"}"; do
+        wait "$job"
+    done
+}
+
+say "1/$steps Demonstrations of $tasks, four cameras (data_generation/RLBench/$dataset)"
 cd "$root/data_generation/RLBench"
-"$PYTHON" generate_data.py --path_dataset "$dataset" --path_dataset_config configs/quickstart.json \
+"$PYTHON" generate_data.py --path_dataset "$dataset" --path_dataset_config "configs/$name.json" \
     --n_processes "$(nproc 2>/dev/null || echo 1)"
 
-say "2/4 2D tracks and 3D truth ($archive)"
-export path_dataset=$dataset path_dataset_config=configs/quickstart.json
+say "2/$steps 2D tracks and 3D truth ($archive)"
+export path_dataset=$dataset path_dataset_config=configs/$name.json
 sh convert_data_to_3D_pose_estimation.sh --output "$archive"
 
 cd "$root/pose_obj_3d"
-say "3/4 Training with 3D labels"
-"$PYTHON" run_h36m_waypoints.py --cfg ./cfg/quickstart/config_quickstart.yaml --resume_checkpoint auto
+if [ "$name" = quickstart_pixels ]; then
+    say "3/$steps Detectors of two folds ($folder/detector_0 and _1)"
+    train_detectors
+    say "4/$steps Detections, each demonstration by the detector that has not seen it"
+    "$PYTHON" -m pose_obj_3d.detect --archive "$archive" --out "$folder/sim_all_detected.npz" \
+        --checkpoint "$folder"/detector_[01]/checkpoint/detector/*/fold_*/best.pt
+fi
 
-say "4/4 Training without 3D labels"
-"$PYTHON" run_h36m_waypoints_unsup.py --cfg ./cfg/quickstart/config_u_quickstart.yaml --resume_checkpoint auto
+say "$((steps - 1))/$steps Training with 3D labels"
+"$PYTHON" run_h36m_waypoints.py --cfg "./cfg/quickstart/config_$name.yaml" --resume_checkpoint auto
+
+say "$steps/$steps Training without 3D labels"
+"$PYTHON" run_h36m_waypoints_unsup.py --cfg "./cfg/quickstart/config_u_$name.yaml" --resume_checkpoint auto
 
 say "Errors in mm, test demonstrations"
-"$PYTHON" compare_runs.py log/quickstart/config_quickstart log/quickstart/config_u_quickstart
+"$PYTHON" compare_runs.py "log/quickstart/config_$name" "log/quickstart/config_u_$name"
 echo "Training in TensorBoard: cd pose_obj_3d/log/quickstart && tensorboard --logdir . --bind_all"

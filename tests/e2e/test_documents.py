@@ -21,6 +21,7 @@ PAGES = [
     "docs/generate.md",
     "docs/train.md",
     "docs/own_videos.md",
+    "docs/pixels.md",
     "docs/rlbench.md",
     "docs/stepping.md",
     "docs/formats.md",
@@ -43,6 +44,7 @@ SMALL = [
     (r"--train$", "--train --epochs 1"),
     (r"--num_envs 2 --steps 50", "--num_envs 1 --steps 5"),
 ]
+PIXELS = "quickstart/config_{}quickstart_pixels"
 LEFT_OUT = shutil.ignore_patterns(
     ".*", "__pycache__", "*.egg-info", "log", "checkpoint", "docs", "tests", "build"
 )
@@ -88,8 +90,10 @@ def clone(tmp_path_factory):
     one_task = [(r'"(train|test)_task_ids": \[[\d, ]+\]', r'"\1_task_ids": [0]'), *few]
     replace(folder / "configs" / "dataset_config.json", *one_task)
     replace(folder / "configs" / "quickstart.json", (r'"cams": \[.*?\]', '"cams": []'), *few)
+    eight = [(r'"n_ex_per_task": \d+', '"n_ex_per_task": 8'), *tiny]
+    replace(folder / "configs" / "quickstart_pixels.json", *eight)
     one_epoch = (r"NUM_EPOCHES: \d+", "NUM_EPOCHES: 1")
-    for config in ("submit/config_{}waypoints_task_0", "quickstart/config_{}quickstart"):
+    for config in ("submit/config_{}waypoints_task_0", "quickstart/config_{}quickstart", PIXELS):
         for kind in ("", "u_"):
             replace(folder / "pose_obj_3d" / "cfg" / f"{config.format(kind)}.yaml", one_epoch)
     (folder / "bin").mkdir()
@@ -155,6 +159,14 @@ def test_blocks_run(clone, done, page):
 def test_quickstart_ends_with_a_table(clone):
     said = run(clone, Fence("bash", "bash quickstart.sh\n", None, "", 0))
     table = said.split("Errors in mm")[-1]
+    assert "linear triangulation (DLT)" in table
+    assert "model: STC (unsupervised)" in table
+
+
+def test_quickstart_from_pixels_ends_with_a_table(clone):
+    said = run(clone, Fence("bash", "MINUTES=0.1 bash quickstart.sh --pixels\n", None, "", 0))
+    table = said.split("Errors in mm")[-1]
+    assert "T9 8 examples written to" in said
     assert "linear triangulation (DLT)" in table
     assert "model: STC (unsupervised)" in table
 
