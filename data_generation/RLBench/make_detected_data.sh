@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Make the archive of detections from pixels: sim_all_detected.npz, tasks 9, 12, 40, 54, 79.
-# Generates demonstrations with pictures (25 GB), trains two detectors for each task, and writes what
+# Generates demonstrations with pictures (20 GB), trains two detectors for each task, and writes what
 # each finds in demonstrations that it has not seen. Interrupted, it continues where it was.
 #   bash make_detected_data.sh [output folder]
 #   PYTHON       interpreter (default python)
-#   N_PROCESSES  worker processes of the generation (default: one for each core)
+#   N_PROCESSES  processes of generation and training (default: one for each core)
 #   MINUTES      training of each detector (default 20)
 #   EXAMPLES     demonstrations of each task (default 100)
 #   TASKS        task ids (default "9 12 40 54 79")
@@ -28,22 +28,35 @@ sed -e "s/\"train_task_ids\": .*/\"train_task_ids\": [$(echo "$tasks" | sed 's/ 
 "$python" $commands/convert_data.py --path_dataset "$work/raw" --path_dataset_config "$config" \
     --output "$archive"
 
+# Train the detector of a fold; `done` is written once it is trained.
+train() { # <task> <fold>
+    local run=$work/detectors/task_$1/fold_$2
+    [ -e "$run/done" ] && return
+    mkdir -p "$run"
+    "$python" pose_obj_3d/run_detector.py --cfg "$work/configs/task_$1.yaml" --fold "$2" --log "$run" \
+        --resume_checkpoint auto
+    touch "$run/done"
+}
+
 checkpoints=()
 for task in $tasks; do
-    run=$work/detectors/task_$task
     cat >"$work/configs/task_$task.yaml" <<YAML
 DATA:
   ARCHIVE: $archive
   TASK: $task
+  FOLDS: 2
 TRAIN:
   MINUTES: $minutes
 YAML
-    if [ ! -e "$run/done" ]; then # written once all folds are trained
-        "$python" pose_obj_3d/run_detector.py --cfg "$work/configs/task_$task.yaml" --log "$run" \
-            --resume_checkpoint auto
-        touch "$run/done"
+    if [ "$processes" -gt 1 ]; then # each training uses one core
+        train "$task" 0 &
+        train "$task" 1
+        wait $!
+    else
+        train "$task" 0
+        train "$task" 1
     fi
-    checkpoints+=("$(ls -d "$run"/checkpoint/detector/task_"$task"_* | tail -n 1)"/fold_*/best.pt)
+    checkpoints+=("$work/detectors/task_$task"/fold_[01]/checkpoint/detector/*/fold_*/best.pt)
 done
 
 "$python" -m pose_obj_3d.detect --checkpoint "${checkpoints[@]}" --archive "$archive" \
