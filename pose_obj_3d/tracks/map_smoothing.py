@@ -1,0 +1,248 @@
+"""The maximum a posteriori estimate of whole tracks: examples in, points with covariance out.
+
+No truth and no learning: the scale of each keypoint's motion is chosen by how likely left-out views
+are. The mathematics is in `smoothing.maximum_posterior`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from pose_obj_3d.geometry import multi_view as geometry
+from pose_obj_3d.geometry.estimators import Estimate
+from pose_obj_3d.geometry.noise_parts import NoiseParts
+from pose_obj_3d.geometry.rig import Rig
+from pose_obj_3d.smoothing.maximum_posterior import scale_choice
+from pose_obj_3d.smoothing.maximum_posterior.detections import LADDER, Detections
+from pose_obj_3d.smoothing.maximum_posterior.estimation import Posterior, Problem, estimate
+from pose_obj_3d.tracks.track_smoothing import measurement_noise
+from pose_obj_3d.tracks.types import Tracks
+
+MIN_GROSS, MAX_GROSS = 0.02, 0.6  # probability of a gross error, whatever was estimated
+DEFAULT_GROSS = 0.05  # where it is not known
+MAX_INFLATION = 6.0  # the track is not smoothed more than that for errors that last
+SCALE_CELLS = 4000  # keypoint-frames that choose the scales,
+PIECE_FRAMES = 100  # in pieces of sequences
+_COLUMN_CHUNK, _CELL_CHUNK = 1024, 60_000  # tracks and frames estimated at once; bounds the memory
+_LOOSE = 3  # number of the candidate under which the scales of errors are found
+_SHARE_ROUNDS, _SHARE_ITERATIONS, _SHARE_STEPS = 2, 8, 30
+_NEAR = 20  # frames to both sides whose information is averaged to see how many frames count
+
+
+@dataclass(frozen=True)
+class Motions:
+    """How keypoints move, and how exact claims are: chosen once for some tracks.
+
+    Attributes:
+        chosen: (I,) number of `scale_choice.candidates` for each keypoint id.
+        shares: (L,) of the scales of `detections.LADDER`.
+        unit: Typical standard deviation of a frame [m].
+    """
+
+    chosen: Tensor
+    shares: Tensor
+    unit: float
+
+    def describe(self, keypoint: int) -> str:
+        """Say how a keypoint moves."""
+        motion = scale_choice.candidates()[int(self.chosen[keypoint])]
+        if not motion.has_order:
+            return "no order"
+        if motion.step <= scale_choice.STILL:
+            return "at rest"
+        rests = ", rests" if motion.rests else ""
+        return f"steps of {1000 * motion.step * self.unit:.2g} mm{rests}"
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """B tracks of T frames: rows of `Tracks`, columns, and which frames exist."""
+
+    rows: Tensor
+    columns: Tensor
+    is_there: Tensor
+
+
+def smooth(
+    tracks: Tracks, rig: Rig, noise: NoiseParts | None = None, motions: Motions | None = None
+) -> Estimate:
+    """Estimate whole examples: (N, K, 3) [m] and covariance.
+
+    Args:
+        tracks: The data; a weight w means a standard deviation of rig.sigma_px / sqrt(w).
+        rig: The cameras.
+        noise: How long errors last, and how many are gross; none lasts by default.
+        motions: As from `choose_motions`; chosen for these tracks by default.
+
+    Returns:
+        NaN for keypoints that no frame of the example triangulates, and in frames with fewer than
+        two views of keypoints whose frames say nothing about each other.
+    """
+    motions = choose_motions(tracks, rig, noise) if motions is None else motions
+    found = Estimate(
+        torch.full_like(tracks.xyz, torch.nan, dtype=torch.float64),
+        torch.full_like(tracks.info, torch.nan, dtype=torch.float64),
+        torch.zeros_like(tracks.weights.transpose(1, 2), dtype=torch.float64),
+    )
+    assert found.inliers is not None
+    for batch in _batches(tracks):
+        problem = _problem(tracks, rig, batch, motions, noise)
+        chosen = motions.chosen[tracks.keypoint[batch.rows[0], batch.columns]]
+        has_order = _has_order(chosen)
+        problem = replace(problem, inflation=torch.where(has_order, problem.inflation, 1.0))
+        posterior = estimate(problem, scale_choice.scale_of(chosen, problem.start))
+        covariance = _covariance(posterior, problem, noise)
+        few = (problem.found.is_used.sum(0) < 2) & ~has_order
+        at = batch.rows[batch.is_there], batch.columns.expand_as(batch.rows)[batch.is_there]
+        lost = few[batch.is_there]
+        x = posterior.x.permute(1, 2, 0)[batch.is_there]
+        found.xyz[at] = x.masked_fill(lost[:, None], torch.nan)
+        spread = covariance.permute(2, 3, 0, 1)[batch.is_there]
+        found.covariance[at] = spread.masked_fill(lost[:, None, None], torch.nan)
+        found.inliers[at] = (posterior.sound * problem.found.is_used).permute(1, 2, 0)[
+            batch.is_there
+        ]
+    return found
+
+
+def choose_motions(tracks: Tracks, rig: Rig, noise: NoiseParts | None = None) -> Motions:
+    """Choose the scale and order of motion of each keypoint; arguments as in `smooth`."""
+    count = int(tracks.keypoint.max()) + 1
+    unit = measurement_noise(tracks)
+    equal = torch.full((len(LADDER),), 1 / len(LADDER), dtype=torch.float64)
+    motions = Motions(torch.zeros(count, dtype=torch.long), equal, unit)
+    batch = _pieces(tracks)
+    problem = _problem(tracks, rig, batch, motions, noise)
+    used = replace(problem, found=replace(problem.found, shares=_shares(problem)))
+    scores = scale_choice.left_out_scores(used)
+    scored = (scores != 0).any(0).long() * problem.found.is_used.sum(0)
+    owner = tracks.keypoint[batch.rows[0], batch.columns]
+    chosen = scale_choice.choose(scores, scored, owner, count)
+    return replace(motions, chosen=chosen, shares=used.found.shares)
+
+
+def _shares(problem: Problem) -> Tensor:
+    """Find how often sound errors have each scale of `LADDER`, under a loose motion."""
+    loose = torch.full((problem.start.shape[2],), _LOOSE, device=problem.start.device)
+    scale = scale_choice.scale_of(loose, problem.start)
+    found = problem.found
+    for _ in range(_SHARE_ROUNDS):
+        posterior = estimate(replace(problem, found=found), scale, _SHARE_ITERATIONS)
+        sound = (posterior.sound * found.is_used)[found.is_used]
+        ladder = posterior.ladder[:, found.is_used]
+        shares = found.shares
+        for _ in range(_SHARE_STEPS):
+            likely = ladder * (shares / found.shares)[:, None]
+            total = (likely / likely.sum(0) * sound).sum(1)
+            shares = (total / total.sum().clamp_min(1e-9)).clamp_min(1e-4)
+        found = replace(found, shares=shares)
+    return found.shares
+
+
+def _has_order(chosen: Tensor) -> Tensor:
+    table = torch.tensor([c.has_order for c in scale_choice.candidates()], device=chosen.device)
+    return table[chosen]
+
+
+def _problem(
+    tracks: Tracks, rig: Rig, batch: _Batch, motions: Motions, noise: NoiseParts | None
+) -> Problem:
+    """Gather what the estimate needs of some tracks."""
+    rows, columns = batch.rows, batch.columns
+    uv = tracks.uv.double()[rows, :, columns].permute(2, 3, 0, 1).contiguous()
+    weights = tracks.weights.double()[rows, :, columns].permute(2, 0, 1)
+    is_used = (weights > 0) & batch.is_there
+    sigma = rig.sigma_px / weights.clamp_min(1e-12).sqrt()
+    sigma = torch.where(is_used, sigma, rig.sigma_px).contiguous()
+    gross = torch.full_like(sigma, DEFAULT_GROSS)
+    inflation = 1.0
+    if noise is not None:
+        keypoint = tracks.keypoint[rows, columns].clamp_min(0)
+        gross = noise.gross_rate.to(sigma)[:, keypoint].clamp(MIN_GROSS, MAX_GROSS)
+        inflation = min(noise.long_run, MAX_INFLATION)
+    start = tracks.xyz.double()[rows, columns].permute(2, 0, 1).contiguous()
+    K, E = rig.intrinsics.double(), rig.extrinsics.double()
+    width = torch.where(K[:, 0, 2] > 0, 2 * K[:, 0, 2], K[:, 0, 0])
+    found = Detections(uv, None, sigma, gross, is_used, K @ E, width, motions.shares)
+    _, depth = geometry.project(start.permute(1, 2, 0), K, E)
+    reach = float(depth[depth > 0].median()) if bool((depth > 0).any()) else 1.0
+    return Problem(
+        found,
+        start,
+        batch.is_there,
+        torch.full((len(columns),), inflation, dtype=torch.float64, device=start.device),
+        motions.unit,
+        reach,
+    )
+
+
+def _covariance(posterior: Posterior, problem: Problem, noise: NoiseParts | None) -> Tensor:
+    """Return the covariance (3, 3, T, B) with what lasts of the errors.
+
+    The posterior counts a frame as 1 / inflation of an independent one. How many frames an estimate
+    rests on shows from its information in units of a frame's; for that number, `noise` knows how
+    much errors average out.
+    """
+    if noise is None:
+        return posterior.covariance
+    frame = torch.stack([posterior.frame_info[i, i] for i in range(3)]).sum(0)
+    near = _local_mean(frame, problem.is_there)
+    identity = torch.stack([posterior.covariance[i, i] for i in range(3)])
+    known = identity.reciprocal().sum(0)
+    frames = (problem.inflation * known / near.clamp_min(1e-12)).clamp_min(1.0)
+    factor = noise.inflation(frames) / problem.inflation
+    return posterior.covariance * factor
+
+
+def _local_mean(values: Tensor, is_there: Tensor) -> Tensor:
+    """Average values (T, B) over the frames around each."""
+    there = is_there.to(values)
+    T = len(values)
+    sums = [torch.cat([torch.zeros_like(v[:1]), v.cumsum(0)]) for v in (values * there, there)]
+    frame = torch.arange(T, device=values.device)
+    low, high = (frame - _NEAR).clamp_min(0), (frame + _NEAR + 1).clamp_max(T)
+    total, count = (s[high] - s[low] for s in sums)
+    return total / count.clamp_min(1)
+
+
+def _batches(tracks: Tracks) -> list[_Batch]:
+    """Split all tracks into batches of like lengths."""
+    first = tracks.first.unique()  # type: ignore[no-untyped-call]
+    return _columns(tracks, first, tracks.last[first])
+
+
+def _pieces(tracks: Tracks) -> _Batch:
+    """Choose pieces of sequences, evenly spread, as one batch."""
+    frame = torch.arange(len(tracks), device=tracks.first.device)
+    begins = tracks.first + (frame - tracks.first) // PIECE_FRAMES * PIECE_FRAMES
+    starts = begins.unique()  # type: ignore[no-untyped-call]
+    stops = torch.minimum(starts + PIECE_FRAMES - 1, tracks.last[starts])
+    per_piece = float((stops - starts + 1).double().mean()) * tracks.keypoint.shape[1]
+    wanted = max(1, round(SCALE_CELLS / max(per_piece, 1)))
+    if len(starts) > wanted:
+        chosen = torch.linspace(0, len(starts) - 1, wanted).round().long().to(starts.device)
+        starts, stops = starts[chosen], stops[chosen]
+    batches = _columns(tracks, starts, stops, chunk=10**9)
+    return batches[0]
+
+
+def _columns(
+    tracks: Tracks, first: Tensor, last: Tensor, chunk: int = _COLUMN_CHUNK
+) -> list[_Batch]:
+    """Pad stretches of frames (S,) to batches, one track for each keypoint that they have."""
+    order = (last - first).argsort(stable=True)
+    stretch, column = tracks.is_real[first[order]].nonzero(as_tuple=True)
+    longest = int((last - first).max()) + 1
+    size = chunk if chunk > _COLUMN_CHUNK else max(1, min(chunk, _CELL_CHUNK // longest))
+    batches = []
+    parts: Sequence[Tensor] = torch.split(order[stretch], size)
+    for some, columns in zip(parts, torch.split(column, size), strict=True):
+        if not len(some):
+            continue
+        length = max(3, int((last - first)[some].max()) + 1)
+        wanted = first[some] + torch.arange(length, device=first.device)[:, None]
+        rows = torch.minimum(wanted, last[some])
+        batches.append(_Batch(rows, columns, rows == wanted))
+    return batches
