@@ -90,6 +90,7 @@ def fit_lasting(
     first: Tensor,
     rig: Rig,
     model: tuple[Mixture, Scene],
+    claimed: Tensor,
 ) -> Lasting:
     """Split the noise into white, slow and constant parts.
 
@@ -100,8 +101,9 @@ def fit_lasting(
         first: (N,) first frame of each frame's sequence.
         rig: The cameras.
         model: How large errors are, of `noise_mixture.fit_mixture`, and its scene.
+        claimed: (N, V, K) as in `noise_mixture.Sample`.
     """
-    products = _products(uv, weights, keypoint, first, rig, *model)
+    products = _products(uv, weights, keypoint, first, rig, *model, claimed)
     correlations = products.correlations()
     slow, offset, time_constant = _split(correlations, products.full.sum(0))
     # With the time constant of all: it means nothing where the slow part is small.
@@ -175,16 +177,17 @@ def _products(
     rig: Rig,
     mixture: Mixture,
     scene: Scene,
+    claimed: Tensor,
 ) -> _Products:
     N, V = uv.shape[:2]
     points = uv.transpose(1, 2).reshape(-1, V, 2).double()
     w = (weights * (keypoint >= 0)[:, None]).transpose(1, 2).reshape(-1, V).double()
-    index = keypoint.clamp_min(0).flatten()
+    index, claimed = keypoint.clamp_min(0).flatten(), claimed.transpose(1, 2).reshape(-1, V)
     smallest = min(3, V)
     size = 2 * V
     r, M = points.new_zeros(len(points), size), points.new_zeros(len(points), size**2)
     for rows in torch.split((geometry.count_views(w) >= smallest).nonzero().squeeze(-1), _CHUNK):
-        errors = mixture.errors(w[rows], index[rows])
+        errors = mixture.errors(w[rows], index[rows], claimed[rows])
         fits = fit_sets(points[rows], errors, rig)
         verdict, fits = judge(points[rows], errors, rig, scene, fits)
         r[rows], M[rows] = _averaged(verdict, fits, smallest)

@@ -19,6 +19,7 @@ from torch import Tensor
 from pose_obj_3d.common.facts import DETECTION_GRID_PX
 from pose_obj_3d.geometry import estimators
 from pose_obj_3d.geometry import multi_view as geometry
+from pose_obj_3d.geometry.noise_parts import shifted_rates
 from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.geometry.view_sets import (
     Errors,
@@ -37,6 +38,9 @@ _START_GROSS = 10.0  # scale of gross errors, in standard deviations of sound on
 _MIN_GROSS = 3.0  # the same, at least: smaller ones are noise
 _RATE_FRAMES = 20.0  # frames that a prior rate of gross errors counts as
 _RATES = (1e-4, 0.7)
+_RATES_OF_ONE = (1e-5, 0.98)  # of a detection, by its claim
+_SLOPES = (0.0, 4.0)
+_SLOPE_PRIOR = 20.0  # sum of p (1 - p) x^2 that the slope 0 counts as
 _STEP = 4.0  # a variance changes by this factor in a round, at most
 _MIN_VIEWS = 3  # who errs shows with three views only
 _MIN_REDUNDANCY = 5.0
@@ -52,6 +56,8 @@ class Sample:
         weights: (n, V) how precise a detection is beside others; 0 = missing.
         keypoint: (n,) numbers of keypoints below `count`.
         count: Number of keypoints I.
+        claimed: (n, V) logarithm of each detection's claimed deviation beside the usual one, on
+            which the probability of a gross error may depend; 0 = no claim.
         repeats: How many points tell as much as one of independent errors, about variances.
     """
 
@@ -59,7 +65,12 @@ class Sample:
     weights: Tensor
     keypoint: Tensor
     count: int
+    claimed: Tensor
     repeats: float = 1.0
+
+    def errors(self, mixture: "Mixture", rows: Tensor) -> Errors:
+        """Tell how the detections of some points may err."""
+        return mixture.errors(self.weights[rows], self.keypoint[rows], self.claimed[rows])
 
 
 @dataclass(frozen=True)
@@ -70,16 +81,24 @@ class Mixture:
         sigma: (V, I) standard deviation of a coordinate of a sound detection [px]; I keypoints.
         gross_rate: (V, I) share of gross errors.
         gross_scale: Their scale [px], as in `view_sets.Errors`.
+        gross_slope: By so much the logarithm of their odds grows with that of the claim.
     """
 
     sigma: Tensor
     gross_rate: Tensor
     gross_scale: float
+    gross_slope: float = 0.0
 
-    def errors(self, weights: Tensor, keypoint: Tensor) -> Errors:
-        """Tell how detections of weights (n, V) of keypoints (n,) may err."""
+    def errors(self, weights: Tensor, keypoint: Tensor, claimed: Tensor | None = None) -> Errors:
+        """Tell how detections of weights (n, V) of keypoints (n,) may err.
+
+        `claimed` (n, V) as in `Sample`; without it all have the usual claim.
+        """
         variance = self.sigma[:, keypoint].T.square() / weights
-        return Errors(variance, self.gross_rate[:, keypoint].T, self.gross_scale)
+        rate = self.gross_rate[:, keypoint].T
+        if claimed is not None and self.gross_slope != 0:
+            rate = shifted_rates(rate, self.gross_slope * claimed).clamp(*_RATES_OF_ONE)
+        return Errors(variance, rate, self.gross_scale)
 
 
 @dataclass
@@ -92,7 +111,9 @@ class _Sums:
         pair_square: Of sets of two views, both sums: sum over views and keypoints.
         pair_redundancy: The same.
         sound: Expected number of sound detections.
+        gross: Expected number of gross errors by the present rates, before looking.
         seen: Number of detections.
+        slope: Gradient and curvature of the likelihood in the slope of gross errors.
     """
 
     square: Tensor
@@ -100,7 +121,9 @@ class _Sums:
     pair_square: float
     pair_redundancy: float
     sound: Tensor
+    gross: Tensor
     seen: Tensor
+    slope: Tensor
     log_likelihood: float
     lengths: list[tuple[Tensor, Tensor]]
 
@@ -124,18 +147,17 @@ def fit_mixture(
         if number in (0, rounds // 2):  # again, since the noise is better known
             fits = [_fit(sample, rows, rig, mixture) for rows in chunks]
         for chunk, rows in enumerate(chunks):
-            weights, keypoint = sample.weights[rows], sample.keypoint[rows]
-            errors = mixture.errors(weights, keypoint)
+            errors = sample.errors(mixture, rows)
             verdict, fits[chunk] = judge(sample.points[rows], errors, rig, scene, fits[chunk])
-            _add(sums, verdict, fits[chunk], weights, keypoint)
+            _add(sums, verdict, fits[chunk], errors, sample.keypoint[rows])
+            _add_rates(sums, verdict, fits[chunk], errors, sample, rows)
         mixture = _maximise(sums, mixture, sample.repeats)
         value = sums.log_likelihood / max(1, len(sample.points))
     return mixture, scene, value
 
 
 def _fit(sample: Sample, rows: Tensor, rig: Rig, mixture: Mixture) -> Fits:
-    errors = mixture.errors(sample.weights[rows], sample.keypoint[rows])
-    return fit_sets(sample.points[rows], errors, rig)
+    return fit_sets(sample.points[rows], sample.errors(mixture, rows), rig)
 
 
 def _start(sample: Sample, rig: Rig) -> Mixture:
@@ -154,11 +176,13 @@ def _start(sample: Sample, rig: Rig) -> Mixture:
 
 
 def _empty(sample: Sample, rig: Rig) -> _Sums:
-    nothing = torch.zeros(len(rig.intrinsics), sample.count, dtype=torch.float64)
-    return _Sums(nothing, nothing.clone(), 0.0, 0.0, nothing.clone(), nothing.clone(), 0.0, [])
+    shape = (len(rig.intrinsics), sample.count)
+    square, redundancy, sound, gross, seen = torch.zeros(5, *shape, dtype=torch.float64)
+    slope = torch.zeros(2, dtype=torch.float64)
+    return _Sums(square, redundancy, 0.0, 0.0, sound, gross, seen, slope, 0.0, [])
 
 
-def _add(sums: _Sums, verdict: Verdict, fits: Fits, weights: Tensor, keypoint: Tensor) -> None:
+def _add(sums: _Sums, verdict: Verdict, fits: Fits, errors: Errors, keypoint: Tensor) -> None:
     share, members = verdict.share[..., None], fits.members
     square = verdict.residual.square().sum(-1)
     leverage = torch.einsum(
@@ -177,14 +201,26 @@ def _add(sums: _Sums, verdict: Verdict, fits: Fits, weights: Tensor, keypoint: T
     add(sums.redundancy, (redundancy * several).sum(0))
     sums.pair_square += float((normal * (1 - several)).sum())
     sums.pair_redundancy += float((redundancy * (1 - several)).sum())
-    there = (weights > 0).double()
-    add(sums.sound, torch.where(is_used, share * members, 0.0).sum(0))
-    add(sums.seen, there)
+    there = errors.is_there
     sums.log_likelihood += float(verdict.log_likelihood.sum())
-    is_gross = (share > 0.01) & (members == 0) & (there > 0) & (members.sum(-1, True) >= 2)
+    is_gross = (share > 0.01) & (members == 0) & there & (members.sum(-1, True) >= 2)
     lengths = square.sqrt()[is_gross]
     shares = share.expand_as(members)[is_gross]
     sums.lengths.append((lengths, shares))
+
+
+def _add_rates(
+    sums: _Sums, verdict: Verdict, fits: Fits, errors: Errors, sample: Sample, rows: Tensor
+) -> None:
+    share, there = verdict.share[..., None], errors.is_there
+    sound = torch.where(share > 0, share * fits.members, 0.0).sum(0)
+    prior = torch.where(there, errors.gross_rate, 0.0)
+    keypoint, x = sample.keypoint[rows], sample.claimed[rows]
+    for total, values in ((sums.sound, sound), (sums.gross, prior), (sums.seen, there.double())):
+        total.index_add_(1, keypoint, values.T)
+    found = torch.where(there, 1 - sound, 0.0)
+    sums.slope[0] += (x * (found - prior)).sum()
+    sums.slope[1] += (x.square() * prior * (1 - prior)).sum()
 
 
 def _maximise(sums: _Sums, old: Mixture, repeats: float) -> Mixture:
@@ -201,7 +237,8 @@ def _maximise(sums: _Sums, old: Mixture, repeats: float) -> Mixture:
     level = variance.mean() if not is_own.any() else _mean_log(variance, freedom).exp()
     shrunk = _shrunk(variance.log(), freedom, float(level.log()))
     sigma = shrunk.exp().sqrt().clamp_min(DETECTION_GRID_PX)
-    return Mixture(sigma, _rates(sums, repeats), _gross_scale(sums, old, sigma))
+    rates = _rates(sums, old, repeats)
+    return Mixture(sigma, rates, _gross_scale(sums, old, sigma), _slope(sums, old))
 
 
 def _mean_log(variance: Tensor, freedom: Tensor) -> Tensor:
@@ -235,13 +272,34 @@ def _spread(off: Tensor, error: Tensor, weight: Tensor) -> float:
     return max(1e-6, float((precision.square() * excess).sum() / precision.square().sum()))
 
 
-def _rates(sums: _Sums, repeats: float) -> Tensor:
-    """Return the share of gross errors, drawn to the view's and the common one."""
+def _rates(sums: _Sums, old: Mixture, repeats: float) -> Tensor:
+    """Return the share of gross errors, drawn to the view's and the common one.
+
+    Where it depends on claims, its odds change by the ratio of what was found to what the present
+    rates expect.
+    """
     prior = _RATE_FRAMES * repeats
-    gross = (sums.seen - sums.sound).clamp_min(0.0)
-    common = (gross.sum() + 0.5) / (sums.seen.sum() + 10)
-    of_view = (gross.sum(1) + prior * common) / (sums.seen.sum(1) + prior)
-    return ((gross + prior * of_view[:, None]) / (sums.seen + prior)).clamp(*_RATES)
+    found = (sums.seen - sums.sound).clamp_min(0.0)
+    factor = (found.sum() + 0.5) / (sums.gross.sum() + 0.5)
+    of_view = _changed(old.gross_rate.mean(), factor)
+    found_of_view, expected = found.sum(1) + prior * of_view, sums.gross.sum(1)
+    mean = (old.gross_rate * sums.seen).sum(1) / sums.seen.sum(1).clamp_min(1)
+    of_views = _changed(mean, found_of_view / (expected + prior * mean).clamp_min(1e-9))
+    expected = sums.gross + prior * old.gross_rate
+    changed = _changed(old.gross_rate, (found + prior * of_views[:, None]) / expected)
+    return changed.clamp(*_RATES)
+
+
+def _changed(rate: Tensor, factor: Tensor) -> Tensor:
+    odds = rate / (1 - rate) * factor
+    return odds / (1 + odds)
+
+
+def _slope(sums: _Sums, old: Mixture) -> float:
+    """Return the slope of gross errors after a step of Newton's method, drawn to 0."""
+    gradient, curvature = float(sums.slope[0]), float(sums.slope[1])
+    step = (gradient - _SLOPE_PRIOR * old.gross_slope) / (curvature + _SLOPE_PRIOR)
+    return min(max(old.gross_slope + max(-1.0, min(1.0, step)), _SLOPES[0]), _SLOPES[1])
 
 
 def _gross_scale(sums: _Sums, old: Mixture, sigma: Tensor) -> float:

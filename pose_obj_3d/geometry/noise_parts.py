@@ -17,6 +17,47 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from pose_obj_3d.common.facts import DETECTION_GRID_PX
+
+_CLAIM_RANGE = 30.0  # a claim counts as at most so many times the usual one, and as at least 1 / it
+
+
+@dataclass(frozen=True)
+class ClaimScale:
+    """What a detector's claimed deviations are worth: a power of them, and a prior of gross errors.
+
+    Attributes:
+        usual_px: (V,) median claimed standard deviation [px].
+        exponent: b. The deviation of a sound detection that claims s is `NoiseParts.sigma` times
+            (s / usual_px)^b: 1 = claims are in proportion, 0 = they say nothing.
+        gross_slope: By so much the logarithm of the odds of a gross error grows with log(s /
+            usual_px).
+    """
+
+    usual_px: Tensor
+    exponent: float
+    gross_slope: float
+
+    def relative(self, claims: Tensor) -> Tensor:
+        """Return log(s / usual_px) of claims (N, V, K, 2, 2) [px^2]: (N, V, K), 0 for none."""
+        return relative_claims(claims, self.usual_px)
+
+    def weights(self, claims: Tensor) -> Tensor:
+        """Return precisions (N, V, K) beside that of a detection with the usual claim."""
+        return (-2 * self.exponent * self.relative(claims)).exp()
+
+
+def relative_claims(claims: Tensor, usual_px: Tensor) -> Tensor:
+    """Return the logarithm of claimed deviations (N, V, K) beside usual ones (V,); 0 for no claim.
+
+    The deviation of a claimed covariance is the fourth root of its determinant: the mean of the
+    axes of its ellipse, in the logarithm.
+    """
+    determinant = claims[..., 0, 0] * claims[..., 1, 1] - claims[..., 0, 1] * claims[..., 1, 0]
+    relative = determinant.double().clamp_min(1e-12).log() / 4 - usual_px.log()[:, None]
+    limit = math.log(_CLAIM_RANGE)
+    return torch.where(determinant > 0, relative.clamp(-limit, limit), 0.0)
+
 
 @dataclass(frozen=True)
 class NoiseParts:
@@ -29,6 +70,8 @@ class NoiseParts:
         time_constant: Of the slow part [frames]; 0 where there is none.
         gross_rate: (V, I) share of gross errors.
         gross_scale: Median length of a gross error [px].
+        claims: What the detector's own claims are worth; None where it makes none. The deviations
+            and rates above are then those of a detection with the usual claim.
     """
 
     white: Tensor
@@ -37,6 +80,7 @@ class NoiseParts:
     time_constant: float
     gross_rate: Tensor
     gross_scale: float
+    claims: ClaimScale | None = None
 
     @property
     def sigma(self) -> Tensor:
@@ -62,6 +106,11 @@ class NoiseParts:
         """Whether no error lasts longer than a frame."""
         return bool((self.slow == 0).all() and (self.offset == 0).all())
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether there is no more to know than how large each view's and keypoint's errors are."""
+        return self.is_white and self.claims is None
+
     def to(self, device: torch.device) -> "NoiseParts":
         """Return the parts on a device."""
         return replace(
@@ -70,6 +119,9 @@ class NoiseParts:
             slow=self.slow.to(device),
             offset=self.offset.to(device),
             gross_rate=self.gross_rate.to(device),
+            claims=None
+            if self.claims is None
+            else replace(self.claims, usual_px=self.claims.usual_px.to(device)),
         )
 
     def of_views(self, views: Sequence[int]) -> "NoiseParts":
@@ -81,7 +133,33 @@ class NoiseParts:
             slow=self.slow[chosen],
             offset=self.offset[chosen],
             gross_rate=self.gross_rate[chosen],
+            claims=None
+            if self.claims is None
+            else replace(self.claims, usual_px=self.claims.usual_px[chosen]),
         )
+
+    def precision(self, keypoint: Tensor, claims: Tensor | None) -> Tensor:
+        """Return the precision of detections (N, V, K) [1/px^2], by their claims too; 0 = none.
+
+        Args:
+            keypoint: (N, K), -1 = none.
+            claims: (N, V, K, 2, 2) as in `Tracks.claims`, or None.
+        """
+        sigma = self.of(keypoint, self.sigma)
+        found = torch.where(sigma > 0, sigma.clamp_min(DETECTION_GRID_PX).pow(-2), 0.0)
+        if self.claims is None or claims is None:
+            return found
+        return found * self.claims.weights(claims)
+
+    def gross_rates(self, keypoint: Tensor, claims: Tensor | None) -> Tensor:
+        """Return the probability that detections are gross errors (N, V, K), by their claims too.
+
+        Arguments as in `precision`.
+        """
+        rate = self.of(keypoint, self.gross_rate)
+        if self.claims is None or claims is None:
+            return rate
+        return shifted_rates(rate, self.claims.gross_slope * self.claims.relative(claims))
 
     def of(self, keypoint: Tensor, values: Tensor) -> Tensor:
         """Look values (V, I) up for keypoints (N, K): (N, V, K); 0 where there is none (-1)."""
@@ -139,6 +217,12 @@ class NoiseParts:
     def floor_share(self) -> float:
         """Share of a frame's covariance that remains however many frames are averaged."""
         return self.shares[2]
+
+
+def shifted_rates(rate: Tensor, shift: Tensor) -> Tensor:
+    """Add to the logarithm of the odds of rates; 0 stays 0."""
+    odds = rate / (1 - rate) * shift.exp()
+    return odds / (1 + odds)
 
 
 def white_noise(sigma: Tensor) -> NoiseParts:

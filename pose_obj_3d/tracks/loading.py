@@ -123,18 +123,19 @@ def load_tracks(
     visibility = joined["vis"]
     weights = (visibility > 0 if occlusion == "keep" else visibility == 1).float()
     weights = weights * (joined["key"] >= 0).float()[:, None]
+    claims = _claims(joined["says"]) if "says" in joined else None
     noise = estimated_noise(data)
     if noise is not None:
         noise = noise.of_views(rig.view_ids)
-        sigma = noise.of(joined["key"], noise.sigma).clamp_min(DETECTION_GRID_PX)
-        weights = weights * (rig.sigma_px / sigma).square().float()
+        precision = noise.precision(joined["key"], claims)
+        weights = weights * (rig.sigma_px**2 * precision).float()
     where = joined["key"], joined["first"], joined["last"]
     floor = None
-    if noise is None or noise.is_white:
+    if noise is None or noise.is_plain:
         xyz, info, robust = triangulate_tracks(joined["uv"], weights, rig, *where)
         noise = None
     else:
-        found = triangulate_tracks_by_sets(joined["uv"], weights, rig, *where, noise)
+        found = triangulate_tracks_by_sets(joined["uv"], weights, rig, *where, noise, claims)
         xyz, info, robust, floor = found.xyz, found.info, found.robust, found.floor
     return Tracks(
         uv=joined["uv"],
@@ -148,7 +149,7 @@ def load_tracks(
         first=joined["first"],
         last=joined["last"],
         source=joined["source"],
-        claims=_claims(joined["says"]) if "says" in joined else None,
+        claims=claims,
         p_seen=joined["says"][..., DETECTED_SEEN] * (weights > 0) if "says" in joined else None,
         noise=noise,
         floor=floor,

@@ -1,6 +1,7 @@
 """The noise of tracks in three parts, found from how the views disagree. Reads no truth."""
 
 import math
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -9,7 +10,7 @@ from pose_obj_3d.common.errors import DataError
 from pose_obj_3d.geometry import multi_view as geometry
 from pose_obj_3d.geometry.noise_in_time import Lasting, fit_lasting
 from pose_obj_3d.geometry.noise_mixture import Mixture, Sample, fit_mixture
-from pose_obj_3d.geometry.noise_parts import NoiseParts
+from pose_obj_3d.geometry.noise_parts import ClaimScale, NoiseParts, relative_claims
 from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.geometry.view_sets import Scene
 from pose_obj_3d.tracks.types import Tracks
@@ -18,94 +19,172 @@ from pose_obj_3d.tracks.types import Tracks
 MAX_POINTS = 8000
 POINTS_PER_KEYPOINT = 250  # more than `MAX_POINTS` where there are many keypoints
 MAX_POINTS_IN_TIME = 16000  # the same for correlations in time: some keypoints of each sequence
-# The same, only to see whether errors last at all.
+EXPONENTS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25)
+"""Powers of claimed deviations that are compared by their likelihood."""
+# The same, only to see whether errors last at all, and to compare powers.
 _GLANCE_POINTS, _GLANCE_IN_TIME, _GLANCE_ROUNDS = 2000, 6000, 5
 _PIECE = 400  # frames of a long sequence that are used
 _ROUNDS, _ROUNDS_AGAIN = 8, 4
 
 
+@dataclass(frozen=True)
+class _Seen:
+    """What the noise is learned from; shapes as in `Tracks`.
+
+    Attributes:
+        uv: (N, V, K, 2) [px].
+        weights: (N, V, K); 0 = missing.
+        keypoint: (N, K), -1 = none.
+        first: (N,).
+        claimed: (N, V, K) logarithm of claimed deviations beside the usual one; 0 = no claim.
+        rig: The cameras.
+    """
+
+    uv: Tensor
+    weights: Tensor
+    keypoint: Tensor
+    first: Tensor
+    claimed: Tensor
+    rig: Rig
+
+
 def estimate_noise_parts(tracks: Tracks, rig: Rig) -> NoiseParts:
-    """Estimate the noise by view and keypoint.
+    """Estimate the noise by view and keypoint, of detections whose weight in the tracks is 1.
 
     Args:
-        tracks: The data; `uv`, `weights`, `keypoint` and `first` are read.
+        tracks: The data; `uv`, `weights`, `keypoint`, `first` and `claims` are read. Where
+            `noise` is there, it has been estimated before, and the weights are by it.
         rig: The cameras; its `sigma_px` is not used.
 
     Raises:
         DataError: No point is seen by two views.
     """
-    return noise_parts(tracks.uv, tracks.weights, tracks.keypoint, tracks.first, rig)
+    return noise_parts(tracks.uv, tracks.weights, tracks.keypoint, tracks.first, rig, tracks.claims)
 
 
 def noise_parts(
-    uv: Tensor, weights: Tensor, keypoint: Tensor, first: Tensor, rig: Rig
-) -> NoiseParts:
-    """Estimate the noise of detections, arguments as in `Tracks`."""
-    device = uv.device
-    uv, weights, keypoint, first = (x.detach().cpu() for x in (uv, weights, keypoint, first))
-    rig = rig.to(torch.device("cpu"))
-    weights = torch.where((keypoint >= 0)[:, None], weights, 0.0)
-    count = int(keypoint.max()) + 1
-    sample, step = _sample(uv, weights, keypoint, count)
-    mixture, scene, _ = fit_mixture(sample, rig, rounds=_ROUNDS)
-    lasting = _lasting(uv, weights, keypoint, first, rig, (mixture, scene))
-    if lasting.slow + lasting.offset > 0:
-        length = len(first) / max(1, len(first.unique()))  # type: ignore[no-untyped-call]
-        repeats = _repeats(lasting, step, length)
-        sample = Sample(sample.points, sample.weights, sample.keypoint, count, repeats)
-        mixture, _, _ = fit_mixture(sample, rig, mixture, _ROUNDS_AGAIN)
-    return _parts(mixture, lasting).to(device)
-
-
-def do_errors_last(uv: Tensor, weights: Tensor, keypoint: Tensor, first: Tensor, rig: Rig) -> bool:
-    """Look at few detections, arguments as in `Tracks`: are errors of near frames alike?"""
-    same = torch.where(keypoint >= 0, 0, -1)
-    weights = torch.where((keypoint >= 0)[:, None], weights, 0.0)
-    sample, _ = _sample(uv, weights, same, 1, _GLANCE_POINTS)
-    mixture, scene, _ = fit_mixture(sample, rig, rounds=_GLANCE_ROUNDS)
-    lasting = _lasting(uv, weights, same, first, rig, (mixture, scene), _GLANCE_IN_TIME)
-    return lasting.slow + lasting.offset > 0
-
-
-def _lasting(
     uv: Tensor,
     weights: Tensor,
     keypoint: Tensor,
     first: Tensor,
     rig: Rig,
-    model: tuple[Mixture, Scene],
-    max_points: int = MAX_POINTS_IN_TIME,
+    claims: Tensor | None = None,
+) -> NoiseParts:
+    """Estimate the noise of detections, arguments as in `Tracks`.
+
+    With claims (N, V, K, 2, 2) [px^2] also what these are worth. The tensors of the result are
+    where `uv` is.
+    """
+    usual = None if claims is None else _usual(claims.detach().cpu(), weights.detach().cpu())
+    seen = _seen(uv, weights, keypoint, first, rig, claims, usual)
+    count = int(seen.keypoint.max()) + 1
+    exponent = 0.0
+    if usual is not None:
+        exponent = _best_exponent(seen, count)
+        seen = replace(seen, weights=seen.weights * (-2 * exponent * seen.claimed).exp())
+    sample, step = _sample(seen, count)
+    mixture, scene, _ = fit_mixture(sample, seen.rig, rounds=_ROUNDS)
+    lasting = _lasting(seen, (mixture, scene))
+    if lasting.slow + lasting.offset > 0:
+        length = len(first) / max(1, len(seen.first.unique()))  # type: ignore[no-untyped-call]
+        sample = replace(sample, repeats=_repeats(lasting, step, length))
+        mixture, _, _ = fit_mixture(sample, seen.rig, mixture, _ROUNDS_AGAIN)
+    scale = None if usual is None else ClaimScale(usual, exponent, mixture.gross_slope)
+    return _parts(mixture, lasting, scale).to(uv.device)
+
+
+def do_errors_last(uv: Tensor, weights: Tensor, keypoint: Tensor, first: Tensor, rig: Rig) -> bool:
+    """Look at few detections, arguments as in `Tracks`: are errors of near frames alike?"""
+    seen = _seen(uv, weights, torch.where(keypoint >= 0, 0, -1), first, rig)
+    sample, _ = _sample(seen, 1, _GLANCE_POINTS)
+    mixture, scene, _ = fit_mixture(sample, seen.rig, rounds=_GLANCE_ROUNDS)
+    lasting = _lasting(seen, (mixture, scene), _GLANCE_IN_TIME)
+    return lasting.slow + lasting.offset > 0
+
+
+def _seen(
+    uv: Tensor,
+    weights: Tensor,
+    keypoint: Tensor,
+    first: Tensor,
+    rig: Rig,
+    claims: Tensor | None = None,
+    usual: Tensor | None = None,
+) -> _Seen:
+    uv, weights, keypoint, first = (x.detach().cpu() for x in (uv, weights, keypoint, first))
+    weights = torch.where((keypoint >= 0)[:, None], weights, 0.0).double()
+    claimed = torch.zeros_like(weights)
+    if claims is not None and usual is not None:
+        claimed = relative_claims(claims.detach().cpu(), usual)
+    return _Seen(uv, weights, keypoint, first, claimed, rig.to(torch.device("cpu")))
+
+
+def _usual(claims: Tensor, weights: Tensor) -> Tensor | None:
+    """Return the median claimed deviation of each view (V,) [px], of all where a view has none."""
+    one = torch.ones(claims.shape[1], dtype=torch.float64)
+    deviation = torch.where(weights > 0, relative_claims(claims, one).exp(), torch.nan)
+    claims_something = claims[..., 0, 0].isfinite() & (weights > 0)
+    if not claims_something.any():
+        return None
+    deviation = torch.where(claims_something, deviation, torch.nan)
+    of_views = deviation.transpose(0, 1).flatten(1).nanmedian(1).values
+    return torch.where(of_views.isfinite(), of_views, deviation.nanmedian())
+
+
+def _best_exponent(seen: _Seen, count: int) -> float:
+    """Return the power of the claims under which the detections are most likely."""
+    scores = []
+    for exponent in EXPONENTS:
+        weighed = replace(seen, weights=seen.weights * (-2 * exponent * seen.claimed).exp())
+        sample, _ = _sample(weighed, count, _GLANCE_POINTS, per_keypoint=0)
+        scores.append(fit_mixture(sample, seen.rig, rounds=_GLANCE_ROUNDS)[2])
+    return EXPONENTS[max(range(len(scores)), key=scores.__getitem__)]
+
+
+def _lasting(
+    seen: _Seen, model: tuple[Mixture, Scene], max_points: int = MAX_POINTS_IN_TIME
 ) -> Lasting:
-    frames, is_used = _choose_in_time(weights, first, max_points)
-    in_time = (weights * is_used[:, None])[frames]
+    frames, is_used = _choose_in_time(seen.weights, seen.first, max_points)
+    in_time = (seen.weights * is_used[:, None])[frames]
+    starts = _starts(seen.first[frames], frames)
     return fit_lasting(
-        uv[frames], in_time, keypoint[frames], _starts(first[frames], frames), rig, model
+        seen.uv[frames],
+        in_time,
+        seen.keypoint[frames],
+        starts,
+        seen.rig,
+        model,
+        seen.claimed[frames],
     )
 
 
 def _sample(
-    uv: Tensor, weights: Tensor, keypoint: Tensor, count: int, max_points: int = MAX_POINTS
+    seen: _Seen,
+    count: int,
+    max_points: int = MAX_POINTS,
+    per_keypoint: int = POINTS_PER_KEYPOINT,
 ) -> tuple[Sample, int]:
     """Choose evenly spread frames. Returns them, and the frames from one to the next."""
-    V = uv.shape[1]
-    seen = geometry.count_views(weights.transpose(1, 2)) >= 2  # (N, K)
-    if not seen.any():
+    V = seen.uv.shape[1]
+    is_seen = geometry.count_views(seen.weights.transpose(1, 2)) >= 2  # (N, K)
+    if not is_seen.any():
         raise DataError(
             "no keypoint is seen by two views in any frame, so neither noise nor 3D can be found; "
             "check the views' points and confidence"
         )
-    wanted = max(max_points, POINTS_PER_KEYPOINT * count) * 4 / max(4, V)
-    step = max(1, math.ceil(int(seen.sum()) / wanted))
-    chosen = torch.zeros_like(seen)
-    chosen[::step] = seen[::step]
+    wanted = max(max_points, per_keypoint * count) * 4 / max(4, V)
+    step = max(1, math.ceil(int(is_seen.sum()) / wanted))
+    chosen = torch.zeros_like(is_seen)
+    chosen[::step] = is_seen[::step]
     if not chosen.any():
-        chosen, step = seen, 1
+        chosen, step = is_seen, 1
     return (
         Sample(
-            uv.transpose(1, 2)[chosen].double(),
-            weights.transpose(1, 2)[chosen].double(),
-            keypoint[chosen],
+            seen.uv.transpose(1, 2)[chosen].double(),
+            seen.weights.transpose(1, 2)[chosen].double(),
+            seen.keypoint[chosen],
             count,
+            seen.claimed.transpose(1, 2)[chosen].double(),
         ),
         step,
     )
@@ -150,7 +229,7 @@ def _repeats(lasting: Lasting, step: int, length: float) -> float:
     return 1 + 2 * float((c.square() * within).sum())
 
 
-def _parts(mixture: Mixture, lasting: Lasting) -> NoiseParts:
+def _parts(mixture: Mixture, lasting: Lasting, claims: ClaimScale | None) -> NoiseParts:
     sigma = mixture.sigma
     white = max(0.0, 1 - lasting.slow - lasting.offset)
     return NoiseParts(
@@ -160,4 +239,5 @@ def _parts(mixture: Mixture, lasting: Lasting) -> NoiseParts:
         time_constant=lasting.time_constant,
         gross_rate=mixture.gross_rate,
         gross_scale=mixture.gross_scale * math.sqrt(3),
+        claims=claims,
     )

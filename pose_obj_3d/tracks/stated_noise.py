@@ -47,7 +47,7 @@ def check_noise(
         return data, ""
     seen = found.uv, usable, found.keypoint, found.first, rig
     if data.witness.detections == DETECTED or do_errors_last(*seen):
-        parts = noise_parts(*seen)
+        parts = noise_parts(*seen, found.claims)
         if data.witness.detections == DETECTED or not parts.is_white:
             return _with_parts(data, parts), f"{data.path}: {describe(parts, data.camera_names)}"
     return _check_white(data, found, rig)
@@ -108,8 +108,16 @@ def describe(parts: NoiseParts, camera_names: Sequence[str]) -> str:
         else f"of the square error {white} % is independent in each frame, {slow} % lasts for"
         f" {parts.time_constant:.1f} frames, {offset} % is constant"
     )
+    claims = ""
+    if parts.claims is not None:
+        power = parts.claims.exponent
+        claims = (
+            "; its claims say nothing of the size of errors"
+            if power == 0
+            else f"; the error grows as the claimed one to the power of {power:g}"
+        )
     return (
         f"noise of the training detections in px: {listed} (keypoints {lowest:.2f} to"
         f" {highest:.2f}); {lasting}; {100 * float(parts.gross_rate.mean()):.0f} % are gross errors"
-        f" of {parts.gross_scale:.0f} px"
+        f" of {parts.gross_scale:.0f} px{claims}"
     )

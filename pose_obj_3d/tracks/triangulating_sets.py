@@ -21,6 +21,7 @@ from pose_obj_3d.tracks.triangulating import fill_gaps
 LASTING_DOUBT = 0.5
 _CHUNK = 6000
 _SCENE_POINTS = 4000
+RATES = (1e-5, 0.98)  # of gross errors that are allowed for a detection
 _MIN_SHARE = 1e-4  # a set of views less probable than this adds no doubt
 
 
@@ -42,7 +43,12 @@ class Frames:
 
 
 def estimate_frames_by_sets(
-    uv: Tensor, weights: Tensor, rig: Rig, keypoint: Tensor, noise: NoiseParts
+    uv: Tensor,
+    weights: Tensor,
+    rig: Rig,
+    keypoint: Tensor,
+    noise: NoiseParts,
+    claims: Tensor | None = None,
 ) -> Frames:
     """Triangulate every frame from the most probable set of sound views.
 
@@ -52,11 +58,12 @@ def estimate_frames_by_sets(
         rig: The cameras.
         keypoint: (N, K) column of `noise`, -1 = none.
         noise: Its rates of gross errors, and the share of what lasts.
+        claims: (N, V, K, 2, 2) as in `Tracks`, or None.
     """
     N, V, K, _ = uv.shape
     points = uv.transpose(1, 2).reshape(-1, V, 2).double()
     w = weights.transpose(1, 2).reshape(-1, V).double()
-    rate = noise.of(keypoint, noise.gross_rate).transpose(1, 2).reshape(-1, V).double()
+    rate = noise.gross_rates(keypoint, claims).clamp(*RATES).transpose(1, 2).reshape(-1, V).double()
     rows = (geometry.count_views(w) >= 2).nonzero().squeeze(-1)
     flat = _Flat.empty(len(points), V, points)
     some = rows[torch.linspace(0, len(rows) - 1, min(len(rows), _SCENE_POINTS)).long()]
@@ -84,12 +91,13 @@ def triangulate_tracks_by_sets(
     first: Tensor,
     last: Tensor,
     noise: NoiseParts,
+    claims: Tensor | None = None,
 ) -> Frames:
     """Triangulate every frame, drop vague and stray ones, fill gaps from the nearest frame.
 
     Arguments as in `Tracks` and `estimate_frames_by_sets`.
     """
-    frames = estimate_frames_by_sets(uv, weights, rig, keypoint, noise)
+    frames = estimate_frames_by_sets(uv, weights, rig, keypoint, noise, claims)
     known = frames.xyz.nan_to_num()
     lost = find_vague(frames.info, keypoint) | find_strays(known, frames.info, first, last)
     info = torch.where(lost[..., None, None], 0.0, frames.info)

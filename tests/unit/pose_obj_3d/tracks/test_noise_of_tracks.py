@@ -167,3 +167,51 @@ def test_what_an_average_claims():
     slowly = float(parts.inflation(torch.tensor(100_000))) - 100_000 * parts.floor_share
     assert slowly == pytest.approx(parts.long_run * (1 - parts.floor_share), rel=1e-3)
     assert white_noise(one).is_white
+
+
+def claimed(deviation):
+    """Covariances (N, V, K, 2, 2) of equal axes from deviations (N, V, K)."""
+    return torch.eye(2, dtype=torch.float64) * deviation.square()[..., None, None]
+
+
+@pytest.mark.parametrize("power", [0.5, 1.0])
+def test_claims_are_recalibrated(power):
+    """A detector claims half of what it errs by, and too much or too little spread of it."""
+    uv, weights, keypoint, first, cameras = scene(np.full((4, 4), 1e-9), Errors(), sequences=30)
+    generator = torch.Generator().manual_seed(3)
+    spread = torch.randn(weights.shape, generator=generator, dtype=torch.float64)
+    noise = torch.randn(uv.shape, generator=generator, dtype=torch.float64)
+    uv = uv + noise * (1.3 * spread.exp() ** (0.6 * power))[..., None]
+    claims = claimed(0.6 * (0.6 * spread).exp())
+    # Of what claims much, a third is far off.
+    is_gross = (torch.rand(weights.shape, generator=generator) < 0.33) & (spread > 1)
+    uv = uv + is_gross[..., None] * torch.tensor([20.0, -20.0])
+    found = noise_parts(uv, weights, keypoint, first, cameras, claims)
+    assert found.claims is not None
+    assert found.claims.exponent == power
+    assert found.claims.usual_px.tolist() == pytest.approx([0.6] * 4, rel=0.05)
+    assert abs(difference(found.sigma, np.full((4, 4), 1.3))).max() < 0.1
+    # The recalibrated precision is that of the noise, and the gross ones are expected where they
+    # are.
+    precision = found.precision(keypoint, claims)
+    true = (1.3 * spread.exp() ** (0.6 * power)).pow(-2)
+    assert float((precision / true).log().abs().median()) < 0.2
+    rates = found.gross_rates(keypoint, claims)
+    low, high = rates[spread < 0].mean(), rates[spread > 1].mean()
+    assert float(low) < 0.06
+    assert float(high) > 0.12
+
+
+def test_claims_that_say_nothing_are_not_used():
+    uv, weights, keypoint, first, cameras = scene(np.full((4, 4), 1.3), Errors(), sequences=20)
+    spread = torch.randn(weights.shape, generator=torch.Generator().manual_seed(3)).double()
+    claims = claimed((0.5 * spread).exp())
+    claims[:, 0] = torch.nan  # one view claims nothing
+    found = noise_parts(uv, weights, keypoint, first, cameras, claims)
+    assert found.claims is not None
+    assert found.claims.exponent == 0
+    precision = found.precision(keypoint, claims)
+    assert precision.isfinite().all()
+    assert float(precision.std() / precision.mean()) < 0.05
+    none = noise_parts(uv, weights, keypoint, first, cameras, torch.full_like(claims, torch.nan))
+    assert none.claims is None
