@@ -27,11 +27,15 @@ from pose_obj_3d.common.archive_detections import (
     SIMULATED,
     Witness,
 )
-from pose_obj_3d.common.errors import ConfigError
+from pose_obj_3d.common.errors import ConfigError, DataError
 from pose_obj_3d.common.facts import NOISE_RATIO
 from pose_obj_3d.formal import UV_DETECTED, VISIBILITY, Array, FormalData
+from pose_obj_3d.geometry import multi_view
+from pose_obj_3d.geometry.rig import Rig
+from pose_obj_3d.tracks.types import Tracks
 
 MIN_PROBABILITY = 0.5  # of what counts as true
+GROSS = 0.08  # distance [image widths] from the views' consensus of a detection that is no use
 
 
 def choose_detections(
@@ -119,3 +123,26 @@ def _claimed_noise(data: FormalData, tasks: Sequence[int]) -> dict[str, object]:
         "sigma_px": float(np.sqrt(np.mean(np.square(sigma)))),
         "sigma_px_per_view": sigma,
     }
+
+
+def require_agreement(data: FormalData, tracks: Tracks, rig: Rig) -> None:
+    """Refuse detections more than half of which are gross errors: nothing is to be had from them.
+
+    Args:
+        data: The archive, with the chosen detections.
+        tracks: Of a part of its split.
+        rig: The cameras of the tracks.
+
+    Raises:
+        DataError: The median distance between detections and the consensus of the views is above
+            `GROSS`.
+    """
+    predicted, _ = multi_view.project(tracks.xyz.double(), rig.intrinsics, rig.extrinsics)
+    off = (tracks.uv - predicted.transpose(1, 2)).norm(dim=-1)
+    median, width = float(off[tracks.weights > 0].median()), data.image_size[0]
+    if median > GROSS * width:
+        raise DataError(
+            f"{data.path}: most detections are gross errors: in the median they are"
+            f" {median:.0f} px from where the views agree, in images {width} px wide; check that"
+            " the detector belongs to these keypoints and cameras, or train it longer"
+        )

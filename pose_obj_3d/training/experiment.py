@@ -13,7 +13,7 @@ from pose_obj_3d.formal import FormalData, read_formal
 from pose_obj_3d.geometry.checks.calibration_checks import check_geometry
 from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.models.blocks import Model
-from pose_obj_3d.tracks.choosing import choose_detections
+from pose_obj_3d.tracks.choosing import choose_detections, require_agreement
 from pose_obj_3d.tracks.exchanging import count_exchanged
 from pose_obj_3d.tracks.loading import keypoint_ids, load_tracks, make_rig, one_view
 from pose_obj_3d.tracks.stated_noise import check_noise
@@ -89,10 +89,16 @@ class Experiment:
         ]
 
     def warn_of_geometry(self, tracks: Tracks, rig: Rig) -> None:
-        """Say what looks wrong with calibration and tracks, once for each set of views."""
+        """Say what looks wrong with calibration and tracks, once for each set of views.
+
+        Raises:
+            DataError: A detector's points are nearly all wrong.
+        """
         if len(rig.view_ids) == 1 or rig.view_ids in self.checked:
             return
         self.checked.add(rig.view_ids)
+        if self.data.witness.detections == DETECTED:
+            require_agreement(self.data, tracks, rig)
         for warning in check_geometry(tracks.uv, tracks.weights, rig, self.view_names(rig)):
             logger.warning("%s: %s", self.data.path, warning)
 

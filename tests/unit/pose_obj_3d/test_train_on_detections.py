@@ -104,3 +104,35 @@ def test_truth_and_simulation_do_not_reach_unsupervised_weights(tmp_path, contex
     assert a["best"] == b["best"]
     for name, value in a["model"].items():
         assert torch.equal(value, b["model"][name]), name
+
+
+@pytest.mark.parametrize(
+    ("channels", "value"), [(5, 0.0), (slice(0, 2), np.nan)], ids=["outside", "missing"]
+)
+def test_a_detector_that_has_found_nothing(tmp_path, capsys, channels, value):
+    path = write_scene(tmp_path / "a.npz", examples=3, frames=6, detected=True)
+    with np.load(path) as archive:
+        members = {name: archive[name] for name in archive.files}
+    for name, x in members.items():
+        if name.startswith("detections/"):
+            x[..., channels] = value
+    np.savez_compressed(path, **members)
+    text = CONFIG.rstrip() + "\n  DETECTIONS: detected\n"
+    (tmp_path / "c.yaml").write_text(text, encoding="utf-8")
+    assert call(tmp_path, "c.yaml", unsupervised=True) == 2
+    assert_one_line(capsys, "no keypoint is seen by two views")
+
+
+def test_a_detector_whose_points_are_all_gross_errors(tmp_path, capsys):
+    path = write_scene(tmp_path / "a.npz", examples=6, frames=12, detected=True)
+    rng = np.random.default_rng(0)
+    with np.load(path) as archive:
+        members = {name: archive[name] for name in archive.files}
+    for name, x in members.items():
+        if name.startswith("detections/"):
+            x[..., :2] = rng.uniform(0, 256, x[..., :2].shape)
+    np.savez_compressed(path, **members)
+    text = CONFIG.rstrip() + "\n  DETECTIONS: detected\n"
+    (tmp_path / "c.yaml").write_text(text, encoding="utf-8")
+    assert call(tmp_path, "c.yaml", unsupervised=True) == 2
+    assert_one_line(capsys, "most detections are gross errors", "px from where the views agree")
