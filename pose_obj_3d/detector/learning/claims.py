@@ -6,6 +6,7 @@ detection; then the scale is set, by size of the claim, so that the regions whic
 distribution calls 68 and 95 % hold about that share.
 """
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,10 +21,11 @@ RADII = {0.68: 2.279, 0.95: 5.991}  # squared radius of a 2D normal distribution
 WEIGHT = {0.68: 0.65, 0.95: 0.35}  # errors have longer tails: no scale is right for both
 NUM_LEVELS = 6  # of claimed sizes, each with its own scale
 SMALLEST_PX, LARGEST_PX = 0.02, 200.0
-RIDGE = 1e-3  # keeps the numbers of a fit small
+RIDGE = 1e-2  # keeps the numbers of a fit small
 GROSS_PX = 10.0  # of 256: an error above is gross
-GATE_KEEPS = {"seen": 0.93, "hidden": 0.55}  # at least, of the held-out demos' detections
-GATE_GROSS = {"seen": 0.015, "hidden": 0.06}  # a gate that keeps more must stay below
+MIN_IN_LEVELS = 200  # detections; fewer are not told apart
+GATE_KEEPS = {"seen": 0.925, "hidden": 0.55}  # at least, of the held-out demos' detections
+GATE_GROSS = {"seen": 0.012, "hidden": 0.05}  # a gate that keeps more must stay below
 
 
 @dataclass(frozen=True)
@@ -34,11 +36,17 @@ class Raw:
         log_sd: (N, 2) along u and v [log px].
         rho: (N,) correlation.
         facts: (N, F) numbers that the scale may depend on.
+        seen: (N,) whether the network says that the point is seen.
     """
 
     log_sd: Tensor
     rho: Tensor
     facts: Tensor
+    seen: Tensor
+
+    def double(self) -> "Raw":
+        """Return it with double precision."""
+        return Raw(self.log_sd.double(), self.rho.double(), self.facts.double(), self.seen)
 
     def size(self) -> Tensor:
         """Return (N,) the logarithm of the mean size [log px]."""
@@ -51,15 +59,17 @@ class Calibration:
 
     Attributes:
         weights: (F + 2,) of 1, the size and the facts, in the logarithm of the scale.
-        levels: (L,) sizes [log px], rising.
-        scales: (L,) logarithms of the factor at those sizes.
+        levels: (2, L) sizes [log px], rising; of what is said to be hidden, and seen.
+        scales: (2, L) logarithms of the factor at those sizes.
         gate_px: A detection with a larger mean claimed sd is better not used [px].
+        rest_cost: (K,) see `finding.linked`.
     """
 
     weights: Tensor
     levels: Tensor
     scales: Tensor
     gate_px: float
+    rest_cost: Tensor
 
     def state(self) -> dict[str, object]:
         """Return it as plain values and tensors."""
@@ -68,30 +78,38 @@ class Calibration:
             "levels": self.levels,
             "scales": self.scales,
             "gate_px": self.gate_px,
+            "rest_cost": self.rest_cost,
         }
 
     @staticmethod
-    def from_state(state: dict[str, object], num_facts: int) -> "Calibration":
-        """Read what `state` returned, for detections with F facts.
+    def from_state(state: dict[str, object], num_keypoints: int, num_facts: int) -> "Calibration":
+        """Read what `state` returned, for K keypoints and detections with F facts.
 
         Raises:
             ValueError: It is something else.
         """
-        parts = [state.get(name) for name in ("weights", "levels", "scales")]
+        names = ("weights", "levels", "scales", "rest_cost")
+        parts = [part for name in names if isinstance(part := state.get(name), Tensor)]
         gate = state.get("gate_px")
-        ok = all(isinstance(p, Tensor) and p.ndim == 1 and bool(p.isfinite().all()) for p in parts)
-        if not ok or not isinstance(gate, float) or not gate > 0:
-            raise ValueError("calibration must have finite numbers and a gate")
-        weights, levels, scales = (p for p in parts if isinstance(p, Tensor))
-        if len(weights) != num_facts + 2 or len(levels) != len(scales) or len(levels) == 0:
-            raise ValueError("calibration has the wrong number of weights")
-        return Calibration(weights, levels, scales, gate)
+        if len(parts) != len(names) or not all(bool(part.isfinite().all()) for part in parts):
+            raise ValueError("calibration must have finite numbers")
+        if not isinstance(gate, float) or not gate > 0:
+            raise ValueError("calibration must have a gate")
+        weights, levels, scales, rest_cost = parts
+        ok = weights.shape == (num_facts + 2,) and rest_cost.shape == (num_keypoints,)
+        if not ok or levels.ndim != 2 or levels.shape[0] != 2 or levels.shape != scales.shape:
+            raise ValueError("calibration is that of another network")
+        return Calibration(weights, levels, scales, gate, rest_cost)
 
     def log_sd(self, raw: Raw) -> Tensor:
         """Return the corrected (N, 2) log sd [log px]."""
         fitted = raw.log_sd + (_design(raw) @ self.weights)[:, None]
         size = fitted.mean(-1)
-        factor = interpolate(size, self.levels, self.scales)
+        hidden, seen = (
+            interpolate(size, levels, scales)
+            for levels, scales in zip(self.levels, self.scales, strict=True)
+        )
+        factor = torch.where(raw.seen, seen, hidden)
         low, high = np.log(SMALLEST_PX), np.log(LARGEST_PX)
         return (fitted + factor[:, None]).clamp(low, high)
 
@@ -100,7 +118,7 @@ def _design(raw: Raw) -> Tensor:
     return torch.cat([torch.ones_like(raw.facts[:, :1]), raw.size()[:, None], raw.facts], -1)
 
 
-def calibrate(raw: Raw, error: Tensor, seen: Tensor, width: int) -> Calibration:
+def calibrate(raw: Raw, error: Tensor, seen: Tensor, width: int, rest_cost: Tensor) -> Calibration:
     """Fit the correction.
 
     Args:
@@ -108,17 +126,21 @@ def calibrate(raw: Raw, error: Tensor, seen: Tensor, width: int) -> Calibration:
         error: (N, 2) their errors [px].
         seen: (N,) whether the point is seen.
         width: Of the pictures [px].
+        rest_cost: (K,) with which they were linked.
     """
-    raw = Raw(raw.log_sd.double(), raw.rho.double(), raw.facts.double())
-    error = error.double()
+    raw, error = raw.double(), error.double()
     weights = _fit_scale(raw, error)
     fitted = raw.log_sd + (_design(raw) @ weights)[:, None]
-    levels, scales = _fit_levels(fitted, raw.rho, error)
-    calibration = Calibration(weights, levels, scales, 1.0)
+    parts = [~raw.seen, raw.seen]
+    if min(int(part.sum()) for part in parts) < MIN_IN_LEVELS:
+        parts = [torch.ones_like(raw.seen)] * 2
+    levels, scales = zip(
+        *(_fit_levels(fitted[part], raw.rho[part], error[part]) for part in parts), strict=True
+    )
+    calibration = Calibration(weights, torch.stack(levels), torch.stack(scales), 1.0, rest_cost)
     size = calibration.log_sd(raw).mean(-1).exp()
     is_gross = error.norm(dim=-1) > GROSS_PX * width / 256
-    gate = choose_gate(size, is_gross, seen)
-    return Calibration(weights, levels, scales, gate)
+    return dataclasses.replace(calibration, gate_px=choose_gate(size, is_gross, seen))
 
 
 def _fit_scale(raw: Raw, error: Tensor) -> Tensor:
@@ -146,8 +168,6 @@ def _fit_levels(log_sd: Tensor, rho: Tensor, error: Tensor) -> tuple[Tensor, Ten
     order = log_sd.mean(-1).argsort()
     levels, scales = [], []
     for part in order.tensor_split(NUM_LEVELS):
-        if not len(part):
-            continue
         wanted = [
             WEIGHT[share] * 0.5 * torch.log(distance[part].quantile(share) / radius)
             for share, radius in RADII.items()
@@ -159,8 +179,6 @@ def _fit_levels(log_sd: Tensor, rho: Tensor, error: Tensor) -> tuple[Tensor, Ten
 
 def interpolate(x: Tensor, at: Tensor, values: Tensor) -> Tensor:
     """Interpolate linearly between rising places `at` (L,); the ends go on level."""
-    if len(at) == 1:
-        return values.expand_as(x)
     right = torch.searchsorted(at, x).clamp(1, len(at) - 1)
     gap = (at[right] - at[right - 1]).clamp(min=1e-9)
     share = ((x - at[right - 1]) / gap).clamp(0, 1)

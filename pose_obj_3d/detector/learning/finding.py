@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,13 +15,14 @@ from pose_obj_3d.detector.learning import checkpoint as checkpoints
 from pose_obj_3d.detector.learning.batches import BatchMaker
 from pose_obj_3d.detector.learning.checkpoint import Subject
 from pose_obj_3d.detector.learning.claims import Calibration, Raw
-from pose_obj_3d.detector.learning.linking import link
+from pose_obj_3d.detector.learning.linking import carried, link
 from pose_obj_3d.detector.learning.losses import claim_of
 from pose_obj_3d.detector.learning.network import Candidates, Inputs
 from pose_obj_3d.detector.types import Clip, Detections
 
 CANDIDATES = 4
-NUM_FACTS = 6  # about a detection, beside which keypoint it is
+NUM_FACTS = 7  # about a detection, beside their products and which keypoint it is
+NEVER = 1000.0  # cost of what is not possible
 BATCH = 32  # pictures at once
 NEAR_FRAMES = 3  # before and after a frame, for the median of the path
 LARGEST_LOGIT = 8.0
@@ -43,19 +45,18 @@ class Found:
     seen: Tensor
 
 
-def find(
-    network: nn.Module, maker: BatchMaker, clip: int, subject: Subject, uses_bfloat16: bool
-) -> Found:
-    """Find the keypoints of one clip of a `BatchMaker`; the network must be in `eval` mode."""
+def find_candidates(
+    network: nn.Module, maker: BatchMaker, clip: int, uses_bfloat16: bool
+) -> Candidates:
+    """Find the candidates of one clip of a `BatchMaker`; the network must be in `eval` mode."""
     count = len(maker.clips[clip].frames)
     parts = []
     with torch.inference_mode():
         for start in range(0, count, BATCH):
-            rows = range(start, min(start + BATCH, count))
-            inputs = maker.plain(clip, rows)
-            parts.append(run_network(network, inputs, CANDIDATES, uses_bfloat16))
-    whole = Candidates(*(torch.cat(column).cpu().clone() for column in zip(*parts, strict=True)))
-    return _linked(whole, subject)
+            inputs = maker.plain(clip, range(start, min(start + BATCH, count)))
+            found = run_network(network, inputs, CANDIDATES, uses_bfloat16)
+            parts.append(found._replace(log_heat=found.log_heat[:0]))  # large, and not needed
+    return Candidates(*(torch.cat(column).cpu().clone() for column in zip(*parts, strict=True)))
 
 
 def run_network(network: nn.Module, inputs: Inputs, count: int, uses_bfloat16: bool) -> Candidates:
@@ -67,28 +68,102 @@ def run_network(network: nn.Module, inputs: Inputs, count: int, uses_bfloat16: b
     return Candidates(*(part.float() for part in found))
 
 
-def _linked(found: Candidates, subject: Subject) -> Found:
-    """Choose one candidate of each frame and keypoint."""
-    pairs = subject.pair_numbers()
+class _Choices(NamedTuple):
+    """Candidates of all frames, those of other frames included; M of them.
+
+    Attributes:
+        uv: (T, K, M, 2) [px].
+        log_sd: (T, K, M, 2) [log px].
+        rho: (T, K, M) correlation.
+        gross: (T, K, M) log odds of a gross error.
+        score: (T, K, M) log probability of the heatmap around the peak.
+        gap: (T, K, M) frames to the one that it was found in.
+        cost: (T, K, M) what it costs.
+    """
+
+    uv: Tensor
+    log_sd: Tensor
+    rho: Tensor
+    gross: Tensor
+    score: Tensor
+    gap: Tensor
+    cost: Tensor
+
+
+def _choices(found: Candidates, rest_cost: Tensor) -> _Choices:
+    """List the candidates of each frame, and those that rest since another one."""
     claim = claim_of(found.claim)
     gross = claim.gross.clamp(-LARGEST_LOGIT, LARGEST_LOGIT)
     cost = -found.score - nn.functional.logsigmoid(-gross)
-    chosen = link(found.uv.numpy(), cost.numpy(), pairs, subject.image_size[0])
+    own = _Choices(
+        found.uv, claim.log_sd, claim.rho, gross, found.score, torch.zeros_like(cost), cost
+    )
+    best = cost.argmin(-1, keepdim=True)  # (T, K, 1)
+    certain = torch.from_numpy(carried(cost.amin(-1).numpy()))  # (T, K, 2)
+    frames = torch.arange(len(cost))[:, None, None]
+    is_there = (certain >= 0) & (certain != frames)
+    source = torch.where(certain >= 0, certain, frames)
+    keypoints = torch.arange(cost.shape[1])[None, :, None]
+
+    def fetched(values: Tensor) -> Tensor:
+        index = best if values.ndim == 3 else best[..., None]
+        return values.take_along_dim(index, 2).squeeze(2)[source, keypoints]
+
+    others = [
+        *(fetched(values) for values in own[:5]),
+        (source - frames).abs().float(),
+        torch.where(is_there, rest_cost[None, :, None], NEVER).float(),
+    ]
+    return _Choices(*(torch.cat(both, 2) for both in zip(own, others, strict=True)))
+
+
+def linked(found: Candidates, subject: Subject, rest_cost: Tensor) -> Found:
+    """Choose one candidate of each frame and keypoint.
+
+    Args:
+        found: Candidates of all frames of a clip.
+        subject: What the detector knows.
+        rest_cost: (K,) what it costs to rest where a keypoint was certain in another frame;
+            `NEVER` for keypoints that do not rest.
+    """
+    choices = _choices(found, rest_cost)
+    width = subject.image_size[0]
+    chosen = link(choices.uv.numpy(), choices.cost.numpy(), subject.pair_numbers(), width)
     index = torch.from_numpy(chosen)[..., None]
-    uv, log_sd = (
-        x.take_along_dim(index[..., None], 2).squeeze(2) for x in (found.uv, claim.log_sd)
-    )
-    score, gross, rho = (
-        x.take_along_dim(index, 2).squeeze(2) for x in (found.score, gross, claim.rho)
-    )
-    seen = found.seen.clamp(-LARGEST_LOGIT, LARGEST_LOGIT)
+
+    def taken(values: Tensor) -> Tensor:
+        which = index if values.ndim == 3 else index[..., None]
+        return values.take_along_dim(which, 2).squeeze(2)
+
+    uv = taken(choices.uv)
     jump = torch.from_numpy(path_jumps(uv.numpy())).log1p()
-    facts = [gross, score, (index[..., 0] > 0).float(), seen, jump, found.inside]
+    facts = [
+        taken(choices.gross),
+        taken(choices.score),
+        (index[..., 0] > 0).float(),
+        taken(choices.gap).log1p(),
+        found.seen,
+        jump,
+        found.inside,
+    ]
+    told = torch.stack([f.clamp(-LARGEST_LOGIT, LARGEST_LOGIT) for f in facts], -1)
+    assert told.shape[-1] == NUM_FACTS
+    squares = told[..., :, None] * told[..., None, :] / LARGEST_LOGIT
+    upper = torch.triu_indices(NUM_FACTS, NUM_FACTS)
     K = len(subject.keypoints)
-    told = torch.stack([fact.clamp(-LARGEST_LOGIT, LARGEST_LOGIT) for fact in facts], -1)
     whose = torch.eye(K).expand(len(uv), K, K)
-    raw = Raw(log_sd.flatten(0, 1), rho.flatten(), torch.cat([told, whose], -1).flatten(0, 1))
-    return Found(uv, raw, found.inside, seen)
+    raw = Raw(
+        taken(choices.log_sd).flatten(0, 1),
+        taken(choices.rho).flatten(),
+        torch.cat([told, squares[..., upper[0], upper[1]], whose], -1).flatten(0, 1),
+        found.seen.flatten() > 0,
+    )
+    return Found(uv, raw, found.inside, found.seen)
+
+
+def number_of_facts(num_keypoints: int) -> int:
+    """Return how many numbers about a detection its claim may depend on."""
+    return NUM_FACTS + NUM_FACTS * (NUM_FACTS + 1) // 2 + num_keypoints
 
 
 def path_jumps(uv: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -103,7 +178,7 @@ def path_jumps(uv: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 def with_claims(found: Found, calibration: Calibration) -> Detections:
     """Correct the claims of what was found."""
     shape = found.inside.shape
-    raw = Raw(found.raw.log_sd.double(), found.raw.rho.double(), found.raw.facts.double())
+    raw = found.raw.double()
     return Detections(
         uv=found.uv.numpy().astype(np.float32),
         sd=calibration.log_sd(raw).exp().view(*shape, 2).numpy().astype(np.float32),
@@ -133,9 +208,9 @@ class TrainedDetector:
         self.subject = checkpoints.subject_of(state)
         try:
             told = state.get("calibration")
-            number = NUM_FACTS + len(self.subject.keypoints)
+            number = number_of_facts(len(self.subject.keypoints))
             self._calibration = Calibration.from_state(
-                told if isinstance(told, dict) else {}, number
+                told if isinstance(told, dict) else {}, len(self.subject.keypoints), number
             )
         except ValueError as error:
             raise CheckpointError(
@@ -163,10 +238,10 @@ class TrainedDetector:
         check_clips(clips, self.subject)
         maker = BatchMaker(clips, range(len(self.subject.cameras)))
         found = (
-            find(self._network, maker, n, self.subject, self._uses_bfloat16)
-            for n in range(len(clips))
+            find_candidates(self._network, maker, n, self._uses_bfloat16) for n in range(len(clips))
         )
-        return [with_claims(part, self._calibration) for part in found]
+        rest = self._calibration.rest_cost
+        return [with_claims(linked(part, self.subject, rest), self._calibration) for part in found]
 
 
 def check_clips(clips: Sequence[Clip], subject: Subject) -> None:

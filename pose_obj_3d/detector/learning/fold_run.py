@@ -8,16 +8,16 @@ from typing import Any
 
 import torch
 
-from pose_obj_3d.common.errors import CheckpointError, TrainingError
+from pose_obj_3d.common.errors import CheckpointError
 from pose_obj_3d.common.whole_files import write_whole
 from pose_obj_3d.detector.config import DetectorConfig
 from pose_obj_3d.detector.folds import Fold
 from pose_obj_3d.detector.learning import checkpoint as checkpoints
 from pose_obj_3d.detector.learning import report
 from pose_obj_3d.detector.learning.batches import BatchMaker
+from pose_obj_3d.detector.learning.calibrating import fit_calibration
 from pose_obj_3d.detector.learning.checkpoint import Subject
-from pose_obj_3d.detector.learning.claims import Calibration, Raw, calibrate
-from pose_obj_3d.detector.learning.finding import Found, TrainedDetector, find
+from pose_obj_3d.detector.learning.finding import TrainedDetector, find_candidates
 from pose_obj_3d.detector.learning.source import Source
 from pose_obj_3d.detector.learning.training import Training
 from pose_obj_3d.detector.types import Clip
@@ -25,7 +25,6 @@ from pose_obj_3d.training.config import to_yaml
 from pose_obj_3d.training.logs import RunLog
 
 logger = logging.getLogger(__name__)
-MIN_TO_CALIBRATE = 30  # detections; fewer tell nothing about 95 %
 
 
 @dataclass(frozen=True)
@@ -106,36 +105,9 @@ def _calibrate_best(
     network = checkpoints.network_of(path, state).to(device).eval()
     maker = BatchMaker(held_out, range(len(subject.cameras)))
     uses = bool(state["uses_bfloat16"])
-    found = [find(network, maker, n, subject, uses) for n in range(len(held_out))]
-    calibration = fit_claims(held_out, found, subject)
+    found = [find_candidates(network, maker, n, uses) for n in range(len(held_out))]
+    calibration = fit_calibration(held_out, found, subject)
     checkpoints.save(path, {**state, "calibration": calibration.state()})
-
-
-def fit_claims(clips: list[Clip], found: list[Found], subject: Subject) -> Calibration:
-    """Fit the correction of claims to what was found in labelled clips of held-out demos.
-
-    Raises:
-        TrainingError: There are too few labels.
-    """
-    raw, errors, seen = [], [], []
-    for clip, part, uv in zip(clips, found, report.exchanged(clips, found, subject), strict=True):
-        labels = clip.labels
-        assert labels is not None
-        error = (torch.from_numpy(uv) - torch.from_numpy(labels.uv)).flatten(0, 1)
-        is_used = torch.from_numpy(labels.is_inside).flatten() & ~torch.isnan(error).any(-1)
-        raw.append(Raw(part.raw.log_sd[is_used], part.raw.rho[is_used], part.raw.facts[is_used]))
-        errors.append(error[is_used])
-        seen.append(torch.from_numpy(labels.is_seen).flatten()[is_used])
-    error = torch.cat(errors)
-    if len(error) < MIN_TO_CALIBRATE:
-        raise TrainingError(
-            f"{len(error)} labels of held-out demos are too few to calibrate the claims on; raise"
-            " DATA.HELD_OUT or DATA.LABELLED_FRAMES"
-        )
-    whole = Raw(
-        *(torch.cat([getattr(r, name) for r in raw]) for name in ("log_sd", "rho", "facts"))
-    )
-    return calibrate(whole, error, torch.cat(seen), subject.image_size[0])
 
 
 def test_fold(

@@ -2,7 +2,8 @@
 
 A look-alike that is far away, or a gross error of a few frames, costs two jumps; a path along the
 keypoint's own candidates costs none. Keypoints that look alike are linked together, since where one
-is the other is not.
+is the other is not. Where a thing rests, the place where it was found with certainty before or
+after is a candidate too, for frames in which it is hidden.
 """
 
 import itertools
@@ -15,8 +16,26 @@ Floats = npt.NDArray[np.floating]
 Choice = npt.NDArray[np.int64]
 STEP_PX = 3.0  # of 256: a step of this length costs 1
 LARGEST_STEP = 5.0  # costs no more than this, however long
+CERTAIN_COST = 0.3  # of a frame whose best candidate is sure
 SAME_PLACE_PX = 2.0  # two that look alike are hardly nearer than this
 SAME_PLACE_COST = 1.0
+
+
+def carried(cost: Floats) -> Choice:
+    """Find for each frame the nearest ones, before and after, where a keypoint is certain.
+
+    Args:
+        cost: (T, K) of the best candidate of each frame.
+
+    Returns:
+        (T, K, 2) numbers of frames; -1 where there is none.
+    """
+    frames = np.broadcast_to(np.arange(len(cost))[:, None], cost.shape)
+    is_certain = cost < CERTAIN_COST
+    before = np.maximum.accumulate(np.where(is_certain, frames, -1), axis=0)
+    late = np.where(is_certain, frames, len(cost))
+    after = np.minimum.accumulate(late[::-1], axis=0)[::-1]
+    return np.stack([before, np.where(after < len(cost), after, -1)], -1)
 
 
 def link(uv: Floats, cost: Floats, pairs: Sequence[tuple[int, int]], width: int) -> Choice:

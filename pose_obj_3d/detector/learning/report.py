@@ -7,9 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pose_obj_3d.detector.learning.checkpoint import Subject
 from pose_obj_3d.detector.learning.claims import GROSS_PX, RADII
-from pose_obj_3d.detector.learning.finding import Found
 from pose_obj_3d.detector.types import Clip, Detections
 
 Floats = npt.NDArray[np.floating]
@@ -56,11 +54,8 @@ def score(
         found: What was detected in each.
         pairs: Numbers of keypoints that look alike.
     """
-    demos: dict[tuple[int, int], list[int]] = {}
-    for n, clip in enumerate(clips):
-        demos.setdefault((clip.task, clip.example), []).append(n)
     parts = []
-    for members in demos.values():
+    for members in _by_demo(clips):
         points = [found[n].uv for n in members]
         order = _best_order([clips[n] for n in members], points, pairs)
         parts += [_clip_scores(clips[n], found[n], order) for n in members]
@@ -86,19 +81,25 @@ def _best_order(
     return order
 
 
-def exchanged(clips: Sequence[Clip], found: Sequence[Found], subject: Subject) -> list[Floats]:
-    """Return the image points of clips, look-alikes exchanged where a demo's labels say so."""
-    pairs = subject.pair_numbers()
-    demos: dict[tuple[int, int], list[int]] = {}
-    for n, clip in enumerate(clips):
-        demos.setdefault((clip.task, clip.example), []).append(n)
-    result: list[Floats] = [np.zeros(0)] * len(clips)
-    for members in demos.values():
-        points = [np.asarray(found[n].uv) for n in members]
+def exchanged(
+    clips: Sequence[Clip], found: Sequence[Floats], pairs: Sequence[tuple[int, int]]
+) -> list[Floats]:
+    """Return the points (N, K, 2) of clips, look-alikes exchanged where a demo's labels say so."""
+    result: list[Floats] = list(found)
+    for members in _by_demo(clips):
+        points = [found[n] for n in members]
         order = _best_order([clips[n] for n in members], points, pairs)
         for n, uv in zip(members, points, strict=True):
             result[n] = uv[:, order]
     return result
+
+
+def _by_demo(clips: Sequence[Clip]) -> list[list[int]]:
+    """Return the numbers of the clips of each demo."""
+    demos: dict[tuple[int, int], list[int]] = {}
+    for n, clip in enumerate(clips):
+        demos.setdefault((clip.task, clip.example), []).append(n)
+    return list(demos.values())
 
 
 def joined(parts: Sequence[Scored]) -> Scored:

@@ -11,6 +11,8 @@ from pose_obj_3d.detector.learning.claims import (
 )
 from pose_obj_3d.detector.learning.losses import square_distance
 
+REST = torch.zeros(3)
+
 
 def detections(count, seed=0, overconfidence=3.0):
     """Heavy-tailed errors; the claims know their size up to a factor, and a fact knows more."""
@@ -21,18 +23,18 @@ def detections(count, seed=0, overconfidence=3.0):
     chi = torch.randn(count, 5, generator=generator).square().sum(-1, keepdim=True)
     error = true.exp() * torch.randn(count, 2, generator=generator) * (5 / chi).sqrt()
     log_sd = (size - torch.tensor(overconfidence).log())[:, None].expand(-1, 2)
-    return Raw(log_sd.clone(), torch.zeros(count), facts), error
+    return Raw(log_sd.clone(), torch.zeros(count), facts, torch.arange(count) % 2 == 0), error
 
 
 def held(calibration, raw, error):
-    log_sd = calibration.log_sd(Raw(raw.log_sd.double(), raw.rho.double(), raw.facts.double()))
+    log_sd = calibration.log_sd(raw.double())
     distance = square_distance(error.double(), log_sd, raw.rho.double())
     return {share: float((distance <= radius).double().mean()) for share, radius in RADII.items()}
 
 
 def test_overconfident_claims_hold_after_calibration_on_other_data():
     raw, error = detections(6000)
-    calibration = calibrate(raw, error, torch.ones(6000, dtype=torch.bool), 256)
+    calibration = calibrate(raw, error, torch.ones(6000, dtype=torch.bool), 256, REST)
     share = held(calibration, *detections(6000, seed=1))
     assert share[0.68] == pytest.approx(0.70, abs=0.06)
     assert share[0.95] == pytest.approx(0.93, abs=0.03)
@@ -40,23 +42,25 @@ def test_overconfident_claims_hold_after_calibration_on_other_data():
 
 def test_calibration_learns_what_a_fact_says():
     raw, error = detections(6000)
-    calibration = calibrate(raw, error, torch.ones(6000, dtype=torch.bool), 256)
+    calibration = calibrate(raw, error, torch.ones(6000, dtype=torch.bool), 256, REST)
     assert float(calibration.weights[2]) == pytest.approx(0.5, abs=0.08)
 
 
 def test_calibration_survives_a_checkpoint():
     raw, error = detections(400)
-    calibration = calibrate(raw, error, torch.ones(400, dtype=torch.bool), 256)
-    again = Calibration.from_state(calibration.state(), 6)
+    calibration = calibrate(raw, error, torch.ones(400, dtype=torch.bool), 256, REST)
+    again = Calibration.from_state(calibration.state(), 3, 6)
     assert held(again, raw, error) == held(calibration, raw, error)
 
 
-@pytest.mark.parametrize("fault", [{}, {"gate_px": 0.0}, {"weights": torch.zeros(2)}])
+@pytest.mark.parametrize(
+    "fault", [{}, {"gate_px": 0.0}, {"weights": torch.zeros(2)}, {"rest_cost": torch.zeros(2)}]
+)
 def test_a_damaged_calibration_is_refused(fault):
     raw, error = detections(400)
-    state = calibrate(raw, error, torch.ones(400, dtype=torch.bool), 256).state()
+    state = calibrate(raw, error, torch.ones(400, dtype=torch.bool), 256, REST).state()
     with pytest.raises(ValueError, match="calibration"):
-        Calibration.from_state({**state, **fault} if fault else {}, 6)
+        Calibration.from_state({**state, **fault} if fault else {}, 3, 6)
 
 
 def test_gate_keeps_what_it_must_and_more_where_errors_are_few():

@@ -1,6 +1,6 @@
 import numpy as np
 
-from pose_obj_3d.detector.learning.linking import link
+from pose_obj_3d.detector.learning.linking import carried, link
 
 
 def test_a_jump_to_a_look_alike_is_refused():
@@ -37,3 +37,9 @@ def test_look_alikes_are_at_two_places():
 def test_one_frame_takes_the_cheapest():
     cost = np.array([[[3.0, 1.0], [0.0, 2.0]]])
     assert link(np.zeros((1, 2, 2, 2)), cost, [], 256).tolist() == [[1, 0]]
+
+
+def test_certain_frames_before_and_after_are_found():
+    cost = np.array([5.0, 0.1, 5.0, 5.0, 0.2, 5.0])[:, None]
+    found = carried(cost)[:, 0].tolist()
+    assert found == [[-1, 1], [1, 1], [1, 4], [1, 4], [4, 4], [4, -1]]

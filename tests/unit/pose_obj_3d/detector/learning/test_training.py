@@ -11,7 +11,7 @@ from pose_obj_3d.detector.config import ChangesConfig, DataConfig, DetectorConfi
 from pose_obj_3d.detector.config import TrainConfig as Train
 from pose_obj_3d.detector.learning import checkpoint as checkpoints
 from pose_obj_3d.detector.learning.batches import BatchMaker, Changes
-from pose_obj_3d.detector.learning.finding import find
+from pose_obj_3d.detector.learning.finding import NEVER, find_candidates, linked
 from pose_obj_3d.detector.learning.source import Source
 from pose_obj_3d.detector.learning.training import Training
 from pose_obj_3d.training.logs import RunLog
@@ -60,7 +60,8 @@ def test_network_overfits_a_few_pictures(folder, tmp_path):
     run = dataclasses.replace(run, clips=run.clips)
     fit(run, tmp_path)
     run.network.eval()
-    found = find(run.network, BatchMaker(run.clips, range(4)), 0, run.subject, False)
+    candidates = find_candidates(run.network, BatchMaker(run.clips, range(4)), 0, False)
+    found = linked(candidates, run.subject, torch.full((4,), NEVER))
     error = np.linalg.norm(found.uv.numpy() - run.clips[0].labels.uv, axis=-1)
     assert np.median(error) < 1.0
     assert error.max() < 4.0

@@ -1,0 +1,108 @@
+"""What is fitted on held-out demos once the weights are there: resting, claims, the gate."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from pose_obj_3d.common.errors import TrainingError
+from pose_obj_3d.detector.learning import report
+from pose_obj_3d.detector.learning.checkpoint import Subject
+from pose_obj_3d.detector.learning.claims import Calibration, Raw, calibrate
+from pose_obj_3d.detector.learning.finding import NEVER, Found, linked
+from pose_obj_3d.detector.learning.network import Candidates
+from pose_obj_3d.detector.types import Clip
+
+MIN_TO_CALIBRATE = 30  # detections; fewer tell nothing about 95 %
+REST_COSTS = (1.0, 2.0, 3.0)  # tried for each keypoint, beside not resting at all
+LEAST_GAIN = 0.03  # of the mean error, for which resting is believed
+LARGEST_PX = 30.0  # of 256: an error counts no more than this
+Errors = npt.NDArray[np.float32]
+
+
+def fit_calibration(
+    clips: Sequence[Clip], found: Sequence[Candidates], subject: Subject
+) -> Calibration:
+    """Fit what turns candidates into detections with claims.
+
+    Args:
+        clips: Labelled clips of held-out demos.
+        found: Their candidates.
+        subject: What the detector knows.
+
+    Raises:
+        TrainingError: There are too few labels.
+    """
+    rest_cost = choose_rest_cost(clips, found, subject)
+    parts = [linked(part, subject, rest_cost) for part in found]
+    raws, errors, seen = [], [], []
+    for clip, part, error in zip(clips, parts, _errors(clips, parts, subject), strict=True):
+        labels = clip.labels
+        assert labels is not None
+        flat = torch.from_numpy(error).flatten(0, 1)
+        used = torch.from_numpy(labels.is_inside).flatten() & ~torch.isnan(flat).any(-1)
+        raw = part.raw
+        raws.append(Raw(raw.log_sd[used], raw.rho[used], raw.facts[used], raw.seen[used]))
+        errors.append(flat[used])
+        seen.append(torch.from_numpy(labels.is_seen).flatten()[used])
+    count = sum(map(len, errors))
+    if count < MIN_TO_CALIBRATE:
+        raise TrainingError(
+            f"{count} labels of held-out demos are too few to calibrate the claims on; raise"
+            " DATA.HELD_OUT or DATA.LABELLED_FRAMES"
+        )
+    names = ("log_sd", "rho", "facts", "seen")
+    whole = Raw(*(torch.cat([getattr(raw, name) for raw in raws]) for name in names))
+    width = subject.image_size[0]
+    return calibrate(whole, torch.cat(errors), torch.cat(seen), width, rest_cost)
+
+
+def choose_rest_cost(
+    clips: Sequence[Clip], found: Sequence[Candidates], subject: Subject
+) -> Tensor:
+    """Choose for each keypoint (K,) what it costs to rest, by the mean error; mostly it is never.
+
+    Keypoints that look alike never rest: they are linked together.
+    """
+    K = len(subject.keypoints)
+    costs = (NEVER, *REST_COSTS)
+    means = torch.stack(
+        [
+            torch.from_numpy(_mean_errors(clips, found, subject, torch.full((K,), cost)))
+            for cost in costs
+        ]
+    )  # (costs, K)
+    best = means.argmin(0)
+    gains = means.amin(0) < (1 - LEAST_GAIN) * means[0]
+    chosen = torch.where(gains, torch.tensor(costs)[best], NEVER)
+    for pair in subject.pair_numbers():
+        chosen[list(pair)] = NEVER
+    return chosen
+
+
+def _mean_errors(
+    clips: Sequence[Clip], found: Sequence[Candidates], subject: Subject, rest_cost: Tensor
+) -> npt.NDArray[np.float64]:
+    """Return the mean errors (K,) of what lies in the pictures [px], large ones cut."""
+    parts = [linked(part, subject, rest_cost) for part in found]
+    most = LARGEST_PX * subject.image_size[0] / 256
+    total, count = np.zeros(len(subject.keypoints)), np.zeros(len(subject.keypoints))
+    for clip, error in zip(clips, _errors(clips, parts, subject), strict=True):
+        assert clip.labels is not None
+        length = np.linalg.norm(error, axis=-1)
+        used = clip.labels.is_inside & ~np.isnan(length)
+        total += np.where(used, np.minimum(length, most), 0).sum(0)
+        count += used.sum(0)
+    return np.asarray(total / np.maximum(count, 1))
+
+
+def _errors(clips: Sequence[Clip], parts: Sequence[Found], subject: Subject) -> list[Errors]:
+    """Return the errors (N, K, 2) of clips [px]; look-alikes up to one exchange for each demo."""
+    points = report.exchanged(clips, [part.uv.numpy() for part in parts], subject.pair_numbers())
+    errors = []
+    for clip, uv in zip(clips, points, strict=True):
+        assert clip.labels is not None
+        errors.append(np.asarray(uv - clip.labels.uv, np.float32))
+    return errors
