@@ -34,7 +34,6 @@ from data_generation.RLBench.config import (
     load_config,
 )
 from data_generation.RLBench.errors import ConfigError, DataGenerationError, StoreError
-from data_generation.RLBench.publishing.shipped import keep_shipped
 from data_generation.RLBench.raw.episode_key import seed_example
 from data_generation.RLBench.raw.layout import MODES, RGB_PATTERN, STATISTICS, mode_dir
 from data_generation.RLBench.raw.store import RawStore, RawTracks
@@ -52,6 +51,7 @@ from pose_obj_3d.common.errors import PoseObj3DError
 from pose_obj_3d.common.legacy_archive import write_legacy
 from pose_obj_3d.common.whole_files import write_whole
 from pose_obj_3d.formal import MIN_EXAMPLES, read_formal, write_formal
+from pose_obj_3d.shipped import keep_shipped
 from rlbench.cameras import project_views
 from rlbench.const import DEMO_DT
 

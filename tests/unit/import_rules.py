@@ -169,7 +169,7 @@ RULES = (
         "stage 1 knows of stage 2 only files",
         ("data_generation",),
         ("pose_obj_3d",),
-        rooms("pose_obj_3d", "formal", "formal_legacy", "common"),
+        rooms("pose_obj_3d", "formal", "formal_legacy", "shipped", "common"),
     ),
     Rule(
         "stage 1 knows rlbench's public names",

@@ -25,13 +25,13 @@ from tqdm import tqdm
 
 from data_generation.RLBench import command_line
 from data_generation.RLBench.errors import DataGenerationError, StoreError
-from data_generation.RLBench.publishing.shipped import CHECKSUMS
 from data_generation.RLBench.raw.json_files import read_json
 from data_generation.RLBench.tracks.statistics import statistics
 from pose_obj_3d.common.errors import PoseObj3DError
 from pose_obj_3d.common.facts import MOVING_M_PER_S, NOISE_RATIO
 from pose_obj_3d.common.whole_files import write_whole
 from pose_obj_3d.formal import ARCHIVE_NAME, FormalData, read_formal
+from pose_obj_3d.shipped import CHECKSUMS
 
 logger = logging.getLogger("data_card")
 
