@@ -33,6 +33,7 @@ from pose_obj_3d.detector.images import DemoPictures
 from pose_obj_3d.detector.learning import checkpoint as checkpoints
 from pose_obj_3d.detector.learning.finding import TrainedDetector
 from pose_obj_3d.formal import ARCHIVE_NAME, FormalData, read_formal
+from pose_obj_3d.shipped import keep_shipped
 from pose_obj_3d.training.config import PACKAGE_DIR
 from pose_obj_3d.training.device import choose_device
 
@@ -173,6 +174,7 @@ def detect(pictures: DemoPictures, works: Sequence[Work], out: Path) -> str:
         "labelled_frames": works[0].labelled_frames,
         MADE_OF: made_of,
     }
+    keep_shipped(out)
     write_detected(out, data, found, record, {w.task: w.exchangeable for w in works})
     parts.remove()
     counts = ", ".join(f"T{task} {len(xs)} examples" for task, xs in found.items())
@@ -199,6 +201,7 @@ def _import(args: argparse.Namespace, data: FormalData, out: Path) -> str:
     found = read_external(args.external, data)
     record = {"detector": args.name, "folds": {}, "labelled_frames": None}
     alike = {task: data.exchangeable(task) for task in found}
+    keep_shipped(out)
     write_detected(out, data, found, record, alike)
     counts = ", ".join(f"T{task} {len(xs)} examples" for task, xs in found.items())
     return f"{counts} written to {out}"

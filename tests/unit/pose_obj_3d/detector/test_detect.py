@@ -1,5 +1,7 @@
 """The command `python -m pose_obj_3d.detect`: flags, archives, one line for each mistake."""
 
+import hashlib
+
 import numpy as np
 import pytest
 
@@ -86,6 +88,16 @@ def test_detections_of_another_program(archive, tmp_path):
     data = read_formal(out)
     assert data.meta["detections"]["detector"] == "mine"
     np.testing.assert_array_equal(data.detections[TASK][3][..., :2], tracks[3][..., 2:4])
+
+
+def test_an_archive_that_came_with_the_project_is_kept(archive, tmp_path):
+    out = tmp_path / "sim_all_detected.npz"
+    out.write_bytes(b"shipped")
+    digest = hashlib.sha256(b"shipped").hexdigest()
+    (tmp_path / "SHA256SUMS").write_text(f"{digest}  {out.name}\n")
+    assert run(archive, "--tracker", "lucas_kanade") == 0
+    assert (tmp_path / "sim_all_detected_shipped.npz").read_bytes() == b"shipped"
+    assert read_formal(out).detections
 
 
 @pytest.mark.parametrize(
