@@ -91,7 +91,8 @@ def clone(tmp_path_factory):
     replace(folder / "configs" / "dataset_config.json", *one_task)
     replace(folder / "configs" / "quickstart.json", (r'"cams": \[.*?\]', '"cams": []'), *few)
     eight = [(r'"n_ex_per_task": \d+', '"n_ex_per_task": 8'), *tiny]
-    replace(folder / "configs" / "quickstart_pixels.json", *eight)
+    for name in ("quickstart_pixels", "pixels_dataset"):
+        replace(folder / "configs" / f"{name}.json", *eight)
     one_epoch = (r"NUM_EPOCHES: \d+", "NUM_EPOCHES: 1")
     for config in ("submit/config_{}waypoints_task_0", "quickstart/config_{}quickstart", PIXELS):
         for kind in ("", "u_"):
@@ -169,6 +170,20 @@ def test_quickstart_from_pixels_ends_with_a_table(clone):
     assert "T9 8 examples written to" in said
     assert "linear triangulation (DLT)" in table
     assert "model: STC (unsupervised)" in table
+
+
+def test_the_archive_with_detections_is_made_by_one_script(clone):
+    script = "data_generation/RLBench/make_detected_data.sh"
+    settings = "MINUTES=0.1 EXAMPLES=8 TASKS=9 N_PROCESSES=2"
+    block = Fence("bash", f"{settings} bash {script} ready\n", None, "", 0)
+    assert "and 1 pictures written" in run(clone, block)
+    assert {path.name for path in (clone / "ready").rglob("*.*")} == {
+        "sim_all_detected.npz",
+        "detected_T9.jpg",
+    }
+    again = run(clone, block)
+    assert "holds these detections already" in again
+    assert "Fold" not in again  # nothing is trained twice
 
 
 def test_all_pages_with_blocks_are_run():
