@@ -41,6 +41,7 @@ logger = logging.getLogger("detect")
 DATA = PACKAGE_DIR / "data" / "RLBench_pose_est_data"
 OUT_NAME = "sim_all_detected.npz"
 MADE_OF = "made_of"
+FOLD_FOLDERS = "fold_*"  # as run_detector.py names them
 Load = Callable[[Path, torch.device], Loaded]
 
 
@@ -56,7 +57,8 @@ def build_parser() -> argparse.ArgumentParser:
         type=Path,
         nargs="+",
         default=[],
-        help="best.pt of each fold that run_detector.py trained; of several tasks, too",
+        help="best.pt of each fold that run_detector.py trained (one of them: the others are found"
+        " beside it); of several tasks, too",
     )
     add(
         "--tracker",
@@ -124,7 +126,7 @@ def run(args: argparse.Namespace) -> str:
     works: list[Work] = []
     if args.checkpoint:
         device = choose_device(args.gpu)
-        loaded = [load(path, device) for path in dict.fromkeys(args.checkpoint)]
+        loaded = [load(path, device) for path in with_other_folds(args.checkpoint)]
         works = plans.plan_trained(pictures, loaded, args.prompts)
     if args.tracker:
         works = plans.plan_tracker(pictures, args.tasks, works)
@@ -143,6 +145,18 @@ def check_flags(args: argparse.Namespace) -> None:
         raise ConfigError("--prompts is for detectors: give --checkpoint, too")
     if args.tasks and (not args.tracker or args.checkpoint):
         raise ConfigError("--tasks is for --tracker alone; a checkpoint knows its task")
+
+
+def with_other_folds(paths: Sequence[Path]) -> list[Path]:
+    """Add the other folds' checkpoints of a training of which one was given."""
+    found = list(dict.fromkeys(paths))
+    for path in paths:
+        others = sorted(path.parent.parent.glob(f"{FOLD_FOLDERS}/{path.name}"))
+        is_alone = sum(p.parent.parent == path.parent.parent for p in found) == 1
+        if is_alone and path in others and len(others) > 1:
+            found += [other for other in others if other != path]
+            logger.info("With the other folds of this training: %d checkpoints", len(others))
+    return found
 
 
 def load(path: Path, device: torch.device) -> Loaded:

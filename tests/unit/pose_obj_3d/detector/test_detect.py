@@ -128,6 +128,20 @@ def test_one_fold_is_not_enough(archive, checkpoints, capsys):
     assert "no fold left for" in capsys.readouterr().err
 
 
+def test_the_other_folds_are_found_beside_one(archive, checkpoints, tmp_path, monkeypatch):
+    known = {}
+    for number, path in enumerate(checkpoints):
+        place = tmp_path / "run" / f"fold_{number}" / "best.pt"
+        place.parent.mkdir(parents=True)
+        known[place] = detect.load(path, None)
+    for place in known:
+        place.write_bytes(b"weights")
+    monkeypatch.setattr(detect, "load", lambda path, device: known[path])
+    assert run(archive, "--checkpoint", min(known)) == 0
+    folds = read_formal(tmp_path / "sim_all_detected.npz").meta["detections"]["folds"]
+    assert set(folds[f"T{TASK}"].values()) == {0, 1}
+
+
 def test_missing_pictures_are_one_line(archive, checkpoints, tmp_path, capsys):
     for path in tmp_path.glob("raw/9/front/0/2_rgb_*.png"):
         path.unlink()
