@@ -8,3 +8,6 @@ NOISE_RATIO = 0.00504
 """Standard deviation of a detection around the exact 2D [image widths], unless asked otherwise."""
 KEYPOINT_GROUPS = ("waypoints", "objects", "boxes", "robot")
 """Groups of keypoints that can be recorded; their names begin with "<group>/"."""
+WHITE_SHARE = 0.075
+"""Share of the square error of a simulated detector whose errors last, beside its constant part,
+that is independent in each frame."""

@@ -17,6 +17,7 @@ from pose_obj_3d.common.errors import DataError
 from pose_obj_3d.common.facts import MOVING_M_PER_S
 from pose_obj_3d.common.progress import Pace
 from pose_obj_3d.evaluation import metrics
+from pose_obj_3d.evaluation.lasting_bounds import track_precision, window_precision
 from pose_obj_3d.formal import FRAME_PERIOD_S
 from pose_obj_3d.geometry import estimators
 from pose_obj_3d.geometry import multi_view as geometry
@@ -150,9 +151,10 @@ def cramer_rao(tracks: Tracks, rig: Rig, protocol: Protocol) -> dict[str, Tensor
     One frame: from the frame's own measurements. Window: from the distinct frames of the window
     where the point is still in all of them; the one-frame bound elsewhere. Infinite with fewer than
     two views. The true noise of each view counts, hidden points' included; of outliers nothing can
-    be learned.
+    be learned. Where the stated noise lasts (`Tracks.lasting`), frames count as far as they are
+    independent.
     """
-    info, _ = _true_information(tracks, rig)
+    info, precision = _true_information(tracks, rig)
     few = (tracks.weights > 0).sum(1) < 2
     single = geometry.expected_error(info).masked_fill(few, torch.inf)
     frames = protocol.used_frames or protocol.num_frames
@@ -163,6 +165,8 @@ def cramer_rao(tracks: Tracks, rig: Rig, protocol: Protocol) -> dict[str, Tensor
     for t in range(index.shape[1]):
         total += info[index[:, t]] * is_distinct[:, t, None, None, None]
         all_still &= still[index[:, t]] | ~is_distinct[:, t, None]
+    if tracks.lasting is not None:
+        total = _information(tracks, rig, window_precision(tracks, precision, frames))
     window = torch.where(all_still & ~few, geometry.expected_error(total), single)
     return {BOUND_FRAME: single, f"Cramer-Rao bound, {frames} frames where still": window}
 
@@ -170,12 +174,16 @@ def cramer_rao(tracks: Tracks, rig: Rig, protocol: Protocol) -> dict[str, Tensor
 def whole_track_bound(tracks: Tracks, rig: Rig, protocol: Protocol) -> Tensor:
     """Bound the expected error (N, K) [m] where the keypoint never moves in the whole example.
 
-    All frames of the example are then measurements of one point. Infinite elsewhere, and in frames
-    where fewer than two views see the point: these are scored apart.
+    All frames of the example are then measurements of one point, as far as their errors are
+    independent (`Tracks.lasting`). Infinite elsewhere, and in frames where fewer than two views see
+    the point: these are scored apart.
     """
     info, precision = _true_information(tracks, rig)
-    running = torch.cat([torch.zeros_like(info[:1]), info.cumsum(0)])
-    total = running[tracks.last + 1] - running[tracks.first]
+    if tracks.lasting is None:
+        running = torch.cat([torch.zeros_like(info[:1]), info.cumsum(0)])
+        total = running[tracks.last + 1] - running[tracks.first]
+    else:
+        total = _information(tracks, rig, track_precision(tracks, precision))
     is_bounded = never_moves(tracks, protocol.frame_period_s) & (
         geometry.count_views(precision) >= 2
     )
@@ -189,9 +197,16 @@ def _true_information(tracks: Tracks, rig: Rig) -> tuple[Tensor, Tensor]:
     """Return what a frame tells of each point (N, K, 3, 3) [1/m^2], and precisions (N, K, V)."""
     if tracks.truth is None or tracks.precision is None:
         raise DataError(NO_BOUNDS if tracks.truth is not None else NO_TRUTH)
-    precision = (tracks.weights.double() * tracks.precision.double()).transpose(1, 2)
+    # What a method takes the noise for, the weights' size, is no part of the truth.
+    precision = ((tracks.weights > 0) * tracks.precision.double()).transpose(1, 2)
+    return _information(tracks, rig, precision), precision
+
+
+def _information(tracks: Tracks, rig: Rig, precision: Tensor) -> Tensor:
+    """Return what views of some precision (N, K, V) tell of the true points (N, K, 3, 3)."""
+    assert tracks.truth is not None
     cameras = (rig.intrinsics, rig.extrinsics, rig.sigma_px)
-    return geometry.information(tracks.truth.double(), precision, *cameras), precision
+    return geometry.information(tracks.truth.double(), precision, *cameras)
 
 
 def column_masks(tracks: Tracks, frame_period_s: float) -> dict[str, Tensor]:

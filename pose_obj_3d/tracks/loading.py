@@ -14,7 +14,7 @@ from pose_obj_3d import formal
 from pose_obj_3d.common.archive_detections import DETECTED, DETECTED_SEEN, claimed_covariance
 from pose_obj_3d.common.archive_meta import ESTIMATED_NOISE
 from pose_obj_3d.common.errors import DataError
-from pose_obj_3d.common.facts import DETECTION_GRID_PX
+from pose_obj_3d.common.facts import DETECTION_GRID_PX, WHITE_SHARE
 from pose_obj_3d.formal import Array, FormalData, Witness
 from pose_obj_3d.geometry.noise_parts import NoiseParts
 from pose_obj_3d.geometry.rig import Rig
@@ -151,6 +151,7 @@ def load_tracks(
         source=joined["source"],
         claims=claims,
         p_seen=joined["says"][..., DETECTED_SEEN] * (weights > 0) if "says" in joined else None,
+        lasting=_stated_to_last(data, rig) if data.witness == Witness() else None,
         noise=noise,
         floor=floor,
     )
@@ -174,6 +175,9 @@ def one_view(tracks: Tracks, view: int) -> Tracks:
         tracks,
         xyz=torch.full_like(tracks.xyz, torch.nan),
         info=torch.zeros_like(tracks.info),
+        lasting=None if tracks.lasting is None else tracks.lasting[[view]],
+        noise=None if tracks.noise is None else tracks.noise.of_views([view]),
+        floor=None,
         **kept,
     )
 
@@ -230,6 +234,18 @@ def _of_views(x: Array, rig: Rig, columns: Sequence[int] | Array, width: int) ->
     """Return views and keypoints of an example (V, T, width, C), padded by zeros."""
     x = x[list(rig.view_ids)][:, :, columns]
     return np.pad(x, ((0, 0), (0, 0), (0, width - x.shape[2]), (0, 0)))
+
+
+def _stated_to_last(data: FormalData, rig: Rig) -> Tensor | None:
+    """Return how long errors last (V, 3), as in `Tracks.lasting`."""
+    noise, V = data.meta["noise"], len(data.camera_names)
+    constant, time_constant = (
+        torch.as_tensor(noise.get(name, 0.0), dtype=torch.float64).broadcast_to((V,))
+        for name in ("noise_persistent_share", "noise_time_constant")
+    )
+    slow = torch.where(time_constant > 0, (1 - constant) * (1 - WHITE_SHARE), 0.0)
+    found = torch.stack([slow, constant, time_constant], -1)[list(rig.view_ids)]
+    return found if bool((found[:, :2] > 0).any()) else None
 
 
 def _true_precision(data: FormalData, rig: Rig, visibility: Tensor) -> Tensor:

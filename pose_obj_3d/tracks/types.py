@@ -25,6 +25,10 @@ class Tracks:
         precision: (N, V, K) true precision of the detections in units of 1 / rig.sigma_px^2, as the
             archive states its noise. Only bounds use it: a method does not know it. None where
             nobody knows it: of a real detector, or where the detector says what is usable.
+        lasting: (V, 3) how long the errors last, as the archive states it: share of the square
+            error that is slow, share that is constant for an example, time constant of the slow
+            part [frames]. As for `precision`, only bounds use it. None where errors are stated to
+            be independent, or nobody knows.
         keypoint: (N, K) index into `keypoint_ids`, -1 = the task has fewer keypoints.
         first: (N,) first frame of the example.
         last: (N,) last frame of the example.
@@ -54,6 +58,7 @@ class Tracks:
     source: Tensor
     claims: Tensor | None = None
     p_seen: Tensor | None = None
+    lasting: Tensor | None = None
     noise: NoiseParts | None = None
     floor: Tensor | None = None
     cache: dict[str, Any] = field(default_factory=dict, init=False, compare=False, repr=False)

@@ -6,8 +6,8 @@ All arrays are those of one view. Errors have unit variance here. NumPy only.
 import numpy as np
 import numpy.typing as npt
 
-WHITE_SHARE = 0.075
-"""Share of the square error of a slow process that is independent in each frame."""
+from pose_obj_3d.common.facts import WHITE_SHARE
+
 GROSS_SPREAD = 0.5
 """Standard deviation of the logarithm of the length of gross errors."""
 SAME_PLACE_PX = 1 / 16
