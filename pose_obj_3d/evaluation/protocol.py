@@ -23,6 +23,7 @@ from pose_obj_3d.geometry import estimators
 from pose_obj_3d.geometry import multi_view as geometry
 from pose_obj_3d.geometry.estimators import Estimate
 from pose_obj_3d.geometry.rig import Rig
+from pose_obj_3d.models.blocks import Model
 from pose_obj_3d.tracks import track_smoothing as smoothers
 from pose_obj_3d.tracks.gathering import gather_for
 from pose_obj_3d.tracks.motion import never_moves, speeds
@@ -84,9 +85,12 @@ def estimate(
     was_training = model.training
     model.eval()
     rig32 = rig.float()
-    prepare = getattr(model, "prepare", None)
-    if prepare is not None and not blind:
-        tracks = prepare(tracks)
+    if isinstance(model, Model):
+        tracks = (
+            model.for_training(tracks, rig, blind=True)
+            if blind
+            else model.prepare(tracks, rig, protocol.used_frames)
+        )
     xyz, covariance, pace = [], [], Pace()
     for centres in torch.split(
         torch.arange(len(tracks), device=tracks.uv.device), protocol.batch_size

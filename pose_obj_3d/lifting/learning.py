@@ -74,7 +74,7 @@ class Lifter:
 
     def measured(self, tracks: Tracks) -> torch.Tensor:
         """Return (N, K): the frame's own measurement goes into the model's answer."""
-        return is_measured(self.model.prepare(tracks))
+        return is_measured(self.model.prepare(tracks, self.data.rig))
 
 
 def training_config(options: LiftOptions, frames: int) -> Config:
@@ -146,7 +146,7 @@ def learn(options: LiftOptions, data: OwnData, tracks: Tracks, folder: Path) -> 
     log = RunLog(folder / "log" / time.strftime("%Y%m%d_%H%M%S"), to_yaml(config))
     fit(state, log, options.patience_epochs)
     best = folder / checkpoints.BEST
-    if state.best_epoch == 0:
+    if not best.is_file():
         raise CheckpointError(
             f"{best}: training found no usable model: no epoch had a finite validation value; the"
             " tracks are too noisy to learn from"

@@ -1,7 +1,7 @@
 """What models share: their result, small layers, the fusion with a frame's own measurement."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,10 +49,41 @@ class Model(nn.Module):
         """Cut the windows around some frames; arguments as in `gather_windows`."""
         return gather_windows(tracks, centres, num_frames, used_frames)
 
-    def prepare(self, tracks: Tracks) -> Tracks:
+    @property
+    def leaves_out_views(self) -> bool:
+        """Whether views that had no part score its predictions. It is then good before training."""
+        return False
+
+    def expect(self, names: Collection[str]) -> None:
+        """Get the parts that weights of these names belong to."""
+
+    def learn(self, tracks: Tracks, rig: Rig) -> None:
+        """Learn from the training examples what gradient steps do not learn. Reads no truth.
+
+        Args:
+            tracks: The training examples.
+            rig: The cameras, float64.
+        """
+
+    def for_training(self, tracks: Tracks, rig: Rig, blind: bool) -> Tracks:
+        """Prepare training or validation examples.
+
+        Args:
+            tracks: The examples.
+            rig: The cameras, float64.
+            blind: What scores a prediction must have had no part in it.
+        """
+        return tracks
+
+    def prepare(self, tracks: Tracks, rig: Rig, used_frames: int | None = None) -> Tracks:
         """Prepare tracks to be lifted, where they need not stay blind.
 
         Not for training: there a frame's measurement scores what was predicted without it.
+
+        Args:
+            tracks: The data.
+            rig: The cameras, float64.
+            used_frames: Odd; frames further from the centre of a window count as not there.
         """
         return tracks
 

@@ -6,3 +6,4 @@ CONFIDENCE_METHODS = ("modulate", "concat", "no")
 """How the weights of the detections enter the embedding of MHT."""
 ESTIMATORS = ("dlt", "ml", "huber", "consensus", "mean", "savitzky_golay", "rts")
 """Estimators of the model `triangulation`; the last three smooth the window."""
+BLIND_SPOTS = ("auto", "frame", "view")

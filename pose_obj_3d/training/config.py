@@ -27,7 +27,7 @@ from pose_obj_3d.common.errors import ConfigError
 from pose_obj_3d.common.facts import KEYPOINT_GROUPS
 from pose_obj_3d.common.safe_reading.plain_yaml import read_yaml
 from pose_obj_3d.common.settings import OneOf, Rule, all_different, among, between, require, setting
-from pose_obj_3d.models.choices import CONFIDENCE_METHODS, CONTEXTS, ESTIMATORS
+from pose_obj_3d.models.choices import BLIND_SPOTS, CONFIDENCE_METHODS, CONTEXTS, ESTIMATORS
 
 logger = logging.getLogger(__name__)
 LEGACY_SECTIONS = ("H36M_DATA", "TOTALCAP_DATA", "KTH_DATA", "VIS", "DATA")
@@ -124,6 +124,8 @@ class StcNetworkConfig:
 
     # window: TEMPORAL_LENGTH frames; track: the whole example.
     CONTEXT: str = only_for("STC", "window", among(CONTEXTS))
+    # What a prediction has not seen of what scores it; auto: a frame, or a view if errors last.
+    BLIND: str = only_for("STC", "auto", among(BLIND_SPOTS))
     WIDTH: int = only_for("STC", 64, between(8, MAX_WIDTH))
     # Attention layers across keypoints.
     NUM_LAYERS: int = only_for("STC", 2, between(0, MAX_LAYERS))

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pose_obj_3d.geometry import multi_view as geometry
+from pose_obj_3d.models.consensus.scene import witnesses
 
 OUTLIER_RATE = 0.02  # share of gross errors that the likelihood allows for
 # Residual, in noise standard deviations, where the reprojection loss turns linear.
@@ -115,6 +116,55 @@ def blind_reprojection_nll(
     )
     nll = (_log_det(total) - _log_det(blind_info)) / 2 - torch.logaddexp(inlier, outlier)
     return torch.where(count > 0, nll, torch.zeros_like(nll)), count
+
+
+def blind_view_nll(
+    xyz: Tensor,
+    info: Tensor,
+    uv: Tensor,
+    precision: Tensor,
+    cameras: tuple[Tensor, Tensor],
+    sigma_px: float,
+    width: float,
+) -> tuple[Tensor, Tensor]:
+    """Score a prediction by views that had no part in it, each on its own.
+
+    The residual of a view is the sum of the prediction's error and the detection's. The latter is a
+    mixture: good, poor, and two kinds of gross errors (`scene.witnesses`).
+
+    Args:
+        xyz: (B, K, 3) predicted without the detections that count below [m].
+        info: (B, K, 3, 3) claimed [1/m^2].
+        uv: (B, V, K, 2) detected [px].
+        precision: (B, V, K) of a good detection, in 1 / sigma_px^2; 0 = does not count.
+        cameras: intrinsics (V, 3, 3) [px], extrinsics (V, 3, 4) world to camera [m].
+        sigma_px: Noise per coordinate [px].
+        width: Image width [px].
+
+    Returns:
+        Negative log likelihood (B, K) in nats, up to a constant, and the number of coordinates that
+        count (B, K); both are 0 where none does.
+    """
+    predicted, J = geometry.projection_jacobian(xyz, *cameras)  # (B, K, V, 2, 3)
+    is_ahead = geometry.is_in_front(xyz, cameras[1])
+    p = precision.transpose(1, 2)
+    limit = BEHIND_SIGMAS * sigma_px
+    r = torch.where(is_ahead.unsqueeze(-1), uv.transpose(1, 2) - predicted, limit)
+    J = torch.where(is_ahead[..., None, None], J, 0.0)
+    S = J @ geometry.invert_3x3(info).unsqueeze(2) @ J.transpose(-1, -2)
+    good = sigma_px / p.clamp_min(1e-12).sqrt()
+    kinds = [f * good for f in witnesses.CORE]
+    kinds += [torch.full_like(good, f * width) for f in witnesses.WIDE]
+    variance = torch.stack(kinds, -1).square()
+    a, b, c = (y.unsqueeze(-1) for y in (S[..., 0, 0], S[..., 0, 1], S[..., 1, 1]))
+    a, c = a + variance, c + variance
+    det = a * c - b * b
+    x, y = r[..., :1], r[..., 1:]
+    square = (c * x * x - 2 * b * x * y + a * y * y) / det
+    log = torch.tensor(witnesses.SHARES).to(det).log() - det.log() / 2 - square / 2
+    is_scored = p > 0
+    nll = torch.where(is_scored, -log.logsumexp(-1), 0.0).sum(-1)
+    return nll, 2 * is_scored.sum(-1)
 
 
 def _log_det(m: Tensor) -> Tensor:

@@ -27,6 +27,7 @@ def _stc(network: NetworkConfig, num_keypoints: int, rig: Rig) -> Model:
             num_heads=size.NUM_HEADS,
             num_mixes=size.NUM_MIXES,
             dropout=network.DROPOUT,
+            blind=size.BLIND,
         )
     )
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from pose_obj_3d.models.blocks import Prediction
+from pose_obj_3d.models.consensus.scene.witnesses import image_width
 from pose_obj_3d.tracks.gathering import mask_views, take
 from pose_obj_3d.tracks.types import Windows
 from pose_obj_3d.training import losses
@@ -70,11 +71,21 @@ def _inconsistency(run: Run, windows: Windows, prediction: Prediction) -> Tensor
 
 
 def blind_nll(run: Run, windows: Windows, prediction: Prediction) -> tuple[Tensor, Tensor]:
-    """Score blind predictions by the scored frames' detections: `losses.blind_reprojection_nll`."""
+    """Score blind predictions by detections that had no part in them, of the frame or of a view."""
     assert prediction.blind_xyz is not None
     assert prediction.blind_info is not None
     c = windows.centre
     cameras = (run.rig32.intrinsics, run.rig32.extrinsics)
+    if run.model.leaves_out_views:
+        return losses.blind_view_nll(
+            prediction.blind_xyz,
+            prediction.blind_info,
+            windows.uv[:, c],
+            windows.robust[:, c],
+            cameras,
+            run.rig.sigma_px,
+            image_width(run.rig),
+        )
     # The Huber weights come from the scored frame alone, so they tell the prediction nothing.
     return losses.blind_reprojection_nll(
         prediction.blind_xyz,

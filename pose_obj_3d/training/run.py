@@ -56,8 +56,14 @@ class Run:
     history: list[dict[str, float]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        """Make optimiser, generators, float32 cameras and the pace of the lines on the terminal."""
+        """Let the model learn what precedes training; make optimiser, generators and cameras."""
         train = self.config.TRAIN
+        self.model.learn(self.train, self.rig)
+        self.detected = self.train, self.val
+        self.train, self.val = (
+            self.model.for_training(tracks, self.rig, self.unsupervised)
+            for tracks in (self.train, self.val)
+        )
         self.optimiser = torch.optim.Adam(
             self.model.parameters(), lr=train.LEARNING_RATE, amsgrad=True
         )

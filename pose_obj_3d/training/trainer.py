@@ -84,6 +84,8 @@ def fit(run: Run, log: RunLog, patience: int = 0) -> None:
         patience: Stop after so many epochs without a better validation value; 0 = never.
     """
     epochs = run.config.TRAIN.NUM_EPOCHES
+    if run.epoch == 0 and run.model.leaves_out_views:
+        _begin(run)
     while run.epoch < epochs:
         scalars = {**train_epoch(run), **validate(run), **run.constants}
         run.epoch += 1
@@ -122,6 +124,13 @@ def fit(run: Run, log: RunLog, patience: int = 0) -> None:
             break
 
 
+def _begin(run: Run) -> None:
+    """Keep what the model can do before the first step: no epoch may be worse."""
+    run.best = validate(run)[run.criterion]
+    checkpoints.save(run.checkpoint_dir / checkpoints.BEST, run.state())
+    logger.info("before training: %s %.3f", run.criterion, run.best)
+
+
 def calibrate_best(run: Run) -> None:
     """Take the best epoch's weights; fit their claims of certainty to all but the test examples.
 
@@ -131,5 +140,8 @@ def calibrate_best(run: Run) -> None:
     path = run.checkpoint_dir / checkpoints.BEST
     state = checkpoints.load(path)
     run.model.load_state_dict(state["model"])
-    run.model.calibrate([run.train, run.val], run.rig32, run.config.TEST.BATCH_SIZE)
+    parts = [run.train, run.val]
+    if not run.unsupervised:
+        parts = [run.model.for_training(tracks, run.rig, blind=True) for tracks in run.detected]
+    run.model.calibrate(parts, run.rig32, run.config.TEST.BATCH_SIZE)
     checkpoints.save(path, {**state, "model": run.model.state_dict()})

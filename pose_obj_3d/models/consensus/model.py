@@ -10,7 +10,7 @@ the same body. Up to here the keypoint's own measurement in the centre frame is 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 import torch
@@ -22,7 +22,10 @@ from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.models.blocks import KeypointAttention, Model, Prediction, fuse
 from pose_obj_3d.models.consensus.calibration import fit_scales, scales, whitened
 from pose_obj_3d.models.consensus.context import Context, feature_count
+from pose_obj_3d.models.consensus.mixes import mixes_before_training
 from pose_obj_3d.models.consensus.rigid import rigid_displacement
+from pose_obj_3d.models.consensus.scene.ground import Ground, on_ground
+from pose_obj_3d.models.consensus.scene.persistence import frames_that_share
 from pose_obj_3d.models.consensus.size import StcConfig
 from pose_obj_3d.smoothing import filter_banks as filters
 from pose_obj_3d.tracks.gathering import gather_bins, gather_windows
@@ -34,8 +37,6 @@ POLYNOMIALS = {
     "track": (filters.CENTRE, *filters.ONE_SIDED),
 }
 SMOOTHERS: dict[str, filters.Smoothers] = {"window": (), "track": filters.SMOOTHERS}
-# Before training, from long to short, in standard deviations of a frame.
-NOISE_OF_MIXES = (0.35, 0.6, 0.75, 0.9)
 _GATE_START, _GATE_SLOPE = 4.0, 1.5  # a bin's gate before training: open, shut where it disagrees
 _LAG_GATE = 9.0  # squared lag, per coordinate in variances, at which trust in a keypoint has halved
 _NO_INFO = 1.0  # [1/m^2] of a keypoint that was measured nowhere: know nothing
@@ -43,6 +44,7 @@ _LAG_STARTS = (3.5, 2.0, 3.0)  # minus log of the lag's deviation: unit, acceler
 _LAG_OUTPUTS = 5  # those three, trust in the others, log of the turn
 _TURN_INFO = 1e4  # [1/rad^2] before training
 CALIBRATION_FRAMES = 40_000  # at most, evenly spread
+_GROUND_START = 3.0  # logit of the frame itself before training, where errors last
 _SUMMARY = 3  # numbers about the covariance that the calibration sees
 
 
@@ -102,26 +104,16 @@ class Stc(Model):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
         with torch.no_grad():
-            self.mixes.bias.copy_(self._mixes_before_training(kernels[0]).flatten())
-
-    def _mixes_before_training(self, kernels: Tensor) -> Tensor:
-        """Return logits (M, H + 1) that prefer filters with the noise that each mix wants."""
-        noise = kernels.square().sum(-1).sqrt()
-        centre = kernels.shape[1] // 2
-        is_one_sided = (kernels[:, :centre].abs().sum(-1) < 1e-6) != (
-            kernels[:, centre + 1 :].abs().sum(-1) < 1e-6
-        )
-        wanted = torch.linspace(0, len(NOISE_OF_MIXES) - 1, self.config.num_mixes).round().long()
-        targets = torch.tensor(NOISE_OF_MIXES, dtype=noise.dtype)[wanted]
-        logits = -3 * (noise.log() - targets.log()[:, None]).abs() - 2.0 * is_one_sided
-        of_mean = torch.full_like(targets, -4.0).index_fill(0, torch.tensor([0]), 0.0)
-        return torch.cat([logits, of_mean[:, None]], 1).float()
+            self.mixes.bias.copy_(mixes_before_training(kernels[0], M).flatten())
+        self.ground: Ground | None = None
 
     def gather(
         self, tracks: Tracks, centres: Tensor, num_frames: int, used_frames: int | None = None
     ) -> Windows:
         """Cut windows with their bins and, in track context, the smoothers of the whole example."""
         windows = gather_windows(tracks, centres, num_frames, used_frames)
+        if self.ground is not None and not self.smoothers:
+            return on_ground(windows, tracks, centres)
         bank = None
         if self.smoothers:
             if used_frames is not None:
@@ -135,9 +127,45 @@ class Stc(Model):
             windows, bins=gather_bins(tracks, centres, self.bin_ranges, used_frames), bank=bank
         )
 
-    def prepare(self, tracks: Tracks) -> Tracks:
-        """In track context, drop frames far from the whole example (docs/models.md)."""
+    @property
+    def leaves_out_views(self) -> bool:
+        """So it is where errors last; only corrections of the ground are left to learn then."""
+        return self.ground is not None
+
+    def expect(self, names: Collection[str]) -> None:
+        """Stand on a ground if, and only if, the weights have one."""
+        has_ground = any(name.startswith("ground.") for name in names)
+        self.ground = self._new_ground() if has_ground else None
+
+    def learn(self, tracks: Tracks, rig: Rig) -> None:
+        """Where errors last: learn what the scene's motion is estimated with (docs/models.md)."""
+        shared = frames_that_share(tracks, rig, self.config.blind)
+        if shared is None:
+            return
+        self.ground = self._new_ground()
+        self.ground.learn(tracks, rig, shared)
+        with torch.no_grad():
+            self.mixes.bias.view(self.config.num_mixes, -1)[:, 0] = _GROUND_START
+
+    def _new_ground(self) -> Ground:
+        return Ground(self.config.num_keypoints).to(self.noise.device)
+
+    def for_training(self, tracks: Tracks, rig: Rig, blind: bool) -> Tracks:
+        """Where errors last: put the scene's motion, of all views but one if `blind`, under it."""
+        return tracks if self.ground is None else self._on_ground(tracks, rig, blind=blind)
+
+    def prepare(self, tracks: Tracks, rig: Rig, used_frames: int | None = None) -> Tracks:
+        """Put the ground under the tracks; without one, in track context, drop strays."""
+        if self.ground is not None:
+            return self._on_ground(tracks, rig, used_frames=used_frames)
         return drop_strays(tracks) if self.smoothers else tracks
+
+    def _on_ground(
+        self, tracks: Tracks, rig: Rig, blind: bool = False, used_frames: int | None = None
+    ) -> Tracks:
+        assert self.ground is not None
+        num_frames = None if self.smoothers else self.config.num_frames
+        return self.ground.put_under(tracks, rig, num_frames, blind, used_frames)
 
     def forward(self, windows: Windows, rig: Rig) -> Prediction:
         """Lift the centre frame of each window.
@@ -151,12 +179,17 @@ class Stc(Model):
         """
         x = Context(windows, self.near)
         blind, cov, token = self._predict(windows, x)
-        cov = self._calibrated(cov, token, x)
+        if self.ground is None:
+            cov = self._calibrated(cov, token, x)
+        else:
+            cov = self.ground.claims(windows)
         eye = torch.eye(3, device=cov.device)
         inverse = geometry.invert_3x3(
             cov.double()
         ).float()  # float32 fails where a keypoint is fast
         info = torch.where(x.is_used.any(-1)[..., None, None], inverse, _NO_INFO * eye)
+        if self.ground is not None:  # the frame's measurements are in the prediction
+            return Prediction(blind, blind, info, info)
         c = windows.centre
         xyz, fused_info = fuse(blind, info, windows.uv[:, c], windows.robust[:, c], rig)
         return Prediction(xyz, blind, info, fused_info)
@@ -194,7 +227,8 @@ class Stc(Model):
     def _filters(self, windows: Windows, x: Context) -> tuple[Tensor, Tensor]:
         """Return full and blind filters about the reference, each (B, K, H, 3) [m].
 
-        The first of the full ones is the frame itself.
+        The first of the full ones is the frame itself. On a ground all are full: what scores it is
+        another view.
         """
         is_used = (
             x.is_telling(windows.info.transpose(1, 2)) & windows.is_distinct[:, None]
@@ -204,7 +238,8 @@ class Stc(Model):
         )
         is_other = torch.arange(self.config.num_frames, device=offset.device) != windows.centre
         found = []
-        for kind, used in enumerate((is_used, is_used & is_other)):
+        patterns = [(0, is_used), (1, is_used & is_other)]
+        for kind, used in patterns if self.ground is None else [patterns[0]] * 2:
             bank = self.tables[kind][(used * self.bits).sum(-1)] @ offset  # (B, K, H', 3)
             if windows.bank is not None:
                 whole = (windows.bank.full, windows.bank.blind)[kind].transpose(1, 2)
@@ -316,12 +351,16 @@ class Stc(Model):
     def calibrate(self, parts: Sequence[Tracks], rig: Rig, batch_size: int) -> None:
         """Scale the blind covariance to how far measurements are from predictions."""
         self.eval()
+        T = self.config.num_frames
+        if self.ground is not None:
+            cut = (self.gather(t, c, T) for t, c in _some_centres(parts, batch_size))
+            self.ground.calibrate(
+                ((w, self._predict(w, Context(w, self.near))[0]) for w in cut), rig
+            )
+            return
         found: list[tuple[Tensor, Tensor, Tensor]] = []
-        step = math.ceil(sum(len(tracks) for tracks in parts) / CALIBRATION_FRAMES)
-        for tracks, centres in (
-            (t, c) for t in parts for c in torch.split(torch.arange(0, len(t), step), batch_size)
-        ):
-            windows = self.gather(tracks, centres.to(tracks.uv.device), self.config.num_frames)
+        for tracks, centres in _some_centres(parts, batch_size):
+            windows = self.gather(tracks, centres, T)
             x, c = Context(windows, self.near), windows.centre
             xyz, cov, token = self._predict(windows, x)
             info, difference = windows.info[:, c], windows.xyz[:, c] - xyz
@@ -339,6 +378,14 @@ class Stc(Model):
         features, variances, deviations = (torch.cat(x) for x in zip(*found, strict=True))
         with torch.enable_grad():
             self.calibration.copy_(fit_scales(features, variances, deviations))
+
+
+def _some_centres(parts: Sequence[Tracks], batch_size: int) -> Iterator[tuple[Tracks, Tensor]]:
+    """Give at most `CALIBRATION_FRAMES` frames, evenly spread, in batches."""
+    step = math.ceil(sum(len(tracks) for tracks in parts) / CALIBRATION_FRAMES)
+    for tracks in parts:
+        for centres in torch.split(torch.arange(0, len(tracks), step), batch_size):
+            yield tracks, centres.to(tracks.uv.device)
 
 
 def _summary(token: Tensor, cov: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from pose_obj_3d.common.errors import ConfigError
-from pose_obj_3d.models.choices import CONTEXTS
+from pose_obj_3d.models.choices import BLIND_SPOTS, CONTEXTS
 
 # First offsets of the bins beyond the window, in track context.
 FAR_EDGES = (4, 6, 9, 13, 19, 28, 41, 61)
@@ -25,6 +25,8 @@ class StcConfig:
         num_heads: Attention heads.
         num_mixes: Mixes of filters from long to short; each but the first corrects the one before.
         dropout: Rate inside the layers.
+        blind: What a prediction has not seen of what scores it: `frame` or `view`; `auto`: a frame
+            where errors of neighbouring frames are independent, else a view.
     """
 
     num_keypoints: int
@@ -35,6 +37,7 @@ class StcConfig:
     num_heads: int = 4
     num_mixes: int = 4
     dropout: float = 0.0
+    blind: str = "auto"
 
     def __post_init__(self) -> None:
         """Check ranges."""
@@ -45,6 +48,10 @@ class StcConfig:
         if self.context not in CONTEXTS:
             raise ConfigError(
                 f"NETWORK.STC.CONTEXT must be one of {', '.join(CONTEXTS)}, got {self.context!r}"
+            )
+        if self.blind not in BLIND_SPOTS:
+            raise ConfigError(
+                f"NETWORK.STC.BLIND must be one of {', '.join(BLIND_SPOTS)}, got {self.blind!r}"
             )
 
     def bin_ranges(self) -> list[tuple[int, int]]:

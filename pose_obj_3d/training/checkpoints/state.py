@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from pose_obj_3d.common.errors import CheckpointError
+from pose_obj_3d.models.blocks import Model
 from pose_obj_3d.training.config import Config
 
 VERSION = 1
@@ -159,6 +160,8 @@ def load_model(model: nn.Module, weights: State) -> None:
     Raises:
         CheckpointError: They are those of another model.
     """
+    if isinstance(model, Model):
+        model.expect(weights)
     own = model.state_dict()
     strange = sorted(set(own) ^ set(weights))
     if strange:

@@ -1,0 +1,263 @@
+"""What STC stands on where errors last: the scene's most likely motion, and what that needs."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from pose_obj_3d.geometry import multi_view as geometry
+from pose_obj_3d.geometry.estimators import Estimate
+from pose_obj_3d.geometry.rig import Rig
+from pose_obj_3d.models.consensus.scene.blind_views import fit_factor, left_out_views
+from pose_obj_3d.models.consensus.scene.estimates import (
+    estimate_examples,
+    estimate_windows,
+    some_examples,
+)
+from pose_obj_3d.models.consensus.scene.shapes import Shapes, learn_shapes
+from pose_obj_3d.models.consensus.scene.solving import Belief, Scene
+from pose_obj_3d.models.consensus.scene.witnesses import image_width, weigh
+from pose_obj_3d.tracks.track_smoothing import measurement_noise
+from pose_obj_3d.tracks.types import Bins, Tracks, Windows
+
+_FEATURES = 3
+_MAX_LOG_FACTOR = 4.0
+STEPS = (2.5, 5.0, 10.0, 20.0, 40.0)  # mean lengths that are tried, in deviations of a frame
+_FIRST_STEP = 10.0
+_STEP_EXAMPLES = 16  # examples from which the steps are learned
+WINDOWS = "windows of the ground"
+"""Name in a cache: positions (N, T, K, 3) and covariances of the window of each frame."""
+
+
+class Ground(nn.Module):
+    """Distances that keypoints keep, how far they move, how long errors last: all learned.
+
+    Args:
+        num_keypoints: P.
+    """
+
+    distance: Tensor
+    tightness: Tensor
+    step: Tensor
+    shared: Tensor
+    unit: Tensor
+    factor: Tensor
+
+    def __init__(self, num_keypoints: int) -> None:
+        super().__init__()
+        P = num_keypoints
+        self.register_buffer("distance", torch.zeros(P, P, dtype=torch.float64))
+        self.register_buffer("tightness", torch.zeros(P, P, dtype=torch.float64))  # 1 / spread
+        self.register_buffer("step", torch.ones(P, dtype=torch.float64))
+        self.register_buffer("shared", torch.ones((), dtype=torch.float64))
+        self.register_buffer("unit", torch.ones((), dtype=torch.float64))
+        self.register_buffer("factor", torch.zeros(_FEATURES, dtype=torch.float64))
+
+    def belief(self) -> Belief:
+        """Return what is known of a scene before its detections."""
+        shapes = Shapes(self.distance, 1 / self.tightness)
+        return Belief(self.step, shapes, float(self.shared), float(self.unit))
+
+    @torch.no_grad()
+    def learn(self, tracks: Tracks, rig: Rig, shared: float) -> None:
+        """Learn from the training examples' detections; no truth is read.
+
+        Args:
+            tracks: The training examples.
+            rig: The cameras, float64.
+            shared: Frames that share an error.
+        """
+        unit, P = measurement_noise(tracks), len(self.step)
+        self.unit.fill_(unit)
+        self.shared.fill_(shared)
+        self.step.fill_(_FIRST_STEP * unit)
+        self.tightness.zero_()
+        self.step.copy_(self._learned_steps(tracks, rig))
+        scene = Scene.of(tracks, rig, self.belief())
+        found = estimate_examples(scene, _all_views(tracks), with_starts=False)
+        shapes = learn_shapes(found.xyz, found.covariance, tracks.keypoint, P, unit)
+        self.distance.copy_(shapes.distance)
+        self.tightness.copy_(1 / shapes.spread)
+
+    def _learned_steps(self, tracks: Tracks, rig: Rig) -> Tensor:
+        """Choose each keypoint's step (P,): a view that had no part is most likely then."""
+        some = some_examples(tracks, _STEP_EXAMPLES)
+        left_out = left_out_views(some, rig)
+        views = _all_views(some) & ~_is_view(left_out, some)
+        belief, unit = self.belief(), float(self.unit)
+        index = some.keypoint.clamp_min(0)
+        scores = []
+        for length in STEPS:
+            scene = Scene.of(
+                some, rig, replace(belief, step=torch.full_like(self.step, length * unit))
+            )
+            found = estimate_examples(scene, views, with_starts=False)
+            density = _density_of(scene, found, left_out) / belief.shared
+            score = torch.zeros_like(self.step)
+            score.index_put_((index.flatten(),), density.flatten(), accumulate=True)
+            scores.append(score)
+        each = torch.stack(scores)
+        # A keypoint's own frames count beside the mean of all: few frames do not decide.
+        best = (each + each.mean(1, keepdim=True)).argmax(0)
+        return torch.tensor(STEPS, dtype=self.step.dtype, device=self.step.device)[best] * unit
+
+    @torch.no_grad()
+    def put_under(
+        self,
+        tracks: Tracks,
+        rig: Rig,
+        num_frames: int | None,
+        blind: bool = False,
+        used_frames: int | None = None,
+    ) -> Tracks:
+        """Return tracks whose positions are those of the scene's most likely motion.
+
+        Args:
+            tracks: The data.
+            rig: The cameras, float64.
+            num_frames: T: each window is estimated from its own frames; None: whole examples are.
+            blind: Leave one view out of each example. That view alone then has weights: it scores.
+            used_frames: Odd; frames further from a window's centre count as not there.
+        """
+        rig = replace(rig, intrinsics=rig.intrinsics.double(), extrinsics=rig.extrinsics.double())
+        views, weights = _all_views(tracks), tracks.weights
+        if blind:
+            is_out = _is_view(left_out_views(tracks, rig), tracks)
+            views, weights = ~is_out, weights * is_out.unsqueeze(-1)
+        scene = Scene.of(tracks, rig, self.belief())
+        precision = (rig.sigma_px / scene.witnesses.spread).square().to(weights)
+        robust = torch.where(weights > 0, precision, 0.0)
+        seen = (tracks.weights * views.unsqueeze(-1) > 0).sum(1) >= min(2, len(rig.intrinsics))
+        if num_frames is None:
+            found = estimate_examples(scene, views)
+            xyz, info = _filled(found.xyz, found.covariance, tracks.xyz, seen)
+            return replace(tracks, xyz=xyz, info=info, weights=weights, robust=robust)
+        half = num_frames // 2
+        wanted = torch.arange(len(tracks), device=views.device)[:, None] + torch.arange(
+            -half, half + 1, device=views.device
+        )
+        rows = wanted.clamp(tracks.first[:, None], tracks.last[:, None])
+        is_there = rows == wanted
+        if used_frames is not None:
+            is_there = is_there & ((wanted - wanted[:, half : half + 1]).abs() <= used_frames // 2)
+        parts = [
+            estimate_windows(scene, *some)
+            for some in zip(
+                *(torch.split(y, _WINDOWS) for y in (rows, is_there, views)), strict=True
+            )
+        ]
+        xyz, info = _filled(
+            torch.cat([x for x, _ in parts]),
+            torch.cat([c for _, c in parts]),
+            tracks.xyz[rows],
+            seen[rows] & is_there.unsqueeze(-1),
+        )
+        grounded = replace(
+            tracks, xyz=xyz[:, half], info=info[:, half], weights=weights, robust=robust
+        )
+        grounded.cache[WINDOWS] = xyz, info
+        return grounded
+
+    def claims(self, windows: Windows) -> Tensor:
+        """Return the covariance (B, K, 3, 3) [m^2] of the centre frames, scaled as calibrated."""
+        covariance, features = self._features(windows)
+        log = (features @ self.factor).clamp(-_MAX_LOG_FACTOR, _MAX_LOG_FACTOR)
+        return (log.exp()[..., None, None] * covariance).float()
+
+    def _features(self, windows: Windows) -> tuple[Tensor, Tensor]:
+        """Return covariances (B, K, 3, 3) [m^2] and what their scale depends on (B, K, F)."""
+        info, c = windows.info[:, windows.centre].double(), windows.centre
+        is_known = _is_known(info)[..., None, None]
+        eye = torch.eye(3, dtype=info.dtype, device=info.device)
+        covariance = geometry.invert_3x3(torch.where(is_known, info, eye))
+        size = covariance.diagonal(dim1=-2, dim2=-1).mean(-1).log() / 2 - self.unit.log()
+        moved = (windows.xyz[:, c + 1] - windows.xyz[:, c - 1]).double().norm(dim=-1) / 2
+        pace = (2 * moved / self.unit).log1p()
+        return covariance, torch.stack([torch.ones_like(size), pace - 1, size - 1], -1)
+
+    def calibrate(self, batches: Iterable[tuple[Windows, Tensor]], rig: Rig) -> None:
+        """Scale the claims to how far the detections of views are that had no part.
+
+        Args:
+            batches: Windows in which only such views have weights, and predictions (B, K, 3) [m].
+            rig: The cameras.
+        """
+        found: list[tuple[Tensor, ...]] = []
+        cameras = rig.intrinsics.double(), rig.extrinsics.double()
+        for windows, xyz in batches:
+            c = windows.centre
+            covariance, features = self._features(windows)
+            uv, J = geometry.projection_jacobian(xyz.double(), *cameras)
+            residual = windows.uv[:, c].transpose(1, 2) - uv
+            precision = windows.robust[:, c].transpose(1, 2).double()  # (B, K, V)
+            is_scored = (precision > 0) & _is_known(windows.info[:, c]).unsqueeze(-1)
+            point, view = is_scored.flatten(0, 1).nonzero(as_tuple=True)
+            J, residual, precision = (
+                y.flatten(0, 1)[point, view] for y in (J, residual, precision)
+            )
+            claimed = J @ covariance.flatten(0, 1)[point] @ J.transpose(-1, -2)
+            spread = rig.sigma_px / precision.sqrt()
+            found.append((features.flatten(0, 1)[point], claimed, residual, spread))
+        features, claimed, residual, spread = (torch.cat(x) for x in zip(*found, strict=True))
+        shared = float(self.shared)
+        self.factor.copy_(fit_factor(features, claimed, residual, spread, image_width(rig), shared))
+
+
+def on_ground(windows: Windows, tracks: Tracks, centres: Tensor) -> Windows:
+    """Put the windows' own estimates in the place of the frames' triangulations."""
+    if WINDOWS not in tracks.cache:
+        raise RuntimeError("these tracks have no ground: prepare them first")
+    xyz, info = (x[centres] for x in tracks.cache[WINDOWS])
+    other = torch.arange(xyz.shape[1], device=xyz.device) != windows.centre
+    bins = Bins(
+        xyz[:, other].transpose(1, 2),
+        info[:, other].transpose(1, 2),
+        windows.is_distinct[:, other].long(),
+    )
+    return replace(windows, xyz=xyz, info=info, bins=bins)
+
+
+_WINDOWS = 2048  # estimated at once
+
+
+def _filled(xyz: Tensor, covariance: Tensor, other: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
+    """Return positions and information; `other` and 0 where nothing was seen or estimated."""
+    is_known = xyz.isfinite().all(-1) & seen
+    eye = torch.eye(3, dtype=xyz.dtype, device=xyz.device)
+    info = geometry.invert_3x3(torch.where(is_known[..., None, None], covariance, eye))
+    return (
+        torch.where(xyz.isfinite(), xyz, other.double()).float(),
+        torch.where(is_known[..., None, None], info, 0.0).float(),
+    )
+
+
+def _is_known(info: Tensor) -> Tensor:
+    return info.diagonal(dim1=-2, dim2=-1).sum(-1) > 0
+
+
+def _all_views(tracks: Tracks) -> Tensor:
+    return torch.ones(len(tracks), tracks.uv.shape[1], dtype=torch.bool, device=tracks.uv.device)
+
+
+def _is_view(view: Tensor, tracks: Tracks) -> Tensor:
+    """Return (N, V) bool: the numbers (N,) as a mask."""
+    return view[:, None] == torch.arange(tracks.uv.shape[1], device=view.device)
+
+
+def _density_of(scene: Scene, found: Estimate, view: Tensor) -> Tensor:
+    """Return the log density (N, K) of one view's detections, which had no part in an estimate."""
+    tracks, w = scene.tracks, scene.witnesses
+    row = torch.arange(len(tracks), device=view.device)
+    cameras = scene.rig.intrinsics.double(), scene.rig.extrinsics.double()
+    xyz = torch.where(found.xyz.isfinite(), found.xyz, tracks.xyz.double())
+    predicted, J = (y[row, :, view] for y in geometry.projection_jacobian(xyz, *cameras))
+    claimed = (
+        (J @ found.covariance.nan_to_num(0.0) @ J.transpose(-1, -2))
+        .diagonal(dim1=-2, dim2=-1)
+        .mean(-1)
+    )
+    square = (tracks.uv[row, view].double() - predicted).square().sum(-1)
+    spread = (w.spread[row, view].square() + claimed).sqrt()
+    _, log = weigh(square, spread, w.odds[row, view], w.width, 1.0)
+    return torch.where((tracks.weights[row, view] > 0) & tracks.is_real, log, 0.0)
