@@ -30,6 +30,7 @@ STAGE2_COMMANDS = tuple(
         "run_h36m_waypoints",
         "run_h36m_waypoints_unsup",
         "compare_runs",
+        "show_detections",
     )
 )
 STAGE2_ROOMS = (

@@ -1,0 +1,1 @@
+"""Pictures of detections: on the frames, as charts of their errors, and as a video."""
