@@ -25,6 +25,7 @@ from pyrep_mujoco.errors import RenderingError
 from pyrep_mujoco.vision.display import has_display
 from pyrep_mujoco.vision.forks import check_not_forked, is_forked, note_context
 from pyrep_mujoco.vision.images import RenderedImages
+from pyrep_mujoco.vision.skins import Skins
 
 logger = logging.getLogger(__name__)
 
@@ -159,7 +160,8 @@ class Renderer:
         self._exact = self._context(False, 0) if multisample else self._colour
         self._gl = gl
         Renderer._current = weakref.ref(self)
-        self._scene = mujoco.MjvScene(model, maxgeom=model.ngeom + _SPARE_GEOMS)
+        self._skins = Skins(model)
+        self._scene = mujoco.MjvScene(model, model.ngeom + len(self._skins) + _SPARE_GEOMS)
         self._option = mujoco.MjvOption()
         self._option.sitegroup[:] = 0
         self._camera = mujoco.MjvCamera()
@@ -255,8 +257,7 @@ class Renderer:
             raise RenderingError(f"camera {camera!r} is not in the scene; there are {names}")
         self._camera.fixedcamid = camera_id
         scene = self._scene
-        drawn = mujoco.mjtCatBit.mjCAT_STATIC | mujoco.mjtCatBit.mjCAT_DYNAMIC
-        mujoco.mjv_updateScene(self._model, data, self._option, None, self._camera, drawn, scene)
+        self._skins.update(data, self._option, self._camera, scene)
         height, width = self._shape
         if width > height:
             for eye in scene.camera:

@@ -1,0 +1,120 @@
+"""Smooth meshes that a robot's links wear in images, in place of the primitives they consist of.
+
+A mesh asset named `skin:<body>:<material>` replaces, in images only, the geoms of that body and
+material. No geom has the mesh: neither physics nor rays know of it.
+"""
+
+from dataclasses import dataclass
+
+import mujoco
+import numpy as np
+import numpy.typing as npt
+
+from pyrep_mujoco.transforms import Floats, quat_wxyz_to_matrix
+
+PREFIX = "skin"
+_UNSEEN = 5  # a geom group that is never drawn
+_BOTH_MESHES = 2  # MuJoCo's numbers of drawn meshes count each mesh and its hull
+
+
+@dataclass(frozen=True)
+class Skin:
+    """What a body wears.
+
+    Attributes:
+        mesh: number of the mesh.
+        body: number of the body.
+        material: number of the material.
+        geoms: numbers of the geoms that it covers.
+        pose: (4, 4) of the mesh's vertices in the body's frame.
+    """
+
+    mesh: int
+    body: int
+    material: int
+    geoms: npt.NDArray[np.intp]
+    pose: Floats
+
+
+class Skins:
+    """Puts a model's skins into the scenes that are drawn.
+
+    A body whose geoms were hidden, recoloured or made transparent is drawn as it is.
+    """
+
+    def __init__(self, model: mujoco.MjModel) -> None:
+        self._model = model
+        self._skins = [s for mesh in range(model.nmesh) if (s := _skin_of(model, mesh))]
+        self._looks = [self._look(skin) for skin in self._skins]
+
+    def __len__(self) -> int:
+        """Number of skins."""
+        return len(self._skins)
+
+    def _look(self, skin: Skin) -> tuple[bytes, ...]:
+        model = self._model
+        columns = (model.geom_group, model.geom_matid, model.geom_rgba)
+        return tuple(np.asarray(column[skin.geoms]).tobytes() for column in columns)
+
+    def update(
+        self,
+        data: mujoco.MjData,
+        option: mujoco.MjvOption,
+        camera: mujoco.MjvCamera,
+        scene: mujoco.MjvScene,
+    ) -> None:
+        """Fill a scene with what a camera may see, see `mjv_updateScene`."""
+        model = self._model
+        worn = [
+            s for s, look in zip(self._skins, self._looks, strict=True) if self._look(s) == look
+        ]
+        covered = np.concatenate([s.geoms for s in worn]) if worn else np.zeros(0, np.intp)
+        groups = model.geom_group[covered].copy()
+        model.geom_group[covered] = _UNSEEN
+        drawn = mujoco.mjtCatBit.mjCAT_STATIC | mujoco.mjtCatBit.mjCAT_DYNAMIC
+        try:
+            mujoco.mjv_updateScene(model, data, option, None, camera, drawn, scene)
+        finally:
+            model.geom_group[covered] = groups
+        for skin in worn:
+            self._add(data, skin, scene)
+
+    def _add(self, data: mujoco.MjData, skin: Skin, scene: mujoco.MjvScene) -> None:
+        model = self._model
+        rotation = data.xmat[skin.body].reshape(3, 3)
+        place = data.xpos[skin.body] + rotation @ skin.pose[:3, 3]
+        turn = (rotation @ skin.pose[:3, :3]).ravel()
+        number = scene.ngeom
+        geom = scene.geoms[number]
+        colour = model.mat_rgba[skin.material]
+        mujoco.mjv_initGeom(geom, mujoco.mjtGeom.mjGEOM_MESH, np.ones(3), place, turn, colour)
+        geom.dataid, geom.matid = _BOTH_MESHES * skin.mesh, skin.material
+        geom.emission = model.mat_emission[skin.material]
+        geom.specular = model.mat_specular[skin.material]
+        geom.shininess = model.mat_shininess[skin.material]
+        geom.category = mujoco.mjtCatBit.mjCAT_DYNAMIC
+        geom.objtype, geom.objid = mujoco.mjtObj.mjOBJ_GEOM, int(skin.geoms[0])
+        geom.segid = number
+        scene.ngeom = number + 1
+
+
+def _skin_of(model: mujoco.MjModel, mesh: int) -> Skin | None:
+    """Return the skin that a mesh is by its name, if it is one and its body is in the model."""
+    prefix, _, rest = model.mesh(mesh).name.partition(":")
+    body_name, _, material_name = rest.partition(":")
+    if prefix != PREFIX:
+        return None
+    body, material = (
+        mujoco.mj_name2id(model, kind, name)
+        for kind, name in (
+            (mujoco.mjtObj.mjOBJ_BODY, body_name),
+            (mujoco.mjtObj.mjOBJ_MATERIAL, material_name),
+        )
+    )
+    geoms = np.flatnonzero((model.geom_bodyid == body) & (model.geom_matid == material))
+    if body < 0 or material < 0 or len(geoms) == 0:
+        return None
+    pose = np.eye(4)
+    pose[:3, :3] = quat_wxyz_to_matrix(model.mesh_quat[mesh])
+    pose[:3, 3] = model.mesh_pos[mesh]
+    return Skin(mesh, body, material, geoms, pose)
