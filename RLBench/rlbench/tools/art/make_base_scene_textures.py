@@ -34,7 +34,7 @@ TILE_SHADES = 20
 WALL_M, WALL_PX = (5.0, 3.0), (800, 480)
 HEXAGON_M = 0.13
 """Distance between two opposite sides of a hexagon."""
-DARK_WALL, LIGHT_WALL = (0.0, 28.0, 43.0), (0.0, 164.0, 160.0)
+DARK_WALL, LIGHT_WALL = (0.0, 22.0, 34.0), (0.0, 131.0, 128.0)
 WALL_SHADES = 32
 
 

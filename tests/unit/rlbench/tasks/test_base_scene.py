@@ -12,6 +12,7 @@ from PIL import Image
 from pyrep_mujoco.vision.rendering import Renderer, select_gl_backend
 from rlbench.backend.exceptions import RenderingError
 from rlbench.cameras import CAMERAS, extrinsics, intrinsics, unproject_depth
+from rlbench.const import colors
 from rlbench.engines.mujoco import BASE_SCENE, MujocoEngine
 from rlbench.tasks import builtin_scene
 from rlbench.tools.art import make_base_scene_textures as art
@@ -93,6 +94,29 @@ def test_the_table_has_the_outline_of_the_recording(views):
     assert abs(np.flatnonzero(seen.any(axis=1))[0] - 61) <= 1
     assert (names[images["front"].mask][:50] != "Floor").all()
     assert (names[images["front"].mask][57, :50] == "Floor").all()
+
+
+def test_the_colours_of_objects_can_be_told_apart():
+    try:
+        select_gl_backend()
+    except RenderingError as error:
+        pytest.skip(str(error))
+    world = MujocoEngine(builtin_scene("reach_target")).world
+    model, data = world.model, world.data
+    mujoco.mj_forward(model, data)
+    body = model.body("target")
+    geom, shown = body.geomadr[0], []
+    named = np.array([colour for _, colour in colors])
+    with Renderer(model, 256, 256) as renderer:
+        for colour in named:
+            model.geom_matid[geom], model.geom_rgba[geom, :3] = -1, colour
+            image = renderer.render(data, "front")
+            shown.append(np.median(image.rgb[image.mask == body.id], axis=0))
+    distance = np.linalg.norm(np.array(shown)[:, None] - 255 * named, axis=-1)
+    wrong = {colors[i][0] for i in np.flatnonzero(distance.argmin(axis=1) != np.arange(20))}
+    assert wrong <= {"white", "silver"}  # each looks like the next darker one
+    apart = np.linalg.norm(np.array(shown)[:, None] - np.array(shown), axis=-1)
+    assert apart[~np.eye(20, dtype=bool)].min() > 60
 
 
 @pytest.mark.parametrize(("camera", "patch", "colour", "what"), RECORDED)
