@@ -12,7 +12,6 @@ from torch import Tensor
 
 from pose_obj_3d.geometry import multi_view as geometry
 from pose_obj_3d.geometry.estimators import Estimate
-from pose_obj_3d.geometry.noise_parts import NoiseParts
 from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.smoothing.maximum_posterior import scale_choice
 from pose_obj_3d.smoothing.maximum_posterior.detections import LADDER, Detections
@@ -22,8 +21,11 @@ from pose_obj_3d.tracks.types import Tracks
 
 MIN_GROSS, MAX_GROSS = 0.02, 0.6  # probability of a gross error, whatever was estimated
 DEFAULT_GROSS = 0.05  # where it is not known
+MIN_CLAIM, MAX_CLAIM = 0.1, 10.0  # of a deviation, in those of the median detection
+# Of `Tracks.floor`: in part it is doubt of single frames, which other frames settle.
+FLOOR = 0.5
 MAX_INFLATION = 6.0  # the track is not smoothed more than that for errors that last
-SCALE_CELLS = 4000  # keypoint-frames that choose the scales,
+SCALE_CELLS = 8000  # keypoint-frames that choose the scales,
 PIECE_FRAMES = 100  # in pieces of sequences
 _COLUMN_CHUNK, _CELL_CHUNK = 1024, 60_000  # tracks and frames estimated at once; bounds the memory
 _LOOSE = 3  # number of the candidate under which the scales of errors are found
@@ -39,21 +41,23 @@ class Motions:
         chosen: (I,) number of `scale_choice.candidates` for each keypoint id.
         shares: (L,) of the scales of `detections.LADDER`.
         unit: Typical standard deviation of a frame [m].
+        reach: Typical distance from points to cameras [m].
     """
 
     chosen: Tensor
     shares: Tensor
     unit: float
+    reach: float
 
     def describe(self, keypoint: int) -> str:
         """Say how a keypoint moves."""
         motion = scale_choice.candidates()[int(self.chosen[keypoint])]
         if not motion.has_order:
             return "no order"
-        if motion.step <= scale_choice.STILL:
-            return "at rest"
+        if motion.still:
+            return "still"
         rests = ", rests" if motion.rests else ""
-        return f"steps of {1000 * motion.step * self.unit:.2g} mm{rests}"
+        return f"steps of {motion.step * self.reach:.2g} m a frame{rests}"
 
 
 @dataclass(frozen=True)
@@ -65,22 +69,20 @@ class _Batch:
     is_there: Tensor
 
 
-def smooth(
-    tracks: Tracks, rig: Rig, noise: NoiseParts | None = None, motions: Motions | None = None
-) -> Estimate:
+def smooth(tracks: Tracks, rig: Rig, motions: Motions | None = None) -> Estimate:
     """Estimate whole examples: (N, K, 3) [m] and covariance.
 
     Args:
-        tracks: The data; a weight w means a standard deviation of rig.sigma_px / sqrt(w).
+        tracks: The data; a weight w means a standard deviation of rig.sigma_px / sqrt(w). Its
+            `noise` says how long errors last and how many are gross.
         rig: The cameras.
-        noise: How long errors last, and how many are gross; none lasts by default.
         motions: As from `choose_motions`; chosen for these tracks by default.
 
     Returns:
         NaN for keypoints that no frame of the example triangulates, and in frames with fewer than
         two views of keypoints whose frames say nothing about each other.
     """
-    motions = choose_motions(tracks, rig, noise) if motions is None else motions
+    motions = choose_motions(tracks, rig) if motions is None else motions
     found = Estimate(
         torch.full_like(tracks.xyz, torch.nan, dtype=torch.float64),
         torch.full_like(tracks.info, torch.nan, dtype=torch.float64),
@@ -88,12 +90,12 @@ def smooth(
     )
     assert found.inliers is not None
     for batch in _batches(tracks):
-        problem = _problem(tracks, rig, batch, motions, noise)
+        problem = _problem(tracks, rig, batch, motions)
         chosen = motions.chosen[tracks.keypoint[batch.rows[0], batch.columns]]
         has_order = _has_order(chosen)
         problem = replace(problem, inflation=torch.where(has_order, problem.inflation, 1.0))
-        posterior = estimate(problem, scale_choice.scale_of(chosen, problem.start))
-        covariance = _covariance(posterior, problem, noise)
+        posterior = estimate(problem, scale_choice.scale_of(chosen, problem))
+        covariance = _covariance(posterior, problem, tracks, batch)
         few = (problem.found.is_used.sum(0) < 2) & ~has_order
         at = batch.rows[batch.is_there], batch.columns.expand_as(batch.rows)[batch.is_there]
         lost = few[batch.is_there]
@@ -107,14 +109,14 @@ def smooth(
     return found
 
 
-def choose_motions(tracks: Tracks, rig: Rig, noise: NoiseParts | None = None) -> Motions:
+def choose_motions(tracks: Tracks, rig: Rig) -> Motions:
     """Choose the scale and order of motion of each keypoint; arguments as in `smooth`."""
     count = int(tracks.keypoint.max()) + 1
     unit = measurement_noise(tracks)
     equal = torch.full((len(LADDER),), 1 / len(LADDER), dtype=torch.float64)
-    motions = Motions(torch.zeros(count, dtype=torch.long), equal, unit)
+    motions = Motions(torch.zeros(count, dtype=torch.long), equal, unit, _reach(tracks, rig))
     batch = _pieces(tracks)
-    problem = _problem(tracks, rig, batch, motions, noise)
+    problem = _problem(tracks, rig, batch, motions)
     used = replace(problem, found=replace(problem.found, shares=_shares(problem)))
     scores = scale_choice.left_out_scores(used)
     scored = (scores != 0).any(0).long() * problem.found.is_used.sum(0)
@@ -123,10 +125,22 @@ def choose_motions(tracks: Tracks, rig: Rig, noise: NoiseParts | None = None) ->
     return replace(motions, chosen=chosen, shares=used.found.shares)
 
 
+def _reach(tracks: Tracks, rig: Rig) -> float:
+    """Return the median distance from triangulated points to the cameras [m]."""
+    is_known = tracks.info.diagonal(dim1=-2, dim2=-1).sum(-1) > 0
+    _, depth = geometry.project(tracks.xyz[is_known].double(), *_cameras(rig))
+    depth = depth[depth > 0]
+    return float(depth.median()) if len(depth) else 1.0
+
+
+def _cameras(rig: Rig) -> tuple[Tensor, Tensor]:
+    return rig.intrinsics.double(), rig.extrinsics.double()
+
+
 def _shares(problem: Problem) -> Tensor:
     """Find how often sound errors have each scale of `LADDER`, under a loose motion."""
     loose = torch.full((problem.start.shape[2],), _LOOSE, device=problem.start.device)
-    scale = scale_choice.scale_of(loose, problem.start)
+    scale = scale_choice.scale_of(loose, problem)
     found = problem.found
     for _ in range(_SHARE_ROUNDS):
         posterior = estimate(replace(problem, found=found), scale, _SHARE_ITERATIONS)
@@ -146,10 +160,9 @@ def _has_order(chosen: Tensor) -> Tensor:
     return table[chosen]
 
 
-def _problem(
-    tracks: Tracks, rig: Rig, batch: _Batch, motions: Motions, noise: NoiseParts | None
-) -> Problem:
+def _problem(tracks: Tracks, rig: Rig, batch: _Batch, motions: Motions) -> Problem:
     """Gather what the estimate needs of some tracks."""
+    noise = tracks.noise
     rows, columns = batch.rows, batch.columns
     uv = tracks.uv.double()[rows, :, columns].permute(2, 3, 0, 1).contiguous()
     weights = tracks.weights.double()[rows, :, columns].permute(2, 0, 1)
@@ -160,50 +173,89 @@ def _problem(
     inflation = 1.0
     if noise is not None:
         keypoint = tracks.keypoint[rows, columns].clamp_min(0)
-        gross = noise.gross_rate.to(sigma)[:, keypoint].clamp(MIN_GROSS, MAX_GROSS)
+        gross = noise.gross_rate.to(sigma)[:, keypoint]
         inflation = min(noise.long_run, MAX_INFLATION)
+    claimed = _relative_claims(tracks)
+    if claimed is not None:
+        relative = claimed[rows, :, columns].permute(2, 0, 1)
+        sigma = sigma * relative.sqrt()
+        gross = gross * relative / (1 + gross * (relative - 1))
+    gross = gross.clamp(MIN_GROSS, MAX_GROSS)
     start = tracks.xyz.double()[rows, columns].permute(2, 0, 1).contiguous()
-    K, E = rig.intrinsics.double(), rig.extrinsics.double()
+    K, E = _cameras(rig)
     width = torch.where(K[:, 0, 2] > 0, 2 * K[:, 0, 2], K[:, 0, 0])
     found = Detections(uv, None, sigma, gross, is_used, K @ E, width, motions.shares)
-    _, depth = geometry.project(start.permute(1, 2, 0), K, E)
-    reach = float(depth[depth > 0].median()) if bool((depth > 0).any()) else 1.0
     return Problem(
         found,
         start,
         batch.is_there,
         torch.full((len(columns),), inflation, dtype=torch.float64, device=start.device),
         motions.unit,
-        reach,
+        motions.reach,
     )
 
 
-def _covariance(posterior: Posterior, problem: Problem, noise: NoiseParts | None) -> Tensor:
+def _relative_claims(tracks: Tracks) -> Tensor | None:
+    """Return claimed deviations (N, V, K) in those of the view's and keypoint's median detection.
+
+    Claims are overconfident, but rank well: a detection with twice the deviation has the square
+    root of two times the error, and twice the odds of being a gross error. 1 where nothing is
+    claimed; None where no detector claims anything.
+    """
+    if tracks.claims is None:
+        return None
+    if "relative claims" not in tracks.cache:
+        claims = tracks.claims.double()
+        determinant = claims[..., 0, 0] * claims[..., 1, 1] - claims[..., 0, 1] ** 2
+        deviation = determinant.clamp_min(0.0).pow(0.25)
+        is_known = (tracks.weights > 0) & (deviation > 0)
+        deviation = deviation.masked_fill(~is_known, torch.nan)
+        relative = torch.ones_like(deviation)
+        for keypoint in tracks.keypoint.unique().tolist():  # type: ignore[no-untyped-call]
+            own = (tracks.keypoint == keypoint)[:, None] & is_known
+            if not own.any():
+                continue
+            some = deviation.masked_fill(~own, torch.nan)
+            median = some.nanmedian(0, keepdim=True).values.nanmedian(2, keepdim=True).values
+            relative = torch.where(own, deviation / median, relative)
+        tracks.cache["relative claims"] = relative.nan_to_num(1.0).clamp(MIN_CLAIM, MAX_CLAIM)
+    found: Tensor = tracks.cache["relative claims"]
+    return found
+
+
+def _covariance(posterior: Posterior, problem: Problem, tracks: Tracks, batch: _Batch) -> Tensor:
     """Return the covariance (3, 3, T, B) with what lasts of the errors.
 
     The posterior counts a frame as 1 / inflation of an independent one. How many frames an estimate
-    rests on shows from its information in units of a frame's; for that number, `noise` knows how
-    much errors average out.
+    rests on shows from its information in units of a frame's; for that number, `tracks.noise` knows
+    how much errors average out, and `tracks.floor` what never does.
     """
-    if noise is None:
-        return posterior.covariance
+    covariance = posterior.covariance
+    if tracks.noise is None:
+        return covariance
     frame = torch.stack([posterior.frame_info[i, i] for i in range(3)]).sum(0)
-    near = _local_mean(frame, problem.is_there)
-    identity = torch.stack([posterior.covariance[i, i] for i in range(3)])
-    known = identity.reciprocal().sum(0)
+    near = _local_mean(frame, batch.is_there)
+    known = torch.stack([covariance[i, i].reciprocal() for i in range(3)]).sum(0)
     frames = (problem.inflation * known / near.clamp_min(1e-12)).clamp_min(1.0)
-    factor = noise.inflation(frames) / problem.inflation
-    return posterior.covariance * factor
+    covariance = covariance * (tracks.noise.varying_inflation(frames) / problem.inflation)
+    if tracks.floor is None:
+        return covariance + posterior.covariance * tracks.noise.floor_share * frames
+    floor = tracks.floor.double()[batch.rows, batch.columns].permute(2, 3, 0, 1)
+    is_known = (floor[0, 0] > 0) & batch.is_there
+    return covariance + FLOOR * _local_mean(floor, is_known)
 
 
 def _local_mean(values: Tensor, is_there: Tensor) -> Tensor:
-    """Average values (T, B) over the frames around each."""
+    """Average values (*, T, B) over the frames (T, B) around each that are there."""
     there = is_there.to(values)
-    T = len(values)
-    sums = [torch.cat([torch.zeros_like(v[:1]), v.cumsum(0)]) for v in (values * there, there)]
+    T = values.shape[-2]
     frame = torch.arange(T, device=values.device)
     low, high = (frame - _NEAR).clamp_min(0), (frame + _NEAR + 1).clamp_max(T)
-    total, count = (s[high] - s[low] for s in sums)
+    sums = [
+        torch.cat([torch.zeros_like(v[..., :1, :]), v.cumsum(-2)], -2)
+        for v in (values * there, there)
+    ]
+    total, count = (s[..., high, :] - s[..., low, :] for s in sums)
     return total / count.clamp_min(1)
 
 

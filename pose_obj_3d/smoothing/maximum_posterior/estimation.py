@@ -99,7 +99,7 @@ def estimate(
         step = better + centre - x
         length = step.norm(dim=0).clamp_min(furthest)
         x = x + step * (furthest / length)
-    softer = motion.softened(motion.coupling(x, scale, problem.is_there, problem.unit))
+    softer = motion.coupling(x, scale, problem.is_there, problem.unit, motion.SOFTENING)
     _, covariance = motion.posterior(info + little, moment, softer)
     return Posterior(x, covariance, frame_info, verdict.weight, verdict.sound, verdict.ladder)
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from pose_obj_3d.smoothing.maximum_posterior import block_tridiagonal
 
 # In units of a frame's standard deviation.
-EPSILON = 0.04  # a smaller step or bend is as good as none
+EPSILON = 0.005  # a smaller step or bend is as good as none
 REST_REACH = 0.2  # a larger step is not pulled to 0 as rest
 REST_SCALE = 0.06
 SOFTENING = 0.5  # by coverage on simulated tracks; along one of three directions nothing bends
@@ -51,7 +51,9 @@ class Coupling:
     bends: Tensor
 
 
-def coupling(x: Tensor, scale: MotionScale, is_there: Tensor, unit: float) -> Coupling:
+def coupling(
+    x: Tensor, scale: MotionScale, is_there: Tensor, unit: float, strength: float = 1.0
+) -> Coupling:
     """Find the quadratic form that touches the energy at a track.
 
     It lies above the energy everywhere else, so minimising it lowers the energy (Hunter and Lange,
@@ -62,28 +64,22 @@ def coupling(x: Tensor, scale: MotionScale, is_there: Tensor, unit: float) -> Co
         scale: How they move.
         is_there: (T, B) False for frames beyond the end of a track.
         unit: Standard deviation of a frame [m].
+        strength: Factor on all but the attraction to rest. The form bends more than the energy,
+            which is straight along each step and each bend: with 1, tracks look more certain than
+            they are; `SOFTENING` says how uncertain they are.
     """
     there = is_there.to(x)
     steps = (x[:, 1:] - x[:, :-1]).square().sum(0)
     bends = (x[:, 2:] - 2 * x[:, 1:-1] + x[:, :-2]).square().sum(0)
     least = (EPSILON * unit) ** 2
     length = (steps + least).sqrt()
-    pull = 1 / (scale.step * unit) + scale.rests / (
+    pull = strength / (scale.step * unit) + scale.rests / (
         REST_SCALE * unit * (1 + steps / (REST_REACH * unit) ** 2)
     )
     return Coupling(
         pull / length * there[1:] * there[:-1],
-        1 / (scale.bend * unit * (bends + least).sqrt()) * there[2:] * there[:-2],
+        strength / (scale.bend * unit * (bends + least).sqrt()) * there[2:] * there[:-2],
     )
-
-
-def softened(form: Coupling) -> Coupling:
-    """Return the form whose inverse says how uncertain a track is.
-
-    `coupling` bends more than the energy, which is straight along each step and each bend: it makes
-    tracks look more certain than they are.
-    """
-    return Coupling(SOFTENING * form.steps, SOFTENING * form.bends)
 
 
 def posterior(info: Tensor, moment: Tensor, motion: Coupling) -> tuple[Tensor, Tensor]:

@@ -15,11 +15,12 @@ from pose_obj_3d.smoothing.maximum_posterior import detections as likelihood
 from pose_obj_3d.smoothing.maximum_posterior.estimation import Posterior, Problem, estimate
 from pose_obj_3d.smoothing.maximum_posterior.motion import MotionScale
 
-# Steps, in standard deviations of a frame: at its noise of 5 mm, of 0.3 m to 1 cm a frame.
-STEPS = (60.0, 20.0, 6.0, 2.0)
+# Steps, in distances to the cameras: at 1.8 m, of 0.27 m to 2 cm a frame. Tighter ones are better
+# for what mostly rests, and then flatten it where it moves.
+STEPS = (0.15, 0.04, 0.012)
 BEND = 1 / 3  # scale of bends, in those of steps
-RESTING = (20.0, 6.0, 2.0)  # steps that are tried with an attraction to rest, too
-STILL = 0.06  # step of what does not move at all
+RESTING = (0.04, 0.012)  # steps that are tried with an attraction to rest, too
+STILL = 0.06  # step of what does not move at all [standard deviations of a frame]
 _FIRST, _MORE = 8, 4  # iterations of the first scale, and of each further one from there
 MIN_SCORED = 100  # a keypoint with fewer scored detections is judged together with the others
 BLOCK = 10  # frames: neighbours are alike, and count as one observation
@@ -28,33 +29,44 @@ SIGNIFICANT = 2.0  # a motion is kept only if it beats no order by so many stand
 
 @dataclass(frozen=True)
 class Candidate:
-    """One way to move; scales as in `MotionScale`. Infinite scales are frames in no order."""
+    """One way to move. Infinite scales are frames in no order.
+
+    Attributes:
+        step: Scale of steps [distances to the cameras].
+        bend: Scale of bends, likewise.
+        rests: 1 with an attraction to rest, else 0.
+        still: Whether steps have the scale `STILL`, and bends none.
+    """
 
     step: float
     bend: float
-    rests: float
+    rests: float = 0.0
+    still: bool = False
 
     @property
     def has_order(self) -> bool:
         """Whether frames say something about each other."""
-        return self.step < math.inf or self.bend < math.inf
+        return self.step < math.inf or self.still
 
 
 def candidates() -> list[Candidate]:
     """List the ways to move: no order first, then from loose to tight."""
-    found = [Candidate(math.inf, math.inf, 0.0)]
+    found = [Candidate(math.inf, math.inf)]
     for step in STEPS:
-        found.append(Candidate(step, BEND * step, 0.0))
+        found.append(Candidate(step, BEND * step))
         if step in RESTING:
             found.append(Candidate(step, BEND * step, 1.0))
-    return [*found, Candidate(STILL, math.inf, 0.0)]
+    return [*found, Candidate(math.inf, math.inf, still=True)]
 
 
-def scale_of(chosen: Tensor, like: Tensor) -> MotionScale:
-    """Return the scales of candidates by their numbers (B,), in the type of a tensor."""
-    table = torch.tensor([[c.step, c.bend, c.rests] for c in candidates()]).to(like)
-    step, bend, rests = table[chosen].unbind(-1)
-    return MotionScale(step, bend, rests)
+def scale_of(chosen: Tensor, problem: Problem) -> MotionScale:
+    """Return the scales of candidates by their numbers (B,), for a problem's tracks."""
+    table = [
+        (STILL if c.still else c.step * problem.reach / problem.unit, c.bend, c.rests)
+        for c in candidates()
+    ]
+    step, bend, rests = torch.tensor(table).to(problem.start)[chosen].unbind(-1)
+    return MotionScale(step, bend * problem.reach / problem.unit, rests)
 
 
 def left_out_scores(problem: Problem) -> Tensor:
@@ -93,7 +105,7 @@ def _estimated(problem: Problem, candidate: Candidate, last: Posterior | None) -
     """Estimate under a candidate, from what a looser one has found."""
     number = candidates().index(candidate)
     B = problem.start.shape[2]
-    scale = scale_of(torch.full((B,), number, device=problem.start.device), problem.start)
+    scale = scale_of(torch.full((B,), number, device=problem.start.device), problem)
     if last is None:
         return estimate(problem, scale, _FIRST)
     return estimate(
