@@ -71,9 +71,12 @@ def ensemble_kalman(tracks: Tracks, rig: Rig) -> Estimate:
 
 
 def _variances(tracks: Tracks, rig: Rig) -> Tensor:
-    """Return the variance (N, V, K) [px^2] of each detection, the mean of its two coordinates."""
+    """Return the variance (N, V, K) [px^2] of each detection, the mean of its two coordinates.
+
+    Where the noise was estimated, weights are by it, and it has made what it could of the claims.
+    """
     variance = rig.sigma_px**2 / tracks.weights.double()
-    if tracks.claims is not None:
+    if tracks.claims is not None and tracks.noise is None:
         claimed = tracks.claims.double().diagonal(dim1=-2, dim2=-1).mean(-1)
         is_claimed = claimed.isfinite() & (tracks.weights > 0)
         variance = torch.where(is_claimed, claimed, variance)

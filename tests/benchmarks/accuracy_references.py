@@ -5,6 +5,7 @@ from typing import Any
 from pose_obj_3d.evaluation import ensemble_kalman, metrics
 from pose_obj_3d.evaluation import protocol as evaluation
 from pose_obj_3d.geometry.estimators import Estimate
+from pose_obj_3d.tracks import map_smoothing
 from pose_obj_3d.tracks import track_smoothing as smoothers
 from pose_obj_3d.tracks.types import Tracks
 from tests.benchmarks.accuracy_cases import BOUND_TRACK, FRAMES, Case
@@ -21,6 +22,7 @@ TRACK_REFERENCES = {
     "rts": "RTS smoother, tuned without true positions",
     "hindsight": "H: best RTS smoother, tuned on the true test positions of moving points",
     "hindsight_all": "best RTS smoother, tuned on the true test positions of all points",
+    "map": "MAP, whole track, without true positions",
     "eks": ensemble_kalman.NAME,
 }
 HINDSIGHT = {"hindsight": "moving", "hindsight_all": "all"}
@@ -37,6 +39,9 @@ def smoothed(case: Case, method: str) -> tuple[Estimate, dict[str, Any]]:
     dt, test = case.protocol.frame_period_s, case.test
     if method == "eks":
         return ensemble_kalman.ensemble_kalman(test, case.rig), {}
+    if method == "map":
+        found = map_smoothing.smooth(test, case.rig, test.noise)
+        return Estimate(found.filled(test.xyz).float(), found.covariance.float()), {}
     if method == "rts":
         motion, q = smoothers.fit_motion(case.tracks("train", with_truth=False), dt)
         return at_noise(test, motion, q, dt), {"motion": motion, "q": q}

@@ -25,6 +25,7 @@ STYLES = {
     "savgol7": ("#e6a100", "Savitzky-Golay, 7 frames"),
     "rts": ("#2ca02c", "RTS, tuned without true positions"),
     "hindsight": ("#17becf", "best RTS, tuned on the true test positions"),
+    "map": ("#bcbd22", "MAP, whole track"),
     "mht": ("#9467bd", "MHT, unsupervised"),
     "stc_window": ("#d62728", "STC window, unsupervised"),
     "stc_track": ("#1f4fb4", "STC track, unsupervised"),
