@@ -54,6 +54,8 @@ def read_results(path: Path) -> dict[str, Any]:
         run["data"]
         title, result = next(iter(run["results"].items()))
         report.text_table(result, title)  # needs all of it
+        if not isinstance(result.get("detections", {}).get("about", ""), str):
+            raise TypeError("detections")
     except (
         OSError,
         ValueError,
@@ -99,7 +101,9 @@ def merge(runs: dict[Path, dict[str, Any]]) -> tuple[str, dict[str, Any]]:
         for label, folder, v in found
     }
     shared = {label: v for label, v in first["methods"].items() if label not in count}
-    return title, {"counts": first["counts"], "methods": {**models, **shared}}
+    result = {"counts": first["counts"], "methods": {**models, **shared}}
+    about = first.get("detections", {}).get("about")
+    return title, {**result, "detections": {"about": about}} if about else result
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -119,6 +123,8 @@ def main(argv: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     print(report.text_table(result, title))
+    if about := report.detections_text(result):
+        print(about)
     print("Pictures:")
     for picture in PICTURES:
         if (folders[-1] / picture).is_file():

@@ -35,6 +35,15 @@ def test_joins_models_before_the_lines_they_share(tmp_path, capsys):
     assert "training_curve.png" in said
 
 
+def test_says_what_the_detections_are(tmp_path, capsys):
+    folder = write_run(tmp_path, "a", "a", 1.0)
+    run = json.loads((folder / "results.json").read_text())
+    run["results"]["Test"]["detections"] = {"about": "Detections: found by a net.", "errors": {}}
+    (folder / "results.json").write_text(json.dumps(run), encoding="utf-8")
+    assert compare_runs.main([str(folder)]) == 0
+    assert "\nDetections: found by a net.\n" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("names", [("window", "track"), ("one/run", "two/run")])
 def test_runs_of_one_label_stay_apart(tmp_path, capsys, names):
     """STC with window and with track context have one label."""
@@ -75,6 +84,8 @@ def errors(value):
             json.dumps({"data": "a", "results": {"T": result}})
             for result in (
                 {"counts": COUNTS, "methods": [errors(1)]},
+                {"counts": COUNTS, "methods": {"a": errors(1)}, "detections": [1]},
+                {"counts": COUNTS, "methods": {"a": errors(1)}, "detections": {"about": 1}},
                 {"counts": COUNTS, "methods": {"a": errors("x")}},
                 {"counts": {"all": 3}, "methods": {"a": errors(1)}},
                 {"counts": COUNTS, "methods": {"a": errors(10**400)}},
