@@ -159,11 +159,11 @@ def judge(
     precision = members / variance
     xyz = geometry.refine_ml(fits.xyz, points, precision, *cameras, iterations=1)
     predicted, J = geometry.projection_jacobian(xyz, *cameras)
-    _, depth = geometry.project(xyz, *cameras)
+    is_ahead = geometry.is_in_front(xyz, cameras[1])
     residual = points - predicted
     square = residual.square().sum(-1)
     info = torch.einsum("snvri,snv,snvrj->snij", J, precision, J)
-    is_valid = (members.sum(-1) >= 2) & ((depth > 0) | (members == 0)).all(-1)
+    is_valid = (members.sum(-1) >= 2) & (is_ahead | (members == 0)).all(-1)
     is_valid &= xyz.isfinite().all(-1) & info.isfinite().all(-1).all(-1)
     # The space bounds what a set that hardly determines the point can say.
     prior = torch.eye(3, dtype=info.dtype) * math.exp(-2 / 3 * scene.log_space)

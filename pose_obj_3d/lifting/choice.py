@@ -17,7 +17,8 @@ from pose_obj_3d.common.errors import DataError
 from pose_obj_3d.geometry import estimators, multi_view
 from pose_obj_3d.geometry.estimators import Estimate
 from pose_obj_3d.geometry.rig import Rig
-from pose_obj_3d.lifting.tracks_from_file import part, without_view
+from pose_obj_3d.lifting.tracks_from_file import part
+from pose_obj_3d.lifting.weighing import without_view
 from pose_obj_3d.tracks.strays import find_vague
 from pose_obj_3d.tracks.triangulating import single_frame
 from pose_obj_3d.tracks.types import Tracks

@@ -20,6 +20,7 @@ from pose_obj_3d.lifting.scene_scale import significant
 from pose_obj_3d.lifting.track_files.members import METRES
 from pose_obj_3d.lifting.track_files.track_file import TrackFile
 from pose_obj_3d.lifting.tracks_from_file import OwnData, is_outlier
+from pose_obj_3d.tracks.noise_text import by_keypoint, describe
 from pose_obj_3d.tracks.triangulating import single_frame
 
 DLT = "linear triangulation (DLT)"
@@ -247,8 +248,19 @@ def measure(
         jitter_m_per_s2={name: _jitter(e, data, several, file.fps) for name, e in shown.items()},
         error_mm=_error_table(file, data, lifted, methods, robust),
         warnings=list(warnings),
-        notes=lifted.notes,
+        notes=[*lifted.notes, *_noise(file, data)],
     )
+
+
+def _noise(file: TrackFile, data: OwnData) -> list[str]:
+    """Say how the detections err, where that is more than a number for each camera."""
+    parts = data.tracks.noise
+    if parts is None:
+        return []
+    columns = data.tracks.keypoint.amax(0).tolist()
+    names = {i: name for i, name in zip(columns, file.keypoint_names, strict=True) if i >= 0}
+    cameras = file.camera_names
+    return [describe(parts, cameras, weighed_by_claims=1.0), *by_keypoint(parts, cameras, names)]
 
 
 def _cameras(

@@ -7,20 +7,22 @@ import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from pose_obj_3d.common.errors import ConfigError, DataError
-from pose_obj_3d.geometry import multi_view, noise
+from pose_obj_3d.geometry import multi_view
 from pose_obj_3d.geometry.estimators import Estimate
 from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.lifting import scene_scale
 from pose_obj_3d.lifting.track_files.track_file import TrackFile
+from pose_obj_3d.lifting.weighing import is_seen, own_noise, triangulated, with_weights
 from pose_obj_3d.smoothing.kalman import MOTIONS, innovation_nll
 from pose_obj_3d.tracks import track_smoothing
-from pose_obj_3d.tracks.triangulating import triangulate_tracks
+from pose_obj_3d.tracks.lasting import smoothing_info
 from pose_obj_3d.tracks.types import Tracks
 
 OUTLIER_SIGMAS = 5.0  # one in 270,000 sound detections is further from its keypoint
@@ -145,13 +147,6 @@ def load_own(
             f"--sigma_px {' '.join(map(str, sigma_px))}: allowed: one finite number > 0, or one for"
             f" each of {V} cameras"
         )
-    sigma = (
-        torch.tensor(sigma_px, dtype=torch.float64).expand(V)
-        if sigma_px
-        else noise.estimate_sigma(uv, confidence, rig)
-    )
-    rig = replace(rig, sigma_px=float(sigma.median()))
-    weights = confidence * (rig.sigma_px / sigma).square()[:, None]
     ids = keypoint_ids(file)
     index = torch.tensor(
         [(ids if trained_ids is None else list(trained_ids)).index(name) for name in ids]
@@ -160,10 +155,34 @@ def load_own(
     frame = torch.arange(len(uv))
     number = (frame == first).cumsum(0) - 1
     source = torch.stack([torch.zeros_like(frame), number, frame - first], -1)
-    keypoint = torch.where(_is_seen(weights, number), index, -1)
-    tracks = triangulated(uv.float(), weights.float(), rig, keypoint, first, last, source)
+    keypoint = torch.where(is_seen(confidence, number), index, -1)
     claims = claims_of(file)
-    tracks = replace(tracks, claims=claims)
+    if sigma_px:
+        sigma, parts = torch.tensor(sigma_px, dtype=torch.float64).expand(V), None
+    else:
+        sigma, parts = own_noise(uv, confidence, keypoint, first, rig, claims)
+    rig = replace(rig, sigma_px=float(sigma.median()))
+    if parts is None:
+        weights = confidence * (rig.sigma_px / sigma).square()[:, None]
+    else:
+        weights = confidence * rig.sigma_px**2 * parts.precision(keypoint, claims)
+    N, K = keypoint.shape
+    unknown = Tracks(
+        uv=uv.float(),
+        weights=weights.float(),
+        robust=torch.zeros(N, V, K),
+        xyz=torch.zeros(N, K, 3),
+        info=torch.zeros(N, K, 3, 3),
+        truth=None,
+        precision=None,
+        keypoint=keypoint,
+        first=first,
+        last=last,
+        source=source,
+        claims=claims,
+        noise=parts,
+    )
+    tracks = triangulated(unknown, rig)
     digest = hashlib.sha256()
     read = (uv, weights, rig.intrinsics, rig.extrinsics, keypoint, first)
     for x in read if claims is None else (*read, claims):
@@ -179,67 +198,11 @@ def load_own(
     )
 
 
-def _is_seen(weights: Tensor, number: Tensor) -> Tensor:
-    """Say where two views see the keypoint in some frame of the same sequence (N, K).
-
-    Args:
-        weights: (N, V, K), 0 = missing.
-        number: (N,) number of each frame's sequence.
-    """
-    pairs = ((weights > 0).sum(1) >= 2).long()
-    count = torch.zeros(int(number[-1]) + 1, pairs.shape[1], dtype=torch.int64).index_add_(
-        0, number, pairs
-    )
-    return count[number] > 0
-
-
-def triangulated(
-    uv: Tensor,
-    weights: Tensor,
-    rig: Rig,
-    keypoint: Tensor,
-    first: Tensor,
-    last: Tensor,
-    source: Tensor,
-) -> Tracks:
-    """Triangulate every frame; gaps take the nearest triangulated frame. Shapes as in `Tracks`."""
-    weights = weights * (keypoint >= 0).float()[:, None]
-    xyz, info, robust = triangulate_tracks(uv, weights, rig, keypoint, first, last)
-    return Tracks(
-        uv=uv,
-        weights=weights,
-        robust=robust,
-        xyz=xyz,
-        info=info,
-        truth=None,
-        precision=None,
-        keypoint=keypoint,
-        first=first,
-        last=last,
-        source=source,
-    )
-
-
-def with_weights(tracks: Tracks, weights: Tensor, rig: Rig) -> Tracks:
-    """Triangulate the tracks again with other weights (N, V, K)."""
-    keypoint = torch.where(_is_seen(weights, tracks.source[:, 1]), tracks.keypoint, -1)
-    found = triangulated(
-        tracks.uv, weights, rig, keypoint, tracks.first, tracks.last, tracks.source
-    )
-    return replace(found, claims=tracks.claims)
-
-
-def without_view(tracks: Tracks, view: int, rig: Rig) -> Tracks:
-    """Leave a view out."""
-    weights = tracks.weights.clone()
-    weights[:, view] = 0
-    return with_weights(tracks, weights, rig)
-
-
 def part(tracks: Tracks, start: int, stop: int) -> Tracks:
     """Cut frames start..stop-1; a sequence that reaches beyond is cut, too."""
     given = {f.name: getattr(tracks, f.name) for f in fields(tracks) if f.init}
-    cut = {name: x[start:stop] for name, x in given.items() if x is not None}
+    by_frame = {n: x for n, x in given.items() if isinstance(x, Tensor) and n != "lasting"}
+    cut: dict[str, Any] = {name: x[start:stop] for name, x in by_frame.items()}
     cut["first"] = cut["first"].clamp_min(start) - start
     cut["last"] = cut["last"].clamp_max(stop - 1) - start
     return replace(tracks, **cut)
@@ -316,9 +279,8 @@ def _pieces(tracks: Tracks) -> tuple[Tensor, Tensor]:
     wanted = starts + torch.arange(int((last - starts).max()) + 1)[:, None]
     rows = torch.minimum(wanted, last)
     is_there = (rows == wanted)[..., None] & tracks.is_real[rows]
-    return tracks.xyz[rows].flatten(1, 2), (tracks.info[rows] * is_there[..., None, None]).flatten(
-        1, 2
-    )
+    info = smoothing_info(tracks)[rows] * is_there[..., None, None]
+    return tracks.xyz[rows].flatten(1, 2), info.flatten(1, 2)
 
 
 def smooth_tracks(

@@ -23,6 +23,7 @@ EXPONENTS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25)
 """Powers of claimed deviations that are compared by their likelihood."""
 # The same, only to see whether errors last at all, and to compare powers.
 _GLANCE_POINTS, _GLANCE_IN_TIME, _GLANCE_ROUNDS = 2000, 6000, 5
+_SAME_CLAIM = 1e-6  # claims that are so alike tell nothing
 _PIECE = 400  # frames of a long sequence that are used
 _ROUNDS, _ROUNDS_AGAIN = 8, 4
 
@@ -69,18 +70,24 @@ def noise_parts(
     first: Tensor,
     rig: Rig,
     claims: Tensor | None = None,
+    weighed_by_claims: float = 0.0,
+    count: int | None = None,
 ) -> NoiseParts:
     """Estimate the noise of detections, arguments as in `Tracks`.
 
-    With claims (N, V, K, 2, 2) [px^2] also what these are worth. The tensors of the result are
-    where `uv` is.
+    With claims (N, V, K, 2, 2) [px^2] also what these are worth. Where the weights are already
+    those of claims to some power (1 = 1 / claimed variance), the power that is found is the rest of
+    it, and may be negative. `count` is the number of keypoints I, as many as there are by default;
+    those without detections get what is common. The tensors of the result are where `uv` is.
     """
     usual = None if claims is None else _usual(claims.detach().cpu(), weights.detach().cpu())
     seen = _seen(uv, weights, keypoint, first, rig, claims, usual)
-    count = int(seen.keypoint.max()) + 1
+    if float(seen.claimed.abs().max()) < _SAME_CLAIM:
+        usual = None
+    count = int(seen.keypoint.max()) + 1 if count is None else count
     exponent = 0.0
     if usual is not None:
-        exponent = _best_exponent(seen, count)
+        exponent = _best_exponent(seen, count, weighed_by_claims)
         seen = replace(seen, weights=seen.weights * (-2 * exponent * seen.claimed).exp())
     sample, step = _sample(seen, count)
     mixture, scene, _ = fit_mixture(sample, seen.rig, rounds=_ROUNDS)
@@ -131,14 +138,14 @@ def _usual(claims: Tensor, weights: Tensor) -> Tensor | None:
     return torch.where(of_views.isfinite(), of_views, deviation.nanmedian())
 
 
-def _best_exponent(seen: _Seen, count: int) -> float:
-    """Return the power of the claims under which the detections are most likely."""
-    scores = []
-    for exponent in EXPONENTS:
+def _best_exponent(seen: _Seen, count: int, already: float) -> float:
+    """Return the power of the claims, beyond `already`, under which detections are most likely."""
+    scores, exponents = [], [exponent - already for exponent in EXPONENTS]
+    for exponent in exponents:
         weighed = replace(seen, weights=seen.weights * (-2 * exponent * seen.claimed).exp())
         sample, _ = _sample(weighed, count, _GLANCE_POINTS, per_keypoint=0)
         scores.append(fit_mixture(sample, seen.rig, rounds=_GLANCE_ROUNDS)[2])
-    return EXPONENTS[max(range(len(scores)), key=scores.__getitem__)]
+    return exponents[max(range(len(scores)), key=scores.__getitem__)]
 
 
 def _lasting(

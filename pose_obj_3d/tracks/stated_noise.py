@@ -15,6 +15,7 @@ from pose_obj_3d.geometry.noise_parts import NoiseParts, white_noise
 from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.tracks.loading import Detections, detections, make_rig
 from pose_obj_3d.tracks.noise_of_tracks import do_errors_last, noise_parts
+from pose_obj_3d.tracks.noise_text import describe
 
 MIN_DETECTIONS = 1000  # training detections below which what is stated stands
 
@@ -47,13 +48,15 @@ def check_noise(
         return data, ""
     seen = found.uv, usable, found.keypoint, found.first, rig
     if data.witness.detections == DETECTED or do_errors_last(*seen):
-        parts = noise_parts(*seen, found.claims)
+        parts = noise_parts(*seen, found.claims, count=len(ids))
         if data.witness.detections == DETECTED or not parts.is_white:
-            return _with_parts(data, parts), f"{data.path}: {describe(parts, data.camera_names)}"
-    return _check_white(data, found, rig)
+            return _with_parts(data, parts), f"{data.path}: {_used(parts, data)}"
+    return _check_white(data, found, rig, len(ids))
 
 
-def _check_white(data: FormalData, found: Detections, rig: Rig) -> tuple[FormalData, str]:
+def _check_white(
+    data: FormalData, found: Detections, rig: Rig, count: int
+) -> tuple[FormalData, str]:
     """Compare the size of the noise only: that of each view."""
     weights = (found.visibility == 1).double()
     if weights.sum() < MIN_DETECTIONS:
@@ -62,7 +65,6 @@ def _check_white(data: FormalData, found: Detections, rig: Rig) -> tuple[FormalD
     sigma = contradiction(found.uv, weights, rig, claimed)
     if sigma is None:
         return data, ""
-    count = int(found.keypoint.max()) + 1
     corrected = _with_parts(data, white_noise(sigma[:, None].repeat(1, count)))
     listed = ", ".join(
         f"{name} {f:.2f} ({c:.2f})"
@@ -96,28 +98,5 @@ def _with_parts(data: FormalData, parts: NoiseParts) -> FormalData:
     return dataclasses.replace(data, meta={**data.meta, "noise": noise})
 
 
-def describe(parts: NoiseParts, camera_names: Sequence[str]) -> str:
-    """Say in one line how large errors are and how long they last."""
-    of_views = parts.sigma.square().mean(1).sqrt().tolist()
-    listed = ", ".join(f"{n} {s:.2f}" for n, s in zip(camera_names, of_views, strict=True))
-    lowest, highest = float(parts.sigma.min()), float(parts.sigma.max())
-    white, slow, offset = (round(100 * share) for share in parts.shares)
-    lasting = (
-        "errors of neighbouring frames are independent"
-        if parts.is_white
-        else f"of the square error {white} % is independent in each frame, {slow} % lasts for"
-        f" {parts.time_constant:.1f} frames, {offset} % is constant"
-    )
-    claims = ""
-    if parts.claims is not None:
-        power = parts.claims.exponent
-        claims = (
-            "; its claims say nothing of the size of errors"
-            if power == 0
-            else f"; the error grows as the claimed one to the power of {power:g}"
-        )
-    return (
-        f"noise of the training detections in px: {listed} (keypoints {lowest:.2f} to"
-        f" {highest:.2f}); {lasting}; {100 * float(parts.gross_rate.mean()):.0f} % are gross errors"
-        f" of {parts.gross_scale:.0f} px{claims}"
-    )
+def _used(parts: NoiseParts, data: FormalData) -> str:
+    return f"the training detections show their {describe(parts, data.camera_names)}"

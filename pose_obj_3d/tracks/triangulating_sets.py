@@ -72,7 +72,6 @@ def estimate_frames_by_sets(
         for part in torch.split(rows, _CHUNK):
             errors = Errors(rig.sigma_px**2 / w[part], rate[part], noise.gross_scale_cauchy)
             fits = fit_sets(points[part], errors, rig)
-            _, fits = judge(points[part], errors, rig, scene, fits)
             verdict, fits = judge(points[part], errors, rig, scene, fits)
             flat.put(part, verdict, fits.xyz, fits.members, w[part], rig, noise.floor_share)
     return Frames(

@@ -15,7 +15,14 @@ from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.models.blocks import Model
 from pose_obj_3d.tracks.choosing import choose_detections, require_agreement
 from pose_obj_3d.tracks.exchanging import count_exchanged
-from pose_obj_3d.tracks.loading import keypoint_ids, load_tracks, make_rig, one_view
+from pose_obj_3d.tracks.loading import (
+    estimated_noise,
+    keypoint_ids,
+    load_tracks,
+    make_rig,
+    one_view,
+)
+from pose_obj_3d.tracks.noise_text import by_keypoint
 from pose_obj_3d.tracks.stated_noise import check_noise
 from pose_obj_3d.tracks.types import Tracks
 from pose_obj_3d.training.checkpoints import store as checkpoints
@@ -149,6 +156,9 @@ def open_experiment(
     data, corrected = check_noise(data, section.train_tasks(), ids, section.OCCLUSION)
     if corrected:
         logger.warning("%s", corrected)
+    if (noise := estimated_noise(data)) is not None and not noise.is_plain:
+        for line in by_keypoint(noise, data.camera_names, dict(enumerate(ids))):
+            logger.info("%s", line)
     _check_count(section, ids, tasks)
     base, group = output or PACKAGE_DIR, checkpoints.config_group(config_path)
     return Experiment(

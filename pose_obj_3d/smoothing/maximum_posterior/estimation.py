@@ -88,9 +88,7 @@ def estimate(
     furthest = MAX_STEP * problem.reach
     for iteration in range(iterations):
         sight = likelihood.look(found, x, covariance)
-        verdict = likelihood.judge(
-            found, sight.square, max(1.0, widening * NARROWING**iteration)
-        )
+        verdict = likelihood.judge(found, sight.square, max(1.0, widening * NARROWING**iteration))
         frame_info, moment = likelihood.information(sight, verdict.weight)
         info = frame_info / problem.inflation
         moment = moment / problem.inflation + _apply(info, x - centre)
