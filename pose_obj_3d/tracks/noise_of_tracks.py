@@ -16,13 +16,13 @@ from pose_obj_3d.geometry.view_sets import Scene
 from pose_obj_3d.tracks.types import Tracks
 
 # Points that variances are learned from, with four views: evenly spread frames.
-MAX_POINTS = 8000
+MAX_POINTS = 6000
 POINTS_PER_KEYPOINT = 250  # more than `MAX_POINTS` where there are many keypoints
-MAX_POINTS_IN_TIME = 16000  # the same for correlations in time: some keypoints of each sequence
+MAX_POINTS_IN_TIME = 12000  # the same for correlations in time: some keypoints of each sequence
 EXPONENTS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25)
 """Powers of claimed deviations that are compared by their likelihood."""
 # The same, only to see whether errors last at all, and to compare powers.
-_GLANCE_POINTS, _GLANCE_IN_TIME, _GLANCE_ROUNDS = 2000, 6000, 5
+_GLANCE_POINTS, _GLANCE_IN_TIME, _GLANCE_ROUNDS = 2000, 5000, 5
 _SAME_CLAIM = 1e-6  # claims that are so alike tell nothing
 _PIECE = 400  # frames of a long sequence that are used
 _ROUNDS, _ROUNDS_AGAIN = 8, 4

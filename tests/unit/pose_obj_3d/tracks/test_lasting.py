@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pose_obj_3d.evaluation import metrics
-from pose_obj_3d.formal import UV_DETECTED, UV_EXACT, read_formal
+from pose_obj_3d.formal import UV_DETECTED, UV_EXACT, XYZ_WORLD, read_formal
 from pose_obj_3d.geometry import multi_view as geometry
 from pose_obj_3d.geometry.estimators import Estimate
 from pose_obj_3d.tracks import loading, track_smoothing
@@ -133,3 +133,23 @@ def test_few_views_keep_their_noise(found):
     assert tracks.noise.sigma.shape[0] == 2
     one = loading.one_view(tracks, 1)
     assert one.noise.sigma.shape[0] == 1
+
+
+def test_the_truth_changes_nothing(lasting, found):
+    rng = np.random.default_rng(1)
+    scrambled = []
+    for x in lasting.tracks[0]:
+        y = x.copy()
+        for channels in (UV_EXACT, XYZ_WORLD):
+            y[..., channels] = rng.normal(size=y[..., channels].shape)
+        scrambled.append(y)
+    other = dataclasses.replace(lasting, tracks={0: scrambled})
+    other, message = check_noise(other, [0], ids_of(other))
+    assert message == found[1]
+    rig = loading.make_rig(other)
+    a, b = (
+        loading.load_tracks(data, rig, [0], "train", ids_of(data), with_truth=False)
+        for data in (found[0], other)
+    )
+    for name in ("weights", "xyz", "info", "robust", "floor"):
+        torch.testing.assert_close(getattr(a, name), getattr(b, name), rtol=0, atol=0)
