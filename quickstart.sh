@@ -53,6 +53,7 @@ if [ "$name" = quickstart_pixels ]; then
     OMP_NUM_THREADS=${OMP_NUM_THREADS:-$(nproc 2>/dev/null || echo 1)} \
         "$PYTHON" -m pose_obj_3d.detect --archive "$archive" --out "$folder/sim_all_detected.npz" \
         --checkpoint "$folder"/detector_[01]/checkpoint/detector/*/fold_*/best.pt
+    "$PYTHON" -m pose_obj_3d.show_detections "$folder/sim_all_detected.npz" --out "$folder/pictures"
 fi
 
 say "$((steps - 1))/$steps Training with 3D labels"

@@ -168,6 +168,7 @@ def test_quickstart_from_pixels_ends_with_a_table(clone):
     said = run(clone, Fence("bash", "MINUTES=0.1 bash quickstart.sh --pixels\n", None, "", 0))
     table = said.split("Errors in mm")[-1]
     assert "T9 8 examples written to" in said
+    assert "pictures/detections.mp4" in said
     assert "linear triangulation (DLT)" in table
     assert "model: STC (unsupervised)" in table
 
