@@ -19,6 +19,7 @@ from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.tracks.types import Tracks
 
 MARGIN_PX, MIN_SIDE_PX = 24.0, 96.0  # of the part of a picture that is drawn
+CLAIMED, OF_NOISE = "claimed 68 %", "68 % of the noise"
 BLANK = 235  # grey of a frame without a picture
 
 Float = npt.NDArray[np.float64]
@@ -37,8 +38,9 @@ class Clip:
         names: K keypoint names.
         cameras: V names.
         uv: (T, V, K, 2) detections [px], NaN where there are none.
-        ellipses: (T, V, K, 3) of the claimed 68 %: half axes [px] and the angle of the first one
-            [rad]; NaN where nothing is claimed.
+        ellipses: (T, V, K, 3) of 68 %: half axes [px] and the angle of the first one [rad]; NaN
+            where nothing is claimed.
+        region: What these are: `CLAIMED` by a detector, or `OF_NOISE`, by the noise of the archive.
         exact: (T, V, K, 2) projected truth [px].
         lifted: (T, V, K, 2) projected lifted points [px].
         visibility: (T, V, K), by the truth.
@@ -52,6 +54,7 @@ class Clip:
     cameras: list[str]
     uv: Float
     ellipses: Float
+    region: str
     exact: Float
     lifted: Float
     visibility: Float
@@ -156,6 +159,7 @@ def make_clip(
         [data.camera_names[v] for v in rig.view_ids],
         uv,
         ellipses(_covariances(tracks, rig, rows)[:, :, kept].numpy(), 68),
+        OF_NOISE if tracks.claims is None else CLAIMED,
         projected(tracks.truth),
         projected(lifted),
         of_views(seen.visibility),

@@ -45,7 +45,7 @@ def frames_figure(clip: Clip, frames: Sequence[int], title: str) -> Figure:
             if v == 0:
                 axes.set_ylabel(f"frame {frame}", fontsize=11)
     figure.suptitle(title, fontsize=12)
-    marks = [*_marks(), *_names(clip)]
+    marks = [*_marks(clip.region), *_names(clip)]
     figure.legend(handles=marks, loc="outside lower center", ncols=6, fontsize=9, frameon=False)
     return figure
 
@@ -82,11 +82,11 @@ def draw_keypoint(axes: Axes, clip: Clip, frame: int, view: int, keypoint: int) 
         axes.plot([uv[0], exact[0]], [uv[1], exact[1]], color=GROSS, lw=0.9, zorder=5)
 
 
-def _marks() -> list[Line2D]:
+def _marks(region: str) -> list[Line2D]:
     """Return what the marks mean."""
     ink = "0.25"
     return [
-        Line2D([], [], color=ink, marker=".", lw=1.4, label="detected where seen; claimed 68 %"),
+        Line2D([], [], color=ink, marker=".", lw=1.4, label=f"detected where seen; {region}"),
         Line2D([], [], color=ink, marker=".", lw=1.4, ls=HIDDEN_STYLE, label="the same, hidden"),
         Line2D([], [], color=ink, marker="x", ms=4, ls="", alpha=0.5, label="not used"),
         Line2D([], [], color="black", marker="+", ls="", label="true place, in the image"),

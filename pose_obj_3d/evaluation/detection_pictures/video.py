@@ -17,11 +17,6 @@ CAPTION = 54  # [px] height of the text below
 _SHIFT = 4  # OpenCV draws at 1/16 px
 _LONGEST = 4000.0  # [px]; OpenCV fails on what is much longer
 RED, INK, PAPER = (0, 0, 235), (40, 36, 32), (255, 255, 255)
-LEGEND = (
-    "dot, ellipse: detected, claimed 68 % (thin: hidden)   x: lifted and reprojected   red square:"
-    f" more than {GROSS_PX:g} px off"
-)
-
 Colour = tuple[int, int, int]
 
 
@@ -58,7 +53,11 @@ def compose(clip: Clip, frame: int, title: str) -> Picture:
     panels += [empty] * (rows * columns - len(panels))
     grid = [np.hstack(panels[r * columns : (r + 1) * columns]) for r in range(rows)]
     caption = np.full((CAPTION, grid[0].shape[1], 3), PAPER, np.uint8)
-    for line, text in enumerate((f"{title}, frame {frame}", LEGEND)):
+    legend = (
+        f"dot, ellipse: detected, {clip.region} (thin: hidden)   x: lifted and reprojected   red"
+        f" square: more than {GROSS_PX:g} px off"
+    )
+    for line, text in enumerate((f"{title}, frame {frame}", legend)):
         _text(caption, text, (8, 20 + 22 * line), 0.45)
     whole = np.vstack([*grid, caption])
     # Codecs want even sizes.
