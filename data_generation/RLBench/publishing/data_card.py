@@ -40,7 +40,7 @@ MIN_INSIDE, MIN_SEEN = 0.95, 0.80
 """Shares of frames in which a keypoint should be inside two images, and seen by two cameras."""
 MAX_VALIDATION_BYTES = 64 << 20
 RARE = 0.005  # a smaller share is not worth naming
-PICTURE_QUALITY = 88  # JPEG
+PICTURE_QUALITY = 76  # JPEG
 PACKAGES = ("mujoco", "ompl", "numpy")
 Task = tuple[FormalData, int, dict[str, Any]]  # archive, task id, statistics
 
