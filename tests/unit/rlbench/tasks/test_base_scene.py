@@ -2,7 +2,6 @@
 
 import tomllib
 import xml.etree.ElementTree as ET
-from pathlib import Path
 
 import mujoco
 import numpy as np
@@ -13,7 +12,7 @@ from pyrep_mujoco.vision.rendering import Renderer, select_gl_backend
 from rlbench.backend.exceptions import RenderingError
 from rlbench.cameras import CAMERAS, extrinsics, intrinsics, unproject_depth
 from rlbench.const import colors
-from rlbench.engines.mujoco import BASE_SCENE, MujocoEngine
+from rlbench.engines.mujoco import BASE_SCENE, PANDA, MujocoEngine
 from rlbench.tasks import builtin_scene
 from rlbench.tools.art import make_base_scene_textures as art
 
@@ -56,7 +55,10 @@ def test_the_textures_are_written_the_same_again(tmp_path):
         assert np.array_equal(again.convert("RGB"), kept.convert("RGB"))
 
 
-def test_the_textures_are_part_of_the_package():
+@pytest.mark.parametrize(
+    ("scene", "kind", "count"), [(BASE_SCENE, "texture", 3), (PANDA.mjcf, "mesh", 7)]
+)
+def test_textures_and_skins_are_part_of_the_package(scene, kind, count):
     package = BASE_SCENE.parent
     settings = tomllib.loads((package.parent / "pyproject.toml").read_text(encoding="utf-8"))
     packed = {
@@ -64,9 +66,9 @@ def test_the_textures_are_part_of_the_package():
         for pattern in settings["tool"]["setuptools"]["package-data"]["rlbench"]
         for file in package.glob(pattern)
     }
-    files = [texture.get("file") for texture in ET.parse(BASE_SCENE).iter("texture")]  # noqa: S314 - our own
-    assert len(files) == 3
-    assert {package / Path(file) for file in files} <= packed
+    files = [asset.get("file") for asset in ET.parse(scene).iter(kind)]  # noqa: S314 - our own
+    assert len(files) == count
+    assert {scene.parent / file for file in files} <= packed
 
 
 @pytest.mark.parametrize("camera", VIEWS)
