@@ -11,7 +11,12 @@ import torch
 from torch import Tensor
 
 from pose_obj_3d import formal
-from pose_obj_3d.common.archive_detections import DETECTED, DETECTED_SEEN, claimed_covariance
+from pose_obj_3d.common.archive_detections import (
+    DETECTED,
+    DETECTED_SD,
+    DETECTED_SEEN,
+    claimed_covariance,
+)
 from pose_obj_3d.common.archive_meta import ESTIMATED_NOISE
 from pose_obj_3d.common.errors import DataError
 from pose_obj_3d.common.facts import DETECTION_GRID_PX, WHITE_SHARE
@@ -215,6 +220,8 @@ def _stack_examples(
             parts["vis"].append(np.where(missed, 0, x[..., formal.VISIBILITY]).transpose(1, 0, 2))
             if has_claims:
                 says = _of_views(data.detections[task][example], rig, columns[task], width)
+                # Of keypoints that the task does not have, nothing is claimed.
+                says[:, :, len(columns[task]) :, DETECTED_SD] = np.nan
                 parts["says"].append(says.transpose(1, 0, 2, 3))
             if with_truth:
                 order = names_order(data, task, example)[columns[task]]

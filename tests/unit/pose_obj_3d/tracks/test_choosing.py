@@ -174,3 +174,24 @@ def test_columns_are_the_detectors_and_one_has_every_point(data):
     text = report.markdown({"Test": result})
     assert "No Cramer-Rao bounds: they need the true noise" in text
     assert evaluation.EVERY in report.text_table(result, "Test")
+
+
+def test_a_task_with_fewer_keypoints(data):
+    """What a task does not have is not claimed, not seen and not used."""
+    names = {**data.meta["keypoint_names"], "T9": data.keypoint_names(9)[:2]}
+    fewer = dataclasses.replace(
+        data,
+        meta={**data.meta, "keypoint_names": names},
+        tracks={**data.tracks, 9: [x[:, :, :2] for x in data.tracks[9]]},
+        detections={**data.detections, 9: [x[:, :, :2] for x in data.detections[9]]},
+    )
+    tracks = load(fewer)
+    absent = (tracks.keypoint < 0)[:, None].expand_as(tracks.weights)
+    assert absent.any()
+    assert tracks.claims[absent].isnan().all()
+    assert tracks.claims[~absent].isfinite().all()
+    for values in (tracks.weights, tracks.robust, tracks.p_seen):
+        assert (values[absent] == 0).all()
+        assert values.isfinite().all()
+    assert tracks.xyz.isfinite().all()
+    assert tracks.info.isfinite().all()
