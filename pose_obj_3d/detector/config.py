@@ -74,6 +74,8 @@ class ChangesConfig:
     TURN: float = setting(0.05, _SHARE)  # largest turn [rad]
     NOISE: float = setting(4.0, between(0.0, 255.0))  # standard deviation, of 255
     PIECES: float = setting(0.4, _SHARE)  # share of pictures with pieces of others over them
+    # Share of prompts that are made poorer: a box, no mask, or no colour.
+    PROMPTS: float = setting(0.15, _SHARE)
 
     def __post_init__(self) -> None:
         """Check ranges."""

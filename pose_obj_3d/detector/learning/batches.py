@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from pose_obj_3d.detector.learning.network import DEEPEST, Inputs
-from pose_obj_3d.detector.types import Clip, Flags, Floats, Pictures, Prompt
+from pose_obj_3d.detector.types import Clip, Flags, Floats, Labels, Pictures, Prompt
 
 MAX_PIECES = 2
 PIECE_PX = (12, 90)  # sides of a pasted piece, of 256 px
@@ -36,6 +36,7 @@ class Changes:
         turn: Largest turn [rad].
         noise: Standard deviation of the noise, of 255.
         pieces: Share of pictures with pieces of others over them.
+        prompts: Share of prompts that are made poorer: a box, no mask, or no colour.
     """
 
     light: float = 0.1
@@ -45,6 +46,7 @@ class Changes:
     turn: float = 0.05
     noise: float = 4.0
     pieces: float = 0.4
+    prompts: float = 0.15
 
 
 class Targets(NamedTuple):
@@ -67,6 +69,7 @@ class Sample(NamedTuple):
     picture: Pictures  # (H, W, 3)
     first: Pictures  # (H, W, 3)
     masks: Pictures  # (H, W, P) 0 or 1
+    colours: Floats  # (P, 4)
     uv: Floats  # (K, 2)
     inside: Flags  # (K,)
     seen: Flags  # (K,)
@@ -80,6 +83,7 @@ class BatchMaker:
         self.clips = clips
         self._camera = {view: number for number, view in enumerate(cameras)}
         self._masks = [np.ascontiguousarray(_masks(clip.prompt)) for clip in clips]
+        self._colours = [_colours(clip.prompt) for clip in clips]
         bank = np.random.default_rng(0).standard_normal(NOISE_BANK)
         self._noise = bank.astype(np.float32)
 
@@ -97,7 +101,8 @@ class BatchMaker:
         for n, sample in enumerate(whole):
             other = whole[(n + 1) % len(whole)].picture
             covered = _paste(sample, other, rng) if rng.random() < changes.pieces else sample
-            samples.append(self._change(covered, rng, changes, size))
+            prompted = _with_poorer_prompts(covered, rng, changes.prompts)
+            samples.append(self._change(prompted, rng, changes, size))
         targets = Targets(
             torch.from_numpy(np.stack([s.uv for s in samples])),
             torch.from_numpy(np.stack([s.inside for s in samples]).astype(np.float32)),
@@ -107,12 +112,16 @@ class BatchMaker:
 
     def _sample(self, clip: int, row: int) -> Sample:
         source = self.clips[clip]
-        labels = source.labels
-        if labels is None:
-            empty = np.zeros((0, 2), np.float32), np.zeros(0, bool), np.zeros(0, bool)
-        else:
-            empty = labels.uv[row], labels.is_inside[row], labels.is_seen[row]
-        return Sample(source.pictures[row], source.first, self._masks[clip], *empty)
+        known = source.labels or _no_labels(len(source.frames))
+        return Sample(
+            source.pictures[row],
+            source.first,
+            self._masks[clip],
+            self._colours[clip],
+            known.uv[row],
+            known.is_inside[row],
+            known.is_seen[row],
+        )
 
     def _change(self, sample: Sample, rng: Generator, changes: Changes, size: int) -> Sample:
         """Change geometry and light of a sample."""
@@ -135,6 +144,7 @@ class BatchMaker:
             moved[0],
             moved[1],
             _warp(sample.masks, matrix),
+            sample.colours,
             uv,
             sample.inside & stays,
             sample.seen & stays,
@@ -154,9 +164,14 @@ class BatchMaker:
         return Inputs(
             _scaled(picture).permute(0, 3, 1, 2),
             reference.permute(0, 3, 1, 2),
-            torch.from_numpy(np.stack([_colours(self.clips[clip].prompt) for clip in clips])),
+            torch.from_numpy(np.stack([sample.colours for sample in samples])),
             torch.tensor([self._camera[self.clips[clip].view] for clip in clips]),
         )
+
+
+def _no_labels(count: int) -> Labels:
+    nothing = np.zeros((count, 0), bool)
+    return Labels(np.zeros((count, 0, 2), np.float32), nothing, nothing)
 
 
 def _masks(prompt: Prompt) -> npt.NDArray[np.uint8]:
@@ -210,6 +225,22 @@ def _warp(picture: Pictures, matrix: npt.NDArray[np.float64]) -> Pictures:
         for n in range(0, picture.shape[2], 4)
     ]
     return np.asarray(np.concatenate(layers, -1), np.uint8)
+
+
+def _with_poorer_prompts(sample: Sample, rng: Generator, share: float) -> Sample:
+    """Make some prompts as poor as those that a user may give."""
+    masks, colours = sample.masks.copy(), sample.colours.copy()
+    for n in np.flatnonzero(rng.random(len(colours)) < share):
+        kind = rng.integers(3)
+        rows, columns = np.nonzero(masks[..., n])
+        if kind == 0 and len(rows):
+            box = slice(rows.min(), rows.max() + 1), slice(columns.min(), columns.max() + 1)
+            masks[(*box, n)] = 1
+        elif kind == 1:
+            masks[..., n] = 0
+        elif kind == 2:
+            colours[n] = 0
+    return sample._replace(masks=masks, colours=colours)
 
 
 def _paste(sample: Sample, other: Pictures, rng: Generator) -> Sample:

@@ -268,7 +268,7 @@ class Training:
         log.scalars({**scalars, "time/pictures_per_s": rate}, progress.step)
 
 
-UNCHANGED = Changes(light=0, colour=0, shift=0, scale=0, turn=0, noise=0, pieces=0)
+UNCHANGED = Changes(light=0, colour=0, shift=0, scale=0, turn=0, noise=0, pieces=0, prompts=0)
 
 
 def changes_of(config: ChangesConfig) -> Changes:
@@ -281,6 +281,7 @@ def changes_of(config: ChangesConfig) -> Changes:
         config.TURN,
         config.NOISE,
         config.PIECES,
+        config.PROMPTS,
     )
 
 

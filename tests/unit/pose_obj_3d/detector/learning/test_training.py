@@ -17,7 +17,8 @@ from pose_obj_3d.detector.learning.training import Training
 from pose_obj_3d.training.logs import RunLog
 from tests.unit.pose_obj_3d.detector.pictured import Pictured, write_pictured
 
-STILL = ChangesConfig(LIGHT=0.0, COLOUR=0.0, SHIFT=0.0, SCALE=0.0, TURN=0.0, NOISE=0.0, PIECES=0.0)
+NOTHING = ("LIGHT", "COLOUR", "SHIFT", "SCALE", "TURN", "NOISE", "PIECES", "PROMPTS")
+STILL = ChangesConfig(**dict.fromkeys(NOTHING, 0.0))
 
 
 def config(steps, **train):
@@ -112,6 +113,23 @@ def test_labels_follow_the_changes(folder, tmp_path):
         u, v = (int(x) for x in targets.uv[n, tip])
         red, green, blue = (inputs.picture[n, :, v, u] + 0.5).tolist()
         assert min(red, blue) > green + 0.3
+
+
+def test_prompts_become_boxes_or_vanish(folder, tmp_path):
+    run = training(folder, tmp_path, config(2))
+    none = Changes(light=0, colour=0, shift=0, scale=0, turn=0, noise=0, pieces=0, prompts=0)
+    picks = [(0, 0)] * 40
+    whole, _ = run.maker.drawn(picks, np.random.default_rng(0), none)
+    poorer = dataclasses.replace(none, prompts=1.0)
+    poor, _ = run.maker.drawn(picks, np.random.default_rng(0), poorer)
+    before, after = whole.reference[:, 3], poor.reference[:, 3]
+    assert (before[0] == before).all()
+    areas = set(after.flatten(1).sum(1).tolist())
+    box = before[0].nonzero()
+    sides = box.amax(0) - box.amin(0) + 1
+    assert areas == {0.0, float(before[0].sum()), float(sides.prod())}
+    assert (poor.colours[:, 0, 3] == 0).any()
+    assert (whole.colours[:, 0, 3] == 1).all()
 
 
 def test_few_labels_go_to_many_demos(folder):
