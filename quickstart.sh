@@ -50,8 +50,8 @@ if [ "$name" = quickstart_pixels ]; then
     say "3/$steps Detectors of two folds ($folder/detector_0 and _1)"
     train_detectors
     say "4/$steps Detections, each demonstration by the detector that has not seen it"
-    OMP_NUM_THREADS=${OMP_NUM_THREADS:-$(nproc 2>/dev/null || echo 1)} \
-        "$PYTHON" -m pose_obj_3d.detect --archive "$archive" --out "$folder/sim_all_detected.npz" \
+    "$PYTHON" -m pose_obj_3d.detect --archive "$archive" --out "$folder/sim_all_detected.npz" \
+        --n_processes "$(nproc 2>/dev/null || echo 1)" \
         --checkpoint "$folder"/detector_[01]/checkpoint/detector/*/fold_*/best.pt
     "$PYTHON" -m pose_obj_3d.show_detections "$folder/sim_all_detected.npz" --out "$folder/pictures"
 fi

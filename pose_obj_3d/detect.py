@@ -14,8 +14,10 @@ import argparse
 import hashlib
 import logging
 import os
+import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +28,9 @@ from pose_obj_3d.common.errors import ConfigError, PoseObj3DError, one_line
 from pose_obj_3d.detector.applying import plans
 from pose_obj_3d.detector.applying.importing import read_external
 from pose_obj_3d.detector.applying.lucas_kanade import NAME as LUCAS_KANADE
+from pose_obj_3d.detector.applying.parts import Parts
 from pose_obj_3d.detector.applying.plans import DESCRIPTION, Loaded
-from pose_obj_3d.detector.applying.running import Parts, Work, detect_task, part_key
+from pose_obj_3d.detector.applying.running import Work, detect_task, part_key
 from pose_obj_3d.detector.applying.writing import write_detected
 from pose_obj_3d.detector.images import DemoPictures
 from pose_obj_3d.detector.learning import checkpoint as checkpoints
@@ -41,6 +44,7 @@ logger = logging.getLogger("detect")
 DATA = PACKAGE_DIR / "data" / "RLBench_pose_est_data"
 OUT_NAME = "sim_all_detected.npz"
 MADE_OF = "made_of"
+MAX_PROCESSES = 256
 FOLD_FOLDERS = "fold_*"  # as run_detector.py names them
 Load = Callable[[Path, torch.device], Loaded]
 
@@ -91,6 +95,13 @@ def build_parser() -> argparse.ArgumentParser:
         f" '{DESCRIPTION}' for the colours in the archive's descriptions (default: the archive's"
         " masks)",
     )
+    add(
+        "--n_processes",
+        type=int,
+        default=1,
+        help="processes that share the demos, one core each (default 1)",
+    )
+    add("--helper", action="store_true", help=argparse.SUPPRESS)  # detects, but writes no archive
     add("--gpu", default="0", help="CUDA device number (default 0); without it, the CPU")
     add("--debug", action="store_true", help="show tracebacks of errors")
     return parser
@@ -101,7 +112,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s", force=True)
     try:
-        print(run(args))  # noqa: T201
+        check_flags(args)
+        print(run(args, sys.argv[1:] if argv is None else argv))  # noqa: T201
     except (PoseObj3DError, OSError) as error:
         if args.debug:
             raise
@@ -110,9 +122,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def run(args: argparse.Namespace) -> str:
+def run(args: argparse.Namespace, argv: Sequence[str]) -> str:
     """Detect, or import, and write; return a line that says what was written."""
-    check_flags(args)
     cv2.setNumThreads(1)
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1)  # on busy cores a second thread costs more than it gives
@@ -130,11 +141,43 @@ def run(args: argparse.Namespace) -> str:
         works = plans.plan_trained(pictures, loaded, args.prompts)
     if args.tracker:
         works = plans.plan_tracker(pictures, args.tasks, works)
-    return detect(pictures, works, out)
+    if args.helper:
+        for work in works:
+            detect_task(pictures, work, Parts.of(out))
+        return "done"
+    return detect(pictures, works, out, helpers(argv, args.n_processes))
+
+
+@contextmanager
+def helpers(argv: Sequence[str], count: int) -> Iterator[None]:
+    """Let further processes with the same flags share the demos; what they say is not shown.
+
+    They end when all demos are detected, or with this process's error.
+    """
+    flags = ["--n_processes", "1", "--helper"]
+    command = [sys.executable, "-m", "pose_obj_3d.detect", *argv, *flags]
+    paths = [str(PACKAGE_DIR.parent), os.environ.get("PYTHONPATH", "")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    null = subprocess.DEVNULL
+    started = [
+        subprocess.Popen(command, stdout=null, stderr=null, env=environment)  # noqa: S603
+        for _ in range(count - 1)
+    ]
+    try:
+        yield
+    except BaseException:
+        for process in started:
+            process.terminate()
+        raise
+    finally:
+        for process in started:
+            process.wait()
 
 
 def check_flags(args: argparse.Namespace) -> None:
     """Refuse flags that do not go together."""
+    if not 1 <= args.n_processes <= MAX_PROCESSES:
+        raise ConfigError(f"--n_processes {args.n_processes}; allowed: 1 to {MAX_PROCESSES}")
     has_source = bool(args.checkpoint) or args.tracker is not None
     if has_source == (args.external is not None):
         raise ConfigError(
@@ -166,8 +209,20 @@ def load(path: Path, device: torch.device) -> Loaded:
     return Loaded(path, digest, TrainedDetector(path, device), config.DATA.LABELLED_FRAMES)
 
 
-def detect(pictures: DemoPictures, works: Sequence[Work], out: Path) -> str:
-    """Detect in all demos of the planned tasks and write the archive."""
+def detect(
+    pictures: DemoPictures,
+    works: Sequence[Work],
+    out: Path,
+    sharing: AbstractContextManager[None],
+) -> str:
+    """Detect in all demos of the planned tasks and write the archive.
+
+    Args:
+        pictures: The archive's pictures.
+        works: The planned tasks.
+        out: The archive to write.
+        sharing: As long as it is open, other processes have a share in the work.
+    """
     data = pictures.data
     made_of = _made_of(pictures, works)
     if _is_done(out, made_of):
@@ -178,7 +233,8 @@ def detect(pictures: DemoPictures, works: Sequence[Work], out: Path) -> str:
         logger.info("Without a detector, so not in %s: %s", out.name, listed)
     pictures.check([(w.task, n) for w in works for n in range(len(data.tracks[w.task]))])
     parts = Parts.of(out)
-    found = {work.task: detect_task(pictures, work, parts) for work in works}
+    with sharing:
+        found = {work.task: detect_task(pictures, work, parts) for work in works}
     if parts.reused:
         logger.info("%d demos were detected by an earlier, interrupted run", parts.reused)
     names = dict.fromkeys(d.name for work in works for d in work.detectors)

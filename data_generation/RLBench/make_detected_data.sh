@@ -59,6 +59,6 @@ YAML
     checkpoints+=("$work/detectors/task_$task"/fold_[01]/checkpoint/detector/*/fold_*/best.pt)
 done
 
-OMP_NUM_THREADS=$processes "$python" -m pose_obj_3d.detect --checkpoint "${checkpoints[@]}" --archive "$archive" \
+"$python" -m pose_obj_3d.detect --n_processes "$processes" --checkpoint "${checkpoints[@]}" --archive "$archive" \
     --out "$work/archives/sim_all_detected.npz"
 "$python" -m data_generation.RLBench.publishing.detected "$work/archives/sim_all_detected.npz" "$output"

@@ -3,18 +3,14 @@
 import hashlib
 import json
 import logging
-import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 
-from pose_obj_3d.common.errors import ArchiveError
 from pose_obj_3d.common.progress import Pace
-from pose_obj_3d.common.safe_reading.npy_arrays import read_npy
-from pose_obj_3d.common.whole_files import writing
+from pose_obj_3d.detector.applying.parts import Parts
 from pose_obj_3d.detector.clips import demo_clips
 from pose_obj_3d.detector.folds import demo_id
 from pose_obj_3d.detector.images import DemoPictures
@@ -23,9 +19,9 @@ from pose_obj_3d.detector.types import Detections, Detector, Floats
 from pose_obj_3d.formal import DETECTION_CHANNELS, rounded_detections
 
 logger = logging.getLogger(__name__)
-PARTS_SUFFIX = ".parts"
 KEY_LENGTH = 16
 VERSION = 1  # of what is kept of a demo
+WAIT_S = 0.5  # between looks for demos that other processes have
 
 
 @dataclass(frozen=True)
@@ -61,43 +57,6 @@ class Work:
         return {str(n): self.folds[i] for n, i in sorted(self.chosen.items())}
 
 
-@dataclass
-class Parts:
-    """What is already detected: a folder with a file for each demo, next to the result."""
-
-    folder: Path
-    reused: int = field(default=0, init=False)
-
-    @classmethod
-    def of(cls, out: Path) -> "Parts":
-        """Give those of a result."""
-        return cls(out.with_name(f"{out.name}{PARTS_SUFFIX}"))
-
-    def read(self, key: str, shape: tuple[int, ...]) -> Floats | None:
-        """Read the detections of a demo; None where there are none, or where they are damaged."""
-        try:
-            part = read_npy(self._path(key))
-        except (OSError, ArchiveError):
-            return None
-        if part.shape != shape or part.dtype != np.float32:
-            return None
-        self.reused += 1
-        return part
-
-    def write(self, key: str, part: Floats) -> None:
-        """Keep the detections of a demo."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with writing(self._path(key)) as file:
-            np.save(file, part, allow_pickle=False)
-
-    def remove(self) -> None:
-        """Remove all, once the result is written."""
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    def _path(self, key: str) -> Path:
-        return self.folder / f"{key}.npy"
-
-
 def part_key(pictures: DemoPictures, work: Work, example: int) -> str:
     """Name a demo's detections by all that they depend on, but for the pictures' content."""
     track = pictures.data.tracks[work.task][example]
@@ -108,38 +67,61 @@ def part_key(pictures: DemoPictures, work: Work, example: int) -> str:
 
 
 def detect_task(pictures: DemoPictures, work: Work, parts: Parts) -> list[Floats]:
-    """Detect the keypoints in every demo of a task.
+    """Detect the keypoints in every demo of a task; demos that other processes have are awaited.
 
     Returns:
         For each example (V, T, K, 7), `formal.DETECTION_CHANNELS`, for all keypoints of the
         archive; those that the detectors do not know are not detected.
     """
-    tracks = pictures.data.tracks[work.task]
-    names = pictures.data.keypoint_names(work.task)
-    found: list[Floats] = []
-    pace, begin, made = Pace(), time.monotonic(), 0
-    for example, track in enumerate(tracks):
-        key = part_key(pictures, work, example)
-        part = parts.read(key, (*track.shape[:3], len(DETECTION_CHANNELS)))
-        if part is None:
-            part = _detect_demo(pictures, work, example, names)
-            parts.write(key, part)
-            made += 1
-        found.append(part)
-        if pace.is_due() and made:
-            left = (len(tracks) - example - 1) * (time.monotonic() - begin) / made
-            logger.info(
-                "T%d: %d of %d demos detected, about %.0f s left",
-                work.task,
-                example + 1,
-                len(tracks),
-                left,
-            )
-    return found
+    found: dict[int, Floats] = {}
+    missing = _there_already(pictures, work, parts, found)
+    parts.reused += len(found)
+    pace, begin, first = Pace(), time.monotonic(), len(found)
+    while missing:
+        for example in missing:
+            key = part_key(pictures, work, example)
+            with parts.claim(key) as is_ours:
+                if is_ours and parts.read(key, _shape(pictures, work, example)) is None:
+                    parts.write(key, _detect_demo(pictures, work, example))
+            if pace.is_due():
+                _there_already(pictures, work, parts, found)
+                _log(work, found, begin, first)
+        missing = _there_already(pictures, work, parts, found)
+        if missing:
+            time.sleep(WAIT_S)  # another process has them
+    return [found[example] for example in sorted(found)]
 
 
-def _detect_demo(pictures: DemoPictures, work: Work, example: int, names: Sequence[str]) -> Floats:
+def _there_already(
+    pictures: DemoPictures, work: Work, parts: Parts, found: dict[int, Floats]
+) -> list[int]:
+    """Add what is already detected to `found`; return the examples that are missing."""
+    for example in range(len(pictures.data.tracks[work.task])):
+        if example not in found:
+            key = part_key(pictures, work, example)
+            part = parts.read(key, _shape(pictures, work, example))
+            if part is not None:
+                found[example] = part
+    return [n for n in range(len(pictures.data.tracks[work.task])) if n not in found]
+
+
+def _shape(pictures: DemoPictures, work: Work, example: int) -> tuple[int, ...]:
+    track = pictures.data.tracks[work.task][example]
+    return (*track.shape[:3], len(DETECTION_CHANNELS))
+
+
+def _log(work: Work, found: dict[int, Floats], begin: float, first: int) -> None:
+    """Tell how far a task is, and how long the rest takes; `first` demos were there already."""
+    total, made = len(work.chosen), len(found) - first
+    left = (total - len(found)) * (time.monotonic() - begin) / max(1, made)
+    logger.info(
+        "T%d: %d of %d demos detected, about %.0f s left", work.task, len(found), total, left
+    )
+
+
+def _detect_demo(pictures: DemoPictures, work: Work, example: int) -> Floats:
     """Detect in one demo; (V, T, K, 7)."""
+    names = pictures.data.keypoint_names(work.task)
     detector = work.detectors[work.chosen[example]]
     clips = demo_clips(pictures, work.prompts, work.task, example)
     results = detector.detect(clips)

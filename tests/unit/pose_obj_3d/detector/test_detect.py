@@ -79,6 +79,17 @@ def test_the_tracker_needs_no_checkpoint(archive, tmp_path):
     assert np.isfinite(data.detections[TASK][0][..., 0]).any()
 
 
+@pytest.mark.slow
+def test_processes_share_the_demos(archive, tmp_path):
+    flags = ["--tracker", "lucas_kanade", "--out"]
+    assert run(archive, *flags, tmp_path / "one.npz") == 0
+    assert run(archive, "--n_processes", 2, *flags, tmp_path / "two.npz") == 0
+    one, two = (read_formal(tmp_path / f"{name}.npz") for name in ("one", "two"))
+    for a, b in zip(one.detections[TASK], two.detections[TASK], strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert not list(tmp_path.glob("*.parts"))
+
+
 def test_detections_of_another_program(archive, tmp_path):
     tracks = read_formal(archive).tracks[TASK]
     members = {f"T{TASK}/exemple_{n}": x[..., 2:4] for n, x in enumerate(tracks)}
@@ -111,6 +122,7 @@ def test_an_archive_that_came_with_the_project_is_kept(archive, tmp_path):
         (["--import", "none.npz"], "--import none.npz: not a readable npz file"),
         (["--tracker", "lucas_kanade", "--out", "archive.npz"], "is the archive that is read"),
         (["--tracker", "lucas_kanade", "--tasks", "3"], "T3 is missing"),
+        (["--tracker", "lucas_kanade", "--n_processes", "0"], "--n_processes 0; allowed: 1 to"),
     ],
 )
 def test_mistakes_are_one_line(archive, tmp_path, monkeypatch, capsys, flags, message):

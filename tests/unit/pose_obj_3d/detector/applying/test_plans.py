@@ -1,5 +1,6 @@
 """Each demo is detected by a detector that has not seen it; an interrupted run continues."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -8,8 +9,9 @@ import pytest
 from pose_obj_3d.common.errors import DataError, FormalError
 from pose_obj_3d.common.frame_files import frame_file
 from pose_obj_3d.detector.applying.lucas_kanade import NAME
+from pose_obj_3d.detector.applying.parts import Parts
 from pose_obj_3d.detector.applying.plans import DESCRIPTION, plan_tracker, plan_trained
-from pose_obj_3d.detector.applying.running import Parts, detect_task, part_key
+from pose_obj_3d.detector.applying.running import detect_task, part_key
 from pose_obj_3d.detector.applying.writing import write_detected
 from pose_obj_3d.detector.folds import demo_id, make_folds
 from pose_obj_3d.detector.images import DemoPictures
@@ -71,6 +73,31 @@ def test_an_interrupted_run_continues(pictures, folds, tmp_path):
     other = replace(work, marks=["another", "one"])
     detect_task(pictures, other, Parts.of(tmp_path / "x.npz"))
     assert sum(entry.detector.calls for entry in folds) == 14
+
+
+def test_a_demo_that_another_process_has_is_awaited(pictures, folds, tmp_path):
+    (work,) = plan_trained(pictures, folds, None)
+    parts, other = (Parts.of(tmp_path / "x.npz") for _ in range(2))
+    whole = detect_task(pictures, work, Parts.of(tmp_path / "y.npz"))
+    key = part_key(pictures, work, 2)
+    with ThreadPoolExecutor() as pool, other.claim(key) as is_ours:
+        assert is_ours
+        with parts.claim(key) as also:
+            assert not also
+        before = sum(entry.detector.calls for entry in folds)
+        running = pool.submit(detect_task, pictures, work, parts)
+        with pytest.raises(TimeoutError):
+            running.result(timeout=2)
+        assert sum(entry.detector.calls for entry in folds) == before + 5
+        other.write(key, whole[2])
+        found = running.result(timeout=30)
+    assert sum(entry.detector.calls for entry in folds) == before + 5
+    for a, b in zip(found, whole, strict=True):
+        np.testing.assert_array_equal(a, b)
+    parts.remove()
+    assert other.folder.is_dir()  # it is still needed
+    other.remove()
+    assert not other.folder.exists()
 
 
 def test_the_archive_in_another_folder_still_finds_its_pictures(pictures, folds, tmp_path):
