@@ -78,10 +78,36 @@ def markdown(
         " the best of the RTS smoothers tuned on the true test positions, and MAP where it was"
         " run.\n"
     )
+    parts += front_page(table, conditions)
     parts += ["## Derived quantities\n", *_derived_tables(table, conditions, derived)]
     parts += [f"![{name}]({name})\n" for name in figures]
     parts += _error_tables(table, conditions, methods)
     return "\n".join(parts)
+
+
+def front_page(table: Table, conditions: list[str]) -> list[str]:
+    """Return the table of the front page: white noise, simulated as measured, and pixels."""
+    last = list(scopes(table).values())[-1]
+    kinds = {"clean": "white noise", "as_measured": "as measured", "pixels": "pixels"}
+    places = [
+        (c, column)
+        for c in kinds
+        if c in conditions
+        for column in (("moving", "still", "never") if c == "clean" else ("all",))
+    ]
+    head = ["method", *(f"{kinds[c]}: {column}" for c, column in places)]
+    rows = []
+    for method, label in METHODS.items():
+        cells = []
+        for condition, column in places:
+            mean = table.mean(last, condition, method, column)
+            cell = "-" if mean is None else f"{mean.value:.2f} [{mean.low:.2f}, {mean.high:.2f}]"
+            middle = table.median(last, condition, method, column)
+            if condition != "clean" and middle is not None:
+                cell += f", median {middle:.2f}"
+            cells.append(cell)
+        rows.append([label, *cells])
+    return ["## Front page\n", _table(head, rows)]
 
 
 def _derived_tables(table: Table, conditions: list[str], derived: Derived) -> list[str]:

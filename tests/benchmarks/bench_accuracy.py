@@ -114,7 +114,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run what is asked for; 0 on success, 2 on a user's error."""
     args = build_parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s", force=True)
-    for noisy in ("matplotlib", "pose_obj_3d.training.config"):
+    for noisy in ("matplotlib", "pose_obj_3d.training.config", "eks"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     if args.quick:
         args.tasks, args.epochs = args.tasks or [9], args.epochs or 1

@@ -172,6 +172,10 @@ def test_pixels_are_scored_beside_simulated_detections(archive, tmp_path):
     assert "every point" not in means["clean"]["dlt"]["all"]
     text = (tmp_path / "accuracy.md").read_text()
     assert "68 % region [%], never" in text
+    front = text[text.index("## Front page") :].splitlines()[2]
+    columns = ("moving", "still", "never")
+    titles = [*(f"white noise: {c}" for c in columns), "as measured: all", "pixels: all"]
+    assert front == f"| method | {' | '.join(titles)} |"
     (row,) = [line for line in text.splitlines() if line.startswith("| median [mm]")]
     assert row.count("|") == 5
 
