@@ -121,7 +121,7 @@ def some_examples(tracks: Tracks, count: int) -> Tracks:
     new = torch.cumsum(keep, 0) - 1
     values: dict[str, Any] = {f.name: getattr(tracks, f.name) for f in fields(tracks) if f.init}
     cut: dict[str, Any] = {
-        name: None if value is None else value[rows] for name, value in values.items()
+        name: value[rows] if isinstance(value, Tensor) else value for name, value in values.items()
     }
     cut |= {"first": new[tracks.first[rows]], "last": new[tracks.last[rows]]}
     return Tracks(**cut)

@@ -19,6 +19,7 @@ from pose_obj_3d.models.consensus.scene.shapes import Shapes, learn_shapes
 from pose_obj_3d.models.consensus.scene.solving import Belief, Scene
 from pose_obj_3d.models.consensus.scene.witnesses import image_width, weigh
 from pose_obj_3d.tracks.track_smoothing import measurement_noise
+from pose_obj_3d.tracks.triangulating import triangulate_tracks
 from pose_obj_3d.tracks.types import Bins, Tracks, Windows
 
 _FEATURES = 3
@@ -86,11 +87,12 @@ class Ground(nn.Module):
         left_out = left_out_views(some, rig)
         views = _all_views(some) & ~_is_view(left_out, some)
         belief, unit = self.belief(), float(self.unit)
+        started = _without(some, views, rig)
         index = some.keypoint.clamp_min(0)
         scores = []
         for length in STEPS:
             scene = Scene.of(
-                some, rig, replace(belief, step=torch.full_like(self.step, length * unit))
+                started, rig, replace(belief, step=torch.full_like(self.step, length * unit))
             )
             found = estimate_examples(scene, views, with_starts=False)
             density = _density_of(scene, found, left_out) / belief.shared
@@ -125,6 +127,7 @@ class Ground(nn.Module):
         if blind:
             is_out = _is_view(left_out_views(tracks, rig), tracks)
             views, weights = ~is_out, weights * is_out.unsqueeze(-1)
+            tracks = _without(tracks, views, rig)
         scene = Scene.of(tracks, rig, self.belief())
         precision = (rig.sigma_px / scene.witnesses.spread).square().to(weights)
         robust = torch.where(weights > 0, precision, 0.0)
@@ -238,6 +241,18 @@ def _is_known(info: Tensor) -> Tensor:
 
 def _all_views(tracks: Tracks) -> Tensor:
     return torch.ones(len(tracks), tracks.uv.shape[1], dtype=torch.bool, device=tracks.uv.device)
+
+
+def _without(tracks: Tracks, views: Tensor, rig: Rig) -> Tracks:
+    """Triangulate frames anew from the views (N, V) that count: a start that others had no part in.
+
+    The weights stay, so that they can score.
+    """
+    weights = tracks.weights * views.unsqueeze(-1)
+    xyz, info, _ = triangulate_tracks(
+        tracks.uv, weights, rig, tracks.keypoint, tracks.first, tracks.last
+    )
+    return replace(tracks, xyz=xyz, info=info)
 
 
 def _is_view(view: Tensor, tracks: Tracks) -> Tensor:

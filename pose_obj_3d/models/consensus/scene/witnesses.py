@@ -13,7 +13,7 @@ from pose_obj_3d.tracks.types import Tracks
 CORE = (1.0, 3.3)
 WIDE = (0.1, 0.3)  # of gross errors, in image widths
 SHARES = (0.5, 0.3, 0.15, 0.05)  # of these four before anything is seen
-CLAIM_RANGE = (0.1, 3.0)  # how far a claim may change the odds of a gross error
+ODDS_RANGE = (0.1, 10.0)  # how far the odds of a gross error may be from these shares
 
 
 def image_width(rig: Rig) -> float:
@@ -37,19 +37,15 @@ class Witnesses:
 
     @staticmethod
     def of(tracks: Tracks, rig: Rig) -> "Witnesses":
-        """Read what the tracks' detector claims; where it claims nothing the rig's noise stands."""
-        sigma = torch.full(tracks.weights.shape, rig.sigma_px, dtype=torch.float64)
-        sigma = sigma.to(tracks.uv.device)
-        odds = torch.ones_like(sigma)
-        if tracks.claims is not None:
-            variance = tracks.claims.double().diagonal(dim1=-2, dim2=-1).mean(-1)
-            is_claimed = variance.isfinite() & (variance > 0) & (tracks.weights > 0)
-            claimed = torch.where(is_claimed, variance, 1.0).sqrt()
-            if is_claimed.any():
-                usual = claimed[is_claimed].median()
-                odds = torch.where(is_claimed, (claimed / usual).clamp(*CLAIM_RANGE), odds)
-            sigma = torch.where(is_claimed, claimed, sigma)
-        return Witnesses(sigma, odds, image_width(rig))
+        """Read what is known of the tracks' noise; where nothing is, the rig's stands."""
+        is_used = tracks.weights > 0
+        weights = torch.where(is_used, tracks.weights, 1.0).double()
+        spread, odds = rig.sigma_px / weights.sqrt(), torch.ones_like(weights)
+        if tracks.noise is not None:
+            rate = tracks.noise.gross_rates(tracks.keypoint, tracks.claims).double()
+            usual = sum(SHARES[len(CORE) :])
+            odds = ((rate / (1 - rate)) / (usual / (1 - usual))).clamp(*ODDS_RANGE)
+        return Witnesses(spread, odds, image_width(rig))
 
 
 def weigh(

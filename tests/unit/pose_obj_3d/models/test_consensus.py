@@ -134,7 +134,7 @@ def test_what_is_not_blind_stays_out_of_training_and_calibration(data, context, 
     """`prepare` lets a frame decide about its neighbours: windows and calibration never use it."""
     tracks, rig = parallel_pair(data)
     network = model(context)
-    assert (network.prepare(tracks) is tracks) == (context == "window")
+    assert (network.prepare(tracks, rig) is tracks) == (context == "window")
     fresh = dataclasses.replace(tracks)  # nothing cached
 
     def never(*_):

@@ -1,0 +1,225 @@
+"""STC where errors last: blind views, shapes, the scene's most likely motion."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from pose_obj_3d import formal
+from pose_obj_3d.common.errors import CheckpointError, ConfigError
+from pose_obj_3d.evaluation import metrics
+from pose_obj_3d.evaluation import protocol as evaluation
+from pose_obj_3d.models.consensus.model import Stc
+from pose_obj_3d.models.consensus.scene import blind_views, chains, persistence, shapes
+from pose_obj_3d.models.consensus.size import StcConfig
+from pose_obj_3d.tracks.loading import keypoint_ids, load_tracks, make_rig
+from pose_obj_3d.training.checkpoints import state
+from tests.unit.pose_obj_3d.synthetic import write_scene
+
+SIGMA = 2.0  # of the lasting errors [px]
+GROUPS = ("waypoints", "objects", "robot")
+
+
+def lasting(rng, shape, memory=0.9, offset=0.33):
+    """(V, T, K, 2) errors of unit variance that last."""
+    error = rng.standard_normal(shape)
+    for t in range(1, shape[1]):
+        error[:, t] = memory * error[:, t - 1] + np.sqrt(1 - memory**2) * error[:, t]
+    constant = rng.standard_normal((shape[0], 1, *shape[2:]))
+    return np.sqrt(1 - offset) * error + np.sqrt(offset) * constant
+
+
+def gross(rng, shape):
+    """(V, T, K, 2) far off [px] for 10 frames, in a quarter of such stretches."""
+    V, T, K, _ = shape
+    stretch = 25 * rng.standard_normal((V, T // 10, K, 2)) * (rng.random((V, T // 10, K, 1)) < 0.25)
+    return np.repeat(stretch, 10, axis=1)
+
+
+def scene(folder, lasts, examples=12):
+    path = write_scene(folder / "scene.npz", examples=examples, frames=30)
+    data = formal.read_formal(path)
+    if lasts:
+        for number, x in enumerate(data.tracks[0]):
+            rng, exact = np.random.default_rng(number), x[..., formal.UV_EXACT]
+            error = SIGMA * lasting(rng, exact.shape) + gross(rng, exact.shape)
+            x[..., formal.UV_DETECTED] = exact + error
+    return data
+
+
+@pytest.fixture(scope="module")
+def worlds(tmp_path_factory):
+    return {kind: scene(tmp_path_factory.mktemp(kind), kind == "lasting") for kind in KINDS}
+
+
+KINDS = ("white", "lasting")
+
+
+def load(data, split="train", with_truth=True):
+    ids = keypoint_ids(data, [0], GROUPS)
+    rig = make_rig(data)
+    return load_tracks(data, rig, [0], split, ids, with_truth=with_truth), rig, ids
+
+
+def network(ids, context="track", blind="auto"):
+    torch.manual_seed(0)
+    return Stc(StcConfig(len(ids), context=context, width=8, num_heads=2, blind=blind))
+
+
+def learned(data, context="track", blind="auto"):
+    tracks, rig, ids = load(data)
+    model = network(ids, context, blind)
+    model.learn(tracks, rig)
+    return model, tracks, rig, ids
+
+
+def test_a_chain_is_solved_as_the_whole_matrix_is():
+    generator = torch.Generator().manual_seed(0)
+    T, S, n = 5, 2, 6
+    link = torch.rand(T - 1, S, n, generator=generator, dtype=torch.float64)
+    root = torch.randn(T, S, n, n, generator=generator, dtype=torch.float64)
+    own = root @ root.transpose(-1, -2) + 3 * torch.eye(n, dtype=torch.float64)
+    moment = torch.randn(T, S, n, generator=generator, dtype=torch.float64)
+    found, covariance = chains.solve_chain(own, link, moment)
+    for s in range(S):
+        whole = torch.block_diag(*own[:, s])
+        for t in range(T - 1):
+            a, b = slice(t * n, (t + 1) * n), slice((t + 1) * n, (t + 2) * n)
+            whole[a, b] = whole[b, a] = -torch.diag(link[t, s])
+        inverse = torch.linalg.inv(whole)
+        torch.testing.assert_close(found[:, s].flatten(), inverse @ moment[:, s].flatten())
+        blocks = torch.stack([inverse[t * n : (t + 1) * n, t * n : (t + 1) * n] for t in range(T)])
+        torch.testing.assert_close(covariance[:, s], blocks)
+
+
+def test_distances_that_are_kept_are_found_and_others_are_not():
+    generator = torch.Generator().manual_seed(0)
+    frames, sd = 400, 0.005
+    turn = torch.linalg.qr(torch.randn(frames, 3, 3, generator=generator)).Q
+    body = torch.tensor([[0.0, 0, 0], [0.1, 0, 0], [0, 0.2, 0]])
+    rigid = (turn @ body.T).transpose(1, 2) + torch.randn(frames, 1, 3, generator=generator)
+    other = torch.randn(frames, 1, 3, generator=generator)
+    xyz = torch.cat([rigid, other], 1)
+    xyz = xyz + sd * torch.randn(xyz.shape, generator=generator)
+    covariance = (sd**2 * torch.eye(3)).expand(frames, 4, 3, 3)
+    keypoint = torch.arange(4).expand(frames, 4)
+    found = shapes.learn_shapes(xyz, covariance, keypoint, 4, unit=sd)
+    assert found.bodies() == [[0, 1, 2], [3]]
+    expected = torch.cdist(body, body).double()
+    torch.testing.assert_close(found.distance[:3, :3], expected, atol=2e-3, rtol=0)
+    assert found.spread[:3, :3][~torch.eye(3, dtype=bool)].max() < sd
+    assert found.spread[3].isinf().all()
+
+
+def test_only_errors_that_last_call_for_blind_views(worlds):
+    for kind, data in worlds.items():
+        tracks, rig, _ = load(data)
+        assert persistence.frames_that_share(tracks, rig, "frame") is None
+        assert persistence.frames_that_share(tracks, rig, "view") >= 1
+        found = persistence.frames_that_share(tracks, rig, "auto")
+        assert (found is None) == (kind == "white")
+    assert 3 < found < 9
+    model, _, _, ids = learned(worlds["white"])
+    assert model.ground is None
+    assert set(model.state_dict()) == set(network(ids, blind="frame").state_dict())
+    assert all(
+        (a == b).all() for a, b in zip(model.parameters(), network(ids).parameters(), strict=True)
+    )
+
+
+def test_two_views_are_too_few_to_leave_one_out(worlds):
+    data = worlds["lasting"]
+    ids = keypoint_ids(data, [0], GROUPS)
+    rig = make_rig(data, [0, 3])
+    tracks = load_tracks(data, rig, [0], "train", ids)
+    model = network(ids)
+    model.learn(tracks, rig)
+    assert model.ground is None
+    with pytest.raises(ConfigError, match=r"BLIND view leaves out one of 2 views"):
+        network(ids, blind="view").learn(tracks, rig)
+
+
+@pytest.mark.parametrize("context", ["window", "track"])
+def test_a_blind_prediction_does_not_depend_on_the_view_that_scores_it(worlds, context):
+    model, tracks, rig, _ = learned(worlds["lasting"], context)
+    view = blind_views.left_out_views(tracks, rig)
+    assert len(view.unique()) > 1
+    assert all(len(view[tracks.first == f].unique()) == 1 for f in tracks.first.unique())
+    is_out = view[:, None] == torch.arange(4)
+    changed = {
+        "left out": tracks.uv + 30 * is_out[..., None, None],
+        "used": tracks.uv + 5 * ~is_out[..., None, None],
+    }
+    blind = model.for_training(tracks, rig, blind=True)
+    assert ((blind.weights > 0).any(-1) <= is_out).all()
+    assert (blind.weights > 0).any()
+    for name, uv in changed.items():
+        moved = dataclasses.replace(tracks, uv=uv)
+        # What it starts from is not blind, and must have no part either.
+        moved = dataclasses.replace(moved, xyz=tracks.xyz + 0.05)
+        again = model.for_training(moved, rig, blind=True)
+        pairs = [(blind.xyz, again.xyz), (blind.info, again.info)]
+        is_same = all(torch.equal(a, b) for a, b in pairs)
+        assert is_same == (name == "left out")
+
+
+def test_labels_have_no_part(worlds):
+    model, tracks, rig, ids = learned(worlds["lasting"])
+    scrambled = dataclasses.replace(tracks, truth=torch.randn(tracks.truth.shape))
+    other = network(ids)
+    other.learn(scrambled, rig)
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(model.state_dict().values(), other.state_dict().values(), strict=True)
+    )
+    found = [model.for_training(t, rig, blind=True).xyz for t in (tracks, scrambled)]
+    assert torch.equal(*found)
+
+
+@pytest.mark.parametrize("context", ["window", "track"])
+def test_claims_hold_where_errors_last(worlds, context):
+    """On its ground, before any gradient step, calibrated by views that had no part."""
+    model, tracks, rig, _ = learned(worlds["lasting"], context)
+    blind = model.for_training(tracks, rig, blind=True)
+    model.calibrate([blind], rig.float(), 256)
+    found = evaluation.estimate(model, tracks, rig, evaluation.Protocol(7))
+    alone = (tracks.xyz - tracks.truth).norm(dim=-1).mean()
+    assert (found.xyz - tracks.truth).norm(dim=-1).mean() < 0.75 * alone
+    every = torch.ones(tracks.is_real.shape, dtype=torch.bool)
+    held = [
+        metrics.coverage(found.xyz, tracks.truth, found.covariance, every, p).mean
+        for p in metrics.COVERAGE
+    ]
+    assert 0.55 < held[0] < 0.9
+    assert 0.85 < held[1] < 0.99
+
+
+def test_a_checkpoint_brings_its_ground_or_takes_it_away(worlds):
+    model, tracks, rig, ids = learned(worlds["lasting"])
+    saved = {name: value.clone() for name, value in model.state_dict().items()}
+    fresh = network(ids)
+    plain = {name: value.clone() for name, value in fresh.state_dict().items()}
+    state.load_model(fresh, saved)
+    assert torch.equal(fresh.ground.distance, model.ground.distance)
+    assert torch.equal(fresh.prepare(tracks, rig).xyz, model.prepare(tracks, rig).xyz)
+    state.load_model(fresh, plain)  # as of a version that knew no ground
+    assert fresh.ground is None
+    with pytest.raises(CheckpointError, match=r"ground\.shared"):
+        state.load_model(fresh, {k: v for k, v in saved.items() if k != "ground.shared"})
+
+
+def test_the_factor_on_claims_is_found_from_detections_with_gross_errors():
+    generator = torch.Generator().manual_seed(0)
+    n, factor = 20000, 4.0
+    size = 4 * torch.rand(n, generator=generator, dtype=torch.float64) + 1
+    claimed = size[:, None, None].square() * torch.eye(2, dtype=torch.float64)
+    noise = torch.randn(n, 2, generator=generator, dtype=torch.float64)
+    error = factor**0.5 * size[:, None] * noise
+    error = error + torch.randn(n, 2, generator=generator, dtype=torch.float64)
+    gross = torch.rand(n, 1, generator=generator) < 0.2
+    error = error + gross * 30 * torch.randn(n, 2, generator=generator, dtype=torch.float64)
+    weights = blind_views.fit_factor(
+        torch.ones(n, 1), claimed, error, torch.ones(n, dtype=torch.float64), 256.0, 1.0
+    )
+    assert float(weights[0].exp()) == pytest.approx(factor, rel=0.15)
