@@ -179,16 +179,14 @@ class Stc(Model):
         """
         x = Context(windows, self.near)
         blind, cov, token = self._predict(windows, x)
-        if self.ground is None:
-            cov = self._calibrated(cov, token, x)
-        else:
-            cov = self.ground.claims(windows)
+        ground = self.ground
+        cov = self._calibrated(cov, token, x) if ground is None else ground.claims(windows)
         eye = torch.eye(3, device=cov.device)
         inverse = geometry.invert_3x3(
             cov.double()
         ).float()  # float32 fails where a keypoint is fast
         info = torch.where(x.is_used.any(-1)[..., None, None], inverse, _NO_INFO * eye)
-        if self.ground is not None:  # the frame's measurements are in the prediction
+        if ground is not None:  # the frame's measurements are in the prediction
             return Prediction(blind, blind, info, info)
         c = windows.centre
         xyz, fused_info = fuse(blind, info, windows.uv[:, c], windows.robust[:, c], rig)

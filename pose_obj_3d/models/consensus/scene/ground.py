@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -130,12 +131,18 @@ class Ground(nn.Module):
             tracks = _without(tracks, views, rig)
         scene = Scene.of(tracks, rig, self.belief())
         precision = (rig.sigma_px / scene.witnesses.spread).square().to(weights)
-        robust = torch.where(weights > 0, precision, 0.0)
+        stated: dict[str, Any] = {
+            "weights": weights,
+            "robust": torch.where(weights > 0, precision, 0.0),
+            # The ground's information knows already what lasts.
+            "noise": None,
+            "floor": None,
+        }
         seen = (tracks.weights * views.unsqueeze(-1) > 0).sum(1) >= min(2, len(rig.intrinsics))
         if num_frames is None:
             found = estimate_examples(scene, views)
             xyz, info = _filled(found.xyz, found.covariance, tracks.xyz, seen)
-            return replace(tracks, xyz=xyz, info=info, weights=weights, robust=robust)
+            return replace(tracks, xyz=xyz, info=info, **stated)
         half = num_frames // 2
         wanted = torch.arange(len(tracks), device=views.device)[:, None] + torch.arange(
             -half, half + 1, device=views.device
@@ -156,9 +163,7 @@ class Ground(nn.Module):
             tracks.xyz[rows],
             seen[rows] & is_there.unsqueeze(-1),
         )
-        grounded = replace(
-            tracks, xyz=xyz[:, half], info=info[:, half], weights=weights, robust=robust
-        )
+        grounded = replace(tracks, xyz=xyz[:, half], info=info[:, half], **stated)
         grounded.cache[WINDOWS] = xyz, info
         return grounded
 
