@@ -198,13 +198,15 @@ def variants_of(config: Config, data: FormalData) -> list[Variant]:
             ", ".join(ONE_VIEW_TYPES),
         )
         num_views = tuple(n for n in num_views if n != 1)
-    is_window = network.TYPE != "STC" or network.STC.CONTEXT == "window"
+    is_track = (network.TYPE == "STC" and network.STC.CONTEXT == "track") or (
+        network.TYPE == "triangulation" and network.ESTIMATOR == "map"
+    )
     return variants(
         section.TEST_CAMERAS or every,
         num_views,
         config.TEST.NUM_FRAMES,
         network.TEMPORAL_LENGTH,
-        is_window,
+        not is_track,
     )
 
 

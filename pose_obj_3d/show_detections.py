@@ -98,7 +98,7 @@ def draw(args: argparse.Namespace) -> list[Path]:
     of_data = Protocol(7, frame_period_s=data.frame_period_s)
     lifted = {
         protocol.DLT: protocol.reference_predictions(tracks, rig, of_data)[protocol.DLT].xyz,
-        **{n: x.xyz for n, x in protocol.whole_track_predictions(tracks, of_data).items()},
+        **{n: x.xyz for n, x in protocol.whole_track_predictions(tracks, rig, of_data).items()},
     }
     method, best = list(lifted.items())[-1]
     about = detections.describe(archive, witness)

@@ -24,6 +24,7 @@ from pose_obj_3d.geometry import multi_view as geometry
 from pose_obj_3d.geometry.estimators import Estimate
 from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.models.blocks import Model
+from pose_obj_3d.tracks import map_smoothing
 from pose_obj_3d.tracks import track_smoothing as smoothers
 from pose_obj_3d.tracks.gathering import gather_for
 from pose_obj_3d.tracks.motion import never_moves, speeds
@@ -33,6 +34,7 @@ from pose_obj_3d.tracks.types import Tracks
 logger = logging.getLogger(__name__)
 BOUND_FRAME = "Cramer-Rao bound, one frame"
 DLT = "linear triangulation (DLT)"
+MAP = "MAP, whole track"
 # What `smoothers.fit_process_noise` finds on the five studied tasks, rounded;
 # benchmarks/bench_references.py
 RTS_MOTION, RTS_Q = "constant velocity", 1.0
@@ -82,6 +84,10 @@ def estimate(
     The covariance is NaN where the model claims none. `blind` asks for predictions that have not
     seen their frame's measurement; of a model without them all is NaN.
     """
+    whole = getattr(model, "whole_tracks", None)
+    found_whole = None if whole is None or blind else whole(tracks, rig)
+    if found_whole is not None:
+        return _filled(found_whole, tracks)
     was_training = model.training
     model.eval()
     rig32 = rig.float()
@@ -142,11 +148,12 @@ def _filled(found: Estimate, tracks: Tracks) -> Estimate:
     return Estimate(found.filled(tracks.xyz).float(), found.covariance.float())
 
 
-def whole_track_predictions(tracks: Tracks, protocol: Protocol) -> dict[str, Estimate]:
+def whole_track_predictions(tracks: Tracks, rig: Rig, protocol: Protocol) -> dict[str, Estimate]:
     """Smooth whole examples without learning: name -> (N, K, 3) [m]. No window confines these."""
     smoothed = smoothers.rts(tracks, RTS_MOTION, RTS_Q, protocol.frame_period_s)
     name = f"RTS smoother (whole track, {RTS_MOTION}, q = {RTS_Q:g} {smoothers.Q_UNIT[RTS_MOTION]})"
-    return {name: _filled(smoothed, tracks)}
+    most_probable = map_smoothing.smooth(tracks, rig)
+    return {name: _filled(smoothed, tracks), MAP: _filled(most_probable, tracks)}
 
 
 def cramer_rao(tracks: Tracks, rig: Rig, protocol: Protocol) -> dict[str, Tensor]:
@@ -309,7 +316,7 @@ def compare(
     if len(rig.view_ids) > 1:
         methods |= reference_predictions(tracks, rig, protocol)
         if protocol.used_frames is None:
-            methods |= whole_track_predictions(tracks, protocol)
+            methods |= whole_track_predictions(tracks, rig, protocol)
     return evaluate(methods, tracks, rig, protocol, ids, further), predicted
 
 

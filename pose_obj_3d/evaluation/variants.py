@@ -36,8 +36,8 @@ def variants(
     for n in num_frames:
         if not is_window:
             raise ConfigError(
-                "NETWORK.STC.CONTEXT track uses whole examples: leave out TEST.NUM_FRAMES and"
-                " --eval_n_frames"
+                "NETWORK.STC.CONTEXT track and NETWORK.ESTIMATOR map use whole examples: leave out"
+                " TEST.NUM_FRAMES and --eval_n_frames"
             )
         if n > length:
             raise ConfigError(

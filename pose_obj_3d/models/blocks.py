@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pose_obj_3d.geometry import multi_view as geometry
+from pose_obj_3d.geometry.estimators import Estimate
 from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.tracks.gathering import gather_windows
 from pose_obj_3d.tracks.types import Tracks, Windows
@@ -86,6 +87,10 @@ class Model(nn.Module):
             used_frames: Odd; frames further from the centre of a window count as not there.
         """
         return tracks
+
+    def whole_tracks(self, tracks: Tracks, rig: Rig) -> Estimate | None:
+        """Estimate all frames at once (N, K, 3); None for a model that looks at windows."""
+        return None
 
     def calibrate(self, parts: Sequence[Tracks], rig: Rig, batch_size: int) -> None:
         """Fit the model's claims of certainty, if any, to measurements (never to truth)."""

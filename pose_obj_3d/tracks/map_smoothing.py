@@ -28,7 +28,6 @@ MAX_INFLATION = 6.0  # the track is not smoothed more than that for errors that 
 SCALE_CELLS = 8000  # keypoint-frames that choose the scales,
 PIECE_FRAMES = 100  # in pieces of sequences
 _COLUMN_CHUNK, _CELL_CHUNK = 1024, 60_000  # tracks and frames estimated at once; bounds the memory
-_LOOSE = 3  # number of the candidate under which the scales of errors are found
 _SHARE_ROUNDS, _SHARE_ITERATIONS, _SHARE_STEPS = 2, 8, 30
 _NEAR = 20  # frames to both sides whose information is averaged to see how many frames count
 
@@ -49,15 +48,15 @@ class Motions:
     unit: float
     reach: float
 
-    def describe(self, keypoint: int) -> str:
-        """Say how a keypoint moves."""
+    def describe(self, keypoint: int, unit_m: float = 1.0) -> str:
+        """Say how a keypoint moves; `unit_m` is the tracks' unit of length [m]."""
         motion = scale_choice.candidates()[int(self.chosen[keypoint])]
         if not motion.has_order:
             return "no order"
         if motion.still:
             return "still"
         rests = ", rests" if motion.rests else ""
-        return f"steps of {motion.step * self.reach:.2g} m a frame{rests}"
+        return f"steps of {motion.step * self.reach * unit_m:.2g} m a frame{rests}"
 
 
 @dataclass(frozen=True)
@@ -139,7 +138,7 @@ def _cameras(rig: Rig) -> tuple[Tensor, Tensor]:
 
 def _shares(problem: Problem) -> Tensor:
     """Find how often sound errors have each scale of `LADDER`, under a loose motion."""
-    loose = torch.full((problem.start.shape[2],), _LOOSE, device=problem.start.device)
+    loose = torch.full((problem.start.shape[2],), scale_choice.DEFAULT, device=problem.start.device)
     scale = scale_choice.scale_of(loose, problem)
     found = problem.found
     for _ in range(_SHARE_ROUNDS):
@@ -239,7 +238,8 @@ def _covariance(posterior: Posterior, problem: Problem, tracks: Tracks, batch: _
     frames = (problem.inflation * known / near.clamp_min(1e-12)).clamp_min(1.0)
     covariance = covariance * (tracks.noise.varying_inflation(frames) / problem.inflation)
     if tracks.floor is None:
-        return covariance + posterior.covariance * tracks.noise.floor_share * frames
+        lasting = tracks.noise.floor_share * frames / problem.inflation
+        return covariance + posterior.covariance * lasting
     floor = tracks.floor.double()[batch.rows, batch.columns].permute(2, 3, 0, 1)
     is_known = (floor[0, 0] > 0) & batch.is_there
     return covariance + FLOOR * _local_mean(floor, is_known)

@@ -92,7 +92,9 @@ def _invert_3(m: Tensor) -> Tensor:
     A, B, C = d * f - e * e, c * e - b * f, b * e - c * d
     D, E, F = a * f - c * c, b * c - a * e, a * d - b * b
     scale = (a * A + b * B + c * C).reciprocal()
-    return (torch.stack([A, B, C, B, D, E, C, E, F]) * scale).unflatten(0, (3, 3))
+    entries = torch.stack([A, B, C, B, D, E, C, E, F]) * scale
+    inverse: Tensor = entries.reshape(3, 3, *a.shape)
+    return inverse
 
 
 def _interleaved(even: Tensor, odd: Tensor, axis: int) -> Tensor:

@@ -20,11 +20,12 @@ from pose_obj_3d.smoothing.maximum_posterior.motion import MotionScale
 STEPS = (0.15, 0.04, 0.012)
 BEND = 1 / 3  # scale of bends, in those of steps
 RESTING = (0.04, 0.012)  # steps that are tried with an attraction to rest, too
+GLIDING = (0.04, 0.0015)  # step and bend of what moves on evenly
 STILL = 0.06  # step of what does not move at all [standard deviations of a frame]
 _FIRST, _MORE = 8, 4  # iterations of the first scale, and of each further one from there
+DEFAULT = 2  # number of the candidate where no view can be left out
 MIN_SCORED = 100  # a keypoint with fewer scored detections is judged together with the others
 BLOCK = 10  # frames: neighbours are alike, and count as one observation
-SIGNIFICANT = 2.0  # a motion is kept only if it beats no order by so many standard errors
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def candidates() -> list[Candidate]:
         found.append(Candidate(step, BEND * step))
         if step in RESTING:
             found.append(Candidate(step, BEND * step, 1.0))
-    return [*found, Candidate(math.inf, math.inf, still=True)]
+    return [*found, Candidate(*GLIDING), Candidate(math.inf, math.inf, still=True)]
 
 
 def scale_of(chosen: Tensor, problem: Problem) -> MotionScale:
@@ -78,7 +79,7 @@ def left_out_scores(problem: Problem) -> Tensor:
         Log likelihoods (C, T, B), summed over the views that are scored; 0 where none is.
     """
     found = problem.found
-    V, T, B = found.is_used.shape
+    V = len(found.is_used)
     others = (found.is_used.sum(0) - found.is_used.long()) >= 2  # (V, T, B)
     scored = found.is_used & others & problem.is_there
     blind = replace(
@@ -145,15 +146,17 @@ def choose(scores: Tensor, count: Tensor, owner: Tensor, num_owners: int) -> Ten
         num_owners: I.
 
     Returns:
-        (I,) numbers of `candidates`. That of no order unless another is significantly better. An
-        owner with few scored detections is judged together with all others.
+        (I,) numbers of `candidates`: the best; `DEFAULT` where nothing is scored. An owner with few
+        scored detections is judged together with all others.
     """
     C, T, B = scores.shape
     blocks = -(-T // BLOCK)
     padded = scores.new_zeros(C, blocks * BLOCK, B)
     padded[:, :T] = scores
-    by_block = padded.unflatten(1, (blocks, BLOCK)).sum(2).transpose(1, 2)  # (C, B, blocks)
+    by_block = padded.reshape(C, blocks, BLOCK, B).sum(2).transpose(1, 2)  # (C, B, blocks)
     scored = count.new_zeros(num_owners).index_add_(0, owner, count.sum(0))
+    if not bool(scored.any()):
+        return torch.full((num_owners,), DEFAULT, device=scores.device)
     chosen = []
     for i in range(num_owners):
         is_own = owner == i if int(scored[i]) >= MIN_SCORED else owner >= 0
