@@ -146,7 +146,7 @@ def learn(options: LiftOptions, data: OwnData, tracks: Tracks, folder: Path) -> 
     log = RunLog(folder / "log" / time.strftime("%Y%m%d_%H%M%S"), to_yaml(config))
     fit(state, log, options.patience_epochs)
     best = folder / checkpoints.BEST
-    if not best.is_file():
+    if state.best_epoch == 0 and not model.leaves_out_views:
         raise CheckpointError(
             f"{best}: training found no usable model: no epoch had a finite validation value; the"
             " tracks are too noisy to learn from"

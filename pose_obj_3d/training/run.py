@@ -56,14 +56,9 @@ class Run:
     history: list[dict[str, float]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        """Let the model learn what precedes training; make optimiser, generators and cameras."""
+        """Make optimiser, generators, float32 cameras and the pace of the lines on the terminal."""
         train = self.config.TRAIN
-        self.model.learn(self.train, self.rig)
-        self.detected = self.train, self.val
-        self.train, self.val = (
-            self.model.for_training(tracks, self.rig, self.unsupervised)
-            for tracks in (self.train, self.val)
-        )
+        self.detected: tuple[Tracks, ...] = ()
         self.optimiser = torch.optim.Adam(
             self.model.parameters(), lr=train.LEARNING_RATE, amsgrad=True
         )
@@ -71,6 +66,17 @@ class Run:
         self.rig32 = self.rig.float()
         self.pace = Pace()
         self.last_batch: tuple[int, Tensor] | None = None  # of the epoch before: number and centres
+
+    def get_ready(self) -> None:
+        """Let the model learn what precedes training, and prepare the examples for it. Once."""
+        if self.detected:
+            return
+        if self.epoch == 0:  # else a checkpoint has brought it
+            self.model.learn(self.train, self.rig)
+        self.detected = self.train, self.val
+        self.train, self.val = (
+            self.model.for_training(tracks, self.rig, self.unsupervised) for tracks in self.detected
+        )
 
     @property
     def criterion(self) -> str:

@@ -84,6 +84,7 @@ def fit(run: Run, log: RunLog, patience: int = 0) -> None:
         patience: Stop after so many epochs without a better validation value; 0 = never.
     """
     epochs = run.config.TRAIN.NUM_EPOCHES
+    run.get_ready()
     if run.epoch == 0 and run.model.leaves_out_views:
         _begin(run)
     while run.epoch < epochs:
