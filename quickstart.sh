@@ -28,7 +28,7 @@ train_detectors() {
         [ -e "$run/done" ] && continue
         mkdir -p "$run"
         ("$PYTHON" run_detector.py --cfg ./cfg/quickstart/detector_quickstart_pixels.yaml --fold "$fold" \
-            --minutes "${MINUTES:-6}" --log "$run" --resume_checkpoint auto && touch "$run/done") &
+            ${MINUTES:+--minutes "$MINUTES"} --log "$run" --resume_checkpoint auto && touch "$run/done") &
         jobs+=($!)
     done
     for job in "${jobs[@]+"${jobs[@]}"}"; do

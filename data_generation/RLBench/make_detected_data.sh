@@ -59,6 +59,12 @@ YAML
     checkpoints+=("$work/detectors/task_$task"/fold_[01]/checkpoint/detector/*/fold_*/best.pt)
 done
 
-"$python" -m pose_obj_3d.detect --n_processes "$processes" --checkpoint "${checkpoints[@]}" --archive "$archive" \
-    --out "$work/archives/sim_all_detected.npz"
-"$python" -m data_generation.RLBench.publishing.detected "$work/archives/sim_all_detected.npz" "$output"
+detected=$work/archives/sim_all_detected.npz
+"$python" -m pose_obj_3d.detect --n_processes "$processes" --checkpoint "${checkpoints[@]}" \
+    --archive "$archive" --out "$detected"
+for task in $tasks; do
+    "$python" -m pose_obj_3d.show_detections "$detected" --task "$task" --no_video \
+        --out "$work/pictures/T$task"
+done
+"$python" -m data_generation.RLBench.publishing.detected "$detected" "$output" \
+    --pictures "$work/pictures"
