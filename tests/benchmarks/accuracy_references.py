@@ -40,7 +40,7 @@ def smoothed(case: Case, method: str) -> tuple[Estimate, dict[str, Any]]:
     if method == "eks":
         return ensemble_kalman.ensemble_kalman(test, case.rig), {}
     if method == "map":
-        found = map_smoothing.smooth(test, case.rig, test.noise)
+        found = map_smoothing.smooth(test, case.rig)
         return Estimate(found.filled(test.xyz).float(), found.covariance.float()), {}
     if method == "rts":
         motion, q = smoothers.fit_motion(case.tracks("train", with_truth=False), dt)

@@ -161,13 +161,27 @@ def test_pixels_are_scored_beside_simulated_detections(archive, tmp_path):
     pixels = write_scene(
         tmp_path / "p.npz", tasks=(9,), examples=12, frames=30, seed=5, detected=True
     )
-    flags = ["--pixels", str(pixels), "--demos", "3", "--methods", "dlt", "hindsight_all", "bounds"]
+    flags = [
+        "--pixels",
+        str(pixels),
+        "--demos",
+        "3",
+        "--methods",
+        "dlt",
+        "hindsight_all",
+        "map",
+        "bounds",
+    ]
     conditions = ["--conditions", "clean", "pixels", "as_measured"]
     assert call(archive, tmp_path, "--tasks", "9", *conditions, *flags) == 0
     found = json.loads((tmp_path / "accuracy.json").read_text())
     means = found["means_mm"]["T9"]
     assert set(means) == {"clean", "pixels", "as_measured"}
-    assert set(means["pixels"]) == {"dlt", "hindsight_all"}  # nobody knows the noise: no bounds
+    assert set(means["pixels"]) == {
+        "dlt",
+        "hindsight_all",
+        "map",
+    }  # nobody knows the noise: no bounds
     assert set(means["pixels"]["dlt"]["all"]) >= {"all", "moving", "still", "every point"}
     assert "every point" not in means["clean"]["dlt"]["all"]
     text = (tmp_path / "accuracy.md").read_text()
