@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
@@ -106,10 +107,7 @@ class Training:
         self.maker = BatchMaker(self.clips, views)
         self.checker = BatchMaker(self.held_out, views)
         self.changes = changes_of(train.CHANGES)
-        self._usable = [
-            np.flatnonzero(~np.isnan(clip.labels.uv).all((1, 2))) if clip.labels else np.zeros(0)
-            for clip in self.clips
-        ]
+        self._usable = [labelled_rows(clip) for clip in self.clips]
         self._pairs = self.subject.pair_numbers()
         self._labelled = [n for n, rows in enumerate(self._usable) if len(rows)]
 
@@ -231,7 +229,11 @@ class Training:
 
     def _check(self, log: RunLog) -> None:
         """Compute the loss of held-out pictures; keep the best weights."""
-        rows = [(c, r) for c, clip in enumerate(self.held_out) for r in range(len(clip.frames))]
+        rows = [
+            (number, int(row))
+            for number, clip in enumerate(self.held_out)
+            for row in labelled_rows(clip)
+        ]
         rng = np.random.default_rng(self.config.TRAIN.SEED)
         chosen = [rows[n] for n in rng.permutation(len(rows))[:CHECK_PICTURES]]
         size = self.config.TRAIN.BATCH_SIZE
@@ -269,6 +271,13 @@ class Training:
 
 
 UNCHANGED = Changes(light=0, colour=0, shift=0, scale=0, turn=0, noise=0, pieces=0, prompts=0)
+
+
+def labelled_rows(clip: Clip) -> npt.NDArray[np.int64]:
+    """Return the numbers of the pictures of a clip that have labels."""
+    if clip.labels is None:
+        return np.zeros(0, np.int64)
+    return np.flatnonzero(~np.isnan(clip.labels.uv).all((1, 2)))
 
 
 def changes_of(config: ChangesConfig) -> Changes:

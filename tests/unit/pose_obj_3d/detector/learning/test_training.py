@@ -144,3 +144,10 @@ def test_few_labels_go_to_many_demos(folder):
         assert len({clip.example for clip in clips}) == 2
     held = [clip for clip in material.held_out if clip.view == 0]
     assert sum(int((~np.isnan(clip.labels.uv)).all((1, 2)).sum()) for clip in held) == 1
+
+
+def test_checks_look_at_labelled_pictures_alone(folder, tmp_path):
+    wanted = config(1)
+    few = dataclasses.replace(wanted, DATA=dataclasses.replace(wanted.DATA, LABELLED_FRAMES=3))
+    run = fit(training(folder, tmp_path, few), tmp_path)
+    assert 1 < run.progress.best < 100
