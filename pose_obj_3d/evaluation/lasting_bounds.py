@@ -8,11 +8,20 @@ errors, R = 1, this is the sum of the precisions.
 import torch
 from torch import Tensor
 
+from pose_obj_3d.geometry import multi_view as geometry
+from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.tracks.track_smoothing import window_index
 from pose_obj_3d.tracks.types import Tracks
 
 _MISSING = 1e9  # variance of a frame without detection, in units of its error's
 _CHUNK = 40_000  # windows solved at once; bounds the memory
+
+
+def true_information(tracks: Tracks, rig: Rig, precision: Tensor) -> Tensor:
+    """Return what views of some precision (N, K, V) tell of the true points (N, K, 3, 3)."""
+    assert tracks.truth is not None
+    cameras = (rig.intrinsics, rig.extrinsics, rig.sigma_px)
+    return geometry.information(tracks.truth.double(), precision, *cameras)
 
 
 def window_precision(tracks: Tracks, precision: Tensor, num_frames: int) -> Tensor:

@@ -16,8 +16,7 @@ from torch import Tensor, nn
 from pose_obj_3d.common.errors import DataError
 from pose_obj_3d.common.facts import MOVING_M_PER_S
 from pose_obj_3d.common.progress import Pace
-from pose_obj_3d.evaluation import metrics
-from pose_obj_3d.evaluation.lasting_bounds import track_precision, window_precision
+from pose_obj_3d.evaluation import lasting_bounds, metrics
 from pose_obj_3d.formal import FRAME_PERIOD_S
 from pose_obj_3d.geometry import estimators
 from pose_obj_3d.geometry import multi_view as geometry
@@ -177,7 +176,9 @@ def cramer_rao(tracks: Tracks, rig: Rig, protocol: Protocol) -> dict[str, Tensor
         total += info[index[:, t]] * is_distinct[:, t, None, None, None]
         all_still &= still[index[:, t]] | ~is_distinct[:, t, None]
     if tracks.lasting is not None:
-        total = _information(tracks, rig, window_precision(tracks, precision, frames))
+        total = lasting_bounds.true_information(
+            tracks, rig, lasting_bounds.window_precision(tracks, precision, frames)
+        )
     window = torch.where(all_still & ~few, geometry.expected_error(total), single)
     return {BOUND_FRAME: single, f"Cramer-Rao bound, {frames} frames where still": window}
 
@@ -194,7 +195,9 @@ def whole_track_bound(tracks: Tracks, rig: Rig, protocol: Protocol) -> Tensor:
         running = torch.cat([torch.zeros_like(info[:1]), info.cumsum(0)])
         total = running[tracks.last + 1] - running[tracks.first]
     else:
-        total = _information(tracks, rig, track_precision(tracks, precision))
+        total = lasting_bounds.true_information(
+            tracks, rig, lasting_bounds.track_precision(tracks, precision)
+        )
     is_bounded = never_moves(tracks, protocol.frame_period_s) & (
         geometry.count_views(precision) >= 2
     )
@@ -210,14 +213,7 @@ def _true_information(tracks: Tracks, rig: Rig) -> tuple[Tensor, Tensor]:
         raise DataError(NO_BOUNDS if tracks.truth is not None else NO_TRUTH)
     # What a method takes the noise for, the weights' size, is no part of the truth.
     precision = ((tracks.weights > 0) * tracks.precision.double()).transpose(1, 2)
-    return _information(tracks, rig, precision), precision
-
-
-def _information(tracks: Tracks, rig: Rig, precision: Tensor) -> Tensor:
-    """Return what views of some precision (N, K, V) tell of the true points (N, K, 3, 3)."""
-    assert tracks.truth is not None
-    cameras = (rig.intrinsics, rig.extrinsics, rig.sigma_px)
-    return geometry.information(tracks.truth.double(), precision, *cameras)
+    return lasting_bounds.true_information(tracks, rig, precision), precision
 
 
 def column_masks(tracks: Tracks, frame_period_s: float) -> dict[str, Tensor]:
