@@ -9,9 +9,13 @@ from pose_obj_3d.training.config import PACKAGE_DIR
 
 
 def find_data(
-    root_dir: str, config_path: Path, tasks: Sequence[int], detected: bool = False
+    root_dir: str,
+    config_path: Path,
+    tasks: Sequence[int],
+    detected: bool = False,
+    key: str = "OBJ_POSE_DATA.ROOT_DIR",
 ) -> Path:
-    """Resolve OBJ_POSE_DATA.ROOT_DIR to an archive.
+    """Resolve a config's archive, the value of `key`.
 
     A relative path is looked up from the config's folder, from `pose_obj_3d`, and from the working
     directory. In a folder, `sim_all_formal.npz` comes first, then the other archives by name: the
@@ -36,10 +40,12 @@ def find_data(
                 path for path in archives if detected and set(tasks) <= set(tasks_in(path, True))
             ]
             return _first_with(with_detections or archives, tasks, config_path)
-    looked = ", ".join(str(p) for p in places)
+    looked = ", ".join(dict.fromkeys(str(p.resolve()) for p in places))
+    how = "generate data, then run convert_data_to_3D_pose_estimation.sh"
+    if detected:
+        how = "docs/pixels.md says how to make an archive with detections"
     raise ConfigError(
-        f"{config_path}: OBJ_POSE_DATA.ROOT_DIR {root_dir!r}: no such file (looked at {looked}); "
-        "generate data, then run convert_data_to_3D_pose_estimation.sh"
+        f"{config_path}: {key} {root_dir!r}: no such file (looked at {looked}); {how}"
     )
 
 

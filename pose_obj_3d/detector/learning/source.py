@@ -58,7 +58,9 @@ class Source:
         """
         section = config.DATA
         self.config, self.task = config, section.TASK
-        self.data: FormalData = read_formal(find_data(section.ARCHIVE, config_path, [self.task]))
+        self.data: FormalData = read_formal(
+            find_data(section.ARCHIVE, config_path, [self.task], key="DATA.ARCHIVE")
+        )
         self.data.require_tasks([self.task])
         logger.info("Data: %s", self.data.path)
         self._pictures = DemoPictures(self.data)

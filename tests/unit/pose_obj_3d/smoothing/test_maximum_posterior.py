@@ -98,6 +98,7 @@ def judged(residual_px, sigma_px=1.0, gross=0.1):
     one = torch.ones(1, 1, 1, dtype=torch.float64)
     found = detections.Detections(
         torch.zeros(1, 2, 1, 1, dtype=torch.float64),
+        None,
         sigma_px * one,
         gross * one,
         one > 0,

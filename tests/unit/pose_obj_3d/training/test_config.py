@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from pose_obj_3d.common.errors import ConfigError
+from pose_obj_3d.detector.config import load_config as load_detector_config
 from pose_obj_3d.training.config import (
     PACKAGE_DIR,
     Config,
@@ -153,11 +154,20 @@ def test_resolved_config_loads_to_itself(tmp_path):
     assert to_dict(config) == yaml.safe_load(to_yaml(config))
 
 
+CONFIGS = sorted((PACKAGE_DIR / "cfg").rglob("*.yaml"))
+OF_DETECTORS = [p for p in CONFIGS if p.parent.name == "detector" or "detector" in p.stem]
+
+
 @pytest.mark.parametrize(
-    "path", sorted((PACKAGE_DIR / "cfg").rglob("*.yaml")), ids=lambda p: p.name
+    "path", [p for p in CONFIGS if p not in OF_DETECTORS], ids=lambda p: p.name
 )
 def test_every_config_of_the_package_loads(path):
     assert load_config(path).NETWORK.TEMPORAL_LENGTH == 7
+
+
+@pytest.mark.parametrize("path", OF_DETECTORS, ids=lambda p: p.name)
+def test_every_config_of_a_detector_loads(path):
+    assert load_detector_config(path).DATA.FOLDS == 2
 
 
 def test_a_folder_of_archives_gives_the_first_that_holds_the_tasks(tmp_path):
