@@ -6,7 +6,7 @@ The truth of a file is never read here: training on these tensors needs no label
 import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -200,9 +200,7 @@ def load_own(
 
 def part(tracks: Tracks, start: int, stop: int) -> Tracks:
     """Cut frames start..stop-1; a sequence that reaches beyond is cut, too."""
-    given = {f.name: getattr(tracks, f.name) for f in fields(tracks) if f.init}
-    by_frame = {n: x for n, x in given.items() if isinstance(x, Tensor) and n != "lasting"}
-    cut: dict[str, Any] = {name: x[start:stop] for name, x in by_frame.items()}
+    cut: dict[str, Any] = {name: x[start:stop] for name, x in tracks.by_frame.items()}
     cut["first"] = cut["first"].clamp_min(start) - start
     cut["last"] = cut["last"].clamp_max(stop - 1) - start
     return replace(tracks, **cut)

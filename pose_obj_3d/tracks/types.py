@@ -72,6 +72,12 @@ class Tracks:
         """(N, K) False where the task has no such keypoint."""
         return self.keypoint >= 0
 
+    @property
+    def by_frame(self) -> dict[str, Tensor]:
+        """Attributes whose first axis is that of the N frames, by name."""
+        given = {f.name: getattr(self, f.name) for f in fields(self) if f.init}
+        return {n: x for n, x in given.items() if isinstance(x, Tensor) and n != "lasting"}
+
     @cached_property
     def sums(self) -> Tensor:
         """(N + 1, K, 3, 4) running sums, float64: information times position, and information."""

@@ -1,6 +1,6 @@
 """Estimates of whole tracks, by examples or by windows."""
 
-from dataclasses import fields
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -119,9 +119,6 @@ def some_examples(tracks: Tracks, count: int) -> Tracks:
     keep = torch.isin(tracks.first, chosen)
     rows = keep.nonzero().squeeze(-1)
     new = torch.cumsum(keep, 0) - 1
-    values: dict[str, Any] = {f.name: getattr(tracks, f.name) for f in fields(tracks) if f.init}
-    cut: dict[str, Any] = {
-        name: value[rows] if isinstance(value, Tensor) else value for name, value in values.items()
-    }
+    cut: dict[str, Any] = {name: value[rows] for name, value in tracks.by_frame.items()}
     cut |= {"first": new[tracks.first[rows]], "last": new[tracks.last[rows]]}
-    return Tracks(**cut)
+    return replace(tracks, **cut)

@@ -11,7 +11,7 @@ from pose_obj_3d.common.errors import CheckpointError, ConfigError
 from pose_obj_3d.evaluation import metrics
 from pose_obj_3d.evaluation import protocol as evaluation
 from pose_obj_3d.models.consensus.model import Stc
-from pose_obj_3d.models.consensus.scene import blind_views, chains, persistence, shapes
+from pose_obj_3d.models.consensus.scene import blind_views, chains, estimates, persistence, shapes
 from pose_obj_3d.models.consensus.size import StcConfig
 from pose_obj_3d.tracks.loading import keypoint_ids, load_tracks, make_rig
 from pose_obj_3d.training.checkpoints import state
@@ -110,6 +110,17 @@ def test_distances_that_are_kept_are_found_and_others_are_not():
     torch.testing.assert_close(found.distance[:3, :3], expected, atol=2e-3, rtol=0)
     assert found.spread[:3, :3][~torch.eye(3, dtype=bool)].max() < sd
     assert found.spread[3].isinf().all()
+
+
+def test_fewer_examples_keep_what_is_stated_of_all_frames(worlds):
+    tracks = load(worlds["lasting"])[0]
+    stated = torch.tensor([[0.6, 0.3, 8.0]]).expand(tracks.uv.shape[1], 3)
+    few = estimates.some_examples(dataclasses.replace(tracks, lasting=stated), 3)
+    assert len(few) == 3 * 30
+    assert torch.equal(few.lasting, stated)
+    rows = torch.isin(tracks.source[:, 1], few.source[:, 1].unique())
+    assert torch.equal(few.xyz, tracks.xyz[rows])
+    assert few.first.unique().tolist() == [0, 30, 60]
 
 
 def test_only_errors_that_last_call_for_blind_views(worlds):
