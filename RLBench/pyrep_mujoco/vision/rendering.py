@@ -232,13 +232,16 @@ class Renderer:
         if not (rgb or depth or mask):
             return RenderedImages()
         self._make_current()
-        self._aim(data, camera)
         colour = z = ids = None
         if rgb:
+            self._aim(data, camera, wear_skins=True)
             self._draw(self._colour, is_segmentation=False)
             mujoco.mjr_readPixels(self._rgb, None, self._viewport, self._colour)
             colour = self._rgb[::-1].copy()  # OpenGL counts rows from the bottom
         if depth or mask:
+            if len(self._skins) or not rgb:
+                # Skins are smoother than what rays meet; depth and ids are of the geometry itself.
+                self._aim(data, camera, wear_skins=False)
             self._draw(self._exact, is_segmentation=True)
             mujoco.mjr_readPixels(
                 self._rgb if mask else None,
@@ -250,14 +253,14 @@ class Renderer:
             ids = self._body_ids() if mask else None
         return RenderedImages(colour, z, ids)
 
-    def _aim(self, data: mujoco.MjData, camera: str) -> None:
+    def _aim(self, data: mujoco.MjData, camera: str, wear_skins: bool) -> None:
         camera_id = mujoco.mj_name2id(self._model, mujoco.mjtObj.mjOBJ_CAMERA, camera)
         if camera_id < 0:
             names = [self._model.camera(i).name for i in range(self._model.ncam)]
             raise RenderingError(f"camera {camera!r} is not in the scene; there are {names}")
         self._camera.fixedcamid = camera_id
         scene = self._scene
-        self._skins.update(data, self._option, self._camera, scene)
+        self._skins.update(data, self._option, self._camera, scene, wear_skins)
         height, width = self._shape
         if width > height:
             for eye in scene.camera:

@@ -1,7 +1,8 @@
-"""Smooth meshes that a robot's links wear in images, in place of the primitives they consist of.
+"""Smooth meshes that a robot's links wear in colour images, in place of their primitives.
 
-A mesh asset named `skin:<body>:<material>` replaces, in images only, the geoms of that body and
-material. No geom has the mesh: neither physics nor rays know of it.
+A mesh asset named `skin:<body>:<material>` replaces, in colour images only, the geoms of that body
+and material. No geom has the mesh: physics, rays, depth and segmentation do not know of it. So what
+rays find visible agrees with the depth images.
 """
 
 from dataclasses import dataclass
@@ -62,11 +63,14 @@ class Skins:
         option: mujoco.MjvOption,
         camera: mujoco.MjvCamera,
         scene: mujoco.MjvScene,
+        wear: bool,
     ) -> None:
-        """Fill a scene with what a camera may see, see `mjv_updateScene`."""
+        """Fill a scene with what a camera may see, with or without skins; see `mjv_updateScene`."""
         model = self._model
         worn = [
-            s for s, look in zip(self._skins, self._looks, strict=True) if self._look(s) == look
+            s
+            for s, look in zip(self._skins, self._looks, strict=True)
+            if wear and self._look(s) == look
         ]
         covered = np.concatenate([s.geoms for s in worn]) if worn else np.zeros(0, np.intp)
         groups = model.geom_group[covered].copy()

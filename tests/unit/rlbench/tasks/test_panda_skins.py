@@ -78,13 +78,21 @@ def test_a_skin_lies_close_to_the_primitives(link):
 def test_images_with_skins_show_the_same_robot(world, renderer, bare, camera):
     dressed, plain = renderer.render(world.data, camera), bare[camera]
     names = np.array([world.model.body(b).name for b in range(world.model.nbody)])
-    robot, before = (np.char.startswith(names[i.mask], "Panda") for i in (dressed, plain))
-    assert before.sum() > 1000
-    assert (robot != before).sum() < 0.03 * before.sum()
-    both = robot & before
-    assert np.quantile(np.abs(dressed.depth - plain.depth)[both], 0.97) < 0.008
-    assert (dressed.rgb != plain.rgb)[both].any()
-    assert (dressed.rgb[both] == 255).all(axis=-1).mean() < 0.02  # no burnt-out whites
+    robot = np.char.startswith(names[plain.mask], "Panda")
+    assert robot.sum() > 1000
+    assert np.array_equal(dressed.mask, plain.mask)
+    assert np.array_equal(dressed.depth, plain.depth)
+    changed = np.abs(dressed.rgb.astype(int) - plain.rgb).max(axis=-1) > 30
+    assert changed[robot].any()
+    assert changed[~robot].sum() < 0.03 * robot.sum()  # a skin lies a few mm outside
+    assert (dressed.rgb[robot] == 255).all(axis=-1).mean() < 0.02  # no burnt-out whites
+
+
+def test_depth_alone_is_that_beside_a_colour_image(world, renderer):
+    alone = renderer.render(world.data, "front", rgb=False)
+    beside = renderer.render(world.data, "front")
+    assert np.array_equal(alone.depth, beside.depth)
+    assert np.array_equal(alone.mask, beside.mask)
 
 
 def test_a_recoloured_or_hidden_link_wears_no_skin(world, renderer):
@@ -98,7 +106,8 @@ def test_a_recoloured_or_hidden_link_wears_no_skin(world, renderer):
     red = renderer.render(world.data, "overhead")
     model.geom_matid[geoms], model.geom_rgba[geoms] = kept
     coloured = red.rgb[red.mask == body.id].astype(int)
-    assert (coloured[:, 0] > 2 * coloured[:, 1]).all()
+    is_red = coloured[:, 0] > 2 * coloured[:, 1]
+    assert is_red.mean() > 0.95  # the neighbours' skins cover its edges
     groups = model.geom_group[geoms].copy()
     model.geom_group[geoms] = 4
     hidden = renderer.render(world.data, "overhead").mask
