@@ -116,12 +116,19 @@ def ratio_interval(
     return _interval(a.mean / b.mean, ratios)
 
 
-def product_interval(factors: Sequence[tuple[ExampleSums, int]], draws: Tensor) -> Interval:
-    """Give a product of powers of mean errors, paired: (sums, exponent) each."""
-    value, drawn = 1.0, torch.ones(len(draws), dtype=torch.float64)
-    for sums, exponent in factors:
+def product_interval(
+    factors: Sequence[tuple[ExampleSums, int]], draws: Sequence[Tensor]
+) -> Interval:
+    """Give a product of powers of mean errors with its 95 % confidence interval.
+
+    Args:
+        factors: (sums, exponent) each.
+        draws: (R, E) from `resample` for each factor; factors with the same draws are paired.
+    """
+    value, drawn = 1.0, torch.ones(len(draws[0]), dtype=torch.float64)
+    for (sums, exponent), times in zip(factors, draws, strict=True):
         value = value * sums.mean**exponent
-        drawn = drawn * _means(sums, draws) ** exponent
+        drawn = drawn * _means(sums, times) ** exponent
     return _interval(value, drawn)
 
 

@@ -36,18 +36,28 @@ class Table:
         self, results: Results, tasks: list[int], resamples: int = 1000, seed: int = 0
     ) -> None:
         self.results, self.tasks = results, tasks
+        self._resamples, self._seed = resamples, seed
         generator = torch.Generator().manual_seed(seed)
         sizes = {t: self._number_of_examples(t) for t in tasks}
-        self._draws = {t: intervals.resample([n], resamples, generator) for t, n in sizes.items()}
+        self._draws = {
+            (t, n): intervals.resample([n], resamples, generator) for t, n in sizes.items()
+        }
 
-    def _number_of_examples(self, task: int) -> int:
-        for (t, _, _), cell in self.results.items():
-            if t == task:
+    def _number_of_examples(self, task: int, condition: str | None = None) -> int:
+        for (t, c, _), cell in self.results.items():
+            if t == task and condition in (None, c):
                 return len(next(iter(next(iter(cell["sums"].values())).values()))["count"])
         return 1
 
-    def draws(self, tasks: list[int]) -> Tensor:
-        return torch.cat([self._draws[t] for t in tasks], 1)
+    def draws(self, tasks: list[int], condition: str) -> Tensor:
+        """Return (resamples, E) draws of the examples that a condition is tested on."""
+        return torch.cat([self._drawn(t, self._number_of_examples(t, condition)) for t in tasks], 1)
+
+    def _drawn(self, task: int, count: int) -> Tensor:
+        if (task, count) not in self._draws:  # another archive, as the one with detections
+            generator = torch.Generator().manual_seed(self._seed + count)
+            self._draws[task, count] = intervals.resample([count], self._resamples, generator)
+        return self._draws[task, count]
 
     def sums(
         self,
@@ -101,7 +111,9 @@ class Table:
     ) -> Interval | None:
         """Return a mean [mm], or for `inside_*` a share, with its interval."""
         found = self.sums(tasks, condition, method, column, group, kind)
-        return None if found is None else intervals.mean_interval(found, self.draws(tasks))
+        return (
+            None if found is None else intervals.mean_interval(found, self.draws(tasks, condition))
+        )
 
     def median(self, tasks: list[int], condition: str, method: str, column: str) -> float | None:
         """Return the median [mm] over all points, of all tasks alike; None if a cell is missing."""
@@ -123,7 +135,8 @@ class Table:
         known = [(s, power) for s, power in found if s is not None]
         if len(known) < len(found):
             return None
-        return intervals.product_interval(known, self.draws(tasks))
+        draws = [self.draws(tasks, condition) for condition, _, _, _ in factors]
+        return intervals.product_interval(known, draws)
 
 
 Quantity = Callable[[Table, list[int]], Interval | None]

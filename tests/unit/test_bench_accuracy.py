@@ -264,6 +264,16 @@ def cell(totals, count=10):
     }
 
 
+def test_conditions_may_have_other_test_demonstrations():
+    """The archive with detections has fewer than the shipped one."""
+    results = {(1, "clean", "rts"): cell([20, 20, 20]), (1, "pixels", "rts"): cell([40, 40])}
+    table = Table(results, [1], resamples=50)
+    means = [table.mean([1], c, "rts", "all") for c in ("clean", "pixels")]
+    ratio = table.product([1], ("pixels", "rts", "all", 1), ("clean", "rts", "all", -1))
+    assert means[1].value / means[0].value == pytest.approx(2.0)
+    assert (ratio.value, ratio.low, ratio.high) == pytest.approx((2.0, 2.0, 2.0))
+
+
 def test_derived_quantities_by_hand():
     results = {(t, c, m): cell([60, 60, 60]) for t in (1, 2) for c in CONDITIONS for m in METHODS}
     results |= {(t, "clean", "stc_window"): cell([30, 30, 30]) for t in (1, 2)}

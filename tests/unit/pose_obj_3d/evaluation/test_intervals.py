@@ -82,7 +82,7 @@ def test_pairing_narrows_a_ratio():
 def test_a_product_of_powers():
     a, b = sums(torch.tensor([2.0, 2, 2])), sums(torch.tensor([4.0, 4, 4]))
     draws = intervals.resample([3], 10, generator())
-    found = intervals.product_interval([(a, 1), (b, -2)], draws)
+    found = intervals.product_interval([(a, 1), (b, -2)], [draws, draws])
     assert (found.value, found.low, found.high) == pytest.approx((1 / 8, 1 / 8, 1 / 8))
 
 
