@@ -28,13 +28,13 @@ from data_generation.RLBench.config import (
     find_config,
     load_config,
 )
-from data_generation.RLBench.errors import (
-    DataGenerationError,
-)
+from data_generation.RLBench.errors import ConfigError, DataGenerationError
 from data_generation.RLBench.generation import worker
 from data_generation.RLBench.generation.demo_source import DemoSource, OpenSource
+from data_generation.RLBench.generation.episode_plan import Shard
 from data_generation.RLBench.generation.requested_tasks import describe_tasks
 from data_generation.RLBench.generation.run import RunOptions, run
+from data_generation.RLBench.generation.shards import is_in_array, read_shard
 from data_generation.RLBench.generation.worker_pool import WorkerPool
 from data_generation.RLBench.raw.folder import DEFAULTS
 from data_generation.RLBench.raw.layout import MODES
@@ -158,6 +158,18 @@ def build_parser() -> command_line.Parser:
         default=DEFAULTS["robot_setup"],
         help="the robot; all but panda come from the checkout (default panda)",
     )
+    add(
+        "--shard",
+        metavar="I/N",
+        help="make part I of N, from 0/N to N-1/N, beside processes that make the other parts; "
+        "auto: the place in a Slurm array",
+    )
+    add(
+        "--finish",
+        action="store_true",
+        help="make nothing: write the report of what all shards have made, and name what is "
+        "missing",
+    )
     return parser
 
 
@@ -171,6 +183,7 @@ def main(argv: Sequence[str] | None = None, open_source: OpenSource | None = Non
     args = build_parser().parse_args(argv)
     command_line.log_to_stderr()
     try:
+        shard = _shard(args)
         config = load_config(find_config(args.path_dataset_config))
         store = RawStore(Path(args.path_dataset).expanduser().absolute(), args.mode)
         store.folder.check_target()
@@ -190,6 +203,8 @@ def main(argv: Sequence[str] | None = None, open_source: OpenSource | None = Non
             {"engine": args.engine, "robot_setup": args.robot_setup},
             overwrite=args.overwrite,
             skip_tasks=args.skip_task_on_multi_fails,
+            shard=shard,
+            only_report=args.finish,
         )
         for name, value in WORKER_ENVIRONMENT.items():
             os.environ.setdefault(name, value)
@@ -205,6 +220,28 @@ def main(argv: Sequence[str] | None = None, open_source: OpenSource | None = Non
         return command_line.INTERRUPTED
     print(report.summary())
     return 0 if report.is_complete else command_line.INCOMPLETE
+
+
+def _shard(args: argparse.Namespace) -> Shard | None:
+    """Give the part of the work that this process does; None where it does all.
+
+    Raises:
+        ConfigError: It is wrong, or does not go with other flags.
+    """
+    if args.finish and args.overwrite:
+        raise ConfigError("--finish makes nothing; give it without --overwrite")
+    if args.shard is None:
+        if is_in_array(os.environ) and not args.finish:
+            logger.info("this is one task of a Slurm array; --shard auto divides the work among it")
+        return None
+    if args.finish:
+        raise ConfigError("--finish counts what all shards have made; give it without --shard")
+    if args.overwrite:
+        raise ConfigError(
+            "--overwrite must be alone in the folder, --shard is not; name another --path_dataset,"
+            " or delete the old one first"
+        )
+    return read_shard(args.shard, os.environ)
 
 
 def _root(args: argparse.Namespace) -> str | None:

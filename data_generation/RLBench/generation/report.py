@@ -3,12 +3,13 @@
 import json
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
 from data_generation.RLBench.errors import StoreError
-from data_generation.RLBench.generation.episode_plan import Plan
+from data_generation.RLBench.generation.episode_plan import Plan, Shard
 from data_generation.RLBench.generation.worker import Outcome
 from data_generation.RLBench.raw.episode_key import EpisodeKey
 from data_generation.RLBench.raw.layout import REPORT
@@ -41,6 +42,8 @@ class Report:
 
     Attributes:
         damaged: Requested episodes that are there, but not as they were written.
+        part: What part of the work this was, for the summary.
+        unfinished: Shards that have not come to their end, or whose episodes are missing.
         broken: Task id -> why it cannot run.
     """
 
@@ -61,7 +64,10 @@ class Report:
         self._task_names = task_names
         self.damaged: list[EpisodeKey] = []
         self.broken: dict[int, str] = {}
+        self.part = ""
+        self.unfinished: list[Shard] = []
         self.finished = 0
+        self._seconds = 0.0  # of the longest shard
         self._found: set[EpisodeKey] = set()
         self._made: set[EpisodeKey] = set()
         self._tallies = {t: Tally() for t in plan}
@@ -83,6 +89,28 @@ class Report:
         self._demo_seconds += outcome.demo_seconds
         self._peak_memory_mib = max(self._peak_memory_mib, outcome.peak_memory_mib)
 
+    def absorb(self, account: Mapping[str, Any]) -> None:
+        """Add what a shard's account says that it did; what is there is counted anyway."""
+        for task_id, tally in self._tallies.items():
+            part = account.get("tasks", {}).get(str(task_id), {})
+            tally.attempts += part.get("attempts", 0)
+            made, frames = account.get("made", {}).get(str(task_id), (0, 0))
+            tally.made += made
+            tally.frames_made += frames
+            tally.failures += Counter(part.get("failures", {}))
+        self.n_processes += account.get("n_processes", 0)
+        self._seconds = max(self._seconds, account.get("seconds", 0.0))
+        self._demo_seconds += account.get("seconds_in_demos", 0.0)
+        self._write_seconds += account.get("seconds_in_writing", 0.0)
+        self._peak_memory_mib = max(self._peak_memory_mib, account.get("peak_memory_mib", 0.0))
+        for task_id, why in account.get("broken", {}).items():
+            self.set_broken(int(task_id), why)
+
+    def account(self) -> dict[str, Any]:
+        """Give what a shard leaves for the report of all: what it did, too, for each task."""
+        made = {str(t): [tally.made, tally.frames_made] for t, tally in self._tallies.items()}
+        return {**self.to_json(), "made": made}
+
     def count(self) -> list[EpisodeKey]:
         """Count the requested episodes on disk; return those that were there and are gone.
 
@@ -93,7 +121,7 @@ class Report:
         damaged = set(self.damaged)
         self._frames = {}
         for task_id, keys in self.plan.items():
-            for key in self.store.episodes(task_id):
+            for key in self.store.episodes(task_id, keys if keys.step > 1 else None):
                 frames = (
                     None if key not in keys or key in damaged else self.store.frames_if_whole(key)
                 )
@@ -158,7 +186,7 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """Give the whole account as plain values."""
-        seconds = time.perf_counter() - self._started
+        seconds = self._seconds or time.perf_counter() - self._started
         tallies = self._tallies.values()
         busy = max(self._demo_seconds + self._write_seconds, 1e-9)
         done = len(self._frames)
@@ -200,7 +228,7 @@ class Report:
     def summary(self) -> str:
         """Give the result in one line."""
         values = self.to_json()
-        line = (
+        line = (f"{self.part}: " if self.part else "") + (
             f"{values['done']} of {values['requested']} episodes in {self.store.root} "
             f"({values['made_now']} made now, {values['attempts']} attempts, "
             f"{values['frames_made_now']} frames, {values['frames_per_second']} frames/s)"
@@ -210,6 +238,9 @@ class Report:
             first = (f"{key} ({self._task_names.get(key.task_id, '?')})" for key in missing)
             line += f"; missing: {', '.join(first)}"
             line += " ..." if values["n_missing"] > NAMED_IN_LINE else ""
+        if self.unfinished:
+            line += f"; shards to run again: {', '.join(map(str, self.unfinished[:NAMED_IN_LINE]))}"
+            line += " ..." if len(self.unfinished) > NAMED_IN_LINE else ""
         if self.broken:
             line += f"; tasks that cannot run: {', '.join(map(self.task, sorted(self.broken)))}"
         return line

@@ -12,8 +12,10 @@ from data_generation.RLBench.config import DatasetConfig
 from data_generation.RLBench.errors import ConfigError, DamagedEpisodeError
 from data_generation.RLBench.generation import worker
 from data_generation.RLBench.generation.episode_jobs import EpisodeJobs
+from data_generation.RLBench.generation.episode_plan import Plan, Shard, owner, part_of
 from data_generation.RLBench.generation.report import Report
 from data_generation.RLBench.generation.requested_tasks import plan_episodes
+from data_generation.RLBench.generation.shards import ShardSet
 from data_generation.RLBench.generation.worker_pool import WorkerPool
 from data_generation.RLBench.raw.episode_key import EpisodeKey
 from data_generation.RLBench.raw.folder import DEFAULTS
@@ -36,6 +38,8 @@ class RunOptions:
         made_with: What else an episode depends on: `engine` and `robot_setup`.
         overwrite: Make episodes anew that are there.
         skip_tasks: Give a task up after an episode whose attempts all failed.
+        shard: Make this part alone, while other processes make the others.
+        only_report: Make nothing: count what is there, and end the shards.
     """
 
     seed: int
@@ -44,6 +48,8 @@ class RunOptions:
     made_with: Mapping[str, str]
     overwrite: bool = False
     skip_tasks: bool = False
+    shard: Shard | None = None
+    only_report: bool = False
 
 
 def run(
@@ -53,32 +59,30 @@ def run(
     options: RunOptions,
     config: DatasetConfig,
 ) -> Report:
-    """Make the requested episodes that are missing, and write `report.json`."""
-    plan = plan_episodes(config, offered)
-    chosen = {k: v for k, v in options.made_with.items() if v != DEFAULTS[k]}
-    store.create(options.seed, {**config.fingerprint(), **chosen}, overwrite=options.overwrite)
+    """Make the requested episodes that are missing, and write `report.json`.
+
+    A shard makes those of its part, and leaves an account for the report.
+    """
+    whole = plan_episodes(config, offered)
+    plan = part_of(whole, options.shard) if options.shard else whole
+    shards = ShardSet(store, whole, options.max_attempts, offered.sources)
     try:
-        for key in store.clean():
+        _open(store, options, config)
+        if options.shard:
+            shards.enter(options.shard)
+        number = shards.check_same() if options.only_report else 0
+        for key in store.clean(plan if options.shard else None):
             logger.info("removed what an interrupted run left of %s", key)
         report = Report(
             store, config.name, plan, options.seed, options.n_processes, offered.names()
         )
         report.broken.update(offered.broken)
-        there = {}
-        for task_id, keys in plan.items():
-            on_disk = store.episodes(task_id)
-            there[task_id] = {key for key in on_disk if key in keys}
-            _tell_few(report.task(task_id), len(on_disk) - len(there[task_id]) + len(keys))
-            store.write_variations(task_id, keys.used_variations())
-            if options.overwrite:
-                for key in there.pop(task_id):
-                    store.remove(key)
-            else:
-                _look_at(store, there[task_id], report, offered.sources[task_id])
-        jobs = EpisodeJobs(
-            plan, there, store.folder.identity, options.max_attempts, report.task_label
-        )
-        _make(pool, jobs, report, skip_tasks=options.skip_tasks)
+        there = _see(store, plan, report, offered, options)
+        if not options.only_report:
+            jobs = EpisodeJobs(
+                plan, there, store.folder.identity, options.max_attempts, report.task_label
+            )
+            _make(pool, jobs, report, skip_tasks=options.skip_tasks)
         lost = report.count()
         if lost:
             logger.warning(
@@ -88,10 +92,71 @@ def run(
                 lost[0],
                 store.root,
             )
+        if options.shard:
+            report.part = f"shard {options.shard}"
+            shards.leave(report.account())
+            return report
+        _end_shards(shards, number, whole, report)
         report.write()
+        if report.is_complete or not options.only_report:
+            shards.remove()
     finally:
+        shards.close()
         store.close()
     return report
+
+
+def _open(store: RawStore, options: RunOptions, config: DatasetConfig) -> None:
+    """Make the folder or continue it, alone or beside other shards.
+
+    Raises:
+        StoreError: It was made with other settings, another process writes, or it cannot be made.
+    """
+    chosen = {k: v for k, v in options.made_with.items() if v != DEFAULTS[k]}
+    settings = {**config.fingerprint(), **chosen}
+    if options.shard:
+        store.join(options.seed, settings)
+        return
+    if options.only_report:
+        store.marker()  # there must be a data set
+    store.create(options.seed, settings, overwrite=options.overwrite)
+
+
+def _see(
+    store: RawStore,
+    plan: Plan,
+    report: Report,
+    offered: worker.OfferedTasks,
+    options: RunOptions,
+) -> dict[int, set[EpisodeKey]]:
+    """Note the episodes that are there; remove them first if all are made anew."""
+    there = {}
+    for task_id, keys in plan.items():
+        on_disk = store.episodes(task_id, keys if options.shard else None)
+        there[task_id] = {key for key in on_disk if key in keys}
+        of_all = keys.whole()
+        _tell_few(report.task(task_id), sum(k not in of_all for k in on_disk) + len(of_all))
+        if not options.only_report:
+            store.write_variations(task_id, keys.used_variations())
+        if options.overwrite:
+            for key in there.pop(task_id):
+                store.remove(key)
+        else:
+            _look_at(store, there[task_id], report, offered.sources[task_id])
+    return there
+
+
+def _end_shards(shards: ShardSet, number: int, plan: Plan, report: Report) -> None:
+    """Add the shards' accounts to the report; note which of them are to run again."""
+    if not number:
+        return
+    missing = {owner(plan, key, number) for key in report.missing()}
+    report.n_processes = 0  # those of the shards count
+    for index, account in shards.accounts(number):
+        if account is not None:
+            report.absorb(account)
+        if account is None or index in missing:
+            report.unfinished.append(Shard(index, number))
 
 
 def _tell_few(task: str, count: int) -> None:

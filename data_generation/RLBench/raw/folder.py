@@ -1,6 +1,7 @@
 """The folder of a raw data set: what it was made with, who writes there, is it still the same.
 
-A run that writes holds a lock on `.lock`. The file's inode is the folder's identity while the run
+A run that writes holds a lock on `.lock`: alone, or together with the other shards of the same
+work. The file's inode is the folder's identity while the run
 lasts: since the file is held open, no other file gets the same one. Whoever writes an episode asks
 before and after whether the folder at this path is still that folder, and never makes it.
 """
@@ -8,14 +9,15 @@ before and after whether the folder at this path is still that folder, and never
 import fcntl
 import json
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, BinaryIO
 
 from data_generation.RLBench.errors import StoreError, StoreLostError
 from data_generation.RLBench.raw.json_files import JsonError, read_json
 from data_generation.RLBench.raw.layout import LOCK, MARKER
-from pose_obj_3d.common.whole_files import is_temporary, write_whole
+from pose_obj_3d.common.whole_files import is_temporary, write_first, write_whole
 
 FORMAT = "rlbench raw data"
 FORMAT_VERSION = 1
@@ -27,6 +29,7 @@ DEFAULTS = {
     "antialiasing": 0,
 }
 MAX_MARKER_BYTES = 1 << 20
+PATIENCE_S = 5.0  # how long a shard waits for one that is alone: a report is written in less
 Identity = tuple[int, int]  # device and inode
 
 
@@ -41,7 +44,7 @@ class StoreFolder:
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
         self.identity: Identity | None = None
-        self._lock: IO[str] | None = None
+        self._lock: BinaryIO | None = None
 
     def check_target(self) -> None:
         """Refuse a folder that is not ours; writes nothing."""
@@ -60,24 +63,42 @@ class StoreFolder:
                 f"(it has {sorted(names)[0]!r} but no {MARKER}); name a new or empty folder"
             )
 
-    def take(self) -> None:
+    def take(self, with_others: bool = False) -> None:
         """Make the folder if it is not there, and keep other writers out.
+
+        Args:
+            with_others: Let other processes in that ask for the same, and no more.
 
         Raises:
             OSError: It cannot be made.
             StoreError: Another process writes there.
         """
         self.root.mkdir(parents=True, exist_ok=True)
-        self._lock = (self.root / LOCK).open("w")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # a kill frees it
-        except BlockingIOError:
+        # Both modes of a lock work on a file that is open for reading and writing, on NFS, too.
+        self._lock = (self.root / LOCK).open("a+b")
+        if not self._is_locked(with_others):
             self.close()
+            hint = "" if with_others else " (several at once: --shard I/N for all)"
             raise StoreError(
-                f"{self.root}: another generation is writing here; wait for it"
+                f"{self.root}: another generation is writing here; wait for it{hint}"
             ) from None
         status = os.fstat(self._lock.fileno())
         self.identity = (status.st_dev, status.st_ino)
+
+    def _is_locked(self, with_others: bool) -> bool:
+        assert self._lock is not None
+        deadline = time.monotonic() + (PATIENCE_S if with_others else 0.0)
+        while True:
+            try:
+                # A kill frees the lock.
+                mode = fcntl.LOCK_SH if with_others else fcntl.LOCK_EX
+                fcntl.flock(self._lock, mode | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    return False
+                time.sleep(0.05)
+            else:
+                return True
 
     def close(self) -> None:
         """Let other runs write into the folder."""
@@ -121,10 +142,14 @@ class StoreFolder:
         for path in reversed(missing):
             path.mkdir(exist_ok=True)
 
-    def sign(self, wanted: Mapping[str, object]) -> None:
-        """Write `dataset.json`."""
+    def sign(self, wanted: Mapping[str, object], replace: bool = True) -> None:
+        """Write `dataset.json`; one that is there is kept if it must not be replaced."""
         head = {"format": FORMAT, "format_version": FORMAT_VERSION}
-        write_whole(self.root / MARKER, json.dumps({**head, **wanted}, indent=1).encode())
+        text = json.dumps({**head, **wanted}, indent=1).encode()
+        if replace:
+            write_whole(self.root / MARKER, text)
+        else:
+            write_first(self.root / MARKER, text)
 
     def marker(self) -> dict[str, Any]:
         """Read `dataset.json`."""

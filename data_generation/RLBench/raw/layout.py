@@ -1,7 +1,8 @@
 """Every path of a raw data set. Only this module knows how folders and files are named.
 
     dataset.json                   what the data set was made with
-    .lock                          held by the run that writes
+    .lock                          held by the run that writes, or by all shards that do
+    .shards/                       what shards were begun with, and their accounts, until the report
     report.json                    the account of the last run
     dataset_stats.json             statistics of the last conversion
     inspection/                    pictures and page of the last inspection
@@ -33,6 +34,7 @@ MODES = ("train", "test")
 MARKER = "dataset.json"
 LOCK = ".lock"
 REPORT = "report.json"
+SHARDS = ".shards"
 STATISTICS = "dataset_stats.json"
 INSPECTION = "inspection"
 VARIATIONS = "variation_numbers.npy"

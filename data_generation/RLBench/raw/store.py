@@ -1,7 +1,7 @@
 """A raw data set on disk: writing, checking and reading episodes. `layout` knows its paths."""
 
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,6 +81,26 @@ class RawStore:
         except OSError as error:
             raise StoreError(f"--path_dataset {self.root} cannot be written: {error}") from None
 
+    def join(self, seed: int, settings: Mapping[str, object]) -> None:
+        """Write beside other processes that do the same; the first one makes the folder.
+
+        Args:
+            seed: The data set's seed.
+            settings: As of `create`.
+
+        Raises:
+            StoreError: It was made with another seed or other settings, or a process is alone here.
+        """
+        self.folder.check_target()
+        wanted = {"seed": seed, "settings": dict(settings)}
+        try:
+            self.folder.take(with_others=True)
+            if not (self.root / layout.MARKER).exists():
+                self.folder.sign(wanted, replace=False)
+            self.folder.compare(self.folder.marker(), wanted)
+        except OSError as error:
+            raise StoreError(f"--path_dataset {self.root} cannot be written: {error}") from None
+
     def close(self) -> None:
         """Let other runs write into the folder."""
         self.folder.close()
@@ -139,11 +159,17 @@ class RawStore:
             for key in [k for t in store.task_ids() for k in store.episodes(t)]:
                 store.remove(key)
 
-    def clean(self) -> list[EpisodeKey]:
-        """Remove what a killed run left; return the episodes that it had not finished."""
+    def clean(self, own: Mapping[int, Container[EpisodeKey]] | None = None) -> list[EpisodeKey]:
+        """Remove what a killed run left; return the episodes that it had not finished.
+
+        Args:
+            own: Task id -> episodes that no other process makes; all by default.
+        """
         interrupted = []
         for task_id in self.task_ids():
             for staging, key in layout.staged(self.task_dir(task_id)):
+                if own is not None and key not in own.get(task_id, ()):
+                    continue
                 if not self.episode_path(key).exists():
                     self.remove(key)
                     interrupted.append(key)
@@ -152,12 +178,19 @@ class RawStore:
 
     # --- reading ---
 
-    def episodes(self, task_id: int) -> list[EpisodeKey]:
+    def episodes(self, task_id: int, among: Iterable[EpisodeKey] | None = None) -> list[EpisodeKey]:
         """List a task's episodes by example, then variation.
+
+        Args:
+            task_id: The task.
+            among: Look for these alone, which lists no folder: the others may be a thousand times
+                as many.
 
         Raises:
             StoreError: A folder that holds an `episode.json` has another name than a number.
         """
+        if among is not None:
+            return sorted(key for key in among if self.exists(key))
         keys = []
         for path, numbers in layout.records(self.task_dir(task_id)):
             if numbers is None:

@@ -15,3 +15,12 @@ def generate(data, config, *flags, source=fake_source.open_source):
 def report(data):
     """Read the account of the last run."""
     return json.loads((data / "report.json").read_text())
+
+
+def files(data):
+    """Give what every file of a data set holds, but for the account of the run."""
+    return {
+        str(path.relative_to(data)): path.read_bytes()
+        for path in sorted(data.rglob("*"))
+        if path.is_file() and path.name != "report.json"
+    }
