@@ -9,6 +9,15 @@ import numpy.typing as npt
 from data_generation.RLBench.raw.episode import CameraFilm
 
 Float = npt.NDArray[np.float64]
+READINGS = (
+    "joint_positions",
+    "joint_velocities",
+    "joint_forces",
+    "gripper_joint_positions",
+    "gripper_touch_forces",
+    "task_low_dim_state",
+)
+"""Readings of an observation that are kept as `robot_state`."""
 
 
 def ee_state(demo: Sequence[Any]) -> Float:
@@ -62,6 +71,16 @@ ACTIONS: Mapping[str, Callable[[Sequence[Any]], Float]] = {
     "abs_ee_pose": lambda demo: _next(ee_state(demo)),
     "delta_ee_pose": _delta_ee_pose,
 }
+
+
+def robot_state(demo: Sequence[Any]) -> dict[str, Float]:
+    """Give the readings of joints, hand and task, (T, n) each; without those that are not there."""
+    found = {}
+    for name in READINGS:
+        values = [getattr(o, name) for o in demo]
+        if all(v is not None and np.shape(v) == np.shape(values[0]) != (0,) for v in values):
+            found[name] = np.stack([np.asarray(v, dtype=np.float64) for v in values])
+    return found
 
 
 def take_images(observation: Any, films: Mapping[str, CameraFilm]) -> None:

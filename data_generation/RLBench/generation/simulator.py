@@ -186,6 +186,7 @@ class RLBenchSource:
             obj_poses=demo_arrays.object_poses(demo, config.use_object_quaternions),
             random_seed=tuple(int(s) for s in demo.random_seed),
             films=films,
+            robot_state=demo_arrays.robot_state(demo),
         )
 
 

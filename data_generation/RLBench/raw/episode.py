@@ -18,6 +18,8 @@ SEGMENTATION_NAMES = "segmentation_names"
 
 STATE_DIM = 8
 """Numbers of a state or an action: seven joints or a pose (3 + 4), then the gripper."""
+ROBOT_STATE = "robot_state"
+"""Key of `episode.json`: name of a reading -> how many columns of the file of this name it has."""
 Float = npt.NDArray[np.float64]
 
 
@@ -103,6 +105,7 @@ class Episode:
         obj_poses: T object annotations, plain values.
         random_seed: entropy and spawn key of the demo's generator.
         films: camera name -> its images.
+        robot_state: name of a reading, such as joint_positions -> (T, n); empty where none is kept.
     """
 
     info: Mapping[str, Any]
@@ -117,6 +120,7 @@ class Episode:
     obj_poses: Sequence[Mapping[str, Any]]
     random_seed: tuple[int, ...]
     films: Mapping[str, CameraFilm] = field(default_factory=dict)
+    robot_state: Mapping[str, Float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         n_frames, n_keypoints = self.xyz.shape[:2]
@@ -145,6 +149,9 @@ def episode_files(key: EpisodeKey, episode: Episode) -> Iterator[tuple[str, byte
     for name, array in episode.actions.items():
         yield layout.actions(key, name), npy_bytes(array)
     yield layout.ee_state(key), npy_bytes(episode.ee_state)
+    if episode.robot_state:
+        columns = np.concatenate(list(episode.robot_state.values()), axis=1)
+        yield layout.robot_state(key), npy_bytes(columns)
     yield layout.waypoints(key), npy_bytes(episode.waypoint_frames)
     yield layout.object_poses(key), json_bytes(list(episode.obj_poses))
     tracks = {

@@ -14,6 +14,7 @@
         pt_clouds/<camera>/<v>/<e>_pcd_<t>.npy
         actions/<action>/<v>/<e>_actions.npy
         ee_state/<v>/<e>_ee_state.npy
+        robot_state/<v>/<e>_robot_state.npy
         waypoints/<v>/actual_waypoints_ts_<e>.npy
         obj_poses/<v>/<e>_obj_poses.json
         traj_keypoints/<v>/<e>_traj_keypoints.json
@@ -54,7 +55,7 @@ RGB_PATTERN = "{task}/" + _IMAGES["rgb"]
 MASK_PATTERN = "{task}/" + _IMAGES["seg"]
 """Where the segmentation images lie, as `RGB_PATTERN`."""
 _OF_CAMERAS_AND_ACTIONS = ("obs", "obs_segmentations", "pt_clouds", "actions")
-_OTHERS = ("ee_state", "obj_poses", "traj_keypoints", "seeds")
+_OTHERS = ("ee_state", "robot_state", "obj_poses", "traj_keypoints", "seeds")
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,8}")  # as folders are named
 
 
@@ -100,6 +101,11 @@ def actions(key: EpisodeKey, name: str) -> str:
 def ee_state(key: EpisodeKey) -> str:
     """Name the states of the arm's tip."""
     return f"ee_state/{key.variation}/{key.example}_ee_state.npy"
+
+
+def robot_state(key: EpisodeKey) -> str:
+    """Name the readings of joints and hand."""
+    return f"robot_state/{key.variation}/{key.example}_robot_state.npy"
 
 
 def waypoints(key: EpisodeKey) -> str:

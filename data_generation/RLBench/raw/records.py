@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from data_generation.RLBench.raw.episode import Calibration, Episode, json_bytes
+from data_generation.RLBench.raw.episode import ROBOT_STATE, Calibration, Episode, json_bytes
 from data_generation.RLBench.raw.episode_key import EpisodeKey
 from data_generation.RLBench.raw.folder import FORMAT_VERSION
 from pose_obj_3d.common.settings import as_json
@@ -45,8 +45,14 @@ def record_of(
         "cameras": {name: c.to_json() for name, c in episode.cameras.items()},
         "keypoint_names": list(episode.keypoint_names),
         "waypoint_frames": episode.waypoint_frames.tolist(),
+        **_robot_state(episode),
         "files": dict(sums),
     }
+
+
+def _robot_state(episode: Episode) -> dict[str, dict[str, int]]:
+    columns = {name: values.shape[1] for name, values in episode.robot_state.items()}
+    return {ROBOT_STATE: columns} if columns else {}
 
 
 def signed(record: Mapping[str, Any]) -> bytes:
@@ -100,6 +106,9 @@ def check_record(record: Mapping[str, Any]) -> None:
         isinstance(files, dict) and all(map(_is_file, files.items())),
         "an object of file name -> [size, SHA-256]",
     )
+    columns = record.get(ROBOT_STATE, {})
+    is_state = isinstance(columns, dict) and all(map(_is_count, columns.values()))
+    _wanted(record, ROBOT_STATE, is_state, "an object of name -> number of columns")
     cameras = record.get("cameras")
     _wanted(record, "cameras", isinstance(cameras, dict), "an object")
     for camera in (*record["track_cams"], *record["cams"]):

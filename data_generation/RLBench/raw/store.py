@@ -13,7 +13,7 @@ from data_generation.RLBench.errors import DamagedEpisodeError, StoreError
 from data_generation.RLBench.raw import images as image_files
 from data_generation.RLBench.raw import layout
 from data_generation.RLBench.raw import records as raw_records
-from data_generation.RLBench.raw.episode import STATE_DIM, Episode, Float, npy_bytes
+from data_generation.RLBench.raw.episode import ROBOT_STATE, STATE_DIM, Episode, Float, npy_bytes
 from data_generation.RLBench.raw.episode_key import EpisodeKey
 from data_generation.RLBench.raw.episode_writer import remove_episode, write_episode
 from data_generation.RLBench.raw.folder import FORMAT_VERSION, StoreFolder
@@ -353,6 +353,26 @@ class RawStore:
             ) from None
         except ArchiveError as error:
             raise self._damaged(key, f"{path.name} {error}") from None
+
+    def read_robot_state(self, key: EpisodeKey, record: Mapping[str, Any]) -> dict[str, Float]:
+        """Read the robot's readings, (T, n) each; empty where the episode has none.
+
+        Raises:
+            DamagedEpisodeError: They are missing, or do not fit `episode.json`.
+        """
+        columns: dict[str, int] = record.get(ROBOT_STATE, {})
+        if not columns:
+            return {}
+        name = layout.robot_state(key)
+        try:
+            array = read_npy(self.task_dir(key.task_id) / name)
+        except (OSError, ArchiveError) as error:
+            raise self._damaged(key, f"{name} cannot be read: {error}") from None
+        wanted = (record["n_frames"], sum(columns.values()))
+        if array.dtype != np.float64 or array.shape != wanted or not np.isfinite(array).all():
+            raise self._damaged(key, f"{name} must hold finite numbers of shape {wanted}")
+        parts = np.split(array, np.cumsum(list(columns.values()))[:-1], axis=1)
+        return dict(zip(columns, parts, strict=True))
 
     def image_path(self, key: EpisodeKey, cam: str, kind: str, frame: int) -> Path:
         """Give the path of an image; `kind` is rgb, depth, or seg."""

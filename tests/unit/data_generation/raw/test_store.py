@@ -55,6 +55,20 @@ def test_round_trip(store, episode):
     np.testing.assert_array_equal(store.read_array(KEY, "waypoints"), episode.waypoint_frames)
 
 
+def test_robot_states_come_back(store, episode):
+    states = {"joint_positions": np.ones((episode.n_frames, 7)), "task": np.eye(episode.n_frames)}
+    store.write(KEY, replace(episode, robot_state=states))
+    found = store.read_robot_state(KEY, store.check(KEY))
+    assert list(found) == list(states)
+    for name, values in states.items():
+        np.testing.assert_array_equal(found[name], values)
+
+
+def test_an_episode_may_have_no_robot_states(store, episode):
+    store.write(KEY, episode)
+    assert store.read_robot_state(KEY, store.check(KEY)) == {}
+
+
 def test_images_come_back(store, episode):
     rng = np.random.default_rng(0)
     rgb = rng.integers(0, 256, (episode.n_frames, 12, 16, 3), dtype=np.uint8)
