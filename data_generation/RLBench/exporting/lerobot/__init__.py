@@ -1,0 +1,1 @@
+"""LeRobot's format: parquet files, videos, statistics."""
