@@ -95,7 +95,7 @@ def estimate(
         form = motion.coupling(x, scale, problem.is_there, problem.unit)
         better, covariance = motion.posterior(info + little, moment, form)
         step = better + centre - x
-        length = step.norm(dim=0).clamp_min(furthest)
+        length = step.square().sum(0).sqrt().clamp_min(furthest)
         x = x + step * (furthest / length)
     softer = motion.coupling(x, scale, problem.is_there, problem.unit, motion.SOFTENING)
     _, covariance = motion.posterior(info + little, moment, softer)
