@@ -45,7 +45,7 @@ def lift_tracks(  # noqa: PLR0913 - one argument for each key of the file and ea
     epochs: int | None = None,
     patience: int | None = None,
     seed: int = 0,
-    keep: Literal["best", "model", "smoother", "triangulation"] = "best",
+    keep: Literal["best", "model", "map", "smoother", "triangulation"] = "best",
     bridge_limit: float | None = None,
     gpu: str | int = 0,
     training_folder: str | Path | None = None,

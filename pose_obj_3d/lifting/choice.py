@@ -1,4 +1,4 @@
-"""Choose the result that `lift` keeps: a model's, the smoother's, or single frames'.
+"""Choose the result that `lift` keeps: a model's, a whole track's, or single frames'.
 
 Results are compared on detections that they have not seen: those of each camera, predicted from the
 other cameras; with two cameras, those of each frame, predicted from the other frames. A smoother
@@ -46,7 +46,7 @@ class Choice:
         left_out_px: Method -> root mean square of what was left out [px of the median camera],
             gross errors capped; empty where nothing could be left out.
         left_out: What the numbers are of: `camera` or `frame`.
-        line: What was kept of model and smoother; "" without a model or a judgement.
+        line: What was kept of model, smoother and most probable track; "" without a judgement.
         warnings: One line for each reason to fall back.
     """
 
@@ -123,7 +123,7 @@ def choose(
     single: Estimate,
     names: list[str],
 ) -> Choice:
-    """Keep the better of model and smoother, or single frames for keypoints where both lose.
+    """Keep the best of model, most probable track and smoother; single frames where all lose.
 
     Args:
         tracks: The data with all detections.
@@ -133,8 +133,9 @@ def choose(
         single: `triangulation` of the tracks.
         names: The K keypoints.
     """
-    methods = list(measured)
     square = _capped(left_out, tracks, rig)
+    # Without another frame's help nothing says how good a method is that needs the frame's own.
+    methods = [name for name in measured if name in square or not square]
     scores = {name: rig.sigma_px * float(x.nanmean().sqrt()) for name, x in square.items()}
     by_camera = ROBUST in left_out
     best, line = methods[0], ""

@@ -13,9 +13,11 @@ from pose_obj_3d.lifting.learning import Lifter
 from pose_obj_3d.lifting.track_files.members import METRES
 from pose_obj_3d.lifting.track_files.track_file import TrackFile
 from pose_obj_3d.lifting.tracks_from_file import Motion, OwnData, smooth_tracks
+from pose_obj_3d.tracks import map_smoothing
 from pose_obj_3d.tracks.types import Tracks
 
 RTS = "RTS smoother, robust"
+MAP = "most probable track (MAP)"
 # If more than this share of the points is NaN for lack of measurements, there is a warning.
 MANY = 0.05
 
@@ -65,6 +67,7 @@ class Lifting:
         kept: The tracks without outliers.
         motions: How each keypoint moves, for the smoother.
         lifter: A model, or None.
+        map_motions: How each keypoint moves, for the most probable track; None leaves it out.
     """
 
     file: TrackFile
@@ -72,23 +75,29 @@ class Lifting:
     kept: Tracks
     motions: list[Motion]
     lifter: Lifter | None
+    map_motions: map_smoothing.Motions | None = None
 
     def results(self, tracks: Tracks, blind: bool = False) -> Results:
-        """Lift tracks by the model, if there is one, and by the smoother: (N, K, 3) each.
+        """Lift tracks by all methods but single frames: (N, K, 3) each.
 
-        Where fewer than two cameras see a keypoint, the model's points are replaced by the
-        smoother's: a model is not trained on gaps.
+        The most probable track is never blind: it is left out of blind results. Where fewer than
+        two cameras see a keypoint, the model's points are replaced by the smoother's: a model is
+        not trained on gaps.
         """
         smoothed = _known(smooth_tracks(tracks, self.motions, 1 / self.file.fps, blind), tracks)
+        classical = {RTS: smoothed}
+        if self.map_motions is not None and not blind:
+            found = map_smoothing.smooth(tracks, self.data.rig, self.map_motions)
+            classical[MAP] = _known(found, tracks)
         if self.lifter is None:
-            return {RTS: smoothed}
+            return classical
         ours = _known(self.lifter.lift(tracks, blind), tracks)
         seen = ((tracks.weights > 0).sum(1) >= 2)[..., None]
         both = Estimate(
             torch.where(seen, ours.xyz, smoothed.xyz),
             torch.where(seen[..., None], ours.covariance, smoothed.covariance),
         )
-        return {self.lifter.name: both, RTS: smoothed}
+        return {self.lifter.name: both, **classical}
 
     def left_out(self) -> dict[str, Tensor]:
         """Return residuals of left-out cameras; of left-out frames for a model with two cameras."""
@@ -111,8 +120,8 @@ class Lifting:
         """Lift by all methods, choose one for each keypoint, and take out uncertain points.
 
         Args:
-            keep: `best`: left-out detections choose; else the result to keep: `model`, `smoother`,
-                `triangulation`.
+            keep: `best`: left-out detections choose; else the result to keep: `model`, `map`,
+                `smoother`, `triangulation`.
             limit: Largest standard deviation that a point between measurements may have.
         """
         tracks, rig, file = self.data.tracks, self.data.rig, self.file
@@ -121,12 +130,19 @@ class Lifting:
             {} if self.lifter is None else {self.lifter.name: self.lifter.measured(self.kept)}
         )
         measured[RTS] = is_measured(self.kept)
+        if self.map_motions is not None:
+            measured[MAP] = measured[RTS]
         everything = {**self.results(self.kept), ROBUST: single}
         left_out = self.left_out()
         chosen = choice.choose(tracks, rig, left_out, measured, single, file.keypoint_names)
         names, warnings = chosen.names, list(chosen.warnings)
         if keep != "best":
-            forced = {"model": next(iter(measured)), "smoother": RTS, "triangulation": ROBUST}[keep]
+            forced = {
+                "model": next(iter(measured)),
+                "map": MAP,
+                "smoother": RTS,
+                "triangulation": ROBUST,
+            }[keep]
             names = [forced] * len(names)
             warnings = [f"--keep {keep}: {line}" for line in warnings]
         measured[ROBUST] = single.xyz.isfinite().all(-1)

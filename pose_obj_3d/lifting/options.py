@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pose_obj_3d.common.errors import ConfigError
 
-KEPT = ("best", "model", "smoother", "triangulation")
+KEPT = ("best", "model", "map", "smoother", "triangulation")
 CONTEXTS = ("window", "track")
 PATIENCE = 20  # epochs without a better validation value after which training stops
 

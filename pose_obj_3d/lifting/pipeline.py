@@ -18,7 +18,7 @@ from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.lifting import learning
 from pose_obj_3d.lifting.choice import ROBUST
 from pose_obj_3d.lifting.gaps import BRIDGE_LIMIT
-from pose_obj_3d.lifting.lift_file import Lifted, Lifting
+from pose_obj_3d.lifting.lift_file import MAP, Lifted, Lifting
 from pose_obj_3d.lifting.options import LiftOptions
 from pose_obj_3d.lifting.report import Report, measure
 from pose_obj_3d.lifting.track_files.members import METRES
@@ -32,7 +32,7 @@ from pose_obj_3d.lifting.tracks_from_file import (
     reject_outliers,
     sequences_of,
 )
-from pose_obj_3d.tracks import track_smoothing
+from pose_obj_3d.tracks import map_smoothing, track_smoothing
 from pose_obj_3d.training.checkpoints import store as checkpoints
 
 logger = logging.getLogger(__name__)
@@ -107,14 +107,19 @@ def _lift(file: TrackFile, options: LiftOptions, training_folder: Path | None) -
     elif state and options.checkpoint:
         lifter = learning.restored(options.checkpoint, state, options.gpu, data, kept)
     limit = _bridge_limit(options, file, data)
-    lifted = Lifting(file, data, kept, motions, lifter).result(options.keep, limit)
+    # What the user forces without it needs no most probable track.
+    wanted = options.keep in ("best", "map")
+    map_motions = map_smoothing.choose_motions(kept, data.rig) if wanted else None
+    lifting = Lifting(file, data, kept, motions, lifter, map_motions)
+    lifted = lifting.result(options.keep, limit)
     if not bool(lifted.estimate.xyz.isfinite().any()):
         raise DataError(
             f"{file.source}: no point could be lifted: in no frame do the views agree on one;"
             " check calibration, units and points"
         )
     warnings += warned(lifted.warnings)
-    report = measure(file, data, lifted, _motions(motions, lifted, data), warnings)
+    described = _motions(motions, map_motions, lifted, data)
+    report = measure(file, data, lifted, described, warnings)
     return Outcome(file, data, lifted, report)
 
 
@@ -133,14 +138,23 @@ def _bridge_limit(options: LiftOptions, file: TrackFile, data: OwnData) -> float
     return BRIDGE_LIMIT if given is None else given * METRES[file.unit] / data.unit_m
 
 
-def _motions(motions: Sequence[Motion], lifted: Lifted, data: OwnData) -> list[str]:
-    """Describe how the smoother lets each of the K keypoints move; "-" where it is not used."""
-    return [
-        "-"
-        if name == ROBUST
-        else f"{motion}, {q * data.unit_m:.2g} {track_smoothing.Q_UNIT[motion]}"
-        for name, (motion, q) in zip(lifted.names, motions, strict=True)
-    ]
+def _motions(
+    motions: Sequence[Motion],
+    map_motions: map_smoothing.Motions | None,
+    lifted: Lifted,
+    data: OwnData,
+) -> list[str]:
+    """Describe how each of the K keypoints moves by its method; "-" where frames stand alone."""
+    described = []
+    for k, (name, (motion, q)) in enumerate(zip(lifted.names, motions, strict=True)):
+        own = data.tracks.keypoint[:, k]
+        if name == ROBUST:
+            described.append("-")
+        elif name == MAP and map_motions is not None and bool((own >= 0).any()):
+            described.append(map_motions.describe(int(own.max()), data.unit_m))
+        else:
+            described.append(f"{motion}, {q * data.unit_m:.2g} {track_smoothing.Q_UNIT[motion]}")
+    return described
 
 
 def warned(lines: list[str]) -> list[str]:

@@ -25,7 +25,7 @@ MIN_CLAIM, MAX_CLAIM = 0.1, 10.0  # of a deviation, in those of the median detec
 # Of `Tracks.floor`: in part it is doubt of single frames, which other frames settle.
 FLOOR = 0.5
 MAX_INFLATION = 6.0  # the track is not smoothed more than that for errors that last
-SCALE_CELLS = 8000  # keypoint-frames that choose the scales,
+SCALE_CELLS = 4000  # keypoint-frames that choose the scales,
 PIECE_FRAMES = 100  # in pieces of sequences
 _COLUMN_CHUNK, _CELL_CHUNK = 1024, 60_000  # tracks and frames estimated at once; bounds the memory
 _SHARE_ROUNDS, _SHARE_ITERATIONS, _SHARE_STEPS = 2, 8, 30

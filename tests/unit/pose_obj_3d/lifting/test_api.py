@@ -128,7 +128,7 @@ def test_bad_arrays_give_the_line_of_the_command(name):
         ({"train": True, "epochs": 0}, "epochs 0: allowed: 1 or more"),
         ({"train": True, "checkpoint": "best.pt"}, "train and checkpoint exclude each other"),
         ({"train": True, "context": "day"}, "context day: allowed: window, track"),
-        ({"keep": "all"}, "keep all: allowed: best, model, smoother, triangulation"),
+        ({"keep": "all"}, "keep all: allowed: best, model, map, smoother, triangulation"),
         ({"keep": "model"}, "keep model: there is none; add train or checkpoint"),
         ({"bridge_limit": -1}, "bridge_limit -1: allowed: 0 (bridge nothing) to inf"),
     ],

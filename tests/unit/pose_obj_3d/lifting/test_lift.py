@@ -46,7 +46,7 @@ def test_it_works_at_once(plain):
     assert points["weights"].shape == (4, 120, 4)
     assert list(points["keypoint_names"]) == NAMES_K
     assert str(points["units"]) == "m"
-    ours, single, robust = (
+    ours, *_, single, robust = (
         report["error_mm"][name]["measured"]["mean"] for name in report["error_mm"]
     )
     assert ours < 0.6 * robust < 0.8 * single
@@ -201,7 +201,9 @@ def test_any_number_of_views(tmp_path, views):
     )
     assert call(path) == 0
     points, report = results(tmp_path / "tracks_3d")
-    ours, single, _ = (report["error_mm"][name]["measured"]["mean"] for name in report["error_mm"])
+    ours, *_, single, _ = (
+        report["error_mm"][name]["measured"]["mean"] for name in report["error_mm"]
+    )
     assert ours < 0.7 * single
     assert (report["cameras"][0]["left_out_px"]["ours"]["median"] is None) == (views == 2)
     assert np.isfinite(points["points"][points["is_measured"]]).all()

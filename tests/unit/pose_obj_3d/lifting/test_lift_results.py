@@ -9,7 +9,7 @@ import torch
 from pose_obj_3d.geometry.estimators import Estimate
 from pose_obj_3d.lifting import choice, gaps, learning, pictures, scene_scale
 from pose_obj_3d.lifting.choice import ROBUST
-from pose_obj_3d.lifting.lift_file import RTS
+from pose_obj_3d.lifting.lift_file import MAP, RTS
 from pose_obj_3d.lifting.track_files.track_file import read_tracks
 from pose_obj_3d.lifting.tracks_from_file import load_own
 from pose_obj_3d.training.checkpoints import store as checkpoints
@@ -151,7 +151,7 @@ def test_any_unit_gives_the_same(tmp_path, factor, far):
         atol=1e-9 + 1e-12 * far,
     )
     np.testing.assert_allclose(
-        there["covariance"] / factor**2, here["covariance"], rtol=1e-6, atol=1e-15
+        there["covariance"] / factor**2, here["covariance"], rtol=1e-5, atol=1e-15
     )
     np.testing.assert_array_equal(there["is_measured"], here["is_measured"])
     assert other["jitter_m_per_s2"][RTS] / factor == pytest.approx(
@@ -289,8 +289,8 @@ def test_an_untrained_network_is_not_kept(tmp_path):
     )
     assert call(write(tmp_path / "tracks.npz", **m), "--checkpoint", best) == 0
     _, report = results(tmp_path / "tracks_3d")
-    assert report["method"] == RTS
-    assert report["left_out_px"][f"MHT of {best}"] > report["left_out_px"][RTS]
+    assert report["method"] in (MAP, RTS)
+    assert report["left_out_px"][f"MHT of {best}"] > report["left_out_px"][report["method"]]
 
 
 @pytest.mark.slow
