@@ -141,8 +141,5 @@ def calibrate_best(run: Run) -> None:
     path = run.checkpoint_dir / checkpoints.BEST
     state = checkpoints.load(path)
     run.model.load_state_dict(state["model"])
-    parts = [run.train, run.val]
-    if not run.unsupervised:
-        parts = [run.model.for_training(tracks, run.rig, blind=True) for tracks in run.detected]
-    run.model.calibrate(parts, run.rig32, run.config.TEST.BATCH_SIZE)
+    run.model.calibrate(run.detected, run.rig, run.config.TEST.BATCH_SIZE)
     checkpoints.save(path, {**state, "model": run.model.state_dict()})

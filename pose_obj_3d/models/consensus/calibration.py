@@ -7,13 +7,20 @@ a measurement; a hundred thousand frames do. Training by gradient steps sees the
 the latter.
 """
 
+import math
+from collections.abc import Iterator, Sequence
+
 import torch
 from torch import Tensor
+
+from pose_obj_3d.tracks.types import Tracks
 
 # Of the log factor and the logit of the share: claims stand where nothing speaks against them.
 PRIOR_STD = (0.4, 3.0)
 FRAMES_A_WORD = 2.0  # so many frames in a row have much the same error of prediction
 OUTLIER_SIGMAS = 5.0  # measurements further off than this are gross errors and say nothing
+FRAMES = 40_000  # looked at, at most, evenly spread
+SUMMARY = 3  # numbers about the covariance that the calibration sees
 _ROUND_START = -3.0  # logit of the share of the round part before the fit
 _STEPS = 60
 
@@ -89,3 +96,21 @@ def whitened(claimed: Tensor, measured_info: Tensor, difference: Tensor) -> tupl
     variances, axes = torch.linalg.eigh(root @ claimed.double() @ root.transpose(-1, -2))
     z = axes.transpose(-1, -2) @ (root @ difference.double().unsqueeze(-1))
     return variances.clamp_min(0), z.squeeze(-1)
+
+
+def some_centres(parts: Sequence[Tracks], batch_size: int) -> Iterator[tuple[Tracks, Tensor]]:
+    """Give at most `FRAMES` of them, evenly spread, in batches."""
+    step = math.ceil(sum(len(tracks) for tracks in parts) / FRAMES)
+    for tracks in parts:
+        for centres in torch.split(torch.arange(0, len(tracks), step), batch_size):
+            yield tracks, centres.to(tracks.uv.device)
+
+
+def summary(token: Tensor, cov: Tensor) -> Tensor:
+    """Return what the calibration may depend on (B, K, F): nothing of the centre frame."""
+    size = (
+        cov.diagonal(dim1=-2, dim2=-1).mean(-1, keepdim=True).detach().clamp_min(1e-12).log() / 2
+        + 7.0
+    )
+    constant = torch.ones_like(size)
+    return torch.cat([token.detach(), constant, size, size.square(), size.relu()], -1).double()

@@ -12,6 +12,7 @@ the same body. Up to here the keypoint's own measurement in the centre frame is 
 import math
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -20,12 +21,20 @@ from pose_obj_3d.common.errors import ConfigError
 from pose_obj_3d.geometry import multi_view as geometry
 from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.models.blocks import KeypointAttention, Model, Prediction, fuse
-from pose_obj_3d.models.consensus.calibration import fit_scales, scales, whitened
+from pose_obj_3d.models.consensus.calibration import (
+    SUMMARY,
+    fit_scales,
+    scales,
+    some_centres,
+    summary,
+    whitened,
+)
 from pose_obj_3d.models.consensus.context import Context, feature_count
 from pose_obj_3d.models.consensus.mixes import mixes_before_training
 from pose_obj_3d.models.consensus.rigid import rigid_displacement
 from pose_obj_3d.models.consensus.scene.ground import Ground, on_ground
 from pose_obj_3d.models.consensus.scene.persistence import frames_that_share
+from pose_obj_3d.models.consensus.scene.rehearsal import known_errors
 from pose_obj_3d.models.consensus.size import StcConfig
 from pose_obj_3d.smoothing import filter_banks as filters
 from pose_obj_3d.tracks.gathering import gather_bins, gather_windows
@@ -43,9 +52,7 @@ _NO_INFO = 1.0  # [1/m^2] of a keypoint that was measured nowhere: know nothing
 _LAG_STARTS = (3.5, 2.0, 3.0)  # minus log of the lag's deviation: unit, acceleration, velocity
 _LAG_OUTPUTS = 5  # those three, trust in the others, log of the turn
 _TURN_INFO = 1e4  # [1/rad^2] before training
-CALIBRATION_FRAMES = 40_000  # at most, evenly spread
 _GROUND_START = 3.0  # logit of the frame itself before training, where errors last
-_SUMMARY = 3  # numbers about the covariance that the calibration sees
 
 
 class Stc(Model):
@@ -98,7 +105,7 @@ class Stc(Model):
         first, last = nn.Linear(6, width // 2), nn.Linear(width // 2, M - 1)
         self.pair = nn.Sequential(first, nn.GELU(), last)
         self.register_buffer(
-            "calibration", torch.zeros(2, width + 1 + _SUMMARY, dtype=torch.float64)
+            "calibration", torch.zeros(2, width + 1 + SUMMARY, dtype=torch.float64)
         )
         for layer in (self.mixes, self.gates, self.lags, last):
             nn.init.zeros_(layer.weight)
@@ -134,8 +141,8 @@ class Stc(Model):
 
     def expect(self, names: Collection[str]) -> None:
         """Stand on a ground if, and only if, the weights have one."""
-        has_ground = any(name.startswith("ground.") for name in names)
-        self.ground = self._new_ground() if has_ground else None
+        is_there = any(name.startswith("ground.") for name in names)
+        self.ground = self._new_ground() if is_there else None
 
     def learn(self, tracks: Tracks, rig: Rig) -> None:
         """Where errors last: learn what the scene's motion is estimated with (docs/models.md)."""
@@ -195,7 +202,7 @@ class Stc(Model):
     def _calibrated(self, cov: Tensor, token: Tensor, x: Context) -> Tensor:
         """Scale the covariance (B, K, 3, 3), and make it rounder, as `calibrate` has found."""
         factor, share = (
-            y.float()[..., None, None] for y in scales(_summary(token, cov), self.calibration)
+            y.float()[..., None, None] for y in scales(summary(token, cov), self.calibration)
         )
         size = (cov * x.unit).sum((-1, -2))[..., None, None] / 3
         return factor * (cov + share * (size * geometry.invert_3x3(x.unit) - cov))
@@ -347,17 +354,18 @@ class Stc(Model):
 
     @torch.no_grad()
     def calibrate(self, parts: Sequence[Tracks], rig: Rig, batch_size: int) -> None:
-        """Scale the blind covariance to how far measurements are from predictions."""
+        """Scale covariances to how far measurements are from blind predictions.
+
+        On a ground: to how far predictions are off in rehearsals.
+        """
         self.eval()
         T = self.config.num_frames
         if self.ground is not None:
-            cut = (self.gather(t, c, T) for t, c in _some_centres(parts, batch_size))
-            self.ground.calibrate(
-                ((w, self._predict(w, Context(w, self.near))[0]) for w in cut), rig
-            )
+            predict = partial(self._predictions, batch_size=batch_size)
+            self.ground.calibrate(y for t in parts for y in known_errors(t, rig, self, predict))
             return
         found: list[tuple[Tensor, Tensor, Tensor]] = []
-        for tracks, centres in _some_centres(parts, batch_size):
+        for tracks, centres in some_centres(parts, batch_size):
             windows = self.gather(tracks, centres, T)
             x, c = Context(windows, self.near), windows.centre
             xyz, cov, token = self._predict(windows, x)
@@ -369,7 +377,7 @@ class Stc(Model):
             )
             found.append(
                 (
-                    _summary(token, cov)[scored],
+                    summary(token, cov)[scored],
                     *whitened(cov[scored], info[scored], difference[scored]),
                 )
             )
@@ -377,23 +385,11 @@ class Stc(Model):
         with torch.enable_grad():
             self.calibration.copy_(fit_scales(features, variances, deviations))
 
-
-def _some_centres(parts: Sequence[Tracks], batch_size: int) -> Iterator[tuple[Tracks, Tensor]]:
-    """Give at most `CALIBRATION_FRAMES` frames, evenly spread, in batches."""
-    step = math.ceil(sum(len(tracks) for tracks in parts) / CALIBRATION_FRAMES)
-    for tracks in parts:
-        for centres in torch.split(torch.arange(0, len(tracks), step), batch_size):
-            yield tracks, centres.to(tracks.uv.device)
-
-
-def _summary(token: Tensor, cov: Tensor) -> Tensor:
-    """Return what the calibration may depend on (B, K, F): nothing of the centre frame."""
-    size = (
-        cov.diagonal(dim1=-2, dim2=-1).mean(-1, keepdim=True).detach().clamp_min(1e-12).log() / 2
-        + 7.0
-    )
-    constant = torch.ones_like(size)
-    return torch.cat([token.detach(), constant, size, size.square(), size.relu()], -1).double()
+    def _predictions(self, tracks: Tracks, batch_size: int) -> Iterator[tuple[Windows, Tensor]]:
+        every = torch.arange(len(tracks), device=tracks.uv.device)
+        for centres in torch.split(every, batch_size):
+            windows = self.gather(tracks, centres, self.config.num_frames)
+            yield windows, self._predict(windows, Context(windows, self.near))[0]
 
 
 def _outer(v: Tensor) -> Tensor:

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from pose_obj_3d.geometry import multi_view as geometry
 from pose_obj_3d.geometry.estimators import Estimate
 from pose_obj_3d.geometry.rig import Rig
-from pose_obj_3d.models.consensus.scene.blind_views import fit_factor, left_out_views
+from pose_obj_3d.models.consensus.scene import claims
+from pose_obj_3d.models.consensus.scene.blind_views import left_out_views
 from pose_obj_3d.models.consensus.scene.estimates import (
     estimate_examples,
     estimate_windows,
@@ -18,12 +19,11 @@ from pose_obj_3d.models.consensus.scene.estimates import (
 )
 from pose_obj_3d.models.consensus.scene.shapes import Shapes, learn_shapes
 from pose_obj_3d.models.consensus.scene.solving import Belief, Scene
-from pose_obj_3d.models.consensus.scene.witnesses import image_width, weigh
+from pose_obj_3d.models.consensus.scene.witnesses import weigh
 from pose_obj_3d.tracks.track_smoothing import measurement_noise
 from pose_obj_3d.tracks.triangulating import triangulate_tracks
 from pose_obj_3d.tracks.types import Bins, Tracks, Windows
 
-_FEATURES = 3
 _MAX_LOG_FACTOR = 4.0
 STEPS = (2.5, 5.0, 10.0, 20.0, 40.0)  # mean lengths that are tried, in deviations of a frame
 _FIRST_STEP = 10.0
@@ -54,7 +54,7 @@ class Ground(nn.Module):
         self.register_buffer("step", torch.ones(P, dtype=torch.float64))
         self.register_buffer("shared", torch.ones((), dtype=torch.float64))
         self.register_buffer("unit", torch.ones((), dtype=torch.float64))
-        self.register_buffer("factor", torch.zeros(_FEATURES, dtype=torch.float64))
+        self.register_buffer("factor", torch.zeros(claims.COMMON + P, dtype=torch.float64))
 
     def belief(self) -> Belief:
         """Return what is known of a scene before its detections."""
@@ -169,47 +169,27 @@ class Ground(nn.Module):
 
     def claims(self, windows: Windows) -> Tensor:
         """Return the covariance (B, K, 3, 3) [m^2] of the centre frames, scaled as calibrated."""
-        covariance, features = self._features(windows)
-        log = (features @ self.factor).clamp(-_MAX_LOG_FACTOR, _MAX_LOG_FACTOR)
+        covariance = _covariance(windows)
+        about = claims.features(windows, covariance, self.unit, len(self.step))
+        log = (about @ self.factor).clamp(-_MAX_LOG_FACTOR, _MAX_LOG_FACTOR)
         return (log.exp()[..., None, None] * covariance).float()
 
-    def _features(self, windows: Windows) -> tuple[Tensor, Tensor]:
-        """Return covariances (B, K, 3, 3) [m^2] and what their scale depends on (B, K, F)."""
-        info, c = windows.info[:, windows.centre].double(), windows.centre
-        is_known = _is_known(info)[..., None, None]
-        eye = torch.eye(3, dtype=info.dtype, device=info.device)
-        covariance = geometry.invert_3x3(torch.where(is_known, info, eye))
-        size = covariance.diagonal(dim1=-2, dim2=-1).mean(-1).log() / 2 - self.unit.log()
-        moved = (windows.xyz[:, c + 1] - windows.xyz[:, c - 1]).double().norm(dim=-1) / 2
-        pace = (2 * moved / self.unit).log1p()
-        return covariance, torch.stack([torch.ones_like(size), pace - 1, size - 1], -1)
-
-    def calibrate(self, batches: Iterable[tuple[Windows, Tensor]], rig: Rig) -> None:
-        """Scale the claims to how far the detections of views are that had no part.
+    def calibrate(self, batches: Iterable[tuple[Windows, Tensor]]) -> None:
+        """Scale the claims to errors that are known.
 
         Args:
-            batches: Windows in which only such views have weights, and predictions (B, K, 3) [m].
-            rig: The cameras.
+            batches: Windows on the ground, and how far their predictions are off (B, K, 3) [m].
         """
-        found: list[tuple[Tensor, ...]] = []
-        cameras = rig.intrinsics.double(), rig.extrinsics.double()
-        for windows, xyz in batches:
-            c = windows.centre
-            covariance, features = self._features(windows)
-            uv, J = geometry.projection_jacobian(xyz.double(), *cameras)
-            residual = windows.uv[:, c].transpose(1, 2) - uv
-            precision = windows.robust[:, c].transpose(1, 2).double()  # (B, K, V)
-            is_scored = (precision > 0) & _is_known(windows.info[:, c]).unsqueeze(-1)
-            point, view = is_scored.flatten(0, 1).nonzero(as_tuple=True)
-            J, residual, precision = (
-                y.flatten(0, 1)[point, view] for y in (J, residual, precision)
-            )
-            claimed = J @ covariance.flatten(0, 1)[point] @ J.transpose(-1, -2)
-            spread = rig.sigma_px / precision.sqrt()
-            found.append((features.flatten(0, 1)[point], claimed, residual, spread))
-        features, claimed, residual, spread = (torch.cat(x) for x in zip(*found, strict=True))
-        shared = float(self.shared)
-        self.factor.copy_(fit_factor(features, claimed, residual, spread, image_width(rig), shared))
+        found: list[tuple[Tensor, Tensor]] = []
+        for windows, error in batches:
+            covariance = _covariance(windows)
+            square = (error.double().unsqueeze(-2) @ geometry.invert_3x3(covariance)).squeeze(-2)
+            square = (square * error.double()).sum(-1)
+            about = claims.features(windows, covariance, self.unit, len(self.step))
+            counts = _is_known(windows.info[:, windows.centre]) & (windows.keypoint >= 0)
+            found.append((about[counts], square[counts]))
+        about, square = (torch.cat(x) for x in zip(*found, strict=True))
+        self.factor.copy_(claims.fit_scale(about, square, float(self.shared)))
 
 
 def on_ground(windows: Windows, tracks: Tracks, centres: Tensor) -> Windows:
@@ -238,6 +218,13 @@ def _filled(xyz: Tensor, covariance: Tensor, other: Tensor, seen: Tensor) -> tup
         torch.where(xyz.isfinite(), xyz, other.double()).float(),
         torch.where(is_known[..., None, None], info, 0.0).float(),
     )
+
+
+def _covariance(windows: Windows) -> Tensor:
+    """Return the ground's covariances (B, K, 3, 3) [m^2] of the centre frames; 1 if unknown."""
+    info = windows.info[:, windows.centre].double()
+    eye = torch.eye(3, dtype=info.dtype, device=info.device)
+    return geometry.invert_3x3(torch.where(_is_known(info)[..., None, None], info, eye))
 
 
 def _is_known(info: Tensor) -> Tensor:

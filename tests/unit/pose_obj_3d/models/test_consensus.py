@@ -307,7 +307,7 @@ def test_a_still_keypoint_agrees_with_itself_however_unequal_its_frames(data):
 def test_calibration_looks_at_every_part_evenly_within_its_limit(data, monkeypatch):
     tracks, rig = load(data)
     network = model("window")
-    monkeypatch.setattr("pose_obj_3d.models.consensus.model.CALIBRATION_FRAMES", 50)
+    monkeypatch.setattr("pose_obj_3d.models.consensus.calibration.FRAMES", 50)
     seen = []
     gather = type(network).gather
     monkeypatch.setattr(

@@ -10,8 +10,17 @@ from pose_obj_3d import formal
 from pose_obj_3d.common.errors import CheckpointError, ConfigError
 from pose_obj_3d.evaluation import metrics
 from pose_obj_3d.evaluation import protocol as evaluation
+from pose_obj_3d.geometry import multi_view as geometry
 from pose_obj_3d.models.consensus.model import Stc
-from pose_obj_3d.models.consensus.scene import blind_views, chains, estimates, persistence, shapes
+from pose_obj_3d.models.consensus.scene import (
+    blind_views,
+    chains,
+    claims,
+    estimates,
+    persistence,
+    rehearsal,
+    shapes,
+)
 from pose_obj_3d.models.consensus.size import StcConfig
 from pose_obj_3d.tracks.loading import keypoint_ids, load_tracks, make_rig
 from pose_obj_3d.training.checkpoints import state
@@ -180,6 +189,9 @@ def test_labels_have_no_part(worlds):
     scrambled = dataclasses.replace(tracks, truth=torch.randn(tracks.truth.shape))
     other = network(ids)
     other.learn(scrambled, rig)
+    model.calibrate([tracks], rig, 256)
+    other.calibrate([scrambled], rig, 256)
+    assert float(model.ground.factor.abs().sum()) > 0
     assert all(
         torch.equal(a, b)
         for a, b in zip(model.state_dict().values(), other.state_dict().values(), strict=True)
@@ -190,10 +202,9 @@ def test_labels_have_no_part(worlds):
 
 @pytest.mark.parametrize("context", ["window", "track"])
 def test_claims_hold_where_errors_last(worlds, context):
-    """On its ground, before any gradient step, calibrated by views that had no part."""
+    """On its ground, before any gradient step, calibrated by a rehearsal."""
     model, tracks, rig, _ = learned(worlds["lasting"], context)
-    blind = model.for_training(tracks, rig, blind=True)
-    model.calibrate([blind], rig.float(), 256)
+    model.calibrate([tracks], rig, 256)
     found = evaluation.estimate(model, tracks, rig, evaluation.Protocol(7))
     alone = (tracks.xyz - tracks.truth).norm(dim=-1).mean()
     assert (found.xyz - tracks.truth).norm(dim=-1).mean() < 0.75 * alone
@@ -220,17 +231,50 @@ def test_a_checkpoint_brings_its_ground_or_takes_it_away(worlds):
         state.load_model(fresh, {k: v for k, v in saved.items() if k != "ground.shared"})
 
 
-def test_the_factor_on_claims_is_found_from_detections_with_gross_errors():
+def test_a_rehearsal_keeps_what_errors_are_like_and_turns_views(worlds):
+    tracks, rig, _ = load(worlds["lasting"])
+    truth = tracks.truth
+    made = rehearsal.rehearse(tracks, truth, rig)
+    exact = geometry.project(truth.double(), rig.intrinsics, rig.extrinsics)[0].transpose(1, 2)
+    before, after = (x.uv.double() - exact for x in (tracks, made))
+    ratio = (before * after).sum(-1) / before.square().sum(-1).clamp_min(1e-9)
+    parallel = (before[..., 0] * after[..., 1] - before[..., 1] * after[..., 0]).abs()
+    assert parallel.max() < 1e-2 * before.square().sum(-1).max()
+    is_clear = (before.norm(dim=-1) > 1) & (tracks.weights > 0)
+    assert (ratio[is_clear].abs() > 0.99).all()
+    assert (ratio[is_clear].abs() < 4**rehearsal.POWER + 0.01).all()
+    for begin in tracks.first.unique().tolist():
+        rows = tracks.first == begin
+        turned = [bool((ratio[rows, v][is_clear[rows, v]] < 0).all()) for v in range(4)]
+        kept = [bool((ratio[rows, v][is_clear[rows, v]] > 0).all()) for v in range(4)]
+        assert any(turned)
+        assert any(kept)
+        assert all(a != b for a, b in zip(turned, kept, strict=True))
+
+
+def test_signs_never_turn_all_views_or_none():
+    for views in (2, 3, 4, 6):
+        found = rehearsal.signs(torch.arange(200), views)
+        assert set(found.unique().tolist()) == {-1, 1}
+        assert (found.sum(-1).abs() < views).all()
+        assert len(found.unique(dim=0)) == min(200, 2 ** (views - 1) - 1)
+
+
+def test_the_factor_on_claims_depends_on_the_keypoint_and_holds_both_regions():
     generator = torch.Generator().manual_seed(0)
-    n, factor = 20000, 4.0
-    size = 4 * torch.rand(n, generator=generator, dtype=torch.float64) + 1
-    claimed = size[:, None, None].square() * torch.eye(2, dtype=torch.float64)
-    noise = torch.randn(n, 2, generator=generator, dtype=torch.float64)
-    error = factor**0.5 * size[:, None] * noise
-    error = error + torch.randn(n, 2, generator=generator, dtype=torch.float64)
-    gross = torch.rand(n, 1, generator=generator) < 0.2
-    error = error + gross * 30 * torch.randn(n, 2, generator=generator, dtype=torch.float64)
-    weights = blind_views.fit_factor(
-        torch.ones(n, 1), claimed, error, torch.ones(n, dtype=torch.float64), 256.0, 1.0
-    )
-    assert float(weights[0].exp()) == pytest.approx(factor, rel=0.15)
+    n, factors = 20000, torch.tensor([0.1, 4.0], dtype=torch.float64)
+    keypoint = torch.arange(n) % 2
+    about = torch.cat([torch.zeros(n, claims.COMMON), torch.eye(2)[keypoint]], -1)
+    about[:, 0] = 1
+    error = torch.randn(n, 3, generator=generator, dtype=torch.float64)
+    square = factors[keypoint] * error.square().sum(-1)
+    weights = claims.fit_scale(about, square, 1.0)
+    found = (about.double() @ weights).exp()
+    for k in range(2):
+        assert float(found[k]) == pytest.approx(float(factors[k]), rel=0.1)
+    for tail in (1.0, 8.0):  # a tenth of the errors is larger
+        heavy = torch.where(torch.rand(n, generator=generator) < 0.1, tail, 1.0) * square
+        ratio = heavy / (about.double() @ claims.fit_scale(about, heavy, 1.0)).exp()
+        held = [float((ratio < edge).double().mean()) for _, edge, _ in claims.REGIONS]
+        assert 0.66 < held[0] < 0.76
+        assert 0.9 < held[1] < 0.96

@@ -1,0 +1,99 @@
+"""Rehearsals: scenes like those that were seen, whose true motion is known. No label is read.
+
+An estimate of a scene takes the part of the truth. Its detections are the estimate's projections
+plus the residuals of the real detections, with the signs turned in some of the views. Errors of
+different views are independent, so turned errors are as likely as real ones; all of their own stays
+as it was: how large they are, how long they last, which of them are gross, and what keypoints have
+in common. How far the estimate from such detections is off is known in 3D (a wild bootstrap).
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from pose_obj_3d.geometry import multi_view as geometry
+from pose_obj_3d.geometry.rig import Rig
+from pose_obj_3d.models.blocks import Model
+from pose_obj_3d.models.consensus.scene.estimates import some_examples
+from pose_obj_3d.models.consensus.scene.witnesses import Witnesses, weigh
+from pose_obj_3d.tracks.triangulating import triangulate_tracks
+from pose_obj_3d.tracks.types import Tracks, Windows
+
+# Residuals are smaller than errors, by the root of 1 - leverage for an estimate without bias. An
+# estimated motion is smoother than the true one, so a motion estimated from it is less biased. A
+# power between 1/2 and that of a left-out view (1) makes up for it.
+POWER = 0.75
+EXAMPLES = 24  # of each part of the split, at most
+MAX_LEVERAGE = 0.75
+_LITTLE = 1e-3  # [1/m^2] information of what no view has seen
+
+
+def rehearse(tracks: Tracks, xyz: Tensor, rig: Rig) -> Tracks:
+    """Make detections of a scene that moves as estimated, with errors like the real ones.
+
+    Args:
+        tracks: The data.
+        xyz: (N, K, 3) its estimate, which is the truth of what is returned [m].
+        rig: The cameras, float64.
+
+    Returns:
+        Tracks with other detections, triangulated anew.
+    """
+    truth, cameras = xyz.double(), (rig.intrinsics.double(), rig.extrinsics.double())
+    seen, J = geometry.projection_jacobian(truth, *cameras)  # (N, K, V, 2)
+    residual = tracks.uv.double().transpose(1, 2) - seen
+    error = residual * (1 - _leverage(tracks, residual, J, rig)).pow(-POWER).unsqueeze(-1)
+    _, number = tracks.first.unique(return_inverse=True)  # type: ignore[no-untyped-call]
+    turned = signs(number, tracks.uv.shape[1]).to(error)
+    uv = (seen + turned[:, None, :, None] * error).transpose(1, 2).to(tracks.uv)
+    where = tracks.keypoint, tracks.first, tracks.last
+    found, info, robust = triangulate_tracks(uv, tracks.weights, rig, *where)
+    return replace(tracks, uv=uv, xyz=found, info=info, robust=robust, truth=None)
+
+
+def known_errors(
+    tracks: Tracks,
+    rig: Rig,
+    model: Model,
+    predict: Callable[[Tracks], Iterable[tuple[Windows, Tensor]]],
+) -> Iterator[tuple[Windows, Tensor]]:
+    """Give windows of a rehearsal, and how far what is predicted for them is off (B, K, 3) [m].
+
+    Args:
+        tracks: The data.
+        rig: The cameras, float64.
+        model: Prepares tracks to be lifted.
+        predict: Cuts prepared tracks into windows, and predicts their centre frames.
+    """
+    tracks = some_examples(tracks, EXAMPLES)
+    truth = torch.cat([xyz for _, xyz in predict(model.prepare(tracks, rig))])
+    begin = 0
+    for windows, xyz in predict(model.prepare(rehearse(tracks, truth, rig), rig)):
+        yield windows, xyz - truth[begin : begin + len(xyz)]
+        begin += len(xyz)
+
+
+def signs(number: Tensor, num_views: int) -> Tensor:
+    """Return the signs (*, V) of the views in examples with numbers (*).
+
+    All patterns in turn but the one that turns no view, or all: it would give back what was seen.
+    """
+    bit = torch.arange(num_views - 1, device=number.device)
+    pattern = 1 + number % (2 ** (num_views - 1) - 1)
+    is_turned = (pattern.unsqueeze(-1) >> bit) & 1
+    return torch.cat([1 - 2 * is_turned, torch.ones_like(is_turned[..., :1])], -1)
+
+
+def _leverage(tracks: Tracks, residual: Tensor, jacobian: Tensor, rig: Rig) -> Tensor:
+    """Return what share of a detection's own error its frame's point follows: (N, K, V)."""
+    witnesses = Witnesses.of(tracks, rig)
+    spread, odds = (x.transpose(1, 2) for x in (witnesses.spread, witnesses.odds))
+    precision, _ = weigh(residual.square().sum(-1), spread, odds, witnesses.width, 1.0)
+    precision = torch.where((tracks.weights > 0).transpose(1, 2), precision, 0.0)
+    J = jacobian
+    info = torch.einsum("nkvri,nkvrj,nkv->nkij", J, J, precision)
+    covariance = geometry.invert_3x3(info + _LITTLE * torch.eye(3).to(info))
+    leverage = torch.einsum("nkvri,nkij,nkvrj,nkv->nkv", J, covariance, J, precision) / 2
+    return leverage.clamp(0, MAX_LEVERAGE)
