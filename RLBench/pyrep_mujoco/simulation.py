@@ -256,10 +256,13 @@ class Simulation:
         """
         return MujocoObserver(self.world, shadows, antialiasing)
 
-    def open_viewer(self) -> Any:
+    def open_viewer(self, view: CameraSpec | None = None) -> Any:
         """Open MuJoCo's own viewer on the running simulation.
+
+        Args:
+            view: from where it looks at first.
 
         Raises:
             SceneError: there is no display.
         """
-        return open_viewer(self.world)
+        return open_viewer(self.world, view)

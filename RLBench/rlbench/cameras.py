@@ -5,6 +5,10 @@ A camera of your own, before a scene is loaded:
     register_camera(CameraSpec.look_at("side", position=(0.3, 1.2, 1.4), target=(0.3, 0.0, 0.8)))
 """
 
+from dataclasses import replace
+
+import numpy as np
+
 from rlbench.engines.cameras import (
     CameraSpec,
     camera_from_mujoco,
@@ -17,19 +21,25 @@ from rlbench.engines.cameras import (
     pyrep_intrinsics,
     unproject_depth,
 )
+from rlbench.engines.errors import SceneError
 
 __all__ = [
     "CAMERAS",
+    "CINEMATIC",
+    "TURNING_POINT",
     "CameraSpec",
+    "View",
     "camera_from_mujoco",
     "extrinsics",
     "intrinsics",
+    "looking",
     "mujoco_camera",
     "project",
     "project_views",
     "pyrep_extrinsics",
     "pyrep_intrinsics",
     "register_camera",
+    "turned",
     "unproject_depth",
 ]
 
@@ -80,6 +90,48 @@ CAMERAS: dict[str, CameraSpec] = {
     )
 }
 """The cameras by name, in order of channels and files. Append only; see `register_camera`."""
+
+CINEMATIC = CameraSpec(
+    "cinematic",
+    (1.675, 0.0, 2.28),
+    ((0.0, -0.70710678, -0.70710678), (-1.0, 0.0, 0.0), (0.0, 0.70710678, -0.70710678)),
+    fov_deg=91.5,
+    far=10.0,
+)
+"""RLBench's `cam_cinematic_placeholder`, for pictures that people look at. The view angle is 60
+degrees over the height of a 16:9 picture, which shows the whole robot and table. No scene holds
+this camera, and it makes no observations."""
+View = str | CameraSpec
+"""What a picture is taken with: the name of a camera (see `looking`), or one of your own."""
+TURNING_POINT = (0.4, 0.0, 0.752)
+"""RLBench's `cam_cinematic_base` [m]: what the cinematic camera goes round."""
+
+
+def looking(name: str) -> CameraSpec:
+    """Return a camera that pictures can be taken with: of the table, or the cinematic one.
+
+    Raises:
+        SceneError: there is none of that name.
+    """
+    known = {CINEMATIC.name: CINEMATIC, **CAMERAS}
+    if name not in known:
+        raise SceneError(f"camera {name!r} is unknown; there are {sorted(known)}")
+    return known[name]
+
+
+def turned(spec: CameraSpec, angle: float) -> CameraSpec:
+    """Return a camera that has gone round the vertical through `TURNING_POINT`.
+
+    Args:
+        spec: a camera that stands still in the world.
+        angle: counter-clockwise from above [rad].
+    """
+    c, s = float(np.cos(angle)), float(np.sin(angle))
+    R = np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
+    centre = np.array(TURNING_POINT)
+    x, y, z = (centre + R @ (np.array(spec.position) - centre)).tolist()
+    a, b, d = ((float(i), float(j), float(k)) for i, j, k in R @ np.array(spec.rotation))
+    return replace(spec, position=(x, y, z), rotation=(a, b, d))
 
 
 def register_camera(spec: CameraSpec) -> None:

@@ -17,6 +17,7 @@ from rlbench.backend.episodes.global_random import fresh_seed
 from rlbench.backend.exceptions import RenderingError, TaskEnvironmentError, UnknownSettingError
 from rlbench.backend.observation import Observation
 from rlbench.backend.task import Task
+from rlbench.cameras import CINEMATIC
 from rlbench.demo import Demo
 from rlbench.engines.vision import check_not_forked, has_display
 from rlbench.environment import Environment
@@ -35,7 +36,7 @@ READINGS = (
     "task_low_dim_state",
 )
 VISION_CAMERAS = ("left_shoulder", "right_shoulder", "wrist", "front")
-RENDER_CAMERA, RENDER_SIZE = "front", (640, 360)
+RENDER_SIZE = (640, 360)
 _BOUNDS = {"gripper_open": (0.0, 1.0)}
 _JOINT_SLACK = 0.1
 """Joints may be pushed so far [rad] beyond their ends."""
@@ -70,8 +71,9 @@ class RLBenchEnv(gymnasium.Env[dict[str, Any], npt.NDArray[np.float32]]):
         Args:
             task_class: the task, or its snake_case name.
             observation_mode: "state": readings; "vision": also images of four cameras.
-            render_mode: None; "rgb_array": `render` returns (360, 640, 3) of the camera `front`;
-                "human": MuJoCo's viewer shows what is going on, which needs a display.
+            render_mode: None; "rgb_array": `render` returns (360, 640, 3) of RLBench's
+                cinematic camera; "human": MuJoCo's viewer shows what is going on, and looks from
+                there at first, which needs a display.
             action_mode: how actions are read; default `JointPositionActionMode`.
             shaped_rewards: rewards are those of `Task.reward`, not 1 for success.
             image_size: width and height [px] of vision; images are (height, width, 3).
@@ -181,7 +183,7 @@ class RLBenchEnv(gymnasium.Env[dict[str, Any], npt.NDArray[np.float32]]):
         """Return (360, 640, 3) in the mode "rgb_array"; None in others."""
         if self.render_mode != "rgb_array":
             return None
-        return self.rlbench_task_env.render(RENDER_CAMERA, RENDER_SIZE)
+        return self.rlbench_task_env.render(CINEMATIC, RENDER_SIZE)
 
     def close(self) -> None:
         """Free OpenGL contexts and the viewer; twice is harmless."""

@@ -23,6 +23,7 @@ from rlbench.backend.observation import Observation
 from rlbench.backend.robot import Robot
 from rlbench.backend.scene import Scene
 from rlbench.backend.task import Task
+from rlbench.cameras import CINEMATIC, View
 from rlbench.demo import Demo, attempted, take_restored
 from rlbench.engines.transforms import Floats
 from rlbench.observation_config import ObservationConfig
@@ -64,7 +65,7 @@ class TaskEnvironment:
         self._obs_config = self._filter.config
         self._shaped_rewards = shaped_rewards
         self._dataset_root = dataset_root
-        self._viewer = None if headless else scene.engine.open_viewer()
+        self._viewer = None if headless else scene.engine.open_viewer(CINEMATIC)
         self._variation = 0
         self._seeds = EpisodeSeeds(scene.task.name, task_id(scene.task.name))
         self._random_seed: list[int] = []
@@ -254,11 +255,11 @@ class TaskEnvironment:
         """Return the fingers' (N,) travel from closed to open [m; rad where they turn]."""
         return self.scene.robot.gripper.get_range()
 
-    def render(self, camera: str, image_size: tuple[int, int]) -> npt.NDArray[np.uint8]:
-        """Return what a camera of the table sees now, for people to look at.
+    def render(self, camera: View, image_size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+        """Return what a camera sees now, for people to look at.
 
         Args:
-            camera: its name.
+            camera: the name of one of the table, "cinematic", or one that stands in the world.
             image_size: width and height [px].
 
         Returns:

@@ -8,10 +8,14 @@ import numpy.typing as npt
 
 from pyrep_mujoco.errors import SceneError
 from pyrep_mujoco.transforms import Floats, wxyz_to_xyzw
+from pyrep_mujoco.vision.cameras import CameraSpec
 from pyrep_mujoco.vision.display import has_display
+from pyrep_mujoco.vision.free_cameras import free_camera
 from pyrep_mujoco.vision.images import RenderedImages
 from pyrep_mujoco.vision.visibility import in_image, keypoint_visibility
 from pyrep_mujoco.world import World
+
+_TURNING_POINT = 1.8  # [m] ahead of where the viewer looks from: what its mouse turns about
 
 
 class MujocoObserver:
@@ -75,6 +79,11 @@ class MujocoObserver:
         )
         return images
 
+    def picture(self, camera: CameraSpec, image_size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+        """Return (H, W, 3) what a camera sees that need not be in the model."""
+        colour: npt.NDArray[np.uint8] = self._renderer(image_size).picture(self._data, camera)
+        return colour
+
     def _renderer(self, size: tuple[int, int]) -> Any:
         if self._drawn is not self._model:
             # Shapes were made: another model is in use.
@@ -100,8 +109,8 @@ class MujocoObserver:
 class _Viewer:
     """MuJoCo's viewer, opened again when the world goes on with another model."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, world: World, view: CameraSpec | None) -> None:
+        self._world, self._view = world, view
         self._open()
 
     def _open(self) -> None:
@@ -109,6 +118,16 @@ class _Viewer:
 
         self._model = self._world.model
         self._window = mujoco.viewer.launch_passive(self._model, self._world.data)
+        if self._view is not None:
+            self._look(self._view)
+
+    def _look(self, view: CameraSpec) -> None:
+        free = free_camera(view, _TURNING_POINT)
+        with self._window.lock():
+            camera = self._window.cam
+            camera.type, camera.distance = free.type, free.distance
+            camera.lookat[:] = free.lookat
+            camera.azimuth, camera.elevation = free.azimuth, free.elevation
 
     def sync(self) -> None:
         """Show the present moment."""
@@ -122,8 +141,12 @@ class _Viewer:
         self._window.close()
 
 
-def open_viewer(world: World) -> Any:
+def open_viewer(world: World, view: CameraSpec | None = None) -> Any:
     """Open MuJoCo's own viewer.
+
+    Args:
+        world: what it shows.
+        view: from where it looks at first; None for MuJoCo's choice.
 
     Raises:
         SceneError: there is no display.
@@ -133,4 +156,4 @@ def open_viewer(world: World) -> Any:
     from pyrep_mujoco.vision.rendering import load_triton_first  # noqa: PLC0415 - as above
 
     load_triton_first()
-    return _Viewer(world)
+    return _Viewer(world, view)

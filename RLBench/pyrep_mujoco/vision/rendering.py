@@ -22,8 +22,10 @@ import numpy as np
 import numpy.typing as npt
 
 from pyrep_mujoco.errors import RenderingError
+from pyrep_mujoco.vision.cameras import CameraSpec
 from pyrep_mujoco.vision.display import has_display
 from pyrep_mujoco.vision.forks import check_not_forked, is_forked, note_context
+from pyrep_mujoco.vision.free_cameras import aim_eyes, free_camera
 from pyrep_mujoco.vision.images import RenderedImages
 from pyrep_mujoco.vision.skins import Skins
 
@@ -252,6 +254,30 @@ class Renderer:
             z = self._metres() if depth else None
             ids = self._body_ids() if mask else None
         return RenderedImages(colour, z, ids)
+
+    def picture(self, data: mujoco.MjData, camera: CameraSpec) -> npt.NDArray[np.uint8]:
+        """Render the colour image of a camera that the model does not have.
+
+        Args:
+            data: as in `render`.
+            camera: stands still in the world; `near`, `far` and `parent` have no effect.
+
+        Returns:
+            (height, width, 3) uint8.
+
+        Raises:
+            RenderingError: as in `render`.
+        """
+        check_not_forked()
+        if self._gl is None:
+            raise RenderingError("the renderer is closed; make a new one")
+        self._make_current()
+        eye = free_camera(camera)
+        self._skins.update(data, self._option, eye, self._scene, True)
+        aim_eyes(self._scene, camera, self._shape)
+        self._draw(self._colour, is_segmentation=False)
+        mujoco.mjr_readPixels(self._rgb, None, self._viewport, self._colour)
+        return self._rgb[::-1].copy()
 
     def _aim(self, data: mujoco.MjData, camera: str, wear_skins: bool) -> None:
         camera_id = mujoco.mj_name2id(self._model, mujoco.mjtObj.mjOBJ_CAMERA, camera)

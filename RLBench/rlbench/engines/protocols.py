@@ -10,6 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from rlbench.engines.cameras import CameraSpec
 from rlbench.engines.object_protocols import (
     Dummy,
     Joint,
@@ -123,6 +124,14 @@ class Observer(Protocol):
             mask: make the image of handles.
         """
 
+    def picture(self, camera: CameraSpec, image_size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+        """Return the colour image of a camera that need not be one of the table's.
+
+        Args:
+            camera: stands still in the world.
+            image_size: (width, height) [px]; the image is (height, width, 3).
+        """
+
     def close(self) -> None:
         """Free what images need."""
 
@@ -227,8 +236,8 @@ class Engine(Protocol):
             EngineError: the engine cannot smooth images.
         """
 
-    def open_viewer(self) -> Viewer:
-        """Return a window on the running simulation."""
+    def open_viewer(self, view: CameraSpec | None = None) -> Viewer:
+        """Return a window on the running simulation, which looks from `view` at first."""
 
     def path_points(self, name: str) -> list[Floats]:
         """Return the (4, 4) world poses of a Cartesian path; empty when `name` is none."""

@@ -86,12 +86,20 @@ class Recorder:
         """Free what images need."""
         self.observer.close()
 
-    def picture(self, camera: str, image_size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+    def picture(self, camera: cameras.View, image_size: tuple[int, int]) -> npt.NDArray[np.uint8]:
         """Return (height, width, 3) what a camera sees now; `image_size` is (width, height)."""
-        _camera(camera)
+        spec = cameras.looking(camera) if isinstance(camera, str) else camera
         size = checked_size(image_size, "image_size")
-        images = self.observer.images(camera, size, rgb=True, depth=False, mask=False)
+        if cameras.CAMERAS.get(spec.name) != spec:
+            return self.observer.picture(spec, size)
+        images = self.observer.images(spec.name, size, rgb=True, depth=False, mask=False)
         return np.asarray(images.rgb)
+
+    def matrices(self, camera: cameras.View, image_size: tuple[int, int]) -> tuple[Floats, Floats]:
+        """Return (3, 3) intrinsics [px] and (3, 4) world to camera of a picture taken now."""
+        spec = cameras.looking(camera) if isinstance(camera, str) else camera
+        K = cameras.intrinsics(spec.fov_deg, *checked_size(image_size, "image_size"))
+        return K, cameras.extrinsics(self._T_world_cam(spec))
 
     def observe(self) -> Observation:
         """Return the present moment."""

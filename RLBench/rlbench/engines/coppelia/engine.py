@@ -11,6 +11,7 @@ import numpy as np
 
 from pyrep_mujoco.near_names import near_names
 from rlbench.engines import transforms as tf
+from rlbench.engines.cameras import CameraSpec
 from rlbench.engines.coppelia.objects import (
     CoppeliaDummy,
     CoppeliaJoint,
@@ -271,6 +272,6 @@ class CoppeliaEngine:
             )
         return CoppeliaObserver(self._graph, shadows)
 
-    def open_viewer(self) -> OwnWindow:
-        """Return CoppeliaSim's own window; it was opened with the simulator."""
+    def open_viewer(self, view: CameraSpec | None = None) -> OwnWindow:
+        """Return CoppeliaSim's own window; it was opened with the simulator, on its own view."""
         return OwnWindow()

@@ -38,6 +38,7 @@ class CoppeliaObserver:
         self._meshes: dict[int, Mesh] = {}
         self._sensors: dict[tuple[str, bool], Any] = {}
         self._made: list[Any] = []
+        self._onlooker: Any = None
 
     # ---- poses --------------------------------------------------------------------------
 
@@ -167,6 +168,22 @@ class CoppeliaObserver:
             out.mask = self._handles(_bytes(sensor.capture_rgb()).astype(np.int32))
         return out
 
+    def picture(
+        self, camera: cameras.CameraSpec, image_size: tuple[int, int]
+    ) -> npt.NDArray[np.uint8]:
+        """Return (H, W, 3) what a camera sees that stands still in the world."""
+        if self._onlooker is None:
+            # Made once; a turn-table moves it.
+            self._onlooker = self._graph.api.objects.VisionSensor.create(
+                resolution=[16, 16], explicit_handling=True
+            )
+            self._made.append(self._onlooker)
+        sensor = self._onlooker
+        sensor.set_resolution(list(image_size))
+        self._set_up(sensor, camera, is_mask=False)
+        sensor.handle_explicitly()
+        return _bytes(sensor.capture_rgb())
+
     def _handles(self, colour: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
         """Decode handles; 0 where none of the scene's shapes is."""
         found = colour[..., 0] + (colour[..., 1] << 8) + (colour[..., 2] << 16)
@@ -195,7 +212,11 @@ class CoppeliaObserver:
         else:
             sensor = api.objects.VisionSensor.create(resolution=[16, 16], explicit_handling=True)
             self._made.append(sensor)
-        mode = api.const.RenderMode
+        self._set_up(sensor, spec, is_mask)
+        return sensor
+
+    def _set_up(self, sensor: Any, spec: cameras.CameraSpec, is_mask: bool) -> None:
+        mode = self._graph.api.const.RenderMode
         plain = mode.OPENGL3 if self._shadows else mode.OPENGL
         sensor.set_explicit_handling(1)
         sensor.set_render_mode(mode.OPENGL_COLOR_CODED if is_mask else plain)
@@ -206,7 +227,6 @@ class CoppeliaObserver:
         if parent is not None:
             sensor.set_parent(parent)
         sensor.set_matrix(cameras.pyrep_extrinsics(spec.T_world_cam()), parent)
-        return sensor
 
     def _native(self, name: str) -> Any:
         """Return PyRep's object that a camera rides on.
@@ -223,7 +243,7 @@ class CoppeliaObserver:
         """Remove the cameras that were made."""
         for sensor in self._made:
             sensor.remove()
-        self._made, self._sensors = [], {}
+        self._made, self._sensors, self._onlooker = [], {}, None
 
 
 def _moves(obj: CoppeliaObject) -> bool:
