@@ -58,7 +58,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pose_obj_3d.common.archive_arrays import (
+from pose_obj_3d.common.archive.arrays import (
     CHANNELS,
     NUM_CHANNELS,
     UV_DETECTED,
@@ -71,7 +71,7 @@ from pose_obj_3d.common.archive_arrays import (
     expected_shape,
     validate,
 )
-from pose_obj_3d.common.archive_detections import (
+from pose_obj_3d.common.archive.detections import (
     DETECTED_INSIDE,
     DETECTED_RHO,
     DETECTED_SD,
@@ -84,7 +84,7 @@ from pose_obj_3d.common.archive_detections import (
     look_alike,
     rounded_detections,
 )
-from pose_obj_3d.common.archive_members import (
+from pose_obj_3d.common.archive.members import (
     CALIBRATION,
     DETECTIONS,
     check_complete,
@@ -94,7 +94,7 @@ from pose_obj_3d.common.archive_members import (
     read_meta,
     tasks_of,
 )
-from pose_obj_3d.common.archive_meta import (
+from pose_obj_3d.common.archive.meta import (
     CURRENT_VERSION,
     MIN_EXAMPLES,
     OPTIONAL_META,

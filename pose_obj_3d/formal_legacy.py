@@ -14,8 +14,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from pose_obj_3d.common.archive.legacy import read_legacy
 from pose_obj_3d.common.errors import PoseObj3DError, one_line
-from pose_obj_3d.common.legacy_archive import read_legacy
 from pose_obj_3d.formal import make_split, read_formal, write_formal
 
 

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from pose_obj_3d.common.archive_detections import (
+from pose_obj_3d.common.archive.detections import (
     DETECTED,
     DETECTED_UV,
     DETECTOR,

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from pose_obj_3d.common.archive_detections import (
+from pose_obj_3d.common.archive.detections import (
     DETECTED,
     DETECTOR,
     SIMULATED,

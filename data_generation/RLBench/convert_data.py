@@ -47,8 +47,8 @@ from data_generation.RLBench.tracks.detector import (
     rounded,
 )
 from data_generation.RLBench.tracks.masks import mask_meta
+from pose_obj_3d.common.archive.legacy import write_legacy
 from pose_obj_3d.common.errors import PoseObj3DError
-from pose_obj_3d.common.legacy_archive import write_legacy
 from pose_obj_3d.common.whole_files import write_whole
 from pose_obj_3d.formal import MIN_EXAMPLES, read_formal, write_formal
 from pose_obj_3d.shipped import keep_shipped

@@ -1,6 +1,6 @@
 """Where the files of a frame are: what an archive's `meta` says of pictures and masks.
 
-`formal.py` has the fields of `meta`; `archive_meta` checks that a pattern is safe to fill in.
+`formal.py` has the fields of `meta`; `archive.meta` checks that a pattern is safe to fill in.
 """
 
 import os

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pose_obj_3d.common.archive_detections import DETECTED, TRUTH, Witness
+from pose_obj_3d.common.archive.detections import DETECTED, TRUTH, Witness
 from pose_obj_3d.formal import VISIBILITY, FormalData
 from pose_obj_3d.geometry import multi_view
 from pose_obj_3d.geometry.rig import Rig

@@ -17,7 +17,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from pose_obj_3d.common.archive_detections import (
+from pose_obj_3d.common.archive.detections import (
     DETECTED,
     DETECTED_INSIDE,
     DETECTED_SD,

@@ -12,7 +12,7 @@ from itertools import permutations
 import numpy as np
 import numpy.typing as npt
 
-from pose_obj_3d.common.archive_detections import DETECTED
+from pose_obj_3d.common.archive.detections import DETECTED
 from pose_obj_3d.formal import UV_DETECTED, UV_EXACT, VISIBILITY, Array, FormalData
 
 CAP = 0.08  # distance [image widths] beyond which a detection is as wrong as can be

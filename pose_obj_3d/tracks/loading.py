@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from pose_obj_3d import formal
-from pose_obj_3d.common.archive_detections import (
+from pose_obj_3d.common.archive.detections import (
     DETECTED,
     DETECTED_SD,
     DETECTED_SEEN,
     claimed_covariance,
 )
-from pose_obj_3d.common.archive_meta import ESTIMATED_NOISE
+from pose_obj_3d.common.archive.meta import ESTIMATED_NOISE
 from pose_obj_3d.common.errors import DataError
 from pose_obj_3d.common.facts import DETECTION_GRID_PX, WHITE_SHARE
 from pose_obj_3d.formal import Array, FormalData, Witness

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from pose_obj_3d.common.archive_detections import DETECTED
-from pose_obj_3d.common.archive_meta import ESTIMATED_NOISE
+from pose_obj_3d.common.archive.detections import DETECTED
+from pose_obj_3d.common.archive.meta import ESTIMATED_NOISE
 from pose_obj_3d.common.facts import DETECTION_GRID_PX
 from pose_obj_3d.formal import FormalData
 from pose_obj_3d.geometry.noise import contradiction

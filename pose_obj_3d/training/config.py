@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from pose_obj_3d.common import settings
-from pose_obj_3d.common.archive_detections import (
+from pose_obj_3d.common.archive.detections import (
     DETECTED,
     DETECTION_SOURCES,
     DETECTOR,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from pose_obj_3d.common.archive_detections import DETECTED
+from pose_obj_3d.common.archive.detections import DETECTED
 from pose_obj_3d.common.errors import ConfigError
 from pose_obj_3d.formal import FormalData, read_formal
 from pose_obj_3d.geometry.checks.calibration_checks import check_geometry

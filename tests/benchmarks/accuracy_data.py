@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from data_generation.RLBench.tracks.detector import PRESETS, DetectorNoise, detect
-from pose_obj_3d.common.archive_detections import DETECTED, DETECTOR, Witness
+from pose_obj_3d.common.archive.detections import DETECTED, DETECTOR, Witness
 from pose_obj_3d.formal import UV_DETECTED, UV_EXACT, VISIBILITY, FormalData
 from pose_obj_3d.tracks.choosing import choose_detections
 

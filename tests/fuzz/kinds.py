@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from pose_obj_3d.common.legacy_archive import read_legacy, write_legacy
+from pose_obj_3d.common.archive.legacy import read_legacy, write_legacy
 from pose_obj_3d.formal import Witness, read_formal, tasks_in
 from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.lifting.track_files.track_file import read_tracks

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
-from pose_obj_3d.common.archive_detections import (
+from pose_obj_3d.common.archive.detections import (
     MAX_SD_PX,
     MIN_SD_PX,
     check_detections,

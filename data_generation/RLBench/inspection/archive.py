@@ -10,9 +10,9 @@ import numpy as np
 
 from data_generation.RLBench.errors import ConfigError, StoreError
 from data_generation.RLBench.inspection.sources import Array, Example, Rig, Section, Source
-from pose_obj_3d.common.archive_detections import check_detections, check_detections_shape
-from pose_obj_3d.common.archive_members import DETECTIONS
-from pose_obj_3d.common.archive_meta import MAX_TEXT, VERSIONS
+from pose_obj_3d.common.archive.detections import check_detections, check_detections_shape
+from pose_obj_3d.common.archive.members import DETECTIONS
+from pose_obj_3d.common.archive.meta import MAX_TEXT, VERSIONS
 from pose_obj_3d.common.errors import ArchiveError, FormalError
 from pose_obj_3d.common.safe_reading.safe_npz import SINGLE_ARRAY, Archive
 from pose_obj_3d.formal import FRAME_PERIOD_S

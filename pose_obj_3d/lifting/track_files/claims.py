@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pose_obj_3d.common.archive_detections import MAX_SD_PX, MIN_SD_PX
+from pose_obj_3d.common.archive.detections import MAX_SD_PX, MIN_SD_PX
 from pose_obj_3d.common.errors import DataError
 from pose_obj_3d.geometry.lenses import undistorted_covariance
 from pose_obj_3d.lifting.track_files.axes import explain_covariance

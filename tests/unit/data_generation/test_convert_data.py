@@ -14,7 +14,7 @@ from data_generation.RLBench.config import load_config
 from data_generation.RLBench.raw.episode_key import EpisodeKey
 from data_generation.RLBench.raw.store import RawStore
 from data_generation.RLBench.tracks.detector import PRESETS
-from pose_obj_3d.common.legacy_archive import read_legacy
+from pose_obj_3d.common.archive.legacy import read_legacy
 from pose_obj_3d.formal import read_formal
 from tests.unit.data_generation import fake_source
 

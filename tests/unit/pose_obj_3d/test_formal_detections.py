@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from pose_obj_3d.common.archive_detections import claimed_covariance
+from pose_obj_3d.common.archive.detections import claimed_covariance
 from pose_obj_3d.common.errors import MAX_MESSAGE, FormalError
 from pose_obj_3d.formal import (
     DETECTED_SD,

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pose_obj_3d.common.archive_meta import check_meta, decode_meta
+from pose_obj_3d.common.archive.meta import check_meta, decode_meta
 from pose_obj_3d.common.errors import MAX_MESSAGE, FormalError
 from pose_obj_3d.formal import read_formal, tasks_in
 from tests.unit.pose_obj_3d.synthetic import write_scene

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from pose_obj_3d import formal_legacy
+from pose_obj_3d.common.archive.legacy import read_legacy, write_legacy
 from pose_obj_3d.common.errors import FormalError
-from pose_obj_3d.common.legacy_archive import read_legacy, write_legacy
 from pose_obj_3d.common.safe_reading import plain_pickle
 from pose_obj_3d.formal import read_formal
 from tests.unit.pose_obj_3d.synthetic import write_scene

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from data_generation.RLBench.tracks.detector import PRESETS, DetectorNoise
-from pose_obj_3d.common.archive_detections import DETECTED, DETECTOR, TRUTH, Witness
+from pose_obj_3d.common.archive.detections import DETECTED, DETECTOR, TRUTH, Witness
 from pose_obj_3d.evaluation import detections, report
 from pose_obj_3d.evaluation import protocol as evaluation
 from pose_obj_3d.evaluation.protocol import Protocol

@@ -12,7 +12,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from pose_obj_3d.common.archive_arrays import NUM_CHANNELS, Array
+from pose_obj_3d.common.archive.arrays import NUM_CHANNELS, Array
 from pose_obj_3d.common.errors import ArchiveError, FormalError
 from pose_obj_3d.common.safe_reading import plain_pickle
 from pose_obj_3d.common.safe_reading.npy_arrays import MAX_LENGTH, header_text

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pose_obj_3d.common.archive_arrays import MAX_PX, Array, Shaped
+from pose_obj_3d.common.archive.arrays import MAX_PX, Array, Shaped
 from pose_obj_3d.common.errors import FormalError
 
 DETECTION_CHANNELS = ("u", "v", "sd_u", "sd_v", "rho", "p_inside", "p_seen")

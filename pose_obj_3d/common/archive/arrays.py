@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from pose_obj_3d.common.archive_meta import Meta, check_meta, check_split_numbers
+from pose_obj_3d.common.archive.meta import Meta, check_meta, check_split_numbers
 from pose_obj_3d.common.errors import FormalError
 
 NUM_CHANNELS = 8

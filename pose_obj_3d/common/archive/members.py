@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass
 from pathlib import Path
 
-from pose_obj_3d.common.archive_meta import MAX_TEXT, Meta, decode_meta
+from pose_obj_3d.common.archive.meta import MAX_TEXT, Meta, decode_meta
 from pose_obj_3d.common.errors import FormalError
 from pose_obj_3d.common.safe_reading.safe_npz import Archive
 
