@@ -24,7 +24,8 @@ from typing import Any
 import cv2
 import torch
 
-from pose_obj_3d.common.errors import ConfigError, PoseObj3DError, one_line
+from pose_obj_3d.common.command import run_command
+from pose_obj_3d.common.errors import ConfigError, PoseObj3DError
 from pose_obj_3d.detector.applying import plans
 from pose_obj_3d.detector.applying.importing import read_external
 from pose_obj_3d.detector.applying.lucas_kanade import NAME as LUCAS_KANADE
@@ -110,16 +111,12 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run; 0 on success, 2 on a user's error (one line on stderr)."""
     args = build_parser().parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", force=True)
-    try:
+
+    def work() -> None:
         check_flags(args)
         print(run(args, sys.argv[1:] if argv is None else argv))  # noqa: T201
-    except (PoseObj3DError, OSError) as error:
-        if args.debug:
-            raise
-        print(f"error: {one_line(str(error))}", file=sys.stderr)  # noqa: T201
-        return 2
-    return 0
+
+    return run_command(work, args.debug)
 
 
 def run(args: argparse.Namespace, argv: Sequence[str]) -> str:

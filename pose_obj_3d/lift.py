@@ -11,14 +11,13 @@ if __name__ == "__main__":
     process_start.prepare("python -m pose_obj_3d.lift", 850)
 
 import argparse
-import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from pose_obj_3d.common.errors import PoseObj3DError, one_line
+from pose_obj_3d.common.command import run_command
 from pose_obj_3d.lifting import pictures, report_text
 from pose_obj_3d.lifting.learning import EPOCHS, STEP_RANGE
 from pose_obj_3d.lifting.options import CONTEXTS, KEPT, PATIENCE, LiftOptions
@@ -126,17 +125,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run; 0 on success, 2 on a user's error (one line on stderr)."""
     args = build_parser().parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", force=True)
-    for noisy in ("matplotlib", "PIL", "tensorboard"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
-    try:
-        run(args)
-    except (PoseObj3DError, OSError) as error:
-        if args.debug:
-            raise
-        print(f"error: {one_line(str(error))}", file=sys.stderr)  # noqa: T201
-        return 2
-    return 0
+    return run_command(lambda: run(args), args.debug)
 
 
 def run(args: argparse.Namespace) -> None:

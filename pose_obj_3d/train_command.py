@@ -2,13 +2,12 @@
 
 import argparse
 import dataclasses
-import logging
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pose_obj_3d.common.errors import ConfigError, PoseObj3DError, one_line
+from pose_obj_3d.common.command import run_command
+from pose_obj_3d.common.errors import ConfigError
 from pose_obj_3d.experiments import complexity, evaluate_checkpoint, train_and_test, variants_of
 from pose_obj_3d.training.config import METRICS, Config, load_config
 from pose_obj_3d.training.device import set_threads
@@ -87,19 +86,7 @@ def build_parser(unsupervised: bool) -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None, unsupervised: bool = False) -> int:
     """Run a command; 0 on success, 2 on a user's error (one line on stderr)."""
     args = build_parser(unsupervised).parse_args(argv)
-    logging.basicConfig(
-        level=logging.DEBUG if args.debug else logging.INFO, format="%(message)s", force=True
-    )
-    for noisy in ("matplotlib", "PIL", "tensorboard"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
-    try:
-        run(args, unsupervised)
-    except (PoseObj3DError, OSError) as error:
-        if args.debug:
-            raise
-        print(f"error: {one_line(str(error))}", file=sys.stderr)  # noqa: T201
-        return 2
-    return 0
+    return run_command(lambda: run(args, unsupervised), args.debug, verbose=args.debug)
 
 
 def run(args: argparse.Namespace, unsupervised: bool) -> None:

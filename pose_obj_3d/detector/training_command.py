@@ -5,14 +5,14 @@ import dataclasses
 import json
 import logging
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from pose_obj_3d.common.errors import CheckpointError, ConfigError, PoseObj3DError, one_line
+from pose_obj_3d.common.command import run_command
+from pose_obj_3d.common.errors import CheckpointError, ConfigError
 from pose_obj_3d.common.whole_files import write_whole
 from pose_obj_3d.detector.config import DetectorConfig, load_config
 from pose_obj_3d.detector.folds import Fold
@@ -55,18 +55,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; 0 on success, 2 on a user's error (one line on stderr)."""
     args = build_parser().parse_args(argv)
-    level = logging.DEBUG if args.debug else logging.INFO
-    logging.basicConfig(level=level, format="%(message)s", force=True)
-    for noisy in ("matplotlib", "PIL", "tensorboard"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
-    try:
-        run(args)
-    except (PoseObj3DError, OSError) as error:
-        if args.debug:
-            raise
-        print(f"error: {one_line(str(error))}", file=sys.stderr)  # noqa: T201
-        return 2
-    return 0
+    return run_command(lambda: run(args), args.debug, verbose=args.debug)
 
 
 def run(args: argparse.Namespace) -> None:
