@@ -26,6 +26,7 @@ STAGE2_COMMANDS = tuple(
     for name in (
         "detect",
         "lift",
+        "import_lerobot",
         "train_command",
         "run_h36m_waypoints",
         "run_h36m_waypoints_unsup",
@@ -42,6 +43,7 @@ STAGE2_ROOMS = (
     "evaluation",
     "detector",
     "lifting",
+    "importing",
 )
 # Commands that run as files from a clone, whose packages are then not on the path.
 MAY_TOUCH_THE_PATH = {

@@ -40,7 +40,8 @@ def features(selection: Selection, images: str) -> dict[str, Feature]:
         )
         found[names.VISIBILITY.format(camera=camera)] = _vector(keypoints)
     for camera in selection.cameras:
-        found[names.INTRINSICS.format(camera=camera)] = _numbers((3, 3), None)
+        size = {"image_size": list(selection.image_size[camera])}
+        found[names.INTRINSICS.format(camera=camera)] = {**_numbers((3, 3), None), "info": size}
         found[names.EXTRINSICS.format(camera=camera)] = _numbers((3, 4), None)
     found["timestamp"] = _numbers((1,), None)
     for name in INDICES:
@@ -126,7 +127,7 @@ def values(episode: ExportEpisode, selection: Selection) -> dict[str, Array]:
 
 def _spread(given: Array, places: list[int], count: int, missing: float) -> Array:
     """Put (T, K, ...) into (T, count, ...) at some places."""
-    out = np.full((given.shape[0], count, *given.shape[2:]), missing)
+    out = np.full((given.shape[0], count, *given.shape[2:]), missing, np.float64)
     out[:, places] = given
     return out
 

@@ -66,6 +66,8 @@ def test_numbers_are_those_of_the_raw_data(root, store):
         points = (tracks.xyz @ E[:, :3].T + E[:, 3]) @ K.T
         uv = np.array(rows["keypoints.overhead.uv"][own])[:, places]
         np.testing.assert_allclose(uv, points[..., :2] / points[..., 2:], atol=1e-2)
+        seen = np.array(rows["keypoints.front.visibility"][own])[:, places]
+        np.testing.assert_array_equal(seen, tracks.visibility[0])
         wrist = np.array(rows["camera.wrist.extrinsics"][own])
         np.testing.assert_allclose(wrist[:, 2, 3] - wrist[0, 2, 3], np.arange(len(wrist)))
 

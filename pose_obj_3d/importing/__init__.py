@@ -1,0 +1,1 @@
+"""Archives made of other projects' data sets."""
