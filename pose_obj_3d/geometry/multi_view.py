@@ -7,6 +7,7 @@ Zisserman" is Multiple View Geometry, 2nd edition.
 """
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -132,22 +133,37 @@ def triangulate_dlt(uv: Tensor, weights: Tensor, intrinsics: Tensor, extrinsics:
 
 def invert_3x3(m: Tensor) -> Tensor:
     """Invert (*, 3, 3) by cofactors: 10 times faster in small batches than LAPACK."""
-    # Entry by entry over long rows: 3 times faster in large batches than by cross products.
-    a, b, c, d, e, f, g, h, i = m.flatten(-2).movedim(-1, 0).contiguous()
-    cofactors = (
-        e * i - f * h,
-        c * h - b * i,
-        b * f - c * e,
-        f * g - d * i,
-        a * i - c * g,
-        c * d - a * f,
-        d * h - e * g,
-        b * g - a * h,
-        a * e - b * d,
-    )
-    determinant = a * cofactors[0] + b * cofactors[3] + c * cofactors[6]
-    inverse: Tensor = (torch.stack(cofactors, -1) / determinant.unsqueeze(-1)).unflatten(-1, (3, 3))
-    return inverse
+    if m.requires_grad and torch.is_grad_enabled():
+        found: Tensor = _Inverse.apply(m)  # type: ignore[no-untyped-call]
+        return found
+    return _inverse(m)
+
+
+class _Inverse(torch.autograd.Function):
+    """Its gradient takes two products of matrices, that of the cofactors a hundred small steps."""
+
+    @staticmethod
+    def forward(ctx: Any, m: Tensor) -> Tensor:
+        inverse = _inverse(m)
+        ctx.save_for_backward(inverse)
+        return inverse
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        (inverse,) = ctx.saved_tensors
+        transposed = inverse.transpose(-1, -2)
+        found: Tensor = transposed @ (-grad) @ transposed
+        return found
+
+
+def _inverse(m: Tensor) -> Tensor:
+    # Long rows of equal entries, and all cofactors at once from a matrix that repeats itself.
+    entries = m.reshape(-1, 3, 3).permute(1, 2, 0)
+    rows = torch.cat([entries, entries[:2]])
+    e = torch.cat([rows, rows[:, :2]], 1)  # (5, 5, n)
+    cofactors = torch.addcmul(e[1:4, 1:4] * e[2:5, 2:5], e[1:4, 2:5], e[2:5, 1:4], value=-1)
+    determinant = (e[0, :3] * cofactors[0]).sum(0)
+    return (cofactors / determinant).permute(2, 1, 0).reshape(m.shape)
 
 
 def solve_information(S: Tensor) -> tuple[list[Tensor], list[Tensor]]:

@@ -34,6 +34,7 @@ LEGACY_SECTIONS = ("H36M_DATA", "TOTALCAP_DATA", "KTH_DATA", "VIS", "DATA")
 NETWORK_TYPES = ("STC", "MHT", "triangulation")
 ONE_VIEW_TYPES = ("MHT",)  # models that predict from a single view; the others need a triangulation
 MANY_VIEWS = "two or more different view numbers, or [] for all"
+AUTOCAST = ("auto", "on", "off")
 METRICS = ("mpjpe", "p_mpjpe", "n_mpjpe", "velocity")
 PACKAGE_DIR = Path(__file__).resolve().parents[1]
 # Far above what is useful; they keep a slip of the keyboard from filling the memory.
@@ -221,6 +222,8 @@ class TrainConfig:
     )
     # Unsupervised: agreement of view subsets.
     CONSIS_LOSS_WEIGHT: float = only_for("MHT", 0.01, between(0, MAX_FACTOR))
+    # bfloat16 arithmetic: auto takes it where the processor has instructions for it.
+    AUTOCAST: str = only_for("MHT", "auto", among(AUTOCAST))
     SEED: int = setting(0, between(0, MAX_SEED))
 
     def __post_init__(self) -> None:

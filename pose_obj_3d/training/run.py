@@ -13,6 +13,7 @@ from pose_obj_3d.models.blocks import Model
 from pose_obj_3d.tracks.types import Tracks
 from pose_obj_3d.training.checkpoints import store as checkpoints
 from pose_obj_3d.training.config import Config, to_dict
+from pose_obj_3d.training.device import uses_bfloat16
 
 HELD_OUT = "val/held_out_px"
 
@@ -59,8 +60,9 @@ class Run:
         """Make optimiser, generators, float32 cameras and the pace of the lines on the terminal."""
         train = self.config.TRAIN
         self.detected: tuple[Tracks, ...] = ()
+        self.model.uses_bfloat16 = uses_bfloat16(train.AUTOCAST, self.train.uv.device)
         self.optimiser = torch.optim.Adam(
-            self.model.parameters(), lr=train.LEARNING_RATE, amsgrad=True
+            self.model.parameters(), lr=train.LEARNING_RATE, amsgrad=True, fused=True
         )
         self.shuffle = torch.Generator().manual_seed(train.SEED)
         self.rig32 = self.rig.float()

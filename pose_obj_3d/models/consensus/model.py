@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from pose_obj_3d.common.errors import ConfigError
 from pose_obj_3d.geometry import multi_view as geometry
 from pose_obj_3d.geometry.rig import Rig
-from pose_obj_3d.models.blocks import KeypointAttention, Model, Prediction, fuse
+from pose_obj_3d.models.blocks import KeypointAttention, Model, Prediction, fuse, softmax
 from pose_obj_3d.models.consensus.calibration import (
     SUMMARY,
     fit_scales,
@@ -193,7 +193,8 @@ class Stc(Model):
             cov.double()
         ).float()  # float32 fails where a keypoint is fast
         info = torch.where(x.is_used.any(-1)[..., None, None], inverse, _NO_INFO * eye)
-        if ground is not None:  # the frame's measurements are in the prediction
+        is_blind_enough = self.training and windows.truth is None  # nothing else is scored then
+        if ground is not None or is_blind_enough:  # on a ground, it has the frame's measurements
             return Prediction(blind, blind, info, info)
         c = windows.centre
         xyz, fused_info = fuse(blind, info, windows.uv[:, c], windows.robust[:, c], rig)
@@ -216,9 +217,8 @@ class Stc(Model):
         full, blind = (
             torch.cat([bank, m.unsqueeze(2)], 2) for bank, m in ((full, full_mean), (blind, mean))
         )
-        mixes = (
-            self.mixes(token).unflatten(-1, (self.config.num_mixes, -1)).softmax(-1)
-        )  # (B, K, M, H + 1)
+        logits = self.mixes(token).unflatten(-1, (self.config.num_mixes, -1))
+        mixes = softmax(logits)  # (B, K, M, H + 1)
         unit = geometry.invert_3x3(x.unit)
         first = mixes[:, :, 0]
         noise = torch.einsum("bkg,gh,bkh->bk", first[..., :-1], self.noise[1], first[..., :-1])

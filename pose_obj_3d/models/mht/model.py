@@ -137,17 +137,19 @@ class MHT(Normalised):
         is_there = is_seen.any(-1)  # (B, V)
         uv = torch.where(weights.unsqueeze(-1) > 0, windows.uv, 0.0)
         present = Present(is_there)
-        hypotheses = self._hypotheses(
-            uv, weights, windows.keypoint, scene, present
-        )  # H x (n, T, D)
+        with self._arithmetic(uv.device):
+            hypotheses = self._hypotheses(
+                uv, weights, windows.keypoint, scene, present
+            )  # H x (n, T, D)
         c, slot = windows.centre, windows.keypoint
         centres = [present.spread(x[:, c]) for x in hypotheses]
         said = [
             h(x, slot, scene, is_there)[0]
             for h, x in zip(self.hypothesis_heads, centres, strict=True)
         ]
-        refined = self._refined(torch.cat(hypotheses, -1), present.pick(is_seen.flatten(0, 1)))
-        tokens = present.spread(refined)  # (B, V, D)
+        with self._arithmetic(uv.device):
+            refined = self._refined(torch.cat(hypotheses, -1), present.pick(is_seen.flatten(0, 1)))
+        tokens = present.spread(refined.float())  # (B, V, D)
         of_views, _ = self.view_head(tokens, slot, scene, is_there)
         tokens = self._fused(tokens, is_there, rig)
         points, near = self.point_head(tokens, slot, scene, is_there)
@@ -157,6 +159,11 @@ class MHT(Normalised):
         return Prediction(
             scene.world(total.mean()), intermediate=tuple(scene.world(x) for x in stages)
         )
+
+    def _arithmetic(self, device: torch.device) -> torch.autocast:
+        """Let the transformers train with bfloat16. The heads need more digits."""
+        is_rough = self.training and self.uses_bfloat16
+        return torch.autocast(device.type, torch.bfloat16, enabled=is_rough)
 
     def used_weights(self, windows: Windows) -> Tensor:
         """Return weights (B, T, V, K) of what may be used; in training some views are masked."""
@@ -184,7 +191,7 @@ class MHT(Normalised):
         features = present.pick(features.reshape(B * V, T, -1, 5))
         there = (features[..., 4] > 0).any(-1)
         x = self.embed(features[..., :2], features[..., 2:4], features[..., 4], there)
-        x = self.widen(x) + self.frame
+        x = self.widen(x) + self.frame  # in float32, as all sums of the blocks below
         found = []
         for block in self.temporal:
             x = block(x, x, there)
@@ -215,6 +222,7 @@ class MHT(Normalised):
         if self.config.mask_self:
             may_listen = may_listen & ~torch.eye(V, dtype=torch.bool, device=tokens.device)
         relations = self.relation(rig, self.position_scale.max())
-        for block, relation in zip(self.views, relations, strict=True):
-            tokens = block(tokens, may_listen, relation)
+        with self._arithmetic(tokens.device):
+            for block, relation in zip(self.views, relations, strict=True):
+                tokens = block(tokens, may_listen, relation)
         return tokens

@@ -109,16 +109,34 @@ class TransformerBlock(nn.Module):
 
     def forward(self, x: Tensor, memory: Tensor, is_there: Tensor) -> Tensor:
         """Let x (N, Q, D) listen to memory (N, S, D) where is_there (N, S): (N, Q, D)."""
-        N, _, D = x.shape
-        split = (N, -1, self.heads, D // self.heads)
         heard = self.norm(memory)
-        q = self.query(heard if x is memory else self.norm(x)).reshape(split).transpose(1, 2)
-        k, v = self.key_value(heard).chunk(2, -1)
-        k, v = (y.reshape(split).transpose(1, 2) for y in (k, v))
-        mixed = attend(q, k, v, is_there[:, None, None]).transpose(1, 2).reshape(x.shape)
+        q = self.query(heard if x is memory else self.norm(x))
+        mixed = self._one(q, heard, is_there) if x.shape[1] == 1 else self._many(q, heard, is_there)
         x = x + self.dropout(self.out(mixed))
         out: Tensor = x + self.dropout(self.mlp(self.norm_mlp(x)))
         return out
+
+    def _many(self, q: Tensor, heard: Tensor, is_there: Tensor) -> Tensor:
+        """Attend with many queries (N, Q, D): keys and values of all that is heard (N, S, D)."""
+        split = (len(q), -1, self.heads, q.shape[-1] // self.heads)
+        k, v = self.key_value(heard).chunk(2, -1)
+        q_h, k, v = (y.reshape(split).transpose(1, 2) for y in (q, k, v))
+        return attend(q_h, k, v, is_there[:, None, None]).transpose(1, 2).reshape(q.shape)
+
+    def _one(self, q: Tensor, heard: Tensor, is_there: Tensor) -> Tensor:
+        """Attend with one query (N, 1, D), the same by another order of the products.
+
+        The query is carried to what is heard (N, S, D), and what it hears back, head by head. So no
+        key and no value is made of any token.
+        """
+        N, _, D = q.shape
+        key, value = self.key_value.weight.reshape(2, self.heads, -1, D)  # (heads, d, D) each
+        asked = (q.reshape(N, self.heads, -1).transpose(0, 1) @ key).transpose(0, 1)
+        # Scaled as the keys' width asks, not as that of the tokens.
+        asked = asked * math.sqrt(self.heads)
+        said = attend(asked, heard, heard, is_there[:, None])  # (N, heads, D)
+        mixed: Tensor = said.transpose(0, 1) @ value.transpose(1, 2)  # (heads, N, d)
+        return mixed.transpose(0, 1).reshape(N, 1, D)
 
 
 class TemporalConv(nn.Module):

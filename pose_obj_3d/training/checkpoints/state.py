@@ -187,6 +187,10 @@ def load_optimiser(optimiser: torch.optim.Optimizer, saved: State) -> None:
     """
     own = optimiser.state_dict()
     groups = saved.get("param_groups")
+    there = groups if isinstance(groups, list) else []
+    for found, group in zip(there, own["param_groups"], strict=False):
+        if isinstance(found, dict) and "fused" in found:
+            found["fused"] = group["fused"]  # it says how to compute, not what
     is_same = (
         isinstance(groups, list)
         and len(groups) == len(own["param_groups"])

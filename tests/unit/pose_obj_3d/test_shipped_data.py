@@ -1,6 +1,7 @@
 """The data set that ships with the project: what the data card promises."""
 
 import hashlib
+import logging
 
 import numpy as np
 import pytest
@@ -105,3 +106,10 @@ def test_a_config_of_pixels_says_where_its_archive_comes_from(path):
     missing = section.ROOT_DIR.replace("sim_all_detected", "no_such_archive")
     with pytest.raises(ConfigError, match=r"docs/pixels\.md says how to make an archive"):
         find_data(missing, path, section.train_tasks(), detected=True)
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_configs_trigger_no_notice(path, caplog):
+    caplog.set_level(logging.INFO)
+    load_config(path)
+    assert not caplog.messages

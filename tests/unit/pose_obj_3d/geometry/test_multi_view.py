@@ -143,3 +143,10 @@ def test_a_camera_knows_nothing_of_what_is_behind_it():
         assert info.isfinite().all()
         assert (info.abs().max() > 0) == (known > 0)
         assert info.abs().max() < 1e7
+
+
+def test_inverse_and_its_gradient():
+    m = torch.randn(2, 5, 3, 3, generator=torch.Generator().manual_seed(0)).double()
+    assert torch.allclose(geometry.invert_3x3(m), torch.linalg.inv(m))
+    assert geometry.invert_3x3(m[:0]).shape == (0, 5, 3, 3)
+    assert torch.autograd.gradcheck(geometry.invert_3x3, m.requires_grad_())

@@ -12,7 +12,8 @@ from pose_obj_3d.common.progress import Pace
 from pose_obj_3d.formal import read_formal
 from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.models.mht import parts as mht_parts
-from pose_obj_3d.tracks.gathering import gather_windows, mask_views, take
+from pose_obj_3d.models.mht.parts import TransformerBlock
+from pose_obj_3d.tracks.gathering import gather_for, gather_windows, mask_views, take
 from pose_obj_3d.tracks.loading import keypoint_ids, load_tracks, make_rig
 from pose_obj_3d.training import losses, trainer, validation
 from pose_obj_3d.training.config import (
@@ -330,3 +331,26 @@ def test_resuming_equals_an_unbroken_run(tmp_path, monkeypatch, unsupervised):
         "--eval",
     ]
     assert cli.main([*flags, "--eval_n_views", "2", "--eval_n_frames", "3"], unsupervised) == 0
+
+
+def test_one_query_attends_as_many_do():
+    block, generator = TransformerBlock(16, 4, 0.0), torch.Generator().manual_seed(0)
+    torch.nn.init.normal_(block.key_value.weight, generator=generator)
+    x, memory = (torch.randn(5, n, 16, generator=generator) for n in (1, 7))
+    is_there = torch.rand(5, 7, generator=generator) > 0.4
+    is_there[0] = False
+    twice = block(x.expand(-1, 2, -1), memory, is_there)
+    assert torch.allclose(block(x, memory, is_there), twice[:, :1], atol=1e-5)
+
+
+def test_bfloat16_is_for_training_alone(data):
+    tracks, rig = load(data)
+    built = model(tracks)
+    windows = gather_for(built, tracks, torch.arange(6), 7)
+    with torch.no_grad():
+        exact = built.train()(windows, rig).xyz
+        built.uses_bfloat16 = True
+        rough = built(windows, rig).xyz
+        tested = built.eval()(windows, rig).xyz
+    assert torch.equal(tested, exact)
+    assert 0 < (rough - exact).norm(dim=-1).max() < 0.05

@@ -13,6 +13,7 @@ from pose_obj_3d import train_command as cli
 from pose_obj_3d.common import progress
 from pose_obj_3d.training import running, trainer
 from pose_obj_3d.training.checkpoints import store as checkpoints
+from pose_obj_3d.training.checkpoints.state import load_optimiser
 from tests.unit.pose_obj_3d.synthetic import write_scene
 
 CONFIG = """
@@ -302,3 +303,15 @@ def test_losses_looked_at_now_and_then_name_the_same_batch(tmp_path, monkeypatch
             assert command(tmp_path / str(number), True, batch=16) == 2
         lines.append(the_error(capsys))
     assert lines[0] == lines[1]
+
+
+def test_an_optimiser_of_an_older_version_is_continued():
+    """Only how it computes differs: checkpoints of it say `fused: None`."""
+    parameter = torch.nn.Parameter(torch.ones(3))
+    old, new = (torch.optim.Adam([parameter], amsgrad=True, **how) for how in ({}, {"fused": True}))
+    parameter.sum().backward()
+    old.step()
+    load_optimiser(new, old.state_dict())
+    assert new.param_groups[0]["fused"]
+    new.step()
+    assert (parameter < 1 - 1.9e-3).all()
