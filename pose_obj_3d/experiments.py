@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from pose_obj_3d.common.errors import CheckpointError
-from pose_obj_3d.evaluation import detections, figures, protocol, report
+from pose_obj_3d.evaluation import detections, figures, protocol, report, view_subsets
 from pose_obj_3d.evaluation.protocol import Protocol, Result
 from pose_obj_3d.evaluation.variants import Variant, variants
 from pose_obj_3d.formal import FormalData
@@ -241,6 +241,7 @@ def evaluate_model(
     label = config.NETWORK.TYPE + (" (unsupervised)" if experiment.unsupervised else "")
     base = Protocol(length, None, config.TEST.BATCH_SIZE, data.frame_period_s)
     results: dict[str, Result] = {}
+    by_views: dict[tuple[str, ...], Result] = {}
     alike = experiment.notes_on_names("test")
     for number, (views, frames) in enumerate(variants):
         rig = experiment.rig(views)
@@ -262,6 +263,9 @@ def evaluate_model(
         names = ", ".join(experiment.view_names(rig))
         title = f"Test, {count} ({names}), {frames or length} frames"
         results[title] = result
+        if len(views) < len(variants[0][0]):
+            by_views[tuple(experiment.view_names(rig))] = result
+            continue
         say(report.text_table(result, title, metric))
         if claims := report.calibration_text(result):
             say(claims)
@@ -271,6 +275,9 @@ def evaluate_model(
         if number == 0:
             log.scalars(_scalars(result, f"model: {label}"), epoch)
             say(_draw(experiment, log, predicted.xyz, tracks, rig, epoch, draw_all))
+    subsets = view_subsets.summarise(by_views)
+    for summary in subsets:
+        say(view_subsets.text(summary, metric))
     header = {
         "model": label,
         "checkpoint": checkpoint,
@@ -279,9 +286,11 @@ def evaluate_model(
         "unsupervised": experiment.unsupervised,
         "detections": dataclasses.asdict(data.witness),
         "noise_sigma_px": data.sigma_px,
+        "view_subsets": subsets,
     }
-    report.write_results(log.folder, results, header, metric)
-    log.text("test/results", report.markdown(results, metric), epoch)
+    above = view_subsets.markdown(subsets, metric)
+    report.write_results(log.folder, results, header, metric, above)
+    log.text("test/results", report.markdown(results, metric, above), epoch)
     say("\n".join([*report.notes(results), f"Results: {log.folder / 'results.md'}"]))
     return results
 

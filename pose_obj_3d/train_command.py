@@ -44,7 +44,7 @@ def build_parser(unsupervised: bool) -> argparse.ArgumentParser:
         "--eval_n_views",
         type=int,
         nargs="+",
-        help="also evaluate with the first n views, for each n",
+        help="also evaluate with every subset of n views, for each n: their mean and the worst",
     )
     add(
         "--eval_view_list",

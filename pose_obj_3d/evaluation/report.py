@@ -166,10 +166,15 @@ def aligned(rows: list[list[str]], title: str = "") -> str:
     return "\n".join([title, rule, lines[0], rule, *lines[1:-1], rule, lines[-1], rule])
 
 
-def markdown(results: dict[str, Any], metric: str = "mpjpe") -> str:
-    """Return all evaluations as Markdown, with the split by task, group and keypoint."""
+def markdown(results: dict[str, Any], metric: str = "mpjpe", summary: str = "") -> str:
+    """Return all evaluations as Markdown, with the split by task, group and keypoint.
+
+    `summary` of several of them goes below the first.
+    """
     parts = ["# Results\n"]
-    for title, result in results.items():
+    for number, (title, result) in enumerate(results.items()):
+        if number == 1 and summary:
+            parts.append(summary)
         parts.append(f"## {title}\n")
         if about := result.get("detections", {}).get("about"):
             parts.append(f"{about}\n")
@@ -214,7 +219,11 @@ def write_atomic(path: Path, text: str) -> None:
 
 
 def write_results(
-    folder: Path, results: dict[str, Any], header: dict[str, Any], metric: str = "mpjpe"
+    folder: Path,
+    results: dict[str, Any],
+    header: dict[str, Any],
+    metric: str = "mpjpe",
+    summary: str = "",
 ) -> None:
     """Write `results.json` and `results.md` into the run folder.
 
@@ -223,9 +232,10 @@ def write_results(
         results: Title -> result of `evaluation.evaluate`.
         header: What was evaluated: model, checkpoint, data, protocol.
         metric: Metric of the Markdown table.
+        summary: Of several evaluations, as Markdown.
     """
     folder.mkdir(parents=True, exist_ok=True)
     write_atomic(
         folder / "results.json", json.dumps({**header, "results": results}, indent=1) + "\n"
     )
-    write_atomic(folder / "results.md", markdown(results, metric))
+    write_atomic(folder / "results.md", markdown(results, metric, summary))

@@ -80,9 +80,13 @@ def test_eval_of_a_checkpoint_repeats_its_numbers(trained, capsys):
     for flags in (["--checkpoint", str(run / "best.pt")], []):
         assert call(trained, "c.yaml", "--eval", *flags) == 0
         assert results(trained)["results"] == first["results"]
-    assert call(trained, "c.yaml", "--eval", "--eval_n_views", "2", "--eval_n_frames", "3") == 0
-    assert len(results(trained)["results"]) == 3
-    assert "MPJPE" in capsys.readouterr().out
+    capsys.readouterr()
+    assert call(trained, "c.yaml", "--eval", "--eval_n_views", "3", "--eval_n_frames", "3") == 0
+    found = results(trained)
+    assert len(found["results"]) == 1 + 4 + 1
+    assert "Test, all 4 subsets of 3 views" in capsys.readouterr().out
+    assert "## Test, all 4 subsets of 3 views" in (newest(trained) / "results.md").read_text()
+    assert found["view_subsets"][0]["subsets"] == 4
 
 
 def test_triangulate_needs_no_checkpoint(tmp_path):
@@ -244,7 +248,7 @@ def test_one_view_needs_a_model_that_predicts_from_it(trained, capsys):
     assert "(--eval_n_views) 1 is left out" in capsys.readouterr().err
     assert [title.split(" (")[0] for title in results(trained)["results"]] == [
         "Test, 4 views",
-        "Test, 2 views",
+        *["Test, 2 views"] * 6,
     ]
 
 
@@ -262,7 +266,7 @@ def test_one_view_of_mht_is_scored_apart(tmp_path, capsys):
     found = results(tmp_path)["results"]
     titles = list(found)
     assert [title.split(" (")[0] for title in titles] == [
-        f"Test, {n}" for n in ("4 views", "1 view", "2 views", "3 views")
+        f"Test, {n}" for n in ("4 views", *["1 view"] * 4, *["2 views"] * 6, *["3 views"] * 4)
     ]
     one = found[titles[1]]
     assert "(left_shoulder), 7 frames" in titles[1]
