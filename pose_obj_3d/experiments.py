@@ -274,6 +274,8 @@ def evaluate_model(
             say(note)
         if number == 0:
             log.scalars(_scalars(result, f"model: {label}"), epoch)
+            shown = figures.table_figure(report.table_rows(result, metric), f"Test, {count}")
+            log.figure("errors", shown, epoch)
             say(_draw(experiment, log, predicted.xyz, tracks, rig, epoch, draw_all))
     subsets = view_subsets.summarise(by_views)
     for summary in subsets:

@@ -37,3 +37,5 @@ generate pictures ready_dataset_pictures.json
 "$python" -m rlbench.tools.task_validator all --episodes 40 --json "$work/validation.json" >"$work/validation.txt"
 "$python" -m $publishing.data_card "$work/archives" --pictures "$work/inspection" \
     --validation "$work/validation.json" --output "$output"
+"$python" -m $publishing.example_frames "$output/sim_all_formal.npz" "$output/sim_more_formal.npz" \
+    --config configs/ready_dataset_pictures.json

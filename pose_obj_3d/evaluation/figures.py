@@ -9,8 +9,9 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from pose_obj_3d.common.colours import colour
-from pose_obj_3d.common.frame_files import frame_file
-from pose_obj_3d.formal import FormalData
+from pose_obj_3d.common.frame_files import frame_file, published_frame
+from pose_obj_3d.evaluation.report import aligned
+from pose_obj_3d.formal import UV_EXACT, FormalData
 from pose_obj_3d.geometry import multi_view as geometry
 from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.tracks.types import Tracks
@@ -58,9 +59,40 @@ def track_figure(
 def frame_image_path(
     data: FormalData, task: int, example: int, camera: str, frame: int
 ) -> Path | None:
-    """Return the path of a frame's picture, by the archive's `image_pattern`; None without one."""
-    path = frame_file(data.path, data.meta, (task, example, camera, frame))
-    return path if path is not None and path.is_file() else None
+    """Return the path of a frame's picture; None without one.
+
+    The archive's `image_pattern` says where it is. Beside an archive without it, a few frames may
+    have been published.
+    """
+    place = task, example, camera, frame
+    path = frame_file(data.path, data.meta, place)
+    if path is not None:
+        return path if path.is_file() else None
+    view = data.camera_names.index(camera)
+    uv = data.tracks[task][example][view, frame, :, UV_EXACT]
+    return published_frame(data.path, place, uv.tolist())
+
+
+def table_figure(rows: list[list[str]], title: str) -> Figure:
+    """Draw the table of errors, small enough to be read as a thumbnail.
+
+    Args:
+        rows: Of `report.table_rows`: header, methods, counts. What stands in brackets behind a
+            method's name is left out, but for a model, and so are columns beyond all, moving,
+            still.
+        title: Headline.
+    """
+    shown = [
+        [name if name.startswith("model") else name.split(" (")[0], *values[:3]]
+        for name, *values in rows
+    ]
+    shown[0][0] = rows[0][0]
+    text = aligned(shown)
+    width = max(map(len, text.splitlines()))
+    figure = Figure(figsize=(0.082 * width + 0.2, 0.185 * len(text.splitlines()) + 0.5))
+    figure.text(0.02, 0.98, title, fontsize=9, va="top")
+    figure.text(0.02, 0.9, text, family="monospace", fontsize=9, va="top", linespacing=1.3)
+    return figure
 
 
 def reprojection_figure(

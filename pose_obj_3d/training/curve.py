@@ -7,7 +7,7 @@ from pose_obj_3d.common.colours import colour
 
 def curve_figure(history: list[dict[str, float]], criterion: str, best_epoch: int) -> Figure:
     """Draw the training loss and the value that chooses the epoch."""
-    figure = Figure(figsize=(9, 4), layout="constrained")
+    figure = Figure(figsize=(6.6, 3.4), layout="constrained")
     epochs = range(1, len(history) + 1)
     for i, name in enumerate(("train/loss", criterion)):
         axes = figure.add_subplot(1, 2, i + 1)

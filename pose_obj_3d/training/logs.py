@@ -10,6 +10,10 @@ with warnings.catch_warnings():
     from torch.utils.tensorboard import SummaryWriter
 
 
+# TensorBoard opens with the first group of tags in the order of the alphabet: this one.
+OVERVIEW, IN_OVERVIEW = "an overview", ("training_curve", "errors")
+
+
 class RunLog:
     """Writer of one run folder; also saves each figure as a picture."""
 
@@ -40,7 +44,8 @@ class RunLog:
         """Log a figure and save it as `<name>.png`; returns the picture's path."""
         path = self.folder / f"{name}.png"
         figure.savefig(path, dpi=110)
-        self._writer.add_figure(f"figures/{name}", figure, epoch)
+        group = OVERVIEW if name in IN_OVERVIEW else "figures"
+        self._writer.add_figure(f"{group}/{name}", figure, epoch)
         return path
 
     def close(self) -> None:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from pose_obj_3d.tracks.gathering import gather_for
 from pose_obj_3d.training.checkpoints import store as checkpoints
+from pose_obj_3d.training.curve import curve_figure
 from pose_obj_3d.training.divergence import check_losses, check_validation
 from pose_obj_3d.training.logs import RunLog
 from pose_obj_3d.training.objective import loss_of
@@ -104,6 +105,8 @@ def fit(run: Run, log: RunLog, patience: int = 0) -> None:
         checkpoints.save(run.checkpoint_dir / checkpoints.LAST, state)
         log.scalars(scalars, run.epoch)
         if run.pace.is_due() or run.epoch == epochs:
+            figure = curve_figure(run.history, run.criterion, run.best_epoch)
+            log.figure("training_curve", figure, run.epoch)
             logger.info(
                 "epoch %d/%d  loss %.3f  %s %.3f (best %.3f at %d)  %.0f windows/s",
                 run.epoch,

@@ -1,9 +1,14 @@
 """What figures share."""
 
+import json
+
 import numpy as np
 from matplotlib.colors import to_rgb
 
 from pose_obj_3d.common.colours import COLOURS, colour
+from pose_obj_3d.evaluation.figures import frame_image_path, table_figure
+from pose_obj_3d.formal import UV_EXACT, read_formal
+from tests.unit.pose_obj_3d.synthetic import write_scene
 
 
 def oklab(rgb):
@@ -31,3 +36,43 @@ def test_twenty_keypoints_have_colours_that_can_be_told_apart():
     distance = np.linalg.norm(lab[:, None] - lab, axis=-1) + np.eye(len(lab))
     assert distance.min() > 0.15
     assert colour(20) == COLOURS[0]
+
+
+def test_published_frames_belong_to_their_archive(tmp_path):
+    data = read_formal(write_scene(tmp_path / "a.npz", tasks=(0,)))
+    (tmp_path / "frames").mkdir()
+    name = "T0_1_front_3.jpg"
+    path, listed = tmp_path / "frames" / name, tmp_path / "frames" / "frames.json"
+    uv = data.tracks[0][1][data.camera_names.index("front"), 3, :, UV_EXACT]
+    place = 0, 1, "front", 3
+    assert frame_image_path(data, *place) is None
+    path.write_bytes(b"")
+    for known, is_found in ((uv, True), (uv + 0.1, False), (uv[1:], False)):
+        listed.write_text(json.dumps({name: known.tolist()}), encoding="utf-8")
+        assert frame_image_path(data, *place) == (path if is_found else None)
+    for text in ("", "[]", "{}", json.dumps({name: "uv"})):
+        listed.write_text(text, encoding="utf-8")
+        assert frame_image_path(data, *place) is None
+
+
+def test_a_table_is_drawn_short():
+    rows = [["MPJPE [mm]", "all", "moving", "still", "fewer"], ["robust (Huber)", *"1234"]]
+    (title, text) = (
+        t.get_text() for t in table_figure([*rows, ["model: A (b)", *"5678"]], "T").texts
+    )
+    assert title == "T"
+    assert text.split() == [
+        "MPJPE",
+        "[mm]",
+        "all",
+        "moving",
+        "still",
+        text.splitlines()[1],
+        "robust",
+        *"123",
+        "model:",
+        "A",
+        "(b)",
+        *"567",
+        text.splitlines()[1],
+    ]
