@@ -16,68 +16,39 @@ if __name__ == "__main__":
     process_start.prepare("generate_data.py", 640, simulates=True)
 
 import argparse
-import importlib
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 
 from data_generation.RLBench import command_line
 from data_generation.RLBench.config import (
-    DatasetConfig,
     find_config,
     load_config,
 )
 from data_generation.RLBench.errors import ConfigError, DataGenerationError
 from data_generation.RLBench.generation import worker
-from data_generation.RLBench.generation.demo_source import DemoSource, OpenSource
+from data_generation.RLBench.generation.cluster.ray_cluster import RayCluster, Wanted
+from data_generation.RLBench.generation.cluster.remote_jobs import RESULTS, SENT, Work
+from data_generation.RLBench.generation.cluster.remote_pool import RemotePool
+from data_generation.RLBench.generation.demo_source import OpenSource
+from data_generation.RLBench.generation.engines import ENGINES
 from data_generation.RLBench.generation.episode_plan import Shard
 from data_generation.RLBench.generation.requested_tasks import describe_tasks
 from data_generation.RLBench.generation.run import RunOptions, run
 from data_generation.RLBench.generation.shards import is_in_array, read_shard
-from data_generation.RLBench.generation.worker_pool import WorkerPool
+from data_generation.RLBench.generation.worker_pool import Pool, WorkerPool
 from data_generation.RLBench.raw.folder import DEFAULTS
 from data_generation.RLBench.raw.layout import MODES
 from data_generation.RLBench.raw.store import RawStore
 
 logger = logging.getLogger("generate_data")
 
-SIMULATOR = "data_generation.RLBench.generation.simulator"  # module with `open_source`
 # One thread a worker: Mesa's and NumPy's own threads would fight over the cores of the pool.
 WORKER_ENVIRONMENT = {"LP_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
-def open_mujoco(config: DatasetConfig, seed: int, **options: str | None) -> DemoSource:
-    """Open the MuJoCo simulator; imported here so that only workers load it.
-
-    Args:
-        config: What episodes hold.
-        seed: Of the data set.
-        options: `rlbench_root`, `tasks_from`, `robot_setup` of `rlbench.Environment`.
-    """
-    return _open(config, seed, engine="mujoco", **options)
-
-
-def open_coppeliasim(config: DatasetConfig, seed: int, **options: str | None) -> DemoSource:
-    """Open CoppeliaSim through PyRep, one in each worker; arguments as of `open_mujoco`."""
-    return _open(config, seed, engine="coppeliasim", **options)
-
-
-def _open(config: DatasetConfig, seed: int, **options: str | None) -> DemoSource:
-    try:
-        module = importlib.import_module(SIMULATOR)
-    except ModuleNotFoundError as error:
-        if error.name not in ("rlbench", "mujoco", "ompl"):
-            raise
-        raise DataGenerationError(
-            f"package {error.name} is not installed; pip install -r RLBench/requirements.txt"
-            " ./RLBench"
-        ) from None
-    source: DemoSource = module.open_source(config, seed, **options)
-    return source
-
-
-ENGINES = {"mujoco": open_mujoco, "coppeliasim": open_coppeliasim}
 BUILT_IN = "RLBench/rlbench/tasks"
 
 
@@ -111,7 +82,11 @@ def build_parser() -> command_line.Parser:
         help="dataset config; looked for in the current folder, then in configs/ "
         "(default dataset_config.json)",
     )
-    add("--n_processes", type=at_least(1), default=1, help="worker processes (default 1)")
+    add(
+        "--n_processes",
+        type=at_least(1),
+        help="worker processes (default 1; with --ray, as many as the cluster has room for)",
+    )
     add(
         "--skip_task_on_multi_fails",
         type=boolean,
@@ -170,7 +145,45 @@ def build_parser() -> command_line.Parser:
         help="make nothing: write the report of what all shards have made, and name what is "
         "missing",
     )
+    add(
+        "--ray",
+        metavar="auto|HOST:PORT",
+        help="make the episodes on a Ray cluster: the one of this machine or of $RAY_ADDRESS "
+        "(auto), or the one at an address",
+    )
+    add(
+        "--ray_cpus_per_worker",
+        type=at_least(1),
+        default=1,
+        help="CPUs that Ray reserves for a worker, and threads that render in it (default 1)",
+    )
+    add(
+        "--ray_gpus_per_worker",
+        type=_share,
+        help="GPUs that Ray reserves for a worker, such as 0.25 (default: all GPUs are shared out "
+        "if there are images to make and every machine has a GPU, else 0)",
+    )
+    add(
+        "--ray_results",
+        choices=RESULTS,
+        default=RESULTS[0],
+        help="shared: workers write into the data set; sent: they send what they make to this "
+        "process; auto: sent where a machine does not see the folder (default auto)",
+    )
     return parser
+
+
+def _share(text: str) -> float:
+    """Argparse type: a number of GPUs."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not (0 <= value <= 1 or (1 < value <= 64 and value.is_integer())):
+        raise argparse.ArgumentTypeError(
+            f"must be a number of 0 to 1, or a whole number, got {text!r}"
+        )
+    return value
 
 
 def main(argv: Sequence[str] | None = None, open_source: OpenSource | None = None) -> int:
@@ -198,7 +211,7 @@ def main(argv: Sequence[str] | None = None, open_source: OpenSource | None = Non
         )
         options = RunOptions(
             args.seed,
-            args.n_processes,
+            args.n_processes or 1,
             args.max_traj_trials_bef_skip,
             {"engine": args.engine, "robot_setup": args.robot_setup},
             overwrite=args.overwrite,
@@ -208,7 +221,7 @@ def main(argv: Sequence[str] | None = None, open_source: OpenSource | None = Non
         )
         for name, value in WORKER_ENVIRONMENT.items():
             os.environ.setdefault(name, value)
-        with WorkerPool(args.n_processes, settings, args.max_seconds) as pool:
+        with _pool(args, settings, store) as pool:
             offered = describe_tasks(config, args.mode, pool, _places(args))
             report = run(pool, store, offered, options, config)
     except DataGenerationError as error:
@@ -222,12 +235,49 @@ def main(argv: Sequence[str] | None = None, open_source: OpenSource | None = Non
     return 0 if report.is_complete else command_line.INCOMPLETE
 
 
+@contextmanager
+def _pool(
+    args: argparse.Namespace, settings: worker.WorkerSettings, store: RawStore
+) -> Iterator[Pool]:
+    """Give the workers: of this machine, or of a cluster."""
+    if args.ray is None:
+        with WorkerPool(args.n_processes or 1, settings, args.max_seconds) as pool:
+            yield pool
+        return
+    wanted = Wanted(
+        args.ray,
+        args.ray_cpus_per_worker,
+        args.ray_gpus_per_worker,
+        args.n_processes,
+        bool(settings.config.cams),
+    )
+    with WorkerPool(1, settings, args.max_seconds) as local, RayCluster(wanted) as cluster:
+        blind = (
+            [] if args.ray_results == SENT else cluster.check_machines(store.root, args.ray_results)
+        )
+        if blind:
+            logger.info(
+                "%d machine(s) do not see %s, first %s: what they make is sent here and written"
+                " here",
+                len(blind),
+                store.root,
+                blind[0],
+            )
+        cluster.set_work(Work(settings, args.max_seconds))
+        yield RemotePool(cluster, local, store, args.ray_results)
+
+
 def _shard(args: argparse.Namespace) -> Shard | None:
     """Give the part of the work that this process does; None where it does all.
 
     Raises:
         ConfigError: It is wrong, or does not go with other flags.
     """
+    if args.ray is not None and (args.shard is not None or args.finish):
+        raise ConfigError(
+            "--ray divides the work itself and writes the report; give it without --shard and"
+            " --finish"
+        )
     if args.finish and args.overwrite:
         raise ConfigError("--finish makes nothing; give it without --overwrite")
     if args.shard is None:

@@ -216,6 +216,7 @@ def test_documented_flags_exist(command):
 
 
 FLAG_PAGES = {
+    "cluster.md": ("data_generation/RLBench", ["generate_data.py"]),
     "generate.md": ("data_generation/RLBench", ["generate_data.py", "convert_data.py"]),
     "train.md": ("pose_obj_3d", ["run_h36m_waypoints.py"]),
     "own_videos.md": (

@@ -10,6 +10,7 @@ from data_generation.RLBench.generation.worker import Outcome
 from data_generation.RLBench.generation.worker_pool import (
     WorkerDiedError,
     WorkerKilledError,
+    WorkerLostError,
     WorkerStuckError,
 )
 from data_generation.RLBench.raw.episode_key import EpisodeKey
@@ -19,6 +20,7 @@ logger = logging.getLogger("generate_data")
 
 SAME_ATTEMPT = 2  # deaths at one attempt after which it counts as failed
 KILLS = 3  # of the process, by force, at one episode; its attempts are not to blame: all are made
+LOSSES = 10  # of the machine; with so many at one episode it is to blame, maybe by its memory
 DEATHS_OF_A_TASK = 2  # attempts and episodes lost so, after which the task is given up
 
 Job = tuple[Outcome, Identity | None]
@@ -47,7 +49,7 @@ class EpisodeJobs:
         self._keys = self._walk(plan, there)
         self._again: deque[Outcome] = deque()
         self._latest: dict[EpisodeKey, Outcome] = {}
-        self._deaths: Counter[EpisodeKey | tuple[EpisodeKey, int]] = Counter()
+        self._deaths: Counter[tuple[EpisodeKey, int | str]] = Counter()
         self._deaths_of_task: Counter[int] = Counter()
 
     def _walk(self, plan: Plan, there: Mapping[int, set[EpisodeKey]]) -> Iterator[EpisodeKey]:
@@ -99,11 +101,12 @@ class EpisodeJobs:
             outcome.broken = f"{self._label(key.task_id)}: attempt {attempt} at {key}: {error}"
             return outcome
         is_killed = isinstance(error, WorkerKilledError)
-        place = key if is_killed else (key, attempt)
+        place = (key, type(error).__name__ if is_killed else attempt)
+        most = LOSSES if isinstance(error, WorkerLostError) else KILLS
         self._deaths[place] += 1
         if key.task_id in self._skipped:
             return outcome
-        if self._deaths[place] < (KILLS if is_killed else SAME_ATTEMPT):
+        if self._deaths[place] < (most if is_killed else SAME_ATTEMPT):
             logger.warning("%s, attempt %d: %s; it is tried again", key, attempt, error)
             outcome.attempts = attempt - 1
             self._again.append(outcome)

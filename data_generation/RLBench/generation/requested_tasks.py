@@ -6,14 +6,14 @@ from data_generation.RLBench.config import DatasetConfig
 from data_generation.RLBench.errors import ConfigError, DataGenerationError
 from data_generation.RLBench.generation import worker
 from data_generation.RLBench.generation.episode_plan import Plan
-from data_generation.RLBench.generation.worker_pool import WorkerDiedError, WorkerPool
+from data_generation.RLBench.generation.worker_pool import Pool, WorkerDiedError
 from pose_obj_3d.common.names import some_names
 
 logger = logging.getLogger("generate_data")
 
 
 def describe_tasks(
-    config: DatasetConfig, mode: str, pool: WorkerPool, places: str = ""
+    config: DatasetConfig, mode: str, pool: Pool, places: str = ""
 ) -> worker.OfferedTasks:
     """Ask for the variations of the requested tasks; those that cannot run are named.
 
@@ -59,7 +59,7 @@ def describe_tasks(
     return offered
 
 
-def _describe(pool: WorkerPool, offered: worker.OfferedTasks, task_id: int) -> None:
+def _describe(pool: Pool, offered: worker.OfferedTasks, task_id: int) -> None:
     try:
         variations, source, fault = pool.call(worker.describe, task_id)
     except WorkerDiedError as error:

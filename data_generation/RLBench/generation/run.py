@@ -16,7 +16,7 @@ from data_generation.RLBench.generation.episode_plan import Plan, Shard, owner, 
 from data_generation.RLBench.generation.report import Report
 from data_generation.RLBench.generation.requested_tasks import plan_episodes
 from data_generation.RLBench.generation.shards import ShardSet
-from data_generation.RLBench.generation.worker_pool import WorkerPool
+from data_generation.RLBench.generation.worker_pool import Pool
 from data_generation.RLBench.raw.episode_key import EpisodeKey
 from data_generation.RLBench.raw.folder import DEFAULTS
 from data_generation.RLBench.raw.store import RawStore
@@ -53,7 +53,7 @@ class RunOptions:
 
 
 def run(
-    pool: WorkerPool,
+    pool: Pool,
     store: RawStore,
     offered: worker.OfferedTasks,
     options: RunOptions,
@@ -197,7 +197,7 @@ def _check_source(store: RawStore, key: EpisodeKey, before: str, now: str) -> No
         )
 
 
-def _make(pool: WorkerPool, jobs: EpisodeJobs, report: Report, skip_tasks: bool) -> None:
+def _make(pool: Pool, jobs: EpisodeJobs, report: Report, skip_tasks: bool) -> None:
     """Run the jobs in the pool and collect their outcomes."""
     last_line = time.monotonic()
     bar = tqdm(total=jobs.total, unit="episode", disable=not (jobs.total and sys.stderr.isatty()))

@@ -181,16 +181,39 @@ def make_episode(
         identity: Of the data set's folder.
         tell: Is called before each attempt, which the outcome counts then.
     """
+    store = _Process.settings.store
+    store.folder.identity = identity
+    episode = _make(outcome, tell)
+    if episode is not None:
+        write(store, outcome, episode, _label(_source(), outcome.key.task_id))
+    outcome.peak_memory_mib = _peak_memory_mib()
+    return outcome
+
+
+def make_unwritten(
+    outcome: Outcome, identity: None, tell: Callable[[Outcome], None]
+) -> tuple[Outcome, Episode | None]:
+    """Make one episode, as `make_episode` does, for `write` in another process."""
+    episode = _make(outcome, tell)
+    outcome.peak_memory_mib = _peak_memory_mib()
+    return outcome, episode
+
+
+def _peak_memory_mib() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def _make(outcome: Outcome, tell: Callable[[Outcome], None]) -> Episode | None:
     settings, key = _Process.settings, outcome.key
-    settings.store.folder.identity = identity
     number = seed_example(settings.store.mode, key.example)
     started, before = time.perf_counter(), outcome.demo_seconds
     faults: list[str] = []
+    made: Episode | None = None
     for attempt in range(outcome.attempts, settings.max_attempts):
         outcome.attempts += 1
         tell(outcome)
         try:
-            episode = _attempt(key, number, attempt)
+            made = _attempt(key, number, attempt)
         except DemoFailedError as failure:
             outcome.failures[failure.cause] += 1
             faults += [failure.fault] * bool(failure.fault)
@@ -198,25 +221,30 @@ def make_episode(
         except TaskBrokenError as error:
             outcome.broken = str(error)
             outcome.failures["task cannot run"] += 1
-            break
-        outcome.demo_seconds = before + time.perf_counter() - started
-        try:
-            settings.store.write(key, episode)
-        except DataGenerationError:
-            raise
-        except Exception as error:  # noqa: BLE001 - such as a pose that is not finite, or no number at all
-            outcome.broken = f"{_label(_source(), key.task_id)}: {told(error)}"
-            outcome.failures["cannot be written"] += 1
-            break
-        outcome.write_seconds = before + time.perf_counter() - started - outcome.demo_seconds
-        outcome.is_done, outcome.n_frames = True, episode.n_frames
         break
-    if not outcome.is_done:
-        outcome.demo_seconds = before + time.perf_counter() - started
-        if faults and len(faults) == outcome.attempts:  # its own code fails every time
-            outcome.broken = f"{_label(_source(), key.task_id)}: {faults[0]}"
-    outcome.peak_memory_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return outcome
+    outcome.demo_seconds = before + time.perf_counter() - started
+    if made is None and faults and len(faults) == outcome.attempts:  # its own code fails every time
+        outcome.broken = f"{_label(_source(), key.task_id)}: {faults[0]}"
+    return made
+
+
+def write(store: RawStore, outcome: Outcome, episode: Episode, label: str) -> None:
+    """Write an episode, and note in its outcome what became of it; `label` names its task.
+
+    Raises:
+        DataGenerationError: The data set cannot be written.
+    """
+    started, key = time.perf_counter(), outcome.key
+    try:
+        store.write(key, episode)
+    except DataGenerationError:
+        raise
+    except Exception as error:  # noqa: BLE001 - such as a pose that is not finite, or no number at all
+        outcome.broken = f"{label}: {told(error)}"
+        outcome.failures["cannot be written"] += 1
+        return
+    outcome.write_seconds = time.perf_counter() - started
+    outcome.is_done, outcome.n_frames = True, episode.n_frames
 
 
 def _attempt(key: EpisodeKey, number: int, attempt: int) -> Episode:

@@ -30,6 +30,10 @@ class WorkerKilledError(WorkerDiedError):
     """A worker process was killed from outside: by a user, or because memory ran out."""
 
 
+class WorkerLostError(WorkerKilledError):
+    """The machine of a worker process was lost, which may have nothing to do with its job."""
+
+
 class WorkerStuckError(WorkerDiedError):
     """A worker process was killed by this one because it said nothing for too long."""
 
@@ -51,6 +55,16 @@ class Answer:
     job: Any
     result: Any = None
     died: WorkerDiedError | None = None
+
+
+class Pool(Protocol):
+    """Workers, wherever they are."""
+
+    def call(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Let one worker do something and give its result."""
+
+    def run(self, jobs: Jobs, function: Callable[..., Any]) -> Iterator[Answer]:
+        """Work until there are no jobs; yield the answers as they come."""
 
 
 class Worker:
@@ -150,16 +164,18 @@ class Worker:
 
     def close(self) -> None:
         """End the process, by force if it does not end by itself."""
-        if self._process is None:
+        process, self._process = self._process, None
+        if process is None:
             return
         if self.job is not None:
-            self._process.kill()
+            process.kill()
         if self._pipe is not None:
             self._pipe.close()  # an idle worker ends when its pipe is closed
-        self._process.join(END_SECONDS)
-        if self._process.is_alive():
-            self._process.kill()
-            self._process.join()
+            self._pipe = None
+        process.join(END_SECONDS)
+        if process.is_alive():
+            process.kill()
+            process.join()
 
 
 class WorkerPool:
@@ -173,6 +189,10 @@ class WorkerPool:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the processes; they start again when they are needed."""
         for one in self._workers:
             one.close()
 
@@ -259,7 +279,8 @@ def serve(pipe: Connection, settings: worker.WorkerSettings) -> None:
 def _answer(
     pipe: Connection, function: Callable[..., Any], args: tuple[Any, ...]
 ) -> tuple[str, Any]:
-    tells = [lambda value: pipe.send((_TOLD, value))] if function is worker.make_episode else []
+    is_making = function in (worker.make_episode, worker.make_unwritten)
+    tells = [lambda value: pipe.send((_TOLD, value))] if is_making else []
     try:
         return _DONE, function(*args, *tells)
     except BaseException as error:  # noqa: BLE001 - it is raised again in the main process

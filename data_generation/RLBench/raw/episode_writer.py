@@ -31,6 +31,7 @@ def write_episode(folder: StoreFolder, mode: str, key: EpisodeKey, episode: Epis
     """
     task_dir = layout.task_dir(folder.root, mode, key.task_id)
     staging = layout.staging(task_dir, key)
+    is_new = not (staging.exists() or _has_left(task_dir, key))
     shutil.rmtree(staging, ignore_errors=True)
     try:
         sums = _stage(folder, staging, episode_files(key, episode))
@@ -38,7 +39,8 @@ def write_episode(folder: StoreFolder, mode: str, key: EpisodeKey, episode: Epis
     except Exception:  # such as a value that JSON does not have
         shutil.rmtree(staging, ignore_errors=True)
         raise
-    remove_episode(task_dir, key)
+    if not is_new:  # it lists folders, which takes the longer the more episodes there are
+        remove_episode(task_dir, key)
     _move(folder, staging, task_dir, sums)
     path = task_dir / layout.record(key)
     folder.make(path.parent)
@@ -51,6 +53,12 @@ def remove_episode(task_dir: Path, key: EpisodeKey) -> None:
     (task_dir / layout.record(key)).unlink(missing_ok=True)
     for path in layout.files_of(task_dir, key):
         path.unlink()
+
+
+def _has_left(task_dir: Path, key: EpisodeKey) -> bool:
+    """Tell whether files of an older episode of this number may be there."""
+    names = (layout.record(key), *layout.small_files(key))
+    return any((task_dir / name).exists() for name in names)
 
 
 def _stage(

@@ -6,10 +6,12 @@ lasts: since the file is held open, no other file gets the same one. Whoever wri
 before and after whether the folder at this path is still that folder, and never makes it.
 """
 
+import contextlib
 import fcntl
 import json
 import os
 import time
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -45,6 +47,8 @@ class StoreFolder:
         self.root = Path(root)
         self.identity: Identity | None = None
         self._lock: BinaryIO | None = None
+        self._has_token = False
+        self._met = ""
 
     def check_target(self) -> None:
         """Refuse a folder that is not ours; writes nothing."""
@@ -82,6 +86,8 @@ class StoreFolder:
             raise StoreError(
                 f"{self.root}: another generation is writing here; wait for it{hint}"
             ) from None
+        if not with_others:
+            self._lock.truncate(0)  # a killed run may have left a token
         status = os.fstat(self._lock.fileno())
         self.identity = (status.st_dev, status.st_ino)
 
@@ -100,10 +106,50 @@ class StoreFolder:
             else:
                 return True
 
+    def show_token(self) -> str:
+        """Write a new name of this folder into its lock file, by which other machines know it.
+
+        Raises:
+            StoreError: It cannot be written.
+        """
+        assert self._lock is not None
+        token = uuid.uuid4().hex
+        try:
+            self._lock.truncate(0)
+            self._lock.write(token.encode())
+            self._lock.flush()
+            os.fsync(self._lock.fileno())
+        except OSError as error:
+            raise StoreError(f"{self.root / LOCK} cannot be written: {error}") from None
+        self._has_token = True
+        return token
+
+    def meet(self, token: str) -> Identity | None:
+        """Find the folder of this name at this path, on another machine than that of the run.
+
+        Returns:
+            Its identity on this machine; None where another folder, or none, is here.
+        """
+        if self.identity is None or self._met != token:
+            self.close()
+            with contextlib.suppress(OSError):
+                file = (self.root / LOCK).open("rb")
+                if file.read(len(token) + 1) == token.encode():
+                    status = os.fstat(file.fileno())
+                    self._lock, self._met = file, token
+                    self.identity = (status.st_dev, status.st_ino)
+                else:
+                    file.close()
+        return self.identity
+
     def close(self) -> None:
         """Let other runs write into the folder."""
         self.identity = None
         if self._lock is not None:
+            if self._has_token:
+                with contextlib.suppress(OSError):
+                    self._lock.truncate(0)
+                self._has_token = False
             self._lock.close()
             self._lock = None
 

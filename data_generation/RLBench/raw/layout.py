@@ -128,6 +128,11 @@ def seed(key: EpisodeKey) -> str:
     return f"seeds/{key.variation}/{key.example}_seed.npy"
 
 
+def small_files(key: EpisodeKey) -> tuple[str, ...]:
+    """Name files that every episode has; they go last when one is removed."""
+    return ee_state(key), object_poses(key), tracks(key), seed(key), waypoints(key)
+
+
 def is_tracks(name: str) -> bool:
     """Tell whether a file holds keypoint tracks."""
     return name.startswith(_TRACKS)

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from data_generation.RLBench import generate_data
 from data_generation.RLBench.config import load_config
+from data_generation.RLBench.generation import engines
 from data_generation.RLBench.raw.episode_key import EpisodeKey
 from pyrep_mujoco.vision.visibility import HIDDEN, OUTSIDE, SEEN
 from rlbench import cameras
@@ -281,7 +281,7 @@ def test_generation_makes_an_episode(world, tmp_path):
     }
     config = tmp_path / "config.json"
     config.write_text(json.dumps(keys), encoding="utf-8")
-    source = generate_data.open_coppeliasim(load_config(config), 3)
+    source = engines.open_coppeliasim(load_config(config), 3)
     assert source.n_variations(0) == 20
     episode = source.attempt(EpisodeKey(0, 0, 2), 1, 0)
     source.close()

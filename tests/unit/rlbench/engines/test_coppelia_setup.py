@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from data_generation.RLBench import generate_data
+from data_generation.RLBench.generation import engines
 from rlbench.backend.exceptions import EngineError, SceneError
 from rlbench.engines.coppelia import api as coppelia_api
 from rlbench.engines.coppelia.simulator import CoppeliaSimulator
@@ -92,7 +93,7 @@ def test_the_commands_say_it_too(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(coppelia_api, "find_spec", lambda name: None)
     assert task_validator.main(["reach_target", "--engine", "coppeliasim"]) == 2
     assert capsys.readouterr().err.startswith("task_validator: engine coppeliasim needs")
-    assert generate_data.ENGINES["coppeliasim"] is generate_data.open_coppeliasim
+    assert generate_data.ENGINES["coppeliasim"] is engines.open_coppeliasim
 
 
 def test_a_new_task_replaces_the_one_before(monkeypatch, tmp_path):
