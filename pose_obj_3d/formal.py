@@ -51,7 +51,6 @@ defaults):
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -66,9 +65,6 @@ from pose_obj_3d.common.archive.arrays import (
     VISIBILITY,
     XYZ_WORLD,
     Array,
-    check_shape,
-    check_values,
-    expected_shape,
     validate,
 )
 from pose_obj_3d.common.archive.detections import (
@@ -79,17 +75,14 @@ from pose_obj_3d.common.archive.detections import (
     DETECTED_UV,
     DETECTION_CHANNELS,
     Witness,
-    check_detections,
-    check_detections_shape,
     look_alike,
     rounded_detections,
 )
+from pose_obj_3d.common.archive.examples import Recent, read_examples, unreadable
 from pose_obj_3d.common.archive.members import (
     CALIBRATION,
-    DETECTIONS,
     check_complete,
     check_optional,
-    example_name,
     list_members,
     read_meta,
     tasks_of,
@@ -104,10 +97,10 @@ from pose_obj_3d.common.archive.meta import (
     Meta,
     make_split,
 )
+from pose_obj_3d.common.archive.shards import OpenArchive, is_there, whole_path
+from pose_obj_3d.common.archive.writing import Plan, write_archive
 from pose_obj_3d.common.errors import ArchiveError, FormalError
 from pose_obj_3d.common.facts import NOISE_RATIO
-from pose_obj_3d.common.safe_reading.safe_npz import Archive
-from pose_obj_3d.common.whole_files import writing
 
 __all__ = [
     "ARCHIVE_NAME",
@@ -146,6 +139,7 @@ SHIPPED_SUFFIX = (  # of the copy of an archive that came with the project, once
     "_shipped"
 )
 FRAME_PERIOD_S = 0.05
+MEMORY_MIB = 2048  # of an archive's examples that are kept in memory
 
 
 @dataclass(frozen=True)
@@ -154,7 +148,8 @@ class FormalData:
 
     Attributes:
         path: The archive it was read from.
-        tracks: Task id -> examples in order, each float32 (V, T, K, 8).
+        tracks: Task id -> examples in order, each float32 (V, T, K, 8); of a large archive, each
+            is read when it is asked for.
         meta: The decoded `meta`, all keys present.
         intrinsics: (V, 3, 3), [px].
         extrinsics: (V, 3, 4), world to camera, [m].
@@ -164,11 +159,11 @@ class FormalData:
     """
 
     path: Path
-    tracks: dict[int, list[Array]]
+    tracks: dict[int, Sequence[Array]]
     meta: Meta
     intrinsics: npt.NDArray[np.float64]
     extrinsics: npt.NDArray[np.float64]
-    detections: dict[int, list[Array]] = field(default_factory=dict)
+    detections: dict[int, Sequence[Array]] = field(default_factory=dict)
     witness: Witness = field(default_factory=Witness)
 
     @property
@@ -233,8 +228,14 @@ def write_formal(
     intrinsics: Array,
     extrinsics: Array,
     detections: Mapping[int, Sequence[Array]] | None = None,
+    *,
+    shards: int = 0,
+    processes: int = 1,
 ) -> None:
     """Write the archive atomically: validated first, under a temporary name, then renamed.
+
+    With shards, each is written so, and what an older archive left goes last. The content is the
+    same for any number of shards and processes.
 
     Args:
         path: Target file; its folder is made.
@@ -245,42 +246,23 @@ def write_formal(
         detections: Task id -> for each example of the task what a detector says, float32
             (V, T, K, 7) with channels `DETECTION_CHANNELS`; `meta["detections"]` names the
             detector. `rounded_detections` makes them smaller.
+        shards: Number of files `<name>-00000-of-<shards>.npz`, none larger than it must be: only
+            one example is in memory at once; 0 = one file, `path` itself.
+        processes: How many of them are written at once; above 1, what is given must be picklable.
 
     Raises:
         FormalError: Something is not as it must be; the message names it, and nothing is written.
     """
-    path = Path(path)
-    given = {t: list(xs) for t, xs in (detections or {}).items()}
+    path = whole_path(Path(path))
+    given = dict(detections or {})
     counts = {t: len(xs) for t, xs in tracks.items()}
     full = complete_meta(path, meta, counts, has_detections=bool(given))
     K, E = np.asarray(intrinsics, np.float64), np.asarray(extrinsics, np.float64)
     validate(path, counts, full, K, E)
     check_optional(path, full, given)
-    arrays: dict[str, Array] = {}
-    for task, examples in tracks.items():
-        for n, x in enumerate(examples):
-            name = example_name(task, n)
-            check_shape(f"{path}: {name}", expected_shape(full, task), x)
-            check_values(f"{path}: {name}", x)
-            arrays[name] = x
     for task, examples in given.items():
         check_complete(path, task, range(len(examples)), counts.get(task, 0))
-        for n, x in enumerate(examples):
-            name = f"{DETECTIONS}{example_name(task, n)}"
-            check_detections_shape(f"{path}: {name}", tracks[task][n].shape[:3], x)
-            check_detections(f"{path}: {name}", x)
-            arrays[name] = x
-    path.parent.mkdir(parents=True, exist_ok=True)
-    members: dict[str, Any] = {
-        "meta": np.array(json.dumps(full, sort_keys=True)),
-        "intrinsics": K,
-        "extrinsics": E,
-        # Column order puts the views' equal coordinates side by side: a quarter smaller when
-        # compressed.
-        **{name: np.asfortranarray(x) for name, x in arrays.items()},
-    }
-    with writing(path) as file:
-        np.savez_compressed(file, **members)
+    write_archive(Plan(path, full, K, E, tracks, given), shards, processes)
 
 
 def complete_meta(
@@ -315,12 +297,10 @@ def tasks_in(path: Path, detected: bool = False) -> list[int]:
         FormalError: It is not an npz archive.
     """
     try:
-        with Archive(path) as archive:
+        with OpenArchive(path) as archive:
             return tasks_of(archive.names, detected)
     except (OSError, ArchiveError) as error:
-        raise FormalError(
-            f"{path}: not a readable npz archive ({error}); convert the data again"
-        ) from error
+        raise unreadable(path, error) from error
 
 
 def shipped_copy(path: Path) -> Path:
@@ -334,23 +314,32 @@ def shipped_archive(folder: Path, name: str = ARCHIVE_NAME) -> Path:
     return copy if copy.is_file() else folder / name
 
 
-def read_formal(path: str | Path) -> FormalData:
-    """Read and validate an archive; a fault is one FormalError that names file and member."""
+def read_formal(path: str | Path, memory_mib: int = MEMORY_MIB) -> FormalData:
+    """Read and validate an archive; a fault is one FormalError that names file and member.
+
+    Args:
+        path: The archive; of shards the name of the whole, or any of them.
+        memory_mib: Examples that need more memory than this [MiB] are read when they are asked for,
+            and only so many of them are kept. Their faults are found then.
+    """
     path = Path(path)
-    if not path.is_file():
+    if not is_there(path):
         raise FormalError(
             f"{path}: no such file; generate and convert data first, or set OBJ_POSE_DATA.ROOT_DIR"
         )
     try:
-        with Archive(path) as archive:
-            return _read(path, archive)
+        archive = OpenArchive(path)
+        is_large = archive.content > memory_mib << 20
+        try:
+            return _read(path, archive, Recent(memory_mib << 20) if is_large else None)
+        finally:
+            if not is_large:
+                archive.close()
     except (OSError, ArchiveError) as error:
-        raise FormalError(
-            f"{path}: not a readable npz archive ({error}); convert the data again"
-        ) from error
+        raise unreadable(path, error) from error
 
 
-def _read(path: Path, archive: Archive) -> FormalData:
+def _read(path: Path, archive: OpenArchive, recent: Recent | None) -> FormalData:
     """Read an open archive: names, then `meta`, then for each track its shape and its numbers."""
     if archive.names == ["pose"]:
         raise FormalError(
@@ -365,19 +354,7 @@ def _read(path: Path, archive: Archive) -> FormalData:
     K, E = (archive.read(name) for name in CALIBRATION)
     validate(path, members.counts, meta, K, E)
     check_optional(path, meta, members.detections)
-    tracks: dict[int, list[Array]] = {task: [] for task in members.tracks}
-    for task, names in members.tracks.items():
-        expected = expected_shape(meta, task)
-        for name in names:
-            where = f"{path}: {name}"
-            x = archive.read(name, partial(check_shape, where, expected))
-            check_values(where, x)
-            tracks[task].append(x)
-    detections: dict[int, list[Array]] = {task: [] for task in members.detections}
-    for task, names in members.detections.items():
-        for name, track in zip(names, tracks[task], strict=True):
-            where = f"{path}: {name}"
-            x = archive.read(name, partial(check_detections_shape, where, track.shape[:3]))
-            check_detections(where, x)
-            detections[task].append(x)
-    return FormalData(path, tracks, meta, K.astype(np.float64), E.astype(np.float64), detections)
+    tracks, detections = read_examples(path, archive, members, meta, recent)
+    return FormalData(
+        whole_path(path), tracks, meta, K.astype(np.float64), E.astype(np.float64), detections
+    )

@@ -14,6 +14,7 @@ Whatever is missing is unusable. With the visibility of the detector no rule rea
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -27,6 +28,7 @@ from pose_obj_3d.common.archive.detections import (
     SIMULATED,
     Witness,
 )
+from pose_obj_3d.common.archive.examples import LazyExamples
 from pose_obj_3d.common.errors import ConfigError, DataError
 from pose_obj_3d.common.facts import NOISE_RATIO
 from pose_obj_3d.formal import UV_DETECTED, VISIBILITY, Array, FormalData
@@ -64,14 +66,22 @@ def choose_detections(
             f"{data.path}: OBJ_POSE_DATA.OCCLUSION drop needs to know what is hidden, and with"
             " DETECTIONS simulated and VISIBILITY detector nothing says it; use OCCLUSION keep"
         )
-    tracks = {
-        task: [_with_witness(data, witness, task, n) for n in range(len(data.tracks[task]))]
-        for task in tasks
-    }
+    tracks = {task: _chosen(data, witness, task) for task in tasks}
     chosen = replace(data, tracks=tracks, witness=witness)
     if witness.detections == SIMULATED:
         return chosen
     return replace(chosen, meta={**data.meta, "noise": _claimed_noise(chosen, tasks)})
+
+
+def _chosen(data: FormalData, witness: Witness, task: int) -> Sequence[Array]:
+    """Return a task's tracks as `_with_witness`; of an archive read bit by bit, so are these."""
+    given = data.tracks[task]
+    one = partial(_with_witness, data, witness, task)
+    return (
+        LazyExamples(len(given), one)
+        if isinstance(given, LazyExamples)
+        else list(map(one, range(len(given))))
+    )
 
 
 def _require_detections(data: FormalData, tasks: Sequence[int]) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from pose_obj_3d.common.archive.shards import is_there, whole_path
 from pose_obj_3d.common.errors import ConfigError
 from pose_obj_3d.formal import ARCHIVE_NAME, tasks_in
 from pose_obj_3d.training.config import PACKAGE_DIR
@@ -32,9 +33,12 @@ def find_data(
         else [config_path.resolve().parent / given, PACKAGE_DIR / given, given]
     )
     for place in places:
-        if place.is_file():
-            return place
-        archives = sorted(place.glob("*.npz"), key=lambda p: (p.name != ARCHIVE_NAME, p.name))
+        if not place.is_dir() and is_there(place):
+            return whole_path(place)
+        archives = sorted(
+            {whole_path(p) for p in place.glob("*.npz")},
+            key=lambda p: (p.name != ARCHIVE_NAME, p.name),
+        )
         if archives:
             with_detections = [
                 path for path in archives if detected and set(tasks) <= set(tasks_in(path, True))

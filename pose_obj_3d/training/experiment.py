@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from pose_obj_3d.common.archive.detections import DETECTED
+from pose_obj_3d.common.archive.shards import archive_sha256
 from pose_obj_3d.common.errors import ConfigError
 from pose_obj_3d.formal import FormalData, read_formal
 from pose_obj_3d.geometry.checks.calibration_checks import check_geometry
@@ -119,7 +120,7 @@ class Experiment:
 
     def data_sha256(self) -> str:
         """Return the hash of the archive's bytes."""
-        return checkpoints.file_sha256(self.data.path)
+        return archive_sha256(self.data.path)
 
 
 def open_experiment(

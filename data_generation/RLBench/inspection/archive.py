@@ -13,8 +13,9 @@ from data_generation.RLBench.inspection.sources import Array, Example, Rig, Sect
 from pose_obj_3d.common.archive.detections import check_detections, check_detections_shape
 from pose_obj_3d.common.archive.members import DETECTIONS
 from pose_obj_3d.common.archive.meta import MAX_TEXT, VERSIONS
+from pose_obj_3d.common.archive.shards import OpenArchive
 from pose_obj_3d.common.errors import ArchiveError, FormalError
-from pose_obj_3d.common.safe_reading.safe_npz import SINGLE_ARRAY, Archive
+from pose_obj_3d.common.safe_reading.safe_npz import SINGLE_ARRAY
 from pose_obj_3d.formal import FRAME_PERIOD_S
 
 DEFAULT_SIZE = (256, 256)  # [px], where an archive does not say
@@ -31,8 +32,8 @@ class ArchiveSource(Source):
         file = Path(path).expanduser().absolute()
         super().__init__(file, "archive of tracks")
         try:
-            self._archive = Archive(file)
-        except (OSError, ArchiveError) as error:
+            self._archive = OpenArchive(file)
+        except (OSError, ArchiveError, FormalError) as error:
             if str(error) == SINGLE_ARRAY:
                 raise StoreError(
                     f"{file} is a single array, not an archive of convert_data.py"

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pose_obj_3d.common.archive.meta import MAX_TEXT, Meta, decode_meta
+from pose_obj_3d.common.archive.shards import OpenArchive
 from pose_obj_3d.common.errors import FormalError
-from pose_obj_3d.common.safe_reading.safe_npz import Archive
 
 CALIBRATION = ("intrinsics", "extrinsics")
 DETECTIONS = "detections/"  # before the name of the example that they belong to
@@ -93,7 +93,7 @@ def check_complete(path: Path, task: int, numbers: Sequence[int], count: int) ->
         )
 
 
-def read_meta(path: Path, archive: Archive) -> Meta:
+def read_meta(path: Path, archive: OpenArchive) -> Meta:
     """Read and decode `meta`, with limits.
 
     Raises:

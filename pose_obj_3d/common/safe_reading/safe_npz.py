@@ -73,6 +73,7 @@ class Archive:
 
     Attributes:
         names: The members, without `.npy`, in the archive's order.
+        content: Bytes that the members unpack to.
     """
 
     def __init__(self, path: Path) -> None:
@@ -97,6 +98,7 @@ class Archive:
             self._file.close()
             raise
         self.names = list(self._members)
+        self.content = sum(info.file_size for info in self._members.values())
 
     def __enter__(self) -> Self:
         return self
