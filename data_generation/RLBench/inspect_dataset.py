@@ -40,6 +40,7 @@ from data_generation.RLBench.raw.json_files import read_json
 from data_generation.RLBench.raw.layout import INSPECTION
 from pose_obj_3d.common.facts import MOVING_M_PER_S
 from pose_obj_3d.common.whole_files import is_temporary, write_whole
+from rlbench.tools.video import VideoError, check_encoder
 
 FORMAT = "inspection of keypoint tracks"
 FORMAT_VERSION = 1
@@ -131,7 +132,7 @@ def inspect(
     """Read every example once, write pictures, page and statistics; return the statistics."""
     pictures_module = _import_pictures()
     check_episode(source, sections, episode)
-    files = [PAGE, STATISTICS, *(f"{s.stem}.{kind}" for s in sections for kind in ("png", "gif"))]
+    files = [PAGE, STATISTICS, *(f"{s.stem}.{kind}" for s in sections for kind in ("jpg", "mp4"))]
     prepare(output, files)
     rows, suspicious, pictures = [], [], {}
     counts = {s: source.numbers[s][:limit] for s in sections}
@@ -151,8 +152,8 @@ def inspect(
             if drawn is not None:
                 bar.set_description(f"{section.label}, drawing")
                 for kind, make in (
-                    ("png", pictures_module.contact_sheet),
-                    ("gif", pictures_module.animation),
+                    ("jpg", pictures_module.contact_sheet),
+                    ("mp4", pictures_module.animation),
                 ):
                     pictures[f"{section.stem}.{kind}"] = make(
                         drawn, source.frame, source.frame_period_s
@@ -183,7 +184,11 @@ def inspect(
 
 def _import_pictures() -> Any:
     try:
-        return importlib.import_module("data_generation.RLBench.inspection.pictures")
+        module = importlib.import_module("data_generation.RLBench.inspection.pictures")
+        check_encoder()
+        return module
+    except VideoError as error:
+        raise DataGenerationError(str(error)) from None
     except ModuleNotFoundError as error:
         raise DataGenerationError(
             f"package {error.name} is not installed; pip install -r data_gen_requirements.txt"

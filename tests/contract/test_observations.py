@@ -187,3 +187,20 @@ def test_keypoint_groups_name_their_points(first_observation):
     assert len(boxes) == 8
     centre = obs.keypoints[boxes].mean(0)
     assert np.allclose(centre, obs.keypoints[names.index("objects/door_top")], atol=1e-9)
+
+
+def test_pictures_are_taken_from_where_one_likes(needs_gl, first_observation):
+    env, task, _ = first_observation("reach_target", ObservationConfig())
+    target = task.recorder.keypoints.positions(task.recorder.observer)[0]
+    spec = cameras.CameraSpec.look_at(
+        "mine", target + np.array([0.2, 0.1, 0.1]), target, fov_deg=20.0
+    )
+    before = env.track_calibration()
+    for view in (spec, cameras.turned(cameras.CINEMATIC, 1.0), "cinematic", spec):
+        picture = task.render(view, (48, 32))
+        assert picture.shape == (32, 48, 3)
+        assert picture.dtype == np.uint8
+    red, green, blue = picture[16, 24].tolist()  # the last picture looks at the red target
+    assert red > 2 * max(green, blue, 20)
+    assert np.array_equal(env.track_calibration()[1], before[1])
+    env.shutdown()

@@ -51,6 +51,7 @@ MAY_TOUCH_THE_PATH = {
     "data_generation/RLBench/convert_data.py",
     "data_generation/RLBench/inspect_dataset.py",
     "data_generation/RLBench/export_dataset.py",
+    "data_generation/RLBench/view_dataset.py",
     "pose_obj_3d/run_h36m_waypoints.py",
     "pose_obj_3d/run_h36m_waypoints_unsup.py",
     "pose_obj_3d/run_detector.py",

@@ -217,7 +217,10 @@ def test_documented_flags_exist(command):
 
 FLAG_PAGES = {
     "cluster.md": ("data_generation/RLBench", ["generate_data.py"]),
-    "generate.md": ("data_generation/RLBench", ["generate_data.py", "convert_data.py"]),
+    "generate.md": (
+        "data_generation/RLBench",
+        ["generate_data.py", "convert_data.py", "view_dataset.py"],
+    ),
     "train.md": ("pose_obj_3d", ["run_h36m_waypoints.py"]),
     "own_videos.md": (
         ".",
@@ -314,9 +317,10 @@ def test_every_package_has_a_reason():
     ]
     text = "\n".join((ROOT / file).read_text(encoding="utf-8") for file in files)
     installed = set(re.findall(r"(?m)^([A-Za-z][\w-]*)", text))
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    for extra in project["optional-dependencies"].values():
-        installed |= {re.split(r"[<>=~!\[ ]", requirement)[0] for requirement in extra}
+    for folder in (ROOT, ROOT / "RLBench"):
+        text = (folder / "pyproject.toml").read_text(encoding="utf-8")
+        for extra in tomllib.loads(text)["project"]["optional-dependencies"].values():
+            installed |= {re.split(r"[<>=~!\[ ]", requirement)[0] for requirement in extra}
     page = (ROOT / "docs" / "extend.md").read_text(encoding="utf-8")
     table = page.split("## Dependencies")[1].split("Tried, and not used")[0]
     rows = re.findall(r"(?m)^\| ([^|]+) \| [^|]+ \|$", table)

@@ -69,6 +69,15 @@ def check_video(path: Path) -> None:
     _encoder()
 
 
+def check_encoder() -> None:
+    """Check that videos can be made.
+
+    Raises:
+        VideoError: PyAV is missing.
+    """
+    _encoder()
+
+
 @contextmanager
 def video_file(path: Path, rate: float, size: tuple[int, int]) -> Iterator[VideoWriter]:
     """Write a video; the file is there when it is complete, and replaces an older one.

@@ -21,7 +21,7 @@ def render(report: Plain, pictures: Mapping[str, bytes]) -> str:
 
     Args:
         report: What `statistics.json` holds.
-        pictures: File name -> PNG or GIF, the ones that could be made.
+        pictures: File name -> JPEG or MP4, the ones that could be made.
     """
     title = f"Inspection of {report['data_set']}"
     period = report["frame_period_s"] * 1000
@@ -87,6 +87,11 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]], n_text: int = 1) 
     return f"<table><tr>{cells('th', head)}</tr>\n{lines}</table>"
 
 
+def _name(name: str) -> str:
+    """Give a name that may go on in a new line after "/" and "_"."""
+    return escape(name).replace("/", "/<wbr>").replace("_", "_<wbr>")
+
+
 def _percent(share: float | None) -> str:
     return NONE if share is None else f"{100 * share:.1f}"
 
@@ -127,7 +132,7 @@ def _overview(report: Plain) -> str:
         rows.append(
             [
                 f'<a href="#{escape(s["stem"])}">{label}</a>',
-                escape(s["task_name"]),
+                _name(s["task_name"]),
                 str(s["examples"]),
                 str(len(s["variations"]) or NONE),
                 str(frames["total"]),
@@ -162,8 +167,8 @@ def _episodes(
 
 
 def _section(s: Plain, report: Plain, pictures: Mapping[str, bytes]) -> str:
-    names = [f"{s['stem']}.png", f"{s['stem']}.gif"]
-    shown = "".join(_image(name, pictures[name]) for name in names if name in pictures)
+    names = [f"{s['stem']}.jpg", f"{s['stem']}.mp4"]
+    shown = "".join(_picture(name, pictures[name]) for name in names if name in pictures)
     variations = s["variations"]
     spread = ", ".join(f"{v}: {n}" for v, n in list(variations.items())[:40])
     about = (
@@ -178,12 +183,14 @@ def _section(s: Plain, report: Plain, pictures: Mapping[str, bytes]) -> str:
     )
 
 
-def _image(name: str, data: bytes) -> str:
-    kind = name.rpartition(".")[2]
-    return (
-        f'<p><img alt="{escape(name)}"'
-        f' src="data:image/{kind};base64,{base64.b64encode(data).decode()}"></p>'
-    )
+def _picture(name: str, data: bytes) -> str:
+    content = base64.b64encode(data).decode()
+    if name.endswith(".mp4"):
+        return (
+            f'<p><video title="{escape(name)}" controls autoplay loop muted playsinline'
+            f' src="data:video/mp4;base64,{content}"></video></p>'
+        )
+    return f'<p><img alt="{escape(name)}" src="data:image/jpeg;base64,{content}"></p>'
 
 
 def _legend() -> str:
@@ -209,11 +216,11 @@ def _keypoints(s: Plain) -> str:
         "largest step mm",
         "in 2+ images %",
         "seen by 2+ views %",
-        *map(escape, s["cameras"]),
+        *map(_name, s["cameras"]),
     )
     rows = [
         [
-            escape(name),
+            _name(name),
             _percent(k["share_moving"]),
             _number(k["median_extent_m"], 0, 1000),
             _number(k["max_extent_m"], 0, 1000),

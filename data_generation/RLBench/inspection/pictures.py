@@ -4,7 +4,7 @@ import colorsys
 import io
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import cv2
@@ -20,21 +20,21 @@ from data_generation.RLBench.inspection.statistics import (
 )
 from pose_obj_3d.formal import UV_EXACT, VISIBILITY, XYZ_WORLD
 from rlbench.cameras import project_views
+from rlbench.tools.video import video_bytes
 
 Picture = npt.NDArray[np.uint8]
 Colour = tuple[int, int, int]
 GetFrame = Callable[[Example, int, int], Picture | None]  # example, view, frame
 
-SHEET_TIMES = 6
-SHEET_PANEL = 272  # [px] width of a panel
-MOVIE_PANEL = 240
-MOVIE_WIDTH = 1280  # [px]; with many views the panels shrink to fit
+SHEET_TIMES = 4
+SHEET_PANEL = 216  # [px] width of a panel; four fit a screen of 1,000 px
+MOVIE_PANEL = 216
+MOVIE_WIDTH = 890  # [px]; with many views the panels shrink to fit
 MIN_PANEL = 96
 MAX_RATIO = 4  # height to width of a panel
-MOVIE_FRAMES = 100  # of a longer example every second, third ... frame is shown
+MOVIE_FRAMES = 200  # of a longer example every second, third ... frame is shown
+JPEG_QUALITY = 85
 TRAIL_S = 1.0
-PALETTE = 192  # colours of the animation
-NEAR = 6  # difference of two colours in one channel
 SHIFT = 4  # OpenCV draws at 1/16 px
 GAP, MARGIN = 6, 14
 INK, FAINT, PAPER, PLAIN, RIM = (
@@ -45,21 +45,25 @@ INK, FAINT, PAPER, PLAIN, RIM = (
     (200, 204, 210),
 )
 COLOURS: tuple[Colour, ...] = (
-    (230, 25, 75),
-    (0, 114, 255),
-    (255, 140, 0),
-    (0, 158, 60),
-    (170, 50, 220),
-    (0, 180, 190),
-    (255, 90, 190),
-    (130, 90, 40),
-    (150, 170, 0),
-    (70, 70, 160),
+    (210, 30, 240),
+    (180, 240, 0),
+    (60, 60, 0),
+    (90, 240, 240),
+    (30, 30, 120),
+    (240, 210, 120),
+    (210, 60, 150),
+    (240, 150, 150),
+    (0, 150, 0),
+    (90, 30, 60),
+    (120, 180, 240),
+    (0, 0, 240),
 )
+"""Chosen so that the least distance of two of them in CIELAB is as large as possible, in normal
+vision and in each kind of colour blindness; the first few lie farthest apart."""
 
 
 def colour_of(k: int) -> Colour:
-    """Give keypoint k's colour: hand-picked ones first, then hues a golden angle apart."""
+    """Give keypoint k's colour: chosen ones first, then hues a golden angle apart."""
     if k < len(COLOURS):
         return COLOURS[k]
     red, green, blue = colorsys.hsv_to_rgb(
@@ -257,7 +261,7 @@ def _title(example: Example, period: float) -> str:
 
 
 def contact_sheet(example: Example, get_frame: GetFrame, frame_period_s: float) -> bytes:
-    """Draw views (rows) by times (columns); give the PNG file."""
+    """Draw views (rows) by times (columns); give the JPEG file."""
     drawer = Drawer(example, SHEET_PANEL, get_frame, frame_period_s)
     last = example.tracks.shape[1] - 1
     times = sorted({round(t) for t in np.linspace(0, last, SHEET_TIMES).tolist()})
@@ -268,47 +272,29 @@ def contact_sheet(example: Example, get_frame: GetFrame, frame_period_s: float) 
         page.paste(drawer.panel(v, t), v, i)
     page.add_legend(example.keypoint_names)
     buffer = io.BytesIO()
-    page.image.save(buffer, "PNG", optimize=True)
+    # Colours at full size: markers are few pixels wide.
+    page.image.save(buffer, "JPEG", quality=JPEG_QUALITY, subsampling=0, optimize=True)
     return buffer.getvalue()
 
 
 def animation(example: Example, get_frame: GetFrame, frame_period_s: float) -> bytes:
-    """Draw all views side by side over time, at the true speed; give the GIF file."""
+    """Draw all views side by side over time, at the true speed; give the MP4 file."""
+    T = example.tracks.shape[1]
+    stride = math.ceil(T / MOVIE_FRAMES)
+    pictures = _movie(example, get_frame, frame_period_s, range(0, T, stride))
+    return video_bytes(pictures, 1 / (stride * frame_period_s))
+
+
+def _movie(
+    example: Example, get_frame: GetFrame, frame_period_s: float, times: Iterable[int]
+) -> Iterator[Picture]:
     cameras = example.rig.camera_names
     width = max(MIN_PANEL, min(MOVIE_PANEL, MOVIE_WIDTH // len(cameras)))
     drawer = Drawer(example, width, get_frame, frame_period_s)
     page = Page(_title(example, frame_period_s), drawer.size, ("",), cameras)
     page.add_legend(example.keypoint_names)
-    T = example.tracks.shape[1]
-    stride = math.ceil(T / MOVIE_FRAMES)
-    frames = []
-    for t in range(0, T, stride):
+    for t in times:
         for v in range(len(cameras)):
             page.paste(drawer.panel(v, t), 0, v)
         page.note(f"{t * frame_period_s:.2f} s (frame {t})")
-        frames.append(page.image.copy())
-    palette = _palette(
-        [frames[0], frames[len(frames) // 2], frames[-1]], len(example.keypoint_names)
-    )
-    # One palette and no dithering: what stands still is the same pixel, and takes no space.
-    small = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
-    duration = max(20, round(1000 * stride * frame_period_s))  # [ms]; viewers slow down below 20
-    buffer = io.BytesIO()
-    small[0].save(buffer, "GIF", save_all=True, append_images=small[1:], duration=duration, loop=0)
-    return buffer.getvalue()
-
-
-def _palette(samples: Sequence[Image.Image], n_keypoints: int) -> Image.Image:
-    """Choose colours for some frames; those of keypoints, which few pixels have, are exact."""
-    width, height = samples[0].size
-    board = Image.new("RGB", (width, height * len(samples)))
-    for i, sample in enumerate(samples):
-        board.paste(sample, (0, i * height))
-    drawn = [PAPER, PLAIN, INK, FAINT, *(colour_of(k) for k in range(n_keypoints))][: 256 - PALETTE]
-    found = board.quantize(PALETTE, method=Image.Quantize.MEDIANCUT).getpalette() or []
-    others = np.array(found[: 3 * PALETTE], int).reshape(-1, 3)
-    # Pillow looks colours up coarsely: a near neighbour of white would tint the page.
-    is_apart = (np.abs(others[:, None] - np.array(drawn)).max(axis=-1) > NEAR).all(axis=1)
-    palette = Image.new("P", (1, 1))
-    palette.putpalette([*itertools.chain(*drawn), *others[is_apart].ravel().tolist()])
-    return palette
+        yield np.asarray(page.image, np.uint8)

@@ -2,6 +2,7 @@ import re
 import sys
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -9,9 +10,19 @@ from PIL import Image
 from data_generation.RLBench import inspect_dataset
 from data_generation.RLBench.config import load_config
 from data_generation.RLBench.inspection import charts as inspect_charts
+from data_generation.RLBench.inspection import pictures
 from data_generation.RLBench.raw.episode import npy_bytes
 from data_generation.RLBench.raw.store import RawStore
 from tests.unit.data_generation.inspected import inspect, make_tracks
+
+# Of linear sRGB: to CIE XYZ, and what the colour blind see (Machado et al. 2009).
+XYZ = [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
+VISIONS = {
+    "normal": [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
+    "without red": [[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]],
+    "without green": [[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]],
+    "without blue": [[1.256, -0.077, -0.179], [-0.078, 0.931, 0.148], [0.005, 0.691, 0.304]],
+}
 
 # --- what is written ---
 
@@ -40,7 +51,7 @@ def test_archive(tmp_path, archive, capsys):
     cells = task["histograms"]["position_xy_m"]["counts"]
     assert sum(n for _, _, n in cells["robot"]) == 46
     assert report["is_complete"]
-    assert page.count("data:image/png;base64,") == page.count("data:image/gif;base64,") == 2
+    assert page.count("data:image/jpeg;base64,") == page.count("data:video/mp4;base64,") == 2
 
 
 def test_page_stands_alone_and_escapes(archive):
@@ -48,20 +59,36 @@ def test_page_stands_alone_and_escapes(archive):
     path = archive(task_names=names, keypoint_names={t: ["w/<b>", "robot/&"] for t in ("T0", "T9")})
     _, _, page = inspect(path)
     assert not re.search(r"https?://|<script|<link|<iframe|url\(|<b>", page)
-    assert set(re.findall(r'src="(.{15})', page)) == {"data:image/png;", "data:image/gif;"}
+    assert set(re.findall(r'src="(.{15})', page)) == {"data:image/jpeg", "data:video/mp4;"}
     assert "&lt;script&gt;" in page
 
 
 def test_pictures(tmp_path, archive):
     inspect(archive())
-    with Image.open(tmp_path / "x_inspection" / "task_9.png") as sheet:
-        assert 6 * 100 < sheet.width < 7 * 120
+    with Image.open(tmp_path / "x_inspection" / "task_9.jpg") as sheet:
+        assert 4 * 100 < sheet.width < 5 * 120
         assert 3 * 100 < sheet.height < 5 * 100
-        colours = {colour for _, colour in sheet.convert("RGB").getcolors(1 << 20)}
-    assert {(230, 25, 75), (0, 114, 255)} <= colours
-    with Image.open(tmp_path / "x_inspection" / "task_9.gif") as movie:
-        assert movie.n_frames == 10
-        assert movie.info["duration"] == 50
+        pixels = np.asarray(sheet.convert("RGB")).astype(int)
+    for colour in pictures.COLOURS[:2]:
+        assert (np.abs(pixels - colour).max(axis=-1) < 20).sum() > 20
+    assert movie(tmp_path / "x_inspection" / "task_9.mp4") == (10, 20)
+
+
+def movie(path):
+    """Return the number of pictures in a video, and how many are shown in a second."""
+    with av.open(str(path)) as video:
+        return sum(1 for _ in video.decode(video=0)), video.streams.video[0].average_rate
+
+
+@pytest.mark.parametrize("vision", sorted(VISIONS))
+def test_twelve_colours_differ(vision):
+    linear = (np.array(pictures.COLOURS) / 255) ** 2.2
+    xyz = np.clip(linear @ np.array(VISIONS[vision]).T, 0, 1) @ np.array(XYZ).T
+    f = np.cbrt(xyz / np.sum(XYZ, axis=1))
+    lab = np.stack([116 * f[:, 1], 500 * (f[:, 0] - f[:, 1]), 200 * (f[:, 1] - f[:, 2])], axis=1)
+    gap = np.linalg.norm(lab[:, None] - lab, axis=-1)[np.triu_indices(12, 1)]
+    assert len(lab) == 12
+    assert gap.min() > 20  # 2.3 is a difference that is just seen
 
 
 def test_marker_tells_the_visibility(tmp_path, archive):
@@ -72,11 +99,11 @@ def test_marker_tells_the_visibility(tmp_path, archive):
         path = archive(change, tasks=(0,))
         output = tmp_path / f"v{visibility}"
         inspect(path, "--output", str(output))
-        return np.asarray(Image.open(output / "task_0.png").convert("RGB")).astype(int)
+        return np.asarray(Image.open(output / "task_0.jpg").convert("RGB")).astype(int)
 
-    red = [(np.abs(pixels(v) - (230, 25, 75)).max(axis=-1) < 30).sum() for v in (1, 0.5, 0)]
-    assert len({int(n) for n in red}) == 3
-    assert min(red) > 0
+    drawn = [(np.abs(pixels(v) - pictures.COLOURS[0]).max(axis=-1) < 30).sum() for v in (1, 0.5, 0)]
+    assert len({int(n) for n in drawn}) == 3
+    assert min(drawn) > 0
 
 
 def test_long_example_is_shown_in_steps(tmp_path, archive):
@@ -85,19 +112,13 @@ def test_long_example_is_shown_in_steps(tmp_path, archive):
         "--episode",
         "2",
     )
-    with Image.open(tmp_path / "x_inspection" / "task_0.gif") as movie:
-        assert movie.n_frames == 20
+    assert movie(tmp_path / "x_inspection" / "task_0.mp4") == (20, 20)
 
     def still(tracks):
         tracks[0][0] = np.repeat(make_tracks(12), 20, axis=1)
 
     inspect(archive(still, tasks=(0,)))
-    with Image.open(tmp_path / "x_inspection" / "task_0.gif") as movie:
-        total = 0
-        for i in range(movie.n_frames):
-            movie.seek(i)
-            total += movie.info["duration"]
-    assert total == 240 * 50
+    assert movie(tmp_path / "x_inspection" / "task_0.mp4") == (120, 10)
 
 
 def test_raw_data_of_both_modes(raw):
@@ -115,13 +136,13 @@ def test_raw_data_of_both_modes(raw):
     assert section["share_inside_two_views"] == pytest.approx(((seen > 0).sum(axis=0) >= 2).mean())
     assert section["detection_rms_px"] is None
     assert "Detection error" not in page
-    assert (root / "inspection" / "task_1_test.gif").is_file()
+    assert (root / "inspection" / "task_1_test.mp4").is_file()
 
 
 def test_frames_of_raw_data_are_the_background(raw):
     root = raw(tasks=(0,))
     inspect(root)
-    image = np.asarray(Image.open(root / "inspection" / "task_0.png").convert("RGB"))
+    image = np.asarray(Image.open(root / "inspection" / "task_0.jpg").convert("RGB"))
     with_frames = image.std()
     for path in (root / "train" / "0" / "obs").rglob("*"):
         if path.is_file():
@@ -130,7 +151,7 @@ def test_frames_of_raw_data_are_the_background(raw):
     assert code == 1
     assert len(report["damage"]) > 4
     assert (
-        np.asarray(Image.open(root / "inspection" / "task_0.png").convert("RGB")).std()
+        np.asarray(Image.open(root / "inspection" / "task_0.jpg").convert("RGB")).std()
         < 0.7 * with_frames
     )
 
@@ -145,8 +166,7 @@ def test_choices(tmp_path, archive):
     path = archive()
     _, report, page = inspect(path, "--tasks", "9", "--max_examples", "2", "--episode", "3")
     assert [(s["label"], s["examples"]) for s in report["sections"]] == [("T9", 2)]
-    with Image.open(tmp_path / "x_inspection" / "task_9.gif") as movie:
-        assert movie.n_frames == 13
+    assert movie(tmp_path / "x_inspection" / "task_9.mp4")[0] == 13
     assert 'id="task_0"' not in page
 
 
@@ -166,8 +186,8 @@ def test_again_in_the_same_folder(raw):
         "index.html",
         "notes.txt",
         "statistics.json",
-        "task_1.gif",
-        "task_1.png",
+        "task_1.jpg",
+        "task_1.mp4",
     ]
 
 
@@ -241,9 +261,9 @@ def test_foreign_file_in_our_folder(tmp_path, archive, capsys):
     path = archive()
     inspect(path, "--tasks", "0")
     capsys.readouterr()
-    (tmp_path / "x_inspection" / "task_9.png").write_text("mine")
-    assert "task_9.png was not written by an inspection" in user_error(capsys, path)
-    assert (tmp_path / "x_inspection" / "task_9.png").read_text() == "mine"
+    (tmp_path / "x_inspection" / "task_9.jpg").write_text("mine")
+    assert "task_9.jpg was not written by an inspection" in user_error(capsys, path)
+    assert (tmp_path / "x_inspection" / "task_9.jpg").read_text() == "mine"
 
 
 def test_missing_package_is_one_line(archive, capsys, monkeypatch):
