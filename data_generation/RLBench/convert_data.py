@@ -22,7 +22,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from tqdm import tqdm
 
 from data_generation.RLBench import command_line
@@ -38,21 +37,20 @@ from data_generation.RLBench.raw.episode_key import seed_example
 from data_generation.RLBench.raw.layout import MODES, RGB_PATTERN, STATISTICS, mode_dir
 from data_generation.RLBench.raw.store import RawStore, RawTracks
 from data_generation.RLBench.tracks import dataset_statistics as dataset_stats
-from data_generation.RLBench.tracks.detector import (
-    PRESETS,
-    RANGES,
-    DetectorNoise,
-    assemble,
-    detect,
-    rounded,
+from data_generation.RLBench.tracks.detector import PRESETS, RANGES, DetectorNoise
+from data_generation.RLBench.tracks.examples import (
+    Example,
+    StoredExamples,
+    first_frame,
+    make_example,
 )
 from data_generation.RLBench.tracks.masks import mask_meta
 from pose_obj_3d.common.archive.legacy import write_legacy
+from pose_obj_3d.common.archive.shards import shard_names
 from pose_obj_3d.common.errors import PoseObj3DError
 from pose_obj_3d.common.whole_files import write_whole
 from pose_obj_3d.formal import MIN_EXAMPLES, read_formal, write_formal
 from pose_obj_3d.shipped import keep_shipped
-from rlbench.cameras import project_views
 from rlbench.const import DEMO_DT
 
 logger = logging.getLogger("convert_data")
@@ -96,6 +94,19 @@ def build_parser() -> command_line.Parser:
     )
     add("--output", default=str(OUTPUT), help="archive to write (default: where training reads it)")
     add(
+        "--shards",
+        type=command_line.at_least(1),
+        default=0,
+        help="write the archive in so many files, NAME-00000-of-N.npz, one example in memory at a"
+        " time; the content is the same (default: one file)",
+    )
+    add(
+        "--n_processes",
+        type=command_line.at_least(1),
+        default=1,
+        help="write so many shards at once (default 1)",
+    )
+    add(
         "--legacy",
         action="store_true",
         help="also write <output>_legacy.npz in the older, pickled layout",
@@ -127,7 +138,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         noise = detector_of(config, args)
         store = RawStore(find_dataset(args.path_dataset), args.mode)
         output = Path(args.output).expanduser().absolute()
-        line = convert(store, config, noise, output)
+        line = convert(store, config, noise, output, args.shards, args.n_processes)
         if args.legacy:
             write_legacy(output.with_stem(f"{output.stem}_legacy"), read_formal(output).tracks)
     except (DataGenerationError, PoseObj3DError, ValueError) as error:
@@ -154,16 +165,28 @@ def detector_of(config: DatasetConfig, args: argparse.Namespace) -> DetectorNois
     return replace(config.detector_noise(args.detector), **given)
 
 
-def convert(store: RawStore, config: DatasetConfig, noise: DetectorNoise, output: Path) -> str:
+def convert(
+    store: RawStore,
+    config: DatasetConfig,
+    noise: DetectorNoise,
+    output: Path,
+    shards: int = 0,
+    processes: int = 1,
+) -> str:
     """Write the statistics and the archive; return a line that says what was written."""
     marker = store.marker()
-    raw = read_all(store, requested_tasks(store, config))
+    raw = read_all(store, requested_tasks(store, config), is_small=shards > 0)
     first = check_one_rig(raw)
     width = first.image_size[0]
-    tracks = {
-        t: [_example(e, seed_example(store.mode, n), width, noise) for n, e in enumerate(episodes)]
-        for t, episodes in raw.items()
-    }
+    tracks: dict[int, Sequence[Example]] = {}
+    for t, episodes in raw.items():
+        if shards:
+            tracks[t] = StoredExamples(store, tuple(e.key for e in episodes), width, noise)
+        else:
+            tracks[t] = [
+                make_example(e, seed_example(store.mode, n), width, noise)
+                for n, e in enumerate(episodes)
+            ]
     stats = dataset_stats.dataset_stats(store, raw, tracks)
     meta = _meta(store, raw, first, noise, output)
     if config.cams:
@@ -172,10 +195,11 @@ def convert(store: RawStore, config: DatasetConfig, noise: DetectorNoise, output
         del meta["image_pattern"]
     keep_shipped(output)
     meta["source_seeds"] = {"seed": marker["seed"], "mode": store.mode, **meta["source_seeds"]}
-    write_formal(output, tracks, meta, first.intrinsics, first.extrinsics)
+    rig = first.intrinsics, first.extrinsics
+    write_formal(output, tracks, meta, *rig, shards=shards, processes=processes)
     write_statistics(store, output, f"{json.dumps(stats, indent=1)}\n".encode())
     counts = ", ".join(f"T{t} {len(x)} examples" for t, x in tracks.items())
-    return f"{counts}, {len(first.track_cams)} views written to {output}"
+    return f"{counts}, {len(first.track_cams)} views written to {shard_names(output, shards)}"
 
 
 def write_statistics(store: RawStore, output: Path, text: bytes) -> None:
@@ -226,12 +250,18 @@ def _too_few(store: RawStore, config: DatasetConfig, task: int | str, count: int
     )
 
 
-def read_all(store: RawStore, tasks: Sequence[int]) -> dict[int, list[RawTracks]]:
-    """Read and check every episode, in the order of the examples."""
+def read_all(
+    store: RawStore, tasks: Sequence[int], is_small: bool = False
+) -> dict[int, list[RawTracks]]:
+    """Read and check every episode, in the order of the examples.
+
+    With `is_small`, only the first frame of each is kept.
+    """
     keys = [k for t in tasks for k in store.episodes(t)]
     raw: dict[int, list[RawTracks]] = {t: [] for t in tasks}
     for key in tqdm(keys, unit="episode", disable=not sys.stderr.isatty()):
-        raw[key.task_id].append(store.read_tracks(key))
+        episode = store.read_tracks(key)
+        raw[key.task_id].append(first_frame(episode) if is_small else episode)
     return raw
 
 
@@ -263,15 +293,6 @@ def check_one_rig(raw: Mapping[int, Sequence[RawTracks]]) -> RawTracks:
                     "with --overwrite"
                 )
     return first
-
-
-def _example(
-    episode: RawTracks, number: int, width: int, noise: DetectorNoise
-) -> npt.NDArray[np.float32]:
-    xyz = rounded(episode.xyz)
-    uv, _ = project_views(xyz, episode.intrinsics, episode.extrinsics)
-    detected = detect(uv, episode.visibility, width, episode.key.task_id, number, noise)
-    return assemble(uv, detected, xyz, episode.visibility)
 
 
 def _meta(

@@ -31,6 +31,11 @@ def shard_path(whole: Path, index: int, of: int) -> Path:
     return whole.with_name(f"{whole.stem}-{index:05d}-of-{of:05d}.npz")
 
 
+def shard_names(whole: Path, of: int) -> Path:
+    """Give the pattern of the names of `of` shards; of 0, the name of the whole."""
+    return whole.with_name(f"{whole.stem}-?????-of-{of:05d}.npz") if of else whole
+
+
 def whole_path(path: Path) -> Path:
     """Name the archive that a file is a shard of; any other file is its own."""
     match = _NAME.fullmatch(path.name)

@@ -238,3 +238,16 @@ def test_script_with_an_interpreter_that_is_not_there():
     result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 2
     assert "/no/python is not there or lacks packages" in result.stderr
+
+
+@pytest.mark.slow
+def test_shards_hold_what_one_file_holds(tmp_path, raw, capsys):
+    store, config = raw()
+    assert convert(store, config, tmp_path / "x.npz") == 0
+    assert convert(store, config, tmp_path / "y.npz", "--shards", "3", "--n_processes", "2") == 0
+    assert "y-?????-of-00003.npz" in capsys.readouterr().out
+    one, many = read_formal(tmp_path / "x.npz"), read_formal(tmp_path / "y.npz", memory_mib=0)
+    assert one.meta == many.meta
+    for task, tracks in one.tracks.items():
+        for a, b in zip(tracks, many.tracks[task], strict=True):
+            np.testing.assert_array_equal(a, b)
