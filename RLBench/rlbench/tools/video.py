@@ -18,6 +18,9 @@ CODECS = {".mp4": ("mp4", "libx264"), ".webm": ("webm", "libvpx-vp9")}
 """Suffix of a file -> its container and codec."""
 QUALITY = {"libx264": 23, "libvpx-vp9": 33}
 """Constant rate factors; smaller ones give better pictures and larger files."""
+EXACT = {"libx264": {"x264-params": "aq-mode=0:mbtree=0"}}
+"""What makes a codec give the same bytes for the same pictures: with x264's adaptive quantisation
+and its trees of macroblocks, bytes were seen to differ from run to run."""
 
 Picture = npt.NDArray[np.uint8]
 
@@ -38,7 +41,7 @@ class VideoWriter:
         # Both codecs store colours at half size, so both sides are even.
         stream.width, stream.height = (n + n % 2 for n in size)
         stream.pix_fmt = "yuv420p"
-        stream.options = {"crf": str(QUALITY[codec]), "b": "0"}
+        stream.options = {"crf": str(QUALITY[codec]), "b": "0", **EXACT.get(codec, {})}
         # With one thread the same pictures give the same bytes everywhere.
         stream.codec_context.thread_count = 1
         self._stream = stream

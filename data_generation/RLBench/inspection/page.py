@@ -103,7 +103,6 @@ def _number(value: float | None, digits: int = 1, factor: float = 1) -> str:
 def _overview(report: Plain) -> str:
     head = (
         "task",
-        "",
         "examples",
         "variations",
         "frames",
@@ -126,13 +125,12 @@ def _overview(report: Plain) -> str:
             for kind in ("damage", "suspicious")
         ]
         if not s["examples"]:
-            rows.append([label, "", "0", *[NONE] * 10, *counts])
+            rows.append([label, "0", *[NONE] * 10, *counts])
             continue
         frames = s["frames"]
         rows.append(
             [
-                f'<a href="#{escape(s["stem"])}">{label}</a>',
-                _name(s["task_name"]),
+                f'<a href="#{escape(s["stem"])}">{label}</a> {_name(s["task_name"])}',
                 str(s["examples"]),
                 str(len(s["variations"]) or NONE),
                 str(frames["total"]),
@@ -148,7 +146,7 @@ def _overview(report: Plain) -> str:
                 *counts,
             ]
         )
-    return f"<section><h2>Tasks</h2>{_table(head, rows, 2)}</section>"
+    return f"<section><h2>Tasks</h2>{_table(head, rows)}</section>"
 
 
 def _episodes(
