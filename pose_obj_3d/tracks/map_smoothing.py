@@ -26,6 +26,7 @@ MIN_CLAIM, MAX_CLAIM = 0.1, 10.0  # of a deviation, in those of the median detec
 FLOOR = 0.5
 MAX_INFLATION = 6.0  # the track is not smoothed more than that for errors that last
 SCALE_CELLS = 4000  # keypoint-frames that choose the scales,
+LASTING_CELLS = 8000  # where errors last, and frames tell less,
 PIECE_FRAMES = 100  # in pieces of sequences
 _COLUMN_CHUNK, _CELL_CHUNK = 1024, 60_000  # tracks and frames estimated at once; bounds the memory
 _SHARE_ROUNDS, _SHARE_ITERATIONS, _SHARE_STEPS = 2, 8, 30
@@ -272,7 +273,8 @@ def _pieces(tracks: Tracks) -> _Batch:
     starts = begins.unique()  # type: ignore[no-untyped-call]
     stops = torch.minimum(starts + PIECE_FRAMES - 1, tracks.last[starts])
     per_piece = float((stops - starts + 1).double().mean()) * tracks.keypoint.shape[1]
-    wanted = max(1, round(SCALE_CELLS / max(per_piece, 1)))
+    cells = SCALE_CELLS if tracks.noise is None else LASTING_CELLS
+    wanted = max(1, round(cells / max(per_piece, 1)))
     if len(starts) > wanted:
         chosen = torch.linspace(0, len(starts) - 1, wanted).round().long().to(starts.device)
         starts, stops = starts[chosen], stops[chosen]
