@@ -25,6 +25,7 @@ from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.tracks.gathering import gather_for
 from pose_obj_3d.tracks.loading import make_rig
 from pose_obj_3d.tracks.types import Tracks
+from pose_obj_3d.training import processes
 from pose_obj_3d.training.checkpoints import store as checkpoints
 from pose_obj_3d.training.config import ONE_VIEW_TYPES, Config, load_config, to_dict, to_yaml
 from pose_obj_3d.training.experiment import Experiment, open_experiment
@@ -49,7 +50,8 @@ class TrainingResult:
         best: That value; `criterion` names it, and its unit.
         criterion: What chose the epoch, such as `val/mpjpe_mm`.
         history: The logged scalars of each epoch.
-        results: Title of each test -> counts, methods and details, as in `results.json`.
+        results: Title of each test -> counts, methods and details, as in `results.json`; empty in
+            all processes of `torchrun` but the first.
     """
 
     folder: Path
@@ -110,11 +112,14 @@ def train_and_test(
 
     Arguments as in `train_experiment` and `evaluate_model`.
     """
-    run, log = train_experiment(experiment, resume)
+    with processes.together(experiment.device):
+        run, log = train_experiment(experiment, resume)
     best = run.checkpoint_dir / checkpoints.BEST
-    results = evaluate_model(
-        experiment, run.model, variants, log, str(best), run.epoch, draw_all=draw_all, tell=tell
-    )
+    results: dict[str, Result] = {}
+    if processes.is_first():
+        results = evaluate_model(
+            experiment, run.model, variants, log, str(best), run.epoch, draw_all=draw_all, tell=tell
+        )
     log.close()
     return TrainingResult(
         log.folder,

@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from pose_obj_3d.common.command import run_command
 from pose_obj_3d.common.errors import ConfigError
 from pose_obj_3d.experiments import complexity, evaluate_checkpoint, train_and_test, variants_of
+from pose_obj_3d.training import processes
 from pose_obj_3d.training.config import METRICS, Config, load_config
 from pose_obj_3d.training.device import set_threads
 from pose_obj_3d.training.experiment import open_experiment
@@ -86,7 +88,9 @@ def build_parser(unsupervised: bool) -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None, unsupervised: bool = False) -> int:
     """Run a command; 0 on success, 2 on a user's error (one line on stderr)."""
     args = build_parser(unsupervised).parse_args(argv)
-    return run_command(lambda: run(args, unsupervised), args.debug, verbose=args.debug)
+    return run_command(
+        lambda: run(args, unsupervised), args.debug, args.debug, processes.is_first()
+    )
 
 
 def run(args: argparse.Namespace, unsupervised: bool) -> None:
@@ -94,16 +98,21 @@ def run(args: argparse.Namespace, unsupervised: bool) -> None:
     config = apply_flags(load_config(args.cfg), args)
     _check_flags(args, config)
     set_threads(config.NETWORK.TYPE)
+    is_first = processes.is_first()
+    if not is_first:
+        logging.disable(logging.WARNING)
+        if args.eval or config.NETWORK.TYPE == "triangulation":
+            return
     experiment = open_experiment(config, args.cfg, unsupervised, args.log)
     variants = variants_of(config, experiment.data)
-    if args.vis_complexity:
+    if args.vis_complexity and is_first:
         parameters, rate = complexity(experiment)
         tell(f"{config.NETWORK.TYPE}: {parameters} parameters, {rate:.0f} windows/s forward")
     if args.eval or config.NETWORK.TYPE == "triangulation":
         evaluate_checkpoint(experiment, variants, args.checkpoint, draw_all=args.vis_3d, tell=tell)
     else:
-        resume = args.resume_checkpoint
-        train_and_test(experiment, variants, resume, draw_all=args.vis_3d, tell=tell)
+        say, resume = tell if is_first else None, args.resume_checkpoint
+        train_and_test(experiment, variants, resume, draw_all=args.vis_3d, tell=say)
 
 
 def tell(text: str) -> None:

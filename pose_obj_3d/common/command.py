@@ -10,13 +10,20 @@ USER_ERROR = 2
 NOISY = ("matplotlib", "PIL", "tensorboard")
 
 
-def run_command(work: Callable[[], object], debug: bool = False, verbose: bool = False) -> int:
+def run_command(
+    work: Callable[[], object],
+    debug: bool = False,
+    verbose: bool = False,
+    is_first: bool = True,
+) -> int:
     """Run what a command does; 0 on success, 2 on a user's error (one line on stderr).
 
     Args:
         work: What it does.
         debug: Whether an error is raised, with its traceback.
         verbose: Whether the log is detailed.
+        is_first: False for all but one of several processes that do the same: of them, only what
+            the machine refuses is told, since the first one tells the rest.
     """
     level = logging.DEBUG if verbose else logging.INFO
     logging.basicConfig(level=level, format="%(message)s", force=True)
@@ -27,6 +34,7 @@ def run_command(work: Callable[[], object], debug: bool = False, verbose: bool =
     except (PoseObj3DError, OSError) as error:
         if debug:
             raise
-        print(f"error: {one_line(str(error))}", file=sys.stderr)  # noqa: T201
+        if is_first or isinstance(error, OSError):
+            print(f"error: {one_line(str(error))}", file=sys.stderr)  # noqa: T201
         return USER_ERROR
     return 0

@@ -6,6 +6,7 @@ import os
 import torch
 
 from pose_obj_3d.common.errors import ConfigError
+from pose_obj_3d.training import processes
 
 logger = logging.getLogger(__name__)
 ONE_THREAD = ("STC", "triangulation")
@@ -18,6 +19,8 @@ def choose_device(gpu: str) -> torch.device:
     if not torch.cuda.is_available():
         logger.info("No CUDA device: running on the CPU")
         return torch.device("cpu")
+    if (number := processes.local_device()) is not None:
+        gpu = str(number)
     if not (gpu.isascii() and gpu.isdigit()) or int(gpu) >= torch.cuda.device_count():
         raise ConfigError(
             f"GPU {gpu!r} does not exist; {torch.cuda.device_count()} found, numbered from 0"

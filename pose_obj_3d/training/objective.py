@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pose_obj_3d.models.blocks import Prediction
 from pose_obj_3d.models.consensus.scene.witnesses import image_width
@@ -13,6 +13,21 @@ from pose_obj_3d.training import losses
 from pose_obj_3d.training.run import Run
 
 CONSISTENCY_SHARE = 4  # one window in so many is also predicted from a subset of its views
+
+
+class Objective(nn.Module):
+    """Model and loss as one module of tensors, as processes that share gradients need it."""
+
+    def __init__(self, run: Run) -> None:
+        """Take a run, whose model is trained."""
+        super().__init__()
+        self.model, self._run = run.model, run
+
+    def forward(self, windows: Windows) -> tuple[Tensor, Tensor]:
+        """Return the loss of some windows, and how many points it is the mean of."""
+        prediction = self.model(windows, self._run.rig32)
+        loss = loss_of(self._run, windows, prediction)
+        return loss, points_of(self._run, windows, prediction)
 
 
 def loss_of(run: Run, windows: Windows, prediction: Prediction) -> Tensor:
@@ -32,6 +47,19 @@ def loss_of(run: Run, windows: Windows, prediction: Prediction) -> Tensor:
     truth, is_real = windows.truth, windows.keypoint >= 0
     assert truth is not None
     return 1000 * _with_stages(run, prediction, lambda xyz: losses.mpjpe_loss(xyz, truth, is_real))
+
+
+def points_of(run: Run, windows: Windows, prediction: Prediction) -> Tensor:
+    """Return how much the loss of some windows averages over; float64, at least 0.
+
+    The loss of a batch is the mean of its parts' losses, weighted so.
+    """
+    c = windows.centre
+    if not run.unsupervised:
+        return (windows.keypoint >= 0).sum().double()
+    if prediction.blind_xyz is not None:
+        return (windows.robust[:, c] > 0).any(1).sum().double()
+    return windows.weights[:, c].double().sum()
 
 
 def _with_stages(run: Run, prediction: Prediction, loss: Callable[[Tensor], Tensor]) -> Tensor:

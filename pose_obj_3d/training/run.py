@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pose_obj_3d.common.progress import Pace
 from pose_obj_3d.geometry.rig import Rig
@@ -67,6 +67,7 @@ class Run:
         self.shuffle = torch.Generator().manual_seed(train.SEED)
         self.rig32 = self.rig.float()
         self.pace = Pace()
+        self.objective: nn.Module | None = None  # made for the first epoch
         self.last_batch: tuple[int, Tensor] | None = None  # of the epoch before: number and centres
 
     def get_ready(self) -> None:

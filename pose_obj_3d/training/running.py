@@ -8,6 +8,7 @@ from pose_obj_3d.geometry import estimators
 from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.tracks.triangulating import single_frame
 from pose_obj_3d.tracks.types import Tracks
+from pose_obj_3d.training import processes
 from pose_obj_3d.training.checkpoints import store as checkpoints
 from pose_obj_3d.training.config import to_yaml
 from pose_obj_3d.training.curve import curve_figure
@@ -37,7 +38,8 @@ def train_experiment(experiment: Experiment, resume: str | None = None) -> tuple
     """
     config = experiment.config
     sha = experiment.data_sha256()
-    resumed = find_resumable(experiment, resume, sha)
+    found = find_resumable(experiment, resume, sha) if processes.is_first() else None
+    resumed = processes.from_first(found)
     rig = experiment.rig(config.OBJ_POSE_DATA.TRAIN_CAMERAS)
     train = experiment.tracks("train", rig, with_truth=not experiment.unsupervised)
     experiment.warn_of_geometry(train, rig)
@@ -48,7 +50,10 @@ def train_experiment(experiment: Experiment, resume: str | None = None) -> tuple
     if resumed:
         name = resumed.parent.name
     else:
-        name = checkpoints.new_run(log_root, checkpoint_root, experiment.config_path)
+        new = ""
+        if processes.is_first():
+            new = checkpoints.new_run(log_root, checkpoint_root, experiment.config_path)
+        name = processes.from_first(new)
     run = Run(
         config,
         experiment.unsupervised,
@@ -73,16 +78,19 @@ def train_experiment(experiment: Experiment, resume: str | None = None) -> tuple
         len(val),
         log_root / name,
     )
-    log = RunLog(log_root / name, to_yaml(config), purge_step=run.epoch + 1 if resumed else None)
+    purge_step = run.epoch + 1 if resumed else None
+    log = RunLog(log_root / name, to_yaml(config), purge_step, is_silent=not processes.is_first())
     fit(run, log)
     best = run.checkpoint_dir / checkpoints.BEST
+    processes.from_first(None)  # it has written the last checkpoint
     if not best.is_file():
         raise CheckpointError(
             f"{best}: no epoch had a finite validation value; lower TRAIN.LEARNING_RATE"
         )
-    calibrate_best(run)
-    figure = curve_figure(run.history, run.criterion, run.best_epoch)
-    log.figure("training_curve", figure, run.epoch)
+    if processes.is_first():
+        calibrate_best(run)
+        figure = curve_figure(run.history, run.criterion, run.best_epoch)
+        log.figure("training_curve", figure, run.epoch)
     return run, log
 
 

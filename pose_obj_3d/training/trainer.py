@@ -13,11 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from pose_obj_3d.tracks.gathering import gather_for
+from pose_obj_3d.training import processes
 from pose_obj_3d.training.checkpoints import store as checkpoints
 from pose_obj_3d.training.curve import curve_figure
 from pose_obj_3d.training.divergence import check_losses, check_validation
 from pose_obj_3d.training.logs import RunLog
-from pose_obj_3d.training.objective import loss_of
+from pose_obj_3d.training.objective import Objective
 from pose_obj_3d.training.run import Run
 from pose_obj_3d.training.validation import validate
 
@@ -40,17 +41,23 @@ def train_epoch(run: Run) -> dict[str, float]:
     length = run.config.NETWORK.TEMPORAL_LENGTH
     order = torch.randperm(len(run.train), generator=run.shuffle).to(run.train.uv.device)
     batches = torch.split(order, run.config.TRAIN.BATCH_SIZE)
+    objective = run.objective = run.objective or processes.parallel(Objective(run))
     loading, every = 0.0, CHECK_EVERY.get(device.type, CHECK_EVERY_ELSE)
     for n, centres in enumerate(batches, 1):
         begin = time.perf_counter()
-        windows = gather_for(run.model, run.train, centres, length)
+        mine = processes.share(centres)
+        # A process without a window of this batch computes one all the same, of weight 0.
+        windows = gather_for(run.model, run.train, mine if len(mine) else centres[:1], length)
         loading += time.perf_counter() - begin
-        loss = loss_of(run, windows, run.model(windows, run.rig32))
-        seen.append(loss.detach())
+        loss, points = objective(windows)
+        mean = loss.detach()
+        if processes.count() > 1:
+            loss, mean = _of_all(loss, points * (len(mine) > 0))
+        seen.append(mean)
         if n % every == 0 or n == len(batches):
             check_losses(run, seen[-every:], batches, n)
         run.optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         nn.utils.clip_grad_norm_(run.model.parameters(), MAX_GRAD_NORM)
         run.optimiser.step()
         if run.pace.is_due():
@@ -76,6 +83,19 @@ def train_epoch(run: Run) -> dict[str, float]:
     }
 
 
+def _of_all(loss: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
+    """Weigh the loss of this process's share of a batch, of so many points, against the others'.
+
+    Returns:
+        The loss whose gradient, averaged over the processes, is that of the whole batch; and the
+        loss of the whole batch, without a gradient.
+    """
+    both = processes.summed(torch.stack([points, points * loss.detach()]))
+    total = both[0].clamp_min(1)
+    weight = (processes.count() * points / total).to(loss.dtype)
+    return weight * loss, (both[1] / total).to(loss.dtype)
+
+
 def fit(run: Run, log: RunLog, patience: int = 0) -> None:
     """Train until the config's number of epochs, with a checkpoint after each.
 
@@ -99,10 +119,11 @@ def fit(run: Run, log: RunLog, patience: int = 0) -> None:
         is_best = value < run.best
         if is_best:
             run.best, run.best_epoch = value, run.epoch
-        state = run.state()
-        if is_best:
-            checkpoints.save(run.checkpoint_dir / checkpoints.BEST, state)
-        checkpoints.save(run.checkpoint_dir / checkpoints.LAST, state)
+        if processes.is_first():
+            state = run.state()
+            if is_best:
+                checkpoints.save(run.checkpoint_dir / checkpoints.BEST, state)
+            checkpoints.save(run.checkpoint_dir / checkpoints.LAST, state)
         log.scalars(scalars, run.epoch)
         if run.pace.is_due() or run.epoch == epochs:
             figure = curve_figure(run.history, run.criterion, run.best_epoch)
@@ -131,7 +152,8 @@ def fit(run: Run, log: RunLog, patience: int = 0) -> None:
 def _begin(run: Run) -> None:
     """Keep what the model can do before the first step: no epoch may be worse."""
     run.best = validate(run)[run.criterion]
-    checkpoints.save(run.checkpoint_dir / checkpoints.BEST, run.state())
+    if processes.is_first():
+        checkpoints.save(run.checkpoint_dir / checkpoints.BEST, run.state())
     logger.info("before training: %s %.3f", run.criterion, run.best)
 
 

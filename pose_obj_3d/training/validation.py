@@ -8,6 +8,7 @@ from torch import Tensor
 from pose_obj_3d.geometry import multi_view as geometry
 from pose_obj_3d.tracks.gathering import gather_for, mask_views
 from pose_obj_3d.tracks.types import Windows
+from pose_obj_3d.training import processes
 from pose_obj_3d.training.objective import blind_nll
 from pose_obj_3d.training.run import HELD_OUT, Run
 
@@ -25,9 +26,10 @@ def validate(run: Run) -> dict[str, float]:
         both = torch.stack([values[mask].double().sum(), mask.sum().double()])
         sums[name] = sums.get(name, torch.zeros_like(both)) + both
 
-    for centres in torch.split(
+    batches = torch.split(
         torch.arange(len(run.val), device=run.val.uv.device), run.config.TEST.BATCH_SIZE
-    ):
+    )
+    for centres in batches[processes.rank() :: processes.count()]:
         if run.pace.is_due():
             logger.info(
                 "epoch %d/%d  validation %d/%d windows",
@@ -56,7 +58,9 @@ def validate(run: Run) -> dict[str, float]:
         for task in {name.split("/")[0] for name in run.ids}:
             of_task = (run.val.source[centres, 0] == int(task[1:]))[:, None]
             add(f"val/mpjpe_mm/{task}", error, well & of_task)
-    return {name: float(both[0] / both[1].clamp_min(1)) for name, both in sums.items()}
+    return {
+        name: float(both[0] / both[1].clamp_min(1)) for name, both in processes.merged(sums).items()
+    }
 
 
 def held_out_error(run: Run, windows: Windows, centres: Tensor) -> tuple[Tensor, Tensor]:
