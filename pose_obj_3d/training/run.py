@@ -60,7 +60,7 @@ class Run:
         """Make optimiser, generators, float32 cameras and the pace of the lines on the terminal."""
         train = self.config.TRAIN
         self.detected: tuple[Tracks, ...] = ()
-        self.model.uses_bfloat16 = uses_bfloat16(train.AUTOCAST, self.train.uv.device)
+        self.model.uses_bfloat16 = uses_bfloat16(train.AUTOCAST, self.rig.intrinsics.device)
         self.optimiser = torch.optim.Adam(
             self.model.parameters(), lr=train.LEARNING_RATE, amsgrad=True, fused=True
         )
