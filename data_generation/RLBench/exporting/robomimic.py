@@ -61,7 +61,7 @@ class RobomimicExporter:
         """Write a demonstration."""
         h5py = require("h5py", EXTRA)
         T = episode.facts.n_frames
-        with h5py.File(folder / PART, "w", libver="latest") as file:
+        with h5py.File(folder / PART, "w") as file:
             demo = file.create_group("demo")
             demo.attrs["num_samples"] = T
             demo.attrs["language_instruction"] = episode.facts.description
@@ -97,7 +97,7 @@ class RobomimicExporter:
         self, path: Path, task: str, facts: Sequence[EpisodeFacts], parts: Sequence[Path]
     ) -> None:
         h5py = require("h5py", EXTRA)
-        with h5py.File(path, "w", libver="latest") as file:
+        with h5py.File(path, "w") as file:
             data = file.create_group("data")
             data.attrs["total"] = sum(f.n_frames for f in facts)
             data.attrs["env_args"] = json.dumps(
@@ -161,16 +161,26 @@ def _write_images(group: Any, name: str, images: Iterator[Array], n_frames: int)
 
 
 def _link_next(h5py: Any, demo: Any) -> None:
-    """Give the observations of the next frame as views of the others; the last one repeats."""
+    """Give the observations of the next frame as views of the others; the last one repeats.
+
+    By h5py's lower interface: the other one writes times of creation into views.
+    """
     following = demo.create_group("next_obs")
     for name, source in demo["obs"].items():
         T = source.shape[0]
-        layout = h5py.VirtualLayout(shape=source.shape, dtype=source.dtype)
-        view = h5py.VirtualSource(".", source.name, shape=source.shape, dtype=source.dtype)
-        if T > 1:
-            layout[: T - 1] = view[1:]
-        layout[T - 1] = view[T - 1]
-        following.create_virtual_dataset(name, layout)
+        made = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        made.set_obj_track_times(False)
+        pieces = [(0, 1, T - 1)] if T > 1 else []
+        for target, start, count in [*pieces, (T - 1, T - 1, 1)]:
+            spaces = []
+            for first in (target, start):
+                space = h5py.h5s.create_simple(source.shape)
+                rest = source.shape[1:]
+                space.select_hyperslab((first, *(0 for _ in rest)), (count, *rest))
+                spaces.append(space)
+            made.set_virtual(spaces[0], b".", source.name.encode(), spaces[1])
+        whole = h5py.h5s.create_simple(source.shape)
+        h5py.h5d.create(following.id, name.encode(), source.id.get_type(), whole, made)
 
 
 def _splits(count: int) -> dict[str, list[int]]:

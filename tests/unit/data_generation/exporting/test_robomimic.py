@@ -47,6 +47,13 @@ def test_next_observations_are_those_of_the_next_frame(file):
         np.testing.assert_array_equal(following[-1], values[-1])
 
 
+def test_no_object_holds_the_time_when_it_was_made(file):
+    times = []
+    file.visititems(lambda _, found: times.append(h5py.h5o.get_info(found.id).mtime))
+    assert times
+    assert not any(times)
+
+
 def test_filter_keys(file):
     found = {name: [n.decode() for n in numbers] for name, numbers in file["mask"].items()}
     assert found == {"train": ["demo_0"], "valid": ["demo_1"], "test": ["demo_2"]}
