@@ -3,11 +3,13 @@
 import json
 
 import numpy as np
+import pytest
 from matplotlib.colors import to_rgb
 
 from pose_obj_3d.common.colours import COLOURS, colour
 from pose_obj_3d.evaluation.figures import frame_image_path, table_figure
-from pose_obj_3d.formal import UV_EXACT, read_formal
+from pose_obj_3d.formal import ARCHIVE_NAME, UV_EXACT, read_formal
+from pose_obj_3d.training.config import PACKAGE_DIR
 from tests.unit.pose_obj_3d.synthetic import write_scene
 
 
@@ -76,3 +78,20 @@ def test_a_table_is_drawn_short():
         *"567",
         text.splitlines()[1],
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "tasks"),
+    [(ARCHIVE_NAME, (9, 12, 40, 54, 79)), ("sim_more_formal.npz", (0, 8))],
+)
+def test_shipped_archives_have_frames(name, tasks):
+    folder = PACKAGE_DIR / "data" / "RLBench_pose_est_data"
+    data = read_formal(folder / name)
+    for task in tasks:
+        example = data.split(task)["test"][0]
+        frame = data.tracks[task][example].shape[1] // 2
+        found = [frame_image_path(data, task, example, c, frame) for c in data.camera_names]
+        if None in found and (folder / f"{name[:-4]}_shipped.npz").exists():
+            pytest.skip(f"{name} was replaced by another archive")
+        assert None not in found
+    assert sum(path.stat().st_size for path in (folder / "frames").iterdir()) < 1e6
