@@ -15,6 +15,7 @@ import hashlib
 import importlib.metadata
 import logging
 import platform
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -240,9 +241,17 @@ def _detections(archives: Sequence[FormalData]) -> str:
         frames = about.get("labelled_frames")
         listed = ", ".join(f"T{t} ({len(xs)})" for t, xs in data.detections.items())
         size = f"{data.path.stat().st_size / 1e6:.1f} MB"
-        cells = (about["detector"], "all" if frames is None else frames, len(folds) or "-", size)
+        detectors = _kinds_of_detector(about["detector"])
+        cells = (detectors, "all" if frames is None else frames, len(folds) or "-", size)
         lines.append(_row(f"`{data.path.name}`", listed, *cells))
-    return "\n".join([*lines, ""])
+    tasks = dict.fromkeys(task for data in archives for task in data.detections)
+    frames_of = ", ".join(f"[T{task}](pictures/detected_T{task}.jpg)" for task in tasks)
+    return "\n".join([*lines, f"\nFrames with detections and claims: {frames_of}.", ""])
+
+
+def _kinds_of_detector(said: str) -> str:
+    """Name each kind of detector once, without the times at which its folds were trained."""
+    return ", ".join(dict.fromkeys(re.sub(r"_\d{8}_\d{6}\b", "", said).split(", ")))
 
 
 def _task_row(task: Task) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from data_generation.RLBench.publishing import data_card
+from pose_obj_3d.formal import read_formal, write_formal
 from tests.unit.pose_obj_3d.synthetic import write_scene
 
 VALIDATION = [
@@ -84,6 +85,19 @@ def test_archives_with_detections_have_a_section(tmp_path, archives):
     assert "| `sim_all_detected.npz` | T9 (6) | drawn | all | - |" in text
     assert text.count("| T9 | `task_9` |") == 1
     assert "sim_all_detected.npz" in (output / "SHA256SUMS").read_text()
+
+
+def test_detectors_of_one_kind_are_named_once(tmp_path, archives):
+    path = archives / "sim_all_detected.npz"
+    write_scene(path, tasks=(9,), detected=True)
+    data = read_formal(path)
+    names = "detector t9_20260101_010203, detector t9_20260102_010203, other"
+    meta = {**data.meta, "detections": {**data.meta["detections"], "detector": names}}
+    calibration = data.intrinsics, data.extrinsics
+    write_formal(path, data.tracks, meta, *calibration, detections=data.detections)
+    assert write(archives, tmp_path / "card") == 0
+    text = (tmp_path / "card" / "README.md").read_text()
+    assert "| T9 (6) | detector t9, other | all |" in text
 
 
 def test_detections_alone_make_no_card(tmp_path, capsys):
