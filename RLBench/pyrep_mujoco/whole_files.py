@@ -50,6 +50,30 @@ def write_whole(path: Path, data: bytes | memoryview) -> None:
         file.write(data)
 
 
+def write_first(path: Path, data: bytes) -> bool:
+    """Write a file that is not there; of several writers one does it, on whatever machine.
+
+    Returns:
+        False where the file is there already; it is left as it is.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    remove_leftovers(path)
+    temporary, file = _open_locked(path)
+    try:
+        with file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+            os.link(temporary, path)  # fails where it is there, on network file systems too
+    except FileExistsError:
+        return False
+    finally:
+        temporary.unlink(missing_ok=True)
+    return True
+
+
 def remove_leftovers(path: Path) -> None:
     """Remove the temporary files of `path` that no living process writes."""
     for left in path.parent.glob(temporary_names(path.name)):

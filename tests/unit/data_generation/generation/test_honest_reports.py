@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from data_generation.RLBench import convert_data, generate_data
+from data_generation.RLBench import convert_data
+from data_generation.RLBench.config import DatasetConfig
 from data_generation.RLBench.errors import StoreLostError
 from data_generation.RLBench.raw.episode_key import EpisodeKey
 from data_generation.RLBench.raw.store import RawStore
@@ -136,7 +137,7 @@ def test_a_store_that_is_not_its_own_writes_nothing(tmp_path):
     store.create(0, {})
     other = RawStore(tmp_path / "d")  # as a worker has it
     other.folder.identity = store.folder.identity
-    config = generate_data.DatasetConfig("x", obs_dim=(12, 16, 3), cams=(), track_cams=("left",))
+    config = DatasetConfig("x", obs_dim=(12, 16, 3), cams=(), track_cams=("left",))
     other.write(key, make_episode(key, config))
     rename(store.root)
     with pytest.raises(StoreLostError, match="deleted, renamed"):
