@@ -96,7 +96,7 @@ def clone(tmp_path_factory):
     sixteen = (r'"n_ex_per_task": \d+', '"n_ex_per_task": 16')
     replace(folder / "configs" / "quickstart_pixels.json", sixteen, *tiny)
     detector = folder / "pose_obj_3d" / "cfg" / "quickstart" / "detector_quickstart_pixels.yaml"
-    replace(detector, (r"MINUTES: \d+", "STEPS: 400"))
+    replace(detector, (r"MINUTES: \d+", "STEPS: 250"))
     one_epoch = (r"NUM_EPOCHES: \d+", "NUM_EPOCHES: 1")
     for config in ("submit/config_{}waypoints_task_0", "quickstart/config_{}quickstart", PIXELS):
         for kind in ("", "u_"):
