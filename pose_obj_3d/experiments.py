@@ -274,6 +274,8 @@ def evaluate_model(
         say(report.text_table(result, title, metric))
         if claims := report.calibration_text(result):
             say(claims)
+        if poses := report.frames_text(result):
+            say(poses)
         say(report.detections_text(result))
         for note in result["notes"]:
             say(note)

@@ -9,7 +9,7 @@ from dataclasses import InitVar, dataclass, field
 from rlbench.backend.exceptions import SceneError
 from rlbench.noise_model import Identity, NoiseModel
 
-KEYPOINT_GROUPS = ("waypoints", "objects", "boxes", "robot")
+KEYPOINT_GROUPS = ("waypoints", "objects", "boxes", "robot", "frames")
 TRACK_CAMERAS = ("left_shoulder", "right_shoulder", "overhead", "front")
 RLBENCH_CAMERAS = ("left_shoulder", "right_shoulder", "overhead", "wrist", "front")
 LOW_DIM = (

@@ -3,6 +3,7 @@
 Coordinates are the last axis.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -177,3 +178,13 @@ def mean_velocity_error(
     step = (predicted - truth)[1:] - (predicted - truth)[:-1]
     both = mask[1:] & mask[:-1] & (first[1:] == first[:-1])[:, None]
     return summed(step.norm(dim=-1) / frame_period_s, both)
+
+
+def number(x: float) -> float | None:
+    """Round for a report; None where there is no number."""
+    return round(x, 6) if math.isfinite(x) else None
+
+
+def mm(metres: float) -> float | None:
+    """Give millimetres for a report; None where there is no number."""
+    return number(1000 * metres)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from pose_obj_3d.common.errors import DataError
 from pose_obj_3d.common.facts import MOVING_M_PER_S
 from pose_obj_3d.common.progress import Pace
-from pose_obj_3d.evaluation import lasting_bounds, metrics
+from pose_obj_3d.evaluation import claims, frame_poses, lasting_bounds, metrics
 from pose_obj_3d.formal import FRAME_PERIOD_S
 from pose_obj_3d.geometry import estimators
 from pose_obj_3d.geometry import multi_view as geometry
@@ -249,7 +249,8 @@ def evaluate(
         with a covariance also `coverage_<p>_percent`, the share of truths inside the claimed region
         of p %, and `claimed_error_mm`, what the covariance says of the MPJPE), `details` (method ->
         per task, group, keypoint -> MPJPE; of the points of the last column where the first is
-        empty, as with one view), and `notes`, lines on what was left out, where something was.
+        empty, as with one view), `frames` where waypoints are whole frames (as of
+        `frame_poses.measure`), and `notes`, lines on what was left out, where something was.
     """
     assert tracks.truth is not None
     masks = column_masks(tracks, protocol.frame_period_s)
@@ -267,18 +268,22 @@ def evaluate(
         columns = {c: _measures(xyz, tracks, m, protocol.frame_period_s) for c, m in masks.items()}
         columns |= {c: _mean_and_median(xyz, tracks.truth, m) for c, m in brief.items()}
         if isinstance(predicted, Estimate) and predicted.covariance.isfinite().any():
-            claimed = claimed_error(predicted)
+            claimed = claims.claimed_error(predicted)
             for column, mask in {**masks, NEVER: brief[NEVER]}.items():
-                columns[column] |= _calibration(predicted, claimed, tracks, mask)
+                columns[column] |= claims.calibration(predicted, claimed, tracks, mask)
         result["methods"][name] = columns
         result["details"][name] = _details(
             metrics.distances(xyz, tracks.truth), tracks, detailed, ids
         )
+    if poses := frame_poses.measure(predictions, tracks, masks["all"], ids):
+        result["frames"] = poses
     if tracks.precision is None:
         result["notes"] = [NO_BOUNDS]
         return result
     for name, bound in cramer_rao(tracks, rig, protocol).items():
-        columns = {c: {"mpjpe_mm": _mm(metrics.summed(bound, m).mean)} for c, m in masks.items()}
+        columns = {
+            c: {"mpjpe_mm": metrics.mm(metrics.summed(bound, m).mean)} for c, m in masks.items()
+        }
         columns[COLUMNS[3]] = {"mpjpe_mm": None}
         result["methods"][name] = columns
     return result
@@ -324,13 +329,13 @@ def _measures(xyz: Tensor, tracks: Tracks, mask: Tensor, frame_period_s: float) 
     velocity = metrics.mean_velocity_error(xyz, truth, mask, first, frame_period_s)
     measures: Result = {
         **_mean_and_median(xyz, truth, mask),
-        "p_mpjpe_mm": _mm(metrics.p_mpjpe(xyz, truth, mask).mean),
-        "n_mpjpe_mm": _mm(metrics.n_mpjpe(xyz, truth, mask).mean),
-        "p95_mm": _mm(p95),
-        "velocity_mm_per_s": _mm(velocity.mean),
+        "p_mpjpe_mm": metrics.mm(metrics.p_mpjpe(xyz, truth, mask).mean),
+        "n_mpjpe_mm": metrics.mm(metrics.n_mpjpe(xyz, truth, mask).mean),
+        "p95_mm": metrics.mm(p95),
+        "velocity_mm_per_s": metrics.mm(velocity.mean),
     }
     for threshold in PCK_M:
-        measures[f"pck_{threshold * 1000:.0f}mm"] = _number(
+        measures[f"pck_{threshold * 1000:.0f}mm"] = metrics.number(
             metrics.pck(xyz, truth, mask, threshold).mean
         )
     return measures
@@ -341,36 +346,9 @@ def _mean_and_median(xyz: Tensor, truth: Tensor, mask: Tensor) -> Result:
     median = float(error.median()) if len(error) else math.nan
     return {
         "count": len(error),
-        "mpjpe_mm": _mm(metrics.mpjpe(xyz, truth, mask).mean),
-        "median_mm": _mm(median),
+        "mpjpe_mm": metrics.mm(metrics.mpjpe(xyz, truth, mask).mean),
+        "median_mm": metrics.mm(median),
     }
-
-
-def claimed_error(predicted: Estimate) -> Tensor:
-    """Return the error (N, K) [m] that a covariance C announces: E|e| for e ~ N(0, C), or NaN."""
-    is_known = predicted.covariance.isfinite().all(-1).all(-1)
-    info = geometry.invert_3x3(predicted.covariance[is_known].double())
-    claimed = torch.full(is_known.shape, torch.nan, dtype=torch.float64, device=info.device)
-    claimed[is_known] = torch.cat(
-        [geometry.expected_error(part) for part in torch.split(info, _CHUNK)]
-    )
-    return claimed
-
-
-def _calibration(predicted: Estimate, claimed: Tensor, tracks: Tracks, mask: Tensor) -> Result:
-    """Compare what a method claims with what happened, on the points where it claims something."""
-    assert tracks.truth is not None
-    known = mask & claimed.isfinite()
-    measures: Result = {
-        "claimed_count": int(known.sum()),
-        "claimed_error_mm": _mm(metrics.summed(claimed, known).mean),
-    }
-    for percent in metrics.COVERAGE:
-        share = metrics.coverage(
-            predicted.xyz, tracks.truth, predicted.covariance, known, percent
-        ).mean
-        measures[f"coverage_{percent}_percent"] = _number(100 * share)
-    return measures
 
 
 def _details(error: Tensor, tracks: Tracks, mask: Tensor, ids: list[str]) -> Result:
@@ -387,14 +365,8 @@ def _details(error: Tensor, tracks: Tracks, mask: Tensor, ids: list[str]) -> Res
         for name, part in zip(ids, sums, strict=True):
             parts[label(name)] = parts.get(label(name), metrics.ErrorSum()) + part
         details[kind] = {
-            k: {"mpjpe_mm": _mm(v.mean), "count": v.count} for k, v in parts.items() if v.count
+            k: {"mpjpe_mm": metrics.mm(v.mean), "count": v.count}
+            for k, v in parts.items()
+            if v.count
         }
     return details
-
-
-def _number(x: float) -> float | None:
-    return round(x, 6) if math.isfinite(x) else None
-
-
-def _mm(metres: float) -> float | None:
-    return _number(1000 * metres)

@@ -29,6 +29,14 @@ _DETECTION_TITLES = {
     "coverage_68_percent": "inside the claimed 68 % [%]",
     "coverage_95_percent": "inside the claimed 95 % [%]",
 }
+_FRAME_TITLES = {
+    "angle_deg": "angle, mean [deg]",
+    "median_angle_deg": "median [deg]",
+    "position_mm": "origin, mean [mm]",
+    "median_position_mm": "median [mm]",
+    "coverage_68_percent": "rotation within 68 % [%]",
+    "coverage_95_percent": "within 95 % [%]",
+}
 _CLAIMED = (*COLUMNS[:3], NEVER)
 """Columns of what methods claim."""
 NOTE = (
@@ -150,6 +158,24 @@ def detections_text(result: dict[str, Any]) -> str:
     return "\n".join([about, *tables] if about else tables)
 
 
+def frame_rows(result: dict[str, Any]) -> list[list[str]]:
+    """Return the errors of whole frames of waypoints; empty without the group `frames`."""
+    found = result.get("frames", {})
+    if not found:
+        return []
+    rows = [["waypoint frames", *_FRAME_TITLES.values()]]
+    for name, scores in found["methods"].items():
+        values = [scores.get(key) for key in _FRAME_TITLES]
+        rows.append([name, *("-" if v is None else f"{v:.3f}" for v in values)])
+    return [*rows, ["frames", str(found["count"]), *[""] * (len(_FRAME_TITLES) - 1)]]
+
+
+def frames_text(result: dict[str, Any]) -> str:
+    """Return the errors of whole frames for a terminal; "" without the group `frames`."""
+    rows = frame_rows(result)
+    return aligned(rows) if rows else ""
+
+
 def aligned(rows: list[list[str]], title: str = "") -> str:
     """Return rows as columns of text; the last row is set off when there is a title."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
@@ -183,6 +209,7 @@ def markdown(results: dict[str, Any], metric: str = "mpjpe", summary: str = "") 
             calibration_rows(result),
             detection_rows(result),
             visibility_rows(result),
+            frame_rows(result),
         )
         parts += [markdown_table(rows) for rows in tables if rows]
         parts += [f"{note[:1].upper()}{note[1:]}.\n" for note in result.get("notes", ())]

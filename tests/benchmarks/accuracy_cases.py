@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pose_obj_3d.evaluation import metrics
+from pose_obj_3d.evaluation import claims, metrics
 from pose_obj_3d.evaluation import protocol as evaluation
 from pose_obj_3d.evaluation.intervals import sum_by_example
 from pose_obj_3d.evaluation.protocol import Protocol
@@ -119,7 +119,7 @@ def sums(found: Estimate, tracks: Tracks, ids: list[str], case: Case) -> dict[st
             result["all"][column]["histogram"] = histogram(error[mask])
     if "all" not in result or not found.covariance.isfinite().any():
         return result
-    claimed = 1000 * evaluation.claimed_error(found)
+    claimed = 1000 * claims.claimed_error(found)
     square = metrics.mahalanobis2(found.xyz, tracks.truth, found.covariance)
     known = claimed.isfinite()
     values = {

@@ -204,3 +204,21 @@ def test_pictures_are_taken_from_where_one_likes(needs_gl, first_observation):
     assert red > 2 * max(green, blue, 20)
     assert np.array_equal(env.track_calibration()[1], before[1])
     env.shutdown()
+
+
+def test_the_group_frames_gives_the_pose_of_each_waypoint(first_observation):
+    """Origin and two points on its axes move with the waypoint's own frame."""
+    config = ObservationConfig(keypoints=("waypoints", "frames"))
+    _, task, obs = first_observation("pick_and_lift", config)
+    names = task.keypoint_names
+    waypoints = [n.split("/")[1] for n in names if n.startswith("waypoints/")]
+    assert len(names) == 4 * len(waypoints) > 0
+    for waypoint in waypoints:
+        T = task.scene.engine.dummy(waypoint).get_matrix()
+        origin, x, y = (
+            obs.keypoints[names.index(f"frames/{waypoint}/{point}")]
+            for point in ("origin", "x", "y")
+        )
+        assert np.allclose(origin, T[:3, 3], atol=1e-9)
+        assert np.allclose(x, T[:3, 3] + 0.08 * T[:3, 0], atol=1e-9)
+        assert np.allclose(y, T[:3, 3] + 0.08 * T[:3, 1], atol=1e-9)

@@ -11,7 +11,21 @@ from rlbench.engines.protocols import Engine, Observer, RobotModel, SceneObject,
 from rlbench.engines.transforms import Floats, box_corners
 from rlbench.engines.vision import OWN_REACH
 
-_OWN_REACH = {"waypoints": OWN_REACH, "boxes": OWN_REACH, "objects": np.inf, "robot": np.inf}
+_OWN_REACH = {
+    "waypoints": OWN_REACH,
+    "frames": OWN_REACH,
+    "boxes": OWN_REACH,
+    "objects": np.inf,
+    "robot": np.inf,
+}
+FRAME_AXIS_M = 0.08
+"""A point of the group `frames` lies so far from its waypoint, along the waypoint's x or y axis."""
+FRAME_POINTS = {
+    "origin": np.zeros(3),
+    "x": np.array([FRAME_AXIS_M, 0, 0]),
+    "y": np.array([0, FRAME_AXIS_M, 0]),
+}
+"""Name -> place in the waypoint's frame [m]; the three points give the waypoint's whole pose."""
 
 
 def robot_points(robot: RobotModel) -> tuple[tuple[str, str], ...]:
@@ -76,6 +90,12 @@ def make_keypoints(engine: Engine, groups: Sequence[str], waypoints: Sequence[st
     for group in groups:
         if group == "waypoints":
             rows += [(f"{group}/{w}", engine.dummy(w).get_handle(), np.zeros(3)) for w in waypoints]
+        elif group == "frames":
+            rows += [
+                (f"{group}/{w}/{point}", engine.dummy(w).get_handle(), place)
+                for w in waypoints
+                for point, place in FRAME_POINTS.items()
+            ]
         elif group == "robot":
             rows += [
                 (f"{group}/{n}", *_robot_point(engine, name))

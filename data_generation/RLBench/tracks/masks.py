@@ -85,10 +85,15 @@ def _ids(
     by_name = {name: number for number, name in segmentation_names(record).items()}
     scene = _FirstFrame(store, episode.key)
     found: list[int | None] = []
-    for name, point in zip(episode.keypoint_names, episode.xyz[0], strict=True):
+    first = dict(zip(episode.keypoint_names, episode.xyz[0], strict=True))
+    for name, point in first.items():
         group, _, own = name.partition("/")
         if group == "waypoints":
             found.append(scene.thing_at(own, point, drawn))
+        elif group == "frames":  # its other points may lie beside the thing
+            waypoint = own.rpartition("/")[0]
+            origin = first.get(f"{group}/{waypoint}/origin", point)
+            found.append(scene.thing_at(waypoint, origin, drawn))
         elif group in ("objects", "boxes"):
             number = by_name.get(own if group == "objects" else own.rpartition("/")[0])
             found.append(number if number in drawn else None)

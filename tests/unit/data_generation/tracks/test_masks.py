@@ -74,6 +74,19 @@ def test_each_keypoint_has_the_id_of_its_thing(archive, waypoint, expected):
     assert frame_file(data.path, data.meta, (1, 0, "left", 0), MASKS).is_file()
 
 
+def test_the_points_of_a_frame_share_the_thing_of_its_origin(archive):
+    """Points on the axes may lie outside the thing."""
+    names = tuple(f"frames/waypoint0/{point}" for point in ("origin", "x", "y"))
+
+    def change(episode):
+        xyz = np.repeat(episode.xyz[:, :1], 3, 1)
+        xyz[:, 1, 0] += 0.2
+        xyz[:, 2, 1] += 0.2
+        return annotated(replace(episode, keypoint_names=names, xyz=xyz), {})
+
+    assert archive(change).meta["mask_ids"]["T1"] == [[6, 6, 6]] * 3
+
+
 def test_fingers_look_alike(archive):
     names = ("waypoints/waypoint0", "robot/left_finger", "robot/right_finger")
     data = archive(lambda episode: replace(episode, keypoint_names=names))

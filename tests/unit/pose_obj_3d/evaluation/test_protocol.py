@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pose_obj_3d.common.errors import DataError
-from pose_obj_3d.evaluation import metrics, report
+from pose_obj_3d.evaluation import claims, metrics, report
 from pose_obj_3d.evaluation import protocol as evaluation
 from pose_obj_3d.evaluation.protocol import Protocol
 from pose_obj_3d.formal import read_formal
@@ -132,7 +132,7 @@ def test_the_claimed_error_is_that_of_the_covariance():
         torch.tensor([[4e-6, 4e-6, 4e-6], [9e-6, 0, 0]], dtype=torch.float64)
     )
     covariance[1] = torch.nan
-    found = evaluation.claimed_error(Estimate(torch.zeros(2, 3), covariance))
+    found = claims.claimed_error(Estimate(torch.zeros(2, 3), covariance))
     assert float(found[0]) == pytest.approx(0.002 * math.sqrt(8 / math.pi), rel=1e-4)
     assert found[1].isnan()
 
