@@ -40,6 +40,7 @@ PACKAGE_DIR = Path(__file__).resolve().parents[1]
 # Far above what is useful; they keep a slip of the keyboard from filling the memory.
 MAX_WIDTH, MAX_LAYERS, MAX_TRANSFORM, MAX_VIEWS = 4096, 64, 64, 1000
 MAX_SIZE = 2**24  # layers times width squared
+MIN_MEMORY_GB, MAX_MEMORY_GB = 0.001, 1e6
 MAX_BATCH, MAX_EPOCHS, MAX_FACTOR, MAX_SEED = 10**7, 10**6, 1e6, 2**63 - 1
 TASK = re.compile(r"T[0-9]{1,9}")
 
@@ -259,6 +260,8 @@ class DataConfig:
             lambda value: value is None or value in VISIBILITY_SOURCES,
         ),
     )
+    # Memory for examples [GiB]; where they need more, they are read block by block.
+    MEMORY_GB: float = setting(4.0, between(MIN_MEMORY_GB, MAX_MEMORY_GB))
     # View numbers; all when empty.
     TRAIN_CAMERAS: tuple[int, ...] = setting((), _VIEW_NUMBERS, _MANY_VIEW_NUMBERS)
     TEST_CAMERAS: tuple[int, ...] = setting((), _VIEW_NUMBERS)

@@ -24,15 +24,17 @@ def check_losses(run: Run, seen: list[Tensor], batches: Sequence[Tensor], n: int
     number = n - len(seen) + bad[0] + 1
     value, centres = float(seen[bad[0]]), batches[number - 1]
     if number > 1:
-        diverged = _diverged(run, run.epoch + 1, (number - 1, batches[number - 2]))
+        before = run.train.source[batches[number - 2]]
+        diverged = _diverged((run.epoch + 1, number - 1, before))
     else:
-        diverged = _diverged(run, run.epoch, run.last_batch)
+        diverged = _diverged(run.last_batch)
     if number < n:  # looked at late: this batch has made its own step since
         diverged += ", or the step of this batch"
-    diverged += f"; this batch has {_examples(run.train, centres)}"
+    diverged += f"; this batch has {_examples(run.train.source[centres])}"
+    where = f"{run.part_name}, " if run.part_name else ""
     raise TrainingError(
-        f"epoch {run.epoch + 1}, batch {number} of {len(batches)}: the training loss is {value};"
-        f" {_suspects(run, run.train, centres, diverged)}; {_kept(run, run.epoch)}; lower"
+        f"epoch {run.epoch + 1}, {where}batch {number} of {len(batches)}: the training loss is"
+        f" {value}; {_suspects(run, run.train, centres, diverged)}; {_kept(run, run.epoch)}; lower"
         " TRAIN.LEARNING_RATE or repair the data"
     )
 
@@ -42,7 +44,7 @@ def check_validation(run: Run, value: float) -> None:
     if math.isfinite(value):
         return
     rows = torch.arange(len(run.val), device=run.val.uv.device)
-    diverged = _diverged(run, run.epoch, run.last_batch)
+    diverged = _diverged(run.last_batch)
     raise TrainingError(
         f"epoch {run.epoch}: the validation value {run.criterion} is {value};"
         f" {_suspects(run, run.val, rows, diverged)}; {_kept(run, run.epoch - 1)}; lower"
@@ -50,14 +52,14 @@ def check_validation(run: Run, value: float) -> None:
     )
 
 
-def _diverged(run: Run, epoch: int, step: tuple[int, Tensor] | None) -> str:
-    """Name the step after which the weights were not finite, by its batch (number, centres)."""
+def _diverged(step: tuple[int, int, Tensor] | None) -> str:
+    """Name the step after which the weights were not finite: epoch, batch, frames (n, 3)."""
     if step is None:
         return "the weights are not finite, before the first step"
-    batch, centres = step
+    epoch, batch, source = step
     return (
         f"the weights are not finite: the step of epoch {epoch}, batch {batch} has diverged, on"
-        f" {_examples(run.train, centres)}"
+        f" {_examples(source)}"
     )
 
 
@@ -85,8 +87,9 @@ def _suspects(run: Run, tracks: Tracks, centres: Tensor, diverged: str) -> str:
     )
 
 
-def _examples(tracks: Tracks, centres: Tensor) -> str:
-    return _named(torch.unique(tracks.source[centres, :2], dim=0))
+def _examples(source: Tensor) -> str:
+    """Name the examples of some frames (n, 3)."""
+    return _named(torch.unique(source[:, :2], dim=0))
 
 
 def _named(source: Tensor) -> str:

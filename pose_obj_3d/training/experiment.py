@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -24,6 +24,15 @@ from pose_obj_3d.tracks.loading import (
     one_view,
 )
 from pose_obj_3d.tracks.noise_text import by_keypoint
+from pose_obj_3d.tracks.portions.blocks import Blocks
+from pose_obj_3d.tracks.portions.fitting import (
+    READING_SHARE,
+    Example,
+    Portion,
+    Room,
+    only,
+    portion,
+)
 from pose_obj_3d.tracks.stated_noise import check_noise
 from pose_obj_3d.tracks.types import Tracks
 from pose_obj_3d.training.checkpoints import store as checkpoints
@@ -44,8 +53,10 @@ class Experiment:
         config_path: Its file; runs are named after it.
         unsupervised: Whether training reads no 3D label.
         device: Where tensors live.
-        archive: The archive as it was read.
-        data: The archive with the chosen detections.
+        archive: The archive as it was read; of validation and test, the examples that fit into
+            memory.
+        data: The same with the chosen detections.
+        portion: What fits.
         ids: Keypoint names.
         log_root: Folder of the logs of this config's group.
         checkpoint_root: The same for checkpoints.
@@ -58,6 +69,7 @@ class Experiment:
     device: torch.device
     archive: FormalData
     data: FormalData
+    portion: Portion
     ids: list[str]
     log_root: Path
     checkpoint_root: Path
@@ -72,15 +84,29 @@ class Experiment:
         return one.to(self.device)
 
     def tracks(self, split: str, rig: Rig, with_truth: bool) -> Tracks:
-        """Load a part of the split on the device."""
-        data = self.config.OBJ_POSE_DATA
-        tasks = data.eval_tasks() if split == "test" else data.train_tasks()
+        """Load a part of the split on the device; of one that does not fit, examples that do."""
+        data = self.portion.sampled(self.data) if split == "train" else self.data
+        return self._load(data, split, rig, with_truth).to(self.device)
+
+    def blocks(self, rig: Rig, with_truth: bool) -> Blocks | None:
+        """Return the training examples in blocks; None where they fit as a whole."""
+        portion = self.portion
+        if portion.is_whole:
+            return None
+
+        def load(examples: Sequence[Example]) -> Tracks:
+            return self._load(only(self.data, {"train": examples}), "train", rig, with_truth)
+
+        return Blocks(portion.train, portion.blocks, portion.frames, load)
+
+    def _load(self, data: FormalData, split: str, rig: Rig, with_truth: bool) -> Tracks:
+        """Load a part of the split of some data on the CPU."""
+        section = self.config.OBJ_POSE_DATA
+        tasks = section.eval_tasks() if split == "test" else section.train_tasks()
         is_single = len(rig.view_ids) == 1
         # Triangulation needs the others.
-        cpu = make_rig(self.data) if is_single else rig.to(torch.device("cpu"))
-        tracks = load_tracks(self.data, cpu, tasks, split, self.ids, data.OCCLUSION, with_truth).to(
-            self.device
-        )
+        cpu = make_rig(data) if is_single else rig.to(torch.device("cpu"))
+        tracks = load_tracks(data, cpu, tasks, split, self.ids, section.OCCLUSION, with_truth)
         return one_view(tracks, rig.view_ids[0]) if is_single else tracks
 
     def notes_on_names(self, split: str) -> list[str]:
@@ -143,7 +169,9 @@ def open_experiment(
     section = config.OBJ_POSE_DATA
     tasks = list(dict.fromkeys([*section.train_tasks(), *section.eval_tasks()]))
     is_detected = section.DETECTIONS == DETECTED
-    archive = read_formal(find_data(section.ROOT_DIR, config_path, tasks, is_detected))
+    memory = int(section.MEMORY_GB * 2**30)
+    path = find_data(section.ROOT_DIR, config_path, tasks, is_detected)
+    archive = read_formal(path, int(READING_SHARE * memory) >> 20)
     archive.require_tasks(tasks)
     logger.info("Data: %s", archive.path)
     strangers = [f"T{t}" for t in section.eval_tasks() if t not in section.train_tasks()]
@@ -153,8 +181,15 @@ def open_experiment(
             " in SUBJECTS_TRAIN; the model knows the keypoints of the tasks it was trained on"
         )
     ids = keypoint_ids(archive, tasks, section.KEYPOINTS)
-    data = choose_detections(archive, section.witness(), tasks, section.OCCLUSION)
+    views = len(section.TRAIN_CAMERAS or archive.camera_names)
+    room = Room(memory, views, _widest(ids, tasks), is_detected)
+    chosen = portion(archive, section.train_tasks(), section.eval_tasks(), room)
+    for note in chosen.notes:
+        logger.info("OBJ_POSE_DATA.MEMORY_GB %g: %s", section.MEMORY_GB, note)
+    archive = chosen.data
+    data = choose_detections(chosen.sampled(), section.witness(), tasks, section.OCCLUSION)
     data, corrected = check_noise(data, section.train_tasks(), ids, section.OCCLUSION)
+    data = replace(data, meta={**data.meta, "split": archive.meta["split"]})
     if corrected:
         logger.warning("%s", corrected)
     if (noise := estimated_noise(data)) is not None and not noise.is_plain:
@@ -169,14 +204,20 @@ def open_experiment(
         device,
         archive,
         data,
+        chosen,
         ids,
         base / "log" / group,
         base / "checkpoint" / group,
     )
 
 
+def _widest(ids: Sequence[str], tasks: Sequence[int]) -> int:
+    """Return the number of keypoints of the richest task."""
+    return max(sum(name.startswith(f"T{t}/") for name in ids) for t in tasks)
+
+
 def _check_count(section: DataConfig, ids: list[str], tasks: Sequence[int]) -> None:
-    widest = max(sum(name.startswith(f"T{t}/") for name in ids) for t in tasks)
+    widest = _widest(ids, tasks)
     if section.NUM_JOINTS is not None and widest != section.NUM_JOINTS:
         logger.warning(
             "OBJ_POSE_DATA.NUM_JOINTS is %d, the data has %d: the data decides",

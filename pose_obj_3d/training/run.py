@@ -1,5 +1,6 @@
 """The state of one training, and what of it a checkpoint holds."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from pose_obj_3d.common.progress import Pace
 from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.models.blocks import Model
+from pose_obj_3d.tracks.portions.blocks import Blocks
 from pose_obj_3d.tracks.types import Tracks
 from pose_obj_3d.training.checkpoints import store as checkpoints
 from pose_obj_3d.training.config import Config, to_dict
@@ -38,6 +40,8 @@ class Run:
         constants: Scalars logged with every epoch, such as the error of triangulation.
         unit_m: Length of the unit of the tracks [m].
         history: One dict of scalars for each epoch.
+        blocks: Where not all training examples fit into memory: those that come one after the
+            other. `train` then holds some of them; before the first epoch, some that stand for all.
     """
 
     config: Config
@@ -55,6 +59,7 @@ class Run:
     constants: dict[str, float] = field(default_factory=dict)
     unit_m: float = 1.0
     history: list[dict[str, float]] = field(default_factory=list)
+    blocks: Blocks | None = None
 
     def __post_init__(self) -> None:
         """Make optimiser, generators, float32 cameras and the pace of the lines on the terminal."""
@@ -68,7 +73,9 @@ class Run:
         self.rig32 = self.rig.float()
         self.pace = Pace()
         self.objective: nn.Module | None = None  # made for the first epoch
-        self.last_batch: tuple[int, Tensor] | None = None  # of the epoch before: number and centres
+        # What came before the next step: epoch, number of the batch, and its frames (n, 3).
+        self.last_batch: tuple[int, int, Tensor] | None = None
+        self.part_name = ""  # of the block that `train` holds
 
     def get_ready(self) -> None:
         """Let the model learn what precedes training, and prepare the examples for it. Once."""
@@ -80,6 +87,19 @@ class Run:
         self.train, self.val = (
             self.model.for_training(tracks, self.rig, self.unsupervised) for tracks in self.detected
         )
+
+    def parts(self) -> Iterator[None]:
+        """Put all training examples into `train`, block after block; once, where they fit."""
+        if self.blocks is None:
+            yield
+            return
+        device = self.rig.intrinsics.device
+        for number, tracks in enumerate(self.blocks.epoch(self.shuffle), 1):
+            self.part_name = f"block {number} of {self.blocks.count}"
+            self.train = self.model.for_training(tracks.to(device), self.rig, self.unsupervised)
+            del tracks
+            yield
+        self.train = self.detected[0]  # the last block need not stay
 
     @property
     def criterion(self) -> str:

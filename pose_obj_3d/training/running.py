@@ -64,6 +64,7 @@ def train_experiment(experiment: Experiment, resume: str | None = None) -> tuple
         experiment.ids,
         sha,
         resumed.parent if resumed else checkpoint_root / name,
+        blocks=experiment.blocks(rig, with_truth=not experiment.unsupervised),
     )
     if resumed:
         run.restore(checkpoints.load(resumed), resumed)
@@ -71,9 +72,10 @@ def train_experiment(experiment: Experiment, resume: str | None = None) -> tuple
     if not experiment.unsupervised:
         run.constants["val/dlt_mpjpe_mm"] = _dlt_mm(val, rig)
     logger.info(
-        "%s training on %d windows of %s, validation %d; run folder %s",
+        "%s training on %s%d windows of %s, validation %d; run folder %s",
         "Unsupervised" if experiment.unsupervised else "Supervised",
-        len(train),
+        "about " if run.blocks else "",
+        run.blocks.frames if run.blocks else len(train),
         ", ".join(config.OBJ_POSE_DATA.SUBJECTS_TRAIN),
         len(val),
         log_root / name,

@@ -8,6 +8,7 @@ reprojection error in a view held out of the input.
 
 import logging
 import time
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -36,19 +37,53 @@ def train_epoch(run: Run) -> dict[str, float]:
         TrainingError: The loss of a batch is not finite.
     """
     run.model.train()
-    start, device = time.perf_counter(), run.train.uv.device
+    run.objective = run.objective or processes.parallel(Objective(run))
+    done = _Done(time.perf_counter())
+    begin = done.start
+    for _ in run.parts():
+        done.loading += time.perf_counter() - begin
+        _train_part(run, run.objective, done)
+        begin = time.perf_counter()
+    seconds = time.perf_counter() - done.start
+    return {
+        "train/loss": done.total / done.windows,
+        "lr": run.optimiser.param_groups[0]["lr"],
+        "time/windows_per_s": done.windows / seconds,
+        "time/loading_percent": 100 * done.loading / seconds,
+    }
+
+
+@dataclass
+class _Done:
+    """What an epoch has done so far.
+
+    Attributes:
+        start: When it began [s].
+        loading: Time to get windows [s].
+        windows: Their number.
+        total: Sum of their losses.
+    """
+
+    start: float
+    loading: float = 0.0
+    windows: int = 0
+    total: float = 0.0
+
+
+def _train_part(run: Run, objective: nn.Module, done: _Done) -> None:
+    """Train on the examples that are in memory, each of their windows once."""
+    device = run.train.uv.device
     seen: list[Tensor] = []  # losses of the batches
     length = run.config.NETWORK.TEMPORAL_LENGTH
     order = torch.randperm(len(run.train), generator=run.shuffle).to(run.train.uv.device)
     batches = torch.split(order, run.config.TRAIN.BATCH_SIZE)
-    objective = run.objective = run.objective or processes.parallel(Objective(run))
-    loading, every = 0.0, CHECK_EVERY.get(device.type, CHECK_EVERY_ELSE)
+    every = CHECK_EVERY.get(device.type, CHECK_EVERY_ELSE)
     for n, centres in enumerate(batches, 1):
         begin = time.perf_counter()
         mine = processes.share(centres)
         # A process without a window of this batch computes one all the same, of weight 0.
         windows = gather_for(run.model, run.train, mine if len(mine) else centres[:1], length)
-        loading += time.perf_counter() - begin
+        done.loading += time.perf_counter() - begin
         loss, points = objective(windows)
         mean = loss.detach()
         if processes.count() > 1:
@@ -61,26 +96,22 @@ def train_epoch(run: Run) -> dict[str, float]:
         nn.utils.clip_grad_norm_(run.model.parameters(), MAX_GRAD_NORM)
         run.optimiser.step()
         if run.pace.is_due():
-            rate = sum(map(len, batches[:n])) / (time.perf_counter() - start)
+            count = done.windows + sum(map(len, batches[:n]))
+            rate = count / (time.perf_counter() - done.start)
             logger.info(
-                "epoch %d/%d  batch %d/%d  loss %.3f  %.0f windows/s",
+                "epoch %d/%d  %sbatch %d/%d  loss %.3f  %.0f windows/s",
                 run.epoch + 1,
                 run.config.TRAIN.NUM_EPOCHES,
+                f"{run.part_name}  " if run.part_name else "",
                 n,
                 len(batches),
                 float(torch.stack(seen).mean()),
                 rate,
             )
-    run.last_batch = len(batches), batches[-1]
+    run.last_batch = run.epoch + 1, len(batches), run.train.source[batches[-1]]
     sizes = torch.tensor([len(centres) for centres in batches], device=device)
-    total = float((torch.stack(seen) * sizes).sum())
-    seconds = time.perf_counter() - start
-    return {
-        "train/loss": total / len(run.train),
-        "lr": run.optimiser.param_groups[0]["lr"],
-        "time/windows_per_s": len(run.train) / seconds,
-        "time/loading_percent": 100 * loading / seconds,
-    }
+    done.total += float((torch.stack(seen) * sizes).sum())
+    done.windows += len(run.train)
 
 
 def _of_all(loss: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:

@@ -130,7 +130,7 @@ def identity(config: Config, with_epochs: bool = True) -> State:
         "TRAIN": dict(plain["TRAIN"]),
         "DATA": dict(plain["OBJ_POSE_DATA"]),
     }
-    for key in ("ROOT_DIR", "SUBJECTS_TEST", "TEST_CAMERAS", "NUM_JOINTS"):
+    for key in ("ROOT_DIR", "SUBJECTS_TEST", "TEST_CAMERAS", "NUM_JOINTS", "MEMORY_GB"):
         decisive["DATA"].pop(key)
     if not with_epochs:
         decisive["TRAIN"].pop("NUM_EPOCHES")

@@ -1,0 +1,1 @@
+"""Data sets that do not fit into memory: what of them is loaded, and when."""
