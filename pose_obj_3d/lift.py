@@ -18,13 +18,14 @@ from pathlib import Path
 import numpy as np
 
 from pose_obj_3d.common.command import run_command
+from pose_obj_3d.importing.tracks import opening
+from pose_obj_3d.importing.tracks.sources import named_path
 from pose_obj_3d.lifting import pictures, report_text
 from pose_obj_3d.lifting.learning import EPOCHS, STEP_RANGE
 from pose_obj_3d.lifting.options import CONTEXTS, KEPT, PATIENCE, LiftOptions
 from pose_obj_3d.lifting.pipeline import lift
 from pose_obj_3d.lifting.result import result_of, save_points
 from pose_obj_3d.lifting.track_files.members import METRES
-from pose_obj_3d.lifting.track_files.track_file import read_tracks
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -36,9 +37,11 @@ def build_parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add(
         "--points2d",
-        type=Path,
+        nargs="+",
         required=True,
-        help="tracks.npz: points, intrinsics, extrinsics, ... (docs/own_videos.md)",
+        metavar="FILE",
+        help="tracks.npz: points, intrinsics, extrinsics, ...; or files or folders of other tools,"
+        " also as VIEW=FILE (docs/own_videos.md)",
     )
     how = parser.add_mutually_exclusive_group()
     how.add_argument(
@@ -52,7 +55,11 @@ def build_parser() -> argparse.ArgumentParser:
             " cameras of its training, at the same poses"
         ),
     )
-    add("--out", type=Path, help="folder for the results (default: <points2d without .npz>_3d)")
+    add(
+        "--out",
+        type=Path,
+        help="folder for the results (default: <first of points2d without its ending>_3d)",
+    )
     add(
         "--units",
         choices=sorted(METRES),
@@ -118,6 +125,7 @@ def build_parser() -> argparse.ArgumentParser:
         default="0",
         help="CUDA device number (default 0); without such a device, the CPU",
     )
+    opening.add_flags(parser)
     add("--debug", action="store_true", help="show tracebacks of errors")
     return parser
 
@@ -133,8 +141,8 @@ def run(args: argparse.Namespace) -> None:
     options = options_of(args)
     if args.images:
         pictures.image_path(args.images, "camera", 0)
-    file = read_tracks(args.points2d, args.units, args.views)
-    out = args.out or args.points2d.with_name(f"{args.points2d.stem}_3d")
+    file = opening.open_tracks(args.points2d, opening.options_of(args), args.units, args.views)
+    out = args.out or default_out(args.points2d[0])
     outcome = lift(file, options, out)
     out.mkdir(parents=True, exist_ok=True)
     save_points(out / "points3d.npz", result_of(outcome))
@@ -145,6 +153,13 @@ def run(args: argparse.Namespace) -> None:
     print(report_text.summary(outcome.report))  # noqa: T201
     names = " ".join(picture.name for picture in drawn)
     print(f"Results: {out / 'points3d.npz'} {out / 'report.md'} {names}")  # noqa: T201
+
+
+def default_out(source: str) -> Path:
+    """Return the folder of the results beside a source."""
+    _, path = named_path(source)
+    path = path if path.name else path.resolve()
+    return path.with_name(f"{path.name if path.is_dir() else path.stem}_3d")
 
 
 def options_of(args: argparse.Namespace) -> LiftOptions:

@@ -27,6 +27,7 @@ STAGE2_COMMANDS = tuple(
         "detect",
         "lift",
         "import_lerobot",
+        "import_tracks",
         "train_command",
         "run_h36m_waypoints",
         "run_h36m_waypoints_unsup",

@@ -297,7 +297,7 @@ def test_the_rules_are_those_that_are_checked():
         ("a robot's speed limit", "max_velocity="),
         ("STC's loss", "def blind_reprojection_nll"),
         ("a task?", "TASK_NAMES"),
-        ("an importer", "def read_members"),
+        ("an importer", "class Reader"),
         ("a camera?", "def register_camera"),
     ],
 )

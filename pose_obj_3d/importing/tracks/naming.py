@@ -1,0 +1,97 @@
+"""Which view is which calibrated camera: by name.
+
+Tools name a view's file after its video, and the video after its camera: `rec1_camA_2024DLC...csv`
+is of the camera `camA`. So a camera's name is sought in the names of views.
+"""
+
+import re
+from collections.abc import Sequence
+
+from pose_obj_3d.common.errors import DataError
+
+_PARTS = re.compile(r"[^0-9A-Za-z]+")
+
+
+def match_names(views: Sequence[str], cameras: Sequence[str]) -> dict[int, int]:
+    """Match views to cameras.
+
+    A view has the camera's name; or the camera's name is a part of the view's name, between
+    characters that are neither letters nor digits, or anywhere in it. The first of these ways in
+    which any view is found is taken, with and without regard to case.
+
+    Returns:
+        Number of the view -> number of its camera.
+
+    Raises:
+        DataError: Names fit in several ways.
+    """
+    for fits in (_is_same, _is_part, _is_inside):
+        found = {
+            v: [c for c, name in enumerate(cameras) if fits(name, views[v])] for v in _all(views)
+        }
+        found = {v: _longest(own, cameras) for v, own in found.items() if own}
+        if found:
+            return _one_each(found, views, cameras)
+    return {}
+
+
+def _all(names: Sequence[str]) -> range:
+    return range(len(names))
+
+
+def _is_same(camera: str, view: str) -> bool:
+    return camera.lower() == view.lower()
+
+
+def _is_part(camera: str, view: str) -> bool:
+    own, parts = _split(camera), _split(view)
+    return bool(own) and any(parts[i : i + len(own)] == own for i in range(len(parts)))
+
+
+def _is_inside(camera: str, view: str) -> bool:
+    return camera.lower() in view.lower()
+
+
+def _split(name: str) -> list[str]:
+    return [part for part in _PARTS.split(name.lower()) if part]
+
+
+def _longest(found: list[int], cameras: Sequence[str]) -> list[int]:
+    """Of `cam1` and `cam10`, both in `cam10_video`, keep the longer."""
+    longest = max(len(cameras[c]) for c in found)
+    return [c for c in found if len(cameras[c]) == longest]
+
+
+def _one_each(
+    found: dict[int, list[int]], views: Sequence[str], cameras: Sequence[str]
+) -> dict[int, int]:
+    taken: dict[int, int] = {}
+    for v, own in found.items():
+        if len(own) > 1:
+            raise DataError(
+                f"view {views[v]!r} may be camera {cameras[own[0]]!r} or {cameras[own[1]]!r} of the"
+                " calibration; say it: NAME=FILE in place of FILE"
+            )
+        if own[0] in taken:
+            raise DataError(
+                f"views {views[taken[own[0]]]!r} and {views[v]!r} both have the name of camera"
+                f" {cameras[own[0]]!r}; name one recording's files alone, or say it: NAME=FILE in"
+                " place of FILE"
+            )
+        taken[own[0]] = v
+    return {v: c for c, v in taken.items()}
+
+
+def short_names(names: Sequence[str]) -> list[str]:
+    """Drop what all names begin and end with, at the bounds of their parts, if they stay different.
+
+    `rec1_camA` and `rec1_camB` become `camA` and `camB`.
+    """
+    parts = [re.split(r"([^0-9A-Za-z]+)", name) for name in names]
+    if len(names) < 2:
+        return list(names)
+    for end in (False, True):
+        while all(len(p) > 2 for p in parts) and len({p[-1 if end else 0] for p in parts}) == 1:
+            parts = [p[:-2] if end else p[2:] for p in parts]
+    short = ["".join(p) for p in parts]
+    return short if all(short) and len(set(short)) == len(short) else list(names)

@@ -1,0 +1,42 @@
+"""The readers of other tools' files. Which one reads a file is told by the file's content.
+
+To add a reader, write a module in `readers/` and name it here. The first reader that knows a file
+or a folder reads it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pose_obj_3d.importing.tracks.views import Found, Wanted
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Reads the files of one tool.
+
+    Attributes:
+        tool: Its name.
+        files: What is read, in a few words, for messages.
+        knows: Tells from its content whether a file or a folder is one of the tool's. It reads
+            little, and raises nothing.
+        read: Reads the file or the folder. A damaged one is a DataError of one line.
+    """
+
+    tool: str
+    files: str
+    knows: Callable[[Path], bool]
+    read: Callable[[Path, Wanted], Found]
+
+
+READERS: tuple[Reader, ...] = ()
+
+
+def reader_of(path: Path) -> Reader | None:
+    """Return the reader that knows a file or a folder, or None."""
+    return next((reader for reader in READERS if reader.knows(path)), None)
+
+
+def what_is_read() -> str:
+    """List what is read, for messages."""
+    return ", ".join(f"{reader.tool} ({reader.files})" for reader in READERS)
