@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from pose_obj_3d.importing.tracks.readers import scorer_tables
 from pose_obj_3d.importing.tracks.views import Found, Wanted
 
 
@@ -29,7 +30,10 @@ class Reader:
     read: Callable[[Path, Wanted], Found]
 
 
-READERS: tuple[Reader, ...] = ()
+READERS: tuple[Reader, ...] = (
+    Reader("Lightning Pose", "csv", scorer_tables.is_lightning_pose, scorer_tables.read_table),
+    Reader("DeepLabCut", "csv, h5", scorer_tables.is_deeplabcut, scorer_tables.read_table),
+)
 
 
 def reader_of(path: Path) -> Reader | None:
