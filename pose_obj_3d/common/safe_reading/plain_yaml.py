@@ -97,12 +97,28 @@ def read_yaml(path: Path) -> Any:
         )
     try:
         text = raw.decode("utf-8-sig")
-        _count(path, text)
-        return yaml.load(text, Loader=_Loader)  # noqa: S506 - it builds less than SafeLoader
     except UnicodeDecodeError as error:
         raise ConfigError(
             f"{path}: cannot be read ({error}); pass --cfg cfg/submit/<name>.yaml"
         ) from error
+    return values_of_yaml(path, text)
+
+
+def values_of_yaml(path: Path, text: str, what: str = "config", max_nodes: int = MAX_NODES) -> Any:
+    """Read a text.
+
+    Args:
+        path: Its file; for messages.
+        text: The YAML.
+        what: What the file should be; for messages.
+        max_nodes: The most values that it may stand for.
+
+    Raises:
+        ConfigError: It is no YAML of plain values, stands for too many, or has a key twice.
+    """
+    try:
+        _count(path, text, what, max_nodes)
+        return yaml.load(text, Loader=_Loader)  # noqa: S506 - it builds less than SafeLoader
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: not valid YAML: {_where(error)}") from error
 
@@ -114,20 +130,21 @@ def _where(error: yaml.YAMLError) -> str:
     return " ".join(str(error).split())
 
 
-def _count(path: Path, text: str) -> None:
+def _count(path: Path, text: str, what: str, max_nodes: int) -> None:
     """Refuse a file that stands for too many values, or nests too deeply, without building it."""
-    counter = _Counter()
+    counter = _Counter(max_nodes)
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         fault = counter.take(event)
         if fault:
             line = f" (line {event.start_mark.line + 1})" if event.start_mark else ""
-            raise ConfigError(f"{path}: not a config: it {fault}{line}")
+            raise ConfigError(f"{path}: not a {what}: it {fault}{line}")
 
 
 class _Counter:
     """Counts the values of a YAML file, those of a named part as often as it is named."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
+        self.most = most
         self.count = 0
         self.sizes: dict[str, int] = {}  # of the named parts
         self.open: list[tuple[str | None, int]] = []  # parts not yet complete: name, count before
@@ -150,7 +167,7 @@ class _Counter:
             self._name(anchor, self.count - start)
         if len(self.open) > MAX_DEPTH:
             return f"nests more than {MAX_DEPTH} levels"
-        return f"stands for more than {MAX_NODES} values" if self.count > MAX_NODES else ""
+        return f"stands for more than {self.most} values" if self.count > self.most else ""
 
     def _name(self, anchor: str | None, size: int) -> None:
         if anchor:

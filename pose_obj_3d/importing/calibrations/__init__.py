@@ -1,0 +1,1 @@
+"""Cameras from the calibration files of other tools."""
