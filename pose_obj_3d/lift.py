@@ -25,7 +25,9 @@ from pose_obj_3d.lifting.learning import EPOCHS, STEP_RANGE
 from pose_obj_3d.lifting.options import CONTEXTS, KEPT, PATIENCE, LiftOptions
 from pose_obj_3d.lifting.pipeline import lift
 from pose_obj_3d.lifting.result import result_of, save_points
+from pose_obj_3d.lifting.showing import outputs
 from pose_obj_3d.lifting.track_files.members import METRES
+from pose_obj_3d.lifting.writing.points import points_of
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -120,6 +122,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="image files that the pictures show, such as 'folder/{view}_{frame:06d}.png'",
     )
     add("--no_pictures", action="store_true", help="make no pictures")
+    outputs.add_flags(parser)
     add(
         "--gpu",
         default="0",
@@ -138,18 +141,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(args: argparse.Namespace) -> None:
     """Read, lift, write, and print a summary."""
-    options = options_of(args)
+    options, wanted = options_of(args), outputs.read_flags(args)
     if args.images:
         pictures.image_path(args.images, "camera", 0)
     file = opening.open_tracks(args.points2d, opening.options_of(args), args.units, args.views)
     out = args.out or default_out(args.points2d[0])
     outcome = lift(file, options, out)
     out.mkdir(parents=True, exist_ok=True)
-    save_points(out / "points3d.npz", result_of(outcome))
+    result = result_of(outcome)
+    save_points(out / "points3d.npz", result)
     report_text.write_report(out, outcome.report, () if args.no_pictures else pictures.NAMES)
     drawn: list[Path] = []
     if not args.no_pictures:
         drawn = pictures.draw(out, outcome.file, outcome.data, outcome.lifted, args.images)
+    drawn += outputs.write(out / outputs.STEM, points_of(result), outcome.file, wanted)
     print(report_text.summary(outcome.report))  # noqa: T201
     names = " ".join(picture.name for picture in drawn)
     print(f"Results: {out / 'points3d.npz'} {out / 'report.md'} {names}")  # noqa: T201

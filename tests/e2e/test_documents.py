@@ -21,6 +21,7 @@ PAGES = [
     "docs/generate.md",
     "docs/train.md",
     "docs/own_videos.md",
+    "docs/results.md",
     "docs/pixels.md",
     "docs/rlbench.md",
     "docs/stepping.md",
@@ -40,7 +41,7 @@ EXPECTED = {
 SMALL = [
     (r"--episodes \d+", "--episodes 2 --not_every_variation"),
     (r"(make_example_tracks \S+)$", r"\1 --examples 2"),
-    (r"(--points2d \S+)", r"\1 --no_pictures"),
+    (r"(lift --points2d \S+)", r"\1 --no_pictures"),
     (r"--train$", "--train --epochs 1"),
     (r"--num_envs 2 --steps 50", "--num_envs 1 --steps 5"),
 ]

@@ -26,6 +26,7 @@ STAGE2_COMMANDS = tuple(
     for name in (
         "detect",
         "lift",
+        "export_points",
         "import_lerobot",
         "import_tracks",
         "train_command",

@@ -226,6 +226,7 @@ FLAG_PAGES = {
         ".",
         ["-m pose_obj_3d.lift", "-m pose_obj_3d.make_example_tracks"],
     ),
+    "results.md": (".", ["-m pose_obj_3d.lift", "-m pose_obj_3d.export_points"]),
 }
 """Pages that name flags in their text: folder and programs, one of which must know each flag."""
 OTHER_FLAGS = {"--json", "--help"}

@@ -1,0 +1,1 @@
+"""The command `python -m pose_obj_3d.export_points`."""

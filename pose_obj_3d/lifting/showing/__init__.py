@@ -1,0 +1,1 @@
+"""Looking at lifted points: pictures, videos, recordings for a viewer."""

@@ -1,0 +1,1 @@
+"""Lifted points in the formats of other tools."""
