@@ -12,11 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from pose_obj_3d.common.errors import DataError
+from pose_obj_3d.importing.calibrations.types import Calibration
 from pose_obj_3d.importing.tracks.individuals import choose_individuals
 from pose_obj_3d.importing.tracks.naming import match_names, short_names
 from pose_obj_3d.importing.tracks.options import ImportOptions
 from pose_obj_3d.importing.tracks.timing import common_frames, one_rate, shift
-from pose_obj_3d.importing.tracks.views import Cameras, Floats, Found, ViewTracks
+from pose_obj_3d.importing.tracks.views import Floats, Found, ViewTracks
 
 _MAX_VALUES = 1 << 31
 Members = dict[str, npt.NDArray[Any]]
@@ -35,7 +36,7 @@ class Joined:
     notes: list[str]
 
 
-def join(found: Found, cameras: Cameras, options: ImportOptions) -> Joined:
+def join(found: Found, cameras: Calibration, options: ImportOptions) -> Joined:
     """Join views.
 
     Args:
@@ -48,7 +49,7 @@ def join(found: Found, cameras: Cameras, options: ImportOptions) -> Joined:
         ConfigError: An option names what is not there.
     """
     views, chosen, notes = _named(found, cameras)
-    notes = [*found.notes, *notes]
+    notes = [*cameras.notes, *found.notes, *notes]
     views, lines = choose_individuals(views, options.individuals)
     notes += lines
     keypoints, lines = _common_keypoints(views)
@@ -75,7 +76,7 @@ def join(found: Found, cameras: Cameras, options: ImportOptions) -> Joined:
     return Joined(members, notes + lines)
 
 
-def _named(found: Found, cameras: Cameras) -> tuple[list[ViewTracks], list[int], list[str]]:
+def _named(found: Found, cameras: Calibration) -> tuple[list[ViewTracks], list[int], list[str]]:
     """Give views their cameras' names, in the order of the calibration."""
     views = list(found.views)
     if len(views) < 2:
@@ -190,7 +191,7 @@ def _stacked(
     return members
 
 
-def _calibration(cameras: Cameras, chosen: Sequence[int]) -> Members:
+def _calibration(cameras: Calibration, chosen: Sequence[int]) -> Members:
     own = list(chosen)
     return {
         "intrinsics": cameras.intrinsics[own],
@@ -202,7 +203,7 @@ def _calibration(cameras: Cameras, chosen: Sequence[int]) -> Members:
 
 
 def _sizes(
-    views: Sequence[ViewTracks], cameras: Cameras, chosen: Sequence[int]
+    views: Sequence[ViewTracks], cameras: Calibration, chosen: Sequence[int]
 ) -> tuple[Floats | None, list[str]]:
     """Return width and height (V, 2) if all are known, and lines where two sources differ."""
     notes, sizes = [], []

@@ -6,11 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from pose_obj_3d.common.errors import ConfigError, DataError
+from pose_obj_3d.importing.calibrations.reading import read_calibration
 from pose_obj_3d.importing.tracks.joining import Joined, join
 from pose_obj_3d.importing.tracks.options import ImportOptions, parse_offsets
 from pose_obj_3d.importing.tracks.registry import reader_of
 from pose_obj_3d.importing.tracks.sources import named_path, read_sources
-from pose_obj_3d.importing.tracks.views import Cameras, Wanted
+from pose_obj_3d.importing.tracks.views import Wanted
 from pose_obj_3d.lifting.track_files.track_file import TrackFile, read_tracks, tracks_of
 
 
@@ -25,8 +26,9 @@ def import_tracks(sources: Sequence[str], options: ImportOptions) -> Joined:
         DataError: Something is not there, damaged, or does not fit.
         ConfigError: An option contradicts the files.
     """
-    given = None if options.calibration is None else _calibration(options)
-    found = read_sources(sources, Wanted(options.individuals, given))
+    file, unit = options.calibration, options.units
+    given = None if file is None else read_calibration(file, unit)
+    found = read_sources(sources, Wanted(options.individuals, given, unit))
     cameras = given or found.cameras
     if cameras is None:
         raise DataError(
@@ -34,10 +36,6 @@ def import_tracks(sources: Sequence[str], options: ImportOptions) -> Joined:
             " (docs/own_videos.md)"
         )
     return join(found, cameras, options)
-
-
-def _calibration(options: ImportOptions) -> Cameras:
-    raise ConfigError(f"--calibration {options.calibration}: cannot be read yet")
 
 
 def is_foreign(paths: Sequence[str]) -> bool:

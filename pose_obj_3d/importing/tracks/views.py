@@ -5,46 +5,15 @@ T frames, A individuals, K keypoints. Missing points are NaN.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from pose_obj_3d.importing.calibrations.types import Calibration
+
 Floats = npt.NDArray[np.float64]
 ALONE = ""
 """Name of the individual in files that know only one."""
-
-
-class Cameras(Protocol):
-    """Calibrated cameras, in the form of `tracks.npz`: V cameras."""
-
-    @property
-    def names(self) -> list[str]:
-        """V names."""
-
-    @property
-    def intrinsics(self) -> Floats:
-        """(V, 3, 3) [px]."""
-
-    @property
-    def extrinsics(self) -> Floats:
-        """(V, 3, 4), world to camera, OpenCV's axes, in `unit`."""
-
-    @property
-    def distortion(self) -> Floats:
-        """(V, 14), OpenCV's coefficients."""
-
-    @property
-    def lenses(self) -> list[str]:
-        """V times `pinhole` or `fisheye`."""
-
-    @property
-    def image_size(self) -> Floats | None:
-        """(V, 2) width and height [px], or None."""
-
-    @property
-    def unit(self) -> str:
-        """`m` or `mm`."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +58,7 @@ class Found:
     """
 
     views: tuple[ViewTracks, ...]
-    cameras: Cameras | None = None
+    cameras: Calibration | None = None
     truth: Floats | None = None
     notes: tuple[str, ...] = ()
 
@@ -101,7 +70,9 @@ class Wanted:
     Attributes:
         individuals: Names of individuals; empty: the only one.
         cameras: Calibration that was given with the files, or None.
+        units: Unit of a calibration that does not say it, or None.
     """
 
     individuals: tuple[str, ...] = ()
-    cameras: Cameras | None = None
+    cameras: Calibration | None = None
+    units: str | None = None
