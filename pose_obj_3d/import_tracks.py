@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(args: argparse.Namespace) -> None:
     """Read, check, write, and print a summary."""
     joined = opening.import_tracks(args.source, opening.options_of(args, args.units))
-    tracks_of(joined.members, " ".join(args.source)[:200])
+    tracks_of(joined.members, opening.source_name(args.source))
     out = args.out.expanduser()
     with writing(out) as file:
         np.savez_compressed(file, allow_pickle=False, **joined.members)

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pose_obj_3d.common.errors import DataError
+from pose_obj_3d.common.errors import ConfigError, DataError
 from pose_obj_3d.importing.calibrations.types import Calibration
 from pose_obj_3d.importing.tracks.individuals import choose_individuals
 from pose_obj_3d.importing.tracks.naming import match_names, short_names
 from pose_obj_3d.importing.tracks.options import ImportOptions
-from pose_obj_3d.importing.tracks.timing import common_frames, one_rate, shift
+from pose_obj_3d.importing.tracks.timing import SAME_RATE, common_frames, one_rate, shift
 from pose_obj_3d.importing.tracks.views import Floats, Found, ViewTracks
 
 _MAX_VALUES = 1 << 31
@@ -54,6 +54,14 @@ def join(found: Found, cameras: Calibration, options: ImportOptions) -> Joined:
     notes += lines
     keypoints, lines = _common_keypoints(views)
     notes += lines
+    slowest = min((v.fps for v in views if v.fps), default=0.0)
+    if len(found.sequence_starts) > 1 and any(
+        v.fps and v.fps > slowest * (1 + SAME_RATE) for v in views
+    ):
+        raise DataError(
+            f"{views[0].source}: several recordings, and frame rates that differ between views;"
+            " name one recording, or say that all have one rate: --fps"
+        )
     views, fps, lines = one_rate(views, options.fps)
     notes += lines
     views = shift(views, options.offsets)
@@ -68,6 +76,11 @@ def join(found: Found, cameras: Calibration, options: ImportOptions) -> Joined:
     }
     if fps is not None:
         members["fps"] = np.array(fps)
+    starts = [max(s, start) - start for s in found.sequence_starts if s < stop]
+    if len(starts) > 1:
+        if options.offsets:
+            raise ConfigError("--offset: the source holds several recordings; name one of them")
+        members["sequence_starts"] = np.unique(starts)
     size, lines = _sizes(views, cameras, chosen)
     if size is not None:
         members["image_size"] = size

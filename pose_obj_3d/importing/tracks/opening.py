@@ -72,8 +72,13 @@ def open_tracks(
             )
         return read_tracks(paths[0], units, views)
     joined = import_tracks(paths, replace(options, units=units))
-    file = tracks_of(joined.members, " ".join(paths)[:200], None, views)
+    file = tracks_of(joined.members, source_name(paths), None, views)
     return replace(file, notes=[*joined.notes, *file.notes])
+
+
+def source_name(paths: Sequence[str]) -> str:
+    """Return what messages call the sources."""
+    return paths[0] if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:

@@ -8,7 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pose_obj_3d.importing.tracks.readers import scorer_tables, sleap_analysis, sleap_labels
+from pose_obj_3d.importing.tracks.readers import (
+    anipose,
+    scorer_tables,
+    sleap_analysis,
+    sleap_labels,
+)
 from pose_obj_3d.importing.tracks.views import Found, Wanted
 
 
@@ -32,6 +37,7 @@ class Reader:
 
 READERS: tuple[Reader, ...] = (
     Reader("Lightning Pose", "csv", scorer_tables.is_lightning_pose, scorer_tables.read_table),
+    Reader("anipose", "session folder", anipose.knows, anipose.read_session),
     Reader("SLEAP", "analysis h5", sleap_analysis.knows, sleap_analysis.read_analysis),
     Reader("SLEAP", "slp", sleap_labels.knows, sleap_labels.read_labels),
     Reader("DeepLabCut", "csv, h5", scorer_tables.is_deeplabcut, scorer_tables.read_table),

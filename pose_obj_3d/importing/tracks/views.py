@@ -55,12 +55,15 @@ class Found:
         truth: (T, K, 3) true positions of the first view's frames and keypoints, in the unit of
             the cameras; or None.
         notes: One line for each thing that a user should know.
+        sequence_starts: First frame of each recording, where views hold several, one after the
+            other; all views then have the same frames.
     """
 
     views: tuple[ViewTracks, ...]
     cameras: Calibration | None = None
     truth: Floats | None = None
     notes: tuple[str, ...] = ()
+    sequence_starts: tuple[int, ...] = (0,)
 
 
 @dataclass(frozen=True)
