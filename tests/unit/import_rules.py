@@ -34,6 +34,7 @@ STAGE2_COMMANDS = tuple(
         "run_h36m_waypoints_unsup",
         "compare_runs",
         "show_detections",
+        "calibrate.__main__",
     )
 )
 STAGE2_ROOMS = (
@@ -46,6 +47,7 @@ STAGE2_ROOMS = (
     "detector",
     "lifting",
     "importing",
+    "calibrate",
 )
 # Commands that run as files from a clone, whose packages are then not on the path.
 MAY_TOUCH_THE_PATH = {

@@ -57,6 +57,7 @@ SUFFIXES = (".py", ".sh", ".yaml", ".toml", ".md", ".xml", ".png", ".ttt")
 MADE = {
     *("report.md", "results.md", "config.yaml", "pose_obj_3d/checkpoint/"),
     *("tracks_3d.png", "coordinates.png", "reprojection.png"),
+    *("calibration.toml", "calibration.png"),
 }
 """Files that commands write."""
 PACKAGES = ("rlbench", "pyrep_mujoco", "pose_obj_3d", "data_generation", "tests")

@@ -1,0 +1,1 @@
+"""Adjust cameras together with what they see: bundle adjustment."""
