@@ -98,7 +98,7 @@ from pose_obj_3d.common.archive.meta import (
     make_split,
 )
 from pose_obj_3d.common.archive.shards import OpenArchive, is_there, whole_path
-from pose_obj_3d.common.archive.writing import Plan, write_archive
+from pose_obj_3d.common.archive.writing import ONE_FILE, Plan, Sharding, write_archive
 from pose_obj_3d.common.errors import ArchiveError, FormalError
 from pose_obj_3d.common.facts import NOISE_RATIO
 
@@ -123,6 +123,7 @@ __all__ = [
     "Array",
     "FormalData",
     "Meta",
+    "Sharding",
     "Witness",
     "complete_meta",
     "look_alike",
@@ -209,14 +210,21 @@ class FormalData:
         """Return example numbers by `train`, `val`, `test`."""
         return {name: list(self.meta["split"][f"T{task}"][name]) for name in SPLIT_NAMES}
 
-    def require_tasks(self, tasks: Sequence[int]) -> None:
-        """Raise FormalError, naming what is there, unless every task is in the archive."""
+    def require_tasks(
+        self, tasks: Sequence[int], remedy: str = "generate and convert that task"
+    ) -> None:
+        """Raise FormalError, naming what is there, unless every task is in the archive.
+
+        Args:
+            tasks: Task ids.
+            remedy: What to do where one is missing.
+        """
         missing = [f"T{t}" for t in dict.fromkeys(tasks) if t not in self.tracks]
         if missing:
             there = ", ".join(f"T{t}" for t in sorted(self.tracks)) or "no tasks"
             raise FormalError(
                 f"{self.path}: task {', '.join(missing)} is missing; the file holds {there};"
-                " generate and convert that task, or change"
+                f" {remedy}, or change"
                 " OBJ_POSE_DATA.SUBJECTS_TRAIN/SUBJECTS_TEST"
             )
 
@@ -229,8 +237,7 @@ def write_formal(
     extrinsics: Array,
     detections: Mapping[int, Sequence[Array]] | None = None,
     *,
-    shards: int = 0,
-    processes: int = 1,
+    sharding: Sharding = ONE_FILE,
 ) -> None:
     """Write the archive atomically: validated first, under a temporary name, then renamed.
 
@@ -246,9 +253,7 @@ def write_formal(
         detections: Task id -> for each example of the task what a detector says, float32
             (V, T, K, 7) with channels `DETECTION_CHANNELS`; `meta["detections"]` names the
             detector. `rounded_detections` makes them smaller.
-        shards: Number of files `<name>-00000-of-<shards>.npz`, none larger than it must be: only
-            one example is in memory at once; 0 = one file, `path` itself.
-        processes: How many of them are written at once; above 1, what is given must be picklable.
+        sharding: Into how many files; one, `path` itself, by default.
 
     Raises:
         FormalError: Something is not as it must be; the message names it, and nothing is written.
@@ -262,7 +267,7 @@ def write_formal(
     check_optional(path, full, given)
     for task, examples in given.items():
         check_complete(path, task, range(len(examples)), counts.get(task, 0))
-    write_archive(Plan(path, full, K, E, tracks, given), shards, processes)
+    write_archive(Plan(path, full, K, E, tracks, given, sharding))
 
 
 def complete_meta(

@@ -14,6 +14,7 @@ if __name__ == "__main__":
     process_start.prepare("convert_data.py", 480)
 
 import argparse
+import hashlib
 import json
 import logging
 import os
@@ -37,6 +38,7 @@ from data_generation.RLBench.raw.episode_key import seed_example
 from data_generation.RLBench.raw.layout import MODES, RGB_PATTERN, STATISTICS, mode_dir
 from data_generation.RLBench.raw.store import RawStore, RawTracks
 from data_generation.RLBench.tracks import dataset_statistics as dataset_stats
+from data_generation.RLBench.tracks import detector, error_processes, examples
 from data_generation.RLBench.tracks.detector import PRESETS, RANGES, DetectorNoise
 from data_generation.RLBench.tracks.examples import (
     Example,
@@ -49,7 +51,7 @@ from pose_obj_3d.common.archive.legacy import write_legacy
 from pose_obj_3d.common.archive.shards import shard_names
 from pose_obj_3d.common.errors import PoseObj3DError
 from pose_obj_3d.common.whole_files import write_whole
-from pose_obj_3d.formal import MIN_EXAMPLES, read_formal, write_formal
+from pose_obj_3d.formal import MIN_EXAMPLES, Sharding, read_formal, write_formal
 from pose_obj_3d.shipped import keep_shipped
 from rlbench.const import DEMO_DT
 
@@ -175,7 +177,7 @@ def convert(
 ) -> str:
     """Write the statistics and the archive; return a line that says what was written."""
     marker = store.marker()
-    raw = read_all(store, requested_tasks(store, config), is_small=shards > 0)
+    raw, inputs = read_all(store, requested_tasks(store, config), is_small=shards > 0)
     first = check_one_rig(raw)
     width = first.image_size[0]
     tracks: dict[int, Sequence[Example]] = {}
@@ -196,7 +198,8 @@ def convert(
     keep_shipped(output)
     meta["source_seeds"] = {"seed": marker["seed"], "mode": store.mode, **meta["source_seeds"]}
     rig = first.intrinsics, first.extrinsics
-    write_formal(output, tracks, meta, *rig, shards=shards, processes=processes)
+    sharding = Sharding(shards, processes, inputs)
+    write_formal(output, tracks, meta, *rig, sharding=sharding)
     write_statistics(store, output, f"{json.dumps(stats, indent=1)}\n".encode())
     counts = ", ".join(f"T{t} {len(x)} examples" for t, x in tracks.items())
     return f"{counts}, {len(first.track_cams)} views written to {shard_names(output, shards)}"
@@ -252,17 +255,25 @@ def _too_few(store: RawStore, config: DatasetConfig, task: int | str, count: int
 
 def read_all(
     store: RawStore, tasks: Sequence[int], is_small: bool = False
-) -> dict[int, list[RawTracks]]:
+) -> tuple[dict[int, list[RawTracks]], str]:
     """Read and check every episode, in the order of the examples.
 
     With `is_small`, only the first frame of each is kept.
+
+    Returns:
+        Task id -> episodes, and a digest of all that examples are made from.
     """
+    digest = hashlib.sha256()
+    for module in (examples, detector, error_processes):  # they make examples of episodes
+        digest.update(Path(str(module.__file__)).read_bytes())
     keys = [k for t in tasks for k in store.episodes(t)]
     raw: dict[int, list[RawTracks]] = {t: [] for t in tasks}
     for key in tqdm(keys, unit="episode", disable=not sys.stderr.isatty()):
         episode = store.read_tracks(key)
+        digest.update(repr((key, episode.xyz.shape)).encode())
+        digest.update(episode.xyz.tobytes() + episode.visibility.tobytes())
         raw[key.task_id].append(first_frame(episode) if is_small else episode)
-    return raw
+    return raw, digest.hexdigest()
 
 
 def check_one_rig(raw: Mapping[int, Sequence[RawTracks]]) -> RawTracks:

@@ -6,7 +6,7 @@ small as one of a single example but for a few numbers an example.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import reduce
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -28,13 +28,14 @@ Array = npt.NDArray[Any]
 Float = npt.NDArray[np.float64]
 Measure = dict[str, Array]
 
-_MERGE: dict[str, Callable[[Array, Array], Array]] = {
-    "frames": lambda a, b: np.concatenate([a, b]),
-    "extent_m": lambda a, b: np.concatenate([a, b]),
-    "largest_step_m": lambda a, b: np.concatenate([a, b]),
-    "min_m": np.fmin,
-    "max_m": np.fmax,
+_MERGE: dict[str, Callable[[Sequence[Array]], Array]] = {
+    "frames": np.concatenate,
+    "extent_m": np.concatenate,
+    "largest_step_m": np.concatenate,
+    "min_m": np.fmin.reduce,
+    "max_m": np.fmax.reduce,
 }  # all other entries add up
+_MERGED_AT_ONCE = 256  # measures of examples; bounds the memory and the copies
 
 
 def check_tracks(tracks: Array) -> None:
@@ -115,11 +116,15 @@ def measure(tracks: Array, frame_period_s: float) -> Measure:
 
 def merge(measures: Iterable[Measure]) -> Measure:
     """Put the measures of examples with the same views and keypoints together."""
-    return reduce(_merged, measures)
+    waiting = iter(measures)
+    parts: list[Measure] = []
+    while some := list(islice(waiting, _MERGED_AT_ONCE)):
+        parts.append(_merged(some))
+    return _merged(parts)
 
 
-def _merged(a: Measure, b: Measure) -> Measure:
-    return {key: _MERGE.get(key, np.add)(a[key], b[key]) for key in a}
+def _merged(measures: Sequence[Measure]) -> Measure:
+    return {key: _MERGE.get(key, np.add.reduce)([m[key] for m in measures]) for key in measures[0]}
 
 
 def describe(

@@ -1,8 +1,9 @@
 """An archive in one file, or in shards `<name>-00000-of-00016.npz`, read as if it were one file.
 
 Each shard holds some of the examples, with the numbers they have in the whole, and the member
-`shard`: JSON with its number (`index`), the number of shards (`of`) and the digest of what they
-belong to (`whole`). The first one also holds `meta` and the calibration.
+`shard`: JSON with its number (`index`), the number of shards (`of`), the digest of what they
+belong to (`whole`) and, where it is known, the digest of what all examples are made from
+(`inputs`). The first one also holds `meta` and the calibration.
 """
 
 import hashlib
@@ -14,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from pose_obj_3d.common.errors import FormalError
+from pose_obj_3d.common.errors import ArchiveError, FormalError
 from pose_obj_3d.common.safe_reading.npy_arrays import Array, Header
 from pose_obj_3d.common.safe_reading.safe_npz import Archive
 
@@ -105,9 +106,35 @@ def archive_sha256(path: Path) -> str:
     )
 
 
-def shard_text(index: int, of: int, whole: str) -> str:
-    """Give the text of the member `shard`; `whole` is the digest of what all shards belong to."""
-    return json.dumps({"index": index, "of": of, "whole": whole})
+def shard_text(index: int, of: int, whole: str, inputs: str = "") -> str:
+    """Give the text of the member `shard`.
+
+    Args:
+        index: Its number.
+        of: The number of shards.
+        whole: Digest of what all shards belong to.
+        inputs: Digest of what all examples are made from, where it is known.
+    """
+    said = {"index": index, "of": of, "whole": whole}
+    return json.dumps({**said, "inputs": inputs} if inputs else said)
+
+
+def is_finished(path: Path, text: str, members: Sequence[str]) -> bool:
+    """Tell whether a shard with this text and these members is there, undamaged."""
+    if not path.is_file():
+        return False
+    try:
+        archive = Archive(path)
+        try:
+            if sorted(archive.names) != sorted(members) or str(archive.read(SHARD)) != text:
+                return False
+            for name in members:
+                archive.read(name)  # it has a checksum
+        finally:
+            archive.close()
+    except (OSError, ArchiveError):
+        return False
+    return True
 
 
 class OpenArchive:

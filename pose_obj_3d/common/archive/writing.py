@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -20,6 +21,7 @@ from pose_obj_3d.common.archive.meta import Meta
 from pose_obj_3d.common.archive.shards import (
     MAX_SHARDS,
     SHARD,
+    is_finished,
     parts_of,
     remove_others,
     shard_path,
@@ -27,6 +29,28 @@ from pose_obj_3d.common.archive.shards import (
 )
 from pose_obj_3d.common.errors import FormalError
 from pose_obj_3d.common.whole_files import writing
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Sharding:
+    """How an archive is divided into files.
+
+    Attributes:
+        shards: Number of files `<name>-00000-of-<shards>.npz`, none larger than it must be: only
+            one example is in memory at once; 0 = one file.
+        processes: How many of them are written at once; above 1, what is given must be picklable.
+        inputs: A digest of all that the examples are made from, other than `meta` and calibration.
+            With it, a shard that is there and has the same digests is not written again.
+    """
+
+    shards: int = 0
+    processes: int = 1
+    inputs: str = ""
+
+
+ONE_FILE = Sharding()
 
 
 @dataclass(frozen=True)
@@ -40,6 +64,7 @@ class Plan:
         extrinsics: (V, 3, 4), world to camera, [m].
         tracks: Task id -> examples (V, T, K, 8), which may be made when they are asked for.
         detections: Task id -> the same of what a detector says, (V, T, K, 7).
+        sharding: Into which files.
     """
 
     path: Path
@@ -48,6 +73,7 @@ class Plan:
     extrinsics: Array
     tracks: Mapping[int, Sequence[Array]]
     detections: Mapping[int, Sequence[Array]]
+    sharding: Sharding
 
     @property
     def order(self) -> list[tuple[int, int]]:
@@ -62,12 +88,13 @@ class Plan:
         ).hexdigest()
 
 
-def write_archive(plan: Plan, shards: int, processes: int) -> None:
+def write_archive(plan: Plan) -> None:
     """Write one file (0 shards), or shards, some at once; then remove older files of that name.
 
     Raises:
         FormalError: An example is not as it must be.
     """
+    shards = plan.sharding.shards
     if not 0 <= shards <= MAX_SHARDS:
         raise FormalError(f"{plan.path}: {shards} shards; from 1 to {MAX_SHARDS} are possible")
     plan.path.parent.mkdir(parents=True, exist_ok=True)
@@ -76,7 +103,7 @@ def write_archive(plan: Plan, shards: int, processes: int) -> None:
         _write_file(plan, plan.path, _heads(plan), plan.order)
     else:
         files = [shard_path(plan.path, i, shards) for i in range(shards)]
-        _write_shards(plan, shards, min(processes, shards))
+        _write_shards(plan, shards, min(plan.sharding.processes, shards))
     remove_others(plan.path, files)
 
 
@@ -100,13 +127,26 @@ def _write_shards(plan: Plan, shards: int, processes: int) -> None:
 
 
 def write_shard(plan: Plan, index: int, of: int) -> None:
-    """Write one shard."""
+    """Write one shard, unless it is finished."""
     order = plan.order
     part = [order[i] for i in parts_of(len(order), of)[index]]
-    heads = {SHARD: np.array(shard_text(index, of, plan.digest()))}
+    text = shard_text(index, of, plan.digest(), plan.sharding.inputs)
+    heads = {SHARD: np.array(text)}
     if index == 0:
         heads.update(_heads(plan))
-    _write_file(plan, shard_path(plan.path, index, of), heads, part)
+    path = shard_path(plan.path, index, of)
+    if plan.sharding.inputs and is_finished(path, text, [*heads, *_names(plan, part)]):
+        logger.info("%s is finished already", path.name)
+        return
+    _write_file(plan, path, heads, part)
+
+
+def _names(plan: Plan, examples: Sequence[tuple[int, int]]) -> Iterator[str]:
+    """Give the members of some examples."""
+    for task, n in examples:
+        yield example_name(task, n)
+        if task in plan.detections:
+            yield f"{DETECTIONS}{example_name(task, n)}"
 
 
 def _heads(plan: Plan) -> dict[str, Array]:

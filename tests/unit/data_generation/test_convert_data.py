@@ -14,6 +14,7 @@ from data_generation.RLBench.config import load_config
 from data_generation.RLBench.raw.episode_key import EpisodeKey
 from data_generation.RLBench.raw.store import RawStore
 from data_generation.RLBench.tracks.detector import PRESETS
+from pose_obj_3d.common.archive import writing
 from pose_obj_3d.common.archive.legacy import read_legacy
 from pose_obj_3d.formal import read_formal
 from tests.unit.data_generation import fake_source
@@ -238,6 +239,44 @@ def test_script_with_an_interpreter_that_is_not_there():
     result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 2
     assert "/no/python is not there or lacks packages" in result.stderr
+
+
+def test_finished_shards_stay_after_a_kill_and_others_do_not(tmp_path, raw, monkeypatch):
+    store, config = raw()
+
+    def run(*flags):
+        assert convert(store, config, tmp_path / "y.npz", "--shards", "4", *flags) == 0
+        shards = sorted(tmp_path.glob("y-*.npz"))
+        return [p.stat().st_mtime_ns for p in shards], [p.read_bytes() for p in shards]
+
+    class Killed(BaseException):
+        """As a kill from outside: nothing may be done about it."""
+
+    def killed(plan, index, of, write=writing.write_shard):
+        if index == 2:
+            raise Killed
+        write(plan, index, of)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(writing, "write_shard", killed)
+        with pytest.raises(Killed):
+            run()
+    kept = [p.stat().st_mtime_ns for p in sorted(tmp_path.glob("y-*.npz"))]
+    assert len(kept) == 2
+    files, content = run()
+    assert files[:2] == kept  # not written again
+    assert run() == (files, content)
+
+    damaged = sorted(tmp_path.glob("y-*.npz"))[1]
+    damaged.write_bytes(damaged.read_bytes()[:-100])
+    again, repaired = run()
+    assert repaired == content
+    assert [a == b for a, b in zip(again, files, strict=True)] == [True, False, True, True]
+
+    others, noisier = run("--noise_scale", "2")
+    assert not set(others) & set(again)
+    assert all(a != b for a, b in zip(noisier, content, strict=True))
+    read_formal(tmp_path / "y.npz")
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ import pytest
 
 from pose_obj_3d.common.archive.shards import archive_sha256, shard_path
 from pose_obj_3d.common.errors import FormalError
-from pose_obj_3d.formal import read_formal, tasks_in, write_formal
+from pose_obj_3d.formal import Sharding, read_formal, tasks_in, write_formal
 from pose_obj_3d.training.data_files import find_data
 from tests.unit.pose_obj_3d.synthetic import write_scene
 
@@ -28,8 +28,7 @@ def write(data, folder, shards, processes=1, **changes):
         meta,
         data.intrinsics,
         data.extrinsics,
-        shards=shards,
-        processes=processes,
+        sharding=Sharding(shards, processes),
     )
     return path
 

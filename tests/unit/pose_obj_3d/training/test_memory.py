@@ -5,7 +5,7 @@ import logging
 import pytest
 import torch
 
-from pose_obj_3d.formal import read_formal, write_formal
+from pose_obj_3d.formal import Sharding, read_formal, write_formal
 from pose_obj_3d.tracks.portions import fitting
 from pose_obj_3d.training import running, trainer
 from pose_obj_3d.training.checkpoints import store as checkpoints
@@ -132,7 +132,7 @@ def test_training_in_blocks_goes_on_after_a_kill_as_if_unbroken(
 def test_a_large_archive_read_bit_by_bit_trains_as_one_in_memory(folder, tmp_path):
     data = read_formal(folder / "a.npz")
     cameras = data.intrinsics, data.extrinsics
-    write_formal(tmp_path / "a.npz", data.tracks, data.meta, *cameras, shards=3)
+    write_formal(tmp_path / "a.npz", data.tracks, data.meta, *cameras, sharding=Sharding(3))
     parts = []
     for place in (folder, tmp_path):
         of = experiment(place, SMALL)
