@@ -25,6 +25,7 @@ import cv2
 import torch
 
 from pose_obj_3d.common.command import run_command
+from pose_obj_3d.common.config_files import config_of
 from pose_obj_3d.common.errors import ConfigError, PoseObj3DError
 from pose_obj_3d.detector.applying import plans
 from pose_obj_3d.detector.applying.importing import read_external
@@ -33,6 +34,7 @@ from pose_obj_3d.detector.applying.parts import Parts
 from pose_obj_3d.detector.applying.plans import DESCRIPTION, Loaded
 from pose_obj_3d.detector.applying.running import Work, detect_task, part_key
 from pose_obj_3d.detector.applying.writing import write_detected
+from pose_obj_3d.detector.config import DetectorConfig
 from pose_obj_3d.detector.images import DemoPictures
 from pose_obj_3d.detector.learning import checkpoint as checkpoints
 from pose_obj_3d.detector.learning.finding import TrainedDetector
@@ -202,7 +204,7 @@ def with_other_folds(paths: Sequence[Path]) -> list[Path]:
 def load(path: Path, device: torch.device) -> Loaded:
     """Load a detector from its checkpoint."""
     digest = plans.digest_of(path)
-    config = checkpoints.config_of(path, checkpoints.load(path))
+    config = config_of(path, checkpoints.load(path), DetectorConfig)
     return Loaded(path, digest, TrainedDetector(path, device), config.DATA.LABELLED_FRAMES)
 
 

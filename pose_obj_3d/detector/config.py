@@ -2,12 +2,10 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pose_obj_3d.common import settings
-from pose_obj_3d.common.errors import ConfigError
+from pose_obj_3d.common.config_files import read_config
 from pose_obj_3d.common.facts import KEYPOINT_GROUPS
-from pose_obj_3d.common.safe_reading.plain_yaml import read_yaml
 from pose_obj_3d.common.settings import Rule, among, between, require, setting
 
 MAX_WIDTH, MAX_DEPTH, MAX_BATCH, MAX_STEPS, MAX_SEED = 128, 8, 4096, 10**8, 2**63 - 1
@@ -129,23 +127,4 @@ class DetectorConfig:
 
 def load_config(path: str | Path) -> DetectorConfig:
     """Read a YAML file; every fault is one ConfigError naming file, key and near match."""
-    path = Path(path)
-    try:
-        raw = read_yaml(path)
-    except OSError as error:
-        raise ConfigError(
-            f"{path}: cannot be read ({error}); pass --cfg cfg/detector/<name>.yaml"
-        ) from error
-    if not isinstance(raw, dict):
-        listed = ", ".join(settings.names(DetectorConfig))
-        raise ConfigError(f"{path}: must be a mapping of sections {listed}")
-    try:
-        return from_dict(raw)
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from None
-
-
-def from_dict(raw: dict[str, Any]) -> DetectorConfig:
-    """Build a config from plain values; keys that it lacks have their defaults."""
-    values, _ = settings.read(DetectorConfig, raw, settings.YAML)
-    return DetectorConfig(**values)
+    return read_config(Path(path), DetectorConfig, "cfg/detector").config

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from pose_obj_3d.common.config_files import config_of
 from pose_obj_3d.common.errors import CheckpointError
 from pose_obj_3d.evaluation import protocol
 from pose_obj_3d.geometry.estimators import Estimate
@@ -186,7 +187,7 @@ def restored(
     Raises:
         CheckpointError: The checkpoint is damaged, or of other keypoints.
     """
-    config = checkpoints.config_of(path, state)
+    config = config_of(path, state, Config)
     device = choose_device(gpu)
     model = build_model(config.NETWORK, len(data.ids), data.rig).to(device)
     checkpoints.check_model(path, state, config, data.ids)

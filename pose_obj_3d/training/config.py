@@ -23,9 +23,8 @@ from pose_obj_3d.common.archive.detections import (
     VISIBILITY_SOURCES,
     Witness,
 )
-from pose_obj_3d.common.errors import ConfigError
+from pose_obj_3d.common.config_files import read_config
 from pose_obj_3d.common.facts import KEYPOINT_GROUPS
-from pose_obj_3d.common.safe_reading.plain_yaml import read_yaml
 from pose_obj_3d.common.settings import OneOf, Rule, all_different, among, between, require, setting
 from pose_obj_3d.models.choices import BLIND_SPOTS, CONFIDENCE_METHODS, CONTEXTS, ESTIMATORS
 
@@ -308,26 +307,12 @@ class Config:
 def load_config(path: str | Path) -> Config:
     """Read a YAML file; every fault is one ConfigError naming file, key and near match."""
     path = Path(path)
-    try:
-        raw = read_yaml(path)
-    except OSError as error:
-        raise ConfigError(
-            f"{path}: cannot be read ({error}); pass --cfg cfg/submit/<name>.yaml"
-        ) from error
-    if not isinstance(raw, dict):
-        raise ConfigError(
-            f"{path}: must be a mapping of sections {', '.join(settings.names(Config))}"
-        )
-    legacy = [key for key in LEGACY_SECTIONS if key in raw]
-    if legacy:
-        logger.info("%s: sections %s of the original are ignored", path, ", ".join(legacy))
-    try:
-        kept = {k: v for k, v in raw.items() if k not in legacy}
-        values, given = settings.read(Config, kept, settings.YAML)
-        config = Config(**values)
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from None
-    ignored = [key for key, field in given.items() if _is_idle(field, config.NETWORK.TYPE)]
+    found = read_config(path, Config, "cfg/submit", LEGACY_SECTIONS)
+    if found.passed_over:
+        legacy = ", ".join(found.passed_over)
+        logger.info("%s: sections %s of the original are ignored", path, legacy)
+    config = found.config
+    ignored = [key for key, field in found.given.items() if _is_idle(field, config.NETWORK.TYPE)]
     if ignored:
         logger.info(
             "%s: accepted, without effect on NETWORK.TYPE %s: %s",
@@ -336,12 +321,6 @@ def load_config(path: str | Path) -> Config:
             ", ".join(ignored),
         )
     return config
-
-
-def from_dict(raw: dict[str, Any]) -> Config:
-    """Build a config from what `to_dict` returned; keys that it lacks have their defaults."""
-    values, _ = settings.read(Config, raw, settings.YAML)
-    return Config(**values)
 
 
 def _is_idle(field: settings.Field, network_type: str) -> bool:

@@ -6,8 +6,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from pose_obj_3d.common.errors import ArchiveError, CheckpointError, ConfigError
-from pose_obj_3d.detector.config import DetectorConfig, from_dict
+from pose_obj_3d.common.config_files import config_of
+from pose_obj_3d.common.errors import ArchiveError, CheckpointError
+from pose_obj_3d.detector.config import DetectorConfig
 from pose_obj_3d.detector.learning.network import DetectorNetwork, NetworkSize
 from pose_obj_3d.training.checkpoints import file as checkpoint_file
 from pose_obj_3d.training.checkpoints.state import load_model
@@ -138,23 +139,13 @@ def subject_of(state: State) -> Subject:
     )
 
 
-def config_of(path: Path, state: State) -> DetectorConfig:
-    """Return the config that a checkpoint was made with; an unknown one is a CheckpointError."""
-    try:
-        return from_dict(state["config"])
-    except ConfigError as error:
-        raise CheckpointError(
-            f"{path}: its config is damaged, or of another version: {error}"
-        ) from error
-
-
 def network_of(path: Path, state: State) -> DetectorNetwork:
     """Build the network of a checkpoint with its weights.
 
     Raises:
         CheckpointError: The weights are those of another network.
     """
-    config = config_of(path, state).NETWORK
+    config = config_of(path, state, DetectorConfig).NETWORK
     network = DetectorNetwork(subject_of(state).size(config.WIDTH, config.DEPTH))
     put_weights(path, network, state)
     return network

@@ -10,7 +10,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from pose_obj_3d.common.config_files import config_of
 from pose_obj_3d.common.errors import CheckpointError, DataError
+from pose_obj_3d.detector.config import DetectorConfig
 from pose_obj_3d.detector.learning import checkpoint as checkpoints
 from pose_obj_3d.detector.learning.batches import BatchMaker
 from pose_obj_3d.detector.learning.checkpoint import Subject
@@ -222,7 +224,7 @@ class TrainedDetector:
         self._uses_bfloat16 = bool(state.get("uses_bfloat16"))
         self.name = f"{checkpoints.KIND} {path.parent.parent.name}"
         self.gate_px = self._calibration.gate_px
-        self.labelled_frames = checkpoints.config_of(path, state).DATA.LABELLED_FRAMES
+        self.labelled_frames = config_of(path, state, DetectorConfig).DATA.LABELLED_FRAMES
 
     @property
     def keypoints(self) -> list[str]:

@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from pose_obj_3d.common.errors import ArchiveError, CheckpointError, ConfigError
+from pose_obj_3d.common.errors import ArchiveError, CheckpointError
 from pose_obj_3d.common.whole_files import write_whole
 from pose_obj_3d.training.checkpoints import file as checkpoint_file
 from pose_obj_3d.training.checkpoints import state as checkpoint_state
-from pose_obj_3d.training.config import PACKAGE_DIR, Config, from_dict, network_of, to_dict
+from pose_obj_3d.training.config import PACKAGE_DIR, Config, network_of, to_dict
 
 logger = logging.getLogger(__name__)
 CHECKPOINT_VERSION = checkpoint_state.VERSION
@@ -85,16 +85,6 @@ def load(path: Path, warn: bool = True) -> State:
             path,
         )
     return state
-
-
-def config_of(path: Path, state: State) -> Config:
-    """Return the config that a checkpoint was made with; an unknown one is a CheckpointError."""
-    try:
-        return from_dict(state["config"])
-    except ConfigError as error:
-        raise CheckpointError(
-            f"{path}: its config is damaged, or of another version: {error}"
-        ) from error
 
 
 def load_model(path: Path, model: nn.Module, state: State) -> None:

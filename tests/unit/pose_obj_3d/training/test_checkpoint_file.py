@@ -11,6 +11,7 @@ import torch
 
 from pose_obj_3d import lift
 from pose_obj_3d import train_command as cli
+from pose_obj_3d.common.config_files import config_of
 from pose_obj_3d.common.errors import MAX_MESSAGE, CheckpointError
 from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.training.checkpoints import file as checkpoint_file
@@ -303,7 +304,7 @@ def test_a_config_of_another_program(tmp_path, state, network):
     with pytest.raises(
         CheckpointError, match=r"a\.pt: its config is damaged, or of another version: NETWORK"
     ):
-        checkpoints.config_of(tmp_path / "a.pt", found)
+        config_of(tmp_path / "a.pt", found, Config)
 
 
 @pytest.mark.skipif(not CASE.is_file(), reason="needs ../shared/cases")
