@@ -13,3 +13,5 @@ FRAME_AXIS_M = 0.08
 WHITE_SHARE = 0.075
 """Share of the square error of a simulated detector whose errors last, beside its constant part,
 that is independent in each frame."""
+MAKE_DETECTED = "data_generation/RLBench/make_detected_data.sh"
+"""Script that makes an archive with detections, from demonstrations with pictures on."""

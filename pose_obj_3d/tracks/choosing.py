@@ -30,7 +30,7 @@ from pose_obj_3d.common.archive.detections import (
 )
 from pose_obj_3d.common.archive.examples import LazyExamples
 from pose_obj_3d.common.errors import ConfigError, DataError
-from pose_obj_3d.common.facts import NOISE_RATIO
+from pose_obj_3d.common.facts import MAKE_DETECTED, NOISE_RATIO
 from pose_obj_3d.formal import UV_DETECTED, VISIBILITY, Array, FormalData
 from pose_obj_3d.geometry import multi_view
 from pose_obj_3d.geometry.rig import Rig
@@ -90,7 +90,8 @@ def _require_detections(data: FormalData, tasks: Sequence[int]) -> None:
         raise ConfigError(
             f"{data.path}: OBJ_POSE_DATA.DETECTIONS detected, but {', '.join(missing)} has no"
             " detections in this archive; make them by python -m pose_obj_3d.detect --checkpoint"
-            " best.pt --out ARCHIVE, and name that archive in ROOT_DIR, or use DETECTIONS simulated"
+            f" best.pt --out ARCHIVE (all steps: {MAKE_DETECTED}), and name that archive in"
+            " ROOT_DIR, or use DETECTIONS simulated"
         )
 
 

@@ -10,6 +10,7 @@ import torch
 from pose_obj_3d.common.archive.detections import DETECTED
 from pose_obj_3d.common.archive.shards import archive_sha256
 from pose_obj_3d.common.errors import ConfigError
+from pose_obj_3d.common.facts import MAKE_DETECTED
 from pose_obj_3d.formal import FormalData, read_formal
 from pose_obj_3d.geometry.checks.calibration_checks import check_geometry
 from pose_obj_3d.geometry.rig import Rig
@@ -172,7 +173,10 @@ def open_experiment(
     memory = int(section.MEMORY_GB * 2**30)
     path = find_data(section.ROOT_DIR, config_path, tasks, is_detected)
     archive = read_formal(path, int(READING_SHARE * memory) >> 20)
-    archive.require_tasks(tasks)
+    if is_detected:
+        archive.require_tasks(tasks, f"{MAKE_DETECTED} makes an archive with detections of it")
+    else:
+        archive.require_tasks(tasks)
     logger.info("Data: %s", archive.path)
     strangers = [f"T{t}" for t in section.eval_tasks() if t not in section.train_tasks()]
     if strangers and config.NETWORK.TYPE != "triangulation":

@@ -40,7 +40,12 @@ def test_training_on_detections(detected, capsys):
 @pytest.mark.parametrize(
     ("archive", "lines", "words"),
     [
-        ("plain.npz", "DETECTIONS: detected", ("T0 has no detections", "pose_obj_3d.detect")),
+        ("plain.npz", "DETECTIONS: detected", ("T0 has no detections", "make_detected_data.sh")),
+        (
+            "a.npz",
+            "{DETECTIONS: detected, SUBJECTS_TEST: [T54]}",
+            ("T54 is missing; the file holds T0", "make_detected_data.sh makes an archive"),
+        ),
         ("a.npz", "DETECTIONS: real", ("DETECTIONS", "simulated, detected")),
         ("a.npz", "VISIBILITY: both", ("VISIBILITY", "truth, detector")),
         ("a.npz", "{VISIBILITY: detector, OCCLUSION: drop}", ("OCCLUSION drop",)),
