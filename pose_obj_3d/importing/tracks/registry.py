@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from pose_obj_3d.importing.people import openpose
 from pose_obj_3d.importing.tracks.readers import (
     anipose,
     scorer_tables,
@@ -41,6 +42,7 @@ READERS: tuple[Reader, ...] = (
     Reader("SLEAP", "analysis h5", sleap_analysis.knows, sleap_analysis.read_analysis),
     Reader("SLEAP", "slp", sleap_labels.knows, sleap_labels.read_labels),
     Reader("DeepLabCut", "csv, h5", scorer_tables.is_deeplabcut, scorer_tables.read_table),
+    Reader(openpose.TOOL, openpose.FILES, openpose.knows, openpose.read),
 )
 
 
