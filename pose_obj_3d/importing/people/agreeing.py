@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pose_obj_3d.geometry.lenses import inverted
-from pose_obj_3d.importing.tracks.views import Cameras, Floats
+from pose_obj_3d.importing.calibrations.types import Calibration
+from pose_obj_3d.importing.tracks.views import Floats
 
 AGREE = 0.02
 """Mean distance from epipolar lines at which views no longer agree, as a share of focal length."""
@@ -22,7 +23,7 @@ Numbers = npt.NDArray[np.int64]
 
 
 def choose_person(
-    points: Sequence[Floats], confidence: Sequence[Floats], cameras: Cameras
+    points: Sequence[Floats], confidence: Sequence[Floats], cameras: Calibration
 ) -> tuple[Numbers, Floats]:
     """Choose in each frame and view.
 
@@ -49,7 +50,7 @@ def choose_person(
     return chosen, (chosen >= 0).sum(0)
 
 
-def _rays(points: Floats, cameras: Cameras, v: int) -> Floats:
+def _rays(points: Floats, cameras: Calibration, v: int) -> Floats:
     """Return points without distortion at depth 1, (T, P, K, 2)."""
     K, flat = cameras.intrinsics[v], points.reshape(-1, 2).astype(np.float64)
     seen = np.isfinite(flat).all(-1)
@@ -60,7 +61,7 @@ def _rays(points: Floats, cameras: Cameras, v: int) -> Floats:
 
 
 def _proposals(
-    rays: list[Floats], confidence: list[Floats], cameras: Cameras, slots: list[tuple[int, int]]
+    rays: list[Floats], confidence: list[Floats], cameras: Calibration, slots: list[tuple[int, int]]
 ) -> tuple[Numbers, Floats]:
     """Return each proposal's people (T, S, V) and its worth (T, S)."""
     T, V = len(rays[0]), len(rays)
@@ -84,7 +85,7 @@ def _proposals(
     return partners, gain
 
 
-def _essential(cameras: Cameras, v: int, w: int) -> Floats:
+def _essential(cameras: Calibration, v: int, w: int) -> Floats:
     """Return the matrix whose product with a ray of view v is its epipolar line in view w."""
     Rv, tv = cameras.extrinsics[v, :, :3], cameras.extrinsics[v, :, 3]
     Rw, tw = cameras.extrinsics[w, :, :3], cameras.extrinsics[w, :, 3]

@@ -10,10 +10,11 @@ import numpy as np
 
 from pose_obj_3d.common.errors import DataError
 from pose_obj_3d.importing.calibrations.reading import find_calibration, read_calibration
+from pose_obj_3d.importing.calibrations.types import Calibration
 from pose_obj_3d.importing.people.agreeing import choose_person
 from pose_obj_3d.importing.people.json_folders import People, is_view, read_view
 from pose_obj_3d.importing.tracks.naming import match_names
-from pose_obj_3d.importing.tracks.views import Cameras, Floats, Found, ViewTracks, Wanted
+from pose_obj_3d.importing.tracks.views import Floats, Found, ViewTracks, Wanted
 
 TOOL, FILES = "OpenPose and Pose2Sim", "folders of json files"
 MAX_VIEWS = 100
@@ -48,7 +49,7 @@ def read(path: Path, wanted: Wanted) -> Found:
         raise DataError(f"{path}: has {len(folders)} views; at most {MAX_VIEWS} are read")
     views = [read_view(folder) for folder in folders]
     notes += [note for view in views for note in view.notes]
-    given: Cameras | None = wanted.cameras
+    given: Calibration | None = wanted.cameras
     own = None if given else _cameras(path)
     people = _same_keypoints(path, views)
     chosen, lines = _chosen(path, people, given or own)
@@ -66,7 +67,7 @@ def _poses(project: Path) -> Path | None:
     return next((folder for folder in found if folder.is_dir() and _views(folder)), None)
 
 
-def _cameras(path: Path) -> Cameras | None:
+def _cameras(path: Path) -> Calibration | None:
     """Return the cameras of a project: of its `calibration/`, or of that beside it."""
     for folder in (path / "calibration", path.parent / "calibration"):
         place = find_calibration(folder) if folder.is_dir() else None
@@ -94,7 +95,7 @@ def _name(folder: Path) -> str:
 
 
 def _chosen(
-    path: Path, people: list[People], cameras: Cameras | None
+    path: Path, people: list[People], cameras: Calibration | None
 ) -> tuple[list[ViewTracks], list[str]]:
     """Return one person of each view."""
     names = [_name(view.folder) for view in people]
@@ -120,7 +121,7 @@ def _chosen(
     persons, agreeing = choose_person(
         [_in_time(view.points, view, start, stop, np.nan) for view in used],
         [_in_time(view.confidence, view, start, stop, 0.0) for view in used],
-        _of_views(cameras, [matched[v] for v in order]),
+        cameras.chosen([cameras.names[matched[v]] for v in order]),
     )
     views = []
     for i, v in enumerate(order):
@@ -140,23 +141,6 @@ def _in_time(values: Floats, view: People, start: int, stop: int, empty: float) 
     rest = stop - view.first_frame - len(view.points)
     pad = [(view.first_frame - start, rest)] + [(0, 0)] * (values.ndim - 1)
     return np.pad(values, pad, constant_values=empty)
-
-
-class _Chosen:
-    """Some of the cameras, in another order."""
-
-    def __init__(self, cameras: Cameras, order: list[int]) -> None:
-        self.names = [cameras.names[c] for c in order]
-        self.intrinsics = cameras.intrinsics[order]
-        self.extrinsics = cameras.extrinsics[order]
-        self.distortion = cameras.distortion[order]
-        self.lenses = [cameras.lenses[c] for c in order]
-        self.image_size = None
-        self.unit = cameras.unit
-
-
-def _of_views(cameras: Cameras, order: list[int]) -> Cameras:
-    return _Chosen(cameras, order)
 
 
 def _of_person(
