@@ -169,9 +169,12 @@ def _files(session: Session) -> tuple[list[Path], list[str]]:
         files = sorted(folder.glob("*.h5")) if folder.is_dir() else []
         files = files or (sorted(folder.glob("*.slp")) if folder.is_dir() else [])
         if files:
-            other = [f for f in folders if f != folder and f.is_dir() and not session.poses]
-            notes = [f"2D tracks of {folder.name}; name the folder {other[0].name} for the others"]
-            return files, notes if other else []
+            other = [f.name for f in folders if f != folder and f.is_dir()]
+            notes = [
+                f"2D tracks of {folder.name}; for those of {name} name that folder"
+                for name in other
+            ]
+            return files, notes if not session.poses else []
     raise DataError(
         f"{session.folder}: no 2D tracks (.h5, .slp) in {folders[0].name} or {folders[1].name}; run"
         " anipose analyze first"
