@@ -37,6 +37,7 @@ FOLDERS = {
     "calibration_results": "calibration",
 }
 MAX_LEVELS = 4  # from a session up to its project
+MAX_FOLDERS = 2000  # on one level
 _MAX_REGEX = 100
 _MAX_NAME = 120
 
@@ -70,11 +71,10 @@ def knows(path: Path) -> bool:
     if not path.is_dir():
         return False
     try:
-        return bool(_sessions(path))
-    except (DataError, OSError):
-        return (path / CONFIG).is_file() and any(
-            (path / name).is_dir() for name in FOLDERS.values()
-        )
+        config = _config(path)
+    except DataError:  # said when it is read
+        config = {}
+    return bool(_sessions(path.resolve(), config))
 
 
 def read_session(path: Path, wanted: Wanted) -> Found:
@@ -83,7 +83,8 @@ def read_session(path: Path, wanted: Wanted) -> Found:
     Raises:
         DataError: The folder has several sessions or no tracks, or a file is damaged.
     """
-    sessions = _sessions(path)
+    path = path.resolve()
+    sessions = _sessions(path, _config(path))
     if len(sessions) != 1:
         names = ", ".join(str(s.folder.relative_to(path)) for s in sessions[:8])
         raise DataError(f"{path}: {len(sessions)} sessions of anipose ({names[:200]}); name one")
@@ -102,10 +103,8 @@ def read_session(path: Path, wanted: Wanted) -> Found:
     return replace(found, cameras=cameras, notes=(*notes, *lines, *found.notes))
 
 
-def _sessions(path: Path) -> list[Session]:
+def _sessions(path: Path, config: Mapping[str, Any]) -> list[Session]:
     """Return the sessions in a folder; the folder itself may be one, or lie in one."""
-    path = path.resolve()
-    config = _config(path)
     poses = [_name(config, "pose_2d_filter"), _name(config, "pose_2d")]
     if path.name in poses:
         own = path.parent
@@ -122,6 +121,7 @@ def _sessions(path: Path) -> list[Session]:
     folders = [path]
     for _ in range(MAX_LEVELS):
         folders = [child for f in folders for child in sorted(f.iterdir()) if child.is_dir()]
+        folders = folders[:MAX_FOLDERS]
         found = [Session(folder, None, config) for folder in folders if is_one(folder)]
         if found:
             return found
