@@ -27,7 +27,8 @@ from pyrep_mujoco.vision.display import has_display
 from pyrep_mujoco.vision.forks import check_not_forked, is_forked, note_context
 from pyrep_mujoco.vision.free_cameras import aim_eyes, free_camera
 from pyrep_mujoco.vision.images import RenderedImages
-from pyrep_mujoco.vision.skins import Skins
+from pyrep_mujoco.vision.readout import BodyColours, in_metres
+from pyrep_mujoco.vision.skins import ALL, Skins
 
 logger = logging.getLogger(__name__)
 
@@ -169,8 +170,7 @@ class Renderer:
         self._camera = mujoco.MjvCamera()
         self._camera.type = mujoco.mjtCamera.mjCAMERA_FIXED
         self._shadows = shadows
-        self._bodies = np.zeros(1, np.int32)
-        self._bodies_key: tuple[Any, ...] = ()
+        self._ids = BodyColours(model)
         self._rgb = np.empty((height, width, 3), np.uint8)
         self._z = np.empty((height, width), np.float32)
 
@@ -251,8 +251,8 @@ class Renderer:
                 self._viewport,
                 self._exact,
             )
-            z = self._metres() if depth else None
-            ids = self._body_ids() if mask else None
+            z = in_metres(self._model, self._z[::-1]) if depth else None
+            ids = self._ids.bodies(self._rgb[::-1], self._scene, ALL) if mask else None
         return RenderedImages(colour, z, ids)
 
     def picture(self, data: mujoco.MjData, camera: CameraSpec) -> npt.NDArray[np.uint8]:
@@ -302,42 +302,6 @@ class Renderer:
         if context is not self._colour or self._exact is not self._colour:
             mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, context)
         mujoco.mjr_render(self._viewport, self._scene, context)
-
-    def _metres(self) -> npt.NDArray[np.float32]:
-        """Undo the reversed projection: 1 at the near plane, 0 at the far plane."""
-        extent, view = self._model.stat.extent, self._model.vis.map
-        near, far = view.znear * extent, view.zfar * extent
-        z = self._z[::-1].astype(np.float64)
-        metres: npt.NDArray[np.float32] = (near * far / (near + z * (far - near))).astype(
-            np.float32
-        )
-        return metres
-
-    def _body_ids(self) -> npt.NDArray[np.int32]:
-        bodies = self._bodies_by_colour()
-        pixels = self._rgb[::-1]
-        colour: npt.NDArray[np.int32] = pixels[..., 0].astype(np.int32)
-        if len(bodies) > 256:
-            colour += pixels[..., 1].astype(np.int32) << 8
-            colour += pixels[..., 2].astype(np.int32) << 16
-        return bodies[colour]
-
-    def _bodies_by_colour(self) -> npt.NDArray[np.int32]:
-        """Return (colours,) body ids; colour 0 is the background.
-
-        The walk over the scene's geoms takes as long as everything else in Python together, so
-        it is done again only when what decides which geoms are drawn has changed.
-        """
-        model, scene = self._model, self._scene
-        drawn = (model.geom_group, model.geom_rgba[:, 3], model.geom_matid, model.mat_rgba[:, 3])
-        key = (scene.ngeom, *(array.tobytes() for array in drawn))
-        if key != self._bodies_key:
-            bodies = np.zeros(scene.ngeom + 1, np.int32)
-            for geom in scene.geoms[: scene.ngeom]:
-                if geom.segid >= 0 and geom.objtype == mujoco.mjtObj.mjOBJ_GEOM:
-                    bodies[geom.segid + 1] = model.geom_bodyid[geom.objid]
-            self._bodies, self._bodies_key = bodies, key
-        return self._bodies
 
     def _make_current(self) -> None:
         self._gl.make_current()

@@ -15,6 +15,8 @@ from pyrep_mujoco.transforms import Floats, quat_wxyz_to_matrix
 
 PREFIX = "skin"
 _UNSEEN = 5  # a geom group that is never drawn
+ALL = int(mujoco.mjtCatBit.mjCAT_STATIC | mujoco.mjtCatBit.mjCAT_DYNAMIC)
+"""The categories of geoms that pictures show: what stands still and what moves."""
 _BOTH_MESHES = 2  # MuJoCo's numbers of drawn meshes count each mesh and its hull
 
 
@@ -75,9 +77,8 @@ class Skins:
         covered = np.concatenate([s.geoms for s in worn]) if worn else np.zeros(0, np.intp)
         groups = model.geom_group[covered].copy()
         model.geom_group[covered] = _UNSEEN
-        drawn = mujoco.mjtCatBit.mjCAT_STATIC | mujoco.mjtCatBit.mjCAT_DYNAMIC
         try:
-            mujoco.mjv_updateScene(model, data, option, None, camera, drawn, scene)
+            mujoco.mjv_updateScene(model, data, option, None, camera, ALL, scene)
         finally:
             model.geom_group[covered] = groups
         for skin in worn:
