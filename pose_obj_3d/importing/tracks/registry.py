@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pose_obj_3d.importing.people import openpose
+from pose_obj_3d.importing.people import openpose, videopose3d
 from pose_obj_3d.importing.tracks.readers import (
     anipose,
     scorer_tables,
@@ -43,6 +43,7 @@ READERS: tuple[Reader, ...] = (
     Reader("SLEAP", "slp", sleap_labels.knows, sleap_labels.read_labels),
     Reader("DeepLabCut", "csv, h5", scorer_tables.is_deeplabcut, scorer_tables.read_table),
     Reader(openpose.TOOL, openpose.FILES, openpose.knows, openpose.read),
+    Reader(videopose3d.TOOL, videopose3d.FILES, videopose3d.knows, videopose3d.read),
 )
 
 
