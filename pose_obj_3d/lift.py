@@ -13,6 +13,7 @@ if __name__ == "__main__":
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from pose_obj_3d.lifting.options import CONTEXTS, KEPT, PATIENCE, LiftOptions
 from pose_obj_3d.lifting.pipeline import lift
 from pose_obj_3d.lifting.result import result_of, save_points
 from pose_obj_3d.lifting.showing import outputs
+from pose_obj_3d.lifting.showing.skeleton import skeleton_of
 from pose_obj_3d.lifting.track_files.members import METRES
 from pose_obj_3d.lifting.writing.points import points_of
 
@@ -117,10 +119,6 @@ def build_parser() -> argparse.ArgumentParser:
             " cameras and points)"
         ),
     )
-    add(
-        "--images",
-        help="image files that the pictures show, such as 'folder/{view}_{frame:06d}.png'",
-    )
     add("--no_pictures", action="store_true", help="make no pictures")
     outputs.add_flags(parser)
     add(
@@ -142,20 +140,22 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(args: argparse.Namespace) -> None:
     """Read, lift, write, and print a summary."""
     options, wanted = options_of(args), outputs.read_flags(args)
-    if args.images:
-        pictures.image_path(args.images, "camera", 0)
     file = opening.open_tracks(args.points2d, opening.options_of(args), args.units, args.views)
     out = args.out or default_out(args.points2d[0])
     outcome = lift(file, options, out)
     out.mkdir(parents=True, exist_ok=True)
     result = result_of(outcome)
     save_points(out / "points3d.npz", result)
-    report_text.write_report(out, outcome.report, () if args.no_pictures else pictures.NAMES)
+    points = points_of(result)
+    skeleton = skeleton_of(wanted.skeleton, points)
+    report = outcome.report
+    report = replace(report, notes=[*report.notes, *filter(None, [skeleton.note])])
+    report_text.write_report(out, report, () if args.no_pictures else pictures.NAMES)
     drawn: list[Path] = []
     if not args.no_pictures:
         drawn = pictures.draw(out, outcome.file, outcome.data, outcome.lifted, args.images)
-    drawn += outputs.write(out / outputs.STEM, points_of(result), outcome.file, wanted)
-    print(report_text.summary(outcome.report))  # noqa: T201
+    drawn += outputs.write(out / outputs.STEM, points, outcome.file, wanted, skeleton)
+    print(report_text.summary(report))  # noqa: T201
     names = " ".join(picture.name for picture in drawn)
     print(f"Results: {out / 'points3d.npz'} {out / 'report.md'} {names}")  # noqa: T201
 

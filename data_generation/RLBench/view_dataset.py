@@ -22,7 +22,6 @@ from data_generation.RLBench import command_line
 from data_generation.RLBench.errors import ConfigError, DataGenerationError, StoreError
 from data_generation.RLBench.inspect_dataset import check_episode, open_source
 from data_generation.RLBench.inspection.sources import Example, Source, choose_sections
-from pose_obj_3d.common.whole_files import folder_in_the_making
 
 SUFFIX = ".rrd"
 
@@ -54,10 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             if args.window:
                 recording.show(example, source.frame, source.frame_period_s)
             else:
-                with folder_in_the_making(args.out) as folder:
-                    whole = folder / args.out.name
-                    recording.save(example, source.frame, source.frame_period_s, whole)
-                    whole.replace(args.out)
+                recording.save(example, source.frame, source.frame_period_s, args.out)
         finally:
             source.close()
     except DataGenerationError as error:

@@ -16,6 +16,7 @@ from pathlib import Path
 from pose_obj_3d.common.command import run_command
 from pose_obj_3d.common.errors import ConfigError
 from pose_obj_3d.lifting.showing import outputs
+from pose_obj_3d.lifting.showing.skeleton import skeleton_of
 from pose_obj_3d.lifting.track_files.members import METRES
 from pose_obj_3d.lifting.track_files.track_file import read_tracks
 from pose_obj_3d.lifting.writing.points import read_points
@@ -58,7 +59,8 @@ def run(args: argparse.Namespace) -> None:
         file = read_tracks(args.points2d, args.units, lifted.camera_names)
     out = args.out or args.points.parent
     out.mkdir(parents=True, exist_ok=True)
-    for path in outputs.write(out / args.points.stem, lifted, file, wanted):
+    skeleton = skeleton_of(wanted.skeleton, lifted)
+    for path in outputs.write(out / args.points.stem, lifted, file, wanted, skeleton):
         print(path)  # noqa: T201
 
 

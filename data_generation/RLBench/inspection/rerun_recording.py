@@ -5,109 +5,51 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import rerun as rr
-import rerun.blueprint as rrb
 
 from data_generation.RLBench.inspection.pictures import colour_of
 from data_generation.RLBench.inspection.sources import Example
-from pose_obj_3d.formal import UV_EXACT, VISIBILITY, XYZ_WORLD
+from pose_obj_3d.common import rerun_scene
+from pose_obj_3d.common.rerun_scene import Scene, Track2D, Track3D
+from pose_obj_3d.formal import UV_DETECTED, UV_EXACT, VISIBILITY, XYZ_WORLD
 
 GetFrame = Callable[[Example, int, int], npt.NDArray[np.uint8] | None]  # example, view, frame
 
-JPEG_QUALITY = 90
-RADIUS_M, RADIUS_PX = 0.008, 3.0
 HIDDEN_ALPHA = 90  # of 255: hidden points are pale, those outside of a picture left out
-PLANE_M = 0.3  # distance at which the 3D view shows a camera's picture
 
 
 def save(example: Example, get_frame: GetFrame, frame_period_s: float, path: Path) -> None:
-    """Write the recording of an example."""
-    recording = rr.RecordingStream(
-        "keypoint_tracks", recording_id=f"{example.section.stem}_{example.number}"
-    )
-    recording.save(path, default_blueprint=_blueprint(example))
-    _log(recording, example, get_frame, frame_period_s)
-    recording.flush()
-    recording.disconnect()
+    """Write the recording of an example; the file is replaced in one step."""
+    scene = scene_of(example, frame_period_s)
+    rerun_scene.save(scene, lambda v, t: get_frame(example, v, t), path)
 
 
 def show(example: Example, get_frame: GetFrame, frame_period_s: float) -> None:
     """Open Rerun's viewer on an example."""
-    recording = rr.RecordingStream("keypoint_tracks")
-    recording.spawn(default_blueprint=_blueprint(example))
-    _log(recording, example, get_frame, frame_period_s)
-    recording.flush()
+    scene = scene_of(example, frame_period_s)
+    rerun_scene.show(scene, lambda v, t: get_frame(example, v, t))
 
 
-def _blueprint(example: Example) -> rrb.Blueprint:
-    """Put the 3D view beside the pictures of all cameras."""
-    views = [
-        rrb.Spatial2DView(origin=f"world/cameras/{name}", name=name)
-        for name in example.rig.camera_names
-    ]
-    scene = rrb.Spatial3DView(origin="world", name="3D")
-    return rrb.Blueprint(rrb.Horizontal(scene, rrb.Grid(*views)))
-
-
-def _log(
-    recording: rr.RecordingStream, example: Example, get_frame: GetFrame, frame_period_s: float
-) -> None:
-    colours = np.array([colour_of(k) for k in range(len(example.keypoint_names))], np.uint8)
-    _log_rig(recording, example)
-    for t in range(example.tracks.shape[1]):
-        recording.set_time("frame", sequence=t)
-        recording.set_time("time", duration=t * frame_period_s)
-        xyz = example.tracks[0, t, :, XYZ_WORLD]
-        found = np.flatnonzero(np.isfinite(xyz).all(axis=-1))
-        names = [example.keypoint_names[k] for k in found]
-        recording.log(
-            "world/keypoints",
-            rr.Points3D(
-                xyz[found],
-                radii=RADIUS_M,
-                colors=colours[found],
-                labels=names,
-                show_labels=False,
-            ),
-        )
-        for v, camera in enumerate(example.rig.camera_names):
-            picture = get_frame(example, v, t)
-            if picture is not None:
-                image = rr.Image(picture).compress(jpeg_quality=JPEG_QUALITY)
-                recording.log(f"world/cameras/{camera}/image", image)
-            _log_points(recording, example, v, t, colours)
-
-
-def _log_rig(recording: rr.RecordingStream, example: Example) -> None:
-    """Say where the cameras are; the world's z points up."""
-    recording.log("world", rr.ViewCoordinates.RIGHT_HAND_Z_UP, static=True)
-    rig = example.rig
-    for name, K, E in zip(rig.camera_names, rig.intrinsics, rig.extrinsics, strict=True):
-        place = f"world/cameras/{name}"
-        pose = rr.Transform3D(translation=-E[:, :3].T @ E[:, 3], mat3x3=E[:, :3].T)
-        lens = rr.Pinhole(
-            image_from_camera=K,
-            resolution=rig.image_size,
-            camera_xyz=rr.ViewCoordinates.RDF,
-            image_plane_distance=PLANE_M,
-        )
-        recording.log(place, pose, lens, static=True)
-
-
-def _log_points(
-    recording: rr.RecordingStream,
-    example: Example,
-    view: int,
-    t: int,
-    colours: npt.NDArray[np.uint8],
-) -> None:
-    """Log the exact 2D keypoints in one picture."""
-    uv, state = example.tracks[view, t, :, UV_EXACT], example.tracks[view, t, :, VISIBILITY]
-    drawn = np.flatnonzero(np.isfinite(uv).all(axis=-1) & (state > 0))
-    alpha = np.where(state == 1, 255, HIDDEN_ALPHA).astype(np.uint8)
-    rgba = np.concatenate([colours, alpha[:, None]], axis=-1)[drawn]
-    names = [example.keypoint_names[k] for k in drawn]
-    recording.log(
-        f"world/cameras/{example.rig.camera_names[view]}/keypoints",
-        rr.Points2D(uv[drawn], radii=RADIUS_PX, colors=rgba, labels=names, show_labels=False),
+def scene_of(example: Example, frame_period_s: float) -> Scene:
+    """Collect what is shown: the exact keypoints, and the detected ones where there are any."""
+    rig, tracks = example.rig, example.tracks
+    state = tracks[..., VISIBILITY]
+    alpha = np.where(state == 1, 255, np.where(state > 0, HIDDEN_ALPHA, 0)).astype(np.uint8)
+    layers = [Track2D("keypoints", tracks[..., UV_EXACT].astype(np.float64), alpha)]
+    detected = tracks[..., UV_DETECTED].astype(np.float64)
+    if np.isfinite(detected).any():
+        layers.append(Track2D("detected", detected, radius_px=2.0))
+    names = example.keypoint_names
+    return Scene(
+        recording_id=f"{example.section.stem}_{example.number}",
+        camera_names=rig.camera_names,
+        image_sizes=np.tile(rig.image_size, (len(rig.camera_names), 1)),
+        intrinsics=rig.intrinsics,
+        extrinsics=rig.extrinsics,
+        keypoint_names=names,
+        colours=np.array([colour_of(k) for k in range(len(names))], np.uint8),
+        tracks_3d=[
+            Track3D("keypoints", tracks[0, ..., XYZ_WORLD].astype(np.float64), has_trail=True)
+        ],
+        tracks_2d=layers,
+        frame_period_s=frame_period_s,
     )

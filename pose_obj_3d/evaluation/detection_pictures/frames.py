@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Ellipse
 
-from pose_obj_3d.common.colours import COLOURS, colour
+from pose_obj_3d.common.colours import colour
 from pose_obj_3d.evaluation.detection_pictures.clip import Clip
 from pose_obj_3d.evaluation.detections import GROSS_PX
 
@@ -103,5 +103,4 @@ def _marks(region: str) -> list[Line2D]:
 
 
 def _names(clip: Clip) -> list[Line2D]:
-    shown = clip.names[: len(COLOURS)]
-    return [Line2D([], [], color=colour(k), lw=3, label=name) for k, name in enumerate(shown)]
+    return [Line2D([], [], color=colour(k), lw=3, label=name) for k, name in enumerate(clip.names)]

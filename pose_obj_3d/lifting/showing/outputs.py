@@ -5,6 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pose_obj_3d.common.errors import ConfigError
+from pose_obj_3d.lifting.showing.frames import check_pattern
+from pose_obj_3d.lifting.showing.recording import check_rerun, write_recording
+from pose_obj_3d.lifting.showing.skeleton import LEARNED, Skeleton
 from pose_obj_3d.lifting.track_files.track_file import TrackFile
 from pose_obj_3d.lifting.writing.formats import FORMATS, chosen_formats, write_formats
 from pose_obj_3d.lifting.writing.points import LiftedPoints
@@ -21,15 +25,26 @@ class Outputs:
     Attributes:
         formats: Names of `FORMATS`.
         up: Axis of the world that points up; None where nobody said it.
+        images: Pattern of the frames, or None.
+        skeleton: What joins keypoints, as `skeleton_of` takes it.
+        view: Whether a recording of Rerun's viewer is wanted.
     """
 
     formats: Sequence[str]
     up: str | None
+    images: str | None
+    skeleton: str
+    view: bool
 
     @property
     def is_any(self) -> bool:
         """Whether anything is wanted."""
-        return bool(self.formats)
+        return bool(self.formats or self.needs_tracks)
+
+    @property
+    def needs_tracks(self) -> bool:
+        """Whether something is wanted that shows the 2D tracks."""
+        return self.view
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -49,14 +64,47 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         help="axis of your world that points up: trc files are turned, so that y points up as in"
         " OpenSim; write a sign as --up=-y (default: points are written as they are)",
     )
+    add(
+        "--images",
+        metavar="PATTERN",
+        help="recorded frames, such as 'frames/{view}_{frame:06d}.png', or 'videos/{view}.mp4' for"
+        " a video of each camera",
+    )
+    add(
+        "--skeleton",
+        default=LEARNED,
+        metavar="PAIRS",
+        help="keypoints that lines join: 'hip-knee,knee-foot', a file with a pair in each line,"
+        " none, or learned (default): moving keypoints whose distance hardly varies",
+    )
+    add(
+        "--view",
+        action="store_true",
+        help=f"write {STEM}.rrd for Rerun's viewer, and open it where there is a display",
+    )
 
 
 def read_flags(args: argparse.Namespace) -> Outputs:
     """Check the flags; what cannot be made is a ConfigError before any work."""
-    return Outputs(chosen_formats("--write", args.write), args.up)
+    check_pattern(args.images)
+    if args.view:
+        check_rerun()
+    return Outputs(
+        formats=chosen_formats("--write", args.write),
+        up=args.up,
+        images=args.images,
+        skeleton=args.skeleton,
+        view=args.view,
+    )
 
 
-def write(stem: Path, lifted: LiftedPoints, file: TrackFile | None, wanted: Outputs) -> list[Path]:
+def write(
+    stem: Path,
+    lifted: LiftedPoints,
+    file: TrackFile | None,
+    wanted: Outputs,
+    skeleton: Skeleton,
+) -> list[Path]:
     """Write what is wanted.
 
     Args:
@@ -64,9 +112,22 @@ def write(stem: Path, lifted: LiftedPoints, file: TrackFile | None, wanted: Outp
         lifted: The points.
         file: The tracks that they were lifted from; None where they are not there.
         wanted: What to write.
+        skeleton: Which keypoints lines join.
 
     Returns:
         The files.
+
+    Raises:
+        ConfigError: The tracks are needed, and not there.
     """
+    if wanted.needs_tracks and file is None:
+        raise ConfigError("--view shows the 2D tracks, too: name them with --points2d tracks.npz")
     support = None if file is None else support_of(lifted, file)
-    return write_formats(stem, lifted, wanted.formats, support, wanted.up)
+    made = write_formats(stem, lifted, wanted.formats, support, wanted.up)
+    if file is None or support is None:
+        return made
+    if wanted.view:
+        path = stem.with_suffix(".rrd")
+        about = wanted.images, skeleton.bones, wanted.up
+        made.append(write_recording(path, lifted, file, support, *about))
+    return made

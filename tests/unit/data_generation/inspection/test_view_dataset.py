@@ -44,9 +44,9 @@ def test_mistakes_are_one_line(tmp_path, archive, capsys, monkeypatch):
     assert "folder that exists" in user_error(capsys, path, "--out", tmp_path / "no" / "a.rrd")
     out = tmp_path / "a.rrd"
     monkeypatch.setitem(sys.modules, "rerun", None)
-    monkeypatch.delitem(
-        sys.modules, "data_generation.RLBench.inspection.rerun_recording", raising=False
-    )
+    for module in ("data_generation.RLBench.inspection.rerun_recording", "rerun_scene"):
+        name = module if "." in module else f"pose_obj_3d.common.{module}"
+        monkeypatch.delitem(sys.modules, name, raising=False)
     assert "pip install rerun-sdk" in user_error(capsys, path, "--out", out)
     assert not out.exists()
 

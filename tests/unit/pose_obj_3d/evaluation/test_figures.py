@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from pose_obj_3d.common.colours import COLOURS, colour
+from pose_obj_3d.common.colours import COLOURS, colour, marker
 from pose_obj_3d.evaluation.figures import frame_image_path, table_figure
 from pose_obj_3d.formal import ARCHIVE_NAME, UV_EXACT, read_formal
 from pose_obj_3d.training.config import PACKAGE_DIR
@@ -38,6 +38,37 @@ def test_twenty_keypoints_have_colours_that_can_be_told_apart():
     distance = np.linalg.norm(lab[:, None] - lab, axis=-1) + np.eye(len(lab))
     assert distance.min() > 0.15
     assert colour(20) == COLOURS[0]
+    assert len({(colour(k), marker(k)) for k in range(60)}) == 60
+
+
+# What the colour blind see of linear red, green, blue (Machado, Oliveira, Fernandes, 2009).
+SEEN = {
+    "protanopia": [
+        [0.152286, 1.052583, -0.204868],
+        [0.114503, 0.786281, 0.099216],
+        [-0.003882, -0.048116, 1.051998],
+    ],
+    "deuteranopia": [
+        [0.367322, 0.860646, -0.227968],
+        [0.280085, 0.672501, 0.047413],
+        [-0.011820, 0.042940, 0.968881],
+    ],
+    "tritanopia": [
+        [1.255528, -0.076749, -0.178779],
+        [-0.078411, 0.930809, 0.147602],
+        [0.004733, 0.691367, 0.303900],
+    ],
+}
+
+
+@pytest.mark.parametrize("kind", SEEN)
+def test_the_colour_blind_tell_twelve_keypoints_apart(kind):
+    colours = np.array([to_rgb(c) for c in [*COLOURS[:12], "black", "white"]])
+    linear = np.where(colours <= 0.04045, colours / 12.92, ((colours + 0.055) / 1.055) ** 2.4)
+    seen = np.clip(linear @ np.array(SEEN[kind]).T, 0, 1)
+    lab = oklab(np.where(seen <= 0.0031308, seen * 12.92, 1.055 * seen ** (1 / 2.4) - 0.055))
+    distance = np.linalg.norm(lab[:, None] - lab, axis=-1) + np.eye(len(lab))
+    assert distance.min() > 0.085
 
 
 def test_published_frames_belong_to_their_archive(tmp_path):

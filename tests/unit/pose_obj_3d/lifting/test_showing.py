@@ -1,0 +1,247 @@
+"""What joins keypoints, which frames are read, and what a viewer's recording holds."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from pose_obj_3d.common.errors import ConfigError
+from pose_obj_3d.export_points import __main__ as export_points
+from pose_obj_3d.lifting.showing import skeleton as skeletons
+from pose_obj_3d.lifting.showing.frames import Frames, check_pattern
+from pose_obj_3d.lifting.showing.skeleton import skeleton_of
+from pose_obj_3d.lifting.writing.points import LiftedPoints
+from tests.unit.pose_obj_3d.synthetic import IMAGE, NAMES, project, rig
+
+T = 40
+
+
+def lifted(points, names=None, sd=0.5, starts=(0,)):
+    """Points [mm] as `lift` gives them, each coordinate with the same claimed deviation."""
+    frames, K = points.shape[:2]
+    return LiftedPoints(
+        points=points,
+        covariance=np.broadcast_to(np.eye(3) * sd**2, (frames, K, 3, 3)).copy(),
+        is_measured=np.ones((frames, K), bool),
+        weights=np.ones((len(NAMES), frames, K), np.float32),
+        noise_px=np.ones(len(NAMES)),
+        camera_names=list(NAMES),
+        keypoint_names=names or [f"objects/p{k}" for k in range(K)],
+        sequence_starts=list(starts),
+        units="mm",
+        fps=20.0,
+        method="RTS smoother",
+    )
+
+
+def chain(rng, joints=4, length=100.0):
+    """Joints of a moving chain, each bone turning on its own (T, joints, 3)."""
+    steps = rng.normal(size=(T, joints - 1, 3))
+    steps = np.cumsum(steps, 0) + 3 * rng.normal(size=(joints - 1, 3))
+    steps *= length / np.linalg.norm(steps, axis=-1, keepdims=True)
+    way = np.cumsum(rng.normal(size=(T, 1, 3)) * 30, 0)
+    return way + np.concatenate([np.zeros((T, 1, 3)), np.cumsum(steps, 1)], 1)
+
+
+def test_bones_of_a_chain_are_learned():
+    rng = np.random.default_rng(0)
+    still = np.array([[500.0, 0, 0], [600, 0, 0]])
+    points = np.concatenate([chain(rng), np.broadcast_to(still, (T, 2, 3))], 1)
+    points += rng.normal(size=points.shape) * 0.5
+    order = rng.permutation(6)
+    found = skeleton_of("learned", lifted(points[:, order]))
+    bones = {tuple(sorted(order[list(bone)].tolist())) for bone in found.bones}
+    assert bones == {(0, 1), (1, 2), (2, 3)}  # what stays still proves nothing
+    assert "3 lines, learned" in found.note
+    assert "varies by" in found.note
+    assert len(found.note) < 500
+
+
+def test_bones_of_a_rigid_body_form_no_loop():
+    rng = np.random.default_rng(1)
+    turn = np.linalg.qr(rng.normal(size=(T, 3, 3)))[0]
+    corners = rng.normal(size=(5, 3)) * 50
+    way = rng.normal(size=(T, 1, 3)) * 200
+    other = rng.normal(size=(T, 1, 3)) * 200
+    body = way + np.einsum("tij,kj->tki", turn, corners)
+    found = skeleton_of("learned", lifted(np.concatenate([body, other], 1)))
+    assert len(found.bones) == 4
+    assert {k for bone in found.bones for k in bone} == set(range(5))
+
+
+def test_nothing_is_learned_from_few_frames_or_from_what_moves_alone():
+    rng = np.random.default_rng(2)
+    alone = rng.normal(size=(T, 3, 3)) * 100
+    assert not skeleton_of("learned", lifted(alone)).bones
+    few = chain(rng)[: skeletons.MIN_FRAMES - 1]
+    assert "no pair" in skeleton_of("learned", lifted(few)).note
+
+
+def test_bones_are_given_by_name(tmp_path):
+    names = ["arm/hip", "arm/knee", "left-foot", "foot", "left"]
+    points = lifted(np.zeros((2, 5, 3)), names)
+    assert skeleton_of("hip-knee, arm/knee-foot,knee-hip", points).bones == [(0, 1), (1, 3)]
+    assert skeleton_of("knee-left-foot", points).bones == [(1, 2)]
+    assert not skeleton_of("none", points).bones
+    (tmp_path / "a.txt").write_text("# legs\nhip-knee\n\nknee-foot\n", encoding="utf-8")
+    assert skeleton_of(str(tmp_path / "a.txt"), points).bones == [(0, 1), (1, 3)]
+    (tmp_path / "a.json").write_text(json.dumps([["left", "foot"]]), encoding="utf-8")
+    assert skeleton_of(str(tmp_path / "a.json"), points).bones == [(3, 4)]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        ("hip-kneee", "did you mean knee?"),
+        ("hip", "no pair"),
+        ("hip-hip", "two different"),
+        (",", "no pairs"),
+        ("bones.json", "no such file"),
+    ],
+)
+def test_bones_that_are_none(wanted, said):
+    with pytest.raises(ConfigError, match=f"--skeleton.*{said.replace('?', '.')}"):
+        skeleton_of(wanted, lifted(np.zeros((2, 2, 3)), ["hip", "knee"]))
+
+
+def test_damaged_files_of_bones(tmp_path):
+    for text in ("{}", "[1", "[[1, 2, 3]]", '["a"]'):
+        (tmp_path / "a.json").write_text(text)
+        with pytest.raises(ConfigError, match="--skeleton"):
+            skeleton_of(str(tmp_path / "a.json"), lifted(np.zeros((2, 2, 3))))
+
+
+def picture(value):
+    return np.full((24, 32, 3), (value, 10, 200), np.uint8)
+
+
+def test_frames_come_from_files_or_from_videos(tmp_path, caplog):
+    writer = cv2.VideoWriter(
+        str(tmp_path / "left.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 20, (32, 24)
+    )
+    assert writer.isOpened()
+    for t in range(9):
+        cv2.imwrite(str(tmp_path / f"left_{t:03d}.png"), picture(20 * t)[..., ::-1])
+        writer.write(np.ascontiguousarray(picture(20 * t)[..., ::-1]))
+    writer.release()
+    order = (0, 1, 5, 2, 8)
+    for pattern, off in (("{view}_{frame:03d}.png", 0), ("{view}.mp4", 12)):
+        with Frames(str(tmp_path / pattern), ["left", "right"]) as frames:
+            for t in order:
+                found = frames.read(0, t)
+                assert abs(found.astype(int) - picture(20 * t)).max() <= off
+            assert frames.read(0, 9) is None
+            assert frames.read(1, 0) is None
+    assert len([r for r in caplog.records if "cannot be read" in r.message]) == 2  # each said once
+    assert Frames(None, ["left"]).read(0, 0) is None
+
+
+def test_patterns_must_tell_frames_or_cameras_apart():
+    for pattern in (None, "a/{frame}.png", "{view}.mp4"):
+        check_pattern(pattern)
+    with pytest.raises(ConfigError, match="one file for all"):
+        check_pattern("video.mp4")
+    with pytest.raises(ConfigError, match=r"allowed are \{view\} and \{frame\}"):
+        check_pattern("{camera}.mp4")
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
+    """A result of earlier [mm], its tracks, and a picture for each frame of one camera."""
+    folder = tmp_path_factory.mktemp("recorded")
+    rng = np.random.default_rng(0)
+    K, E = rig()
+    points = np.array([250.0, 0, 900]) + chain(rng, length=40) * 0.5
+    points -= points.mean((0, 1)) - np.array([250.0, 0, 900])
+    made = lifted(points, starts=(0, 25))
+    made.is_measured[7, 1] = False
+    made.weights[:, 7, 1] = 0
+    made.points[9, 2] = made.covariance[9, 2] = np.nan
+    uv = project(points / 1000, K, E)
+    uv[0, 3, 0] = np.nan
+    E = E * np.array([1, 1, 1, 1000])
+    values = {name: getattr(made, name) for name in vars(made)}
+    np.savez_compressed(folder / "points3d.npz", **values)
+    np.savez_compressed(
+        folder / "tracks.npz",
+        points=uv,
+        intrinsics=K,
+        extrinsics=E,
+        units="mm",
+        truth=points,
+        camera_names=np.array(NAMES),
+        keypoint_names=np.array(made.keypoint_names),
+        sequence_starts=np.array([0, 25]),
+        image_size=np.array([IMAGE, IMAGE]),
+    )
+    for t in range(T):
+        cv2.imwrite(str(folder / f"{NAMES[0]}_{t}.png"), picture(t))
+    return folder, made, uv
+
+
+def export(folder, out, *flags):
+    tracks = ["--points2d", str(folder / "tracks.npz"), "--out", str(out)]
+    images = ["--images", str(folder / "{view}_{frame}.png")]
+    return export_points.main([str(folder / "points3d.npz"), *tracks, *images, *flags])
+
+
+def test_a_recording_is_read_by_reruns_own_reader(recorded, tmp_path, monkeypatch, capsys):
+    pytest.importorskip("rerun", reason="recordings need rerun-sdk (.[rerun])")
+    chunk = pytest.importorskip("rerun.chunk", reason="this rerun-sdk has no reader of recordings")
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    folder, made, uv = recorded
+    assert export(folder, tmp_path, "--view", "--skeleton", "p0-p1", "--up", "z") == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["points3d.rrd"]
+    assert str(tmp_path / "points3d.rrd") in capsys.readouterr().out
+    read = {}
+    for part in chunk.RrdReader(tmp_path / "points3d.rrd").stream():
+        read.setdefault(part.entity_path, []).append(part.to_record_batch())
+    (points,) = read["/world/lifted"]
+    assert points.column("frame").to_pylist() == list(range(T))
+    np.testing.assert_allclose(
+        [float(x.total_seconds()) for x in points.column("time").to_pylist()], np.arange(T) / 20
+    )
+    found = points.column("Points3D:positions").to_pylist()
+    assert [len(row) for row in found] == [3 if t == 9 else 4 for t in range(T)]
+    np.testing.assert_allclose(found[8], made.points[8] / 1000, rtol=1e-5)
+    (regions,) = read["/world/lifted/regions_95"]
+    np.testing.assert_allclose(
+        regions.column("Ellipsoids3D:half_sizes").to_pylist()[0],
+        np.full((4, 3), 0.0005 * np.sqrt(7.815)),
+        rtol=1e-4,
+    )
+    (trails,) = read["/world/lifted/trails"]
+    lengths = [len(row) for row in trails.column("LineStrips3D:strips").to_pylist()]
+    assert (lengths[0], lengths[1], lengths[24], lengths[25]) == (0, 4, 4, 0)  # a new sequence
+    (bones,) = read["/world/lifted/bones"]
+    assert len(bones.column("LineStrips3D:strips").to_pylist()[0]) == 1
+    assert "/world/truth" in read
+    camera = f"/world/cameras/{NAMES[0]}"
+    (detected,) = read[f"{camera}/detected"]
+    rows = detected.column("Points2D:positions").to_pylist()
+    assert (len(rows[3]), len(rows[4])) == (3, 4)
+    np.testing.assert_allclose(rows[4], uv[0, 4], rtol=1e-5)
+    (again,) = read[f"{camera}/reprojected"]
+    np.testing.assert_allclose(
+        again.column("Points2D:positions").to_pylist()[4], uv[0, 4], atol=0.01
+    )
+    assert sum(batch.num_rows for batch in read[f"{camera}/image"]) == T
+    assert f"/world/cameras/{NAMES[1]}/image" not in read
+    assert camera in read  # its pose and lens
+
+
+def test_showing_needs_the_tracks_that_were_lifted(recorded, tmp_path, capsys):
+    pytest.importorskip("rerun", reason="recordings need rerun-sdk (.[rerun])")
+    folder, made, _ = recorded
+    assert export_points.main([str(folder / "points3d.npz"), "--view"]) == 2
+    assert "--points2d" in capsys.readouterr().err
+    with np.load(folder / "tracks.npz") as tracks:
+        values = dict(tracks)
+    values["keypoint_names"] = np.array(["a", *made.keypoint_names[1:]])
+    np.savez_compressed(tmp_path / "other.npz", **values)
+    flags = ["--points2d", str(tmp_path / "other.npz"), "--write", "csv", "--out", str(tmp_path)]
+    assert export_points.main([str(folder / "points3d.npz"), *flags]) == 2
+    assert "lifted from" in capsys.readouterr().err
+    assert not (tmp_path / "points3d.csv").exists()
