@@ -244,7 +244,7 @@ def evaluate_model(
     config, data, say = experiment.config, experiment.data, tell or (lambda _: None)
     length, metric = config.NETWORK.TEMPORAL_LENGTH, config.TEST.METRIC
     label = config.NETWORK.TYPE + (" (unsupervised)" if experiment.unsupervised else "")
-    base = Protocol(length, None, config.TEST.BATCH_SIZE, data.frame_period_s)
+    base = Protocol(length, None, config.TEST.BATCH_SIZE, data.frame_period_s, config.TEST.ROOT)
     results: dict[str, Result] = {}
     by_views: dict[tuple[str, ...], Result] = {}
     alike = experiment.notes_on_names("test")

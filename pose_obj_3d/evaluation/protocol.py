@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from pose_obj_3d.common.errors import DataError
 from pose_obj_3d.common.facts import MOVING_M_PER_S
 from pose_obj_3d.common.progress import Pace
-from pose_obj_3d.evaluation import claims, frame_poses, lasting_bounds, metrics
+from pose_obj_3d.evaluation import claims, frame_poses, lasting_bounds, metrics, root_relative
 from pose_obj_3d.formal import FRAME_PERIOD_S
 from pose_obj_3d.geometry import estimators
 from pose_obj_3d.geometry import multi_view as geometry
@@ -61,12 +61,14 @@ class Protocol:
         used_frames: Frames of the window that may be used, or None for all.
         batch_size: Windows at once; on a CPU few enough for its cache.
         frame_period_s: Seconds between frames.
+        root: The keypoint of root-relative errors; "" = each task's first.
     """
 
     num_frames: int
     used_frames: int | None = None
     batch_size: int = 512
     frame_period_s: float = FRAME_PERIOD_S
+    root: str = ""
 
 
 def predict(model: nn.Module, tracks: Tracks, rig: Rig, protocol: Protocol) -> Tensor:
@@ -257,6 +259,7 @@ def evaluate(
     if tracks.precision is None:
         masks[EVERY] = tracks.is_real
     brief = {**(further or {}), NEVER: masks["all"] & never_moves(tracks, protocol.frame_period_s)}
+    roots = root_relative.root_places(tracks.keypoint, ids, protocol.root)
     detailed = masks["all"] if masks["all"].any() else masks[COLUMNS[3]]
     result: Result = {
         "counts": {c: int(m.sum()) for c, m in {**masks, **brief}.items()},
@@ -265,7 +268,9 @@ def evaluate(
     }
     for name, predicted in predictions.items():
         xyz = predicted.xyz if isinstance(predicted, Estimate) else predicted
-        columns = {c: _measures(xyz, tracks, m, protocol.frame_period_s) for c, m in masks.items()}
+        columns = {
+            c: _measures(xyz, tracks, m, protocol.frame_period_s, roots) for c, m in masks.items()
+        }
         columns |= {c: _mean_and_median(xyz, tracks.truth, m) for c, m in brief.items()}
         if isinstance(predicted, Estimate) and predicted.covariance.isfinite().any():
             claimed = claims.claimed_error(predicted)
@@ -321,7 +326,9 @@ def compare(
     return evaluate(methods, tracks, rig, protocol, ids, further), predicted
 
 
-def _measures(xyz: Tensor, tracks: Tracks, mask: Tensor, frame_period_s: float) -> Result:
+def _measures(
+    xyz: Tensor, tracks: Tracks, mask: Tensor, frame_period_s: float, roots: Tensor
+) -> Result:
     assert tracks.truth is not None
     truth, first = tracks.truth, tracks.first
     error = metrics.distances(xyz, truth)[mask]
@@ -331,6 +338,7 @@ def _measures(xyz: Tensor, tracks: Tracks, mask: Tensor, frame_period_s: float) 
         **_mean_and_median(xyz, truth, mask),
         "p_mpjpe_mm": metrics.mm(metrics.p_mpjpe(xyz, truth, mask).mean),
         "n_mpjpe_mm": metrics.mm(metrics.n_mpjpe(xyz, truth, mask).mean),
+        "root_mpjpe_mm": metrics.mm(root_relative.root_mpjpe(xyz, truth, mask, roots).mean),
         "p95_mm": metrics.mm(p95),
         "velocity_mm_per_s": metrics.mm(velocity.mean),
     }

@@ -13,12 +13,14 @@ METRIC_KEYS = {
     "mpjpe": "mpjpe_mm",
     "p_mpjpe": "p_mpjpe_mm",
     "n_mpjpe": "n_mpjpe_mm",
+    "root_mpjpe": "root_mpjpe_mm",
     "velocity": "velocity_mm_per_s",
 }
 METRIC_TITLES = {
     "mpjpe": "MPJPE [mm]",
     "p_mpjpe": "P-MPJPE [mm]",
     "n_mpjpe": "N-MPJPE [mm]",
+    "root_mpjpe": "root-relative MPJPE [mm]",
     "velocity": "velocity error [mm/s]",
 }
 _DETECTION_TITLES = {

@@ -34,7 +34,7 @@ NETWORK_TYPES = ("STC", "MHT", "triangulation")
 ONE_VIEW_TYPES = ("MHT",)  # models that predict from a single view; the others need a triangulation
 MANY_VIEWS = "two or more different view numbers, or [] for all"
 AUTOCAST = ("auto", "on", "off")
-METRICS = ("mpjpe", "p_mpjpe", "n_mpjpe", "velocity")
+METRICS = ("mpjpe", "p_mpjpe", "n_mpjpe", "root_mpjpe", "velocity")
 PACKAGE_DIR = Path(__file__).resolve().parents[1]
 # Far above what is useful; they keep a slip of the keyboard from filling the memory.
 MAX_WIDTH, MAX_LAYERS, MAX_TRANSFORM, MAX_VIEWS = 4096, 64, 64, 1000
@@ -196,6 +196,7 @@ class EvalConfig:
     )
     BATCH_SIZE: int = setting(512, between(1, MAX_BATCH))
     METRIC: str = setting("mpjpe", among(METRICS))  # the metric of the printed table
+    ROOT: str = ""  # keypoint of root_mpjpe; "" = each task's first
 
     def __post_init__(self) -> None:
         """Check ranges."""

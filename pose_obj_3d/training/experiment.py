@@ -11,6 +11,7 @@ from pose_obj_3d.common.archive.detections import DETECTED
 from pose_obj_3d.common.archive.shards import archive_sha256
 from pose_obj_3d.common.errors import ConfigError
 from pose_obj_3d.common.facts import MAKE_DETECTED
+from pose_obj_3d.evaluation.root_relative import roots_of
 from pose_obj_3d.formal import FormalData, read_formal
 from pose_obj_3d.geometry.checks.calibration_checks import check_geometry
 from pose_obj_3d.geometry.rig import Rig
@@ -185,6 +186,7 @@ def open_experiment(
             " in SUBJECTS_TRAIN; the model knows the keypoints of the tasks it was trained on"
         )
     ids = keypoint_ids(archive, tasks, section.KEYPOINTS)
+    roots_of(ids, config.TEST.ROOT)  # a wrong name is known before training
     views = len(section.TRAIN_CAMERAS or archive.camera_names)
     room = Room(memory, views, _widest(ids, tasks), is_detected)
     chosen = portion(archive, section.train_tasks(), section.eval_tasks(), room)
