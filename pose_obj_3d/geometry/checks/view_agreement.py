@@ -5,7 +5,7 @@ corrected.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -129,21 +129,16 @@ def judge(
         return Verdict(
             lines, [v for v in behind if apart and share[v] > USELESS and apart[v].others < limit]
         )
-    places = (
-        causes.evidence(views, min(x.others for x in apart))
-        if views is not None and apart
-        else math.inf
-    )
-    single = _single(
-        apart,
-        names,
-        limit,
-        (
-            min(places, _PLACES_A_KEYPOINT * len(keypoints) * max(2 * len(names) - 5, 1))
-            if keypoints
-            else math.inf
-        ),
-    )
+
+    def places() -> float:  # counting takes long: only where a camera is suspected
+        if not keypoints:
+            return math.inf
+        most = float(_PLACES_A_KEYPOINT * len(keypoints) * max(2 * len(names) - 5, 1))
+        if views is None:
+            return most
+        return min(causes.evidence(views, min(x.others for x in apart)), most)
+
+    single = _single(apart, names, limit, places)
     if single or before <= limit:
         return Verdict(single, [])
     blame = (
@@ -212,7 +207,7 @@ def _shares_behind(
 
 
 def _single(
-    apart: Sequence[_LeftOut], names: Sequence[str], limit: float, places: float
+    apart: Sequence[_LeftOut], names: Sequence[str], limit: float, places: Callable[[], float]
 ) -> list[str]:
     """Name the one camera without which the others agree; none if there is not exactly one."""
     if not apart:
@@ -222,7 +217,9 @@ def _single(
     is_guilty = x.off >= limit / 2 and x.relative >= FACTOR * x.others and x.others < limit
     if not is_guilty or apart[second].others < DISTINCT * x.others:
         return []
-    if places * math.log(x.relative / max(x.others, 1e-3)) < causes.EVIDENCE + math.log(len(names)):
+    if places() * math.log(x.relative / max(x.others, 1e-3)) < causes.EVIDENCE + math.log(
+        len(names)
+    ):
         return []
     cause = "check its calibration and synchronisation"
     if x.mapped > SYSTEMATIC * x.off:
