@@ -21,12 +21,13 @@ from pose_obj_3d.geometry.view_sets import Fits, Scene, Verdict, fit_sets, judge
 
 LAGS = (1, 2, 3, 5, 7, 10, 14, 20, 28, 40, 56, 80)
 """Distances in time [frames] at which correlations are taken."""
-GROUPS = 10  # of demonstrations; each in turn is left out to see how sure a number is (jackknife)
+GROUPS = 10  # of tracks; each in turn is left out to see how sure a number is (jackknife)
 SIGNIFICANT = 3.0  # standard errors that a lasting part must have,
 SURPRISING = 5.0  # and those that its correlations must have if errors do not last
 _TIMES = tuple(2 ** (i / 4) for i in range(29))  # candidates of the time constant, 1 to 128 frames
 _MIN_SHARE = 0.03  # a lasting part below this share of the square error is none
 _SHORT, _LONG = 5, 20  # lags [frames] at which a slow part, and a constant one, must show
+_FEW_TRACKS = 4  # fewer tracks are grouped by their time
 _CHUNK = 4000
 
 
@@ -191,20 +192,36 @@ def _products(
         fits = fit_sets(points[rows], errors, rig)
         verdict, fits = judge(points[rows], errors, rig, scene, fits)
         r[rows], M[rows] = _averaged(verdict, fits, smallest)
-    r, M = r.reshape(N, -1), M.reshape(N, -1)
-    # Products over keypoints at once: rows of N frames.
-    number = (first == torch.arange(N)).cumsum(0) - 1
-    group = number * GROUPS // (int(number[-1]) + 1)
+    r, M = r.reshape(N, -1, size), M.reshape(N, -1, size**2)
+    group = _groups(first, r.shape[1])
     found = torch.zeros(GROUPS, 1 + len(LAGS), dtype=torch.float64)
     full = torch.zeros_like(found)
     for column, lag in enumerate((0, *LAGS)):
         if lag >= N:
             continue
         late, early = slice(lag, None), slice(None, N - lag)
-        same = (first[late] == first[early]).double()
-        found[:, column].index_add_(0, group[late], (r[late] * r[early]).sum(1) * same)
-        full[:, column].index_add_(0, group[late], (M[late] * M[early]).sum(1) * same)
+        same = (first[late] == first[early]).double()[:, None]
+        of_group = group[late].flatten()
+        for sums, x in ((found, r), (full, M)):
+            products = (x[late] * x[early]).sum(-1) * same
+            sums[:, column].index_add_(0, of_group, products.flatten())
     return _Products(found, full)
+
+
+def _groups(first: Tensor, keypoints: int) -> Tensor:
+    """Put the frames and keypoints (N, K) of a recording into `GROUPS` that err independently.
+
+    By demonstrations; where these are few, by keypoints too, and a single track by its time.
+    """
+    N = len(first)
+    number = ((first == torch.arange(N)).cumsum(0) - 1)[:, None]
+    count = int(number[-1]) + 1
+    if count >= GROUPS:
+        return (number * GROUPS // count).expand(N, keypoints)
+    if count * keypoints >= _FEW_TRACKS:
+        track = number * keypoints + torch.arange(keypoints)
+        return track * GROUPS // max(count * keypoints, GROUPS)
+    return (torch.arange(N) * GROUPS // N)[:, None].expand(N, keypoints)
 
 
 def _averaged(verdict: Verdict, fits: Fits, smallest: int) -> tuple[Tensor, Tensor]:

@@ -215,3 +215,12 @@ def test_claims_that_say_nothing_are_not_used():
     assert float(precision.std() / precision.mean()) < 0.05
     none = noise_parts(uv, weights, keypoint, first, cameras, torch.full_like(claims, torch.nan))
     assert none.claims is None
+
+
+@pytest.mark.parametrize(("slow", "offset"), [(0.8, 0.0), (0.0, 0.8), (0.0, 0.0)])
+def test_one_recording_shows_whether_errors_last(slow, offset):
+    """Its keypoints err independently of each other, so that they show how sure the parts are."""
+    sigma = SIGMA[:, None] * FACTORS
+    found = noise_parts(*scene(sigma, Errors(slow, offset), sequences=1, frames=400))
+    lasting = 1 - found.shares[0]
+    assert lasting == pytest.approx(slow + offset, abs=0.15 if slow + offset else 0.0)
