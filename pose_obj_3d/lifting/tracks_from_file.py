@@ -180,7 +180,7 @@ def load_own(
         last=last,
         source=source,
         claims=claims,
-        noise=parts,
+        noise=None if parts is None or parts.is_plain else parts,
     )
     tracks = triangulated(unknown, rig)
     digest = hashlib.sha256()

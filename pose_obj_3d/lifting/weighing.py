@@ -8,7 +8,7 @@ from torch import Tensor
 from pose_obj_3d.geometry import noise
 from pose_obj_3d.geometry.noise_parts import NoiseParts
 from pose_obj_3d.geometry.rig import Rig
-from pose_obj_3d.tracks.noise_of_tracks import do_errors_last, noise_parts
+from pose_obj_3d.tracks.noise_of_tracks import noise_parts
 from pose_obj_3d.tracks.triangulating import triangulate_tracks
 from pose_obj_3d.tracks.triangulating_sets import triangulate_tracks_by_sets
 from pose_obj_3d.tracks.types import Tracks
@@ -22,16 +22,15 @@ def own_noise(
     rig: Rig,
     claims: Tensor | None,
 ) -> tuple[Tensor, NoiseParts | None]:
-    """Estimate the noise from the views: of each (V,) [px], and in parts where there is more to it.
+    """Estimate the noise from the views: of each (V,) [px], and by view and keypoint in parts.
 
-    More is known where errors last longer than a frame, or a detector claims something of them.
+    Without any point that two views see nothing is known by keypoint.
     """
     seen = uv, confidence, keypoint, first, rig
-    if (keypoint >= 0).any() and (claims is not None or do_errors_last(*seen)):
+    if (keypoint >= 0).any():
         # Reading the file has weighed the points by their claims.
         parts = noise_parts(*seen, claims, weighed_by_claims=1.0)
-        if not parts.is_plain:
-            return parts.sigma.square().mean(1).sqrt(), parts
+        return parts.sigma.square().mean(1).sqrt(), parts
     return noise.estimate_sigma(uv, confidence, rig), None
 
 
