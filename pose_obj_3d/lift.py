@@ -148,8 +148,7 @@ def run(args: argparse.Namespace) -> None:
     save_points(out / "points3d.npz", result)
     points = points_of(result)
     skeleton = skeleton_of(wanted.skeleton, points)
-    report = outcome.report
-    report = replace(report, notes=[*report.notes, *filter(None, [skeleton.note])])
+    report = replace(result.report, notes=[*result.report.notes, *filter(None, [skeleton.note])])
     report_text.write_report(out, report, () if args.no_pictures else pictures.NAMES)
     drawn: list[Path] = []
     if not args.no_pictures:

@@ -1,6 +1,6 @@
 """What a user gets: 3D points in the unit and the world of the cameras, and what supports them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pose_obj_3d.common.whole_files import writing
+from pose_obj_3d.lifting.frame_poses import LiftedFrames, lifted_frames, note_on
 from pose_obj_3d.lifting.pipeline import Outcome
 from pose_obj_3d.lifting.report import Report
 from pose_obj_3d.lifting.track_files.members import METRES
@@ -34,6 +35,7 @@ class LiftResult:
         sequence_starts: First frame of each sequence.
         warnings: What looks wrong with the data or the result, one line each.
         report: How far the points can be trusted, in numbers.
+        frames: Whole poses, where keypoints are `frames/<name>/origin`, `/x` and `/y`.
     """
 
     points: Floats
@@ -49,15 +51,22 @@ class LiftResult:
     sequence_starts: list[int]
     warnings: list[str]
     report: Report
+    frames: LiftedFrames | None = None
 
 
 def result_of(outcome: Outcome) -> LiftResult:
     """Bring an outcome to the unit and the world of its file."""
     file, data, lifted = outcome.file, outcome.data, outcome.lifted
     scale = METRES[file.unit]
+    points = (data.world(lifted.estimate.xyz) / scale).numpy()
+    covariance = (lifted.estimate.covariance.double() * (data.unit_m / scale) ** 2).numpy()
+    frames = lifted_frames(file.keypoint_names, points, covariance)
+    report = outcome.report
+    if frames is not None:
+        report = replace(report, notes=[*report.notes, note_on(frames)])
     return LiftResult(
-        points=(data.world(lifted.estimate.xyz) / scale).numpy(),
-        covariance=(lifted.estimate.covariance.double() * (data.unit_m / scale) ** 2).numpy(),
+        points=points,
+        covariance=covariance,
         is_measured=lifted.measured.numpy(),
         weights=lifted.weights.permute(1, 0, 2).numpy(),
         noise_px=data.sigma_px.numpy(),
@@ -68,7 +77,8 @@ def result_of(outcome: Outcome) -> LiftResult:
         keypoint_names=list(file.keypoint_names),
         sequence_starts=list(file.sequence_starts),
         warnings=list(outcome.report.warnings),
-        report=outcome.report,
+        report=report,
+        frames=frames,
     )
 
 
@@ -87,5 +97,12 @@ def save_points(path: Path, result: LiftResult) -> None:
         "fps": np.array(result.fps),
         "method": np.array(result.method),
     }
+    if result.frames is not None:
+        members |= {
+            "frame_names": np.array(result.frames.names),
+            "frame_rotation": result.frames.rotation,
+            "frame_position": result.frames.position,
+            "frame_covariance": result.frames.covariance,
+        }
     with writing(path) as file:
         np.savez_compressed(file, **members)
