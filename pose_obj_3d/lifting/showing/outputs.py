@@ -9,6 +9,7 @@ from pose_obj_3d.common.errors import ConfigError
 from pose_obj_3d.lifting.showing.frames import check_pattern
 from pose_obj_3d.lifting.showing.recording import check_rerun, write_recording
 from pose_obj_3d.lifting.showing.skeleton import LEARNED, Skeleton
+from pose_obj_3d.lifting.showing.video import Shown, write_video
 from pose_obj_3d.lifting.track_files.track_file import TrackFile
 from pose_obj_3d.lifting.writing.formats import FORMATS, chosen_formats, write_formats
 from pose_obj_3d.lifting.writing.points import LiftedPoints
@@ -27,6 +28,7 @@ class Outputs:
         up: Axis of the world that points up; None where nobody said it.
         images: Pattern of the frames, or None.
         skeleton: What joins keypoints, as `skeleton_of` takes it.
+        video: Whether a labelled video is wanted.
         view: Whether a recording of Rerun's viewer is wanted.
     """
 
@@ -34,6 +36,7 @@ class Outputs:
     up: str | None
     images: str | None
     skeleton: str
+    video: bool
     view: bool
 
     @property
@@ -44,7 +47,7 @@ class Outputs:
     @property
     def needs_tracks(self) -> bool:
         """Whether something is wanted that shows the 2D tracks."""
-        return self.view
+        return self.view or self.video
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -78,6 +81,11 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         " none, or learned (default): moving keypoints whose distance hardly varies",
     )
     add(
+        "--video",
+        action="store_true",
+        help=f"write {STEM}.mp4: detections and reprojections in all cameras, 3D beside them",
+    )
+    add(
         "--view",
         action="store_true",
         help=f"write {STEM}.rrd for Rerun's viewer, and open it where there is a display",
@@ -94,6 +102,7 @@ def read_flags(args: argparse.Namespace) -> Outputs:
         up=args.up,
         images=args.images,
         skeleton=args.skeleton,
+        video=args.video,
         view=args.view,
     )
 
@@ -121,11 +130,16 @@ def write(
         ConfigError: The tracks are needed, and not there.
     """
     if wanted.needs_tracks and file is None:
-        raise ConfigError("--view shows the 2D tracks, too: name them with --points2d tracks.npz")
+        raise ConfigError(
+            "--video and --view show the 2D tracks, too: name them with --points2d tracks.npz"
+        )
     support = None if file is None else support_of(lifted, file)
     made = write_formats(stem, lifted, wanted.formats, support, wanted.up)
     if file is None or support is None:
         return made
+    if wanted.video:
+        shown = Shown(lifted, file, support, skeleton.bones, wanted.up)
+        made.append(write_video(stem.with_suffix(".mp4"), shown, wanted.images))
     if wanted.view:
         path = stem.with_suffix(".rrd")
         about = wanted.images, skeleton.bones, wanted.up

@@ -172,6 +172,7 @@ def test_warnings_name_arguments_too():
 def test_every_flag_is_an_argument():
     flags = set(vars(lift.build_parser().parse_args(["--points2d", "tracks.npz"])))
     only_of_the_command = {"points2d", "out", "images", "no_pictures", "debug"}
+    only_of_the_command |= {"write", "up", "skeleton", "video", "view", "pictures"}
     of_other_tools_files = {"calibration", "individual", "offset", "min_confidence"}
     wanted = flags - only_of_the_command - of_other_tools_files
     assert wanted <= set(inspect.signature(lift_tracks).parameters)

@@ -6,12 +6,16 @@ import cv2
 import numpy as np
 import pytest
 
+from pose_obj_3d.common.colours import rgb
 from pose_obj_3d.common.errors import ConfigError
 from pose_obj_3d.export_points import __main__ as export_points
+from pose_obj_3d.lifting.showing import painting, video, video_file
 from pose_obj_3d.lifting.showing import skeleton as skeletons
 from pose_obj_3d.lifting.showing.frames import Frames, check_pattern
 from pose_obj_3d.lifting.showing.skeleton import skeleton_of
+from pose_obj_3d.lifting.showing.space import view_axes
 from pose_obj_3d.lifting.writing.points import LiftedPoints
+from pose_obj_3d.lifting.writing.trc import UP
 from tests.unit.pose_obj_3d.synthetic import IMAGE, NAMES, project, rig
 
 T = 40
@@ -230,6 +234,48 @@ def test_a_recording_is_read_by_reruns_own_reader(recorded, tmp_path, monkeypatc
     assert sum(batch.num_rows for batch in read[f"{camera}/image"]) == T
     assert f"/world/cameras/{NAMES[1]}/image" not in read
     assert camera in read  # its pose and lens
+
+
+def frames_of(path):
+    video = cv2.VideoCapture(str(path))
+    assert video.isOpened()
+    found = []
+    while (read := video.read())[0]:
+        found.append(read[1][..., ::-1])
+    return np.array(found)
+
+
+@pytest.mark.parametrize("has_av", [True, False])
+def test_a_video_shows_frames_points_and_space(recorded, tmp_path, monkeypatch, has_av):
+    if has_av:
+        pytest.importorskip("av", reason="H.264 needs PyAV")
+    else:
+        monkeypatch.setattr(video_file, "find_spec", lambda name: None)
+    monkeypatch.setattr(video, "GRID_WIDTH", 2 * IMAGE)  # one pixel of a panel is one of the image
+    monkeypatch.setattr(video, "SPACE_WIDTH", (200, 200))
+    folder, _, uv = recorded
+    assert export(folder, tmp_path, "--video") == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["points3d.mp4"]
+    found = frames_of(tmp_path / "points3d.mp4").astype(int)
+    assert len(found) == T
+    assert found.shape[2] == 2 * IMAGE + 200
+    assert abs(found[30, 30, IMAGE - 30] - picture(30)[0, 0]).max() < 30  # a recorded frame
+    assert abs(found[30, 30, 2 * IMAGE - 30] - np.array(painting.GREY)).max() < 12  # none there
+    x, y = np.round(uv[1, 30, 0]).astype(int)
+    mark = found[30, y - 2 : y + 3, IMAGE + x - 2 : IMAGE + x + 3].reshape(-1, 3)
+    assert np.abs(mark - np.array(rgb(0))).max(-1).min() < 60
+    space = found[:, : 2 * IMAGE, 2 * IMAGE :]
+    assert (np.abs(space[30] - space[31]).max(-1) > 60).any()  # it moves
+    assert (space.min(-1) < 120).any((1, 2)).all()
+
+
+@pytest.mark.parametrize("up", UP)
+def test_up_is_up_in_the_view_of_space(up):
+    right, down = view_axes(up)
+    third = np.eye(3)["xyz".index(up[-1])] * (-1 if up.startswith("-") else 1)
+    assert third @ right == pytest.approx(0)
+    assert third @ down < -0.8
+    assert np.cross(right, down) @ third < 0  # no mirror image: seen from above
 
 
 def test_showing_needs_the_tracks_that_were_lifted(recorded, tmp_path, capsys):
