@@ -21,12 +21,12 @@ import numpy as np
 from pose_obj_3d.common.command import run_command
 from pose_obj_3d.importing.tracks import opening
 from pose_obj_3d.importing.tracks.sources import named_path
-from pose_obj_3d.lifting import pictures, report_text
+from pose_obj_3d.lifting import report_text
 from pose_obj_3d.lifting.learning import EPOCHS, STEP_RANGE
 from pose_obj_3d.lifting.options import CONTEXTS, KEPT, PATIENCE, LiftOptions
 from pose_obj_3d.lifting.pipeline import lift
 from pose_obj_3d.lifting.result import result_of, save_points
-from pose_obj_3d.lifting.showing import outputs
+from pose_obj_3d.lifting.showing import outputs, pictures
 from pose_obj_3d.lifting.showing.skeleton import skeleton_of
 from pose_obj_3d.lifting.track_files.members import METRES
 from pose_obj_3d.lifting.writing.points import points_of

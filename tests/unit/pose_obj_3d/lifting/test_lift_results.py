@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from pose_obj_3d.geometry.estimators import Estimate
-from pose_obj_3d.lifting import choice, gaps, learning, pictures, scene_scale
+from pose_obj_3d.lifting import choice, gaps, learning, scene_scale
 from pose_obj_3d.lifting.choice import ROBUST
 from pose_obj_3d.lifting.lift_file import MAP, RTS
+from pose_obj_3d.lifting.showing import pictures
 from pose_obj_3d.lifting.track_files.track_file import read_tracks
 from pose_obj_3d.lifting.tracks_from_file import load_own
 from pose_obj_3d.training.checkpoints import store as checkpoints
