@@ -247,7 +247,7 @@ def evaluate_model(
     base = Protocol(length, None, config.TEST.BATCH_SIZE, data.frame_period_s, config.TEST.ROOT)
     results: dict[str, Result] = {}
     by_views: dict[tuple[str, ...], Result] = {}
-    alike = experiment.notes_on_names("test")
+    alike = [*experiment.notes_on_names("test"), *experiment.portion.test_notes]
     for number, (views, frames) in enumerate(variants):
         rig = experiment.rig(views)
         tracks = experiment.tracks("test", rig, with_truth=True)

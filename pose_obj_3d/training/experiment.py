@@ -1,6 +1,7 @@
 """What a training or an evaluation works on: config and archive, checked against each other."""
 
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -44,6 +45,7 @@ from pose_obj_3d.training.device import choose_device
 from pose_obj_3d.training.model_registry import build_model
 
 logger = logging.getLogger(__name__)
+CHECKED_FRAMES = 25_000  # evenly spread, that tell whether the cameras fit; more take minutes
 
 
 @dataclass
@@ -135,7 +137,9 @@ class Experiment:
         self.checked.add(rig.view_ids)
         if self.data.witness.detections == DETECTED:
             require_agreement(self.data, tracks, rig)
-        for warning in check_geometry(tracks.uv, tracks.weights, rig, self.view_names(rig)):
+        some = slice(None, None, math.ceil(len(tracks) / CHECKED_FRAMES))
+        seen = tracks.uv[some], tracks.weights[some]
+        for warning in check_geometry(*seen, rig, self.view_names(rig)):
             logger.warning("%s: %s", self.data.path, warning)
 
     def view_names(self, rig: Rig) -> list[str]:

@@ -84,9 +84,9 @@ class Run:
         if self.epoch == 0:  # else a checkpoint has brought it
             self.model.learn(self.train, self.rig)
         self.detected = self.train, self.val
-        self.train, self.val = (
-            self.model.for_training(tracks, self.rig, self.unsupervised) for tracks in self.detected
-        )
+        if self.blocks is None:  # else each block is prepared when it comes
+            self.train = self.model.for_training(self.train, self.rig, self.unsupervised)
+        self.val = self.model.for_training(self.val, self.rig, self.unsupervised)
 
     def parts(self) -> Iterator[None]:
         """Put all training examples into `train`, block after block; once, where they fit."""

@@ -181,14 +181,14 @@ def train(folder: Path, network: str, kind: str, args: argparse.Namespace) -> st
     done = watch(command, args.seconds)
     shutil.rmtree(log, ignore_errors=True)
     joined = "\n".join(done.lines)
-    windows = int(re.search(r"training on (?:about )?(\d+) windows", joined)[1])
+    found = re.search(r"training on (?:about )?(\d+) windows", joined)
     rates = re.findall(r"(\d+) windows/s", joined)
     blocks = re.search(r"training in (\d+) blocks", joined)
-    if not rates:
+    if not (found and rates):
         raise SystemExit(
             f"no windows yet after {done.seconds:.0f} s: give more --seconds\n{joined}"
         )
-    rate = int(rates[-1])
+    windows, rate = int(found[1]), int(rates[-1])
     part = "" if done.ended else f"ended after {done.seconds:.0f} s"
     return (
         f"| {network}, {kind} | {windows} | {blocks[1] if blocks else 1} | {rate} |"

@@ -13,9 +13,9 @@ from pose_obj_3d.formal import FormalData
 
 Example = tuple[int, int]
 """Task and number."""
-WORKING = 6
-"""Memory that the tensors of some examples need at most while they are made and used, in those
-that stay: what is computed in float64, running sums, smoothers of whole examples."""
+WORKING = 12
+"""Memory that examples need at most, in that of their `Tracks`: 9 while they are triangulated, in
+float64, and 3 for the block before it with what is computed from it, such as smoothed tracks."""
 READING_SHARE = 1 / 8  # of the memory, for examples as they are read from the archive
 # Of the memory, for examples that stay: those that stand for all training examples, and those to
 # validate on.
@@ -94,6 +94,7 @@ class Portion:
         frames: Of all training examples, about.
         blocks: Into how many blocks they must be divided; 1 = they fit as a whole.
         notes: Lines that say what does not fit.
+        test_notes: Those of them that are about the test.
     """
 
     data: FormalData
@@ -102,6 +103,7 @@ class Portion:
     frames: int
     blocks: int
     notes: tuple[str, ...]
+    test_notes: tuple[str, ...]
 
     @property
     def is_whole(self) -> bool:
@@ -128,23 +130,25 @@ def portion(
     train, val = (examples_of(data, train_tasks, split) for split in ("train", "val"))
     test = examples_of(data, eval_tasks, "test")
     frames = count_frames(data, train)
-    notes, sample, blocks, kept = [], train, 1, {}
+    notes: tuple[str, ...] = ()
+    test_notes: tuple[str, ...] = ()
+    sample, blocks, kept = train, 1, {}
     if frames + count_frames(data, val) > room.frames():
         blocks = max(2, math.ceil(frames / room.frames(1 - 2 * SAMPLE_SHARE)))
         blocks = min(blocks, len(train))
         sample = fitting(data, train, room.frames(SAMPLE_SHARE))
         kept["val"] = fitting(data, val, room.frames(SAMPLE_SHARE))
-        notes.append(
+        notes = (
             f"training in {blocks} blocks of about {len(train) // blocks} of {len(train)} examples;"
             f" {len(sample)} stand for all where noise and scale are estimated; validation on"
-            f" {len(kept['val'])} of {len(val)}"
+            f" {len(kept['val'])} of {len(val)}",
         )
     if count_frames(data, test) > room.frames(TEST_SHARE):
         kept["test"] = fitting(data, test, room.frames(TEST_SHARE))
-        notes.append(f"test on {len(kept['test'])} of {len(test)} examples, evenly spread")
+        test_notes = (f"test on {len(kept['test'])} of {len(test)} examples, evenly spread",)
     if kept:
         data = only(data, kept)
-    return Portion(data, train, sample, frames, blocks, tuple(notes))
+    return Portion(data, train, sample, frames, blocks, notes + test_notes, test_notes)
 
 
 def only(data: FormalData, chosen: Mapping[str, Sequence[Example]]) -> FormalData:

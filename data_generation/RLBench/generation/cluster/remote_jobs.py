@@ -82,8 +82,14 @@ class Machine:
 
 def look(path: str) -> Machine:
     """Describe this machine; `path` is a file that a shared folder holds."""
-    lacks = tuple(name for name in NEEDED if importlib.util.find_spec(name) is None)
+    lacks = tuple(name for name in NEEDED if not _is_installed(name))
     return Machine(versions(), lacks, Path(path).is_file())
+
+
+def _is_installed(package: str) -> bool:
+    """Tell whether a package is there; an empty folder of its name, as left over, is none."""
+    spec = importlib.util.find_spec(package)
+    return spec is not None and spec.origin is not None
 
 
 class _Here:

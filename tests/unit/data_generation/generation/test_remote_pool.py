@@ -1,6 +1,8 @@
 """Giving episodes out to machines that may be lost, without a cluster."""
 
 import socket
+import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,6 +14,7 @@ from data_generation.RLBench.generation.cluster.remote_jobs import MadeThere, Ta
 from data_generation.RLBench.generation.cluster.remote_pool import RemotePool
 from data_generation.RLBench.generation.episode_jobs import LOSSES, EpisodeJobs
 from data_generation.RLBench.generation.episode_plan import TaskPlan
+from data_generation.RLBench.generation.versions import versions
 from data_generation.RLBench.generation.worker import Outcome, WorkerSettings
 from data_generation.RLBench.generation.worker_pool import (
     WorkerDiedError,
@@ -225,6 +228,97 @@ def test_something_else_answers(monkeypatch):
     monkeypatch.setattr(ray_cluster, "HEALTH_S", 0.0)
     with pytest.raises(ConfigError, match="is no Ray cluster, or hangs"):
         ray_cluster.check_ray_answers("127.0.0.1:1")
+
+
+class FakeRay:
+    """What `RayCluster` asks Ray for: two machines, and what a look at each gives."""
+
+    class exceptions:  # noqa: N801 - as Ray names it
+        class RayError(Exception):
+            pass
+
+        class GetTimeoutError(RayError):
+            pass
+
+    def __init__(self, answers):
+        self._answers = answers
+
+    def nodes(self):
+        return [
+            {
+                "Alive": True,
+                "NodeID": str(n),
+                "Resources": {"CPU": 1},
+                "NodeManagerHostname": f"node{n}",
+                "NodeManagerAddress": f"10.0.0.{n}",
+            }
+            for n in range(len(self._answers))
+        ]
+
+    def remote(self, function):
+        return self
+
+    def options(self, scheduling_strategy, **_):
+        self._asked = scheduling_strategy
+        return SimpleNamespace(remote=lambda *args, n=int(self._asked): n)
+
+    def wait(self, looks, **_):
+        return looks, []
+
+    def get(self, look, timeout):
+        answer = self._answers[look]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+HERE = versions()
+SOUND = remote_jobs.Machine(HERE, (), True)
+
+
+@pytest.mark.parametrize(
+    ("second", "message"),
+    [
+        (remote_jobs.Machine(HERE, ("mujoco",), True), "lacks the package mujoco.*pip install"),
+        (
+            remote_jobs.Machine({**HERE, "numpy": "0.1"}, (), True),
+            "has numpy 0.1, this one has .*install the same on all machines",
+        ),
+        (remote_jobs.Machine(HERE, (), False), "does not see .*--ray_results auto"),
+        (ImportError("No module named 'data_generation'"), "cannot load this program from"),
+        (FakeRay.exceptions.GetTimeoutError(), "says nothing for"),
+    ],
+    ids=["no package", "other version", "folder not shared", "no clone", "silent"],
+)
+def test_a_machine_that_cannot_do_the_work_is_one_line(tmp_path, monkeypatch, second, message):
+    strategies = SimpleNamespace(NodeAffinitySchedulingStrategy=lambda node, soft: node)
+    for name in ("ray", "ray.util", "ray.util.scheduling_strategies"):
+        monkeypatch.setitem(sys.modules, name, strategies)
+    cluster = object.__new__(ray_cluster.RayCluster)
+    cluster._ray, cluster._gpus = FakeRay([SOUND, second]), 0.0
+    cluster._wanted = ray_cluster.Wanted("auto", 1, None, None, makes_images=False)
+    with pytest.raises(ConfigError, match=f"machine node1 .10.0.0.1. {message}") as found:
+        cluster.check_machines(tmp_path / "d", remote_jobs.SHARED)
+    assert "\n" not in str(found.value)
+    assert len(str(found.value)) < 500
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_machines_that_do_not_see_the_folder_may_send(tmp_path, monkeypatch):
+    strategies = SimpleNamespace(NodeAffinitySchedulingStrategy=lambda node, soft: node)
+    for name in ("ray", "ray.util", "ray.util.scheduling_strategies"):
+        monkeypatch.setitem(sys.modules, name, strategies)
+    cluster = object.__new__(ray_cluster.RayCluster)
+    cluster._ray, cluster._gpus = FakeRay([SOUND, remote_jobs.Machine(HERE, (), False)]), 0.0
+    cluster._wanted = ray_cluster.Wanted("auto", 1, None, None, makes_images=False)
+    assert cluster.check_machines(tmp_path, remote_jobs.AUTO) == ["node1 (10.0.0.1)"]
+
+
+def test_an_empty_folder_is_no_package(tmp_path, monkeypatch):
+    (tmp_path / "mujoco_left_over").mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(remote_jobs, "NEEDED", ("mujoco_left_over", "not_there", "json"))
+    assert remote_jobs.look(str(tmp_path)).lacks == ("mujoco_left_over", "not_there")
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ NETWORKS = {
     ),
 }
 EXAMPLES, FRAMES = 30, 24
-SMALL = 0.001  # GiB: holds a third of the examples
+SMALL = 0.0015  # GiB: holds a part of the examples
 
 
 @pytest.fixture(scope="module")
@@ -44,31 +44,42 @@ def experiment(folder, memory, network="STC", unsupervised=True, epochs=2):
     return open_experiment(load_config(path), path, unsupervised, output)
 
 
-def blocks_of(folder, seed=0):
-    of = experiment(folder, SMALL)
+@pytest.fixture(scope="module")
+def small(folder):
+    return experiment(folder, SMALL)
+
+
+@pytest.fixture(scope="module")
+def large(folder):
+    return experiment(folder, 4.0)
+
+
+def blocks_of(of, seed=0):
     blocks = of.blocks(of.rig(), with_truth=False)
     return list(blocks.epoch(torch.Generator().manual_seed(seed)))
 
 
-def test_blocks_hold_each_training_example_once_an_epoch(folder):
-    of = experiment(folder, SMALL)
-    parts = blocks_of(folder)
-    assert len(parts) == of.portion.blocks > 1
+@pytest.fixture(scope="module")
+def parts(small):
+    return blocks_of(small)
+
+
+def test_blocks_hold_each_training_example_once_an_epoch(small, parts):
+    assert len(parts) == small.portion.blocks > 1
     found = [tuple(row) for part in parts for row in part.source.tolist()]
-    wanted = [(task, n, t) for task, n in of.portion.train for t in range(FRAMES)]
+    wanted = [(task, n, t) for task, n in small.portion.train for t in range(FRAMES)]
     assert sorted(found) == sorted(wanted)
 
 
-def test_blocks_are_the_same_for_a_seed_and_others_for_another(folder):
-    one, same, other = (blocks_of(folder, seed) for seed in (0, 0, 1))
-    assert all(torch.equal(a.source, b.source) for a, b in zip(one, same, strict=True))
-    assert not all(torch.equal(a.source, b.source) for a, b in zip(one, other, strict=True))
+def test_blocks_are_the_same_for_a_seed_and_others_for_another(small, parts):
+    same, other = (blocks_of(small, seed) for seed in (0, 1))
+    assert all(torch.equal(a.source, b.source) for a, b in zip(parts, same, strict=True))
+    assert not all(torch.equal(a.source, b.source) for a, b in zip(parts, other, strict=True))
 
 
-def test_a_block_has_the_same_numbers_as_the_whole(folder):
-    all_examples = experiment(folder, 4.0)
-    whole = all_examples.tracks("train", all_examples.rig(), with_truth=True)
-    for part in blocks_of(folder):
+def test_a_block_has_the_same_numbers_as_the_whole(large, parts):
+    whole = large.tracks("train", large.rig(), with_truth=True)
+    for part in parts:
         for start in part.first.unique().tolist():
             mine = part.first == start
             theirs = (whole.source[:, :2] == part.source[start, :2]).all(1)
@@ -76,27 +87,25 @@ def test_a_block_has_the_same_numbers_as_the_whole(folder):
                 assert torch.equal(getattr(part, name)[mine], getattr(whole, name)[theirs]), name
 
 
-def test_where_all_fits_all_is_used(folder):
-    of = experiment(folder, 4.0)
-    assert of.portion.is_whole
-    assert of.portion.notes == ()
-    assert of.blocks(of.rig(), with_truth=True) is None
-    assert of.portion.data is of.archive
-    assert len(of.tracks("train", of.rig(), with_truth=False)) == FRAMES * len(of.portion.train)
+def test_where_all_fits_all_is_used(large):
+    assert large.portion.is_whole
+    assert large.portion.notes == ()
+    assert large.blocks(large.rig(), with_truth=True) is None
+    assert large.portion.data is large.archive
+    train = large.tracks("train", large.rig(), with_truth=False)
+    assert len(train) == FRAMES * len(large.portion.train)
 
 
-def test_memory_bounds_what_is_loaded_at_once(folder):
-    """Twice the memory, about twice the frames: those of a block, and those that stay."""
-    longest = []
-    for memory in (SMALL, 2 * SMALL):
-        of = experiment(folder, memory)
-        parts = list(of.blocks(of.rig(), False).epoch(torch.Generator()))
-        longest.append(max(map(len, parts)))
+def test_memory_bounds_what_is_loaded_at_once(small, folder):
+    """Twice the memory, fewer blocks."""
+    counts = []
+    for memory, of in ((SMALL, small), (2 * SMALL, experiment(folder, 2 * SMALL))):
         room = fitting.Room(int(memory * 2**30), 4, 4, has_claims=False)
-        assert longest[-1] <= room.frames() + FRAMES
+        assert len(of.portion.train) / of.portion.blocks * FRAMES <= room.frames() + FRAMES
         stay = [len(of.tracks(split, of.rig(), with_truth=False)) for split in ("train", "val")]
         assert max(stay) <= max(FRAMES, room.frames(fitting.SAMPLE_SHARE))
-    assert longest[0] < longest[1]
+        counts.append(of.portion.blocks)
+    assert counts[0] > counts[1]
 
 
 @pytest.mark.slow
@@ -111,7 +120,7 @@ def test_training_in_blocks_goes_on_after_a_kill_as_if_unbroken(
     with caplog.at_level(logging.INFO):
         unbroken = run(SMALL)
     assert "training in" in caplog.text
-    assert unbroken.part_name == "block 3 of 3"
+    assert unbroken.part_name == f"block {unbroken.blocks.count} of {unbroken.blocks.count}"
     original = trainer.train_epoch
 
     def killed(of):
@@ -129,15 +138,13 @@ def test_training_in_blocks_goes_on_after_a_kill_as_if_unbroken(
     assert all(torch.equal(x, b["model"][name]) for name, x in a["model"].items())
 
 
-def test_a_large_archive_read_bit_by_bit_trains_as_one_in_memory(folder, tmp_path):
-    data = read_formal(folder / "a.npz")
-    cameras = data.intrinsics, data.extrinsics
-    write_formal(tmp_path / "a.npz", data.tracks, data.meta, *cameras, sharding=Sharding(3))
-    parts = []
-    for place in (folder, tmp_path):
-        of = experiment(place, SMALL)
-        parts.append(next(of.blocks(of.rig(), False).epoch(torch.Generator())))
-    assert torch.equal(parts[0].xyz, parts[1].xyz)
+def test_a_large_archive_read_bit_by_bit_trains_as_one_in_memory(small, parts, tmp_path):
+    data = small.archive
+    cameras, meta = (data.intrinsics, data.extrinsics), read_formal(data.path).meta
+    write_formal(tmp_path / "a.npz", data.tracks, meta, *cameras, sharding=Sharding(3))
+    of = experiment(tmp_path, SMALL)
+    for one, other in zip(parts, blocks_of(of), strict=True):
+        assert torch.equal(one.xyz, other.xyz)
 
 
 def test_examples_that_stand_for_all_are_evenly_spread():
