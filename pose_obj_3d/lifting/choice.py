@@ -17,7 +17,7 @@ from pose_obj_3d.common.errors import DataError
 from pose_obj_3d.geometry import estimators, multi_view
 from pose_obj_3d.geometry.estimators import Estimate
 from pose_obj_3d.geometry.rig import Rig
-from pose_obj_3d.lifting.tracks_from_file import part
+from pose_obj_3d.lifting.tracks_from_file import deviations, part
 from pose_obj_3d.lifting.weighing import without_view
 from pose_obj_3d.tracks.strays import find_vague
 from pose_obj_3d.tracks.triangulating import single_frame
@@ -57,6 +57,20 @@ class Choice:
     warnings: list[str]
 
 
+@dataclass(frozen=True)
+class LeftOut:
+    """How methods predict what was left out; NaN where not scored.
+
+    Attributes:
+        off: Method, and `ROBUST` of all detections -> residuals (N, V, K) [px] of the first N
+            frames. Empty where nothing could be left out.
+        deviation: Method -> the same in standard deviations of prediction and detection.
+    """
+
+    off: dict[str, Tensor]
+    deviation: dict[str, Tensor]
+
+
 def triangulation(tracks: Tracks, rig: Rig) -> Estimate:
     """Triangulate each frame by itself; NaN where fewer than two views see the point clearly."""
     found = single_frame(estimators.huber, tracks, rig)
@@ -71,18 +85,14 @@ def triangulation(tracks: Tracks, rig: Rig) -> Estimate:
     )
 
 
-def leave_out_views(tracks: Tracks, kept: Tracks, rig: Rig, methods: Methods) -> dict[str, Tensor]:
+def leave_out_views(tracks: Tracks, kept: Tracks, rig: Rig, methods: Methods) -> LeftOut:
     """Predict each camera's detections from the other cameras.
 
     Scored are the detections of points that two other cameras see in the same frame, for all
-    methods.
-
-    Returns:
-        Method, and `ROBUST` of all detections -> residuals (N, V, K) [px] of the first
-        `MAX_LEFT_OUT_FRAMES` frames, NaN where not scored. Empty where no camera can be left out.
+    methods; in the first `MAX_LEFT_OUT_FRAMES` frames.
     """
     tracks, kept = (part(x, 0, min(len(x), MAX_LEFT_OUT_FRAMES)) for x in (tracks, kept))
-    found: dict[str, Tensor] = {}
+    found = LeftOut({}, {})
     for v in range(tracks.weights.shape[1]):
         try:
             blind, raw = without_view(kept, v, rig), without_view(tracks, v, rig)
@@ -93,15 +103,17 @@ def leave_out_views(tracks: Tracks, kept: Tracks, rig: Rig, methods: Methods) ->
         )
         estimates = {**methods(blind), ROBUST: single_frame(estimators.huber, raw, rig)}
         for name, estimate in estimates.items():
-            values = found.setdefault(name, torch.full_like(tracks.weights, torch.nan))
-            values[:, v] = torch.where(
-                scored, residuals(estimate, tracks, rig)[:, v].to(values), torch.nan
-            )
+            off = residuals(estimate, tracks, rig)
+            far = deviations(estimate, tracks, rig)
+            far = far.where(estimate.covariance.isfinite().all(-1).all(-1)[:, None], torch.nan)
+            for values, known in ((found.off, off), (found.deviation, far)):
+                all_views = values.setdefault(name, torch.full_like(tracks.weights, torch.nan))
+                all_views[:, v] = torch.where(scored, known[:, v].to(all_views), torch.nan)
     return found
 
 
 def leave_out_frames(tracks: Tracks, rig: Rig, blind: Results) -> dict[str, Tensor]:
-    """Compare the detections of frames with predictions from other frames; as `leave_out_views`."""
+    """Compare the detections of frames with predictions from other frames; as `LeftOut.off`."""
     scored = (tracks.weights > 0) & ((tracks.weights > 0).sum(1, keepdim=True) >= 2)
     off = {name: residuals(estimate, tracks, rig).float() for name, estimate in blind.items()}
     scored = scored & torch.stack([x.isfinite() for x in off.values()]).all(0)
@@ -128,7 +140,7 @@ def choose(
     Args:
         tracks: The data with all detections.
         rig: The cameras.
-        left_out: As from `leave_out_views` or `leave_out_frames`.
+        left_out: As from `leave_out_frames`, or `LeftOut.off`.
         measured: Method -> (N, K) where the frame's own measurement went in.
         single: `triangulation` of the tracks.
         names: The K keypoints.
@@ -145,18 +157,17 @@ def choose(
         line = f"left-out {'cameras' if by_camera else 'frames'}: {numbers}; {best} is kept"
     others = [best, *(name for name in methods if name != best)]
     dropped = _dropped_sound(tracks, rig, measured[best], single)
+    unknown: list[bool | None] = [None] * len(names)
+    is_judged = by_camera and bool(scores)
     beats = {
-        name: _loses(square[name], square[ROBUST]) if by_camera and scores else [None] * len(names)
-        for name in others
+        name: _verdicts(square[name], square[ROBUST]) if is_judged else unknown for name in others
     }
     shuffled = _too_many(dropped, single)
     chosen = [ROBUST if shuffled[k] else best for k in range(len(names))]
     losers = []
-    judged = [loses for loses in beats[best] if loses is not None]
-    common = bool(judged) and all(judged)  # the verdict for keypoints with too few frames
     for k in range(len(names)):
         verdicts = [beats[name][k] for name in others]
-        if chosen[k] != ROBUST and (common if verdicts[0] is None else verdicts[0]):
+        if chosen[k] != ROBUST and verdicts[0]:
             chosen[k] = next(
                 (name for name, loses in zip(others, verdicts, strict=True) if loses is False),
                 ROBUST,
@@ -227,6 +238,25 @@ def _capped(left_out: dict[str, Tensor], tracks: Tracks, rig: Rig) -> dict[str, 
         name: x.nan_to_num(cap).clamp_max(cap).masked_fill(~is_scored, torch.nan)
         for name, x in found.items()
     }
+
+
+def _verdicts(ours: Tensor, other: Tensor) -> list[bool | None]:
+    """Say for each keypoint whether squares (N, V, K) are larger, where not by itself, together.
+
+    Where the keypoints that do not lose by themselves lose together, those of them that are worse
+    lose too, and those with too few frames.
+    """
+    verdicts = _loses(ours, other)
+    unsure = [k for k, loses in enumerate(verdicts) if not loses]
+    if not unsure:
+        return verdicts
+    together = [x[:, :, unsure].flatten(1).unsqueeze(-1) for x in (ours, other)]
+    if not _loses(*together)[0]:
+        return verdicts
+    for k in unsure:
+        off = float((ours - other)[:, :, k].nanmean())
+        verdicts[k] = verdicts[k] is None or off > 0
+    return verdicts
 
 
 def _loses(ours: Tensor, other: Tensor) -> list[bool | None]:

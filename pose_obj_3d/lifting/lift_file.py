@@ -7,8 +7,10 @@ from torch import Tensor
 
 from pose_obj_3d.geometry.estimators import Estimate
 from pose_obj_3d.lifting import choice
-from pose_obj_3d.lifting.choice import ROBUST, Choice, Results
+from pose_obj_3d.lifting.choice import ROBUST, Choice, LeftOut, Results
 from pose_obj_3d.lifting.gaps import Bounded, bounded, is_measured
+from pose_obj_3d.lifting.judging import claims
+from pose_obj_3d.lifting.judging.claims import Held
 from pose_obj_3d.lifting.learning import Lifter
 from pose_obj_3d.lifting.track_files.members import METRES
 from pose_obj_3d.lifting.track_files.track_file import TrackFile
@@ -35,6 +37,8 @@ class Lifted:
         weights: (N, V, K) weight that each detection had.
         results: Method -> estimate of all keypoints, with the same points taken out.
         left_out: Method -> residuals (N', V, K) [px] of what was left out.
+        held: Method -> what its covariances hold of left-out detections; they are multiplied by
+            its `factor`.
         choice: Why this was kept.
         counts: How many points were bridged, and how many were taken out.
         limit: Largest standard deviation that a bridged point may have.
@@ -50,6 +54,7 @@ class Lifted:
     weights: Tensor
     results: Results
     left_out: dict[str, Tensor]
+    held: dict[str, Held]
     choice: Choice
     counts: Bounded
     limit: float
@@ -99,11 +104,11 @@ class Lifting:
         )
         return {self.lifter.name: both, **classical}
 
-    def left_out(self) -> dict[str, Tensor]:
-        """Return residuals of left-out cameras; of left-out frames for a model with two cameras."""
+    def left_out(self) -> LeftOut:
+        """Predict left-out cameras; left-out frames for a model with two cameras."""
         tracks, rig = self.data.tracks, self.data.rig
         found = choice.leave_out_views(tracks, self.kept, rig, self.results)
-        if any(bool(x.isfinite().any()) for x in found.values()) or self.lifter is None:
+        if any(bool(x.isfinite().any()) for x in found.off.values()) or self.lifter is None:
             return found
         # A model that was trained here is judged by its validation frames: they chose the epoch,
         # but the model was not fitted to them.
@@ -112,9 +117,19 @@ class Lifting:
             if self.lifter.val is not None and len(self.lifter.val) >= choice.MIN_SCORED
             else self.kept
         )
-        found = choice.leave_out_frames(val, rig, self.results(val, blind=True))
+        frames = choice.leave_out_frames(val, rig, self.results(val, blind=True))
         before = torch.full_like(tracks.weights[: len(tracks) - len(val)], torch.nan)
-        return {name: torch.cat([before, x.to(before)]) for name, x in found.items()}
+        return LeftOut({n: torch.cat([before, x.to(before)]) for n, x in frames.items()}, {})
+
+    def held(self, left_out: LeftOut) -> dict[str, Held]:
+        """Say for each method what its covariances hold of left-out detections."""
+        found = {
+            name: claims.held(
+                claims.missed(far, left_out.off[name], self.data.tracks, self.data.noise)
+            )
+            for name, far in left_out.deviation.items()
+        }
+        return {name: x for name, x in found.items() if x is not None}
 
     def result(self, keep: str, limit: float) -> Lifted:
         """Lift by all methods, choose one for each keypoint, and take out uncertain points.
@@ -134,7 +149,10 @@ class Lifting:
             measured[MAP] = measured[RTS]
         everything = {**self.results(self.kept), ROBUST: single}
         left_out = self.left_out()
-        chosen = choice.choose(tracks, rig, left_out, measured, single, file.keypoint_names)
+        held = self.held(left_out)
+        for method, x in held.items():
+            everything[method] = claims.widened(everything[method], x.factor)
+        chosen = choice.choose(tracks, rig, left_out.off, measured, single, file.keypoint_names)
         names, warnings = chosen.names, list(chosen.warnings)
         if keep != "best":
             forced = {
@@ -166,7 +184,8 @@ class Lifting:
                 for name, estimate in everything.items()
                 if name != ROBUST
             },
-            left_out=left_out,
+            left_out=left_out.off,
+            held=held,
             choice=chosen,
             counts=found,
             limit=limit,

@@ -15,12 +15,14 @@ from pose_obj_3d.evaluation import metrics
 from pose_obj_3d.geometry import estimators
 from pose_obj_3d.geometry.estimators import Estimate
 from pose_obj_3d.lifting.choice import ROBUST, residuals
+from pose_obj_3d.lifting.judging.claims import Held
+from pose_obj_3d.lifting.judging.claims import describe as describe_claims
+from pose_obj_3d.lifting.judging.noise_report import NoiseReport, noise_lines, noise_report
 from pose_obj_3d.lifting.lift_file import Lifted
 from pose_obj_3d.lifting.scene_scale import significant
 from pose_obj_3d.lifting.track_files.members import METRES
 from pose_obj_3d.lifting.track_files.track_file import TrackFile
 from pose_obj_3d.lifting.tracks_from_file import OwnData, is_outlier
-from pose_obj_3d.tracks.noise_text import by_keypoint, describe
 from pose_obj_3d.tracks.triangulating import single_frame
 
 DLT = "linear triangulation (DLT)"
@@ -143,6 +145,8 @@ class Report:
         bridge_limit: Largest standard deviation of a bridged point, in `units`.
         left_out: What was left out to compare methods: `camera` or `frame`.
         left_out_px: Method -> root mean square error of what was left out [px].
+        held: Method -> what its covariances hold of the detections of left-out cameras.
+        noise: How the detections err; None where the user states the noise.
         choice: Which method was kept, and why; "" where there was no choice.
         jitter_m_per_s2: Method -> mean acceleration [m/s^2].
         error_mm: Method -> distances from the truth; None where there is no truth.
@@ -167,6 +171,8 @@ class Report:
     bridge_limit: float
     left_out: str
     left_out_px: dict[str, float]
+    held: dict[str, Held]
+    noise: NoiseReport | None
     choice: str
     jitter_m_per_s2: dict[str, float | None]
     error_mm: dict[str, ErrorReport] | None
@@ -244,23 +250,18 @@ def measure(
         bridge_limit=significant(lifted.limit * data.unit_m / METRES[file.unit]),
         left_out=lifted.choice.left_out,
         left_out_px={name: significant(x) for name, x in lifted.choice.left_out_px.items()},
+        held=lifted.held,
+        noise=noise_report(file, data),
         choice=lifted.choice.line,
         jitter_m_per_s2={name: _jitter(e, data, several, file.fps) for name, e in shown.items()},
         error_mm=_error_table(file, data, lifted, methods, robust),
         warnings=list(warnings),
-        notes=[*lifted.notes, *_noise(file, data)],
+        notes=[
+            *lifted.notes,
+            *describe_claims(lifted.held, lifted.names),
+            *noise_lines(file, data),
+        ],
     )
-
-
-def _noise(file: TrackFile, data: OwnData) -> list[str]:
-    """Say how the detections err, where that is more than a number for each camera."""
-    parts = data.tracks.noise
-    if parts is None:
-        return []
-    columns = data.tracks.keypoint.amax(0).tolist()
-    names = {i: name for i, name in zip(columns, file.keypoint_names, strict=True) if i >= 0}
-    cameras = file.camera_names
-    return [describe(parts, cameras, weighed_by_claims=1.0), *by_keypoint(parts, cameras, names)]
 
 
 def _cameras(

@@ -122,6 +122,40 @@ def keypoint_rows(report: Report) -> list[list[str]]:
     return rows
 
 
+def noise_rows(report: Report) -> list[list[str]]:
+    """Return header and one row for each keypoint; none where the user states the noise."""
+    if report.noise is None:
+        return []
+    cameras = [camera.name for camera in report.cameras]
+    rows = [["noise of", *(f"{name} [px] (gross [%])" for name in cameras)]]
+    for name, sigmas in report.noise.sigma_px.items():
+        gross = report.noise.gross_percent[name]
+        cells = (f"{s:.2f} ({g:.0f})" for s, g in zip(sigmas, gross, strict=True))
+        rows.append([name, *cells])
+    return rows
+
+
+def claim_rows(report: Report) -> list[list[str]]:
+    """Return header and one row for each method; none where no camera could be left out."""
+    if not report.held:
+        return []
+    rows = [
+        [
+            "left-out detections inside the regions",
+            "of 68 % [%]",
+            "of 95 % [%]",
+            "factor on covariances",
+            "then 68 % [%]",
+            "then 95 % [%]",
+            "detections",
+        ]
+    ]
+    for name, x in report.held.items():
+        values = (x.percent_68, x.percent_95, x.factor, x.widened_68, x.widened_95, x.count)
+        rows.append([name, *(_cell(value) for value in values)])
+    return rows
+
+
 def markdown(report: Report, pictures: Sequence[str] = ()) -> str:
     """Return `report.md` with links to these pictures."""
     parts = [
@@ -135,7 +169,8 @@ def markdown(report: Report, pictures: Sequence[str] = ()) -> str:
     ]
     parts += [f"- Warning: {warning}\n" for warning in report.warnings]
     parts += [f"- {line}\n" for line in notes(report)]
-    tables = [camera_rows(report), error_rows(report), jitter_rows(report), keypoint_rows(report)]
+    tables = [camera_rows(report), error_rows(report), claim_rows(report), jitter_rows(report)]
+    tables += [keypoint_rows(report), noise_rows(report)]
     parts += [markdown_table(rows) for rows in tables if rows]
     parts += [f"![{name}]({name})\n" for name in pictures]
     return "\n".join(parts)

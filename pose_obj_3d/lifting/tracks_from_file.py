@@ -16,6 +16,7 @@ from torch import Tensor
 from pose_obj_3d.common.errors import ConfigError, DataError
 from pose_obj_3d.geometry import multi_view
 from pose_obj_3d.geometry.estimators import Estimate
+from pose_obj_3d.geometry.noise_parts import NoiseParts
 from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.lifting import scene_scale
 from pose_obj_3d.lifting.track_files.track_file import TrackFile
@@ -51,6 +52,8 @@ class OwnData:
         sigma_px: (V,) noise of each camera [px].
         ids: Keypoint ids, `own/points/<name>`.
         sha256: Hash of what learning reads.
+        noise: How the detections err by view and keypoint, also where their errors do not last;
+            None where the user states it.
     """
 
     tracks: Tracks
@@ -60,6 +63,7 @@ class OwnData:
     sigma_px: Tensor
     ids: list[str]
     sha256: str
+    noise: NoiseParts | None = None
 
     def world(self, xyz: Tensor) -> Tensor:
         """Bring points (*, 3) to the file's world [m], float64."""
@@ -195,6 +199,7 @@ def load_own(
         sigma,
         ids if trained_ids is None else list(trained_ids),
         digest.hexdigest(),
+        parts,
     )
 
 

@@ -4,6 +4,7 @@ No truth and no learning: the scale of each keypoint's motion is chosen by how l
 are. The mathematics is in `smoothing.maximum_posterior`.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -24,7 +25,9 @@ DEFAULT_GROSS = 0.05  # where it is not known
 MIN_CLAIM, MAX_CLAIM = 0.1, 10.0  # of a deviation, in those of the median detection
 # Of `Tracks.floor`: in part it is doubt of single frames, which other frames settle.
 FLOOR = 0.5
-MAX_INFLATION = 6.0  # the track is not smoothed more than that for errors that last
+# By how much the track may be smoothed more because errors last: the first by default, or what
+# predicts left-out views best. Much is wrong where things move further than errors reach.
+INFLATIONS = (6.0, 1.0, 20.0)
 SCALE_CELLS = 4000  # keypoint-frames that choose the scales,
 LASTING_CELLS = 8000  # where errors last, and frames tell less,
 PIECE_FRAMES = 100  # in pieces of sequences
@@ -39,12 +42,14 @@ class Motions:
 
     Attributes:
         chosen: (I,) number of `scale_choice.candidates` for each keypoint id.
+        inflation: Frames that count as one, since errors last.
         shares: (L,) of the scales of `detections.LADDER`.
         unit: Typical standard deviation of a frame [m].
         reach: Typical distance from points to cameras [m].
     """
 
     chosen: Tensor
+    inflation: float
     shares: Tensor
     unit: float
     reach: float
@@ -114,15 +119,34 @@ def choose_motions(tracks: Tracks, rig: Rig) -> Motions:
     count = int(tracks.keypoint.max()) + 1
     unit = measurement_noise(tracks)
     equal = torch.full((len(LADDER),), 1 / len(LADDER), dtype=torch.float64)
-    motions = Motions(torch.zeros(count, dtype=torch.long), equal, unit, _reach(tracks, rig))
+    inflations = _inflations(tracks)
+    motions = Motions(
+        torch.zeros(count, dtype=torch.long),
+        inflations[0],
+        equal,
+        unit,
+        _reach(tracks, rig),
+    )
     batch = _pieces(tracks)
     problem = _problem(tracks, rig, batch, motions)
     used = replace(problem, found=replace(problem.found, shares=_shares(problem)))
-    scores = scale_choice.left_out_scores(used)
-    scored = (scores != 0).any(0).long() * problem.found.is_used.sum(0)
     owner = tracks.keypoint[batch.rows[0], batch.columns]
-    chosen = scale_choice.choose(scores, scored, owner, count)
-    return replace(motions, chosen=chosen, shares=used.found.shares)
+    best = (-math.inf, motions)
+    for inflation in inflations:
+        inflated = replace(used, inflation=torch.full_like(used.inflation, inflation))
+        scores = scale_choice.left_out_scores(inflated)
+        scored = (scores != 0).any(0).long() * problem.found.is_used.sum(0)
+        chosen = scale_choice.choose(scores, scored, owner, count)
+        total = float(scores.sum(1).gather(0, chosen[owner][None]).sum())
+        if total > best[0]:
+            best = (total, replace(motions, chosen=chosen, inflation=inflation))
+    return replace(best[1], shares=used.found.shares)
+
+
+def _inflations(tracks: Tracks) -> list[float]:
+    """List the numbers of frames that may count as one: 1 alone where errors do not last."""
+    long_run = 1.0 if tracks.noise is None else tracks.noise.long_run
+    return list(dict.fromkeys(min(long_run, x) for x in INFLATIONS))
 
 
 def _reach(tracks: Tracks, rig: Rig) -> float:
@@ -170,11 +194,9 @@ def _problem(tracks: Tracks, rig: Rig, batch: _Batch, motions: Motions) -> Probl
     sigma = rig.sigma_px / weights.clamp_min(1e-12).sqrt()
     sigma = torch.where(is_used, sigma, rig.sigma_px).contiguous()
     gross = torch.full_like(sigma, DEFAULT_GROSS)
-    inflation = 1.0
     if noise is not None:
         keypoint = tracks.keypoint[rows, columns].clamp_min(0)
         gross = noise.gross_rate.to(sigma)[:, keypoint]
-        inflation = min(noise.long_run, MAX_INFLATION)
     claimed = _relative_claims(tracks)
     if claimed is not None:
         relative = claimed[rows, :, columns].permute(2, 0, 1)
@@ -189,7 +211,7 @@ def _problem(tracks: Tracks, rig: Rig, batch: _Batch, motions: Motions) -> Probl
         found,
         start,
         batch.is_there,
-        torch.full((len(columns),), inflation, dtype=torch.float64, device=start.device),
+        start.new_full((len(columns),), motions.inflation),
         motions.unit,
         motions.reach,
     )

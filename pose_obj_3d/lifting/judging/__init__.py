@@ -1,0 +1,1 @@
+"""What left-out detections say about results."""
