@@ -140,6 +140,6 @@ def _h5py(path: Path) -> Any:
     except ImportError:
         raise DataError(
             f"{path}: an HDF5 file needs the package h5py; install it:"
-            " pip install 'pose-obj-3d[formats]', or export csv"
+            " pip install -e '.[formats]', or export csv"
         ) from None
     return h5py

@@ -42,7 +42,7 @@ def read_labels(path: Path, wanted: Wanted) -> Found:
     except ImportError:
         raise DataError(
             f"{path}: a .slp file needs the package sleap-io; install it: pip install"
-            " 'pose-obj-3d[formats]', or export an analysis file from SLEAP"
+            " -e '.[sleap]', or export an analysis file from SLEAP"
         ) from None
     try:
         labels = sleap.load_slp(str(path), open_videos=False)

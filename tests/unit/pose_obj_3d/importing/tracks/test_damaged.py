@@ -134,17 +134,14 @@ def test_pickled_header_that_calls_a_function(copies, refused, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("package", "folder", "advice"),
-    [
-        ("h5py", "dlc_h5", "needs the package h5py"),
-        ("sleap_io", "slp", "needs the package sleap-io"),
-    ],
+    ("package", "folder", "extra"),
+    [("h5py", "dlc_h5", "formats"), ("sleap_io", "slp", "sleap")],
 )
-def test_a_package_that_is_not_installed(made, refused, monkeypatch, package, folder, advice):
+def test_a_package_that_is_not_installed(made, refused, monkeypatch, package, folder, extra):
     monkeypatch.setitem(sys.modules, package, None)
     said = refused(*sorted((made / folder).iterdir()))
-    assert advice in said
-    assert "[formats]" in said
+    assert f"needs the package {package.replace('_', '-')}; install it" in said
+    assert f"pip install -e '.[{extra}]'" in said
 
 
 def test_anipose_without_sense(made, tmp_path, refused):
