@@ -119,7 +119,15 @@ def build_parser() -> argparse.ArgumentParser:
             " cameras and points)"
         ),
     )
-    add("--no_pictures", action="store_true", help="make no pictures")
+    drawn = parser.add_mutually_exclusive_group()
+    drawn.add_argument(
+        "--pictures",
+        nargs="+",
+        metavar="FORMAT",
+        help=f"formats of the pictures, for print ({pictures.PAPER_DPI} dpi):"
+        f" {', '.join(pictures.FORMATS)} (default: png with {pictures.DPI} dpi)",
+    )
+    drawn.add_argument("--no_pictures", action="store_true", help="make no pictures")
     outputs.add_flags(parser)
     add(
         "--gpu",
@@ -140,6 +148,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(args: argparse.Namespace) -> None:
     """Read, lift, write, and print a summary."""
     options, wanted = options_of(args), outputs.read_flags(args)
+    formats = pictures.chosen_pictures(args.pictures, args.no_pictures)
     file = opening.open_tracks(args.points2d, opening.options_of(args), args.units, args.views)
     out = args.out or default_out(args.points2d[0])
     outcome = lift(file, options, out)
@@ -149,10 +158,9 @@ def run(args: argparse.Namespace) -> None:
     points = points_of(result)
     skeleton = skeleton_of(wanted.skeleton, points)
     report = replace(result.report, notes=[*result.report.notes, *filter(None, [skeleton.note])])
-    report_text.write_report(out, report, () if args.no_pictures else pictures.NAMES)
-    drawn: list[Path] = []
-    if not args.no_pictures:
-        drawn = pictures.draw(out, outcome.file, outcome.data, outcome.lifted, args.images)
+    report_text.write_report(out, report, formats.linked)
+    found = outcome.file, outcome.data, outcome.lifted
+    drawn = pictures.draw(out, points, found, skeleton.bones, args.images, formats)
     drawn += outputs.write(out / outputs.STEM, points, outcome.file, wanted, skeleton)
     print(report_text.summary(report))  # noqa: T201
     names = " ".join(picture.name for picture in drawn)

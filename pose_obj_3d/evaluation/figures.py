@@ -16,7 +16,7 @@ from pose_obj_3d.geometry import multi_view as geometry
 from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.tracks.types import Tracks
 
-_LABELLED = 12  # keypoints named in a legend
+_ROWS = 30  # keypoints named in one column of a legend
 
 
 def example_rows(tracks: Tracks, number: int = 0) -> Tensor:
@@ -43,15 +43,17 @@ def track_figure(
     for k, index in enumerate(keypoints):
         if index < 0:
             continue
-        xyz = predicted[rows, k].cpu().numpy()
-        label = ids[index].split("/", 1)[1] if k < _LABELLED else None
-        axes.plot(*xyz.T, color=colour(k), lw=1.2, marker=".", ms=3, label=label)
-        if tracks.truth is not None:
+        if tracks.truth is not None:  # first, so that it leads the legend
             truth = tracks.truth[rows, k].cpu().numpy()
-            axes.plot(*truth.T, color="black", lw=0.8, ls="--", label="truth" if k == 0 else None)
+            label = None if axes.lines else "truth"
+            axes.plot(*truth.T, color="black", lw=0.8, ls="--", label=label)
             axes.scatter(*truth[-1:].T, color=colour(k), marker="x", s=40)
+        xyz = predicted[rows, k].cpu().numpy()
+        label = ids[index].split("/", 1)[1]
+        axes.plot(*xyz.T, color=colour(k), lw=1.2, marker=".", ms=3, label=label)
     axes.set(xlabel="x [m]", ylabel="y [m]", zlabel="z [m]", title=title)
-    axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(-0.25, 1.0))
+    columns = 1 + len(keypoints) // _ROWS
+    axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(-0.25, 1.0), ncols=columns)
     axes.set_aspect("equal", adjustable="datalim")
     return figure
 
@@ -135,7 +137,7 @@ def reprojection_figure(
                     ms=9,
                     mew=1.5,
                 )
-            label = ids[index].split("/", 1)[1] if v == 0 and k < _LABELLED else None
+            label = ids[index].split("/", 1)[1] if v == 0 else None
             axes.plot(*uv[k, v], "x", color=colour(k), ms=6, mew=1.5, label=label)
         axes.set(xlim=(0, width), ylim=(height, 0), xticks=[], yticks=[], title=camera)
     figure.suptitle(

@@ -15,10 +15,10 @@ from pathlib import Path
 
 from pose_obj_3d.common.command import run_command
 from pose_obj_3d.common.errors import ConfigError
+from pose_obj_3d.importing.tracks import opening
 from pose_obj_3d.lifting.showing import outputs
 from pose_obj_3d.lifting.showing.skeleton import skeleton_of
 from pose_obj_3d.lifting.track_files.members import METRES
-from pose_obj_3d.lifting.track_files.track_file import read_tracks
 from pose_obj_3d.lifting.writing.points import read_points
 
 
@@ -32,12 +32,16 @@ def build_parser() -> argparse.ArgumentParser:
     add("points", type=Path, help="points3d.npz that `python -m pose_obj_3d.lift` wrote")
     add(
         "--points2d",
-        type=Path,
-        help="the tracks that were lifted: for columns about the images",
+        nargs="+",
+        default=[],
+        metavar="SOURCE",
+        help="the tracks that were lifted, as lift takes them: for columns about the images, videos"
+        " and views",
     )
     add("--units", choices=sorted(METRES), help="unit of the tracks, if their file does not say it")
     add("--out", type=Path, help="folder for the files (default: that of the points)")
     outputs.add_flags(parser)
+    opening.add_flags(parser)
     add("--debug", action="store_true", help="show tracebacks of errors")
     return parser
 
@@ -55,8 +59,9 @@ def run(args: argparse.Namespace) -> None:
         raise ConfigError("nothing to write: give --write csv, or another format of --help")
     lifted = read_points(args.points)
     file = None
-    if args.points2d is not None:
-        file = read_tracks(args.points2d, args.units, lifted.camera_names)
+    if args.points2d:
+        chosen = opening.options_of(args)
+        file = opening.open_tracks(args.points2d, chosen, args.units, lifted.camera_names)
     out = args.out or args.points.parent
     out.mkdir(parents=True, exist_ok=True)
     skeleton = skeleton_of(wanted.skeleton, lifted)

@@ -17,6 +17,7 @@ MAX_FRAMES = 2000  # of a recording, evenly spread, that distances are taken fro
 MIN_FRAMES = 20  # in which both keypoints are measured
 MAX_VARIATION = 0.05  # of a bone's length: standard deviation of the distance
 NOISE_FACTOR = 2.0  # or so many standard deviations of the distance by the claimed covariances
+MAX_NOISY_VARIATION = 0.15  # of a bone's length, whatever is claimed
 MIN_MOTION = 5.0  # both keypoints move so many times more than their distance
 MAX_FILE_BYTES = 1_000_000
 _MIDDLE = (2.5, 97.5)  # percentiles: 3.92 standard deviations of a normal distribution apart
@@ -126,8 +127,9 @@ def learned(lifted: LiftedPoints) -> Skeleton:
     """Join keypoints whose distance hardly varies although both move.
 
     The distance's standard deviation (from percentiles, so that few bad frames do not count) is
-    below `MAX_VARIATION` of the length or what the claimed covariances explain, and both keypoints
-    move `MIN_MOTION` times more. Of such pairs the shortest are kept that form no loop.
+    below `MAX_VARIATION` of the length or what the claimed covariances explain (but never above
+    `MAX_NOISY_VARIATION`), and both keypoints move `MIN_MOTION` times more. Of such pairs the
+    shortest are kept that form no loop.
     """
     length, variation, is_bone = _distances(lifted)
     pairs = np.argwhere(np.triu(is_bone, 1))
@@ -179,7 +181,8 @@ def _distances(
             both = covariance[shared, a] + covariance[shared, b]
             noise = np.sqrt(np.clip(np.einsum("ni,nij,nj->n", along, both, along), 0, None))
             known = noise[np.isfinite(noise)]
-            limit = NOISE_FACTOR * float(np.median(known)) if len(known) else 0.0
+            explained = NOISE_FACTOR * float(np.median(known)) if len(known) else 0.0
+            limit = min(MAX_NOISY_VARIATION * length[a, b], explained)
             limit = max(MAX_VARIATION * length[a, b], limit)
             motion = min(_motion(points[shared, k]) for k in (a, b))
             is_bone[a, b] = variation[a, b] <= min(limit, motion / MIN_MOTION) and motion > 0

@@ -128,7 +128,8 @@ class Drawer:
         inner = max(round(size[0] * scale), 1), max(round(size[1] * scale), 1)
         picture = self._frames.read(view, frame)
         if picture is not None:
-            cv2.resize(picture, inner, panel[: inner[1], : inner[0]], interpolation=cv2.INTER_AREA)
+            shrunk = cv2.resize(picture, inner, interpolation=cv2.INTER_AREA)
+            panel[: inner[1], : inner[0]] = shrunk
         uv = shown.support.uv[view, frame] * scale
         seen = shown.file.measured[view, frame] * scale
         own = shown.lifted.is_measured[frame]

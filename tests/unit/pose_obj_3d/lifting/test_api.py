@@ -40,7 +40,8 @@ def lifted():
 @pytest.fixture(scope="module")
 def of_the_command(tmp_path_factory):
     folder = tmp_path_factory.mktemp("command")
-    assert call(write(folder / "tracks.npz", **members(frames=30, sequences=2))) == 0
+    path = write(folder / "tracks.npz", **members(frames=30, sequences=2))
+    assert call(path, "--skeleton", "none") == 0
     return results(folder / "tracks_3d")
 
 

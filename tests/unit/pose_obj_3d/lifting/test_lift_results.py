@@ -10,7 +10,7 @@ from pose_obj_3d.geometry.estimators import Estimate
 from pose_obj_3d.lifting import choice, gaps, learning, scene_scale
 from pose_obj_3d.lifting.choice import ROBUST
 from pose_obj_3d.lifting.lift_file import MAP, RTS
-from pose_obj_3d.lifting.showing import pictures
+from pose_obj_3d.lifting.showing import pictured
 from pose_obj_3d.lifting.track_files.track_file import read_tracks
 from pose_obj_3d.lifting.tracks_from_file import load_own
 from pose_obj_3d.training.checkpoints import store as checkpoints
@@ -130,7 +130,7 @@ def test_what_a_gap_claims_decides():
 
 def test_bridges_join_what_they_bridge():
     x = np.arange(6.0)
-    solid, bridge = pictures.stretches(x, np.array([True, True, False, False, True, True]))
+    solid, bridge = pictured.stretches(x, np.array([True, True, False, False, True, True]))
     np.testing.assert_array_equal(solid, [0, 1, np.nan, np.nan, 4, 5])
     np.testing.assert_array_equal(bridge, [np.nan, 1, 2, 3, 4, np.nan])
 

@@ -1,6 +1,7 @@
 """What joins keypoints, which frames are read, and what a viewer's recording holds."""
 
 import json
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -9,11 +10,21 @@ import pytest
 from pose_obj_3d.common.colours import rgb
 from pose_obj_3d.common.errors import ConfigError
 from pose_obj_3d.export_points import __main__ as export_points
-from pose_obj_3d.lifting.showing import painting, video, video_file
+from pose_obj_3d.lifting.showing import (
+    painting,
+    picture_of_images,
+    picture_of_space,
+    picture_of_time,
+    pictured,
+    pictures,
+    video,
+    video_file,
+)
 from pose_obj_3d.lifting.showing import skeleton as skeletons
 from pose_obj_3d.lifting.showing.frames import Frames, check_pattern
 from pose_obj_3d.lifting.showing.skeleton import skeleton_of
 from pose_obj_3d.lifting.showing.space import view_axes
+from pose_obj_3d.lifting.track_files.track_file import read_tracks
 from pose_obj_3d.lifting.writing.points import LiftedPoints
 from pose_obj_3d.lifting.writing.trc import UP
 from tests.unit.pose_obj_3d.synthetic import IMAGE, NAMES, project, rig
@@ -180,7 +191,7 @@ def recorded(tmp_path_factory):
         image_size=np.array([IMAGE, IMAGE]),
     )
     for t in range(T):
-        cv2.imwrite(str(folder / f"{NAMES[0]}_{t}.png"), picture(t))
+        cv2.imwrite(str(folder / f"{NAMES[0]}_{t}.png"), picture(t)[..., ::-1])
     return folder, made, uv
 
 
@@ -276,6 +287,101 @@ def test_up_is_up_in_the_view_of_space(up):
     assert third @ right == pytest.approx(0)
     assert third @ down < -0.8
     assert np.cross(right, down) @ third < 0  # no mirror image: seen from above
+
+
+def pictured_of(recorded, **changes):
+    """What pictures show of the first recording, with dots on the points."""
+    folder, made, _ = recorded
+    file = read_tracks(folder / "tracks.npz")
+    rows = np.arange(25)
+    shown = pictured.Pictured(
+        file=file,
+        rows=rows,
+        is_cut=False,
+        xyz=made.points[rows],
+        covariance=made.covariance[rows],
+        measured=made.is_measured[rows],
+        single=made.points[rows],
+        truth=file.truth[rows] * 1000,
+        bones=[(0, 1)],
+        frames=Frames(str(folder / "{view}_{frame}.png"), file.camera_names),
+        far=lambda frames: np.zeros((len(frames), *file.measured.shape[0:3:2]), bool),
+    )
+    return replace(shown, **changes)
+
+
+def legend_of(figure):
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def test_pictures_name_every_keypoint_and_the_truth_first(recorded):
+    lost = pictured_of(recorded)
+    lost.xyz[:, 3] = np.nan
+    names = [*lost.file.keypoint_names[:3], f"{lost.file.keypoint_names[3]} (not lifted)"]
+    for draw in (picture_of_space.draw, picture_of_images.draw):
+        said = legend_of(draw(lost))
+        assert said[-4:] == names
+        assert any("95 %" in line for line in said)
+        assert "skeleton" in " ".join(said)
+    assert legend_of(picture_of_space.draw(lost))[0] == "truth"
+    figure = picture_of_time.draw(lost)
+    assert legend_of(figure)[0] == "truth"
+    assert len(figure.axes) == 9
+    assert "not lifted: objects/p3" in figure.get_supxlabel()
+    assert "frames 0 to 24" in figure.get_supxlabel()
+
+
+def test_pictures_say_which_keypoints_they_leave_out(recorded):
+    shown = pictured_of(recorded)
+    many = [np.tile(x, (1, 3, *[1] * (x.ndim - 2))) for x in (shown.xyz, shown.covariance)]
+    names = [f"objects/p{k}" for k in range(12)]
+    measured = np.tile(shown.measured, (1, 3))
+    file = replace(shown.file, keypoint_names=names)
+    tripled = replace(shown, xyz=many[0], covariance=many[1], measured=measured, file=file)
+    tripled = replace(tripled, single=many[0], truth=None)
+    figure = picture_of_time.draw(tripled)
+    drawn = {axes.get_ylabel().split("\n")[0] for axes in figure.axes[::3]}
+    said = figure.get_supxlabel().replace("\n", " ")
+    assert len(drawn) == 5
+    assert "5 of 12 keypoints" in said
+    for name in names:
+        assert (name.split("/")[1] in drawn) != (name in said)
+
+
+def test_no_panel_is_empty(recorded, tmp_path):
+    shown = pictured_of(recorded)
+    measured = shown.file.measured.copy()
+    measured[2] = np.nan
+    without = replace(shown, file=replace(shown.file, measured=measured))
+    figure = picture_of_images.draw(without)
+    titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
+    assert titles == [name for v, name in enumerate(NAMES) if v != 2]
+    assert NAMES[2] in figure.get_suptitle()
+    assert figure.axes[0].images  # its recorded frame
+    assert not figure.axes[1].images
+    assert all(axes.lines and axes.patches for axes in figure.axes)
+    nothing = replace(shown, xyz=np.full_like(shown.xyz, np.nan))
+    assert not picture_of_time.draw(nothing).axes
+
+
+def test_pictures_for_print(recorded, tmp_path):
+    figure = picture_of_space.draw(pictured_of(recorded))
+    for suffix, start in (("png", b"\x89PNG"), ("pdf", b"%PDF"), ("svg", b"<?xml")):
+        path = pictures.save(tmp_path / f"a.{suffix}", figure, 60)
+        first = path.read_bytes()
+        assert first.startswith(start)
+        assert pictures.save(path, figure, 60).read_bytes() == first  # no date in it
+    text = (tmp_path / "a.svg").read_text(encoding="utf-8")
+    assert ">objects/p0<" in text  # letters stay letters
+    wide = cv2.imread(str(tmp_path / "a.png")).shape[1]
+    assert wide == round(60 * figure.get_figwidth())
+    assert pictures.chosen_pictures(None, False).dpi < 300
+    chosen = pictures.chosen_pictures(["pdf,svg"], False)
+    assert (chosen.names, chosen.dpi) == (["pdf", "svg"], 300)
+    assert chosen.linked == ["tracks_3d.svg", "coordinates.svg", "reprojection.svg"]
+    assert not pictures.chosen_pictures(None, True).linked
+    with pytest.raises(ConfigError, match="--pictures jpg: allowed: png, pdf, svg"):
+        pictures.chosen_pictures(["jpg"], False)
 
 
 def test_showing_needs_the_tracks_that_were_lifted(recorded, tmp_path, capsys):
