@@ -27,7 +27,7 @@ from pose_obj_3d.lifting.options import CONTEXTS, KEPT, PATIENCE, LiftOptions
 from pose_obj_3d.lifting.pipeline import lift
 from pose_obj_3d.lifting.result import result_of, save_points
 from pose_obj_3d.lifting.showing import outputs, pictures
-from pose_obj_3d.lifting.showing.skeleton import skeleton_of
+from pose_obj_3d.lifting.showing.skeleton import given_bones, skeleton_of
 from pose_obj_3d.lifting.track_files.members import METRES
 from pose_obj_3d.lifting.writing.points import points_of
 
@@ -150,6 +150,7 @@ def run(args: argparse.Namespace) -> None:
     options, wanted = options_of(args), outputs.read_flags(args)
     formats = pictures.chosen_pictures(args.pictures, args.no_pictures)
     file = opening.open_tracks(args.points2d, opening.options_of(args), args.units, args.views)
+    given_bones(wanted.skeleton, file.keypoint_names)  # mistakes are told before the work
     out = args.out or default_out(args.points2d[0])
     outcome = lift(file, options, out)
     out.mkdir(parents=True, exist_ok=True)

@@ -54,11 +54,22 @@ def skeleton_of(wanted: str, lifted: LiftedPoints) -> Skeleton:
         return Skeleton([], "")
     if wanted == LEARNED:
         return learned(lifted)
-    names = lifted.keypoint_names
+    bones = given_bones(wanted, lifted.keypoint_names)
+    return Skeleton(bones, f"skeleton: {len(bones)} lines, as given")
+
+
+def given_bones(wanted: str, names: Sequence[str]) -> list[Bone]:
+    """Read the pairs that the user gives; none where they are learned, or not wanted.
+
+    Raises:
+        ConfigError: A name is unknown, or a pair is none.
+    """
+    if wanted in (LEARNED, NONE):
+        return []
     bones = [_bone(pair, names) for pair in _pairs(wanted)]
     if not bones:
         raise ConfigError(f"--skeleton {wanted[:60]}: no pairs; give a-b,b-c, learned or none")
-    return Skeleton(list(dict.fromkeys(bones)), f"skeleton: {len(bones)} bones, as given")
+    return list(dict.fromkeys(bones))
 
 
 def _pairs(wanted: str) -> list[str | list[object]]:
