@@ -21,7 +21,7 @@ from tests.unit.pose_obj_3d.synthetic import project
 
 FOLDER = PACKAGE_DIR / "data" / "RLBench_pose_est_data"
 CONFIGS = sorted((PACKAGE_DIR / "cfg" / "submit").glob("*.yaml"))
-DETECTED = (9, 12, 40)
+DETECTED = (9, 12, 40, 54, 79)
 # The other archives of pixels do not ship: docs/pixels.md makes them.
 OF_PIXELS = [p for p in CONFIGS if "pixels" in p.stem]
 SHIPPED = [
@@ -113,11 +113,15 @@ def test_shipped_detections_are_of_demonstrations_that_their_detector_had_not_se
         trained = {str(n) for kind in ("train", "val") for n in data.split(task)[kind]}
         assert trained <= set(folds)
         assert set(folds.values()) == {0, 1}
+        medians = []
         for track, found in zip(data.tracks[task], data.detections[task], strict=True):
             assert found.shape == (*track.shape[:3], 7)
             seen = track[..., VISIBILITY] == 1
             error = np.linalg.norm(found[..., :2] - track[..., UV_EXACT], axis=-1)
-            assert np.nanmedian(error[seen]) < 4
+            medians.append(np.nanmedian(error[seen]))
+        # In pixels; of another demonstration's pictures they would be tens of them.
+        assert np.median(medians) < 2
+        assert max(medians) < 8
 
 
 @pytest.mark.parametrize("path", OF_PIXELS, ids=[p.stem for p in OF_PIXELS])
