@@ -14,7 +14,7 @@ import numpy.typing as npt
 from pose_obj_3d.common.errors import ConfigError, DataError
 from pose_obj_3d.importing.calibrations.types import Calibration
 from pose_obj_3d.importing.tracks.individuals import choose_individuals
-from pose_obj_3d.importing.tracks.naming import match_names, short_names
+from pose_obj_3d.importing.tracks.naming import match_names
 from pose_obj_3d.importing.tracks.options import ImportOptions
 from pose_obj_3d.importing.tracks.timing import SAME_RATE, common_frames, one_rate, shift
 from pose_obj_3d.importing.tracks.views import Floats, Found, ViewTracks
@@ -54,14 +54,8 @@ def join(found: Found, cameras: Calibration, options: ImportOptions) -> Joined:
     notes += lines
     keypoints, lines = _common_keypoints(views)
     notes += lines
-    slowest = min((v.fps for v in views if v.fps), default=0.0)
-    if len(found.sequence_starts) > 1 and any(
-        v.fps and v.fps > slowest * (1 + SAME_RATE) for v in views
-    ):
-        raise DataError(
-            f"{views[0].source}: several recordings, and frame rates that differ between views;"
-            " name one recording, or say that all have one rate: --fps"
-        )
+    if len(found.sequence_starts) > 1:
+        _check_recordings(views, options)
     views, fps, lines = one_rate(views, options.fps)
     notes += lines
     views = shift(views, options.offsets)
@@ -76,11 +70,9 @@ def join(found: Found, cameras: Calibration, options: ImportOptions) -> Joined:
     }
     if fps is not None:
         members["fps"] = np.array(fps)
-    starts = [max(s, start) - start for s in found.sequence_starts if s < stop]
+    starts = np.unique([max(s, start) - start for s in found.sequence_starts if s < stop])
     if len(starts) > 1:
-        if options.offsets:
-            raise ConfigError("--offset: the source holds several recordings; name one of them")
-        members["sequence_starts"] = np.unique(starts)
+        members["sequence_starts"] = starts
     size, lines = _sizes(views, cameras, chosen)
     if size is not None:
         members["image_size"] = size
@@ -117,10 +109,12 @@ def _named(found: Found, cameras: Calibration) -> tuple[list[ViewTracks], list[i
     order = sorted(matched, key=matched.__getitem__)
     chosen = [matched[v] for v in order]
     own = [replace(views[v], name=cameras.names[c]) for v, c in zip(order, chosen, strict=True)]
-    renamed = [f"{names[v]} is {view.name}" for v, view in zip(order, own, strict=True)]
-    if short_names(names) != list(names) or any(
-        names[v] != w.name for v, w in zip(order, own, strict=True)
-    ):
+    renamed = [
+        f"{names[v]} is {view.name}"
+        for v, view in zip(order, own, strict=True)
+        if names[v] != view.name
+    ]
+    if renamed:
         notes.append(f"views by the cameras' names: {', '.join(renamed)[:380]}")
     return own, chosen, notes
 
@@ -133,6 +127,18 @@ def _check_different(views: Sequence[ViewTracks]) -> None:
         raise DataError(
             f"{views[twice].source} and {first.source} are both of the view {names[twice]!r}; name"
             " one of them, or say which is which: NAME=FILE in place of FILE"
+        )
+
+
+def _check_recordings(views: Sequence[ViewTracks], options: ImportOptions) -> None:
+    """Refuse what would move the starts of several recordings in one view alone."""
+    if options.offsets:
+        raise ConfigError("--offset: the source holds several recordings; name one of them")
+    rates = [view.fps for view in views if view.fps]
+    if options.fps is None and rates and max(rates) > min(rates) * (1 + SAME_RATE):
+        raise DataError(
+            f"{views[0].source}: several recordings, and frame rates that differ between views;"
+            " name one recording, or say that all have one rate: --fps"
         )
 
 

@@ -80,18 +80,3 @@ def _one_each(
             )
         taken[own[0]] = v
     return {v: c for c, v in taken.items()}
-
-
-def short_names(names: Sequence[str]) -> list[str]:
-    """Drop what all names begin and end with, at the bounds of their parts, if they stay different.
-
-    `rec1_camA` and `rec1_camB` become `camA` and `camB`.
-    """
-    parts = [re.split(r"([^0-9A-Za-z]+)", name) for name in names]
-    if len(names) < 2:
-        return list(names)
-    for end in (False, True):
-        while all(len(p) > 2 for p in parts) and len({p[-1 if end else 0] for p in parts}) == 1:
-            parts = [p[:-2] if end else p[2:] for p in parts]
-    short = ["".join(p) for p in parts]
-    return short if all(short) and len(set(short)) == len(short) else list(names)
