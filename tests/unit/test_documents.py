@@ -52,6 +52,11 @@ OF_RLBENCH = {
     "rlbench/task_ttms",
 }
 """Files of a checkout of RLBench."""
+OF_OTHER_TOOLS = {
+    *("camera_array.toml", "config.toml", "S1.toml"),
+    *("common/h36m_dataset.py", "common/humaneva_dataset.py"),
+}
+"""Calibrations that other tools write, and modules of VideoPose3D."""
 OF_USERS = {"my_task.py", "my_task.xml"}
 SUFFIXES = (".py", ".sh", ".yaml", ".toml", ".md", ".xml", ".png", ".ttt")
 MADE = {
@@ -126,7 +131,7 @@ def names_in_the_repository() -> set[str]:
 
 def is_there(page: Path, path: str) -> bool:
     """Tell whether a path of the text exists."""
-    if path in OF_RLBENCH | OF_USERS | MADE:
+    if path in OF_RLBENCH | OF_OTHER_TOOLS | OF_USERS | MADE:
         return True
     if "/" not in path:
         return path in names_in_the_repository()

@@ -65,8 +65,10 @@ class Named:
 class _Machine:
     """The stack and the memo of one pickle."""
 
-    def __init__(self, calls: Calls, persistent: Callable[[object], Any] | None) -> None:
-        self.calls, self.persistent = calls, persistent
+    def __init__(
+        self, calls: Calls, persistent: Callable[[object], Any] | None, classes: Calls
+    ) -> None:
+        self.calls, self.persistent = {**calls, **classes}, persistent
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
         self.actions: dict[str, Callable[[Any], None]] = {
@@ -102,6 +104,8 @@ class _Machine:
             "BUILD": lambda _: self._build(),
             "BINPERSID": lambda _: self._persistent(),
         }
+        if classes:
+            self.actions["NEWOBJ"] = lambda _: self._reduce()
 
     def run(self, stream: IO[bytes]) -> Any:
         """Carry out a pickle; return what it leaves."""
@@ -210,7 +214,12 @@ class _Machine:
         self.stack.append(self.persistent(self._pop()))
 
 
-def load(stream: IO[bytes], calls: Calls, persistent: Callable[[object], Any] | None = None) -> Any:
+def load(
+    stream: IO[bytes],
+    calls: Calls,
+    persistent: Callable[[object], Any] | None = None,
+    classes: Calls | None = None,
+) -> Any:
     """Read a pickle.
 
     Args:
@@ -218,6 +227,7 @@ def load(stream: IO[bytes], calls: Calls, persistent: Callable[[object], Any] | 
         calls: What it may call: (module, name) -> our own function, which checks its arguments.
         persistent: Turns a reference to something outside the pickle into an object; refused when
             absent.
+        classes: Classes of which it may make objects: (module, name) -> a `Built` of our own.
 
     Returns:
         Dicts, lists, tuples, texts, bytes, numbers, and what the functions returned.
@@ -226,6 +236,6 @@ def load(stream: IO[bytes], calls: Calls, persistent: Callable[[object], Any] | 
         ArchiveError: It is damaged, asks for more than data, or is too long.
     """
     try:
-        return _Machine(calls, persistent).run(stream)
+        return _Machine(calls, persistent, classes or {}).run(stream)
     except (ValueError, OverflowError, IndexError) as error:
         raise ArchiveError(f"is damaged: {error}") from error

@@ -11,6 +11,7 @@ from pathlib import Path
 from pose_obj_3d.importing.people import openpose, videopose3d
 from pose_obj_3d.importing.tracks.readers import (
     anipose,
+    rlbench_demo,
     scorer_tables,
     sleap_analysis,
     sleap_labels,
@@ -43,6 +44,7 @@ READERS: tuple[Reader, ...] = (
     Reader("SLEAP", "slp", sleap_labels.knows, sleap_labels.read_labels),
     Reader("DeepLabCut", "csv, h5", scorer_tables.is_deeplabcut, scorer_tables.read_table),
     Reader(openpose.TOOL, openpose.FILES, openpose.knows, openpose.read),
+    Reader("RLBench", "an episode's folder", rlbench_demo.knows, rlbench_demo.read_demo),
     Reader(videopose3d.TOOL, videopose3d.FILES, videopose3d.knows, videopose3d.read),
 )
 
