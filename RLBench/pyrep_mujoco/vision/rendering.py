@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyrep_mujoco.errors import RenderingError
+from pyrep_mujoco.vision.buffers import make_buffers
 from pyrep_mujoco.vision.cameras import CameraSpec
 from pyrep_mujoco.vision.display import has_display
 from pyrep_mujoco.vision.forks import check_not_forked, is_forked, note_context
@@ -35,11 +36,6 @@ logger = logging.getLogger(__name__)
 _BACKENDS = ("egl", "osmesa", "glfw")
 _DISABLED = ("disable", "disabled", "off", "false", "0")
 _NO_CHOICE = ("", "enable", "enabled", "on", "true", "1")
-# Facets around and along round shapes. Vertices are what software OpenGL spends its time on:
-# MuJoCo's 28 x 16 cost half as much again per image; a facet lies 1.2 % of the radius inside.
-_SLICES, _STACKS = 20, 12
-# MuJoCo's own 4096 takes twice as long and looks the same; 1024 leaves specks on round shapes.
-_SHADOW_SIZE = 2048  # [px] side of the picture that tells what the light reaches
 _SPARE_GEOMS = 64  # room in the scene beyond the model's own geoms
 
 
@@ -158,9 +154,11 @@ class Renderer:
         self._viewport = mujoco.MjrRect(0, 0, width, height)
         self._gl: Any = None
         gl = _gl_context(select_gl_backend(), width, height)
-        self._colour = self._context(shadows, multisample)
+        self._colour = make_buffers(model, self._shape, shadows, multisample)
         # Depth read from a multisampled buffer is off by up to 7 mm at edges.
-        self._exact = self._context(False, 0) if multisample else self._colour
+        self._exact = self._colour
+        if multisample:
+            self._exact = make_buffers(model, self._shape, shadows=False, multisample=0)
         self._gl = gl
         Renderer._current = weakref.ref(self)
         self._skins = Skins(model)
@@ -173,32 +171,6 @@ class Renderer:
         self._ids = BodyColours(model)
         self._rgb = np.empty((height, width, 3), np.uint8)
         self._z = np.empty((height, width), np.float32)
-
-    def _context(self, shadows: bool, multisample: int) -> mujoco.MjrContext:
-        """Make buffers of exactly the image's size; the model's settings are left as found."""
-        view, quality = self._model.vis.global_, self._model.vis.quality
-        wanted = (
-            (view, "offheight", self._shape[0]),
-            (view, "offwidth", self._shape[1]),
-            (quality, "offsamples", multisample),
-            (quality, "shadowsize", _SHADOW_SIZE if shadows else 0),
-            (quality, "numslices", _SLICES),
-            (quality, "numstacks", _STACKS),
-        )
-        before = [(owner, key, getattr(owner, key)) for owner, key, _ in wanted]
-        for owner, key, value in wanted:
-            setattr(owner, key, value)
-        try:
-            context = mujoco.MjrContext(self._model, mujoco.mjtFontScale.mjFONTSCALE_50)
-        except mujoco.FatalError as error:
-            raise RenderingError(f"OpenGL: {error}") from error
-        finally:
-            for owner, key, value in before:
-                setattr(owner, key, value)
-        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, context)
-        # Reversed depth keeps millimetres at a near plane of 1 cm.
-        context.readDepthMap = mujoco.mjtDepthMap.mjDEPTH_ZEROFAR
-        return context
 
     def render(
         self,
