@@ -1,8 +1,10 @@
 """Training by several processes, as `torchrun` starts them."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -28,15 +30,25 @@ OBJ_POSE_DATA:
 """
 
 
-def together(folder, *flags):
-    """Train by two processes; the finished command."""
+ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+def command(folder, *flags):
+    """Give the command that trains by two processes."""
     script = ROOT / "pose_obj_3d" / "run_h36m_waypoints_unsup.py"
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    wanted = ["--cfg", str(folder / "c.yaml"), "--log", str(folder), *flags]
+    return [
+        *(*launch, "--", str(script)),
+        *("--cfg", str(folder / "c.yaml"), "--log", str(folder), *flags),
+    ]
+
+
+def together(folder, *flags):
+    """Train by two processes; the finished command."""
     return subprocess.run(
-        [*launch, "--", str(script), *wanted],
+        command(folder, *flags),
         check=False,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env=ONE_THREAD,
         capture_output=True,
         text=True,
         timeout=300,
@@ -78,6 +90,41 @@ def test_two_processes_train_as_one_and_one_goes_on(tmp_path):
     assert two["best_epoch"] == one["best_epoch"]
     for a, b in zip(curve(one), curve(two), strict=True):
         assert b == pytest.approx(a, rel=1e-4)
+
+
+def children(pid):
+    return [int(n) for n in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs /proc")
+def test_a_killed_process_ends_all_and_one_goes_on(tmp_path):
+    write_scene(tmp_path / "a.npz")
+    (tmp_path / "c.yaml").write_text(CONFIG % 1000, encoding="utf-8")
+    with (tmp_path / "err.txt").open("w") as err:
+        launcher = subprocess.Popen(command(tmp_path), env=ONE_THREAD, stdout=err, stderr=err)
+    try:
+        deadline = time.monotonic() + 200
+        while not list(tmp_path.glob("checkpoint/submit/*/last.pt")):
+            assert launcher.poll() is None, (tmp_path / "err.txt").read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        started = children(launcher.pid)
+        assert len(started) == 2
+        os.kill(started[1], signal.SIGKILL)
+        assert launcher.wait(timeout=100) != 0
+    finally:
+        launcher.terminate()  # and with it what it has started
+    assert not any(Path(f"/proc/{pid}").exists() for pid in started)
+
+    before = last(tmp_path)  # whole, not half written
+    assert 1 <= before["epoch"] < 1000
+    (tmp_path / "c.yaml").write_text(CONFIG % (before["epoch"] + 1), encoding="utf-8")
+    (path,) = tmp_path.glob("checkpoint/submit/*/last.pt")
+    flags = ["--cfg", str(tmp_path / "c.yaml"), "--log", str(tmp_path)]
+    assert main([*flags, "--resume_checkpoint", str(path)], unsupervised=True) == 0
+    assert last(tmp_path)["epoch"] == before["epoch"] + 1
+    assert curve(last(tmp_path))[:-1] == curve(before)
 
 
 @pytest.mark.slow
