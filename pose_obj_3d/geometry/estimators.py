@@ -22,6 +22,9 @@ ROBUST_SIGMAS = 3.5
 GATE_SIGMAS = 4.0
 _CONSENSUS_STEPS = 4
 _CHUNK = 32768  # (point, pair) candidates at once; bounds the memory
+_ALL_PAIRS_VIEWS = 8  # with more views a consensus starts from fewer pairs: those so many apart,
+_SHIFTS = (1, 3, 6)
+_ENOUGH_PAIRS = 8  # if the point is seen by so many of these
 
 
 @dataclass(frozen=True)
@@ -121,9 +124,9 @@ def consensus(uv: Tensor, weights: Tensor, rig: Rig, sigmas: float = ROBUST_SIGM
     pair is triangulated; a further view joins where its residual is within what the noise and the
     pair's own covariance allow; the set is refined by maximum likelihood, and scored by the
     residuals of all views, each capped at `sigmas` (the score of MSAC: Torr, Zisserman, CVIU 2000).
-    The best candidate's views within `sigmas` are refined once more. All pairs are tried, so
-    nothing is random. Three views name an outlier only as far as it breaks the epipolar constraints
-    with the other two.
+    The best candidate's views within `sigmas` are refined once more. All pairs are tried, of many
+    views always the same ones, so nothing is random. Three views name an outlier only as far as it
+    breaks the epipolar constraints with the other two.
 
     Args:
         uv: (*, V, 2) [px].
@@ -139,14 +142,30 @@ def consensus(uv: Tensor, weights: Tensor, rig: Rig, sigmas: float = ROBUST_SIGM
     xyz, covariance, inliers = agreed.xyz, agreed.covariance, w.clone()
     worst = _deviations(xyz, points, w, rig).amax(-1)
     open_rows = ((worst >= sigmas) & (geometry.count_views(w) >= 2)).nonzero().squeeze(-1)
-    pairs = view_subsets(V, 2).to(points)
-    for rows in torch.split(open_rows, max(1, _CHUNK // len(pairs))):
-        found = _consensus_chunk(points[rows], w[rows], pairs, rig, sigmas)
-        assert found.inliers is not None
-        xyz[rows], covariance[rows], inliers[rows] = found.xyz, found.covariance, found.inliers
+    some, everything = _some_pairs(V).to(points), view_subsets(V, 2).to(points)
+    whole = ((w[open_rows] > 0).to(points) @ some.T == 2).sum(-1)  # pairs that see the point
+    is_enough = whole >= min(_ENOUGH_PAIRS, len(everything))
+    for pairs, of_pairs in ((some, open_rows[is_enough]), (everything, open_rows[~is_enough])):
+        for rows in torch.split(of_pairs, max(1, _CHUNK // len(pairs))):
+            found = _consensus_chunk(points[rows], w[rows], pairs, rig, sigmas)
+            assert found.inliers is not None
+            xyz[rows], covariance[rows], inliers[rows] = found.xyz, found.covariance, found.inliers
     return Estimate(
         xyz.reshape(*shape, 3), covariance.reshape(*shape, 3, 3), inliers.reshape(*shape, V)
     )
+
+
+def _some_pairs(num_views: int) -> Tensor:
+    """Return the pairs (S, V) of views that start a search: all, or of many views those near."""
+    pairs = view_subsets(num_views, 2)
+    if num_views <= _ALL_PAIRS_VIEWS:
+        return pairs
+    frame = torch.arange(num_views)
+    shifts = [pairs.new_zeros(num_views, num_views) for _ in _SHIFTS]
+    for of_shift, shift in zip(shifts, _SHIFTS, strict=True):
+        of_shift[frame, frame] = 1
+        of_shift[frame, (frame + shift) % num_views] = 1
+    return torch.cat(shifts)
 
 
 def _consensus_chunk(

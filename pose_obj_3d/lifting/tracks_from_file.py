@@ -33,6 +33,7 @@ _GATE_ROUNDS = 3
 _PIECE_FRAMES, _MAX_PIECES = 200, 60  # the motion is chosen on pieces of sequences
 _Q_STEPS = 13  # candidates of process noise: three a decade
 _MAX_COLUMNS = 1500  # sequences filtered at once; bounds the memory
+_CHUNK_CELLS = 500_000  # detections that are compared with a prediction at once
 _MIN_SCORED = 30  # a keypoint with fewer measurements does not get a motion of its own
 Motion = tuple[str, float]
 """One of `kalman.MOTIONS`, and its process noise."""
@@ -336,12 +337,27 @@ def deviations(estimate: Estimate, tracks: Tracks, rig: Rig) -> Tensor:
     0 where there is no detection or no estimate. Its square is chi-squared with two degrees of
     freedom.
     """
+    rows = max(1, _CHUNK_CELLS // max(1, tracks.weights[0].numel()))  # bounds the memory
+    parts = [
+        _deviations(
+            estimate.xyz[some],
+            estimate.covariance[some],
+            tracks.uv[some],
+            tracks.weights[some],
+            rig,
+        )
+        for some in torch.split(torch.arange(len(tracks)), rows)
+    ]
+    return torch.cat(parts)
+
+
+def _deviations(xyz: Tensor, covariance: Tensor, uv: Tensor, weights: Tensor, rig: Rig) -> Tensor:
     predicted, J = multi_view.projection_jacobian(
-        estimate.xyz.double(), rig.intrinsics, rig.extrinsics
+        xyz.double(), rig.intrinsics, rig.extrinsics
     )  # (N, K, V, 2, 3)
-    r = tracks.uv.transpose(1, 2) - predicted
-    w = tracks.weights.transpose(1, 2).double()
-    spread = torch.einsum("nkvri,nkij,nkvsj->nkvrs", J, estimate.covariance.double(), J)
+    r = uv.transpose(1, 2) - predicted
+    w = weights.transpose(1, 2).double()
+    spread = torch.einsum("nkvri,nkij,nkvsj->nkvrs", J, covariance.double(), J)
     spread = (
         spread + torch.eye(2).to(spread) * (rig.sigma_px**2 / w.clamp_min(1e-12))[..., None, None]
     )

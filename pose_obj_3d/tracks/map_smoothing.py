@@ -296,7 +296,8 @@ def _pieces(tracks: Tracks) -> _Batch:
     stops = torch.minimum(starts + PIECE_FRAMES - 1, tracks.last[starts])
     per_piece = float((stops - starts + 1).double().mean()) * tracks.keypoint.shape[1]
     cells = SCALE_CELLS if tracks.noise is None else LASTING_CELLS
-    wanted = max(1, round(cells / max(per_piece, 1)))
+    views = tracks.weights.shape[1]
+    wanted = max(1, round(cells * 4 / max(4, views) / max(per_piece, 1)))
     if len(starts) > wanted:
         chosen = torch.linspace(0, len(starts) - 1, wanted).round().long().to(starts.device)
         starts, stops = starts[chosen], stops[chosen]

@@ -6,6 +6,7 @@ claim is exact; a gross error has a wide Gaussian, or is anywhere in the image.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -46,18 +47,20 @@ class Detections:
     width: Tensor
     shares: Tensor
 
-    def without_each_view(self) -> "Detections":
-        """Repeat the tracks V times along the last axis, the v-th time without view v."""
+    def without_each(self, views: Sequence[int]) -> "Detections":
+        """Repeat the tracks along the last axis, each time without one of the views."""
         V, T, B = self.is_used.shape
-        others = ~torch.eye(V, dtype=torch.bool, device=self.uv.device)
+        n = len(views)
+        others = torch.ones(V, n, dtype=torch.bool, device=self.uv.device)
+        others[list(views), list(range(n))] = False
         used = self.is_used[:, :, None] & others[:, None, :, None]
         return replace(
             self,
-            uv=self.uv.repeat(1, 1, 1, V),
-            whitening=None if self.whitening is None else self.whitening.repeat(1, 1, 1, 1, V),
-            sigma=self.sigma.repeat(1, 1, V),
-            gross=self.gross.repeat(1, 1, V),
-            is_used=used.reshape(V, T, V * B),
+            uv=self.uv.repeat(1, 1, 1, n),
+            whitening=None if self.whitening is None else self.whitening.repeat(1, 1, 1, 1, n),
+            sigma=self.sigma.repeat(1, 1, n),
+            gross=self.gross.repeat(1, 1, n),
+            is_used=used.reshape(V, T, n * B),
         )
 
 
