@@ -14,7 +14,7 @@ import numpy as np
 
 from pose_obj_3d.common.errors import ConfigError, DataError
 from pose_obj_3d.common.safe_reading.plain_yaml import values_of_yaml
-from pose_obj_3d.importing.calibrations.values import numbers, read_text
+from pose_obj_3d.importing.calibrations.values import MAX_NUMBERS, numbers, read_text
 
 MAX_VALUES = 100_000
 MAX_DEPTH = 20
@@ -101,8 +101,8 @@ def _matrix(where: str, value: dict[str, Any]) -> Any:
     """Return the array; those of one or many axes have `sizes` in place of `rows` and `cols`."""
     data, given = value["data"], value.get("sizes", [value.get("rows"), value.get("cols")])
     sizes = numbers(f"{where}: rows and cols", given)
-    if isinstance(data, list) and len(data) > np.prod(sizes):
-        return data  # of several channels, such as image points: no part of a calibration
+    if isinstance(data, list) and (len(data) > np.prod(sizes) or len(data) > MAX_NUMBERS):
+        return data  # points of a board or an image: no part of a calibration
     found = numbers(where, data)
     if found.size != np.prod(sizes) or sizes.min() < 0:
         listed = " x ".join(f"{n:g}" for n in sizes)

@@ -12,7 +12,7 @@ from pose_obj_3d.importing.calibrations.types import Camera, Floats
 from pose_obj_3d.lifting.track_files.members import DISTORTION_COUNTS
 
 MAX_BYTES = 4 << 20  # of a file; those of a hundred cameras are far smaller
-_MAX_NUMBERS = 1000  # of one value
+MAX_NUMBERS = 1000  # of one value
 
 
 def read_text(path: Path) -> str:
@@ -59,8 +59,8 @@ def numbers(where: str, value: object) -> Floats:
             found.append(float(item))
         except (ValueError, OverflowError):
             raise DataError(f"{where} must hold numbers, found {str(item)[:40]!r}") from None
-        if len(found) > _MAX_NUMBERS:
-            raise DataError(f"{where} has more than {_MAX_NUMBERS} numbers")
+        if len(found) > MAX_NUMBERS:
+            raise DataError(f"{where} has more than {MAX_NUMBERS} numbers")
     return np.array(found)
 
 

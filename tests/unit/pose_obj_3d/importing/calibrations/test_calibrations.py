@@ -120,6 +120,7 @@ def test_one_file_of_opencv_for_each_camera(rig, tmp_path, suffix):
             image_height=480,
             fisheye_model=0,
             camera_matrix=rig.K[v],
+            image_points=np.zeros((30, 54, 2)),
             distortion_coefficients=rig.D[v][:, None],
             R=rig.turns[v][:, None],
             T=rig.t[v][:, None],
