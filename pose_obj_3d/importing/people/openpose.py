@@ -50,7 +50,7 @@ def read(path: Path, wanted: Wanted) -> Found:
     views = [read_view(folder) for folder in folders]
     notes += [note for view in views for note in view.notes]
     given: Calibration | None = wanted.cameras
-    own = None if given else _cameras(path)
+    own = None if given else _cameras(path, wanted.units)
     people = _same_keypoints(path, views)
     chosen, lines = _chosen(path, people, given or own)
     return Found(tuple(chosen), own, notes=(*notes, *lines))
@@ -67,12 +67,12 @@ def _poses(project: Path) -> Path | None:
     return next((folder for folder in found if folder.is_dir() and _views(folder)), None)
 
 
-def _cameras(path: Path) -> Calibration | None:
+def _cameras(path: Path, units: str | None) -> Calibration | None:
     """Return the cameras of a project: of its `calibration/`, or of that beside it."""
     for folder in (path / "calibration", path.parent / "calibration"):
         place = find_calibration(folder) if folder.is_dir() else None
         if place is not None:
-            return read_calibration(place, None)
+            return read_calibration(place, units)
     return None
 
 

@@ -83,12 +83,20 @@ def test_the_person_in_most_views_is_found_in_every_frame(crowd, scene, tmp_path
     """A project of Pose2Sim: its cameras lie beside the trial."""
     out = tmp_path / "tracks.npz"
     assert main([str(crowd), "--out", str(out)]) == 0
-    assert "two or more views agree in 12 of 12 frames" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "two or more views agree in 12 of 12 frames" in said
+    assert "so m is assumed; --units sets it" in said
     file = np.load(out)
     np.testing.assert_allclose(file["points"], scene[0][0], atol=1e-6)
     np.testing.assert_allclose(file["extrinsics"], scene[2], atol=1e-12)
     assert file["keypoint_names"].tolist() == list(BODIES[25])
     assert (file["confidence"] == 0.9).all()
+
+
+def test_the_unit_of_a_project_can_be_said(crowd, tmp_path):
+    out = tmp_path / "tracks.npz"
+    assert main([str(crowd), "--out", str(out), "--units", "mm"]) == 0
+    assert str(np.load(out)["units"]) == "mm"
 
 
 def test_a_view_that_lacks_the_person_stays_empty(crowd, scene):
