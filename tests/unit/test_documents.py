@@ -53,8 +53,7 @@ OF_RLBENCH = {
 }
 """Files of a checkout of RLBench."""
 OF_OTHER_TOOLS = {
-    *("camera_array.toml", "config.toml", "S1.toml"),
-    *("common/h36m_dataset.py", "common/humaneva_dataset.py"),
+    *("camera_array.toml", "config.toml", "S1.toml", "common/h36m_dataset.py"),
 }
 """Calibrations that other tools write, and modules of VideoPose3D."""
 OF_USERS = {"my_task.py", "my_task.xml"}

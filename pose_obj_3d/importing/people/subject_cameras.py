@@ -2,8 +2,7 @@
 
 The files of positions hold no cameras. These come from
 
-- VideoPose3D's own `common/h36m_dataset.py` (or `humaneva_dataset.py`), whose tables are read as
-  text: nothing in it is run;
+- VideoPose3D's own `common/h36m_dataset.py`, whose tables are read as text: nothing in it is run;
 - a folder with a calibration file for each subject, `S1.toml` and so on; or one calibration for
   all.
 """
@@ -22,7 +21,7 @@ from pose_obj_3d.importing.calibrations.values import numbers, read_text
 from pose_obj_3d.importing.tracks.views import Floats
 from pose_obj_3d.lifting.track_files.members import METRES
 
-MODULES = ("h36m_dataset.py", "humaneva_dataset.py")
+MODULE = "h36m_dataset.py"
 MAX_CAMERAS = 1000
 _MM = 0.001
 _STEPS = 20  # of the inversion; each makes the error many times smaller
@@ -57,8 +56,7 @@ def find_cameras(path: Path) -> Path | None:
     """Return the cameras' file near a data set, as in a clone of VideoPose3D."""
     here = path.resolve().parent
     folders = (here, here / "common", here.parent / "common")
-    wanted = MODULES[::-1] if "humaneva" in path.name else MODULES
-    return next((f / name for f in folders for name in wanted if (f / name).is_file()), None)
+    return next((f / MODULE for f in folders if (f / MODULE).is_file()), None)
 
 
 def read_subject_cameras(path: Path, subjects: list[str]) -> dict[str, list[SubjectCamera]]:
@@ -76,13 +74,19 @@ def read_subject_cameras(path: Path, subjects: list[str]) -> dict[str, list[Subj
         return _of_module(path, subjects)
     if path.is_dir():
         own = {p.stem if p.is_file() else p.name: p for p in sorted(path.iterdir())}
-        if any(subject in own for subject in subjects):
-            absent = [subject for subject in subjects if subject not in own]
+        names = {subject: _person(subject) for subject in subjects}  # `Train/S1` is of S1
+        if any(name in own for name in names.values()):
+            absent = [name for name in names.values() if name not in own]
             if absent:
                 raise DataError(f"{path}: no calibration of {absent[0]}, such as {absent[0]}.toml")
-            return {subject: _of_calibration(own[subject]) for subject in subjects}
+            read = {name: _of_calibration(own[name]) for name in set(names.values())}
+            return {subject: read[name] for subject, name in names.items()}
     shared = _of_calibration(path)
     return dict.fromkeys(subjects, shared)
+
+
+def _person(subject: str) -> str:
+    return subject.rsplit("/", maxsplit=1)[-1]
 
 
 def _of_calibration(path: Path) -> list[SubjectCamera]:
@@ -114,7 +118,7 @@ def _of_module(path: Path, subjects: list[str]) -> dict[str, list[SubjectCamera]
         )
     found = {}
     for subject in subjects:
-        poses = outer.get(subject, outer.get(subject.split("/")[-1]))
+        poses = outer.get(subject, outer.get(_person(subject)))
         if not isinstance(poses, list) or len(poses) != len(inner) or not all(poses):
             raise DataError(f"{path}: has no cameras of the subject {subject[:40]!r}")
         found[subject] = [

@@ -199,6 +199,14 @@ def test_one_calibration_for_all_subjects(clone, tmp_path):
     path.write_text(text)
     data = run(clone[0], "--calibration", str(path), out="shared.npz")
     assert data.camera_names == ["cam_0", "cam_1", "cam_2"]
+    folder = tmp_path / "by_subject"
+    folder.mkdir()
+    for n, subject in enumerate(SUBJECTS):
+        moved = text.replace("translation = [0, 0, 5]", f"translation = [0, {n}, 5]")
+        (folder / f"{subject}.toml").write_text(moved)
+    data = run(clone[0], "--calibration", str(folder), out="own.npz")
+    assert len(data.camera_names) == 9
+    assert data.camera_names[:2] == ["S1_cam_0", "S1_cam_1"]
 
 
 class Evil:
