@@ -23,7 +23,7 @@ from pose_obj_3d.importing.tracks import opening
 from pose_obj_3d.importing.tracks.sources import named_path
 from pose_obj_3d.lifting import report_text
 from pose_obj_3d.lifting.learning import EPOCHS, STEP_RANGE
-from pose_obj_3d.lifting.options import CONTEXTS, KEPT, PATIENCE, LiftOptions
+from pose_obj_3d.lifting.options import CONTEXTS, KEPT, PATIENCE, REFINE_PRIOR, LiftOptions
 from pose_obj_3d.lifting.pipeline import lift
 from pose_obj_3d.lifting.result import result_of, save_points
 from pose_obj_3d.lifting.showing import outputs, pictures
@@ -103,6 +103,21 @@ def build_parser() -> argparse.ArgumentParser:
         type=int,
         default=0,
         help="--train: seed of the initial weights and of the batches' order (default 0)",
+    )
+    add(
+        "--refine",
+        action="store_true",
+        help="adjust the cameras by the tracks, if held-out frames are then predicted better",
+    )
+    add(
+        "--refine_prior",
+        type=float,
+        nargs="+",
+        metavar="NUMBER",
+        help=(
+            "--refine: how well the cameras are known, as standard deviations: orientation"
+            f" [degrees], then focal length [%%] (default {REFINE_PRIOR[0]:g} {REFINE_PRIOR[1]:g})"
+        ),
     )
     add(
         "--keep",
@@ -187,6 +202,8 @@ def options_of(args: argparse.Namespace) -> LiftOptions:
         seed=args.seed,
         keep=args.keep,
         bridge_limit=args.bridge_limit,
+        refine=args.refine,
+        refine_prior=tuple(args.refine_prior or ()),
         gpu=args.gpu,
     )
 

@@ -4,10 +4,15 @@ Each camera has a video of the board, or pictures of it; frames of one number ar
 docs/calibrate.md.
 """
 
+import os
+
 from pose_obj_3d.common import process_start
 
 if __name__ == "__main__":
     process_start.prepare("python -m pose_obj_3d.calibrate", 850)
+    # FFmpeg writes lines of its own about damaged videos; ours name the file.
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
 
 import argparse
 import sys

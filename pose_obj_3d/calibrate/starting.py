@@ -178,8 +178,7 @@ def together(
     }
     placed: dict[int, Pose] = {0: (np.eye(3), np.zeros(3))}
     boards: dict[int, Pose] = {}
-    turned = [_in_one_order(views[0], poses[0], placed[0], boards)]
-    order = {0: turned[0]}
+    order = {0: _in_one_order(views[0], poses[0], placed[0], boards, board)}
     while len(placed) < len(views):
         joins = [
             (link.agreeing, a if a in placed else b, b if a in placed else a, link)
@@ -192,7 +191,7 @@ def together(
         # X_a = pose X_b: from the known camera to the new one.
         step = inverse(link.pose) if known < new else link.pose
         placed[new] = times(step, placed[known])
-        order[new] = _in_one_order(views[new], poses[new], placed[new], boards)
+        order[new] = _in_one_order(views[new], poses[new], placed[new], boards, board)
     cameras = Cameras(
         np.stack([placed[v][0] for v in range(len(views))]),
         np.stack([placed[v][1] for v in range(len(views))]),
@@ -253,7 +252,11 @@ def _is_sound(link: Link) -> bool:
 
 
 def _in_one_order(
-    view: View, poses: dict[int, list[Pose]], camera: Pose, boards: dict[int, Pose]
+    view: View,
+    poses: dict[int, list[Pose]],
+    camera: Pose,
+    boards: dict[int, Pose],
+    board: Board,
 ) -> View:
     """Order the corners as in the cameras before, and note the board's poses of new frames."""
     sightings = []
@@ -265,19 +268,9 @@ def _in_one_order(
             chosen = int(np.argmin([angle_between(pose[0], known) for pose in own]))
         else:
             boards[sighting.frame] = own[0]
-        sightings.append((sighting, chosen))
-    return replace(view, sightings=tuple(_turned(s, k, view) for s, k in sightings))
-
-
-def _turned(sighting: Sighting, k: int, view: View) -> Sighting:
-    if k == 0:
-        return sighting
-    n = len(sighting.uv)
-    side = int(np.sqrt(n))
-    if side * side != n or k == 2:
-        return replace(sighting, uv=sighting.uv[::-1])
-    index = np.rot90(np.arange(n).reshape(side, side), k).ravel()
-    return replace(sighting, uv=sighting.uv[index])
+        turned = replace(sighting, uv=sighting.uv[board.turns[chosen]]) if chosen else sighting
+        sightings.append(turned)
+    return replace(view, sightings=tuple(sightings))
 
 
 def _apart(

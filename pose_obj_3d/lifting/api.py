@@ -48,6 +48,8 @@ def lift_tracks(  # noqa: PLR0913 - one argument for each key of the file and ea
     keep: Literal["best", "model", "map", "smoother", "triangulation"] = "best",
     bridge_limit: float | None = None,
     gpu: str | int = 0,
+    refine: bool = False,
+    refine_prior: float | Sequence[float] = (),
     training_folder: str | Path | None = None,
 ) -> LiftResult:
     """Lift 2D tracks of V calibrated cameras, T frames and K keypoints to 3D, without labels.
@@ -87,6 +89,10 @@ def lift_tracks(  # noqa: PLR0913 - one argument for each key of the file and ea
         bridge_limit: Largest standard deviation of a point between measurements, in `units`;
             beyond it the point is NaN. By default 2 to 3 % of the distance to the cameras.
         gpu: CUDA device number; the CPU where there is none.
+        refine: Adjust the cameras by the tracks themselves, if held-out frames are then predicted
+            better; `report.refinement` says what has changed.
+        refine_prior: With `refine`: how well the cameras are known, as standard deviations: of
+            their orientation [degrees], and of their focal length [%]. By default 0.5 and 1.
         training_folder: With `train`: where `best.pt` and logs are kept; nowhere by default.
 
     Raises:
@@ -124,6 +130,8 @@ def lift_tracks(  # noqa: PLR0913 - one argument for each key of the file and ea
             keep=keep,
             bridge_limit=bridge_limit,
             gpu=str(gpu),
+            refine=refine,
+            refine_prior=_numbers("refine_prior", refine_prior),
         )
         return _lifted(file, options, training_folder)
     except PoseObj3DError as error:

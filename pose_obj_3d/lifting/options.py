@@ -9,6 +9,8 @@ from pose_obj_3d.common.errors import ConfigError
 
 KEPT = ("best", "model", "map", "smoother", "triangulation")
 CONTEXTS = ("window", "track")
+REFINE_PRIOR = (0.5, 1.0)  # standard deviations: orientation [degrees], focal length [%]
+MAX_PRIOR = 45.0
 PATIENCE = 20  # epochs without a better validation value after which training stops
 
 
@@ -27,6 +29,9 @@ class LiftOptions:
         keep: The result to keep: `best` lets left-out detections decide.
         bridge_limit: Largest standard deviation of a point between measurements, in the file's
             unit; beyond it the point is NaN. None: 2 to 3 % of the distance to the cameras.
+        refine: Adjust the cameras by the tracks, where held-out frames are then predicted better.
+        refine_prior: With `refine`: standard deviations of what is known of the cameras: of their
+            orientation [degrees], and of their focal length [%]; empty: 0.5 and 1.
         gpu: CUDA device number. The CPU is used where there is no such device.
     """
 
@@ -39,6 +44,8 @@ class LiftOptions:
     seed: int = 0
     keep: str = KEPT[0]
     bridge_limit: float | None = None
+    refine: bool = False
+    refine_prior: tuple[float, ...] = ()
     gpu: str = "0"
 
     def __post_init__(self) -> None:
@@ -74,6 +81,25 @@ class LiftOptions:
                 f"--bridge_limit {str(limit)[:40]}: allowed: 0 (bridge nothing) to inf (every"
                 " gap between measurements)"
             )
+
+        self._check_refine()
+
+    def _check_refine(self) -> None:
+        prior = self.refine_prior
+        if prior and not self.refine:
+            raise ConfigError("--refine_prior belongs to --refine; add it, or leave it out")
+        if len(prior) not in (0, 1, 2) or any(not 0 < x <= MAX_PRIOR for x in prior):
+            raise ConfigError(
+                f"--refine_prior {' '.join(map(str, prior))[:60]}: allowed: how well cameras are"
+                " known, as standard deviations: DEGREES of orientation, then PERCENT of the focal"
+                f" length, each above 0 and at most {MAX_PRIOR:g}"
+            )
+
+    @property
+    def prior(self) -> tuple[float, float]:
+        """What is known of the cameras: orientation [degrees], focal length [%]."""
+        given = (*self.refine_prior, *REFINE_PRIOR[len(self.refine_prior) :])
+        return given[0], given[1]
 
     @property
     def patience_epochs(self) -> int:

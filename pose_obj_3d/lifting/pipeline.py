@@ -20,6 +20,7 @@ from pose_obj_3d.lifting.choice import ROBUST
 from pose_obj_3d.lifting.gaps import BRIDGE_LIMIT
 from pose_obj_3d.lifting.lift_file import MAP, Lifted, Lifting
 from pose_obj_3d.lifting.options import LiftOptions
+from pose_obj_3d.lifting.refining.refine import refine
 from pose_obj_3d.lifting.report import Report, measure
 from pose_obj_3d.lifting.track_files.members import METRES
 from pose_obj_3d.lifting.track_files.track_file import TrackFile
@@ -43,7 +44,8 @@ class Outcome:
     """What came of a file.
 
     Attributes:
-        file: The tracks, without the detections of cameras that were left out.
+        file: The tracks, without the detections of cameras that were left out, and with the
+            cameras that `--refine` has adjusted.
         data: The same as tensors, in a unit of the scene's size.
         lifted: The points, and what they rest on.
         report: How far they can be trusted, with all warnings.
@@ -92,6 +94,10 @@ def _own_state(options: LiftOptions) -> Iterator[None]:
 
 def _lift(file: TrackFile, options: LiftOptions, training_folder: Path | None) -> Outcome:
     warnings, file = check_file(file)
+    refinement = None
+    if options.refine:
+        file, refinement, doubts = refine(file, options.prior)
+        warnings += warned(doubts)
     state = checkpoints.load(options.checkpoint) if options.checkpoint else None
     data = _load(file, options, state)
     sigma = zip(file.camera_names, data.sigma_px.tolist(), strict=True)
@@ -119,7 +125,7 @@ def _lift(file: TrackFile, options: LiftOptions, training_folder: Path | None) -
         )
     warnings += warned(lifted.warnings)
     described = _motions(motions, map_motions, lifted, data)
-    report = measure(file, data, lifted, described, warnings)
+    report = replace(measure(file, data, lifted, described, warnings), refinement=refinement)
     return Outcome(file, data, lifted, report)
 
 

@@ -19,6 +19,7 @@ from pose_obj_3d.lifting.judging.claims import Held
 from pose_obj_3d.lifting.judging.claims import describe as describe_claims
 from pose_obj_3d.lifting.judging.noise_report import NoiseReport, noise_lines, noise_report
 from pose_obj_3d.lifting.lift_file import Lifted
+from pose_obj_3d.lifting.refining.changes import Refinement
 from pose_obj_3d.lifting.scene_scale import significant
 from pose_obj_3d.lifting.track_files.members import METRES
 from pose_obj_3d.lifting.track_files.track_file import TrackFile
@@ -152,6 +153,7 @@ class Report:
         error_mm: Method -> distances from the truth; None where there is no truth.
         warnings: What looks wrong, one line each.
         notes: What else a reader should know, one line each.
+        refinement: How `--refine` has changed the cameras; None without it.
     """
 
     file: str
@@ -178,10 +180,13 @@ class Report:
     error_mm: dict[str, ErrorReport] | None
     warnings: list[str]
     notes: list[str]
+    refinement: Refinement | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return the content of `report.json`."""
         plain = asdict(self)
+        if self.refinement is None:
+            del plain["refinement"]
         if self.error_mm is None:
             del plain["error_mm"]
         else:

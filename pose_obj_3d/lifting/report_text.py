@@ -86,6 +86,11 @@ def error_rows(report: Report) -> list[list[str]]:
     return rows
 
 
+def refined_rows(report: Report) -> list[list[str]]:
+    """Return header and one row for each camera that was adjusted; none without."""
+    return report.refinement.rows if report.refinement else []
+
+
 def jitter_rows(report: Report) -> list[list[str]]:
     """Return header and one row for each method."""
     return [
@@ -169,8 +174,8 @@ def markdown(report: Report, pictures: Sequence[str] = ()) -> str:
     ]
     parts += [f"- Warning: {warning}\n" for warning in report.warnings]
     parts += [f"- {line}\n" for line in notes(report)]
-    tables = [camera_rows(report), error_rows(report), claim_rows(report), jitter_rows(report)]
-    tables += [keypoint_rows(report), noise_rows(report)]
+    tables = [camera_rows(report), refined_rows(report), error_rows(report), claim_rows(report)]
+    tables += [jitter_rows(report), keypoint_rows(report), noise_rows(report)]
     parts += [markdown_table(rows) for rows in tables if rows]
     parts += [f"![{name}]({name})\n" for name in pictures]
     return "\n".join(parts)
@@ -185,11 +190,13 @@ def notes(report: Report) -> list[str]:
         f" neighbours in time, or too uncertain; {report.bridged} points without a measurement of"
         " their own frame are bridged"
     )
-    return [*([report.choice] if report.choice else []), line, *report.notes]
+    refined = report.refinement.lines if report.refinement else []
+    return [*([report.choice] if report.choice else []), line, *refined, *report.notes]
 
 
 def summary(report: Report) -> str:
     """Return tables and notes for a terminal."""
     rows = [[r[0], *r[1:5], *r[6:8], *r[8:]] for r in camera_rows(report)]
-    tables = [aligned(table) for table in (rows, error_rows(report), jitter_rows(report)) if table]
+    found = (rows, refined_rows(report), error_rows(report), jitter_rows(report))
+    tables = [aligned(table) for table in found if table]
     return "\n".join([*tables, *notes(report)])

@@ -35,6 +35,8 @@ class LiftResult:
         sequence_starts: First frame of each sequence.
         warnings: What looks wrong with the data or the result, one line each.
         report: How far the points can be trusted, in numbers.
+        intrinsics: (V, 3, 3) camera matrices that the points rest on [px].
+        extrinsics: (V, 3, 4) world to camera, in `units`; as given, unless they were adjusted.
         frames: Whole poses, where keypoints are `frames/<name>/origin`, `/x` and `/y`.
     """
 
@@ -51,6 +53,8 @@ class LiftResult:
     sequence_starts: list[int]
     warnings: list[str]
     report: Report
+    intrinsics: Floats
+    extrinsics: Floats
     frames: LiftedFrames | None = None
 
 
@@ -79,6 +83,8 @@ def result_of(outcome: Outcome) -> LiftResult:
         warnings=list(outcome.report.warnings),
         report=report,
         frames=frames,
+        intrinsics=file.intrinsics,
+        extrinsics=file.extrinsics / [1.0, 1.0, 1.0, scale],
     )
 
 
@@ -90,6 +96,8 @@ def save_points(path: Path, result: LiftResult) -> None:
         "is_measured": result.is_measured,
         "weights": result.weights,
         "noise_px": result.noise_px,
+        "intrinsics": result.intrinsics,
+        "extrinsics": result.extrinsics,
         "keypoint_names": np.array(result.keypoint_names),
         "camera_names": np.array(result.camera_names),
         "sequence_starts": np.array(result.sequence_starts),

@@ -28,6 +28,19 @@ def rotation(vector: Floats) -> Floats:
     return found
 
 
+def rotation_vector(R: Floats) -> Floats:
+    """Return the rotation vectors (*, 3) [rad] of rotations (*, 3, 3) by less than half a turn."""
+    half = np.stack(
+        [R[..., 2, 1] - R[..., 1, 2], R[..., 0, 2] - R[..., 2, 0], R[..., 1, 0] - R[..., 0, 1]], -1
+    )
+    sine = np.linalg.norm(half, axis=-1, keepdims=True) / 2
+    cosine = (np.trace(R, axis1=-2, axis2=-1)[..., None] - 1) / 2
+    angle = np.arctan2(sine, cosine)
+    scale = np.where(sine > 1e-9, angle / np.where(sine > 1e-9, sine, 1.0), 1.0)
+    found: Floats = half / 2 * scale
+    return found
+
+
 def angle_between(A: Floats, B: Floats) -> Floats:
     """Return the angles (*,) between rotations (*, 3, 3) [rad]."""
     # From the length of the difference: the trace alone is blind to angles below 1e-8.

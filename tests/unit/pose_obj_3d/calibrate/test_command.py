@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from pose_obj_3d.calibrate.__main__ import main
+from pose_obj_3d.importing.calibrations.reading import read_calibration
 from pose_obj_3d.lifting.track_files.track_file import read_tracks
 from tests.unit.pose_obj_3d.calibrate.rendered import SIZE, Camera, poses, printed
 from tests.unit.pose_obj_3d.calibrate.rigs import Rig, board
@@ -71,6 +72,10 @@ def test_pictures_of_a_chessboard(pictures, tmp_path, capsys):
     assert toml["cam_1"]["name"] == "middle"
     assert toml["cam_1"]["size"] == list(SIZE)
     assert np.allclose(toml["cam_1"]["matrix"], found["intrinsics"][1])
+    again = read_calibration(out / "calibration.toml", "mm")
+    assert np.allclose(again.extrinsics, found["extrinsics"])
+    assert np.allclose(again.distortion[:, :5], found["distortion"])
+    assert list(again.names) == ["left", "middle"]
     turned, _ = cv2.Rodrigues(np.array(toml["cam_1"]["rotation"]))
     assert np.allclose(turned, R)
     assert np.allclose(toml["cam_1"]["translation"], t)

@@ -1,0 +1,1 @@
+"""Adjust cameras by the tracks themselves, where the views disagree: `lift --refine`."""
