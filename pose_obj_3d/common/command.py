@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pose_obj_3d.common.errors import PoseObj3DError, one_line
 
 USER_ERROR = 2
-NOISY = ("matplotlib", "PIL", "tensorboard")
+NOISY = ("matplotlib", "fontTools", "PIL", "tensorboard")
 
 
 def run_command(

@@ -380,8 +380,8 @@ def test_pictures_for_print(recorded, tmp_path):
     assert (chosen.names, chosen.dpi) == (["pdf", "svg"], 300)
     assert chosen.linked == ["tracks_3d.svg", "coordinates.svg", "reprojection.svg"]
     assert not pictures.chosen_pictures(None, True).linked
-    with pytest.raises(ConfigError, match="--pictures jpg: allowed: png, pdf, svg"):
-        pictures.chosen_pictures(["jpg"], False)
+    with pytest.raises(ConfigError, match="--pictures tiff: allowed: png, pdf, svg"):
+        pictures.chosen_pictures(["tiff"], False)
 
 
 def test_showing_needs_the_tracks_that_were_lifted(recorded, tmp_path, capsys):
