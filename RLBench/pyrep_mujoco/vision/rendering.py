@@ -29,7 +29,8 @@ from pyrep_mujoco.vision.forks import check_not_forked, is_forked, note_context
 from pyrep_mujoco.vision.free_cameras import aim_eyes, free_camera
 from pyrep_mujoco.vision.images import RenderedImages
 from pyrep_mujoco.vision.readout import BodyColours, in_metres
-from pyrep_mujoco.vision.skins import ALL, Skins
+from pyrep_mujoco.vision.skins import Skins
+from pyrep_mujoco.vision.still import ALL, MOVING, STILL, Layer, StillScenes
 
 logger = logging.getLogger(__name__)
 
@@ -169,6 +170,7 @@ class Renderer:
         self._camera.type = mujoco.mjtCamera.mjCAMERA_FIXED
         self._shadows = shadows
         self._ids = BodyColours(model)
+        self._still = StillScenes(model)
         self._rgb = np.empty((height, width, 3), np.uint8)
         self._z = np.empty((height, width), np.float32)
 
@@ -206,26 +208,73 @@ class Renderer:
         if not (rgb or depth or mask):
             return RenderedImages()
         self._make_current()
+        number = self._camera_id(camera)
+        is_again = self._still.is_again(data, number)
         colour = z = ids = None
         if rgb:
-            self._aim(data, camera, wear_skins=True)
-            self._draw(self._colour, is_segmentation=False)
-            mujoco.mjr_readPixels(self._rgb, None, self._viewport, self._colour)
-            colour = self._rgb[::-1].copy()  # OpenGL counts rows from the bottom
+            colour = self._colours(data, number, is_again)
         if depth or mask:
-            if len(self._skins) or not rgb:
-                # Skins are smoother than what rays meet; depth and ids are of the geometry itself.
-                self._aim(data, camera, wear_skins=False)
-            self._draw(self._exact, is_segmentation=True)
-            mujoco.mjr_readPixels(
-                self._rgb if mask else None,
-                self._z if depth else None,
-                self._viewport,
-                self._exact,
-            )
-            z = in_metres(self._model, self._z[::-1]) if depth else None
-            ids = self._ids.bodies(self._rgb[::-1], self._scene, ALL) if mask else None
-        return RenderedImages(colour, z, ids)
+            z, ids = self._depth_and_ids(data, number, is_again)
+        return RenderedImages(colour, z if depth else None, ids if mask else None)
+
+    def _colours(self, data: mujoco.MjData, camera: int, is_again: bool) -> npt.NDArray[np.uint8]:
+        # Shadows fall on what stands still, and multisampling mixes it with what moves.
+        if is_again and self._colour is self._exact and not self._shadows:
+            layer = self._layer(data, camera, is_ids=False)
+            self._shoot(data, camera, MOVING, is_ids=False)
+            front = layer.hidden_by(self._z[::-1])
+            if front is not None and layer.rgb is not None:
+                colours = layer.rgb.copy()
+                colours[front] = self._rgb[::-1][front]
+                return colours
+        self._shoot(data, camera, ALL, is_ids=False)
+        return self._rgb[::-1].copy()  # OpenGL counts rows from the bottom
+
+    def _depth_and_ids(
+        self, data: mujoco.MjData, camera: int, is_again: bool
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]:
+        if is_again:
+            layer = self._layer(data, camera, is_ids=True)
+            self._shoot(data, camera, MOVING, is_ids=True)
+            front = layer.hidden_by(self._z[::-1])
+            if front is not None and layer.metres is not None and layer.bodies is not None:
+                metres, bodies = layer.metres.copy(), layer.bodies.copy()
+                metres[front] = in_metres(self._model, self._z[::-1][front])
+                pixels = self._rgb[::-1][front]
+                bodies[front] = self._ids.bodies(pixels, self._scene, MOVING)
+                return metres, bodies
+        self._shoot(data, camera, ALL, is_ids=True)
+        return self._meaning(ALL)
+
+    def _meaning(self, drawn: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]:
+        """Return depth [m] and body ids of the picture of ids that was just made."""
+        metres = in_metres(self._model, self._z[::-1])
+        return metres, self._ids.bodies(self._rgb[::-1], self._scene, drawn)
+
+    def _layer(self, data: mujoco.MjData, camera: int, is_ids: bool) -> Layer:
+        """Return the still part of a camera's picture; draw it the first time."""
+        layer = self._still.layer(camera, is_ids)
+        if layer is None:
+            self._shoot(data, camera, STILL, is_ids)
+            z = self._z[::-1].copy()
+            if is_ids:
+                metres, bodies = self._meaning(STILL)
+                layer = Layer(z, metres=metres, bodies=bodies)
+            else:
+                layer = Layer(z, rgb=self._rgb[::-1].copy())
+            self._still.keep(camera, is_ids, layer)
+        return layer
+
+    def _shoot(self, data: mujoco.MjData, camera: int, drawn: int, is_ids: bool) -> None:
+        """Draw some categories of geoms, and read colours and, where it is of use, depth.
+
+        Skins are smoother than what rays meet; depth and ids are of the geometry itself.
+        """
+        context = self._exact if is_ids else self._colour
+        self._aim(data, camera, drawn, wear_skins=not is_ids)
+        self._draw(context, is_segmentation=is_ids)
+        z = self._z if is_ids or drawn != ALL else None
+        mujoco.mjr_readPixels(self._rgb, z, self._viewport, context)
 
     def picture(self, data: mujoco.MjData, camera: CameraSpec) -> npt.NDArray[np.uint8]:
         """Render the colour image of a camera that the model does not have.
@@ -245,20 +294,23 @@ class Renderer:
             raise RenderingError("the renderer is closed; make a new one")
         self._make_current()
         eye = free_camera(camera)
-        self._skins.update(data, self._option, eye, self._scene, True)
+        self._skins.update(data, self._option, eye, self._scene, True, ALL)
         aim_eyes(self._scene, camera, self._shape)
         self._draw(self._colour, is_segmentation=False)
         mujoco.mjr_readPixels(self._rgb, None, self._viewport, self._colour)
         return self._rgb[::-1].copy()
 
-    def _aim(self, data: mujoco.MjData, camera: str, wear_skins: bool) -> None:
-        camera_id = mujoco.mj_name2id(self._model, mujoco.mjtObj.mjOBJ_CAMERA, camera)
-        if camera_id < 0:
+    def _camera_id(self, camera: str) -> int:
+        number: int = mujoco.mj_name2id(self._model, mujoco.mjtObj.mjOBJ_CAMERA, camera)
+        if number < 0:
             names = [self._model.camera(i).name for i in range(self._model.ncam)]
             raise RenderingError(f"camera {camera!r} is not in the scene; there are {names}")
-        self._camera.fixedcamid = camera_id
+        return number
+
+    def _aim(self, data: mujoco.MjData, camera: int, drawn: int, wear_skins: bool) -> None:
+        self._camera.fixedcamid = camera
         scene = self._scene
-        self._skins.update(data, self._option, self._camera, scene, wear_skins)
+        self._skins.update(data, self._option, self._camera, scene, wear_skins, drawn)
         height, width = self._shape
         if width > height:
             for eye in scene.camera:

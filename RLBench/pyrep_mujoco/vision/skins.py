@@ -15,8 +15,7 @@ from pyrep_mujoco.transforms import Floats, quat_wxyz_to_matrix
 
 PREFIX = "skin"
 _UNSEEN = 5  # a geom group that is never drawn
-ALL = int(mujoco.mjtCatBit.mjCAT_STATIC | mujoco.mjtCatBit.mjCAT_DYNAMIC)
-"""The categories of geoms that pictures show: what stands still and what moves."""
+_STILL, _MOVING = mujoco.mjtCatBit.mjCAT_STATIC, mujoco.mjtCatBit.mjCAT_DYNAMIC
 _BOTH_MESHES = 2  # MuJoCo's numbers of drawn meshes count each mesh and its hull
 
 
@@ -66,8 +65,19 @@ class Skins:
         camera: mujoco.MjvCamera,
         scene: mujoco.MjvScene,
         wear: bool,
+        drawn: int,
     ) -> None:
-        """Fill a scene with what a camera may see, with or without skins; see `mjv_updateScene`."""
+        """Fill a scene with what a camera may see; see `mjv_updateScene`.
+
+        Args:
+            data: the state.
+            option: of what is drawn.
+            camera: from where.
+            scene: is changed.
+            wear: with skins.
+            drawn: the categories of geoms (`mjtCatBit`), of skins too: those of bodies that are
+                fixed to the world are static.
+        """
         model = self._model
         worn = [
             s
@@ -78,11 +88,13 @@ class Skins:
         groups = model.geom_group[covered].copy()
         model.geom_group[covered] = _UNSEEN
         try:
-            mujoco.mjv_updateScene(model, data, option, None, camera, ALL, scene)
+            mujoco.mjv_updateScene(model, data, option, None, camera, drawn, scene)
         finally:
             model.geom_group[covered] = groups
         for skin in worn:
-            self._add(data, skin, scene)
+            is_still = model.body_weldid[skin.body] == 0
+            if drawn & int(_STILL if is_still else _MOVING):
+                self._add(data, skin, scene)
 
     def _add(self, data: mujoco.MjData, skin: Skin, scene: mujoco.MjvScene) -> None:
         model = self._model
@@ -97,7 +109,7 @@ class Skins:
         geom.emission = model.mat_emission[skin.material]
         geom.specular = model.mat_specular[skin.material]
         geom.shininess = model.mat_shininess[skin.material]
-        geom.category = mujoco.mjtCatBit.mjCAT_DYNAMIC
+        geom.category = _STILL if model.body_weldid[skin.body] == 0 else _MOVING
         geom.objtype, geom.objid = mujoco.mjtObj.mjOBJ_GEOM, int(skin.geoms[0])
         geom.segid = number
         scene.ngeom = number + 1
