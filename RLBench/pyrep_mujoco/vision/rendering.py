@@ -27,9 +27,10 @@ from pyrep_mujoco.vision.cameras import CameraSpec
 from pyrep_mujoco.vision.display import has_display
 from pyrep_mujoco.vision.forks import check_not_forked, is_forked, note_context
 from pyrep_mujoco.vision.free_cameras import aim_eyes, free_camera
+from pyrep_mujoco.vision.frustum import frustum_of
 from pyrep_mujoco.vision.images import RenderedImages
-from pyrep_mujoco.vision.readout import BodyColours, in_metres
-from pyrep_mujoco.vision.skins import Skins
+from pyrep_mujoco.vision.readout import BodyColours, Filling, in_metres
+from pyrep_mujoco.vision.skins import Skins, Wanted
 from pyrep_mujoco.vision.still import ALL, MOVING, STILL, Layer, StillScenes
 
 logger = logging.getLogger(__name__)
@@ -170,6 +171,7 @@ class Renderer:
         self._camera.type = mujoco.mjtCamera.mjCAMERA_FIXED
         self._shadows = shadows
         self._ids = BodyColours(model)
+        self._filling: Filling = (ALL, b"")
         self._still = StillScenes(model)
         self._rgb = np.empty((height, width, 3), np.uint8)
         self._z = np.empty((height, width), np.float32)
@@ -241,15 +243,15 @@ class Renderer:
                 metres, bodies = layer.metres.copy(), layer.bodies.copy()
                 metres[front] = in_metres(self._model, self._z[::-1][front])
                 pixels = self._rgb[::-1][front]
-                bodies[front] = self._ids.bodies(pixels, self._scene, MOVING)
+                bodies[front] = self._ids.bodies(pixels, self._scene, self._filling)
                 return metres, bodies
         self._shoot(data, camera, ALL, is_ids=True)
-        return self._meaning(ALL)
+        return self._meaning()
 
-    def _meaning(self, drawn: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]:
+    def _meaning(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]:
         """Return depth [m] and body ids of the picture of ids that was just made."""
         metres = in_metres(self._model, self._z[::-1])
-        return metres, self._ids.bodies(self._rgb[::-1], self._scene, drawn)
+        return metres, self._ids.bodies(self._rgb[::-1], self._scene, self._filling)
 
     def _layer(self, data: mujoco.MjData, camera: int, is_ids: bool) -> Layer:
         """Return the still part of a camera's picture; draw it the first time."""
@@ -258,7 +260,7 @@ class Renderer:
             self._shoot(data, camera, STILL, is_ids)
             z = self._z[::-1].copy()
             if is_ids:
-                metres, bodies = self._meaning(STILL)
+                metres, bodies = self._meaning()
                 layer = Layer(z, metres=metres, bodies=bodies)
             else:
                 layer = Layer(z, rgb=self._rgb[::-1].copy())
@@ -294,7 +296,7 @@ class Renderer:
             raise RenderingError("the renderer is closed; make a new one")
         self._make_current()
         eye = free_camera(camera)
-        self._skins.update(data, self._option, eye, self._scene, True, ALL)
+        self._skins.update(data, self._option, eye, self._scene, Wanted(ALL, skins=True))
         aim_eyes(self._scene, camera, self._shape)
         self._draw(self._colour, is_segmentation=False)
         mujoco.mjr_readPixels(self._rgb, None, self._viewport, self._colour)
@@ -310,10 +312,21 @@ class Renderer:
     def _aim(self, data: mujoco.MjData, camera: int, drawn: int, wear_skins: bool) -> None:
         self._camera.fixedcamid = camera
         scene = self._scene
-        self._skins.update(data, self._option, self._camera, scene, wear_skins, drawn)
+        view = None
+        if not (self._shadows and wear_skins):  # what is out of view may throw a shadow into it
+            mujoco.mjv_updateCamera(self._model, data, self._camera, scene)
+            self._widen()
+            view = frustum_of(scene, self._shape)
+        wanted = Wanted(drawn, wear_skins, view)
+        left_out = self._skins.update(data, self._option, self._camera, scene, wanted)
+        self._filling = drawn, left_out.tobytes()
+        self._widen()
+
+    def _widen(self) -> None:
+        """Take the view angle over the longer side; MuJoCo takes it over the height."""
         height, width = self._shape
         if width > height:
-            for eye in scene.camera:
+            for eye in self._scene.camera:
                 eye.frustum_top *= height / width
                 eye.frustum_bottom *= height / width
 

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyrep_mujoco.transforms import Floats, quat_wxyz_to_matrix
+from pyrep_mujoco.vision.frustum import Frustum
 
 PREFIX = "skin"
 _UNSEEN = 5  # a geom group that is never drawn
@@ -38,6 +39,22 @@ class Skin:
     pose: Floats
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What is drawn.
+
+    Attributes:
+        categories: of geoms (`mjtCatBit`), of skins too: those of bodies that are fixed to the
+            world are static.
+        skins: whether bodies wear them.
+        view: what lies outside is left out; None: nothing is.
+    """
+
+    categories: int
+    skins: bool
+    view: Frustum | None = None
+
+
 class Skins:
     """Puts a model's skins into the scenes that are drawn.
 
@@ -48,6 +65,10 @@ class Skins:
         self._model = model
         self._skins = [s for mesh in range(model.nmesh) if (s := _skin_of(model, mesh))]
         self._looks = [self._look(skin) for skin in self._skins]
+        self._balls = [_ball(model, skin) for skin in self._skins]
+        # Planes and height fields have no end or another centre.
+        has_end = (model.geom_rbound > 0) & (model.geom_type != mujoco.mjtGeom.mjGEOM_HFIELD)
+        self._radii = np.where(has_end, model.geom_rbound, np.inf)
 
     def __len__(self) -> int:
         """Number of skins."""
@@ -64,9 +85,8 @@ class Skins:
         option: mujoco.MjvOption,
         camera: mujoco.MjvCamera,
         scene: mujoco.MjvScene,
-        wear: bool,
-        drawn: int,
-    ) -> None:
+        wanted: Wanted,
+    ) -> npt.NDArray[np.bool_]:
         """Fill a scene with what a camera may see; see `mjv_updateScene`.
 
         Args:
@@ -74,27 +94,36 @@ class Skins:
             option: of what is drawn.
             camera: from where.
             scene: is changed.
-            wear: with skins.
-            drawn: the categories of geoms (`mjtCatBit`), of skins too: those of bodies that are
-                fixed to the world are static.
+            wanted: what is drawn.
+
+        Returns:
+            (ngeom,) the geoms that were left out: covered by skins, or out of view.
         """
-        model = self._model
+        model, view = self._model, wanted.view
         worn = [
-            s
-            for s, look in zip(self._skins, self._looks, strict=True)
-            if wear and self._look(s) == look
+            (s, ball)
+            for s, look, ball in zip(self._skins, self._looks, self._balls, strict=True)
+            if wanted.skins and self._look(s) == look
         ]
-        covered = np.concatenate([s.geoms for s in worn]) if worn else np.zeros(0, np.intp)
-        groups = model.geom_group[covered].copy()
-        model.geom_group[covered] = _UNSEEN
+        left_out = np.zeros(model.ngeom, bool)
+        if view is not None:
+            left_out = view.misses(data.geom_xpos, self._radii)
+        for skin, _ in worn:
+            left_out[skin.geoms] = True
+        groups = model.geom_group[left_out]
+        model.geom_group[left_out] = _UNSEEN
         try:
-            mujoco.mjv_updateScene(model, data, option, None, camera, drawn, scene)
+            mujoco.mjv_updateScene(model, data, option, None, camera, wanted.categories, scene)
         finally:
-            model.geom_group[covered] = groups
-        for skin in worn:
+            model.geom_group[left_out] = groups
+        for skin, (middle, radius) in worn:
             is_still = model.body_weldid[skin.body] == 0
-            if drawn & int(_STILL if is_still else _MOVING):
+            if not wanted.categories & int(_STILL if is_still else _MOVING):
+                continue
+            place = data.xpos[skin.body] + data.xmat[skin.body].reshape(3, 3) @ middle
+            if view is None or not view.misses(place[None], np.array([radius]))[0]:
                 self._add(data, skin, scene)
+        return left_out
 
     def _add(self, data: mujoco.MjData, skin: Skin, scene: mujoco.MjvScene) -> None:
         model = self._model
@@ -113,6 +142,14 @@ class Skins:
         geom.objtype, geom.objid = mujoco.mjtObj.mjOBJ_GEOM, int(skin.geoms[0])
         geom.segid = number
         scene.ngeom = number + 1
+
+
+def _ball(model: mujoco.MjModel, skin: Skin) -> tuple[Floats, float]:
+    """Return the centre (3,) in the body's frame and the radius of a ball around a skin [m]."""
+    first, count = model.mesh_vertadr[skin.mesh], model.mesh_vertnum[skin.mesh]
+    points = model.mesh_vert[first : first + count] @ skin.pose[:3, :3].T + skin.pose[:3, 3]
+    middle: Floats = 0.5 * (points.min(axis=0) + points.max(axis=0))
+    return middle, float(np.linalg.norm(points - middle, axis=1).max())
 
 
 def _skin_of(model: mujoco.MjModel, mesh: int) -> Skin | None:

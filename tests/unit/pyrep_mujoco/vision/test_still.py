@@ -1,9 +1,14 @@
 """Pictures put together of what stands still and what moves are those of drawing all together."""
 
+from contextlib import contextmanager
+from unittest import mock
+
 import mujoco
 import numpy as np
 import pytest
 
+from pyrep_mujoco.vision import rendering
+from pyrep_mujoco.vision.frustum import frustum_of
 from pyrep_mujoco.vision.rendering import Renderer, select_gl_backend
 from rlbench.backend.exceptions import RenderingError
 from rlbench.engines.mujoco import MujocoEngine
@@ -70,9 +75,16 @@ def same(images, plain):
         np.testing.assert_array_equal(getattr(images, kind), getattr(plain, kind), kind)
 
 
+@contextmanager
+def nothing_left_out():
+    """Draw also what is out of view."""
+    with mock.patch.object(rendering, "frustum_of", return_value=None):
+        yield
+
+
 def drawn_together(model, data, cameras, size=SIZE, **settings):
     """Return the first pictures of a new renderer: it knows of nothing that stands still."""
-    with Renderer(model, size, size, **settings) as renderer:
+    with Renderer(model, size, size, **settings) as renderer, nothing_left_out():
         return [renderer.render(data, camera) for camera in cameras]
 
 
@@ -160,3 +172,29 @@ def test_pictures_of_a_robot_are_the_same_as_drawn_together():
             plain = drawn_together(model, data, cameras, size)
             for image, other in zip(images, plain, strict=True):
                 same(image, other)
+
+
+def test_balls_out_of_view_are_told_by_the_picture(model):
+    """Left out is only what no pixel shows, and something is."""
+    model.body_pos[model.body("post").id, 2] = -9
+    data, rng = ready(model), np.random.default_rng(5)
+    camera = mujoco.MjvCamera()
+    camera.type, camera.fixedcamid = mujoco.mjtCamera.mjCAMERA_FIXED, model.camera("side").id
+    scene = mujoco.MjvScene(model, 20)
+    mujoco.mjv_updateCamera(model, data, camera, scene)
+    view = frustum_of(scene, (SIZE, SIZE))
+    assert view is not None
+    ball, told = model.body("ball").id, []
+    with Renderer(model, SIZE, SIZE) as renderer:
+        for _ in range(40):
+            data.qpos[:3] = rng.uniform((-0.7, -0.9, 0.1), (1.6, 0.9, 0.9))
+            data.qpos[9] = -9.0  # the block is far below
+            mujoco.mj_forward(model, data)
+            is_missed = view.misses(data.body(ball).xpos[None], np.array([0.07]))[0]
+            with nothing_left_out():
+                is_seen = ball in renderer.render(data, "side", rgb=False, depth=False).mask
+            told.append((bool(is_missed), bool(is_seen)))
+    assert (True, True) not in told
+    # Corners of the picture and balls behind the floor or the camera apart, it is exact.
+    assert sum(missed or seen for missed, seen in told) >= 0.9 * len(told)
+    assert {missed for missed, _ in told} == {True, False}
