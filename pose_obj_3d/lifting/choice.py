@@ -26,7 +26,8 @@ from pose_obj_3d.tracks.types import Tracks
 ROBUST = "robust triangulation (Huber)"
 # If a larger share of sound frames is dropped, the frames do not seem to be in order.
 MAX_DROPPED = 0.02
-MAX_LEFT_OUT_FRAMES = 20000  # of the check that leaves a camera out
+# Of the check that leaves each camera out: points times cameras, and frames.
+MAX_LEFT_OUT_CELLS, MAX_LEFT_OUT_FRAMES = 200_000, 20_000
 MIN_SCORED = 30  # a keypoint with fewer frames is judged together with the others
 # Larger residuals are capped: at so many standard deviations, or medians of the triangulation.
 MIN_CAP, CAP = 5.0, 4.0
@@ -89,9 +90,11 @@ def leave_out_views(tracks: Tracks, kept: Tracks, rig: Rig, methods: Methods) ->
     """Predict each camera's detections from the other cameras.
 
     Scored are the detections of points that two other cameras see in the same frame, for all
-    methods; in the first `MAX_LEFT_OUT_FRAMES` frames.
+    methods; in the first `MAX_LEFT_OUT_FRAMES` frames, fewer where there are many points.
     """
-    tracks, kept = (part(x, 0, min(len(x), MAX_LEFT_OUT_FRAMES)) for x in (tracks, kept))
+    frame = tracks.weights[0].numel()
+    frames = min(len(tracks), MAX_LEFT_OUT_FRAMES, max(MIN_SCORED, MAX_LEFT_OUT_CELLS // frame))
+    tracks, kept = (part(x, 0, frames) for x in (tracks, kept))
     found = LeftOut({}, {})
     for v in range(tracks.weights.shape[1]):
         try:
@@ -134,6 +137,7 @@ def choose(
     measured: dict[str, Tensor],
     single: Estimate,
     names: list[str],
+    learned: str | None = None,
 ) -> Choice:
     """Keep the best of model, most probable track and smoother; single frames where all lose.
 
@@ -144,6 +148,8 @@ def choose(
         measured: Method -> (N, K) where the frame's own measurement went in.
         single: `triangulation` of the tracks.
         names: The K keypoints.
+        learned: The method that has learned from these tracks, if any: it must be better than the
+            others by a standard error.
     """
     square = _capped(left_out, tracks, rig)
     # Without another frame's help nothing says how good a method is that needs the frame's own.
@@ -153,6 +159,12 @@ def choose(
     best, line = methods[0], ""
     if len(methods) > 1 and scores:
         best = min(methods, key=scores.__getitem__)
+        others = [name for name in methods if name != best]
+        if best == learned and by_camera:
+            # The model has learned from the cameras that are left out: chance is not enough.
+            second = min(others, key=scores.__getitem__)
+            (off, error), *_ = _differences(_joined(square[second]), _joined(square[best]))
+            best = best if off > error else second
         numbers = ", ".join(f"{name} {value:.3g} px" for name, value in scores.items())
         line = f"left-out {'cameras' if by_camera else 'frames'}: {numbers}; {best} is kept"
     others = [best, *(name for name in methods if name != best)]
@@ -250,7 +262,7 @@ def _verdicts(ours: Tensor, other: Tensor) -> list[bool | None]:
     unsure = [k for k, loses in enumerate(verdicts) if not loses]
     if not unsure:
         return verdicts
-    together = [x[:, :, unsure].flatten(1).unsqueeze(-1) for x in (ours, other)]
+    together = [_joined(x[:, :, unsure]) for x in (ours, other)]
     if not _loses(*together)[0]:
         return verdicts
     for k in unsure:
@@ -259,14 +271,31 @@ def _verdicts(ours: Tensor, other: Tensor) -> list[bool | None]:
     return verdicts
 
 
+def _joined(square: Tensor) -> Tensor:
+    """Take the keypoints of (N, V, K) for one: (N, V * K, 1)."""
+    return square.flatten(1).unsqueeze(-1)
+
+
 def _loses(ours: Tensor, other: Tensor) -> list[bool | None]:
     """Say for each keypoint whether squares (N, V, K) are significantly larger; None = too few."""
-    off = ours - other
     verdicts: list[bool | None] = []
+    for k, (mean, error) in enumerate(_differences(ours, other)):
+        least = MARGIN * float(other[:, :, k].nanmean())
+        verdicts.append(None if math.isinf(error) else mean > SIGNIFICANT * error + least)
+    return verdicts
+
+
+def _differences(ours: Tensor, other: Tensor) -> list[tuple[float, float]]:
+    """Return for each keypoint by how much squares (N, V, K) are larger, and the standard error.
+
+    The error is infinite where too few frames are scored.
+    """
+    off = ours - other
+    found = []
     for k in range(off.shape[2]):
         is_there = off[:, :, k].isfinite()
         if int(is_there.any(1).sum()) < MIN_SCORED:
-            verdicts.append(None)
+            found.append((0.0, math.inf))
             continue
         block = torch.arange(len(off)) // BLOCK
         count = torch.zeros(int(block[-1]) + 1, dtype=torch.float64).index_add_(
@@ -275,9 +304,8 @@ def _loses(ours: Tensor, other: Tensor) -> list[bool | None]:
         total = torch.zeros_like(count).index_add_(0, block, off[:, :, k].nan_to_num(0.0).sum(1))
         mean = total.sum() / count.sum()
         error = (total - mean * count).square().sum().sqrt() / count.sum()
-        least = MARGIN * other[:, :, k].nanmean()
-        verdicts.append(bool(mean > SIGNIFICANT * error + least))
-    return verdicts
+        found.append((float(mean), float(error)))
+    return found
 
 
 def _dropped_sound(tracks: Tracks, rig: Rig, measured: Tensor, single: Estimate) -> Tensor:

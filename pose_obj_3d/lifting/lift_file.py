@@ -152,7 +152,15 @@ class Lifting:
         held = self.held(left_out)
         for method, x in held.items():
             everything[method] = claims.widened(everything[method], x.factor)
-        chosen = choice.choose(tracks, rig, left_out.off, measured, single, file.keypoint_names)
+        chosen = choice.choose(
+            tracks,
+            rig,
+            left_out.off,
+            measured,
+            single,
+            file.keypoint_names,
+            self.lifter.name if self.lifter is not None and self.lifter.val is not None else None,
+        )
         names, warnings = chosen.names, list(chosen.warnings)
         if keep != "best":
             forced = {
