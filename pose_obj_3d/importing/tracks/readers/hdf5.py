@@ -32,14 +32,13 @@ def is_hdf5(path: Path) -> bool:
 
 
 def has(path: Path, *names: str) -> bool:
-    """Tell whether an HDF5 file has all these members; False for any other file.
-
-    Raises:
-        DataError: h5py is not installed.
-    """
+    """Tell whether an HDF5 file has all these members; False where that cannot be told."""
     if not is_hdf5(path):
         return False
-    h5py = _h5py(path)
+    try:
+        h5py = _h5py(path)
+    except DataError:
+        return False
     try:
         with h5py.File(path, "r") as file:
             return all(name in file for name in names)

@@ -9,6 +9,8 @@ import pytest
 
 from pose_obj_3d import import_tracks
 from pose_obj_3d.common.errors import MAX_MESSAGE
+from pose_obj_3d.importing.tracks import opening
+from pose_obj_3d.importing.tracks.options import ImportOptions
 
 
 @pytest.fixture
@@ -135,13 +137,20 @@ def test_pickled_header_that_calls_a_function(copies, refused, tmp_path):
 
 @pytest.mark.parametrize(
     ("package", "folder", "extra"),
-    [("h5py", "dlc_h5", "formats"), ("sleap_io", "slp", "sleap")],
+    [("h5py", "dlc_h5", "formats"), ("h5py", "analysis", "formats"), ("sleap_io", "slp", "sleap")],
 )
 def test_a_package_that_is_not_installed(made, refused, monkeypatch, package, folder, extra):
     monkeypatch.setitem(sys.modules, package, None)
     said = refused(*sorted((made / folder).iterdir()))
     assert f"needs the package {package.replace('_', '-')}; install it" in said
     assert f"pip install -e '.[{extra}]'" in said
+
+
+def test_csv_beside_hdf5_needs_no_package(made, monkeypatch):
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    options = ImportOptions(calibration=made / "calibration.toml", individuals=("ada",))
+    joined = opening.import_tracks([str(made / "two_animals")], options)
+    assert any("_el.h5 beside" in note for note in joined.notes)
 
 
 def test_anipose_without_sense(made, tmp_path, refused):
