@@ -147,16 +147,26 @@ class _Work:
         """Return the precisions (V, 7) of what is known of the cameras.
 
         A camera that has moved far more than the prior allows is held less: its pose has changed.
-        Else the others would give way to it, and the world's frame with them.
+        Else the others would give way to it.
         """
+        precision = self._known(points)
+        precision[:, :POSE] *= self.trust(poses, points)[:, None]
+        return precision
+
+    def _known(self, points: Floats) -> Floats:
         turn, zoom = np.deg2rad(self.prior[0]), self.prior[1] / 100
         distance = np.median(np.linalg.norm(points[:, None] - self.given.centre, axis=-1), 0)
         precision = np.empty((len(distance), SIZE))
         precision[:, :3], precision[:, POSE] = turn**-2, zoom**-2
         precision[:, 3:POSE] = (turn * distance[:, None]) ** -2
-        square = (precision[:, :POSE] * poses.change_from(self.given)[:, :POSE] ** 2).sum(-1)
-        precision[:, :POSE] *= ((_NU + POSE) / (_NU + POSE + square))[:, None]
         return precision
+
+    def trust(self, poses: Poses, points: Floats) -> Floats:
+        """Return weights (V,) of the given cameras: near 0 for those that are far off them."""
+        change = poses.change_from(self.given)[:, :POSE]
+        square = (self._known(points)[:, :POSE] * change**2).sum(-1)
+        found: Floats = (_NU + POSE) / (_NU + POSE + square)
+        return found
 
     def scores(self, poses: Poses, cells: Cells) -> tuple[Floats, npt.NDArray[np.bool_]]:
         """Return residuals (n, V) [px] of each camera from what the others predict, and validity.
@@ -339,12 +349,17 @@ def _in_the_same_world(work: _Work, poses: Poses, cells: Cells) -> Poses:
     """Move all cameras together, so that the points as a whole stay where they were.
 
     What the views say does not depend on the world's frame and its scale: turning, moving and
-    scaling cameras and points together changes no prediction.
+    scaling cameras and points together changes no prediction. Where the points were is what the
+    given cameras said; one that has moved far from its pose has little say in that.
     """
-    old, new = (work.triangulated(p, *work.chosen(p, cells)) for p in (work.given, poses))
-    good = np.isfinite(old).all(-1) & np.isfinite(new).all(-1)
-    old, new = old[good], new[good]
-    R, scale, shift = similarity(new, old)
+    uv, confidence = work.chosen(poses, cells)
+    new = work.triangulated(poses, uv, confidence)
+    good = np.isfinite(new).all(-1)
+    uv, confidence = work.chosen(work.given, cells)
+    trust = work.trust(poses, new[good])
+    old = work.triangulated(work.given, uv, confidence * (trust / trust.max()) ** 2)
+    good &= np.isfinite(old).all(-1)
+    R, scale, shift = similarity(new[good], old[good])
     return replace(
         poses,
         rotation=poses.rotation @ R.T,
