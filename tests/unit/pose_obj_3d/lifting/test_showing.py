@@ -1,11 +1,13 @@
 """What joins keypoints, which frames are read, and what a viewer's recording holds."""
 
 import json
+from contextlib import contextmanager
 from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from pose_obj_3d.common.colours import rgb
 from pose_obj_3d.common.errors import ConfigError
@@ -257,11 +259,31 @@ def frames_of(path):
 
 
 @pytest.mark.parametrize("has_av", [True, False])
-def test_a_video_shows_frames_points_and_space(recorded, tmp_path, monkeypatch, has_av):
+def test_videos_are_written_with_and_without_pyav(tmp_path, monkeypatch, has_av):
     if has_av:
         pytest.importorskip("av", reason="H.264 needs PyAV")
     else:
         monkeypatch.setattr(video_file, "find_spec", lambda name: None)
+    with video_file.video_file(tmp_path / "a.mp4", 12.5, (32, 24)) as add:
+        for t in range(4):
+            add(picture(40 * t))
+    found = frames_of(tmp_path / "a.mp4").astype(int)
+    assert abs(found[:, 12, 16] - [picture(40 * t)[0, 0] for t in range(4)]).max() < 30
+    with pytest.raises(ValueError, match="stop"), _stopped(tmp_path / "b.mp4") as add:
+        add(picture(0))
+    assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]  # nothing half written
+
+
+@contextmanager
+def _stopped(path):
+    """Stop a video after its first picture."""
+    with video_file.video_file(path, 20, (32, 24)) as add:
+        yield add
+        raise ValueError("stop")
+
+
+def test_a_video_shows_frames_points_and_space(recorded, tmp_path, monkeypatch):
+    monkeypatch.setattr(video_file, "find_spec", lambda name: None)
     monkeypatch.setattr(video, "GRID_WIDTH", 2 * IMAGE)  # one pixel of a panel is one of the image
     monkeypatch.setattr(video, "SPACE_WIDTH", (200, 200))
     folder, _, uv = recorded
@@ -364,8 +386,9 @@ def test_no_panel_is_empty(recorded, tmp_path):
     assert not picture_of_time.draw(nothing).axes
 
 
-def test_pictures_for_print(recorded, tmp_path):
-    figure = picture_of_space.draw(pictured_of(recorded))
+def test_pictures_for_print(tmp_path):
+    figure = Figure(figsize=(2, 1))
+    figure.text(0.1, 0.5, "objects/p0")
     for suffix, start in (("png", b"\x89PNG"), ("pdf", b"%PDF"), ("svg", b"<?xml")):
         path = pictures.save(tmp_path / f"a.{suffix}", figure, 60)
         first = path.read_bytes()
