@@ -1,6 +1,5 @@
 """What models share: their result, small layers, the fusion with a frame's own measurement."""
 
-import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -82,6 +81,22 @@ class Model(nn.Module):
         """
         return tracks
 
+    def take_part(self, rows: slice, total: int) -> None:
+        """Learn which windows of a batch of so many come next, before each training step.
+
+        A model that draws numbers for windows draws those of the whole batch, so that it trains
+        alike with any number of processes.
+        """
+
+    def remember(self, tracks: Tracks, limit: int) -> Tracks:
+        """Work out once what is the same for a window in every epoch, whatever the weights.
+
+        Args:
+            tracks: Training or validation examples, prepared by `for_training`.
+            limit: Bytes that may be kept; where they do not suffice, nothing is.
+        """
+        return tracks
+
     def prepare(self, tracks: Tracks, rig: Rig, used_frames: int | None = None) -> Tracks:
         """Prepare tracks to be lifted, where they need not stay blind.
 
@@ -143,65 +158,6 @@ def asinh(x: Tensor) -> Tensor:
     """Compute torch.asinh up to 1e18; 2.5 times faster than torch on a CPU."""
     found: Tensor = _Asinh.apply(x)  # type: ignore[no-untyped-call]
     return found
-
-
-class _Softmax(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        share = (x - x.amax(-1, keepdim=True)).exp_()
-        share.div_(share.sum(-1, keepdim=True))
-        ctx.save_for_backward(share)
-        return share
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        (share,) = ctx.saved_tensors
-        weighted = grad * share
-        found: Tensor = weighted.addcmul_(share, weighted.sum(-1, keepdim=True), value=-1)
-        return found
-
-
-def softmax(x: Tensor) -> Tensor:
-    """Compute torch.softmax over the last axis; 5 times faster than torch on short ones."""
-    found: Tensor = _Softmax.apply(x)  # type: ignore[no-untyped-call]
-    return found
-
-
-class KeypointAttention(nn.Module):
-    """Pre-norm transformer layer over the K keypoints of a frame."""
-
-    def __init__(self, width: int, heads: int, dropout: float) -> None:
-        super().__init__()
-        self.heads = heads
-        self.norm_attention = nn.LayerNorm(width)
-        self.qkv = nn.Linear(width, 3 * width)
-        self.out = nn.Linear(width, width)
-        self.norm_mlp = nn.LayerNorm(width)
-        self.mlp = nn.Sequential(
-            nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
-        )
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, x: Tensor, is_real: Tensor) -> Tensor:
-        """Exchange information between keypoints.
-
-        Args:
-            x: (B, K, D).
-            is_real: (B, K); False keypoints are padding and are not listened to.
-
-        Returns:
-            (B, K, D).
-        """
-        B, K, D = x.shape
-        q, k, v = (
-            self.qkv(self.norm_attention(x)).reshape(B, K, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        )
-        score = q @ k.transpose(-1, -2) / math.sqrt(D // self.heads)  # (B, heads, K, K)
-        score = score.masked_fill(~is_real[:, None, None], -1e4)
-        mixed = (softmax(score) @ v).transpose(1, 2).reshape(B, K, D)
-        x = x + self.dropout(self.out(mixed))
-        out: Tensor = x + self.dropout(self.mlp(self.norm_mlp(x)))
-        return out
 
 
 def fuse(

@@ -135,6 +135,7 @@ class Windows:
         truth: (B, K, 3) of the centre frame, or None.
         bins: What lies around the centre, for models that ask for it.
         bank: What smoothers of the whole example say, for models that ask for it.
+        seen: (B, P) what a model worked out before; the windows then hold their centre frame alone.
     """
 
     uv: Tensor
@@ -147,6 +148,7 @@ class Windows:
     truth: Tensor | None
     bins: Bins | None = None
     bank: Bank | None = None
+    seen: Tensor | None = None
 
     @property
     def centre(self) -> int:

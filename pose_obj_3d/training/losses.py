@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pose_obj_3d.geometry import multi_view as geometry
+from pose_obj_3d.geometry import symmetric
 from pose_obj_3d.models.consensus.scene import witnesses
 
 OUTLIER_RATE = 0.02  # share of gross errors that the likelihood allows for
@@ -95,27 +96,47 @@ def blind_reprojection_nll(
         Negative log likelihood (B, K) in nats, up to a constant, and the number of measured
         coordinates (B, K); both are 0 where nothing was measured.
     """
-    predicted, J = geometry.projection_jacobian(blind_xyz, *cameras)  # (B, K, V, 2, 3)
-    w = weights.transpose(1, 2)
-    is_ahead = geometry.is_in_front(blind_xyz, cameras[1])[..., None]
+    # Entries and views first, windows last: sums of long rows.
+    x, w = blind_xyz.permute(2, 1, 0), weights.permute(1, 2, 0)
+    info = symmetric.pack(blind_info.permute(2, 3, 1, 0))
+    r, J, is_ahead = _whitened(x, uv.permute(3, 1, 2, 0), cameras, sigma_px)
     # A prediction behind a camera that sees the keypoint is as wrong as can be; no gradient leads
     # out of there.
-    J = torch.where(is_ahead[..., None], J, 0.0)
-    r = torch.where(is_ahead, (uv.transpose(1, 2) - predicted) / sigma_px, BEHIND_SIGMAS)
-    JtW = J * (w / sigma_px)[..., None, None]
-    M = torch.einsum("bkvri,bkvrj->bkij", JtW, J) / sigma_px
-    b = torch.einsum("bkvri,bkvr->bki", JtW, r)
-    total = blind_info + M
-    explained = (b * (geometry.invert_3x3(total) @ b.unsqueeze(-1)).squeeze(-1)).sum(-1)
+    J = torch.where(is_ahead, J, 0.0)
+    r = torch.where(is_ahead, r, BEHIND_SIGMAS)
+    JtW = J * w  # (3, 2, V, K, B)
+    pairs = [JtW[i] * J[j] for i in range(3) for j in range(i, 3)]
+    total = info + torch.stack(pairs).sum((1, 2))
+    b = (JtW * r).sum((1, 2))
+    explained = (b * symmetric.apply(symmetric.invert(total), b)).sum(0)
     # float32 cancels where residuals are huge, and a squared distance is not negative.
-    distance = ((r.square().sum(-1) * w).sum(-1) - explained).clamp_min(0)
-    count = 2 * (w > 0).sum(-1)
+    distance = ((r.square().sum(0) * w).sum(0) - explained).clamp_min(0)
+    count = 2 * (w > 0).sum(0)
     inlier = math.log(1 - OUTLIER_RATE) - distance / 2
     outlier = (
         math.log(OUTLIER_RATE) - distance / (2 * OUTLIER_SCALE**2) - count * math.log(OUTLIER_SCALE)
     )
-    nll = (_log_det(total) - _log_det(blind_info)) / 2 - torch.logaddexp(inlier, outlier)
-    return torch.where(count > 0, nll, torch.zeros_like(nll)), count
+    nll = (_log_det(total) - _log_det(info)) / 2 - torch.logaddexp(inlier, outlier)
+    return torch.where(count > 0, nll, torch.zeros_like(nll)).T, count.T
+
+
+def _whitened(
+    x: Tensor, uv: Tensor, cameras: tuple[Tensor, Tensor], sigma_px: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Project points (3, K, B) and differentiate, in standard deviations of the noise.
+
+    Returns:
+        Residuals of uv (2, V, K, B), the derivatives of the projection (3, 2, V, K, B), and which
+        points are in front of a camera (V, K, B).
+    """
+    P = cameras[0] @ cameras[1]
+    seen = torch.einsum("vij,jkb->ivkb", P[:, :, :3], x) + P[:, :, 3].T[..., None, None]
+    is_ahead = seen[2] > geometry.MIN_DEPTH_M
+    scale = 1 / seen[2].clamp_min(geometry.MIN_DEPTH_M)
+    predicted = seen[:2] * scale
+    rows = P.permute(2, 1, 0)[:3, :, :, None, None]  # (3, 3, V, 1, 1): columns, rows
+    J = (rows[:, :2] - predicted * rows[:, 2:]) * (scale / sigma_px)
+    return (uv - predicted) / sigma_px, J, is_ahead
 
 
 def blind_view_nll(
@@ -167,8 +188,9 @@ def blind_view_nll(
     return nll, 2 * is_scored.sum(-1)
 
 
-def _log_det(m: Tensor) -> Tensor:
-    """Log determinant of positive definite (*, 3, 3), by cofactors."""
-    a, b, c = m[..., 0, :], m[..., 1, :], m[..., 2, :]
-    log_det: Tensor = (a * torch.linalg.cross(b, c)).sum(-1).clamp_min(1e-30).log()
+def _log_det(s: Tensor) -> Tensor:
+    """Log determinant of positive definite (6, *), by cofactors."""
+    a, b, c, d, e, f = s.unbind(0)
+    determinant = a * (d * f - e * e) + b * (c * e - b * f) + c * (b * e - c * d)
+    log_det: Tensor = determinant.clamp_min(1e-30).log()
     return log_det

@@ -18,6 +18,8 @@ from pose_obj_3d.training.config import Config, to_dict
 from pose_obj_3d.training.device import uses_bfloat16
 
 HELD_OUT = "val/held_out_px"
+# What a model remembers of the windows of training or validation: at most MEMORY_GB over this.
+SHARE_OF_MEMORY = 4
 
 
 @dataclass
@@ -84,9 +86,12 @@ class Run:
         if self.epoch == 0:  # else a checkpoint has brought it
             self.model.learn(self.train, self.rig)
         self.detected = self.train, self.val
-        if self.blocks is None:  # else each block is prepared when it comes
-            self.train = self.model.for_training(self.train, self.rig, self.unsupervised)
         self.val = self.model.for_training(self.val, self.rig, self.unsupervised)
+        if self.blocks is not None:  # each block is prepared when it comes
+            return
+        self.train = self.model.for_training(self.train, self.rig, self.unsupervised)
+        limit = int(self.config.OBJ_POSE_DATA.MEMORY_GB * 2**30 / SHARE_OF_MEMORY)
+        self.train, self.val = (self.model.remember(x, limit) for x in (self.train, self.val))
 
     def parts(self) -> Iterator[None]:
         """Put all training examples into `train`, block after block; once, where they fit."""

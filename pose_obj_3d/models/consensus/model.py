@@ -9,7 +9,6 @@ the same body. Up to here the keypoint's own measurement in the centre frame is 
 *blind* prediction can be scored against it without a 3D label. The last step fuses the two.
 """
 
-import math
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -18,9 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from pose_obj_3d.common.errors import ConfigError
-from pose_obj_3d.geometry import multi_view as geometry
+from pose_obj_3d.geometry import symmetric
 from pose_obj_3d.geometry.rig import Rig
-from pose_obj_3d.models.blocks import KeypointAttention, Model, Prediction, fuse, softmax
+from pose_obj_3d.models.blocks import Model, Prediction, fuse
 from pose_obj_3d.models.consensus.calibration import (
     SUMMARY,
     fit_scales,
@@ -30,11 +29,19 @@ from pose_obj_3d.models.consensus.calibration import (
     whitened,
 )
 from pose_obj_3d.models.consensus.context import Context, feature_count
+from pose_obj_3d.models.consensus.lags import OUTPUTS, Opinion, lags
+from pose_obj_3d.models.consensus.layers import (
+    BatchDropout,
+    KeypointAttention,
+    affine,
+    layer_norm,
+    sequence,
+)
 from pose_obj_3d.models.consensus.mixes import mixes_before_training
-from pose_obj_3d.models.consensus.rigid import rigid_displacement
 from pose_obj_3d.models.consensus.scene.ground import Ground, on_ground
 from pose_obj_3d.models.consensus.scene.persistence import frames_that_share
 from pose_obj_3d.models.consensus.scene.rehearsal import known_errors
+from pose_obj_3d.models.consensus.seen import SEEN, Seen, count_of, rows_of, shapes_of
 from pose_obj_3d.models.consensus.size import StcConfig
 from pose_obj_3d.smoothing import filter_banks as filters
 from pose_obj_3d.tracks.gathering import gather_bins, gather_windows
@@ -47,11 +54,7 @@ POLYNOMIALS = {
 }
 SMOOTHERS: dict[str, filters.Smoothers] = {"window": (), "track": filters.SMOOTHERS}
 _GATE_START, _GATE_SLOPE = 4.0, 1.5  # a bin's gate before training: open, shut where it disagrees
-_LAG_GATE = 9.0  # squared lag, per coordinate in variances, at which trust in a keypoint has halved
 _NO_INFO = 1.0  # [1/m^2] of a keypoint that was measured nowhere: know nothing
-_LAG_STARTS = (3.5, 2.0, 3.0)  # minus log of the lag's deviation: unit, acceleration, velocity
-_LAG_OUTPUTS = 5  # those three, trust in the others, log of the turn
-_TURN_INFO = 1e4  # [1/rad^2] before training
 _GROUND_START = 3.0  # logit of the frame itself before training, where errors last
 
 
@@ -99,7 +102,7 @@ class Stc(Model):
         self.norm = nn.LayerNorm(width)
         self.mixes = nn.Linear(width, M * (H + 1))
         self.gates = nn.Linear(width, R)
-        self.lags = nn.Linear(width, (M - 1) * _LAG_OUTPUTS)
+        self.lags = nn.Linear(width, (M - 1) * OUTPUTS)
         self.query = nn.Linear(width, (M - 1) * width // 2)
         self.key = nn.Linear(width, (M - 1) * width // 2)
         first, last = nn.Linear(6, width // 2), nn.Linear(width // 2, M - 1)
@@ -118,6 +121,9 @@ class Stc(Model):
         self, tracks: Tracks, centres: Tensor, num_frames: int, used_frames: int | None = None
     ) -> Windows:
         """Cut windows with their bins and, in track context, the smoothers of the whole example."""
+        if SEEN in tracks.cache and used_frames is None:
+            known = tracks.cache[SEEN].index_select(0, centres)
+            return replace(gather_windows(tracks, centres, 1), seen=known)
         windows = gather_windows(tracks, centres, num_frames, used_frames)
         if self.ground is not None and not self.smoothers:
             return on_ground(windows, tracks, centres)
@@ -174,6 +180,25 @@ class Stc(Model):
         num_frames = None if self.smoothers else self.config.num_frames
         return self.ground.put_under(tracks, rig, num_frames, blind, used_frames)
 
+    def take_part(self, rows: slice, total: int) -> None:
+        """Draw for the whole batch what is dropped, and use what concerns these windows."""
+        for layer in self.modules():
+            if isinstance(layer, BatchDropout):
+                layer.part = rows, total
+
+    def remember(self, tracks: Tracks, limit: int) -> Tracks:
+        """Work out once what the network sees of every window, if that takes no more memory."""
+        shapes = self._shapes(tracks.xyz.shape[1])
+        if count_of(shapes) * len(tracks) * tracks.xyz.element_size() > limit:
+            return tracks
+        kept = replace(tracks)
+        with torch.no_grad():
+            kept.cache[SEEN] = rows_of(
+                torch.arange(len(tracks), device=tracks.uv.device),
+                lambda centres: self._look(self.gather(tracks, centres, self.config.num_frames)),
+            )
+        return kept
+
     def forward(self, windows: Windows, rig: Rig) -> Prediction:
         """Lift the centre frame of each window.
 
@@ -184,50 +209,60 @@ class Stc(Model):
         Returns:
             xyz (B, K, 3) [m] with its information, and the blind prediction with its own.
         """
-        x = Context(windows, self.near)
-        blind, cov, token = self._predict(windows, x)
-        ground = self.ground
-        cov = self._calibrated(cov, token, x) if ground is None else ground.claims(windows)
-        eye = torch.eye(3, device=cov.device)
-        inverse = geometry.invert_3x3(
-            cov.double()
-        ).float()  # float32 fails where a keypoint is fast
-        info = torch.where(x.is_used.any(-1)[..., None, None], inverse, _NO_INFO * eye)
+        seen = self._seen(windows)
+        position, cov, token = self._predict(seen)
+        cov = self._calibrated(cov, token, seen) if self.ground is None else seen.claims
+        # float32 fails where a keypoint is fast.
+        inverse = symmetric.invert(cov.double()).float()
+        nothing = inverse.new_tensor([_NO_INFO, 0, 0, _NO_INFO, 0, _NO_INFO])[:, None, None]
+        info = _first(symmetric.unpack(torch.where(seen.is_used.amax(0) > 0, inverse, nothing)))
+        blind = _first(position)
         is_blind_enough = self.training and windows.truth is None  # nothing else is scored then
-        if ground is not None or is_blind_enough:  # on a ground, it has the frame's measurements
+        # On a ground, it has the frame's measurements.
+        if self.ground is not None or is_blind_enough:
             return Prediction(blind, blind, info, info)
         c = windows.centre
         xyz, fused_info = fuse(blind, info, windows.uv[:, c], windows.robust[:, c], rig)
         return Prediction(xyz, blind, info, fused_info)
 
-    def _calibrated(self, cov: Tensor, token: Tensor, x: Context) -> Tensor:
-        """Scale the covariance (B, K, 3, 3), and make it rounder, as `calibrate` has found."""
-        factor, share = (
-            y.float()[..., None, None] for y in scales(summary(token, cov), self.calibration)
-        )
-        size = (cov * x.unit).sum((-1, -2))[..., None, None] / 3
-        return factor * (cov + share * (size * geometry.invert_3x3(x.unit) - cov))
+    def _calibrated(self, cov: Tensor, token: Tensor, seen: Seen) -> Tensor:
+        """Scale the covariance (6, K, B), and make it rounder, as `calibrate` has found."""
+        about = summary(_first(token), _first(symmetric.unpack(cov)))
+        factor, share = (y.T.float() for y in scales(about, self.calibration))
+        size = symmetric.inner(cov, seen.unit) / 3
+        return factor * (cov + share * (size * seen.spread - cov))
 
-    def _predict(self, windows: Windows, x: Context) -> tuple[Tensor, Tensor, Tensor]:
-        """Return blind predictions (B, K, 3) [m], covariances (B, K, 3, 3), tokens (B, K, D)."""
-        is_real = windows.keypoint >= 0
-        full, blind = self._filters(windows, x)
-        token = self._tokens(x, blind, windows.keypoint, is_real)
-        mean, full_mean, spread = self._means(windows, x, token, full[:, :, 0])
-        full, blind = (
-            torch.cat([bank, m.unsqueeze(2)], 2) for bank, m in ((full, full_mean), (blind, mean))
-        )
-        logits = self.mixes(token).unflatten(-1, (self.config.num_mixes, -1))
-        mixes = softmax(logits)  # (B, K, M, H + 1)
-        unit = geometry.invert_3x3(x.unit)
-        first = mixes[:, :, 0]
-        noise = torch.einsum("bkg,gh,bkh->bk", first[..., :-1], self.noise[1], first[..., :-1])
+    def _shapes(self, num_keypoints: int) -> dict[str, tuple[int, ...]]:
+        near, has_ground = self.config.num_frames - 1, self.ground is not None
+        return shapes_of(num_keypoints, len(self.bin_ranges), self.num_filters, near, has_ground)
+
+    def _seen(self, windows: Windows) -> Seen:
+        if windows.seen is None:
+            return self._look(windows)
+        return Seen.of_rows(windows.seen, self._shapes(windows.keypoint.shape[1]))
+
+    def _look(self, windows: Windows) -> Seen:
+        x = Context(windows, self.near)
+        claims = None if self.ground is None else self.ground.claims(windows)
+        return Seen.of(windows, x, *self._filters(windows, x), claims)
+
+    def _predict(self, seen: Seen) -> tuple[Tensor, Tensor, Tensor]:
+        """Return blind predictions (3, K, B) [m], covariances (6, K, B), tokens (D, K, B)."""
+        token = self._tokens(seen)
+        logits, gates, of_lags, query, key = self._heads(token)
+        full_mean, mean, spread = self._means(seen, gates)
+        mixes = logits.view(self.config.num_mixes, -1, *logits.shape[1:]).softmax(
+            1
+        )  # (M, H + 1, K, B)
+        first, of_mean = mixes[0, :-1], mixes[0, -1]
+        noise = (first * torch.einsum("gh,hkb->gkb", self.noise[1], first)).sum(0)
         # A minimum variance mean has its own variance as covariance with any other unbiased mean.
-        rest = 1 - first[..., -1]
-        cov = unit * noise[..., None, None] + spread * (1 - rest.square())[..., None, None]
-        xyz = x.reference + torch.einsum("bkh,bkhi->bki", first, blind)
-        shifts, spreads = self._lags(windows, x, token, mixes, full, blind, unit)
-        return xyz + shifts.sum(1), cov + spreads.sum(1), token
+        cov = seen.spread * noise + spread * (1 - (1 - of_mean).square())
+        blind = (first.unsqueeze(1) * seen.blind).sum(0) + of_mean * mean
+        pairs = sequence(self.pair, seen.pairs)
+        opinion = Opinion(of_lags, query, key, pairs)
+        shifts, spreads = lags(seen, opinion, mixes, full_mean, mean, self.noise[0])
+        return seen.reference + blind + shifts.sum(1), cov + spreads.sum(1), token
 
     def _filters(self, windows: Windows, x: Context) -> tuple[Tensor, Tensor]:
         """Return full and blind filters about the reference, each (B, K, H, 3) [m].
@@ -252,105 +287,38 @@ class Stc(Model):
             found.append(bank)
         return found[0], found[1]
 
-    def _tokens(self, x: Context, blind: Tensor, keypoint: Tensor, is_real: Tensor) -> Tensor:
-        """Describe each keypoint by invariants, exchanged among a frame's keypoints: (B, K, D)."""
-        token: Tensor = self.embed(x.features(blind)) + self.identity(keypoint + 1)
-        token = token + self.mlp(token)
+    def _tokens(self, seen: Seen) -> Tensor:
+        """Describe each keypoint by invariants, exchanged among a frame's keypoints: (D, K, B)."""
+        known = torch.arange(self.config.num_keypoints + 1, device=seen.keypoint.device) - 1
+        is_it = (seen.keypoint == known[:, None, None]).to(seen.keypoint)
+        weight = torch.cat([self.embed.weight, self.identity.weight.T], 1)
+        token = affine(weight, self.embed.bias, torch.cat([seen.features, is_it]))
+        token = token + sequence(self.mlp, token)
         for layer in self.layers:
-            token = layer(token, is_real)
-        normed: Tensor = self.norm(token)
-        return normed
+            token = layer(token, seen.keypoint < 0)
+        return layer_norm(self.norm, token)
 
-    def _means(
-        self, windows: Windows, x: Context, token: Tensor, own: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def _heads(self, token: Tensor) -> Sequence[Tensor]:
+        """Apply the last layers at once."""
+        heads = [self.mixes, self.gates, self.lags, self.query, self.key]
+        weight = torch.cat([head.weight for head in heads])
+        bias = torch.cat([head.bias for head in heads])
+        return torch.split(affine(weight, bias, token), [head.out_features for head in heads])
+
+    def _means(self, seen: Seen, gates: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Average the bins that agree.
 
         Returns:
-            The mean without the centre frame and with it (B, K, 3) [m], and the covariance of the
-            former (B, K, 3, 3) [m^2].
+            The mean with the centre frame and without it (3, K, B) [m], and the covariance of the
+            latter (6, K, B) [m^2].
         """
-        trust = (
-            torch.sigmoid(self.gates(token) + _GATE_START - _GATE_SLOPE * x.disagreement())
-            * x.is_used
-        )
-        weighted = trust[..., None, None] * x.info
-        total = weighted.sum(2) + torch.eye(3, device=token.device)
-        moment = torch.einsum("bkrij,bkrj->bki", weighted, x.offset)
-        spread = geometry.invert_3x3(total)
-        info = windows.info[:, windows.centre]
-        full = geometry.invert_3x3(total + info) @ (moment.unsqueeze(-1) + info @ own.unsqueeze(-1))
-        return (spread @ moment.unsqueeze(-1)).squeeze(-1), full.squeeze(-1), spread
-
-    def _lags(
-        self,
-        windows: Windows,
-        x: Context,
-        token: Tensor,
-        mixes: Tensor,
-        full: Tensor,
-        blind: Tensor,
-        unit: Tensor,
-    ) -> tuple[Tensor, Tensor]:
-        """Estimate how far each mix lags behind the next shorter one, by keypoints that move alike.
-
-        Args:
-            windows: The input.
-            x: Its bins.
-            token: (B, K, D).
-            mixes: (B, K, M, H + 1).
-            full: (B, K, H + 1, 3) filters that have seen the centre frame: of the other keypoints
-                [m].
-            blind: (B, K, H + 1, 3) those that have not: of the keypoint itself [m].
-            unit: (B, K, 3, 3) covariance of a single frame [m^2].
-
-        Returns:
-            Displacements (B, M - 1, K, 3) [m] with covariance (B, M - 1, K, 3, 3) [m^2].
-        """
-        n, K = self.config.num_mixes - 1, token.shape[1]
-        itself = torch.eye(K, dtype=torch.bool, device=token.device)
-        own_info = windows.info[:, windows.centre]
-        is_measured = (own_info.diagonal(dim1=-2, dim2=-1).sum(-1) > 0) & (windows.keypoint >= 0)
-        counts = is_measured.unsqueeze(1) | (itself & x.is_used.any(-1).unsqueeze(1))
-        pairs = x.pair_features()
-        q, k = (layer(token).unflatten(-1, (n, -1)) for layer in (self.query, self.key))
-        alike = torch.einsum("bknd,bjnd->bkjn", q, k) / math.sqrt(q.shape[-1])
-        alike = torch.sigmoid(alike + self.pair(pairs) + 1 - pairs[..., :1] / 2) * counts.unsqueeze(
-            -1
-        )
-        size, bend, pace, trust, turn = (
-            self.lags(token).unflatten(-1, (n, -1)).transpose(1, 2).unbind(-1)
-        )
-        prior = (
-            unit.unsqueeze(1) * (2 * (size - _LAG_STARTS[0])).clamp(-10, 8).exp()[..., None, None]
-        )
-        for v, s, start in (
-            (x.acceleration, bend, _LAG_STARTS[1]),
-            (x.velocity, pace, _LAG_STARTS[2]),
-        ):
-            prior = (
-                prior
-                + _outer(v).unsqueeze(1) * (2 * (s - start)).clamp(-12, 4).exp()[..., None, None]
-            )
-        change = mixes[:, :, 1:] - mixes[:, :, :-1]  # (B, K, n, H + 1)
-        # The keypoint that looks last, its mixes before: (B, K, 3, n, K), without a copy on the
-        # way.
-        seen = full.transpose(2, 3).flatten(1, 2) @ change.permute(0, 3, 2, 1).flatten(2)
-        own = torch.einsum("bknh,bkhi->bink", change, blind)
-        delta = torch.where(itself[:, None, None], own.unsqueeze(1), seen.reshape(-1, K, 3, n, K))
-        c = change[..., :-1]
-        noise = ((c @ self.noise[0]) * c).sum(-1).transpose(1, 2) + 1e-2  # in variances of a frame
-        plausible = noise + 4 * (prior * x.unit.unsqueeze(1)).sum((-1, -2)) / 3
-        square = (
-            (delta * (x.unit @ delta.flatten(3)).reshape(delta.shape)).sum(2)
-            / 3
-            / plausible.unsqueeze(1)
-        )
-        belief = (trust.exp().clamp(0.05, 20) / noise).unsqueeze(1) / (1 + square / _LAG_GATE)
-        weight = belief * alike.permute(0, 2, 3, 1)
-        turn_info = _TURN_INFO * (2 * turn).clamp(-8, 8).exp()
-        prior_info = geometry.invert_3x3(prior.double())
-        return rigid_displacement(delta, x.unit, weight, x.reference, prior_info, turn_info)
+        trust = (gates + _GATE_START - _GATE_SLOPE * seen.disagreement).sigmoid() * seen.is_used
+        total = symmetric.add_to_diagonal((trust * seen.info).sum(1), 1.0)
+        moment = (trust * seen.push).sum(1)
+        spread = symmetric.invert(total)
+        measured = symmetric.apply(seen.own, seen.full[0])
+        full = symmetric.apply(symmetric.invert(total + seen.own), moment + measured)
+        return full, symmetric.apply(spread, moment), spread
 
     @torch.no_grad()
     def calibrate(self, parts: Sequence[Tracks], rig: Rig, batch_size: int) -> None:
@@ -367,14 +335,11 @@ class Stc(Model):
         found: list[tuple[Tensor, Tensor, Tensor]] = []
         for tracks, centres in some_centres(parts, batch_size):
             windows = self.gather(tracks, centres, T)
-            x, c = Context(windows, self.near), windows.centre
-            xyz, cov, token = self._predict(windows, x)
-            info, difference = windows.info[:, c], windows.xyz[:, c] - xyz
-            scored = (
-                (info.diagonal(dim1=-2, dim2=-1).sum(-1) > 0)
-                & (windows.keypoint >= 0)
-                & x.is_used.any(-1)
-            )
+            seen, c = self._look(windows), windows.centre
+            position, covariance, state = self._predict(seen)
+            cov, token = _first(symmetric.unpack(covariance)), _first(state)
+            info, difference = windows.info[:, c], windows.xyz[:, c] - _first(position)
+            scored = _first(seen.is_measured * seen.is_used.amax(0)) > 0
             found.append(
                 (
                     summary(token, cov)[scored],
@@ -389,8 +354,9 @@ class Stc(Model):
         every = torch.arange(len(tracks), device=tracks.uv.device)
         for centres in torch.split(every, batch_size):
             windows = self.gather(tracks, centres, self.config.num_frames)
-            yield windows, self._predict(windows, Context(windows, self.near))[0]
+            yield windows, _first(self._predict(self._look(windows))[0])
 
 
-def _outer(v: Tensor) -> Tensor:
-    return v.unsqueeze(-1) * v.unsqueeze(-2)
+def _first(x: Tensor) -> Tensor:
+    """Put windows first, then keypoints, then entries: (*, K, B) -> (B, K, *)."""
+    return x.permute(-1, -2, *range(x.dim() - 2))

@@ -1,13 +1,17 @@
 """What moves together: the displacement of one keypoint from those of the others on its body."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
-from pose_obj_3d.geometry import multi_view as geometry
+from pose_obj_3d.geometry import symmetric
+
+_OFF_DIAGONAL = [1, 2, 4]
 
 
 def rigid_displacement(
-    delta: Tensor, info: Tensor, weight: Tensor, position: Tensor, prior: Tensor, turn_info: Tensor
+    force: Tensor, weight: Tensor, info: Tensor, position: Tensor, prior: Tensor, turn_info: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Predict each keypoint's displacement from those of the others, moved as one rigid body.
 
@@ -16,44 +20,118 @@ def rigid_displacement(
     the displacements and a prior: v ~ N(0, prior^-1), omega ~ N(0, 1 / turn_info). omega is
     eliminated by its Schur complement.
 
+    Entries come first and windows last; symmetric matrices are those of `geometry.symmetric`.
+
     Args:
-        delta: (B, K, 3, n, K) n displacements of keypoint j for keypoint k, at [b, j, :, i, k] [m].
-        info: (B, K, 3, 3) information of a displacement of keypoint j at weight 1 [1/m^2].
-        weight: (B, K, n, K) how much k believes j, at [b, j, i, k]; 0 = not at all.
-        position: (B, K, 3) of the keypoints; any common origin [m].
-        prior: (B, n, K, 3, 3) information of v before [1/m^2].
-        turn_info: (B, n, K) information of omega before [1/rad^2].
+        force: (3, K, n, K, B) information of j times the displacement i of keypoint j for keypoint
+            k, at [:, j, i, k, b] [1/m].
+        weight: (K, n, K, B) how much k believes j, at [j, i, k, b]; 0 = not at all.
+        info: (6, K, B) information of a displacement of keypoint j at weight 1 [1/m^2].
+        position: (3, K, B) of the keypoints; any common origin [m].
+        prior: (6, n, K, B) information of v before [1/m^2].
+        turn_info: (n, K, B) information of omega before [1/rad^2].
 
     Returns:
-        v (B, n, K, 3) [m] and its covariance (B, n, K, 3, 3) [m^2].
+        v (3, n, K, B) [m] and its covariance (6, n, K, B) [m^2].
     """
-    # float64: the sums hold squares of lever arms about the origin, from which those about r_k are
-    # made.
-    delta, info, weight, r, prior = (x.double() for x in (delta, info, weight, position, prior))
-    n, K = weight.shape[2:]
-    weight = weight.flatten(2)
-    J = -_cross_matrix(r - r.mean(1, keepdim=True))  # omega -> omega x r
-    info_J = info @ J
-    # Force and torque of every displacement: (B, K, 6, n K); J^T f = r x f.
-    pull = torch.cat([info, info_J], -1).transpose(-1, -2) @ delta.flatten(3)
-    both = (pull * weight.unsqueeze(2)).sum(1).transpose(1, 2)
-    moment, torque = torch.split(both.reshape(-1, n, K, 6), 3, -1)
-    parts = torch.cat([x.flatten(2) for x in (info, info_J, J.transpose(-1, -2) @ info_J)], -1)
-    U, UJ, JUJ = (weight.transpose(1, 2) @ parts).reshape(-1, n, K, 3, 3, 3).unbind(3)
-    # About r_k: J_j - J_k takes the place of J_j.
-    J = J.unsqueeze(1)
-    torque = torque - (J.transpose(-1, -2) @ moment.unsqueeze(-1)).squeeze(-1)
-    side, half = UJ - U @ J, J.transpose(-1, -2) @ UJ
-    turn = JUJ - half - half.transpose(-1, -2) + J.transpose(-1, -2) @ U @ J
-    eye = torch.eye(3, dtype=turn.dtype, device=turn.device)
-    gain = side @ geometry.invert_3x3(turn + eye * turn_info.double()[..., None, None])
-    covariance = geometry.invert_3x3(U - gain @ side.transpose(-1, -2) + prior)
-    v = covariance @ (moment.unsqueeze(-1) - gain @ torque.unsqueeze(-1))
-    return v.squeeze(-1).float(), covariance.float()
+    v, covariance = _Rigid.apply(force, weight, info, position, prior, turn_info)  # type: ignore[no-untyped-call]
+    return v, covariance
 
 
-def _cross_matrix(r: Tensor) -> Tensor:
-    """Return (*, 3, 3) with [r] x = r x x."""
-    zero = torch.zeros_like(r[..., 0])
-    x, y, z = r.unbind(-1)
-    return torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).reshape(*r.shape, 3)
+class _Rigid(torch.autograd.Function):
+    """The gradient by hand: a few long rows in place of a hundred small steps.
+
+    `info` and `position` get none: they are data.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        force: Tensor,
+        weight: Tensor,
+        info: Tensor,
+        r: Tensor,
+        prior: Tensor,
+        turn: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        # float64: the sums hold squares of lever arms about the origin, from which those about r_k
+        # are made.
+        force, weight, info, r, prior, turn = (
+            x.double() for x in (force, weight, info, r, prior, turn)
+        )
+        r = r - r.mean(1, keepdim=True)
+        # J: omega -> omega x r; its columns are the axes x r, and J^T f = r x f.
+        eye = torch.eye(3, dtype=r.dtype, device=r.device)
+        J = _cross(eye[..., None, None], r.unsqueeze(1))  # (3, column, K, B)
+        info_J = symmetric.apply(info.unsqueeze(1), J)
+        parts = torch.cat(
+            [info, info_J.flatten(0, 1), symmetric.pack(_cross(r.unsqueeze(1), info_J))]
+        )
+        sums = torch.einsum("pjb,jikb->pikb", parts, weight).contiguous()
+        U, UJ, JUJ = sums[:6], sums[6:15].view(3, 3, *sums.shape[1:]), sums[15:]
+        pull = force * weight
+        moment, torque = pull.sum(1), _cross(r[:, :, None, None], pull).sum(1)
+        # About r_k: J_j - J_k takes the place of J_j.
+        at = r.unsqueeze(1)
+        torque = torque - _cross(at, moment)
+        side = UJ - symmetric.apply(U.unsqueeze(1), J.unsqueeze(2))
+        # J^T UJ + (J^T UJ)^T - J^T U J, of the lever arm of k.
+        own = _cross(at.unsqueeze(1), UJ + side)
+        turned = JUJ - symmetric.pack(own + own.transpose(0, 1)) / 2
+        spread = symmetric.invert(symmetric.add_to_diagonal(turned, turn))
+        gain = symmetric.apply(spread.unsqueeze(1), side.transpose(0, 1)).transpose(0, 1)
+        lost = symmetric.pack(_product(gain, side.transpose(0, 1)))
+        covariance = symmetric.invert(U - lost + prior)
+        v = symmetric.apply(covariance, moment - _product(gain, torque))
+        turned_by = symmetric.apply(spread, torque)
+        ctx.save_for_backward(force, weight, parts, r, v, covariance, gain, turned_by)
+        return v.float(), covariance.float()
+
+    @staticmethod
+    def backward(ctx: Any, grad_v: Tensor, grad_covariance: Tensor) -> tuple[Tensor | None, ...]:
+        force, weight, parts, r, v, covariance, gain, turned_by = ctx.saved_tensors
+        of_covariance = grad_covariance.to(torch.float64, copy=True)
+        of_covariance[_OFF_DIAGONAL] /= 2  # each stands for two entries
+        of_moment = symmetric.apply(covariance, grad_v.double())
+        of_info = -symmetric.between(covariance, of_covariance)
+        of_info -= symmetric.symmetric_outer(of_moment, v)
+        of_prior = of_info.clone()
+        of_prior[_OFF_DIAGONAL] *= 2
+        gained = symmetric.apply(of_info.unsqueeze(1), gain)
+        slack = _product(gain.transpose(0, 1), of_moment)
+        of_side = -2 * gained - of_moment.unsqueeze(1) * turned_by
+        of_turn = symmetric.pack(_product(gain.transpose(0, 1), gained))
+        of_turn += symmetric.symmetric_outer(slack, turned_by)
+        of_turn_info = of_turn[list(symmetric.DIAGONAL)].sum(0)
+        # From lever arms about r_k back to those about the origin.
+        at = r.unsqueeze(1)
+        of_moment = of_moment + _cross(slack, at)
+        twisted = _cross(symmetric.unpack(of_turn), at.unsqueeze(1))
+        levered = _cross((twisted - of_side).transpose(0, 1), at.unsqueeze(1))
+        of_info = of_info + symmetric.pack(levered + levered.transpose(0, 1)) / 2
+        of_info[_OFF_DIAGONAL] *= 2
+        of_turn[_OFF_DIAGONAL] *= 2
+        of_sums = torch.cat([of_info, (of_side - 2 * twisted).flatten(0, 1), of_turn])
+        of_pull = of_moment.unsqueeze(1) - _cross(slack.unsqueeze(1), r[:, :, None, None])
+        of_weight = torch.einsum("pjb,pikb->jikb", parts, of_sums) + (force * of_pull).sum(0)
+        return (
+            (weight * of_pull).float(),
+            of_weight.float(),
+            None,
+            None,
+            of_prior.float(),
+            of_turn_info.float(),
+        )
+
+
+def _cross(a: Tensor, b: Tensor) -> Tensor:
+    """Return a x b, entries first; the other axes broadcast."""
+    pairs = ((1, 2), (2, 0), (0, 1))
+    return torch.stack([torch.addcmul(a[i] * b[j], a[j], b[i], value=-1) for i, j in pairs])
+
+
+def _product(a: Tensor, b: Tensor) -> Tensor:
+    """Return A B or A v: (3, 3, *) times (3, n, *) or (3, *)."""
+    n = b.dim() - a.dim() + 1
+    A = a if n == 0 else a.unsqueeze(2)
+    return torch.addcmul(torch.addcmul(A[:, 0] * b[0], A[:, 1], b[1]), A[:, 2], b[2])

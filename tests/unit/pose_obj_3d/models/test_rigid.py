@@ -2,6 +2,7 @@
 
 import torch
 
+from pose_obj_3d.geometry import symmetric
 from pose_obj_3d.models.consensus.rigid import rigid_displacement
 
 B, K = 3, 6
@@ -22,12 +23,26 @@ def scene(seed=0, shift=0.0):
     return r, info, motion, draw
 
 
+def displacements(delta, info, weight, r, prior, turn):
+    """Several displacements at once: [b, j, :, i, k], the windows first."""
+    info, prior = (symmetric.pack(x.movedim((-2, -1), (0, 1))) for x in (info, prior))
+    info = info.transpose(1, 2)  # (6, K, B)
+    force = symmetric.apply(info[:, :, None, None], delta.permute(2, 1, 3, 4, 0))
+    v, covariance = rigid_displacement(
+        force,
+        weight.permute(1, 2, 3, 0),
+        info,
+        r.permute(2, 1, 0),
+        prior.permute(0, 2, 3, 1),
+        turn.permute(1, 2, 0),
+    )
+    return v.permute(3, 1, 2, 0), symmetric.unpack(covariance).permute(4, 2, 3, 0, 1)
+
+
 def displacement(delta, info, weight, r, prior, turn):
     """One displacement, indexed [b, k, j] as the equations are."""
     delta, weight = delta.permute(0, 2, 3, 1).unsqueeze(3), weight.transpose(1, 2).unsqueeze(2)
-    v, covariance = rigid_displacement(
-        delta, info, weight, r, prior.unsqueeze(1), turn.unsqueeze(1)
-    )
+    v, covariance = displacements(delta, info, weight, r, prior.unsqueeze(1), turn.unsqueeze(1))
     return v[:, 0], covariance[:, 0]
 
 
@@ -86,11 +101,48 @@ def test_several_displacements_at_once_are_as_one_after_the_other():
         (1e4 * torch.eye(3).expand(B, 2, K, 3, 3) + info.unsqueeze(1) / 7),
         1e3 * draw(B, 2, K).exp(),
     )
-    v, covariance = rigid_displacement(delta, info, weight, r, prior, turn)
+    v, covariance = displacements(delta, info, weight, r, prior, turn)
     for i in range(2):
         one = slice(i, i + 1)
-        found = rigid_displacement(
+        found = displacements(
             delta[..., one, :], info, weight[:, :, one], r, prior[:, one], turn[:, one]
         )
         torch.testing.assert_close(v[:, one], found[0])
         torch.testing.assert_close(covariance[:, one], found[1])
+
+
+def test_the_gradient_is_that_of_small_steps():
+    """Against the same least squares solution, differentiated by torch."""
+    r, info, _, draw = scene(4)
+    leaves = [
+        (0.01 * draw(B, K, 3, 2, K)),
+        draw(B, K, 2, K).sigmoid(),
+        1e4 * torch.eye(3) + info.unsqueeze(1).expand(B, 2, K, 3, 3) / 7,
+        1e3 * draw(B, 2, K).exp(),
+    ]
+    found = []
+    for solve in (displacements, normal_equations):
+        delta, weight, prior, turn = (x.clone().requires_grad_() for x in leaves)
+        v, covariance = solve(delta, info, weight, r, prior, turn)
+        (v.sum() + (covariance.sum((-1, -2)) * 1e3).sum()).backward()
+        found.append([x.grad for x in (delta, weight, prior, turn)])
+    for grads in found:  # of a symmetric matrix
+        grads[2] = grads[2] + grads[2].transpose(-1, -2)
+    for mine, other in zip(*found, strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-4, atol=1e-5 * float(other.abs().max()))
+
+
+def normal_equations(delta, info, weight, r, prior, turn):
+    arm = r.unsqueeze(2) - r.unsqueeze(1)  # [b, j, k]
+    eye = torch.eye(3).double()
+    cross = torch.linalg.cross(eye.expand(B, K, K, 3, 3), arm.unsqueeze(-2)).transpose(-1, -2)
+    A = torch.cat([eye.expand_as(cross), cross], -1)
+    AtI = A.transpose(-1, -2) @ info.unsqueeze(2)
+    normal = torch.einsum("bjik,bjkxy->bikxy", weight, AtI @ A)
+    zero = torch.zeros_like(prior)
+    before = torch.cat(
+        [torch.cat([prior, zero], -1), torch.cat([zero, eye * turn[..., None, None]], -1)], -2
+    )
+    right = torch.einsum("bjik,bjkxc,bjcik->bikx", weight, AtI, delta)
+    inverse = torch.linalg.inv(normal + before)
+    return (inverse @ right.unsqueeze(-1))[..., :3, 0], inverse[..., :3, :3]
