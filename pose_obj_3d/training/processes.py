@@ -71,7 +71,12 @@ def parallel(model: nn.Module) -> nn.Module:
 
 def share(rows: Tensor) -> Tensor:
     """Return what of a batch this process takes; empty where there are more processes than rows."""
-    return rows[rank() :: count()]
+    return rows[part()]
+
+
+def part() -> slice:
+    """Return which rows of a batch this process takes."""
+    return slice(rank(), None, count())
 
 
 def summed(values: Tensor) -> Tensor:

@@ -84,6 +84,7 @@ def _train_part(run: Run, objective: nn.Module, done: _Done) -> None:
         # A process without a window of this batch computes one all the same, of weight 0.
         windows = gather_for(run.model, run.train, mine if len(mine) else centres[:1], length)
         done.loading += time.perf_counter() - begin
+        run.model.take_part(processes.part() if len(mine) else slice(1), len(centres))
         loss, points = objective(windows)
         mean = loss.detach()
         if processes.count() > 1:

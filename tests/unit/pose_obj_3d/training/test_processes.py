@@ -29,6 +29,12 @@ OBJ_POSE_DATA:
   KEYPOINTS: [waypoints, objects, robot]
 """
 
+STC = """
+NETWORK: {TYPE: STC, DROPOUT: 0.1}
+TRAIN: {NUM_EPOCHES: 3, BATCH_SIZE: 61, LEARNING_RATE: 0.003}
+OBJ_POSE_DATA: {ROOT_DIR: ./a.npz, SUBJECTS_TRAIN: [T0], KEYPOINTS: [waypoints, objects, robot]}
+"""
+
 
 ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
 
@@ -125,6 +131,27 @@ def test_a_killed_process_ends_all_and_one_goes_on(tmp_path):
     assert main([*flags, "--resume_checkpoint", str(path)], unsupervised=True) == 0
     assert last(tmp_path)["epoch"] == before["epoch"] + 1
     assert curve(last(tmp_path))[:-1] == curve(before)
+
+
+@pytest.mark.slow
+def test_two_processes_drop_what_one_drops(tmp_path):
+    """STC with dropout: the draws are those of the whole batch."""
+    states = []
+    for name in ("alone", "shared"):
+        folder = tmp_path / name
+        folder.mkdir()
+        write_scene(folder / "a.npz")
+        (folder / "c.yaml").write_text(STC, encoding="utf-8")
+        if name == "alone":
+            flags = ["--cfg", str(folder / "c.yaml"), "--log", str(folder)]
+            assert main(flags, unsupervised=True) == 0
+        else:
+            done = together(folder)
+            assert done.returncode == 0, done.stderr
+        states.append(curve(last(folder)))
+    alone, shared = states
+    for a, b in zip(alone, shared, strict=True):
+        assert b == pytest.approx(a, rel=1e-4)
 
 
 @pytest.mark.slow
