@@ -28,9 +28,10 @@ find_python() {
 
 # Debian packages for OpenGL without a GPU, and for virtual environments.
 system_packages() {
-    local missing=() library
+    local missing=() library known
+    known=$(ldconfig -p 2>/dev/null || true) # no pipe: one that ends early counts as a failure
     for library in libEGL.so.1:libegl1 libGL.so.1:libgl1 libGLESv2.so.2:libgles2 libglib-2.0.so.0:libglib2.0-0; do
-        ldconfig -p 2>/dev/null | grep -q "${library%%:*}" || missing+=("${library##*:}")
+        [[ $known == *"${library%%:*}"* ]] || missing+=("${library##*:}")
     done
     if [ -z "${VIRTUAL_ENV:-}" ] && ! "$1" -c 'import ensurepip, venv' 2>/dev/null; then
         missing+=(python3-venv)

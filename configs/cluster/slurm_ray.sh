@@ -20,7 +20,8 @@ python=${PYTHON:-.venv/bin/python}
 ray=("$python" -m ray.scripts.scripts)
 cpus=${SLURM_CPUS_PER_TASK:-1}
 port=$((20000 + SLURM_JOB_ID % 20000)) # several jobs may share a machine
-head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
+nodes=$(scontrol show hostnames "$SLURM_JOB_NODELIST")
+head=${nodes%%$'\n'*}
 address=$(srun --nodes=1 --ntasks=1 --nodelist="$head" hostname --ip-address | awk '{print $1}'):$port
 
 srun --nodes=1 --ntasks=1 --nodelist="$head" --overlap \

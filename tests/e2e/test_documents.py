@@ -22,6 +22,7 @@ PAGES = [
     "docs/train.md",
     "docs/own_videos.md",
     "docs/results.md",
+    "docs/calibration_files.md",
     "docs/pixels.md",
     "docs/rlbench.md",
     "docs/stepping.md",

@@ -233,7 +233,7 @@ def test_a_damaged_episode_is_named_refused_and_made_again(archive, tmp_path):
         ({"train_task_ids": [95]}, "0 to 94"),
         ({"obs_dim": [0, 64, 3]}, "obs_dim"),
         ({"n_ex_per_varation": 2}, "did you mean 'n_ex_per_variation'"),
-        ({"keypoints": ["corners"]}, "boxes, objects, robot, waypoints"),
+        ({"keypoints": ["corners"]}, "boxes, frames, objects, robot, waypoints"),
     ],
 )
 def test_bad_configs_say_one_line_and_write_nothing(tmp_path, changes, message):
