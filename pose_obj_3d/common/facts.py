@@ -10,6 +10,8 @@ KEYPOINT_GROUPS = ("waypoints", "objects", "boxes", "robot", "frames")
 """Groups of keypoints that can be recorded; their names begin with "<group>/"."""
 FRAME_AXIS_M = 0.08
 """The points x and y of a keypoint frame (group `frames`) lie so far from its origin."""
+FRAME_POINTS = ("origin", "x", "y")
+"""The points of a keypoint frame."""
 WHITE_SHARE = 0.075
 """Share of the square error of a simulated detector whose errors last, beside its constant part,
 that is independent in each frame."""

@@ -7,14 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pose_obj_3d.common.facts import FRAME_AXIS_M
+from pose_obj_3d.common.facts import FRAME_AXIS_M, FRAME_POINTS
 from pose_obj_3d.evaluation import metrics
 from pose_obj_3d.geometry.estimators import Estimate
 from pose_obj_3d.geometry.rigid_frames import FramePoses, fit_frames, turn_between
 from pose_obj_3d.tracks.types import Tracks
 
 GROUP = "frames"
-POINTS = ("origin", "x", "y")
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ def frames_of(ids: Sequence[str]) -> list[Frame]:
     names = [n.rpartition("/")[0] for n in ids if n.split("/")[1:2] == [GROUP]]
     found = []
     for name in dict.fromkeys(names):
-        origin, x, y = (place.get(f"{name}/{point}") for point in POINTS)
+        origin, x, y = (place.get(f"{name}/{point}") for point in FRAME_POINTS)
         if origin is not None and x is not None and y is not None:
             found.append(Frame(name, (origin, x, y)))
     return found

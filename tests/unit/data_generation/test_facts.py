@@ -3,7 +3,6 @@
 from data_generation.RLBench.config import DEFAULT_TRACK_CAMS
 from data_generation.RLBench.raw.folder import DEFAULTS
 from pose_obj_3d.common import facts
-from pose_obj_3d.evaluation import frame_poses
 from pose_obj_3d.formal import FRAME_PERIOD_S
 from rlbench import const, observation_config
 from rlbench.recording import keypoints
@@ -25,7 +24,7 @@ def test_groups_and_cameras_are_those_that_are_recorded():
 
 def test_frames_have_axes_of_one_length():
     assert keypoints.FRAME_AXIS_M == facts.FRAME_AXIS_M
-    assert tuple(keypoints.FRAME_POINTS) == frame_poses.POINTS
+    assert tuple(keypoints.FRAME_POINTS) == facts.FRAME_POINTS
 
 
 def test_what_a_data_set_is_made_with_by_default_exists():
