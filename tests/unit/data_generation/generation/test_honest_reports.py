@@ -51,13 +51,15 @@ def replace(data):
 
 
 def empty(data):
-    for path in data.iterdir():
-        if not path.name.startswith("."):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for path in list(data.iterdir()):
+        if path.is_dir() and not path.name.startswith("."):
+            delete(path)
+        elif not path.name.startswith("."):
+            path.unlink(missing_ok=True)
 
 
 def delete(data):
-    while data.exists():
+    while data.exists():  # again where the run removed or wrote something at the same time
         shutil.rmtree(data, ignore_errors=True)
 
 
