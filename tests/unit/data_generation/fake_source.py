@@ -1,4 +1,8 @@
-"""A simulator without physics: the same interface, made-up demos, in microseconds."""
+"""A simulator without physics: the same interface, made-up demos, in microseconds.
+
+The environment may slow it down: `FAKE_DELAY` is the time of an attempt [s], `FAKE_HOLD` the number
+of attempts after which a process makes no more, until it is killed.
+"""
 
 import os
 import time
@@ -91,6 +95,7 @@ class FakeSource:
             if cam not in CAMERAS:
                 raise ConfigError(f"unknown camera {cam!r}")
         self.config, self.seed = config, seed
+        self.attempts = 0
 
     def n_variations(self, task_id):
         return 3
@@ -99,6 +104,9 @@ class FakeSource:
         return "builtin"
 
     def attempt(self, key, seed_example, attempt):
+        if self.attempts == int(os.environ.get("FAKE_HOLD", "-1")):
+            time.sleep(600)
+        self.attempts += 1
         time.sleep(float(os.environ.get("FAKE_DELAY", "0")))
         if key.task_id == 2 or (key.task_id == 1 and key.variation == 1 and attempt == 0):
             raise DemoFailedError("no_path")

@@ -237,15 +237,17 @@ def test_kill_minus_9_and_rerun(tmp_path, write_config):
         "2",
     ]
     process = subprocess.Popen(
-        command, env={**os.environ, "FAKE_DELAY": "0.1"}, start_new_session=True
+        command,
+        env={**os.environ, "FAKE_HOLD": "4"},  # of about 6 each
+        start_new_session=True,
     )
     store = RawStore(data)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while len(store.episodes(0)) < 3 and time.monotonic() < deadline:
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while living_members(process.pid) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not living_members(process.pid), "the workers must end with their parent"

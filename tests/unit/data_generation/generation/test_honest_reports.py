@@ -25,20 +25,22 @@ ROOT = Path(__file__).parents[4]
 
 
 class During(threading.Thread):
-    """Does something to a data set once it has some episodes."""
+    """Does something to a data set once it has some episodes; `done` is set after it."""
 
     def __init__(self, data, action, episodes=4):
         super().__init__(daemon=True)
+        self.done = threading.Event()
         self._data, self._action, self._episodes = data, action, episodes
         self.start()
 
     def run(self):
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while len(list(self._data.glob("train/0/episodes/*/*/episode.json"))) < self._episodes:
             if time.monotonic() > deadline:
                 return
             time.sleep(0.01)
         self._action(self._data)
+        self.done.set()
 
 
 def rename(data):
@@ -69,7 +71,8 @@ def test_a_data_set_that_goes_away_during_the_run(
     tmp_path, write_config, capsys, monkeypatch, action
 ):
     monkeypatch.setenv("FAKE_DELAY", "0.05")
-    data, config = tmp_path / "d", write_config(n_ex_per_task=30, cams=[])
+    # More than it comes to make: it ends when the data set goes.
+    data, config = tmp_path / "d", write_config(n_ex_per_task=1000, cams=[])
     thread = During(data, action)
     assert generate(data, config) == 2
     thread.join()
@@ -112,9 +115,16 @@ def lose_train(data):
 def test_the_summary_counts_what_is_on_disk(
     tmp_path, write_config, capsys, caplog, monkeypatch, action
 ):
-    monkeypatch.setenv("FAKE_DELAY", "0.05")
     data, config = tmp_path / "d", write_config(n_ex_per_task=20)
     thread = During(data, action)
+    attempt = fake_source.FakeSource.attempt
+
+    def some_come_later(source, *args):
+        if source.attempts == 15:
+            assert thread.done.wait(120)
+        return attempt(source, *args)
+
+    monkeypatch.setattr(fake_source.FakeSource, "attempt", some_come_later)
     assert generate(data, config) == 1
     thread.join()
     store = RawStore(data)
@@ -277,7 +287,7 @@ def test_two_conversions_at_once_do_not_disturb_each_other(tmp_path, write_confi
         for _ in range(2)
     ]
     for run in runs:
-        out, _ = run.communicate(timeout=60)
+        out, _ = run.communicate(timeout=200)
         assert run.returncode == 0, out
     assert [p.name for p in (tmp_path / "o").iterdir()] == ["x.npz"]
     assert not list(data.rglob("*.tmp"))

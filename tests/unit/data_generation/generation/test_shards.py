@@ -213,27 +213,28 @@ def test_four_at_once_and_kills(tmp_path, write_config):
     (tmp_path / "run.py").write_text(fake_source.PROGRAM)
     data = tmp_path / "d"
 
-    def start(i):
+    def start(i, **environment):
         command = [sys.executable, tmp_path / "run.py", "--path_dataset", data, *FLAGS]
         return subprocess.Popen(
             [*command, "--path_dataset_config", config, "--shard", f"{i}/4"],
-            env={**os.environ, "FAKE_DELAY": "0.1"},
+            env={**os.environ, **environment},
             start_new_session=True,
         )
 
-    running = {i: start(i) for i in range(4)}
-    store, deadline = RawStore(data), time.monotonic() + 60
+    slow, killed = {"FAKE_DELAY": "0.1"}, {"FAKE_HOLD": "4"}  # of 7 episodes
+    running = {i: start(i, **slow, **(killed if i in (1, 3) else {})) for i in range(4)}
+    store, deadline = RawStore(data), time.monotonic() + 120
     while len(store.episodes(0)) < 6 and time.monotonic() < deadline:
         time.sleep(0.02)
     for i in (1, 3):
         os.killpg(running[i].pid, signal.SIGKILL)
-    assert [running[i].wait(60) for i in (0, 2)] == [0, 0]
+    assert [running[i].wait(200) for i in (0, 2)] == [0, 0]
     made = len(store.episodes(0)) + len(store.episodes(1))
-    assert 14 <= made < 28
+    assert 14 <= made <= 14 + 2 * 4
     assert generate(data, config, "--finish") == 1
     assert report(data)["n_missing"] == 28 - made
     again = [start(i) for i in (1, 3)]
-    assert [process.wait(60) for process in again] == [0, 0]
+    assert [process.wait(200) for process in again] == [0, 0]
     assert len(store.episodes(0)) + len(store.episodes(1)) == 28
     assert generate(data, config, "--finish") == 0
     assert generate(tmp_path / "one", config) == 0

@@ -1,5 +1,6 @@
 """Each demo is detected by a detector that has not seen it; an interrupted run continues."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -86,11 +87,15 @@ def test_a_demo_that_another_process_has_is_awaited(pictures, folds, tmp_path):
             assert not also
         before = sum(entry.detector.calls for entry in folds)
         running = pool.submit(detect_task, pictures, work, parts)
+        deadline = time.monotonic() + 60
+        while sum(entry.detector.calls for entry in folds) < before + 5:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
         with pytest.raises(TimeoutError):
-            running.result(timeout=2)
+            running.result(timeout=0.5)
         assert sum(entry.detector.calls for entry in folds) == before + 5
         other.write(key, whole[2])
-        found = running.result(timeout=30)
+        found = running.result(timeout=60)
     assert sum(entry.detector.calls for entry in folds) == before + 5
     for a, b in zip(found, whole, strict=True):
         np.testing.assert_array_equal(a, b)
