@@ -23,12 +23,14 @@ class CollisionGeoms:
         robot: it is part of the robot.
         collidable: motion planning must avoid it.
         moves: it is on a hinge or slide, or free, and not part of the robot.
+        meets_itself: parts of the robot are in each other's way.
     """
 
     solid: Flags
     robot: Flags
     collidable: Flags
     moves: Flags
+    meets_itself: bool = True
 
 
 class CollisionWorld:
@@ -49,6 +51,7 @@ class CollisionWorld:
         self._data = mujoco.MjData(self._model)
         self._qpos, self._holder = qpos_ids, holder
         self._solid, self._robot, self._moves = geoms.solid, geoms.robot, geoms.moves
+        self._robot_meets = 3 if geoms.meets_itself else 2
         solid = geoms.solid & ~geoms.robot
         # RLBench's planner crosses what is not collidable. Where that is solid and cannot move,
         # it stops the arm: better to go round it.
@@ -81,7 +84,7 @@ class CollisionWorld:
         contype = np.zeros(len(is_held), int)
         conaffinity = np.zeros(len(is_held), int)
         robot = self._robot & self._solid
-        contype[robot], conaffinity[robot] = 1, 3
+        contype[robot], conaffinity[robot] = 1, self._robot_meets
         contype[self._obstacle & ~is_held & ~skip] = 2
         conaffinity[is_held & self._solid] = 2
         self._model.geom_contype[:] = contype

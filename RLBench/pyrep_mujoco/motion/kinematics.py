@@ -30,7 +30,27 @@ class Kinematics:
     """
 
     def __init__(self, model: mujoco.MjModel, joint_names: Sequence[str], tip_body: str) -> None:
-        self._model = _chain_model(model, joint_names, tip_body)
+        self._take(_chain_model(model, joint_names, tip_body))
+
+    @classmethod
+    def of_chain(
+        cls, chain: mujoco.MjModel, constraints: Sequence[bool] = (True,) * 6
+    ) -> "Kinematics":
+        """Take a model that is nothing but the chain, its last body the tip.
+
+        Args:
+            chain: all joints are limited hinges or slides.
+            constraints: what of a pose must be reached: x, y, z in the world, the two turns of the
+                tip's z axis, and the turn about it.
+        """
+        made = cls.__new__(cls)
+        made._take(chain)
+        made._wanted = None if all(constraints) else np.asarray(constraints, np.float64)
+        return made
+
+    def _take(self, chain: mujoco.MjModel) -> None:
+        self._model = chain
+        self._wanted: Floats | None = None
         self._data = mujoco.MjData(self._model)
         self._tip = self._model.nbody - 1
         self.lower: Floats = self._model.jnt_range[:, 0].copy()
@@ -42,6 +62,8 @@ class Kinematics:
         first = int(self._model.jnt_bodyid[0])
         self._reach = float(np.linalg.norm(self._model.body_pos[first + 1 :], axis=1).sum())
         self._reach += 2 * float(np.linalg.norm(self._model.jnt_pos, axis=1).sum())
+        slides = self._model.jnt_type == mujoco.mjtJoint.mjJNT_SLIDE
+        self._reach += float(np.abs(self._model.jnt_range[slides]).max(axis=1).sum())
         self._update(np.zeros(n))
         self._root: Floats = self._data.xanchor[0].copy()
 
@@ -113,9 +135,12 @@ class Kinematics:
         """
         q = np.minimum(np.maximum(q, self.lower), self.upper)
         best, best_at = np.inf, 0
+        kept = self._projection(quat_wxyz)
         for iteration in range(max_iterations + 1):
             self._update(q)
             error = self._update_error(pos, quat_wxyz)
+            if kept is not None:
+                error = kept @ error
             if max(error.max(), -error.min()) < tolerance:
                 return q
             squared = float(error @ error)
@@ -123,11 +148,23 @@ class Kinematics:
                 best, best_at = squared, iteration
             elif iteration - best_at > _STALL_AFTER:
                 return None
-            q = self._step(q, error, 0.5 * squared + 1e-9)
+            q = self._step(q, error, 0.5 * squared + 1e-9, kept)
         return None
 
-    def _step(self, q: Floats, error: Floats, damping: float) -> Floats:
+    def _projection(self, quat_wxyz: Floats) -> Floats | None:
+        """Return (6, 6), which leaves of an error what must vanish; None where all must."""
+        if self._wanted is None:
+            return None
+        flat = np.zeros(9)
+        mujoco.mju_quat2Mat(flat, quat_wxyz)
+        R, kept = flat.reshape(3, 3), np.diag(self._wanted)
+        kept[3:, 3:] = R @ kept[3:, 3:] @ R.T
+        return kept
+
+    def _step(self, q: Floats, error: Floats, damping: float, kept: Floats | None) -> Floats:
         J = self._update_jacobian()
+        if kept is not None:
+            J = kept @ J
         after = q + _least_squares(J, error, damping)
         outside = (after < self.lower) | (after > self.upper)
         if outside.any():

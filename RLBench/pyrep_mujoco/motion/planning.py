@@ -56,8 +56,51 @@ def straight_line(
     """
     q = np.array(q_start, dtype=np.float64)
     line = _Line(*kin.fk(q), pos, quat_wxyz)
-    least = steps or line.steps()
-    path, s, step = [q], 0.0, 1.0 / least
+    walked = _walk(kin, q, line, is_free, max_joint_step, steps or line.steps())
+    return None if walked is None else walked[1]
+
+
+def even_line(
+    kin: Kinematics,
+    q_start: npt.ArrayLike,
+    pos: npt.ArrayLike,
+    quat_wxyz: npt.ArrayLike,
+    points: int,
+    is_free: IsFree | None = None,
+    max_joint_step: float = 0.02,
+) -> Floats | None:
+    """Follow the straight line as `straight_line` does, in a given number of even steps.
+
+    Returns:
+        (points, n) path from q_start to the pose, as far apart along the line, or None.
+    """
+    q = np.array(q_start, dtype=np.float64)
+    line = _Line(*kin.fk(q), pos, quat_wxyz)
+    walked = _walk(kin, q, line, is_free, max_joint_step, line.steps())
+    if walked is None:
+        return None
+    fractions, path = walked
+    even = np.linspace(0.0, 1.0, points)
+    out = np.stack([np.interp(even, fractions, column) for column in path.T], axis=1)
+    for i, s in enumerate(even[1:-1], start=1):
+        exact = kin.refine(out[i], *line.at(float(s)), max_iterations=8)
+        out[i] = out[i] if exact is None else exact
+    return out
+
+
+def _walk(
+    kin: Kinematics,
+    q: Floats,
+    line: "_Line",
+    is_free: IsFree | None,
+    max_joint_step: float,
+    least: int,
+) -> tuple[Floats, Floats] | None:
+    """Return (N,) fractions of a line and the (N, n) configurations there; None if it is blocked.
+
+    The steps are at most 1 / `least` of the line, and no joint moves further than allowed in one.
+    """
+    path, fractions, s, step = [q], [0.0], 0.0, 1.0 / least
     tangent = np.zeros_like(q)  # joint motion per unit of the line
     while s < 1.0:
         # The last step takes the remainder, so that no sliver is left by rounding.
@@ -77,7 +120,8 @@ def straight_line(
             step = min(1.5 * step, 1.0 / least)
         q, s = q_after, after
         path.append(q)
-    return np.stack(path)
+        fractions.append(s)
+    return np.array(fractions), np.stack(path)
 
 
 class _Line:

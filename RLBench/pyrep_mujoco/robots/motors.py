@@ -1,8 +1,8 @@
 """Motors of joints as CoppeliaSim has them: they keep a velocity, with at most a given force.
 
-A motor is MuJoCo's dry friction of the joint, told to bring the joint not to rest but to a velocity:
-the solver finds its force together with all contacts, so that an arm does not sag, fingers press
-with all of their force, and no gain must be tuned.
+A motor is MuJoCo's dry friction of the joint, told to bring it not to rest but to a velocity: the
+solver finds its force together with all contacts, so that an arm does not sag, fingers press with
+all of their force, and no gain must be tuned.
 """
 
 from collections.abc import Mapping
