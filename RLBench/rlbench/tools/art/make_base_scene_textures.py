@@ -1,8 +1,8 @@
 """Draw the table's wood, the floor's tiles and the wall's hexagons of the base scene.
 
-`python -m rlbench.tools.art.make_base_scene_textures` writes the pictures of `base_scene.xml` into
-base_textures/, the same pixels on every machine: random numbers come from a fixed seed, and no
-function is used that a machine may round in its own way.
+`python -m rlbench.tools.art.make_base_scene_textures` writes the pictures of `base_scene.xml`
+and of the scene that stands in for RLBench's, the same pixels on every machine: random numbers come
+from a fixed seed, and no function is used that a machine may round in its own way.
 """
 
 import io
@@ -15,7 +15,7 @@ from PIL import Image as Picture
 
 from rlbench.tools.art.obj_files import Floats, Image, write_files
 
-TEXTURES = Path(__file__).resolve().parents[2] / "base_textures"
+TEXTURES = Path(__file__).resolve().parents[3] / "pyrep_mujoco" / "stand_ins" / "textures"
 WOOD, TILES, HEXAGONS = "wood.png", "tiles.png", "hexagons.png"
 SEED = 20
 

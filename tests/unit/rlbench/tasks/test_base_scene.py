@@ -59,16 +59,17 @@ def test_the_textures_are_written_the_same_again(tmp_path):
     ("scene", "kind", "count"), [(BASE_SCENE, "texture", 3), (PANDA.mjcf, "mesh", 7)]
 )
 def test_textures_and_skins_are_part_of_the_package(scene, kind, count):
-    package = BASE_SCENE.parent
-    settings = tomllib.loads((package.parent / "pyproject.toml").read_text(encoding="utf-8"))
+    root = BASE_SCENE.parents[1]
+    settings = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
     packed = {
         file
-        for pattern in settings["tool"]["setuptools"]["package-data"]["rlbench"]
-        for file in package.glob(pattern)
+        for package, patterns in settings["tool"]["setuptools"]["package-data"].items()
+        for pattern in patterns
+        for file in (root / package).glob(pattern)
     }
     files = [asset.get("file") for asset in ET.parse(scene).iter(kind)]  # noqa: S314 - our own
     assert len(files) == count
-    assert {scene.parent / file for file in files} <= packed
+    assert {(scene.parent / file).resolve() for file in files} <= packed
 
 
 @pytest.mark.parametrize("camera", VIEWS)
