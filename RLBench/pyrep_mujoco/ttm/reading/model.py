@@ -197,7 +197,11 @@ class ProximitySensor(SceneObject):
 
 @dataclass(kw_only=True)
 class VisionSensor(SceneObject):
-    """A camera: looks along +z, +y up, +x left in the image; `angle` of the longer side [rad]."""
+    """A camera: looks along +z, +y up, +x left in the image; `angle` of the longer side [rad].
+
+    `is_explicit`: it sees only when it is asked to. `render_mode`: 0 colours, 2 handles as colours,
+    7 colours with shadows, as CoppeliaSim counts.
+    """
 
     angle: float
     ortho_size: float
@@ -205,6 +209,8 @@ class VisionSensor(SceneObject):
     far: float
     resolution: tuple[int, int]
     is_perspective: bool
+    is_explicit: bool = False
+    render_mode: int = 0
 
 
 @dataclass(kw_only=True)

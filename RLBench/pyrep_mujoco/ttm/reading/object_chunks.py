@@ -222,6 +222,8 @@ def _vision_sensor(fields: Fields, _: Library) -> Values:
         "far": far,
         "resolution": (width, height),
         "is_perspective": bool(fields.integer("Va3", 1, "B") & 1),
+        "is_explicit": bool(fields.integer("Va3", 1, "B") & 2),
+        "render_mode": fields.integer("Rmd", 0),
     }
 
 

@@ -7,68 +7,84 @@ import mujoco
 import numpy as np
 import pytest
 
-from pyrep_mujoco.scene.annotations import read_notes
-from pyrep_mujoco.stand_ins.base_scene import StandIn, stand_in_for
-from pyrep_mujoco.transforms import quat_wxyz_to_matrix
+from pyrep_mujoco.stand_ins.base_scene import base_scene, robot_beside
+from pyrep_mujoco.ttm.mjcf.writer import write_scene
+from pyrep_mujoco.ttm.reading.model import COLLIDABLE, Shape, VisionSensor
 from pyrep_mujoco.ttm.reading.reader import read_scene
 
 SAMPLE = Path(__file__).parents[5] / "shared" / "rlbench_ttm_samples" / "base_scene.ttt"
 CAMERAS = ("cam_over_shoulder_left", "cam_over_shoulder_right", "cam_overhead", "cam_front")
 
 
-@pytest.fixture
-def checkout(tmp_path):
-    """A folder that has the robot's file, and no base scene."""
+@pytest.fixture(scope="module")
+def scene():
+    return base_scene(Path("rlbench/task_design.ttt"))
+
+
+def test_the_robot_beside_a_missing_base_scene_is_found(tmp_path):
+    (tmp_path / "robot_ttms").mkdir()
+    robot = tmp_path / "robot_ttms" / "panda.ttm"
+    robot.write_bytes(b"a robot")
+    assert robot_beside(tmp_path / "task_design.ttt") == robot
+
+
+def test_other_scenes_and_folders_without_the_robot_have_none(tmp_path):
+    assert robot_beside(tmp_path / "task_design.ttt") is None
     (tmp_path / "robot_ttms").mkdir()
     (tmp_path / "robot_ttms" / "panda.ttm").write_bytes(b"a robot")
-    return tmp_path
+    assert robot_beside(tmp_path / "my_scene.ttt") is None
 
 
-@pytest.fixture
-def spec(checkout):
-    found = stand_in_for(checkout / "task_design.ttt")
-    return mujoco.MjSpec.from_file(str(found.scene))
-
-
-def test_a_missing_base_scene_gets_a_stand_in_and_the_robot_beside_it(checkout, caplog):
+def test_one_line_says_what_is_missing(caplog):
     with caplog.at_level(logging.WARNING):
-        found = stand_in_for(checkout / "task_design.ttt")
-    assert isinstance(found, StandIn)
-    assert found.scene.is_file()
-    assert found.model == checkout / "robot_ttms" / "panda.ttm"
-    assert [str(checkout / "task_design.ttt") in line for line in caplog.messages] == [True]
+        base_scene(Path("somewhere/task_design.ttt"))
+    assert len(caplog.messages) == 1
+    assert "somewhere/task_design.ttt is missing" in caplog.messages[0]
 
 
-def test_other_files_and_folders_without_the_robot_get_none(checkout, tmp_path, caplog):
-    assert stand_in_for(checkout / "my_scene.ttt") is None
-    assert stand_in_for(tmp_path / "nowhere" / "task_design.ttt") is None
-    assert not caplog.messages
-
-
-def test_it_has_the_objects_that_rlbench_asks_for(spec):
-    names = {body.name for body in spec.bodies}
+def test_it_has_the_objects_that_rlbench_asks_for(scene):
     masks = {f"{camera}_mask" for camera in CAMERAS}
     walls = {"Floor", "Roof", "Wall1", "Wall2", "Wall3", "Wall4", "diningTable_visible"}
-    assert {*CAMERAS, *masks, *walls, "workspace", "cam_cinematic_placeholder"} <= names
+    wanted = {*CAMERAS, *masks, *walls, "workspace", "cam_cinematic_placeholder"}
+    assert wanted <= set(scene.by_name)
 
 
-def test_the_workspace_is_a_sheet_without_height(spec):
-    box = read_notes(spec).boxes["workspace"]
-    np.testing.assert_array_equal(box, [-0.4, 0.4, -0.6, 0.6, 0, 0])
+def test_the_workspace_is_a_sheet_without_height_that_stops_nothing(scene):
+    workspace = scene.by_name["workspace"]
+    np.testing.assert_array_equal(workspace.bounding_box, [-0.4, 0.4, -0.6, 0.6, 0, 0])
+    assert not workspace.is_respondable
+    assert not workspace.special & COLLIDABLE
+
+
+def test_faces_of_its_boxes_look_outward(scene):
+    for shape in scene.objects:
+        for part in shape.parts if isinstance(shape, Shape) else ():
+            if part.primitive.kind == "cuboid":
+                middle = part.vertices.mean(axis=0)
+                outward = part.vertices[part.faces].mean(axis=1) - middle
+                assert len(part.faces) == 12
+                assert (np.einsum("fi,fi->f", part.normals[:, 0], outward) > 0).all()
+
+
+def test_mujoco_takes_it(scene):
+    xml, files, overlaps = write_scene(scene, "task_design")
+    model = mujoco.MjSpec.from_string(xml, assets=files).compile()
+    assert {model.camera(i).name for i in range(model.ncam)} >= set(CAMERAS)
+    assert not overlaps
 
 
 @pytest.mark.skipif(not SAMPLE.is_file(), reason="needs the sample of RLBench's base scene")
-def test_what_it_shares_with_a_base_scene_of_rlbench_stands_there(spec):
-    model = spec.compile()
-    data = mujoco.MjData(model)
-    mujoco.mj_kinematics(model, data)
+def test_what_it_shares_with_a_base_scene_of_rlbench_is_the_same(scene):
     theirs = read_scene(SAMPLE)
-    poses = theirs.world_poses()
-    shared = {model.body(b).name for b in range(1, model.nbody)} & set(theirs.by_name)
-    assert len(shared) > 20
+    shared = set(scene.by_name) & set(theirs.by_name)
+    assert len(shared) == 25
+    places, poses = scene.world_poses(), theirs.world_poses()
     for name in shared:
-        pose = poses[theirs.by_name[name].handle]
-        ours = data.body(name)
-        np.testing.assert_allclose(ours.xpos, pose[:3, 3], atol=2e-5, err_msg=name)
-        turn = quat_wxyz_to_matrix(ours.xquat)
-        np.testing.assert_allclose(turn, pose[:3, :3], atol=1e-5, err_msg=name)
+        mine, other = scene.by_name[name], theirs.by_name[name]
+        np.testing.assert_allclose(
+            places[mine.handle], poses[other.handle], atol=1e-5, err_msg=name
+        )
+        assert type(mine) is type(other)
+        if isinstance(mine, VisionSensor):
+            for key in ("angle", "near", "far", "resolution", "render_mode"):
+                assert getattr(mine, key) == pytest.approx(getattr(other, key)), (name, key)
