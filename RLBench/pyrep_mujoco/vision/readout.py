@@ -1,25 +1,35 @@
-"""What the buffers of OpenGL mean: depth in metres, and bodies by the colours of their geoms."""
+"""What the buffers of OpenGL mean: depth in metres, and objects by the colours of their geoms."""
 
 import mujoco
 import numpy as np
 import numpy.typing as npt
 
 from pyrep_mujoco.transforms import Floats
+from pyrep_mujoco.vision.sensor_views import Planes
 
 
-def in_metres(model: mujoco.MjModel, z: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def planes_of(model: mujoco.MjModel) -> Planes:
+    """Return the planes of a model's own cameras."""
+    extent, view = model.stat.extent, model.vis.map
+    return Planes(view.znear * extent, view.zfar * extent)
+
+
+def in_metres(planes: Planes, z: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Undo the reversed projection: 1 at the near plane, 0 at the far plane.
 
     Args:
-        model: tells where the planes are.
+        planes: where they are.
         z: any shape, as read from the buffer.
 
     Returns:
         The same shape: distances along the camera's z axis [m].
     """
-    extent, view = model.stat.extent, model.vis.map
-    near, far = view.znear * extent, view.zfar * extent
-    metres: Floats = near * far / (near + z.astype(np.float64) * (far - near))
+    near, far = planes.near, planes.far
+    metres: Floats
+    if planes.is_parallel:
+        metres = far - z.astype(np.float64) * (far - near)
+    else:
+        metres = near * far / (near + z.astype(np.float64) * (far - near))
     return metres.astype(np.float32)
 
 
@@ -30,8 +40,17 @@ _MOST_KEPT = 256  # fillings of scenes
 class BodyColours:
     """Tells bodies by the colours that their geoms have in pictures of ids."""
 
-    def __init__(self, model: mujoco.MjModel) -> None:
+    def __init__(
+        self, model: mujoco.MjModel, labels: npt.NDArray[np.integer] | None = None
+    ) -> None:
+        """Take a model.
+
+        Args:
+            model: the scene.
+            labels: (ngeom,) what is told of each geom in place of its body.
+        """
         self._model = model
+        self._labels = model.geom_bodyid if labels is None else np.asarray(labels, np.int32)
         self._found: dict[Filling, tuple[tuple[object, ...], npt.NDArray[np.int32]]] = {}
 
     def bodies(
@@ -69,7 +88,7 @@ class BodyColours:
             bodies = np.zeros(scene.ngeom + 1, np.int32)
             for geom in scene.geoms[: scene.ngeom]:
                 if geom.segid >= 0 and geom.objtype == mujoco.mjtObj.mjOBJ_GEOM:
-                    bodies[geom.segid + 1] = model.geom_bodyid[geom.objid]
+                    bodies[geom.segid + 1] = self._labels[geom.objid]
             if len(self._found) >= _MOST_KEPT:
                 self._found.clear()
             self._found[filling] = key, bodies

@@ -29,9 +29,10 @@ from pyrep_mujoco.vision.forks import check_not_forked, is_forked, note_context
 from pyrep_mujoco.vision.free_cameras import aim_eyes, free_camera
 from pyrep_mujoco.vision.frustum import frustum_of
 from pyrep_mujoco.vision.images import RenderedImages
-from pyrep_mujoco.vision.readout import BodyColours, Filling, in_metres
+from pyrep_mujoco.vision.readout import BodyColours, Filling, in_metres, planes_of
+from pyrep_mujoco.vision.sensor_views import SensorView
 from pyrep_mujoco.vision.skins import Skins, Wanted
-from pyrep_mujoco.vision.still import ALL, MOVING, STILL, Layer, StillScenes
+from pyrep_mujoco.vision.still import ALL, MOVING, STILL, Eye, Layer, StillScenes
 
 logger = logging.getLogger(__name__)
 
@@ -46,9 +47,8 @@ def load_triton_first() -> None:
     """Load Triton's library, where PyTorch has brought it, before Mesa's.
 
     Either holds an LLVM of its own. Mesa's does not mind being second; Triton's does, and
-    optimisers
-    of PyTorch import it: a process that renders and then learns would end with a segmentation
-    fault.
+    optimisers of PyTorch import it: a process that renders, then learns would end with a
+    segmentation fault.
     """
     triton = importlib.util.find_spec("triton")
     for folder in (triton and triton.submodule_search_locations) or ():
@@ -135,8 +135,8 @@ class Renderer:
         width: image width [px].
         height: image height [px].
         shadows: cast shadows; five times slower with software OpenGL.
-        multisample: samples per pixel of the rgb image, or as many as OpenGL has; depth and ids
-            never use more than one.
+        multisample: samples per pixel of rgb, or as many as OpenGL has; depth and ids use one.
+        labels: (ngeom,) what masks show of each geom in place of its body.
     """
 
     _current: ClassVar[Callable[[], "Renderer | None"]] = lambda: None
@@ -148,6 +148,7 @@ class Renderer:
         height: int,
         shadows: bool = False,
         multisample: int = 0,
+        labels: npt.NDArray[np.integer] | None = None,
     ) -> None:
         if width < 1 or height < 1:
             raise RenderingError(f"image size must be at least 1 x 1, got {width} x {height}")
@@ -170,7 +171,8 @@ class Renderer:
         self._camera = mujoco.MjvCamera()
         self._camera.type = mujoco.mjtCamera.mjCAMERA_FIXED
         self._shadows = shadows
-        self._ids = BodyColours(model)
+        self._planes = planes_of(model)
+        self._ids = BodyColours(model, labels)
         self._filling: Filling = (ALL, b"")
         self._still = StillScenes(model)
         self._rgb = np.empty((height, width, 3), np.uint8)
@@ -179,7 +181,7 @@ class Renderer:
     def render(
         self,
         data: mujoco.MjData,
-        camera: str,
+        camera: str | SensorView,
         rgb: bool = True,
         depth: bool = True,
         mask: bool = True,
@@ -192,7 +194,7 @@ class Renderer:
         Args:
             data: state to show; positions must be up to date (`mj_forward` or `mj_kinematics`
                 and `mj_camlight`).
-            camera: name of one of the model's cameras.
+            camera: name of one of the model's cameras, or a sensor's view.
             rgb: make the colour image.
             depth: make the depth image.
             mask: make the image of body ids.
@@ -210,16 +212,16 @@ class Renderer:
         if not (rgb or depth or mask):
             return RenderedImages()
         self._make_current()
-        number = self._camera_id(camera)
-        is_again = self._still.is_again(data, number)
+        eye: Eye = camera if isinstance(camera, SensorView) else self._camera_id(camera)
+        is_again = self._still.is_again(data, eye)
         colour = z = ids = None
         if rgb:
-            colour = self._colours(data, number, is_again)
+            colour = self._colours(data, eye, is_again)
         if depth or mask:
-            z, ids = self._depth_and_ids(data, number, is_again)
+            z, ids = self._depth_and_ids(data, eye, is_again)
         return RenderedImages(colour, z if depth else None, ids if mask else None)
 
-    def _colours(self, data: mujoco.MjData, camera: int, is_again: bool) -> npt.NDArray[np.uint8]:
+    def _colours(self, data: mujoco.MjData, camera: Eye, is_again: bool) -> npt.NDArray[np.uint8]:
         # Shadows fall on what stands still, and multisampling mixes it with what moves.
         if is_again and self._colour is self._exact and not self._shadows:
             layer = self._layer(data, camera, is_ids=False)
@@ -233,7 +235,7 @@ class Renderer:
         return self._rgb[::-1].copy()  # OpenGL counts rows from the bottom
 
     def _depth_and_ids(
-        self, data: mujoco.MjData, camera: int, is_again: bool
+        self, data: mujoco.MjData, camera: Eye, is_again: bool
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]:
         if is_again:
             layer = self._layer(data, camera, is_ids=True)
@@ -241,7 +243,7 @@ class Renderer:
             front = layer.hidden_by(self._z[::-1])
             if front is not None and layer.metres is not None and layer.bodies is not None:
                 metres, bodies = layer.metres.copy(), layer.bodies.copy()
-                metres[front] = in_metres(self._model, self._z[::-1][front])
+                metres[front] = in_metres(self._planes, self._z[::-1][front])
                 pixels = self._rgb[::-1][front]
                 bodies[front] = self._ids.bodies(pixels, self._scene, self._filling)
                 return metres, bodies
@@ -250,10 +252,10 @@ class Renderer:
 
     def _meaning(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]:
         """Return depth [m] and body ids of the picture of ids that was just made."""
-        metres = in_metres(self._model, self._z[::-1])
+        metres = in_metres(self._planes, self._z[::-1])
         return metres, self._ids.bodies(self._rgb[::-1], self._scene, self._filling)
 
-    def _layer(self, data: mujoco.MjData, camera: int, is_ids: bool) -> Layer:
+    def _layer(self, data: mujoco.MjData, camera: Eye, is_ids: bool) -> Layer:
         """Return the still part of a camera's picture; draw it the first time."""
         layer = self._still.layer(camera, is_ids)
         if layer is None:
@@ -267,7 +269,7 @@ class Renderer:
             self._still.keep(camera, is_ids, layer)
         return layer
 
-    def _shoot(self, data: mujoco.MjData, camera: int, drawn: int, is_ids: bool) -> None:
+    def _shoot(self, data: mujoco.MjData, camera: Eye, drawn: int, is_ids: bool) -> None:
         """Draw some categories of geoms, and read colours and, where it is of use, depth.
 
         Skins are smoother than what rays meet; depth and ids are of the geometry itself.
@@ -309,23 +311,29 @@ class Renderer:
             raise RenderingError(f"camera {camera!r} is not in the scene; there are {names}")
         return number
 
-    def _aim(self, data: mujoco.MjData, camera: int, drawn: int, wear_skins: bool) -> None:
-        self._camera.fixedcamid = camera
+    def _aim(self, data: mujoco.MjData, camera: Eye, drawn: int, wear_skins: bool) -> None:
+        if isinstance(camera, SensorView):
+            eye, self._planes = camera.camera(), camera.planes
+        else:
+            self._camera.fixedcamid = camera
+            eye, self._planes = self._camera, planes_of(self._model)
         scene = self._scene
         view = None
         if not (self._shadows and wear_skins):  # what is out of view may throw a shadow into it
-            mujoco.mjv_updateCamera(self._model, data, self._camera, scene)
-            self._widen()
+            mujoco.mjv_updateCamera(self._model, data, eye, scene)
+            self._shape_view(camera)
             view = frustum_of(scene, self._shape)
         wanted = Wanted(drawn, wear_skins, view)
-        left_out = self._skins.update(data, self._option, self._camera, scene, wanted)
+        left_out = self._skins.update(data, self._option, eye, scene, wanted)
         self._filling = drawn, left_out.tobytes()
-        self._widen()
+        self._shape_view(camera)
 
-    def _widen(self) -> None:
+    def _shape_view(self, camera: Eye) -> None:
         """Take the view angle over the longer side; MuJoCo takes it over the height."""
         height, width = self._shape
-        if width > height:
+        if isinstance(camera, SensorView):
+            camera.aim(self._scene, self._shape)
+        elif width > height:
             for eye in self._scene.camera:
                 eye.frustum_top *= height / width
                 eye.frustum_bottom *= height / width

@@ -4,11 +4,14 @@ The pictures are those of drawing all together, to the last bit: where two surfa
 far, or something is transparent, all is drawn together.
 """
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 import mujoco
 import numpy as np
 import numpy.typing as npt
+
+from pyrep_mujoco.vision.sensor_views import SensorView
 
 STILL = int(mujoco.mjtCatBit.mjCAT_STATIC)
 MOVING = int(mujoco.mjtCatBit.mjCAT_DYNAMIC)
@@ -17,6 +20,8 @@ _LAST_GROUP = 2  # geom groups above are not drawn
 _LOOKS = ("mat_", "light_", "cam_")  # the model's numbers that pictures depend on
 _GEOM_LOOKS = ("type", "size", "rgba", "matid", "group", "dataid")
 
+Eye = int | SensorView
+"""The number of one of the model's cameras, or a view of its own."""
 Pixels = tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]
 
 
@@ -68,11 +73,11 @@ class StillScenes:
         arrays += [headlight.ambient, headlight.diffuse, headlight.specular, haze.haze, haze.fog]
         # Views of the model's own memory: they show what it is now.
         self._looks = [a for a in arrays if isinstance(a, np.ndarray) and a.nbytes]
-        self._seen: dict[int, tuple[object, ...]] = {}
+        self._seen: dict[Hashable, tuple[object, ...]] = {}
         self._is_opaque = True
-        self._layers: dict[tuple[int, bool], Layer] = {}
+        self._layers: dict[tuple[Hashable, bool], Layer] = {}
 
-    def is_again(self, data: mujoco.MjData, camera: int) -> bool:
+    def is_again(self, data: mujoco.MjData, camera: Eye) -> bool:
         """Tell whether what stands still looks as it did in this camera's last picture.
 
         It never does where something that is drawn lets light through: what is behind it must be
@@ -80,30 +85,31 @@ class StillScenes:
 
         Args:
             data: the state.
-            camera: number of the camera.
+            camera: number of the camera, or a sensor's view.
         """
-        now = self._look(data, camera)
-        if self._seen.get(camera) == now:
+        now, key = self._look(data, camera), _key(camera)
+        if self._seen.get(key) == now:
             return self._is_opaque
-        self._seen[camera] = now
+        self._seen[key] = now
         self._is_opaque = self._find_opaque()
         for is_ids in (False, True):
-            self._layers.pop((camera, is_ids), None)
+            self._layers.pop((key, is_ids), None)
         return False
 
-    def _look(self, data: mujoco.MjData, camera: int) -> tuple[object, ...]:
+    def _look(self, data: mujoco.MjData, camera: Eye) -> tuple[object, ...]:
         model = self._model
+        is_sensor = isinstance(camera, SensorView)
         places = (
             data.geom_xpos[self._geoms],
             data.geom_xmat[self._geoms],
             data.light_xpos,
             data.light_xdir,
-            data.cam_xpos[camera],
-            data.cam_xmat[camera],
+            *(() if is_sensor else (data.cam_xpos[camera], data.cam_xmat[camera])),
         )
         view = model.vis.map
         settings = (view.znear, view.zfar, view.haze, model.stat.extent)
         arrays = (*self._looks, *places)
+        settings += (camera,) if is_sensor else ()
         return (*settings, model.vis.headlight.active, *(a.tobytes() for a in arrays))
 
     def _find_opaque(self) -> bool:
@@ -115,10 +121,14 @@ class StillScenes:
         see_through = ((alpha > 0) & (alpha < 1)).reshape(-1, model.ngeom).any(axis=0)
         return not (see_through & (model.geom_group <= _LAST_GROUP)).any()
 
-    def layer(self, camera: int, is_ids: bool) -> Layer | None:
+    def layer(self, camera: Eye, is_ids: bool) -> Layer | None:
         """Return what was kept of a camera's pictures since something changed."""
-        return self._layers.get((camera, is_ids))
+        return self._layers.get((_key(camera), is_ids))
 
-    def keep(self, camera: int, is_ids: bool, layer: Layer) -> None:
+    def keep(self, camera: Eye, is_ids: bool, layer: Layer) -> None:
         """Keep the still part of a camera's pictures."""
-        self._layers[camera, is_ids] = layer
+        self._layers[_key(camera), is_ids] = layer
+
+
+def _key(camera: Eye) -> Hashable:
+    return ("sensor", camera.key) if isinstance(camera, SensorView) else camera
