@@ -113,8 +113,9 @@ class CollisionWorld:
         counts_held: bool = True,
         only_fixed: bool = False,
         counts_walls: bool = True,
+        allowed: Ints | None = None,
     ) -> bool:
-        """Tell whether (7,) joint values [rad] touch nothing.
+        """Tell whether (n,) joint values [rad or m] touch nothing.
 
         Args:
             q: joint values.
@@ -122,6 +123,7 @@ class CollisionWorld:
             counts_held: what the gripper holds must be free too.
             only_fixed: only what can never move is in the way.
             counts_walls: so is, for the arm, what is solid and never moves, though not collidable.
+            allowed: pairs, as of `pairs`, that may touch.
         """
         self._update(q)
         if self._data.ncon == 0:
@@ -135,7 +137,20 @@ class CollisionWorld:
             touches &= ~self._moves[contact.geom].any(axis=1)
         if not counts_walls:
             touches &= ~self._wall[contact.geom].any(axis=1)
+        if allowed is not None:
+            touches &= ~np.isin(self._pairs(), allowed)
         return not bool(touches.any())
+
+    def pairs(self, q: Floats) -> Ints:
+        """Return a number for each pair of geoms that touch at (n,) joint values [rad or m]."""
+        self._update(q)
+        found: Ints = self._pairs()[self._data.contact.dist < 0]
+        return found
+
+    def _pairs(self) -> Ints:
+        geoms = np.sort(self._data.contact.geom.astype(np.int64), axis=1)
+        numbers: Ints = geoms[:, 0] * self._model.ngeom + geoms[:, 1]
+        return numbers
 
     def touching(self, q: Floats) -> set[int]:
         """Return the obstacle bodies that the arm, or what it holds, touches at q."""
