@@ -5,9 +5,9 @@ same twice gives the same.
 """
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 
 import mujoco
 import numpy as np
@@ -29,44 +29,52 @@ _PATH_PLACES, _PLACE_POINTS = 20, 20
 class ArmPlanner:
     """Plans for one arm of one model."""
 
-    def __init__(self, model: mujoco.MjModel, chain: Chain, collidable: Flags) -> None:
-        """Take an arm.
-
-        Args:
-            model: of the scene.
-            chain: the arm's joints and tip.
-            collidable: (ngeom,) what an arm must not touch; its own geoms do not count.
-        """
+    def __init__(self, model: mujoco.MjModel, chain: Chain) -> None:
+        """Take an arm of a model."""
         self._model, self._chain = model, chain
         self._qpos = model.jnt_qposadr[list(chain.joints)].astype(np.int64)
-        solid = (model.geom_contype | model.geom_conaffinity) != 0
-        arm = np.isin(model.geom_bodyid, list(moved_bodies(model, chain.joints)))
-        geoms = CollisionGeoms(
-            solid | (collidable & ~arm), arm, collidable & ~arm, np.ones_like(arm), False
-        )
+        self._solid = (model.geom_contype | model.geom_conaffinity) != 0
+        self._arm = np.isin(model.geom_bodyid, list(moved_bodies(model, chain.joints)))
+        geoms = self._geoms(np.zeros(model.ngeom, bool))
         self._world = CollisionWorld(model, self._qpos, chain.tip_body, geoms)
-        self._arm = arm
 
-    def begin(self, data: mujoco.MjData) -> "ArmPlan":
-        """Plan from where everything is now; world poses must be up to date."""
+    def _geoms(self, obstacles: Flags) -> CollisionGeoms:
+        others = obstacles & ~self._arm
+        moves = np.ones_like(others)  # what does not move would be a wall
+        return CollisionGeoms(self._solid | others, self._arm, others, moves, meets_itself=False)
+
+    def begin(self, data: mujoco.MjData, obstacles: Flags) -> "ArmPlan":
+        """Plan from where everything is now.
+
+        Args:
+            data: world poses must be up to date.
+            obstacles: (ngeom,) what the arm must not touch; its own geoms do not count.
+        """
         q = data.qpos[self._qpos].copy()
         # A joint that is pressed beyond its limit must be able to come back.
         bounds = np.minimum(self._chain.lower, q), np.maximum(self._chain.upper, q)
         chain = replace(self._chain, lower=bounds[0], upper=bounds[1])
+        self._world.take(self._geoms(obstacles))
         self._world.sync(self._model, data, {})
-        return ArmPlan(chain_kinematics(self._model, data, chain), self._world, q)
+        return ArmPlan(partial(chain_kinematics, self._model, data, chain), self._world, q)
 
 
 class ArmPlan:
-    """What an arm can do from where it is.
+    """What an arm can do from where it is; good until anything moves.
 
     Attributes:
-        kinematics: of the arm.
         start: (n,) where it is [rad or m].
     """
 
-    def __init__(self, kinematics: Kinematics, world: CollisionWorld, start: Floats) -> None:
-        self.kinematics, self.start, self._world = kinematics, start, world
+    def __init__(
+        self, make: Callable[[], Kinematics], world: CollisionWorld, start: Floats
+    ) -> None:
+        self.start, self._world, self._make = start, world, make
+
+    @cached_property
+    def kinematics(self) -> Kinematics:
+        """Kinematics of the arm from where its base is."""
+        return self._make()
 
     def _is_free(self, ignore_collisions: bool) -> IsFree | None:
         """Return what tells whether a configuration may be passed; what touches now may do so."""
@@ -75,9 +83,9 @@ class ArmPlan:
         touching = self._world.pairs(self.start)
         return partial(self._world.is_free, counts_walls=False, allowed=touching)
 
-    def touches(self) -> bool:
-        """Tell whether the arm touches anything that it must not, where it is."""
-        return not self._world.is_free(self.start, counts_walls=False)
+    def touched(self) -> set[int]:
+        """Return the ids of the obstacles that the arm touches where it is."""
+        return self._world.touched_geoms(self.start)
 
     def configurations(
         self, T_goal: Floats, ignore_collisions: bool, restarts: int, most: int

@@ -50,6 +50,10 @@ class CollisionWorld:
         self._model = mujoco.MjModel.__copy__(model)
         self._data = mujoco.MjData(self._model)
         self._qpos, self._holder = qpos_ids, holder
+        self.take(geoms)
+
+    def take(self, geoms: CollisionGeoms) -> None:
+        """Take over what the geoms are from the next `sync` on."""
         self._solid, self._robot, self._moves = geoms.solid, geoms.robot, geoms.moves
         self._robot_meets = 3 if geoms.meets_itself else 2
         solid = geoms.solid & ~geoms.robot
@@ -159,3 +163,10 @@ class CollisionWorld:
         geoms = contact.geom[contact.dist < 0]
         bodies = self._model.geom_bodyid[geoms[self._obstacle[geoms]]]
         return {int(b) for b in np.ravel(bodies)}
+
+    def touched_geoms(self, q: Floats) -> set[int]:
+        """Return the obstacle geoms that the arm, or what it holds, touches at q."""
+        self._update(q)
+        contact = self._data.contact
+        geoms = contact.geom[contact.dist < 0]
+        return {int(g) for g in np.ravel(geoms[self._obstacle[geoms]])}
