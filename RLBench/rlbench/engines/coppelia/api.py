@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
+from pyrep_mujoco.take_over import is_ours
 from rlbench.engines.errors import EngineError
 
 BASE_SCENE = Path("rlbench") / "task_design.ttt"
@@ -56,7 +57,15 @@ def load_api() -> PyRepApi:
 
 
 def _check_installation() -> None:
-    if find_spec("pyrep") is None:
+    found = find_spec("pyrep")
+    if found is not None and any(
+        is_ours(Path(folder).parent) for folder in found.submodule_search_locations or ()
+    ):
+        raise EngineError(
+            f"{_NEEDS} PyRep, and `import pyrep` means pyrep_mujoco's package here; undo that "
+            f"(python -m pyrep_mujoco.take_over off), {_ELSE}"
+        )
+    if found is None:
         raise EngineError(
             f"{_NEEDS} the package PyRep, which is not installed; install CoppeliaSim 4.1 and "
             f"https://github.com/stepjam/PyRep, {_ELSE}"

@@ -1,11 +1,13 @@
 """What is missing for CoppeliaSim is said in one line."""
 
 import sys
+from importlib.machinery import ModuleSpec
 
 import pytest
 
 from data_generation.RLBench import generate_data
 from data_generation.RLBench.generation import engines
+from pyrep_mujoco import take_over
 from rlbench.backend.exceptions import EngineError, SceneError
 from rlbench.engines.coppelia import api as coppelia_api
 from rlbench.engines.coppelia.simulator import CoppeliaSimulator
@@ -31,6 +33,13 @@ def test_without_pyrep(monkeypatch):
     monkeypatch.setattr(coppelia_api, "find_spec", lambda name: None)
     assert "PyRep, which is not installed" in refusal()
     assert "engine mujoco" in refusal()
+
+
+def test_with_pyrep_of_the_other_engine(monkeypatch):
+    spec = ModuleSpec("pyrep", None, is_package=True)
+    spec.submodule_search_locations = [str(take_over.FOLDER / "pyrep")]
+    monkeypatch.setattr(coppelia_api, "find_spec", lambda name: spec)
+    assert "take_over off" in refusal()
 
 
 @pytest.mark.parametrize(
