@@ -51,6 +51,11 @@ class Demo(Sequence[Observation]):
         return self.observations
 
     @property
+    def variation_number(self) -> int:
+        """The variation, under the name that scripts of PerAct's fork use."""
+        return self.variation
+
+    @property
     def starts_here(self) -> bool:
         """Whether an episode can start as this demonstration did: it was made here."""
         return isinstance(self.random_seed, list) and len(self.random_seed) == _SEED_PARTS

@@ -56,6 +56,8 @@ class Observation:
         keypoint_visibility: (V, K) 1 seen, 0.5 hidden, 0 out of the image.
         keypoint_hiders: (V, K) handle of the object that hides the keypoint, -1 where none does.
         obj_annotations: objects, waypoints and joints of this frame.
+        ignore_collisions: 1.0 where the path to the next waypoint ignored collisions, in stored
+            demonstrations of PerAct's fork; else None.
     """
 
     images: dict[str, CameraImages]
@@ -77,6 +79,7 @@ class Observation:
     )
     obj_annotations: dict[str, Any] = field(default_factory=dict)
     misc: dict[str, Any] = field(default_factory=dict)
+    ignore_collisions: float | None = None
 
     def __getattr__(self, name: str) -> Any:
         """Find `<camera>_<rgb|depth|mask|point_cloud>` of one's own cameras among the images."""

@@ -1,6 +1,9 @@
 """Demonstrations as RLBench stores them: a folder of images for each camera, and one pickle.
 
 `<root>/<task>/variation<v>/episodes/episode<e>/{<camera>_<kind>/<frame>.png, low_dim_obs.pkl}`.
+
+PerAct's fork stores `<root>/<task>/all_variations/episodes/episode<e>/`, where each episode has its
+`variation_number.pkl` and `variation_descriptions.pkl`.
 """
 
 import re
@@ -8,19 +11,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-from PIL import Image
 
 from rlbench.backend import const
 from rlbench.backend.episodes.global_random import fresh_seed
 from rlbench.backend.exceptions import TaskEnvironmentError
 from rlbench.backend.observation import CameraImages, Observation
-from rlbench.backend.utils import image_to_float_array, rgb_handles_to_mask
 from rlbench.demo import Demo
-from rlbench.engines import cameras
-from rlbench.observation_config import LOW_DIM, RLBENCH_CAMERAS, CameraConfig, ObservationConfig
-from rlbench.stored_demos.stored_pickle import StoredObservation, plain, read_record
+from rlbench.observation_config import LOW_DIM, RLBENCH_CAMERAS, ObservationConfig
+from rlbench.stored_demos.images import CameraFiles
+from rlbench.stored_demos.stored_pickle import StoredObservation, plain, read_plain, read_record
 
+ALL_VARIATIONS = -1
+"""Stands for the folder in which PerAct's generator stores all variations together."""
+
+_SINGLE = ("gripper_open", "ignore_collisions")
 _EPISODE = re.compile(const.EPISODE_FOLDER.replace("%d", r"(\d{1,9})"))
 
 
@@ -52,9 +56,10 @@ def get_stored_demos(
 
     Args:
         amount: how many; -1 for all.
-        image_paths: leave images in their files: observations hold the paths instead.
+        image_paths: observations hold the paths of images. Without it, each image is read when
+            it is first used.
         dataset_root: folder with a folder for each task.
-        variation_number: of the task.
+        variation_number: of the task; -1 for the folder `all_variations` of PerAct's fork.
         task_name: snake_case.
         obs_config: which images and readings are wanted. Images of another size are resized,
             those of depth and handles to the nearest pixel.
@@ -66,11 +71,14 @@ def get_stored_demos(
         TaskEnvironmentError: there are not so many, or one is damaged.
     """
     folder = Path(dataset_root) / task_name
-    episodes = folder / (const.VARIATIONS_FOLDER % variation_number) / const.EPISODES_FOLDER
+    is_all = variation_number == ALL_VARIATIONS
+    kind = const.VARIATIONS_ALL_FOLDER if is_all else const.VARIATIONS_FOLDER % variation_number
+    episodes = folder / kind / const.EPISODES_FOLDER
     if not episodes.is_dir():
+        which = "all variations" if is_all else f"variation {variation_number}"
         raise TaskEnvironmentError(
-            f"no stored demonstrations of {task_name}, variation {variation_number}: there is no "
-            f"folder {episodes}"
+            f"no stored demonstrations of {task_name}, {which}: there is no folder {episodes}"
+            f"{_others(folder)}"
         )
     numbers = sorted(int(m[1]) for p in episodes.iterdir() if (m := _EPISODE.fullmatch(p.name)))
     start = 0 if random_selection else from_episode_number
@@ -92,14 +100,30 @@ def get_stored_demos(
     ]
 
 
+def _others(folder: Path) -> str:
+    """Say which variations of a task are there."""
+    names = sorted(p.parent.name for p in folder.glob(f"*/{const.EPISODES_FOLDER}"))
+    if not names:
+        return ""
+    more = f" and {len(names) - 5} others" if len(names) > 5 else ""
+    return f"; there are {', '.join(name[:40] for name in names[:5])}{more}"
+
+
 class _Episode:
     """One stored demonstration."""
 
     def __init__(self, folder: Path, config: ObservationConfig, image_paths: bool) -> None:
-        self._folder, self._config, self._image_paths = folder, config, image_paths
+        self._folder, self._config = folder, config
+        self._files = {
+            camera: CameraFiles(folder, camera, wanted, image_paths)
+            for camera in RLBENCH_CAMERAS
+            if (wanted := config.cameras.get(camera)) is not None and wanted.is_wanted
+        }
 
     def demo(self, task_name: str, variation: int) -> Demo:
-        """Read it."""
+        """Read it; its own folder says which variation, where all are stored together."""
+        if variation == ALL_VARIATIONS:
+            variation = self._own_variation()
         file = self._folder / const.LOW_DIM_PICKLE
         stored = read_record(file).attributes
         moments = stored.get("_observations", stored.get("observations"))
@@ -115,90 +139,55 @@ class _Episode:
             readings = [_readings(moment) for moment in moments]
         except (TypeError, ValueError) as error:
             raise TaskEnvironmentError(f"{file} is no stored demonstration: {error}") from None
+        sentences, are_its_own = self._sentences()
+        if are_its_own:
+            for given in readings:
+                given["misc"]["descriptions"] = sentences
         observations = [self._observation(i, given) for i, given in enumerate(readings)]
-        return Demo(observations, seed, placements, names or [], frames or [], task_name, variation)
+        return Demo(
+            observations=observations,
+            random_seed=seed,
+            num_reset_attempts=placements,
+            keypoint_names=names or [],
+            waypoint_frames=frames or [],
+            task_name=task_name,
+            variation=variation,
+            descriptions=sentences,
+        )
+
+    def _own_variation(self) -> int:
+        path = self._folder / const.VARIATION_NUMBER
+        number = read_plain(path)
+        if type(number) is not int or number < 0:
+            raise TaskEnvironmentError(f"{path} is no number of a variation")
+        return number
+
+    def _sentences(self) -> tuple[list[str], bool]:
+        """Return the sentences of an episode, and whether they are its own or the variation's."""
+        own = self._folder / const.VARIATION_DESCRIPTIONS
+        if own.is_file():
+            return _sentences(own), True
+        shared = self._folder.parent.parent / const.VARIATION_DESCRIPTIONS
+        try:
+            return _sentences(shared), False
+        except TaskEnvironmentError:  # missing; or something else, since RLBench never reads it
+            return [], False
 
     def _observation(self, frame: int, given: dict[str, Any]) -> Observation:
         for name in LOW_DIM:
             if not getattr(self._config, name):
                 given[name] = None
-        images = {}
-        for camera in RLBENCH_CAMERAS:
-            wanted = self._config.cameras.get(camera)
-            images[camera] = CameraImages()
-            if wanted is not None and wanted.is_wanted:
-                images[camera] = self._images(camera, wanted, frame, given["misc"])
+        images = {camera: CameraImages() for camera in RLBENCH_CAMERAS}
+        for camera, files in self._files.items():
+            images[camera] = files.images(frame, given["misc"])
         return Observation(images=images, **given)
 
-    def _images(
-        self, camera: str, wanted: CameraConfig, frame: int, misc: dict[str, Any]
-    ) -> CameraImages:
-        out: Any = CameraImages()
-        needs_depth = wanted.depth or wanted.point_cloud
-        for kind, is_wanted in zip(
-            const.IMAGE_KINDS, (wanted.rgb, needs_depth, wanted.mask), strict=True
-        ):
-            if not is_wanted:
-                continue
-            path = self._folder / const.image_folder(camera, kind) / (const.IMAGE_FORMAT % frame)
-            if not path.is_file():
-                raise TaskEnvironmentError(
-                    f"{self._folder} is damaged: {path.relative_to(self._folder)} is missing"
-                )
-            if self._image_paths:
-                setattr(out, kind, str(path))
-            elif kind == "depth":
-                self._depth(out, path, wanted, f"{camera}_camera", misc)
-            else:
-                pixels, _ = _pixels(path, wanted, is_smooth=kind == "rgb")
-                is_one_channel = kind == "mask" and wanted.masks_as_one_channel
-                given: npt.ArrayLike = pixels
-                if kind == "mask":
-                    given = rgb_handles_to_mask(pixels) if is_one_channel else pixels / 255.0
-                setattr(out, kind, given)
-        return out  # type: ignore[no-any-return]
 
-    def _depth(
-        self, out: Any, path: Path, wanted: CameraConfig, name: str, misc: dict[str, Any]
-    ) -> None:
-        pixels, scale = _pixels(path, wanted, is_smooth=False)
-        share = image_to_float_array(pixels, const.DEPTH_SCALE)
-        try:
-            near, far = float(misc[f"{name}_near"]), float(misc[f"{name}_far"])
-            metres = near + share * (far - near)
-            if wanted.depth:
-                given = metres if wanted.depth_in_meters else share
-                out.depth = wanted.depth_noise.apply(given.astype(np.float32))
-            if wanted.point_cloud:
-                K = cameras.pyrep_intrinsics(np.reshape(misc[f"{name}_intrinsics"], (3, 3)))
-                pose = np.reshape(misc[f"{name}_extrinsics"], (4, 4))
-                T_world_cam = cameras.pyrep_extrinsics(pose)
-                out.point_cloud = cameras.unproject_depth(
-                    metres, np.diag([*scale, 1.0]) @ K, cameras.extrinsics(T_world_cam)
-                ).astype(np.float32)
-        except (KeyError, TypeError, ValueError) as error:
-            raise TaskEnvironmentError(
-                f"{self._folder / const.LOW_DIM_PICKLE}: the calibration {name}_* is missing or "
-                f"damaged: {error}"
-            ) from None
-
-
-def _pixels(
-    path: Path, wanted: CameraConfig, is_smooth: bool
-) -> tuple[npt.NDArray[np.uint8], tuple[float, float]]:
-    """Return (H, W, 3) of a file in the size that is wanted, and the scale of x and y that took."""
-    size = (int(wanted.image_size[0]), int(wanted.image_size[1]))
-    try:
-        with Image.open(path) as file:
-            before = file.size
-            image = file.convert("RGB")
-        if before != size:
-            how = Image.Resampling.BICUBIC if is_smooth else Image.Resampling.NEAREST
-            image = image.resize(size, how)
-        pixels = np.asarray(image)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise TaskEnvironmentError(f"{path} is no image: {error}") from None
-    return pixels, (size[0] / before[0], size[1] / before[1])
+def _sentences(path: Path) -> list[str]:
+    found = read_plain(path)
+    if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
+        raise TaskEnvironmentError(f"{path} is no list of descriptions")
+    return found
 
 
 def _readings(moment: StoredObservation) -> dict[str, Any]:
@@ -208,14 +197,15 @@ def _readings(moment: StoredObservation) -> dict[str, Any]:
         ValueError: one is of another kind.
     """
     stored = moment.attributes
-    out: dict[str, Any] = {name: plain(stored.get(name)) for name in (*LOW_DIM, "misc")}
-    for name in LOW_DIM:
+    numbers = (*LOW_DIM, "ignore_collisions")
+    out: dict[str, Any] = {name: plain(stored.get(name)) for name in (*numbers, "misc")}
+    for name in numbers:
         if out[name] is None:
             continue
         value = np.asarray(out[name], np.float64)
-        if not np.isfinite(value).all() or (value.ndim == 0) != (name == "gripper_open"):
+        if not np.isfinite(value).all() or (value.ndim == 0) != (name in _SINGLE):
             raise ValueError(f"{name} of an observation is damaged")
-        out[name] = float(value) if name == "gripper_open" else value
+        out[name] = float(value) if name in _SINGLE else value
     if not isinstance(out["misc"], dict):
         raise ValueError("misc of an observation is no dictionary")
     for name in ("keypoints", "keypoint_visibility", "keypoint_hiders", "obj_annotations"):

@@ -189,6 +189,29 @@ def read_record(path: Path) -> StoredDemo:
     Raises:
         TaskEnvironmentError: the file cannot be read, or holds anything else.
     """
+    record = _unpickled(path, "stored demonstration")
+    if isinstance(record, list):  # older versions stored the observations alone
+        demo = StoredDemo()
+        demo.attributes = {"_observations": record}
+        return demo
+    if not isinstance(record, StoredDemo):
+        raise TaskEnvironmentError(f"{path} is no stored demonstration: it holds something else")
+    return record
+
+
+def read_plain(path: Path) -> Any:
+    """Return the content of a pickle that holds numbers, texts, arrays and containers alone.
+
+    Raises:
+        TaskEnvironmentError: the file cannot be read, or holds anything else.
+    """
+    try:
+        return plain(_unpickled(path, "pickle of plain values"))
+    except ValueError as error:
+        raise TaskEnvironmentError(f"{path} is no pickle of plain values: {error}") from None
+
+
+def _unpickled(path: Path, what: str) -> Any:
     try:
         with path.open("rb") as stream:
             content = stream.read(LARGEST_FILE + 1)
@@ -197,14 +220,7 @@ def read_record(path: Path) -> StoredDemo:
     if len(content) > LARGEST_FILE:
         raise TaskEnvironmentError(f"{path} is larger than the {LARGEST_FILE} bytes that are read")
     try:
-        record = _Reader(io.BytesIO(content)).load()
+        return _Reader(io.BytesIO(content)).load()
     except Exception as error:  # noqa: BLE001 - damaged pickles raise whatever comes
         why = " ".join(str(error).split())[:200] or type(error).__name__
-        raise TaskEnvironmentError(f"{path} is no stored demonstration: {why}") from None
-    if isinstance(record, list):  # older versions stored the observations alone
-        demo = StoredDemo()
-        demo.attributes = {"_observations": record}
-        return demo
-    if not isinstance(record, StoredDemo):
-        raise TaskEnvironmentError(f"{path} is no stored demonstration: it holds something else")
-    return record
+        raise TaskEnvironmentError(f"{path} is no {what}: {why}") from None
