@@ -28,7 +28,12 @@ from data_generation.RLBench.raw.layout import MODES
 from data_generation.RLBench.raw.store import RawStore
 
 PROGRAM = "export_dataset.py"
-IMAGES = {"lerobot": ("video", "png", "none"), "robomimic": ("array", "none"), "rlbench": ("png",)}
+IMAGES = {
+    "lerobot": ("video", "png", "none"),
+    "robomimic": ("array", "none"),
+    "rlbench": ("png",),
+    "peract": ("png",),
+}
 """Format -> how images may be stored, the default first."""
 
 
@@ -46,7 +51,7 @@ def build_parser() -> command_line.Parser:
         "--images",
         choices=("video", "png", "array", "none"),
         help="how images are stored: video, png or none with lerobot; array or none with"
-        " robomimic; png with rlbench (default: the first of these)",
+        " robomimic; png with rlbench and peract (default: the first of these)",
     )
     add("--crf", type=at_least(0), default=23, help="quality of videos, 0 (best) to 51 (23)")
     add("--depth", action="store_true", help="with robomimic: depth images, too")
@@ -106,7 +111,9 @@ def check_flags(args: argparse.Namespace) -> str:
     if args.crf > 51:
         raise ConfigError(f"--crf is {args.crf}; it must be 0 (best) to 51")
     if args.depth and args.to != "robomimic":
-        raise ConfigError("--depth is for --to robomimic alone; rlbench always has depth images")
+        raise ConfigError(
+            "--depth is for --to robomimic alone; rlbench and peract always have them"
+        )
     return images
 
 
@@ -116,7 +123,7 @@ def make_exporter(args: argparse.Namespace, images: str, selection: Selection) -
         return LeRobotExporter(selection, images, args.crf)
     if args.to == "robomimic":
         return RobomimicExporter(selection, images != "none", args.depth)
-    return RLBenchExporter(selection)
+    return RLBenchExporter(selection, as_peract=args.to == "peract")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,9 @@
 
 `<root>/<task>/variation<v>/episodes/episode<e>/{<camera>_<kind>/<frame>.png, low_dim_obs.pkl}` and
 `<root>/<task>/variation<v>/variation_descriptions.pkl`. A part is the folder of an episode.
+
+PerAct's fork of RLBench has one folder `all_variations` in the place of `variation<v>`; there each
+episode has its own `variation_descriptions.pkl`, and a `variation_number.pkl`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,13 +36,18 @@ Pixels = npt.NDArray[np.uint8]
 class RLBenchExporter:
     """See `exporting.run.Exporter`."""
 
-    def __init__(self, selection: Selection) -> None:
+    def __init__(self, selection: Selection, as_peract: bool = False) -> None:
         """Choose the folders of the episodes.
+
+        Args:
+            selection: The episodes.
+            as_peract: Write what PerAct's fork reads: all variations of a task together.
 
         Raises:
             ConfigError: There are images of other cameras only.
         """
-        self.settings: Mapping[str, Any] = {"to": "rlbench"}
+        self.settings: Mapping[str, Any] = {"to": "peract" if as_peract else "rlbench"}
+        self._as_peract = as_peract
         self._selection = selection
         if not set(selection.cams) & set(RLBENCH_CAMERAS):
             raise ConfigError(
@@ -47,15 +55,15 @@ class RLBenchExporter:
                 f" of {', '.join(RLBENCH_CAMERAS)}; generate with them in cams"
             )
         self._places: dict[int, Path] = {}
-        counts: dict[tuple[str, int], int] = {}
+        counts: dict[Path, int] = {}
         for facts in selection.facts:
-            variation = facts.task_name, facts.key.variation
-            number = counts.get(variation, 0)
-            counts[variation] = number + 1
+            together = self._variation_folder(facts)
+            number = counts.get(together, 0)
+            counts[together] = number + 1
             self._places[facts.number] = (
-                _variation_folder(facts) / const.EPISODES_FOLDER / (const.EPISODE_FOLDER % number)
+                together / const.EPISODES_FOLDER / (const.EPISODE_FOLDER % number)
             )
-        self.notes: Sequence[str] = tuple(_notes(selection.cams))
+        self.notes: Sequence[str] = tuple(_notes(selection.cams, as_peract))
 
     def names(self) -> list[str]:
         """List the folders of the tasks."""
@@ -80,22 +88,34 @@ class RLBenchExporter:
                 for t in range(episode.facts.n_frames):
                     data = black if files is None else next(files, black)
                     (target / (const.IMAGE_FORMAT % t)).write_bytes(data)
+        more = {"ignore_collisions": np.array(1.0)} if self._as_peract else {}
         moments = [
-            StoredObject(*OBSERVATION, moment)
+            StoredObject(*OBSERVATION, moment | more)
             for moment in _moments(episode, planes, (width, height))
         ]
-        demo = {"_observations": moments, "random_seed": None, "num_reset_attempts": None}
+        seed = [int(number) for number in episode.record["random_seed"]]
+        demo: dict[str, Any] = {"_observations": moments, "random_seed": seed}
+        demo |= {"variation_number": 0} if self._as_peract else {"num_reset_attempts": None}
         (folder / const.LOW_DIM_PICKLE).write_bytes(pickled(StoredObject(*DEMO, demo)))
+        if self._as_peract:
+            facts = episode.facts
+            (folder / const.VARIATION_NUMBER).write_bytes(pickled(facts.key.variation))
+            sentences = pickled(list(facts.descriptions))
+            (folder / const.VARIATION_DESCRIPTIONS).write_bytes(sentences)
 
     def finish(self, folder: ExportFolder) -> None:
-        """Write the sentences of each variation."""
-        for facts in self._selection.facts:
-            path = folder.root / _variation_folder(facts) / const.VARIATION_DESCRIPTIONS
+        """Write the sentences of each variation, where its episodes have none."""
+        for facts in () if self._as_peract else self._selection.facts:
+            path = folder.root / self._variation_folder(facts) / const.VARIATION_DESCRIPTIONS
             if not path.exists():
                 write_whole(path, pickled(list(facts.descriptions)))
 
+    def _variation_folder(self, facts: EpisodeFacts) -> Path:
+        name = const.VARIATIONS_FOLDER % facts.key.variation
+        return Path(facts.task_name) / (const.VARIATIONS_ALL_FOLDER if self._as_peract else name)
 
-def _notes(cams: tuple[str, ...]) -> Iterator[str]:
+
+def _notes(cams: tuple[str, ...], as_peract: bool) -> Iterator[str]:
     """Say which cameras RLBench has and the data set has not, and the other way round."""
     missing = [c for c in RLBENCH_CAMERAS if c not in cams]
     if missing:
@@ -106,10 +126,8 @@ def _notes(cams: tuple[str, ...]) -> Iterator[str]:
     others = [c for c in cams if c not in RLBENCH_CAMERAS]
     if others:
         yield f"images of {', '.join(others)} are left out: RLBench has no such camera"
-
-
-def _variation_folder(facts: EpisodeFacts) -> Path:
-    return Path(facts.task_name) / (const.VARIATIONS_FOLDER % facts.key.variation)
+    if as_peract:
+        yield "ignore_collisions is 1 at all moments: the data set does not know it"
 
 
 def _planes(episode: ExportEpisode, camera: str, is_there: bool) -> tuple[float, float]:

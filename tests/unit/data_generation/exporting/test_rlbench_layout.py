@@ -35,6 +35,8 @@ def test_demonstrations_come_back(root, store):
         joints = store.read_robot_state(key, record)["joint_positions"]
         states = store.read_array(key, "ee_state")
         assert len(demo) == record["n_frames"]
+        assert demo.random_seed == [int(number) for number in record["random_seed"]]
+        assert demo.descriptions == record["descriptions"]
         for t, moment in enumerate(demo):
             np.testing.assert_array_equal(moment.joint_positions, joints[t])
             np.testing.assert_array_equal(moment.gripper_pose, states[t, :7])
@@ -67,3 +69,16 @@ def test_classes_are_those_of_rlbench_and_of_any_numpy(root):
     texts = [text for op, text, _ in sentences if op.name.endswith("UNICODE")]
     assert texts == ["do 0 with 0", "do it"]
     assert not any("GLOBAL" in op.name for op, _, _ in sentences)
+
+
+def test_peracts_fork_has_all_variations_together(export, store, tmp_path):
+    code, said = export(store.root, "--to", "peract", "--output", tmp_path / "out")
+    assert code == 0
+    assert "ignore_collisions is 1" in said
+    assert sorted(p.name for p in (tmp_path / "out" / "task_0").iterdir()) == ["all_variations"]
+    demos = get_stored_demos(-1, False, tmp_path / "out", -1, "task_0", config((16, 12)))
+    keys = store.episodes(0)
+    assert sorted(d.variation for d in demos) == sorted(key.variation for key in keys)
+    for demo in demos:
+        assert demo.descriptions == [f"do 0 with {demo.variation}", "do it"]
+        assert {moment.ignore_collisions for moment in demo} == {1.0}
