@@ -200,7 +200,7 @@ class TaskEnvironment:
         seed, example = self._seeds.next()
         for attempt in range(MAX_ATTEMPTS):
             try:
-                descriptions = self._begin(seed, example, attempt)
+                descriptions = self.begin(seed, example, attempt)
                 break
             except DemoError as error:
                 if attempt == MAX_ATTEMPTS - 1 or isinstance(error, FixedPlacementError):
@@ -223,17 +223,17 @@ class TaskEnvironment:
             )
         seed, _, variation, example, attempt = demo.random_seed
         self.set_variation(variation)
-        descriptions = self._begin(seed, example, attempt)
+        descriptions = self.begin(seed, example, attempt)
         self._started = True
         return descriptions, self.get_observation()
 
-    def _begin(self, seed: int, example: int, attempt: int) -> list[str]:
+    def begin(self, seed: int, example: int, attempt: int) -> list[str]:
+        """Start the episode of these numbers; `step` needs `reset`. Raises as `reset` does."""
         sequence = self._seeds.sequence(seed, self._variation, example, attempt)
         self._random_seed = [seed, *sequence.spawn_key]
         descriptions = self.scene.init_episode(self._variation, sequence)
         self._filter.reseed(sequence)
-        self.scene.joint_position_action = None
-        self.is_success = False
+        self.scene.joint_position_action, self.is_success = None, False
         return descriptions
 
     def get_observation(self) -> Observation:
@@ -292,7 +292,7 @@ class TaskEnvironment:
         Raises:
             DemoError: it failed; `.cause` says why in one word.
         """
-        descriptions = self._begin(seed, example, attempt)
+        descriptions = self.begin(seed, example, attempt)
 
         def seen(obs: Observation) -> None:
             if on_observation is not None:

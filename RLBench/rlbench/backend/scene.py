@@ -7,6 +7,7 @@ import numpy as np
 from rlbench.backend.episodes.demonstration import Demonstration
 from rlbench.backend.episodes.placement import Placement
 from rlbench.backend.episodes.waypoint_plans import WaypointPlanner
+from rlbench.backend.episodes.waypoint_poses import WaypointPoses
 from rlbench.backend.exceptions import TaskEnvironmentError
 from rlbench.backend.observation import Observation
 from rlbench.backend.pyrep_names.pyrep_simulation import PyRep
@@ -142,19 +143,25 @@ class Scene:
             )
         return float(reward)
 
-    def demonstrate(self, record: Callable[[], None], reached: Callable[[], None]) -> None:
+    def demonstrate(
+        self,
+        record: Callable[[], None],
+        reached: Callable[[], None],
+        poses: WaypointPoses | None = None,
+    ) -> None:
         """Follow the waypoints to success.
 
         Args:
             record: called at the start and after every step of 50 ms.
             reached: called when the tip arrives at a waypoint, before the gripper acts.
+            poses: of the waypoints; by default the scene's.
 
         Raises:
             DemoError: a waypoint cannot be reached, or the task is not fulfilled at the end.
         """
         self.joint_position_action = None
         demonstration = Demonstration(
-            self.engine, self.robot, self.task, self._planner, self._demonstrated
+            self.engine, self.robot, self.task, self._planner, self._demonstrated, poses
         )
         with self.task.global_random:
             demonstration.run(record, reached)

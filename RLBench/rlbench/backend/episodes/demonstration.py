@@ -6,6 +6,7 @@ import numpy as np
 
 from rlbench.backend.episodes.last_way import come_to_rest, end_where_fulfilled
 from rlbench.backend.episodes.waypoint_plans import WaypointPlanner
+from rlbench.backend.episodes.waypoint_poses import ScenePoses, WaypointPoses
 from rlbench.backend.exceptions import DemoError
 from rlbench.backend.task import Task
 from rlbench.backend.waypoints import Waypoint
@@ -15,6 +16,8 @@ from rlbench.engines.transforms import Floats
 GRIPPER_SPEED = 0.04
 """Of fingers that open or close [m/s]."""
 MAX_GRIPPER_STEPS = 60
+EMPTY = 0.03
+"""A hand that has closed so far [0, 1] has nothing between its fingers."""
 MAX_REPEATS = 20
 """Rounds through the waypoints, where a task asks for more than one."""
 
@@ -29,6 +32,7 @@ class Demonstration:
         task: Task,
         planner: WaypointPlanner,
         stepped: Callable[[Floats], None],
+        poses: WaypointPoses | None = None,
     ) -> None:
         """Get ready.
 
@@ -39,9 +43,11 @@ class Demonstration:
             planner: of the task.
             stepped: called after every step of 50 ms with (n + 1,) what was commanded in it: the
                 joints [rad] and the opening of the hand in [0, 1].
+            poses: of the waypoints; by default the scene's.
         """
         self._engine, self._robot, self._task, self._planner = engine, robot, task, planner
         self._stepped = stepped
+        self._poses = poses or ScenePoses(engine)
         self._opening = float(robot.gripper.is_open())
 
     def run(self, record: Callable[[], None], reached: Callable[[], None]) -> None:
@@ -93,6 +99,7 @@ class Demonstration:
         waypoint.start_of_path()
         if waypoint.skip:
             return None
+        self._poses.prepare(waypoint, step)
         path = self._way(waypoint, after)
         while not path.step():
             step()
@@ -103,8 +110,9 @@ class Demonstration:
         return path
 
     def _way(self, waypoint: Waypoint, after: Sequence[Waypoint]) -> ArmPath:
-        path, task = self._planner.plan(waypoint, after), self._task
+        path, task = self._planner.plan(waypoint, after, self._poses), self._task
         ends = not after and waypoint.gripper is None and waypoint.end_ability is None
+        ends &= self._poses.is_scene
         if not (ends and task.rules.ends_early) or task.watches() or task.may_repeat_waypoints():
             return path
         return end_where_fulfilled(self._engine, path, lambda: task.success()[0])
@@ -116,6 +124,7 @@ class Demonstration:
             return
         gripper = self._robot.gripper
         if command.opens:
+            self._poses.opened()
             gripper.release()
             path.stay()  # what is let go must not make the arm spring up
         amount = command.amount
@@ -127,9 +136,11 @@ class Demonstration:
                 break
             step()
         if not command.opens:
-            for shape in self._task.get_graspable_objects():
-                gripper.grasp(shape)
+            graspable = self._task.get_graspable_objects()
+            held = [shape for shape in graspable if gripper.grasp(shape)]
             path.stay()
+            is_empty = bool((gripper.get_open_amount() < EMPTY).all())
+            self._poses.closed(held, bool(graspable) and not held and is_empty)
 
     def _await_success(self, step: Callable[[], None]) -> None:
         for _ in range(self._task.rules.extra_steps):

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from rlbench.backend.episodes.waypoint_poses import ScenePoses, WaypointPoses
 from rlbench.backend.exceptions import ConfigurationPathError, DemoError
 from rlbench.backend.task import Task
 from rlbench.backend.waypoints import Waypoint
@@ -23,28 +24,35 @@ class WaypointPlanner:
 
     def __init__(self, engine: Engine, arm: Arm, task: Task) -> None:
         """Plan ways of `arm` to the waypoints of `task`."""
-        self._engine, self._arm, self._task = engine, arm, task
+        self._arm, self._task = arm, task
+        self._scene_poses = ScenePoses(engine)
         self.rng = np.random.default_rng(0)
 
-    def plan(self, waypoint: Waypoint, after: Sequence[Waypoint]) -> ArmPath:
+    def plan(
+        self,
+        waypoint: Waypoint,
+        after: Sequence[Waypoint],
+        poses: WaypointPoses | None = None,
+    ) -> ArmPath:
         """Find a way from where the arm is.
 
         Args:
             waypoint: to go to; one with a path is followed through all of it.
             after: the waypoints that come next.
+            poses: of the waypoints; by default the scene's.
 
         Raises:
             DemoError: there is none (cause `no_path_to_<waypoint>`).
         """
+        poses = poses or self._scene_poses
         if waypoint.path:
-            # Its object may have moved since the list was made.
-            points = self._engine.path_points(waypoint.name)
+            points = poses.path(waypoint)
             return self._or_demo_error(waypoint, lambda: self._arm.plan_along(points))
-        following = self._following(waypoint, after)
+        goal, following = poses.matrix(waypoint), self._following(waypoint, after, poses)
         return self._or_demo_error(
             waypoint,
             lambda: self._arm.plan(
-                waypoint.dummy.get_matrix(),
+                goal,
                 self.rng,
                 ignore_collisions=waypoint.ignores_collisions,
                 linear_only=waypoint.is_linear,
@@ -52,18 +60,21 @@ class WaypointPlanner:
             ),
         )
 
-    def _following(self, waypoint: Waypoint, after: Sequence[Waypoint]) -> list[Floats]:
+    def _following(
+        self, waypoint: Waypoint, after: Sequence[Waypoint], poses: WaypointPoses
+    ) -> list[Floats]:
         """Return the (4, 4) poses that straight lines after a waypoint lead through."""
         rules = self._task.rules
         following: list[Floats] = []
-        here = waypoint.dummy.get_matrix()
+        here = poses.matrix(waypoint)
         for next_one in after[:LINES]:
             if next_one.path and not rules.looks_along_paths:
                 break
+            if not poses.knows(next_one):
+                break
             if next_one.path:
-                points = self._engine.path_points(next_one.name)
-                return following + self._arm.preview(points)
-            there = next_one.dummy.get_matrix()
+                return following + self._arm.preview(poses.path(next_one))
+            there = poses.matrix(next_one)
             near = np.linalg.norm(there[:3, 3] - here[:3, 3]) < rules.near
             if not (near or next_one.ignores_collisions or next_one.is_linear):
                 break

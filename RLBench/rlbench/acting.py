@@ -1,0 +1,136 @@
+"""A robot that acts by poses of waypoints that somebody predicts, by RLBench's own rules."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from rlbench.backend.episodes.waypoint_poses import UNSEEN, GivenPoses, Look, Visit
+from rlbench.backend.exceptions import DemoError, FixedPlacementError
+from rlbench.backend.observation import Observation
+from rlbench.backend.waypoints import Waypoint
+from rlbench.engines.transforms import Floats
+from rlbench.task_environment import MAX_ATTEMPTS, TaskEnvironment
+
+__all__ = ["CAUSES", "Acted", "Actor", "Look", "Visit", "Waypoint"]
+
+CAUSES = ("not_placed", "unseen", "no_path", "missed_grasp", "dropped", "not_fulfilled", "broken")
+"""Why a robot that acts does not succeed: the task could not be placed; nobody knew where a
+waypoint is; no way leads there; the hand closed on nothing; it lost what it held; the task is not
+fulfilled at the end; the simulation or the task's own code failed."""
+
+
+@dataclass(frozen=True)
+class Acted:
+    """What came of acting.
+
+    Attributes:
+        cause: empty for success, else one of `CAUSES`.
+        detail: the cause in more words; a waypoint where it concerns one.
+        visits: waypoints that the arm was sent to, in order, with the poses used and the true ones.
+        steps: how many steps of 50 ms it took.
+    """
+
+    cause: str
+    detail: str
+    visits: tuple[Visit, ...]
+    steps: int
+
+    @property
+    def is_success(self) -> bool:
+        """Tell whether the task is fulfilled."""
+        return not self.cause
+
+
+class Actor:
+    """Places a task, watches it, and follows waypoints at given poses."""
+
+    def __init__(self, task: TaskEnvironment) -> None:
+        """Act in `task`, in its variation (`set_variation`)."""
+        self.task = task
+
+    def place(self, seed: int, example: int) -> list[str]:
+        """Place the task; a function of seed, task, variation and example alone.
+
+        Returns:
+            Descriptions of the variation.
+
+        Raises:
+            DemoError: all attempts failed; they are those of `TaskEnvironment.reset`.
+        """
+        for attempt in range(MAX_ATTEMPTS):
+            try:
+                return self.task.begin(seed, example, attempt)
+            except DemoError as error:
+                if attempt == MAX_ATTEMPTS - 1 or isinstance(error, FixedPlacementError):
+                    raise
+        raise AssertionError
+
+    def watch(self, frames: int) -> list[Observation]:
+        """Look for `frames` frames of 50 ms while the robot stands still, from now on."""
+        seen = [self.task.get_observation()]
+        while len(seen) < frames:
+            self.task.scene.step()
+            seen.append(self.task.get_observation())
+        return seen
+
+    def true_poses(self) -> dict[str, Floats]:
+        """Return the (4, 4) poses that the waypoints have now, tip to world [m], by name."""
+        engine = self.task.scene.engine
+        return {name: engine.dummy(name).get_matrix() for name in self.task.waypoint_names}
+
+    def follow(
+        self,
+        poses: Mapping[str, Floats],
+        look: Look | None = None,
+        on_step: Callable[[], None] | None = None,
+    ) -> Acted:
+        """Do the task: order, gripper commands and extension strings are its own.
+
+        A pose stands still in the world, unless its waypoint hangs on what the hand holds: then it
+        moves with the hand.
+
+        Args:
+            poses: (4, 4), tip to world [m], by waypoint; one that is left out is not known.
+            look: is asked for poses again before each waypoint.
+            on_step: is called after each step of 50 ms, also of those that `look` lets pass.
+        """
+        scene = self.task.scene
+        given = GivenPoses(scene.engine, scene.robot.arm, poses, look)
+        steps = -1  # `record` is called at the start, too
+
+        def record() -> None:
+            nonlocal steps
+            steps += 1
+            if steps and on_step is not None:
+                on_step()
+
+        cause = detail = ""
+        try:
+            scene.demonstrate(record, lambda: None, given)
+        except DemoError as error:
+            given.check_hold()
+            cause, detail = _cause(error, given), str(error)
+        return Acted(cause, detail, tuple(given.visits), max(steps, 0))
+
+
+def _cause(error: DemoError, given: GivenPoses) -> str:
+    first = error.cause.split("_")[0]
+    if first == UNSEEN:
+        return "unseen"
+    if error.cause.startswith("no_path"):
+        return "no_path"
+    if given.missed:
+        return "missed_grasp"
+    if given.dropped:
+        return "dropped"
+    return "not_fulfilled" if error.cause == "not_successful" else "broken"
+
+
+def deviation(used: Floats, true: Floats) -> tuple[float, float]:
+    """Return how far a (4, 4) pose is from another: [mm], and [degrees]."""
+    turn = used[:3, :3] @ true[:3, :3].T
+    axis = np.array([turn[2, 1] - turn[1, 2], turn[0, 2] - turn[2, 0], turn[1, 0] - turn[0, 1]])
+    angle = np.arctan2(np.linalg.norm(axis), np.trace(turn) - 1)
+    shift = np.linalg.norm(used[:3, 3] - true[:3, 3])
+    return float(1000 * shift), float(np.degrees(angle))

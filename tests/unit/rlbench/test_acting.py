@@ -1,0 +1,131 @@
+"""A robot acts by poses that somebody gives: its rules, and the causes of its failures."""
+
+import numpy as np
+import pytest
+
+from rlbench.acting import Actor, deviation
+from rlbench.backend.exceptions import DemoError
+from rlbench.environment import Environment
+from rlbench.observation_config import ObservationConfig
+
+
+@pytest.fixture(scope="module")
+def env():
+    made = Environment(obs_config=ObservationConfig(keypoints=("frames",), track_cams=()))
+    made.launch()
+    yield made
+    made.shutdown()
+
+
+@pytest.fixture(scope="module")
+def lift(env):
+    """The actor of pick_and_lift; each test places it anew."""
+    return Actor(env.get_task("pick_and_lift"))
+
+
+def moved(T, shift):
+    out = T.copy()
+    out[:3, 3] += shift
+    return out
+
+
+def test_the_true_poses_fulfil_the_task(lift):
+    lift.place(0, 1)
+    seen = lift.watch(3)
+    acted = lift.follow(lift.true_poses())
+    assert len(seen) == 3
+    assert acted.is_success, acted.detail
+    assert [v.name for v in acted.visits] == [f"waypoint{i}" for i in range(4)]
+    assert acted.steps > 20
+
+
+def test_the_same_numbers_give_the_same_movements(lift):
+    runs = []
+    for _ in range(2):
+        lift.place(3, 2)
+        runs.append(lift.follow(lift.true_poses()))
+    for a, b in zip(runs[0].visits, runs[1].visits, strict=True):
+        np.testing.assert_array_equal(a.true, b.true)
+    assert runs[0].steps == runs[1].steps
+
+
+def test_a_pose_on_a_held_thing_moves_with_the_hand(lift):
+    """Once the block is lifted, a second round would use poses that have moved with it."""
+    lift.place(0, 1)
+    start = lift.true_poses()
+    acted = lift.follow(start)
+    last = acted.visits[-1]
+    assert last.name == "waypoint3"  # hangs on the target volume, which stands still
+    np.testing.assert_allclose(last.used, start["waypoint3"])
+    third = acted.visits[2]  # hangs on the block, which is held by then
+    assert deviation(third.used, third.true)[0] < 1.0
+
+
+@pytest.mark.parametrize(
+    ("shift", "cause"), [((0.0, 0.0, 0.06), "missed_grasp"), ((5.0, 0.0, 0.0), "no_path")]
+)
+def test_a_wrong_pose_fails_with_its_cause(lift, shift, cause):
+    lift.place(0, 1)
+    poses = lift.true_poses()
+    poses["waypoint1"] = moved(poses["waypoint1"], shift)
+    acted = lift.follow(poses)
+    assert acted.cause == cause
+    assert not acted.is_success
+
+
+def test_a_waypoint_that_nobody_has_seen_is_a_cause(lift):
+    lift.place(0, 1)
+    poses = lift.true_poses()
+    del poses["waypoint2"]
+    acted = lift.follow(poses)
+    assert acted.cause == "unseen"
+    assert "waypoint2" in acted.detail
+    assert len(acted.visits) == 2
+
+
+def test_what_is_lost_on_the_way_was_dropped(lift):
+    lift.place(0, 1)
+    poses = lift.true_poses()
+    gripper = lift.task.scene.robot.gripper
+
+    def look(waypoint, step):
+        if waypoint.name == "waypoint2":  # somebody takes the block away
+            gripper.release()
+            block = lift.task.scene.engine.shape("pick_and_lift_target")
+            block.set_position(block.get_position() + np.array([0.1, 0.0, 0.0]))
+
+    assert lift.follow(poses, look).cause == "dropped"
+
+
+def test_looking_again_replaces_what_is_known(lift):
+    """Before each waypoint the look is asked, and may let time pass."""
+    lift.place(0, 1)
+    asked, ticks = [], []
+
+    def look(waypoint, step):
+        asked.append(waypoint.name)
+        step()
+        return lift.true_poses()
+
+    acted = lift.follow({}, look, on_step=lambda: ticks.append(1))
+    assert acted.is_success
+    assert asked == [v.name for v in acted.visits]
+    assert len(ticks) == acted.steps
+
+
+def test_a_task_that_cannot_be_placed_says_so(lift, monkeypatch):
+    def refuse(*_):
+        raise DemoError("no place", cause="placement")
+
+    monkeypatch.setattr(lift.task.scene, "init_episode", refuse)
+    with pytest.raises(DemoError, match="no place"):
+        lift.place(0, 1)
+
+
+def test_deviation_of_poses():
+    a, b = np.eye(4), np.eye(4)
+    b[:3, 3] = [0.003, 0.004, 0.0]
+    b[:2, :2] = [[0.0, -1.0], [1.0, 0.0]]
+    mm, deg = deviation(a, b)
+    assert mm == pytest.approx(5.0)
+    assert deg == pytest.approx(90.0)
