@@ -49,6 +49,7 @@ STAGE2_ROOMS = (
     "importing",
     "calibrate",
 )
+BOTH_STAGES = ("data_generation.RLBench.executing",)  # a robot that acts by what networks lift
 # Commands that run as files from a clone, whose packages are then not on the path.
 MAY_TOUCH_THE_PATH = {
     "data_generation/RLBench/generate_data.py",
@@ -56,6 +57,7 @@ MAY_TOUCH_THE_PATH = {
     "data_generation/RLBench/inspect_dataset.py",
     "data_generation/RLBench/export_dataset.py",
     "data_generation/RLBench/view_dataset.py",
+    "data_generation/RLBench/execute_keypoints.py",
     "pose_obj_3d/run_h36m_waypoints.py",
     "pose_obj_3d/run_h36m_waypoints_unsup.py",
     "pose_obj_3d/run_detector.py",
@@ -179,6 +181,7 @@ RULES = (
         ("data_generation",),
         ("pose_obj_3d",),
         rooms("pose_obj_3d", "formal", "formal_legacy", "shipped", "common"),
+        BOTH_STAGES,
     ),
     Rule(
         "stage 1 knows rlbench's public names",

@@ -96,11 +96,16 @@ def start(settings: WorkerSettings) -> None:
 
     The simulator opens at its first use, so that its errors are reported.
     """
+    prepare_process()
+    _Process.settings = settings
+
+
+def prepare_process() -> None:
+    """Let a worker process end with its parent, not with Ctrl-C, and use one thread."""
     process_start.open_streams()  # what a task prints to nobody must not end it
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the main process's business
     threading.Thread(target=_end_with_parent, daemon=True).start()
     cv2.setNumThreads(1)
-    _Process.settings = settings
 
 
 def _end_with_parent() -> None:

@@ -1,0 +1,1 @@
+"""A robot that acts by what cameras see: the one room that knows both stages."""

@@ -1,0 +1,267 @@
+"""One scene: placed, watched, lifted and acted in, once for each condition."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from data_generation.RLBench.errors import DataGenerationError
+from data_generation.RLBench.executing.lifters import (
+    LiftedPose,
+    Lifter,
+    check_task,
+    groups_of,
+    lift_poses,
+    open_lifter,
+)
+from data_generation.RLBench.executing.settings import (
+    EACH_WAYPOINT,
+    PIXELS,
+    TRUTH,
+    Condition,
+    Settings,
+)
+from data_generation.RLBench.executing.watch import Watch
+from data_generation.RLBench.generation.simulator import observation_config
+from data_generation.RLBench.generation.worker import told
+from data_generation.RLBench.raw.episode_key import EpisodeKey, seed_example
+from pose_obj_3d.common.errors import PoseObj3DError
+from pose_obj_3d.evaluation.frame_poses import GROUP
+from rlbench.acting import Acted, Actor, Waypoint, deviation
+from rlbench.backend.exceptions import DemoError, EngineError, RLBenchError
+from rlbench.environment import Environment
+from rlbench.observation_config import ObservationConfig
+
+Float = npt.NDArray[np.float64]
+Outcome = dict[str, Any]
+"""JSON-ready: `cause` ("" for success), `detail`, `steps`; `looked` (the first look:
+waypoint -> mm, deg, and claimed_mm, claimed_deg where the method claims them); `visits` (list of
+waypoint, mm, deg: how far the pose that was used is from the one that the scene had then);
+`waited` (waypoint -> frames that the robot looked longer), `doubtful` (waypoints at which it closed
+its hand all the same). Unknown numbers are null."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A scene, and what it is to be executed with.
+
+    Attributes:
+        key: Task, variation, example.
+        number: Of the scene in its task; noise is a function of it.
+        conditions: What is asked for.
+    """
+
+    key: EpisodeKey
+    number: int
+    conditions: tuple[Condition, ...]
+
+
+class Executor:
+    """Executes scenes; the environment, a task and the lifters are kept between them."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Open a simulator and all checkpoints.
+
+        Raises:
+            DataGenerationError: One of them cannot be used.
+        """
+        self.settings = settings
+        self.lifters: dict[str, Lifter] = {
+            m.label: open_lifter(m) for m in settings.methods if m.name != TRUTH
+        }
+        try:
+            self._env = Environment(obs_config=self._observed(), **settings.engine)
+            self._env.launch()
+        except RLBenchError as error:
+            raise DataGenerationError(str(error)) from None
+        self.tasks = self._env.catalogue.by_id()
+        self._calibration = self._env.track_calibration()
+        self._actor: Actor | None = None
+        self._task_id = -1
+
+    def _observed(self) -> ObservationConfig:
+        groups = [g for lifter in self.lifters.values() for g in groups_of(lifter)]
+        config = observation_config(self.settings.config)
+        config.keypoints = tuple(dict.fromkeys([GROUP, *groups]))
+        if all(noise.label != PIXELS for noise in self.settings.noises):
+            config.cameras = {}
+        return config
+
+    def actor(self, task_id: int) -> Actor:
+        """Return what acts in a task.
+
+        Raises:
+            DataGenerationError: The task cannot be loaded, or a checkpoint does not know it.
+        """
+        if self._actor is None or task_id != self._task_id:
+            self._task_id = -1
+            try:
+                self._actor = Actor(self._env.get_task(self.tasks[task_id]))
+            except RLBenchError as error:
+                raise DataGenerationError(f"task {task_id}: {error}") from None
+            for label, lifter in self.lifters.items():
+                names = self._actor.task.keypoint_names
+                check_task(lifter, self.settings.method(label), task_id, names)
+            self._task_id = task_id
+        return self._actor
+
+    def variations(self, task_id: int) -> int:
+        """Count a task's variations; errors as of `actor`."""
+        return self.actor(task_id).task.variation_count()
+
+    def run(self, job: Job) -> dict[str, Outcome]:
+        """Execute a scene; the result is a function of the settings and the job alone.
+
+        Raises:
+            DataGenerationError: The simulator, or a lifter, does not work at all.
+        """
+        found = {}
+        for condition in job.conditions:
+            actor = self.actor(job.key.task_id)
+            actor.task.set_variation(job.key.variation)
+            execution = _Execution(self, actor, job, condition)
+            try:
+                found[str(condition)] = execution.run()
+            except (EngineError, PoseObj3DError) as error:
+                raise DataGenerationError(f"{job.key}, {condition}: {error}") from None
+            except Exception as error:  # noqa: BLE001 - a user's task file may raise anything
+                self._task_id = -1  # who knows what it left behind
+                found[str(condition)] = execution.broken(told(error))
+        return found
+
+    def watch(self, actor: Actor, job: Job) -> Watch:
+        """Return an empty watch of a scene."""
+        config = self.settings.config
+        return Watch(
+            actor.task.keypoint_names,
+            config.track_cams,
+            self._calibration,
+            config.image_size,
+            (job.key.task_id, seed_example("test", job.number)),
+        )
+
+    def close(self) -> None:
+        """Free the simulator."""
+        self._env.shutdown()
+
+
+class _Execution:
+    """One scene in one condition; used once."""
+
+    def __init__(self, executor: Executor, actor: Actor, job: Job, condition: Condition) -> None:
+        self._settings, self._actor, self._job = executor.settings, actor, job
+        self._method = self._settings.method(condition.method)
+        self._noise = self._settings.noise(condition.noise)
+        self._lifter = executor.lifters.get(condition.method)
+        self._watch = executor.watch(actor, job)
+        self._is_first = True
+        self._waited: dict[str, int] = {}
+        self._doubtful: list[str] = []
+
+    def broken(self, detail: str) -> Outcome:
+        """Return the outcome where the task's own code has failed."""
+        return self._outcome(Acted("broken", detail, (), 0), {})
+
+    def run(self) -> Outcome:
+        key = self._job.key
+        try:
+            self._actor.place(self._settings.seed, seed_example("test", key.example))
+        except DemoError as error:
+            acted = Acted("not_placed", str(error), (), 0)
+            return self._outcome(acted, {})
+        for observation in self._actor.watch(self._settings.frames):
+            self._watch.add(observation)
+        poses = self._lift()
+        looked = self._compared(poses)
+        replans = self._settings.replan == EACH_WAYPOINT
+        acted = self._actor.follow(
+            {name: pose.T for name, pose in poses.items()},
+            self._look if replans else None,
+            self._observe if replans else None,
+        )
+        return self._outcome(acted, looked)
+
+    def _observe(self) -> None:
+        self._watch.add(self._actor.task.get_observation())
+
+    def _lift(self) -> dict[str, LiftedPose]:
+        """Return the poses in the middle of the last look, in which nothing has moved."""
+        if self._lifter is None:
+            true = self._actor.true_poses()
+            return {name: LiftedPose(T, math.nan, math.nan) for name, T in true.items()}
+        frame = len(self._watch) - 1 - self._settings.frames // 2
+        return lift_poses(
+            self._lifter,
+            self._watch.data(self._noise),
+            self._job.key.task_id,
+            frame,
+            self._settings.occlusion,
+        )
+
+    def _look(self, waypoint: Waypoint, step: Callable[[], None]) -> Mapping[str, Float]:
+        """Look again; before a grasp as long as the claims ask for, and there is patience."""
+        settings, name = self._settings, waypoint.name
+        if not self._is_first:
+            for _ in range(settings.frames):
+                step()
+        self._is_first = False
+        poses = self._lift()
+        closes = waypoint.gripper is not None and not waypoint.gripper.opens
+        waited = 0
+        while closes and _doubt(poses, name) > settings.grasp_limit_mm:
+            if waited >= settings.longest_wait:
+                self._doubtful.append(name)
+                break
+            more = min(settings.frames, settings.longest_wait - waited)
+            for _ in range(more):
+                step()
+            waited += more
+            poses = self._lift()
+        if waited:
+            self._waited[name] = self._waited.get(name, 0) + waited
+        return {n: pose.T for n, pose in poses.items()}
+
+    def _compared(self, poses: Mapping[str, LiftedPose]) -> dict[str, dict[str, float | None]]:
+        found = {}
+        for name, true in self._actor.true_poses().items():
+            if name not in poses:
+                continue
+            pose = poses[name]
+            mm, deg = deviation(pose.T, true)
+            numbers = {
+                "mm": mm,
+                "deg": deg,
+                "claimed_mm": pose.sd_mm,
+                "claimed_deg": pose.sd_deg,
+            }
+            found[name] = {k: _number(v) for k, v in numbers.items()}
+        return found
+
+    def _outcome(self, acted: Acted, looked: dict[str, Any]) -> Outcome:
+        visits = []
+        for visit in acted.visits:
+            mm, deg = deviation(visit.used, visit.true)
+            visits.append({"waypoint": visit.name, "mm": _number(mm), "deg": _number(deg)})
+        return {
+            "cause": acted.cause,
+            "detail": acted.detail[:300],
+            "steps": acted.steps,
+            "looked": looked,
+            "visits": visits,
+            "waited": self._waited,
+            "doubtful": self._doubtful,
+        }
+
+
+def _doubt(poses: Mapping[str, LiftedPose], name: str) -> float:
+    """Return the claimed deviation [mm] of a waypoint; infinite for one that is not seen."""
+    if name not in poses:
+        return math.inf
+    return poses[name].sd_mm  # NaN, no claim, is above no limit
+
+
+def _number(value: float) -> float | None:
+    return round(value, 4) if math.isfinite(value) else None
