@@ -12,6 +12,7 @@ from pose_obj_3d.importing.people import openpose, videopose3d
 from pose_obj_3d.importing.tracks.readers import (
     anipose,
     rlbench_demo,
+    rlbench_episodes,
     scorer_tables,
     sleap_analysis,
     sleap_labels,
@@ -45,6 +46,9 @@ READERS: tuple[Reader, ...] = (
     Reader("DeepLabCut", "csv, h5", scorer_tables.is_deeplabcut, scorer_tables.read_table),
     Reader(openpose.TOOL, openpose.FILES, openpose.knows, openpose.read),
     Reader("RLBench", "an episode's folder", rlbench_demo.knows, rlbench_demo.read_demo),
+    Reader(
+        "RLBench", "a folder of episodes", rlbench_episodes.knows, rlbench_episodes.read_episodes
+    ),
     Reader(videopose3d.TOOL, videopose3d.FILES, videopose3d.knows, videopose3d.read),
 )
 

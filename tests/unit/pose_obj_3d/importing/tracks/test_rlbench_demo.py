@@ -1,6 +1,7 @@
 """Demonstrations as RLBench stores them become tracks of gripper, joints and masked objects."""
 
 import pickle
+import shutil
 
 import cv2
 import numpy as np
@@ -92,6 +93,46 @@ def test_the_command_writes_tracks(episode, tmp_path):
     file = np.load(out)
     assert file["points"].shape == (2, FRAMES, 12, 2)
     assert file["fps"] == 20
+
+
+@pytest.fixture
+def task(episode, tmp_path):
+    """A task's folder: episodes 0, 2, 10 of variation 0, and one of variation 1."""
+    for place in ("variation0/episodes/episode0", "variation0/episodes/episode2"):
+        shutil.copytree(episode, tmp_path / "task" / place)
+    for t, place in ((1, "variation0/episodes/episode10"), (2, "variation1/episodes/episode0")):
+        folder = tmp_path / "task" / place
+        folder.mkdir(parents=True)
+        (folder / "low_dim_obs.pkl").write_bytes(demo(moments()[t:]))
+    return tmp_path / "task"
+
+
+def test_a_folder_of_episodes_has_a_recording_for_each(task, tmp_path, capsys):
+    out = tmp_path / "tracks.npz"
+    assert main([str(task), "--out", str(out)]) == 0
+    file = np.load(out)
+    assert file["sequence_starts"].tolist() == [0, 5, 10, 14]
+    assert file["points"].shape == (2, 17, 12, 2)
+    tip = file["keypoint_names"].tolist().index("gripper/tip")
+    np.testing.assert_allclose(file["truth"][10:14, tip, 0], 0.02 * np.arange(1, 5))
+    assert np.isnan(file["points"][:, 10:, -1]).all(), "episodes without masks have no objects"
+    assert np.isfinite(file["points"][:, :10, -1]).all()
+    assert "4 episodes" in capsys.readouterr().out
+    inner = task / "variation0" / "episodes"
+    assert main([str(inner), "--out", str(out)]) == 0
+    assert len(np.load(out)["sequence_starts"]) == 3
+
+
+def test_an_episode_with_other_cameras_is_named(task, capsys):
+    changed = moments()
+    for moment in changed:
+        moment["misc"]["front_camera_extrinsics"] = pose([1.5, -0.6, 0.5])
+    (task / "variation0/episodes/episode2/low_dim_obs.pkl").write_bytes(demo(changed))
+    assert main([str(task), "--out", str(task / "t.npz")]) == 2
+    line = capsys.readouterr().err.strip()
+    assert "episode2: its cameras" in line
+    assert len(line) < 500
+    assert not (task / "t.npz").exists()
 
 
 class Evil:
