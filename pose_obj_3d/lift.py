@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from pose_obj_3d.common.command import run_command
+from pose_obj_3d.common.progress import bars
 from pose_obj_3d.importing.tracks import opening
 from pose_obj_3d.importing.tracks.sources import named_path
 from pose_obj_3d.lifting import report_text
@@ -167,7 +168,8 @@ def run(args: argparse.Namespace) -> None:
     file = opening.open_tracks(args.points2d, opening.options_of(args), args.units, args.views)
     given_bones(wanted.skeleton, file.keypoint_names)  # mistakes are told before the work
     out = args.out or default_out(args.points2d[0])
-    outcome = lift(file, options, out)
+    with bars():
+        outcome = lift(file, options, out)
     out.mkdir(parents=True, exist_ok=True)
     result = result_of(outcome)
     save_points(out / "points3d.npz", result)
