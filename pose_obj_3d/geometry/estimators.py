@@ -25,6 +25,8 @@ _CHUNK = 32768  # (point, pair) candidates at once; bounds the memory
 _ALL_PAIRS_VIEWS = 8  # with more views a consensus starts from fewer pairs: those so many apart,
 _SHIFTS = (1, 3, 6)
 _ENOUGH_PAIRS = 8  # if the point is seen by so many of these
+# Many views need no search where, without the worst of them, so large a share of them agrees.
+_CLEAR_SHARE, _CLEAR_ROUNDS, _CLEAR_STEPS = 2 / 3, 6, 3
 
 
 @dataclass(frozen=True)
@@ -125,8 +127,10 @@ def consensus(uv: Tensor, weights: Tensor, rig: Rig, sigmas: float = ROBUST_SIGM
     pair's own covariance allow; the set is refined by maximum likelihood, and scored by the
     residuals of all views, each capped at `sigmas` (the score of MSAC: Torr, Zisserman, CVIU 2000).
     The best candidate's views within `sigmas` are refined once more. All pairs are tried, of many
-    views always the same ones, so nothing is random. Three views name an outlier only as far as it
-    breaks the epipolar constraints with the other two.
+    views always the same ones, so nothing is random. Of more than eight views no pairs are tried
+    where two thirds agree once the worst are left out: another set would share most of them.
+    Three views name an outlier only as far as it breaks the epipolar constraints with the other
+    two.
 
     Args:
         uv: (*, V, 2) [px].
@@ -142,6 +146,13 @@ def consensus(uv: Tensor, weights: Tensor, rig: Rig, sigmas: float = ROBUST_SIGM
     xyz, covariance, inliers = agreed.xyz, agreed.covariance, w.clone()
     worst = _deviations(xyz, points, w, rig).amax(-1)
     open_rows = ((worst >= sigmas) & (geometry.count_views(w) >= 2)).nonzero().squeeze(-1)
+    if V > _ALL_PAIRS_VIEWS and len(open_rows):
+        of_open = xyz[open_rows], points[open_rows], w[open_rows]
+        found, is_clear = _without_worst(*of_open, rig, sigmas)
+        rows = open_rows[is_clear]
+        assert found.inliers is not None
+        xyz[rows], covariance[rows] = found.xyz[is_clear], found.covariance[is_clear]
+        inliers[rows], open_rows = found.inliers[is_clear], open_rows[~is_clear]
     some, everything = _some_pairs(V).to(points), view_subsets(V, 2).to(points)
     whole = ((w[open_rows] > 0).to(points) @ some.T == 2).sum(-1)  # pairs that see the point
     is_enough = whole >= min(_ENOUGH_PAIRS, len(everything))
@@ -153,6 +164,36 @@ def consensus(uv: Tensor, weights: Tensor, rig: Rig, sigmas: float = ROBUST_SIGM
     return Estimate(
         xyz.reshape(*shape, 3), covariance.reshape(*shape, 3, 3), inliers.reshape(*shape, V)
     )
+
+
+def _without_worst(
+    xyz: Tensor, uv: Tensor, weights: Tensor, rig: Rig, sigmas: float
+) -> tuple[Estimate, Tensor]:
+    """Leave out the worst views of n points until the others agree, starting from xyz (n, 3).
+
+    Returns:
+        The estimates, and for which points (n,) a clear majority of the views agrees, with all
+        others beyond `sigmas`.
+    """
+    cameras = (rig.intrinsics.to(uv), rig.extrinsics.to(uv))
+    used, x = weights.clone(), xyz.clone()
+    is_settled = torch.zeros(len(uv), dtype=torch.bool, device=uv.device)
+    for _ in range(_CLEAR_ROUNDS):
+        rows = (~is_settled).nonzero().squeeze(-1)
+        if not len(rows):
+            break
+        u, w = uv[rows], weights[rows]
+        deviation = _deviations(x[rows], u, w, rig)
+        worst = (deviation * (used[rows] > 0)).amax(-1, keepdim=True)
+        limit = (worst / 2).clamp_min(sigmas)
+        chosen = w * (deviation < limit)
+        x[rows] = geometry.refine_ml(x[rows], u, chosen, *cameras, _CLEAR_STEPS)
+        used[rows] = chosen
+        agrees = (_deviations(x[rows], u, w, rig) < sigmas) & (w > 0)
+        is_settled[rows] = (agrees == (chosen > 0)).all(-1)
+    share = geometry.count_views(used) / geometry.count_views(weights).clamp_min(1)
+    found = _refined(x, uv, used, rig, _CLEAR_STEPS)
+    return found, is_settled & (share >= _CLEAR_SHARE) & x.isfinite().all(-1)
 
 
 def _some_pairs(num_views: int) -> Tensor:

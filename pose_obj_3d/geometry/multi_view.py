@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from pose_obj_3d.common.errors import PoseObj3DError
+from pose_obj_3d.geometry.view_rows import seen_rows, sum_of_products
 
 MAX_STEP_M = 0.3  # a Gauss-Newton step beyond this comes from a near-singular system
 MIN_DEPTH_M = 1e-3
@@ -284,13 +285,17 @@ def information(
     Returns:
         (*, 3, 3) [1/m^2]; its inverse is the Cramer-Rao bound on the covariance.
     """
-    _, J = projection_jacobian(xyz_world, intrinsics, extrinsics)
-    _, depth = project(xyz_world, intrinsics, extrinsics)
+    P = intrinsics @ extrinsics
+    seen, w = seen_rows(xyz_world, weights, P)
+    scale = seen[2].clamp_min(MIN_DEPTH_M).reciprocal()
     # Behind a camera the clamped depth would make J huge: one gross error would claim to know a
     # point to nanometres.
-    seen = (weights * (depth > MIN_DEPTH_M))[..., None, None]
-    info: Tensor = torch.einsum("...vri,...vrj->...ij", J * seen, J) / sigma_px**2
-    return info
+    w = w * (seen[2] > MIN_DEPTH_M) / sigma_px**2
+    a, b = (
+        [torch.addcmul(P[:, r, i, None], at, P[:, 2, i, None], value=-1) * scale for i in range(3)]
+        for r, at in enumerate((seen[0] * scale, seen[1] * scale))
+    )
+    return sum_of_products(a, b, w, xyz_world.shape[:-1])
 
 
 def averaging_bias(
@@ -316,26 +321,31 @@ def averaging_bias(
     Returns:
         (*, 3) [m]: C times that; 0 with fewer than two views.
     """
-    R, t = extrinsics[:, :, :3], extrinsics[:, :, 3]
-    camera = torch.einsum("vij,...j->...vi", R, xyz_world) + t  # (*, V, 3)
-    x, y, z = camera.unbind(-1)
-    focal = torch.stack([intrinsics[:, 0, 0], intrinsics[:, 1, 1]], -1)  # (V, 2)
-    _, J = projection_jacobian(xyz_world, intrinsics, extrinsics)  # (*, V, 2, 3)
-    H_camera = torch.zeros(*x.shape, 2, 3, 3, dtype=xyz_world.dtype, device=xyz_world.device)
-    for row, a in enumerate((x, y)):
-        across = -focal[:, row] / z.square()
-        H_camera[..., row, row, 2] = H_camera[..., row, 2, row] = across
-        H_camera[..., row, 2, 2] = -2 * across * a / z
-    H = torch.einsum("via,...vrij,vjb->...vrab", R, H_camera, R)
-    W = weights / sigma_px**2
-    info = torch.einsum("...vri,...vrj->...ij", J * W[..., None, None], J)
+    seen, w = seen_rows(xyz_world, weights, extrinsics)
+    W, z = w / sigma_px**2, seen[2]
+    # With e the camera's rows and p = e_r - (x_r / z) e_z, the row of J is f / z p, and
+    # H = -f / z^2 (p e_z^T + e_z p^T). So the sum is that of -W f^2 / z^3 (2 p e_z^T C p +
+    # e_z p^T C p).
+    e = extrinsics[:, :, :3, None]  # (V, 3, 3, 1)
+    p = [[e[:, r, i] - seen[r] / z * e[:, 2, i] for i in range(3)] for r in range(2)]
+    factor = [intrinsics[:, r, r, None] / z for r in range(2)]
+    J = [[f * x for x in row] for f, row in zip(factor, p, strict=True)]
+    info = sum_of_products(J[0], J[1], W, xyz_world.shape[:-1])
     few = (count_views(weights) < 2)[..., None, None]
     eye = torch.eye(3, dtype=info.dtype, device=info.device)
     C = invert_3x3(torch.where(few, eye, info))
-    HC = H @ C[..., None, None, :, :]
-    trace = HC.diagonal(dim1=-2, dim2=-1).sum(-1)  # (*, V, 2)
-    moment = (HC @ J.unsqueeze(-1)).squeeze(-1) + J * trace.unsqueeze(-1) / 2
-    bias = (C @ (moment * W[..., None, None]).sum((-3, -2)).unsqueeze(-1)).squeeze(-1)
+    c = C.reshape(-1, 3, 3).permute(1, 2, 0)  # (3, 3, n)
+    moment = [torch.zeros_like(z[0])] * 3
+    for row, f in zip(p, factor, strict=True):
+        Cp = [c[i, 0] * row[0] + c[i, 1] * row[1] + c[i, 2] * row[2] for i in range(3)]
+        across = e[:, 2, 0] * Cp[0] + e[:, 2, 1] * Cp[1] + e[:, 2, 2] * Cp[2]
+        along = row[0] * Cp[0] + row[1] * Cp[1] + row[2] * Cp[2]
+        scale = -W * f.square() / z
+        moment = [
+            moment[i] + (scale * (2 * row[i] * across + e[:, 2, i] * along)).sum(0)
+            for i in range(3)
+        ]
+    bias = (C @ torch.stack(moment, -1).reshape(*xyz_world.shape, 1)).squeeze(-1)
     return torch.where(few.squeeze(-1), 0.0, bias)
 
 

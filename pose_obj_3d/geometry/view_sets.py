@@ -15,10 +15,11 @@ from torch import Tensor
 
 from pose_obj_3d.geometry import estimators
 from pose_obj_3d.geometry import multi_view as geometry
+from pose_obj_3d.geometry.estimators import Estimate
 from pose_obj_3d.geometry.rig import Rig
 
 MAX_VIEWS_FOR_ALL_SETS = 5  # with more views, only sets near the consensus are looked at
-_LOG_TWO_PI = math.log(2 * math.pi)
+LOG_TWO_PI = math.log(2 * math.pi)
 _START_STEPS = 3  # Gauss-Newton steps from the linear start
 _MIN_SPACE_M = 0.05  # edge of the space that points are in, at least
 
@@ -102,10 +103,24 @@ def describe_scene(points: Tensor, weights: Tensor, rig: Rig) -> Scene:
     return Scene(space, size.log().sum(-1))
 
 
-def fit_sets(points: Tensor, errors: Errors, rig: Rig) -> Fits:
-    """Triangulate points (n, V, 2) [px] from every set of views that may be sound."""
+def agreeing(points: Tensor, errors: Errors, rig: Rig) -> Estimate:
+    """Find the consensus of the views of points (n, V, 2) [px]."""
+    return estimators.consensus(points, 1 / errors.variance, replace(rig, sigma_px=1.0))
+
+
+def fit_sets(points: Tensor, errors: Errors, rig: Rig, inliers: Tensor | None = None) -> Fits:
+    """Triangulate points (n, V, 2) [px] from every set of views that may be sound.
+
+    Args:
+        points: (n, V, 2) [px].
+        errors: How their detections may err.
+        rig: The cameras; its `sigma_px` is not used.
+        inliers: (n, V) of the views' consensus, above 0 = agrees; found here by default.
+    """
     weights = 1 / errors.variance
-    members = _candidates(points, weights, replace(rig, sigma_px=1.0))
+    if inliers is None and weights.shape[1] > MAX_VIEWS_FOR_ALL_SETS:
+        inliers = agreeing(points, errors, rig).inliers
+    members = _candidates(weights, inliers)
     cameras = (rig.intrinsics.double(), rig.extrinsics.double())
     used = members * weights
     start = estimators.linear(points, used, *cameras)
@@ -113,7 +128,7 @@ def fit_sets(points: Tensor, errors: Errors, rig: Rig) -> Fits:
     return Fits(xyz, members)
 
 
-def _candidates(points: Tensor, weights: Tensor, rig: Rig) -> Tensor:
+def _candidates(weights: Tensor, inliers: Tensor | None) -> Tensor:
     """Return sets of views (S, n, V), 1 = in the set; none has a missing view.
 
     Up to five views these are all sets of two and more. With more views they are the consensus and
@@ -128,7 +143,6 @@ def _candidates(points: Tensor, weights: Tensor, rig: Rig) -> Tensor:
             sets[row, 0, list(views)] = 1
         is_whole = (sets <= there).all(-1, keepdim=True)
         return torch.where(is_whole, sets, 0.0)
-    inliers = estimators.consensus(points, weights, rig).inliers
     assert inliers is not None
     base = (inliers > 0).double()
     toggled = torch.eye(V, dtype=torch.float64)[:, None]
@@ -168,21 +182,21 @@ def judge(
     # The space bounds what a set that hardly determines the point can say.
     prior = torch.eye(3, dtype=info.dtype) * math.exp(-2 / 3 * scene.log_space)
     info = torch.where(is_valid[..., None, None], info, 0.0) + prior
-    sound = torch.log1p(-rate) - _LOG_TWO_PI - variance.log() - 0.5 * square * precision
+    sound = torch.log1p(-rate) - LOG_TWO_PI - variance.log() - 0.5 * square * precision
     scale = errors.gross_scale
-    gross = rate.log() + math.log(scale) - _LOG_TWO_PI - 1.5 * (square + scale**2).log()
+    gross = rate.log() + math.log(scale) - LOG_TWO_PI - 1.5 * (square + scale**2).log()
     each = torch.where(members > 0, sound, torch.where(there > 0, gross, 0.0)).sum(-1)
-    volume = 1.5 * _LOG_TWO_PI - 0.5 * torch.linalg.slogdet(info).logabsdet
+    volume = 1.5 * LOG_TWO_PI - 0.5 * torch.linalg.slogdet(info).logabsdet
     together = each + volume - scene.log_space
     together = torch.where(is_valid & together.isfinite(), together, -torch.inf)
-    every = torch.cat([together, _none_sound(rate, there, scene)[None]])
+    every = torch.cat([together, none_sound(rate, there, scene)[None]])
     total = torch.logsumexp(every, 0)
     share = (together - total).exp()
     found = Verdict(share, residual, J, precision, geometry.invert_3x3(info), total)
     return found, Fits(torch.where(is_valid[..., None], xyz, fits.xyz), members)
 
 
-def _none_sound(rate: Tensor, there: Tensor, scene: Scene) -> Tensor:
+def none_sound(rate: Tensor, there: Tensor, scene: Scene) -> Tensor:
     """Return the logarithm of the likelihood (n,) that at most one view is sound."""
     gross = torch.where(there > 0, rate, 1.0)
     odds = there * (1 - rate) / rate

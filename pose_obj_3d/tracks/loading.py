@@ -25,7 +25,7 @@ from pose_obj_3d.geometry.noise_parts import NoiseParts
 from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.tracks.exchanging import names_order
 from pose_obj_3d.tracks.triangulating import triangulate_tracks
-from pose_obj_3d.tracks.triangulating_sets import triangulate_tracks_by_sets
+from pose_obj_3d.tracks.triangulating_sets import estimate_frames_by_sets, without_strays
 from pose_obj_3d.tracks.types import Tracks
 
 
@@ -140,7 +140,8 @@ def load_tracks(
         xyz, info, robust = triangulate_tracks(joined["uv"], weights, rig, *where)
         noise = None
     else:
-        found = triangulate_tracks_by_sets(joined["uv"], weights, rig, *where, noise, claims)
+        frames, _ = estimate_frames_by_sets(joined["uv"], weights, rig, where[0], noise, claims)
+        found = without_strays(frames, *where)
         xyz, info, robust, floor = found.xyz, found.info, found.robust, found.floor
     return Tracks(
         uv=joined["uv"],

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pose_obj_3d.common.errors import DataError
+from pose_obj_3d.common.progress import loop
 from pose_obj_3d.geometry import estimators
 from pose_obj_3d.geometry import multi_view as geometry
 from pose_obj_3d.geometry.estimators import Estimate
@@ -41,7 +42,8 @@ def estimate_frames(uv: Tensor, weights: Tensor, rig: Rig) -> tuple[Tensor, Tens
     w = weights.transpose(1, 2).reshape(N * K, V).double()
     cameras = (rig.intrinsics, rig.extrinsics)
     xyz, info, robust, certain = [], [], [], []
-    for uv_part, w_part in zip(torch.split(points, _CHUNK), torch.split(w, _CHUNK), strict=True):
+    parts = list(zip(torch.split(points, _CHUNK), torch.split(w, _CHUNK), strict=True))
+    for uv_part, w_part in loop(parts, "triangulating"):
         found = estimators.consensus(uv_part, w_part, rig, ROBUST_SIGMAS)
         x, used = found.xyz, found.inliers
         assert used is not None

@@ -9,25 +9,29 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from pose_obj_3d.common.progress import loop
 from pose_obj_3d.geometry import multi_view as geometry
+from pose_obj_3d.geometry.near_sets import Weighed, weigh
 from pose_obj_3d.geometry.noise_parts import NoiseParts
 from pose_obj_3d.geometry.rig import Rig
-from pose_obj_3d.geometry.view_sets import Errors, Verdict, describe_scene, fit_sets, judge
+from pose_obj_3d.geometry.view_sets import Errors, Scene, describe_scene
 from pose_obj_3d.tracks.strays import find_strays, find_vague
 from pose_obj_3d.tracks.triangulating import fill_gaps
 
 # Of the scatter of a frame's possible points, the share that no average over frames makes smaller.
 # Gross errors last, but not for ever: with a half, regions of 68 and 95 % hold their shares.
 LASTING_DOUBT = 0.5
-_CHUNK = 6000
+# Points at once, and detections of all: more would not fit into the processor's cache.
+_CHUNK, _CHUNK_CELLS = 6000, 40_000
 _SCENE_POINTS = 4000
 RATES = (1e-5, 0.98)  # of gross errors that are allowed for a detection
-_MIN_SHARE = 1e-4  # a set of views less probable than this adds no doubt
 
 
 @dataclass(frozen=True)
 class Frames:
     """Triangulated frames; N frames, K keypoints, V views.
+
+    Before vague and stray frames are dropped: what each frame's own detections say.
 
     Attributes:
         xyz: (N, K, 3) [m], less the bias of averaging; NaN with fewer than two views.
@@ -41,6 +45,43 @@ class Frames:
     robust: Tensor
     floor: Tensor
 
+    def take(self, other: "Frames", is_same: Tensor) -> None:
+        """Take the points (N, K) that are the same in other frames."""
+        self.xyz[is_same] = other.xyz[is_same]
+        self.info[is_same] = other.info[is_same]
+        self.floor[is_same] = other.floor[is_same]
+        self.robust.copy_(torch.where(is_same[:, None], other.robust, self.robust))
+
+    def put(
+        self, rows: Tensor, found: Weighed, weights: Tensor, rig: Rig, floor_share: float
+    ) -> None:
+        """Write what was found of n points, in rows (n, 2): frames and keypoints."""
+        cameras = (rig.intrinsics.double(), rig.extrinsics.double(), rig.sigma_px)
+        x, used, is_known = found.xyz, found.used * weights, found.is_known
+        info = geometry.information(x, used, *cameras)
+        x = x - geometry.averaging_bias(x, used, *cameras)
+        floor = floor_share * found.covariance + LASTING_DOUBT * found.doubt
+        frame, k = rows.unbind(-1)
+        self.xyz[frame, k] = x.masked_fill(~is_known[:, None], torch.nan).float()
+        self.info[frame, k] = info.masked_fill(~is_known[:, None, None], 0.0).float()
+        self.robust[frame, :, k] = (weights * found.sound).float()
+        self.floor[frame, k] = floor.masked_fill(~is_known[:, None, None], 0.0).float()
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """What an earlier triangulation of the same detections, with other weights, has found.
+
+    Attributes:
+        frames: The frames.
+        scene: Where points can be; it is taken to be the same.
+        is_same: (N, K) points whose weights have not changed since.
+    """
+
+    frames: Frames
+    scene: Scene
+    is_same: Tensor
+
 
 def estimate_frames_by_sets(
     uv: Tensor,
@@ -49,7 +90,8 @@ def estimate_frames_by_sets(
     keypoint: Tensor,
     noise: NoiseParts,
     claims: Tensor | None = None,
-) -> Frames:
+    earlier: Earlier | None = None,
+) -> tuple[Frames, Scene]:
     """Triangulate every frame from the most probable set of sound views.
 
     Args:
@@ -59,93 +101,63 @@ def estimate_frames_by_sets(
         keypoint: (N, K) column of `noise`, -1 = none.
         noise: Its rates of gross errors, and the share of what lasts.
         claims: (N, V, K, 2, 2) as in `Tracks`, or None.
+        earlier: What need not be triangulated again.
+
+    Returns:
+        The frames, and where points can be.
     """
     N, V, K, _ = uv.shape
-    points = uv.transpose(1, 2).reshape(-1, V, 2).double()
-    w = weights.transpose(1, 2).reshape(-1, V).double()
-    rate = noise.gross_rates(keypoint, claims).clamp(*RATES).transpose(1, 2).reshape(-1, V).double()
-    rows = (geometry.count_views(w) >= 2).nonzero().squeeze(-1)
-    flat = _Flat.empty(len(points), V, points)
-    some = rows[torch.linspace(0, len(rows) - 1, min(len(rows), _SCENE_POINTS)).long()]
-    if len(rows):
-        scene = describe_scene(points[some], w[some], rig)
-        for part in torch.split(rows, _CHUNK):
-            errors = Errors(rig.sigma_px**2 / w[part], rate[part], noise.gross_scale_cauchy)
-            fits = fit_sets(points[part], errors, rig)
-            verdict, fits = judge(points[part], errors, rig, scene, fits)
-            flat.put(part, verdict, fits.xyz, fits.members, w[part], rig, noise.floor_share)
-    return Frames(
-        flat.xyz.reshape(N, K, 3).float(),
-        flat.info.reshape(N, K, 3, 3).float(),
-        flat.robust.reshape(N, K, V).transpose(1, 2).float(),
-        flat.floor.reshape(N, K, 3, 3).float(),
+    given = _Given(uv, weights, keypoint, claims)
+    found = Frames(
+        uv.new_full((N, K, 3), torch.nan, dtype=torch.float32),
+        uv.new_zeros((N, K, 3, 3), dtype=torch.float32),
+        uv.new_zeros((N, V, K), dtype=torch.float32),
+        uv.new_zeros((N, K, 3, 3), dtype=torch.float32),
     )
+    rows = ((weights > 0).sum(1) >= 2).nonzero()
+    if earlier is None:
+        some = rows[torch.linspace(0, len(rows) - 1, min(len(rows), _SCENE_POINTS)).long()]
+        points, w, _ = given.of(some, noise)
+        scene = describe_scene(points, w, rig)
+    else:
+        scene = earlier.scene
+        found.take(earlier.frames, earlier.is_same)
+        rows = rows[~earlier.is_same[rows[:, 0], rows[:, 1]]]
+    size = max(1, min(_CHUNK, _CHUNK_CELLS // V))
+    for part in loop(torch.split(rows, size) if len(rows) else (), "triangulating"):
+        points, w, rate = given.of(part, noise)
+        errors = Errors(rig.sigma_px**2 / w, rate, noise.gross_scale_cauchy)
+        found.put(part, weigh(points, errors, rig, scene), w, rig, noise.floor_share)
+    return found, scene
 
 
-def triangulate_tracks_by_sets(
-    uv: Tensor,
-    weights: Tensor,
-    rig: Rig,
-    keypoint: Tensor,
-    first: Tensor,
-    last: Tensor,
-    noise: NoiseParts,
-    claims: Tensor | None = None,
-) -> Frames:
-    """Triangulate every frame, drop vague and stray ones, fill gaps from the nearest frame.
+@dataclass(frozen=True)
+class _Given:
+    """What is known of the detections, as in `estimate_frames_by_sets`."""
 
-    Arguments as in `Tracks` and `estimate_frames_by_sets`.
+    uv: Tensor
+    weights: Tensor
+    keypoint: Tensor
+    claims: Tensor | None
+
+    def of(self, rows: Tensor, noise: NoiseParts) -> tuple[Tensor, Tensor, Tensor]:
+        """Return uv (n, V, 2), weights and rates of gross errors (n, V) of frames and keypoints."""
+        frame, k = rows.unbind(-1)
+        claims = None if self.claims is None else self.claims[frame, :, k][:, :, None]
+        rate = noise.gross_rates(self.keypoint[frame, k][:, None], claims).squeeze(-1)
+        return (
+            self.uv[frame, :, k].double(),
+            self.weights[frame, :, k].double(),
+            rate.clamp(*RATES).double(),
+        )
+
+
+def without_strays(frames: Frames, keypoint: Tensor, first: Tensor, last: Tensor) -> Frames:
+    """Drop vague and stray frames, and fill gaps from the nearest frame.
+
+    Arguments as in `Tracks`.
     """
-    frames = estimate_frames_by_sets(uv, weights, rig, keypoint, noise, claims)
     known = frames.xyz.nan_to_num()
     lost = find_vague(frames.info, keypoint) | find_strays(known, frames.info, first, last)
     info = torch.where(lost[..., None, None], 0.0, frames.info)
     return replace(frames, xyz=fill_gaps(known, info, first), info=info)
-
-
-@dataclass(frozen=True)
-class _Flat:
-    """The same, for n points one behind the other."""
-
-    xyz: Tensor
-    info: Tensor
-    robust: Tensor
-    floor: Tensor
-
-    @classmethod
-    def empty(cls, count: int, views: int, like: Tensor) -> "_Flat":
-        return cls(
-            like.new_full((count, 3), torch.nan),
-            like.new_zeros(count, 3, 3),
-            like.new_zeros(count, views),
-            like.new_zeros(count, 3, 3),
-        )
-
-    def put(
-        self,
-        rows: Tensor,
-        verdict: Verdict,
-        xyz: Tensor,
-        members: Tensor,
-        weights: Tensor,
-        rig: Rig,
-        floor_share: float,
-    ) -> None:
-        """Write what a verdict says of some points."""
-        best, number = verdict.share.argmax(0), torch.arange(len(rows), device=rows.device)
-        x, used = xyz[best, number], members[best, number] * weights
-        cameras = (rig.intrinsics.double(), rig.extrinsics.double(), rig.sigma_px)
-        is_known = verdict.share[best, number] > 0
-        info = geometry.information(x, used, *cameras)
-        self.xyz[rows] = torch.where(
-            is_known[:, None], x - geometry.averaging_bias(x, used, *cameras), torch.nan
-        )
-        self.info[rows] = torch.where(is_known[:, None, None], info, 0.0)
-        share = verdict.share[..., None]
-        self.robust[rows] = weights * torch.where(share > 0, share * members, 0.0).sum(0)
-        likely = share / verdict.share.sum(0)[:, None].clamp_min(1e-12)
-        off = torch.where(likely > _MIN_SHARE, xyz - x, 0.0)
-        doubt = (likely.unsqueeze(-1) * off.unsqueeze(-1) * off.unsqueeze(-2)).sum(0)
-        own = verdict.covariance[best, number]
-        floor = floor_share * own + LASTING_DOUBT * doubt
-        self.floor[rows] = torch.where(is_known[:, None, None], floor, 0.0)
