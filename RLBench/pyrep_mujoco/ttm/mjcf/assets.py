@@ -6,6 +6,7 @@ import numpy as np
 
 from pyrep_mujoco.png import png_bytes
 from pyrep_mujoco.transforms import Floats
+from pyrep_mujoco.ttm.mjcf.collision import Solid, solids
 from pyrep_mujoco.ttm.mjcf.mesh_files import hull_bytes, msh_bytes
 from pyrep_mujoco.ttm.mjcf.mesh_repair import drawn_faces
 from pyrep_mujoco.ttm.reading.model import Scene
@@ -74,6 +75,10 @@ class Assets:
     def hull(self, vertices: Floats) -> str:
         """Return the name of the mesh whose hull (V, 3) vertices span."""
         return self._mesh(hull_bytes(vertices), {"inertia": "shell"})
+
+    def solids(self, part: Part) -> list[Solid]:
+        """Return the convex pieces of a part."""
+        return solids(part)
 
     def _mesh(self, content: bytes, attributes: dict[str, str]) -> str:
         if content not in self._meshes:

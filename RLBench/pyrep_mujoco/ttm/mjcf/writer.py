@@ -6,13 +6,11 @@ Objects become bodies of their names; what MJCF cannot say stands in `<custom>` 
 
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-import numpy as np
-
-from pyrep_mujoco.transforms import Floats, matrix_to_quat_wxyz, wxyz_to_xyzw
+from pyrep_mujoco.transforms import matrix_to_quat_wxyz, wxyz_to_xyzw
 from pyrep_mujoco.ttm.mjcf.assets import Assets
-from pyrep_mujoco.ttm.mjcf.collision import Solid, solids
 from pyrep_mujoco.ttm.mjcf.contacts import Overlap, joined_pairs, masked_pairs, overlaps
 from pyrep_mujoco.ttm.mjcf.format import check_texts, numbers, plain_name, pose_attributes
+from pyrep_mujoco.ttm.mjcf.geoms import FRICTION, add_geoms
 from pyrep_mujoco.ttm.mjcf.inertia import sound_inertia
 from pyrep_mujoco.ttm.mjcf.joints import add_coupling, add_joint, add_motor
 from pyrep_mujoco.ttm.mjcf.optics import add_optics
@@ -35,11 +33,7 @@ from pyrep_mujoco.ttm.reading.model import (
     Shape,
     VisionSensor,
 )
-from pyrep_mujoco.ttm.reading.parts import Part
 
-DRAWN, SOLID, UNSEEN = "1", "3", "4"
-FRICTION = (0.3, 1.0)
-"""Sliding friction is kept within; the engine takes the larger of two geoms."""
 TABLE, TABLE_FRICTION = "diningTable", FRICTION[0]
 """RLBench's engine multiplies two shapes' frictions; its table, 0.7, never holds more than they."""
 _KINDS = {
@@ -178,7 +172,13 @@ class Writer:
         if isinstance(source, Shape):
             if plan.is_free or plan.joint is not None or source.is_dynamic:
                 self._add_inertia(body, source)
-            self._add_geoms(body, source)
+            add_geoms(
+                body,
+                source,
+                self._assets,
+                drawn=self._is_drawn(source),
+                solid=self._is_solid(source),
+            )
             flags = self._flags(source)
             asleep = plan.is_free and source.starts_asleep
             self._note("flags", plan.name, f"{flags} asleep" if asleep else flags)
@@ -242,92 +242,3 @@ class Writer:
         attributes = {"pos": "0 0 0", **pose_attributes(pose)}
         attributes |= {"mass": f"{mass:.9g}", "diaginertia": numbers(moments)}
         SubElement(body, "inertial", attributes)
-
-    # ---- geoms --------------------------------------------------------------------------
-
-    def _add_geoms(self, body: Element, shape: Shape) -> None:
-        drawn, solid = self._is_drawn(shape), self._is_solid(shape)
-        for part in shape.parts:
-            pieces = solids(part) if solid else []
-            # One geom serves both where the drawn form is the solid one.
-            shared = drawn and len(pieces) == 1 and self._draws_itself(pieces[0], part)
-            for piece in pieces:
-                color = self._paint(part) if shared else {"rgba": "0.85 0.85 1 0.5"}
-                group = DRAWN if shared else SOLID
-                self._add_solid(body, piece, {"group": group, **self._contact_of(shape), **color})
-            if not shared and (drawn or not solid):
-                self._add_surface(body, part, drawn)
-
-    def _draws_itself(self, piece: Solid, part: Part) -> bool:
-        return (
-            piece.kind != "mesh"
-            and part.texture is None
-            and part.primitive is not None
-            and (part.primitive.kind not in ("plane", "disc"))
-        )
-
-    def _paint(self, part: Part) -> dict[str, str]:
-        rgba = [*np.clip(part.color.rgb, 0, 1), np.clip(part.color.opacity, 0, 1)]
-        if part.texture is not None and part.texture.mode == "decal":
-            rgba[:3] = [1.0, 1.0, 1.0]
-        # MuJoCo takes exactly this grey for "no colour given".
-        if rgba == [0.5, 0.5, 0.5, 1.0]:
-            rgba[0] = 0.501
-        return {"rgba": numbers(np.round(rgba, 4)), "material": self._assets.material(part)}
-
-    def _contact_of(self, shape: Shape) -> dict[str, str]:
-        material = shape.material
-        given = None if material is None else material.bullet_friction
-        value = 0.5 if given is None else given
-        out = {
-            "contype": "1",
-            "conaffinity": "1",
-            "mass": "0",
-            "condim": "4",
-            # Stiff: what is held, welded stiffly to the hand, must not be pressed into a wall.
-            "solref": "0.006 1",
-            "solimp": "0.95 0.995 0.0005",
-            "friction": numbers([float(np.clip(value, *FRICTION)), 0.01, 0.0001]),
-        }
-        if value < FRICTION[0]:
-            # The slippery side decides.
-            out["friction"] = numbers([max(value, 1e-3), 0.001, 0.0001])
-            out["priority"] = "1"
-        return out
-
-    def _add_solid(self, body: Element, piece: Solid, attributes: dict[str, str]) -> None:
-        geom = {"type": piece.kind, **pose_attributes(piece.pose), **attributes}
-        if piece.vertices is not None:
-            geom["mesh"] = self._assets.hull(piece.vertices)
-        else:
-            geom["size"] = numbers(piece.size)
-        SubElement(body, "geom", geom)
-
-    def _add_surface(self, body: Element, part: Part, drawn: bool) -> None:
-        """Add what is drawn, or sensed, without being touched."""
-        base = {"group": DRAWN if drawn else UNSEEN, "contype": "0", "conaffinity": "0"}
-        base["mass"] = "0"
-        base |= self._paint(part)
-        form = part.primitive
-        if form is not None and form.hollow == 0 and part.texture is None:
-            attributes = _pure_attributes(form.kind, form.size, drawn)
-            if attributes is not None:
-                SubElement(body, "geom", {**attributes, **pose_attributes(part.pose), **base})
-                return
-        mesh = self._assets.drawn_mesh(part)
-        if mesh is not None:
-            SubElement(body, "geom", {"type": "mesh", "mesh": mesh, **base})
-
-
-def _pure_attributes(kind: str, size: Floats, drawn: bool) -> dict[str, str] | None:
-    """Return type and size of a geom for a pure form, None where only a mesh will do."""
-    x, y, z = (float(v) / 2 for v in size)
-    if kind == "cuboid" and min(x, y, z) > 0:
-        return {"type": "box", "size": numbers([x, y, z])}
-    if kind == "spheroid" and min(x, y, z) > 0:
-        return {"type": "ellipsoid", "size": numbers([x, y, z])}
-    if kind == "cylinder" and abs(x - y) < 1e-6 and min(x, z) > 0:
-        return {"type": "cylinder", "size": numbers([x, z])}
-    if kind == "plane" and not drawn and min(x, y) > 0:
-        return {"type": "box", "size": numbers([x, y, 5e-5])}
-    return None

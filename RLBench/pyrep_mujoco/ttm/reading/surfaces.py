@@ -173,6 +173,18 @@ def _map(kind: str, points: Floats, target: Chunk, texture: Texture) -> Floats:
     scale_v *= height / width if width >= height else 1.0
     if min(abs(scale_u), abs(scale_v)) < 1e-9:
         raise target.error(f"scales the texture by {scale_u:g}, {scale_v:g}")
+    return map_points(kind, points, scale_u, scale_v)
+
+
+def map_points(kind: str, points: Floats, scale_u: float, scale_v: float) -> Floats:
+    """Return (F, 3, 2) u, v of (F, 3, 3) corners in the mapping's frame [m].
+
+    Args:
+        kind: plane, cylinder, sphere or cube.
+        points: the corners.
+        scale_u: how many metres one image covers along u.
+        scale_v: the same along v.
+    """
     x, y, z = np.moveaxis(points, -1, 0)
     if kind == "plane":
         return np.stack([x / scale_u + 0.5, y / scale_v + 0.5], axis=-1)
