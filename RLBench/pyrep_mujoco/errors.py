@@ -9,6 +9,10 @@ class SceneError(SimulatorError):
     """A scene lacks something, or says something that cannot be."""
 
 
+class CallError(SceneError, RuntimeError):
+    """A call asks a scene for what it cannot do, or for an object that is not there."""
+
+
 class ObjectAlreadyRemovedError(SceneError):
     """An object is no longer in the scene."""
 

@@ -15,6 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = {
     "pyrep_mujoco": ROOT / "RLBench" / "pyrep_mujoco",
+    "pyrep": ROOT / "RLBench" / "pyrep_mujoco" / "as_pyrep" / "pyrep",
     "rlbench": ROOT / "RLBench" / "rlbench",
     "data_generation": ROOT / "data_generation",
     "pose_obj_3d": ROOT / "pose_obj_3d",
@@ -38,7 +39,7 @@ def own_files() -> dict[str, Path]:
         module_name(package, path): path
         for package, folder in PACKAGES.items()
         for path in sorted(folder.rglob("*.py"))
-        if "build" not in path.relative_to(folder).parts
+        if not {"build", "as_pyrep"} & set(path.relative_to(folder).parts)
     }
 
 

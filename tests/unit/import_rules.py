@@ -16,7 +16,11 @@ KNOWN_FILE = Path(__file__).with_name("known_imports.txt")
 MAX_MODULES = 15  # of a folder, its sub-folders apart
 MAX_LINES = 400
 # Files that may be longer, and why.
-LONG_FILES: dict[str, str] = {}
+_PYREP = "RLBench/pyrep_mujoco/as_pyrep/pyrep"
+LONG_FILES: dict[str, str] = {
+    f"{_PYREP}/objects/object.py": "one class, whose methods are PyRep's",
+    f"{_PYREP}/objects/shape.py": "one class, whose methods and arguments are PyRep's",
+}
 
 SIMULATORS = ("pyrep_mujoco", "rlbench", "mujoco", "ompl", "pyrep")
 SIMULATING = ("engines.mujoco", "engines.coppelia")  # the others: protocols, and values handed on
@@ -134,6 +138,17 @@ RULES = (
         "ttm knows no engine",
         ("pyrep_mujoco.ttm",),
         (*ENGINE_OF_PYREP, *rooms("pyrep_mujoco", "world", "objects", "vision", "motion")),
+    ),
+    Rule(
+        "a session knows neither robots nor pictures",
+        ("pyrep_mujoco.session",),
+        (*ENGINE_OF_PYREP, *rooms("pyrep_mujoco", "robots", "vision")),
+    ),
+    # pyrep: what others import by that name.
+    Rule(
+        "pyrep knows the simulator and itself",
+        ("pyrep",),
+        ("rlbench", "data_generation", "pose_obj_3d", *ENGINE_OF_PYREP),
     ),
     # rlbench
     Rule(

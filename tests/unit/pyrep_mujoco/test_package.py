@@ -14,7 +14,7 @@ def modules():
     """Names of all modules of the package."""
     for file in sorted(PACKAGE.rglob("*.py")):
         parts = file.relative_to(ROOT).with_suffix("").parts
-        if "build" not in parts:
+        if not {"build", "as_pyrep"} & set(parts):
             yield ".".join(parts).removesuffix(".__init__")
 
 
@@ -22,7 +22,7 @@ def test_the_package_list_names_every_folder():
     folders = {
         ".".join(file.relative_to(ROOT).parent.parts)
         for file in PACKAGE.rglob("__init__.py")
-        if "build" not in file.parts
+        if not {"build", "as_pyrep"} & set(file.parts)
     }
     assert set(SETTINGS["tool"]["setuptools"]["packages"]) == folders
 

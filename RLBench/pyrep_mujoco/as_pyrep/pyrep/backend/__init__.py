@@ -1,0 +1,1 @@
+"""PyRep's package of that name."""

@@ -1,0 +1,23 @@
+"""All kinds of objects."""
+
+from pyrep.objects.camera import Camera
+from pyrep.objects.cartesian_path import CartesianPath
+from pyrep.objects.dummy import Dummy
+from pyrep.objects.force_sensor import ForceSensor
+from pyrep.objects.joint import Joint
+from pyrep.objects.light import Light
+from pyrep.objects.object import Object
+from pyrep.objects.proximity_sensor import ProximitySensor
+from pyrep.objects.shape import Shape
+
+__all__ = [
+    "Camera",
+    "CartesianPath",
+    "Dummy",
+    "ForceSensor",
+    "Joint",
+    "Light",
+    "Object",
+    "ProximitySensor",
+    "Shape",
+]

@@ -1,0 +1,1 @@
+"""A scene that can change while it is simulated: objects come, go, and hang elsewhere."""

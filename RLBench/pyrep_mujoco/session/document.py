@@ -1,0 +1,367 @@
+"""The objects of a scene that can change: names, handles, who hangs on whom, where things are.
+
+The document is what holds; MuJoCo's model is made of it and tells it after each step where things
+went. Handles are never given twice.
+"""
+
+import copy
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from pyrep_mujoco import transforms as tf
+from pyrep_mujoco.errors import CallError, ObjectAlreadyRemovedError
+from pyrep_mujoco.near_names import near_names
+from pyrep_mujoco.transforms import Floats
+from pyrep_mujoco.ttm.reading.model import (
+    Dummy,
+    Joint,
+    ProximitySensor,
+    Scene,
+    SceneObject,
+    Shape,
+)
+from pyrep_mujoco.ttm.reading.parts import Part, Texture
+
+Kind = TypeVar("Kind", bound=SceneObject)
+NOT_COLLIDABLE, NOT_MEASURABLE, NOT_RENDERABLE, NOT_DETECTABLE = 1, 2, 4, 8
+NOT_DYNAMIC, NOT_RESPONDABLE, NOT_VISIBLE = 32, 64, 256
+"""What a model's base switches off in its whole tree: bits of `SceneObject.overrides`."""
+
+
+class Document:
+    """All objects of one scene.
+
+    Attributes:
+        label: what messages call the scene.
+        textures: images by id.
+        collections: handles by the name of a collection.
+        settings: by handle, by name: numbers of an object that change nothing but themselves.
+    """
+
+    def __init__(self, label: str) -> None:
+        """Begin without objects."""
+        self.label = label
+        self.textures: dict[int, Texture] = {}
+        self.collections: dict[str, int] = {}
+        self.settings: dict[int, dict[str, float]] = {}
+        self._objects: dict[int, SceneObject] = {}
+        self._names: dict[str, int] = {}
+        self._children: dict[int | None, list[int]] = {None: []}
+        self._gone: dict[int, str] = {}
+        self._next = 1
+        self._poses: dict[int, Floats] = {}
+
+    def __iter__(self) -> Iterator[SceneObject]:
+        """Walk over all objects, oldest first."""
+        return iter(list(self._objects.values()))
+
+    def __len__(self) -> int:
+        return len(self._objects)
+
+    def __contains__(self, handle: object) -> bool:
+        return handle in self._objects
+
+    # ---- look-up ------------------------------------------------------------------------
+
+    def get(self, handle: int) -> SceneObject:
+        """Return the object of a handle.
+
+        Raises:
+            ObjectAlreadyRemovedError: it was removed.
+            CallError: there never was one.
+        """
+        found = self._objects.get(handle)
+        if found is not None:
+            return found
+        if handle in self._gone:
+            raise ObjectAlreadyRemovedError(
+                f"{self.label}: {self._gone[handle]!r} (handle {handle}) was removed already"
+            )
+        raise CallError(f"{self.label}: no object has the handle {handle}")
+
+    def of_kind(self, handle: int, kind: type[Kind], word: str) -> Kind:
+        """Return the object of a handle, which must be of a kind; `word` is what messages call it.
+
+        Raises:
+            CallError: it is of another kind, or there is none.
+        """
+        found = self.get(handle)
+        if not isinstance(found, kind):
+            raise CallError(
+                f"{self.label}: {found.name!r} is a {type(found).__name__}, not a {word}"
+            )
+        return found
+
+    def handle(self, name: str) -> int:
+        """Return the handle of a name; `name@alt` means an alternative name.
+
+        Raises:
+            CallError: no object has the name; names that are like it are given.
+        """
+        if name.endswith("@alt"):
+            wanted = name.removesuffix("@alt")
+            for obj in self._objects.values():
+                if obj.alternative_name == wanted:
+                    return obj.handle
+        elif name in self._names:
+            return self._names[name]
+        raise CallError(
+            f"{self.label} has no object named {name!r}; {near_names(name, list(self._names))}"
+        )
+
+    def has(self, name: str) -> bool:
+        """Tell whether an object has a name."""
+        return name in self._names
+
+    def name_of(self, handle: int) -> str:
+        """Return the name of a handle, empty where there is no such object (any more)."""
+        found = self._objects.get(handle)
+        return "" if found is None else found.name
+
+    # ---- names --------------------------------------------------------------------------
+
+    def rename(self, handle: int, name: str) -> None:
+        """Give an object another name.
+
+        Raises:
+            CallError: another object has it, or it is empty.
+        """
+        obj = self.get(handle)
+        if not name or self._names.get(name, handle) != handle:
+            raise CallError(f"{self.label}: {obj.name!r} cannot be named {name!r}: it is taken")
+        del self._names[obj.name]
+        obj.name = name
+        self._names[name] = handle
+
+    def free_name(self, stem: str) -> str:
+        """Return `stem`, or `stem#0`, `stem#1` ... where that is taken."""
+        return stem + self._free_suffix([stem])
+
+    def _free_suffix(self, stems: Sequence[str]) -> str:
+        """Return the suffix under which all of the names are free, empty where they are."""
+        suffix, number = "", 0
+        while any(stem + suffix in self._names for stem in stems):
+            suffix, number = f"#{number}", number + 1
+        return suffix
+
+    # ---- tree ---------------------------------------------------------------------------
+
+    def children(self, handle: int | None) -> list[int]:
+        """Return the handles right below one (None: at the top), oldest first."""
+        return list(self._children.get(handle, ()))
+
+    def tree(self, handle: int) -> list[int]:
+        """Return a handle and all below it, parents first, each branch to its end."""
+        out, left = [], [handle]
+        while left:
+            out.append(left.pop())
+            left += reversed(self._children.get(out[-1], ()))
+        return out
+
+    def roots(self) -> list[int]:
+        """Return all handles, parents first."""
+        return [h for top in self._children[None] for h in self.tree(top)]
+
+    def ancestors(self, handle: int) -> Iterator[SceneObject]:
+        """Walk up from an object to the top, itself first."""
+        current: int | None = handle
+        while current is not None:
+            obj = self._objects[current]
+            yield obj
+            current = obj.parent
+
+    def overrides(self, handle: int) -> int:
+        """Return the bits that model bases at or above an object switch off."""
+        bits = 0
+        for obj in self.ancestors(handle):
+            bits |= obj.overrides if obj.is_model_base else 0
+        return bits
+
+    def hang(self, handle: int, parent: int | None, keep_in_place: bool = True) -> None:
+        """Change what an object hangs on.
+
+        Raises:
+            CallError: the parent is in the object's own tree.
+        """
+        obj = self.get(handle)
+        if parent is not None:
+            self.get(parent)
+            if any(above.handle == handle for above in self.ancestors(parent)):
+                raise CallError(
+                    f"{self.label}: {obj.name!r} cannot hang on {self.name_of(parent)!r}, "
+                    "which hangs on it"
+                )
+        T = self.world(handle)
+        self._children[obj.parent].remove(handle)
+        obj.parent = parent
+        self._children.setdefault(parent, []).append(handle)
+        if keep_in_place:
+            obj.pose = tf.invert(self.frame(parent)) @ T
+        self.moved()
+
+    # ---- poses --------------------------------------------------------------------------
+
+    def moved(self) -> None:
+        """Forget all world poses: something was moved."""
+        self._poses.clear()
+
+    def frame(self, parent: int | None) -> Floats:
+        """Return the (4, 4) frame, to the world, that what hangs on a parent is placed in."""
+        if parent is None:
+            return np.eye(4)
+        obj, T = self._objects[parent], self.world(parent)
+        return T @ obj.motion if isinstance(obj, Joint) else T
+
+    def world(self, handle: int) -> Floats:
+        """Return the (4, 4) object to world; a joint's own motion is not in its own pose."""
+        found = self._poses.get(handle)
+        if found is None:
+            obj = self.get(handle)
+            found = self.frame(obj.parent) @ obj.pose if obj.parent is not None else obj.pose
+            self._poses[handle] = found
+        return found.copy()
+
+    def place(self, handle: int, T: Floats) -> None:
+        """Put an object, and all below it, at (4, 4) object to world."""
+        obj = self.get(handle)
+        obj.pose = T.copy() if obj.parent is None else tf.invert(self.frame(obj.parent)) @ T
+        self.moved()
+
+    def settle(self, poses: dict[int, Floats]) -> None:
+        """Put many objects, and only them, where physics has moved them.
+
+        Args:
+            poses: handle -> (4, 4) object to world. What is below an object moves with it, where
+                it has no pose of its own here.
+        """
+        self.moved()
+        for handle in sorted(poses, key=self._depth):
+            obj, T = self._objects[handle], poses[handle]
+            obj.pose = T if obj.parent is None else tf.invert(self.frame(obj.parent)) @ T
+            self._poses[handle] = T
+
+    def _depth(self, handle: int) -> int:
+        return sum(1 for _ in self.ancestors(handle))
+
+    # ---- coming and going ---------------------------------------------------------------
+
+    def add(self, obj: SceneObject) -> int:
+        """Take an object in; it gets a handle, and a name that is free. Return the handle."""
+        obj.name = self.free_name(obj.name)
+        obj.handle = self._next
+        self._next += 1
+        self._enter(obj)
+        return obj.handle
+
+    def _enter(self, obj: SceneObject) -> None:
+        self._objects[obj.handle] = obj
+        self._names[obj.name] = obj.handle
+        self._children.setdefault(obj.parent, []).append(obj.handle)
+        self._gone.pop(obj.handle, None)
+        self.moved()
+
+    def remove(self, handle: int) -> None:
+        """Take one object out; what hung on it stays where it is and hangs on nothing."""
+        obj = self.get(handle)
+        for child in self.children(handle):
+            self.hang(child, None)
+        self._children[obj.parent].remove(handle)
+        self._children.pop(handle, None)
+        del self._names[obj.name]
+        del self._objects[handle]
+        self.settings.pop(handle, None)
+        self._gone[handle] = obj.name
+        self.moved()
+
+    def take_in(self, scene: Scene) -> list[int]:
+        """Take in all objects of a file, in its order; return the handles of its top ones.
+
+        Names that are taken get a suffix, the same one for the whole file.
+        """
+        images = self._take_textures(scene)
+        self._adopt([_worn(obj, images) for obj in scene.objects])
+        return [obj.handle for obj in scene.objects if obj.parent is None]
+
+    def _take_textures(self, scene: Scene) -> dict[int, int]:
+        """Take in a file's images; return what their ids became."""
+        images: dict[int, int] = {}
+        for texture in scene.textures.values():
+            images[texture.id] = self.add_texture(texture.name, texture.pixels)
+        return images
+
+    def add_texture(self, name: str, pixels: npt.NDArray[np.uint8]) -> int:
+        """Take in an image, (height, width, 3 or 4) bottom row first; return its id."""
+        number = self._next
+        self._next += 1
+        self.textures[number] = Texture(number, name, pixels)
+        return number
+
+    def duplicate(self, handles: Sequence[int]) -> dict[int, int]:
+        """Copy objects; return the copy's handle of each.
+
+        A copy hangs on the copy of its parent, or where the parent is not copied on nothing; it
+        stands where its original does.
+        """
+        copies = []
+        for handle in handles:
+            obj = copy.deepcopy(self.get(handle), _shared(self.get(handle)))
+            if obj.parent not in handles:
+                obj.pose, obj.parent = self.world(handle), None
+            copies.append(obj)
+        return self._adopt(copies)
+
+    def _adopt(self, objects: Sequence[SceneObject]) -> dict[int, int]:
+        """Enter objects that know each other by old handles; return the new ones."""
+        stems = [obj.name.partition("#")[0] for obj in objects]
+        names = [obj.name for obj in objects]
+        if any(name in self._names for name in names):
+            if len(set(stems)) == len(stems):
+                suffix = self._free_suffix(stems)
+                names = [stem + suffix for stem in stems]
+            else:  # #0 and #1 of one name come together: each for itself
+                names = []
+        handles = {}
+        for obj in objects:
+            handles[obj.handle] = self._next
+            self._next += 1
+        for i, obj in enumerate(objects):
+            obj.name = names[i] if names else self.free_name(stems[i])
+            obj.handle = handles[obj.handle]
+            _renumber(obj, handles)
+            self._enter(obj)
+        return handles
+
+
+def _renumber(obj: SceneObject, handles: dict[int, int]) -> None:
+    """Let an object refer to others by their new handles."""
+    obj.parent = None if obj.parent is None else handles[obj.parent]
+    if isinstance(obj, Dummy):
+        obj.linked = None if obj.linked is None else handles.get(obj.linked)
+    elif isinstance(obj, ProximitySensor):
+        obj.detects = None if obj.detects is None else handles.get(obj.detects)
+    elif isinstance(obj, Joint) and obj.master is not None:
+        master, factor, offset = obj.master
+        obj.master = None if master not in handles else (handles[master], factor, offset)
+
+
+def _worn(obj: SceneObject, images: dict[int, int]) -> SceneObject:
+    """Let a shape's parts wear images by their new ids."""
+    if isinstance(obj, Shape):
+        obj.parts = [_with_image(part, images) for part in obj.parts]
+    return obj
+
+
+def _with_image(part: Part, images: dict[int, int]) -> Part:
+    if part.texture is None or part.texture.texture_id not in images:
+        return part
+    use = replace(part.texture, texture_id=images[part.texture.texture_id])
+    return replace(part, texture=use)
+
+
+def _shared(obj: SceneObject) -> dict[int, object]:
+    """Return what a copy shares with its original: parts are never changed."""
+    return {id(part): part for part in obj.parts} if isinstance(obj, Shape) else {}

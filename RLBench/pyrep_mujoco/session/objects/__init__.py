@@ -1,0 +1,1 @@
+"""What each kind of object of a session can do."""

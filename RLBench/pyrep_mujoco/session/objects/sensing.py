@@ -1,0 +1,83 @@
+"""What sensors without a picture tell: proximity, force and torque."""
+
+import mujoco
+import numpy as np
+
+from pyrep_mujoco import transforms as tf
+from pyrep_mujoco.objects.detection import parse_volume, surface_in_volume
+from pyrep_mujoco.objects.proximity_sensor import NEAREST
+from pyrep_mujoco.session.session import Session
+from pyrep_mujoco.transforms import Floats
+from pyrep_mujoco.ttm.reading.model import DETECTABLE, ForceSensor, ProximitySensor, Shape
+
+NOT_DETECTABLE = 8
+
+
+def _volume_text(sensor: ProximitySensor) -> str:
+    return " ".join([sensor.kind, *(f"{k}={v:.9g}" for k, v in sensor.volume.items())])
+
+
+def is_detected(session: Session, sensor: int, other: int) -> bool:
+    """Tell whether a surface point of a shape, or another object's origin, is in the volume."""
+    return bool(np.isfinite(_distance(session, sensor, other, exact=False)))
+
+
+def read_proximity(session: Session, sensor: int) -> float:
+    """Return the distance of the nearest detectable surface in the volume [m], -1 without one."""
+    own = session.document.of_kind(sensor, ProximitySensor, "proximity sensor")
+    shapes = [
+        obj.handle
+        for obj in session.document
+        if isinstance(obj, Shape)
+        and obj.special & DETECTABLE
+        and not session.document.overrides(obj.handle) & NOT_DETECTABLE
+        and (own.detects is None or own.detects == obj.handle)
+    ]
+    nearest = min((_distance(session, sensor, h, exact=True) for h in shapes), default=np.inf)
+    return -1.0 if np.isinf(nearest) else float(nearest)
+
+
+def _distance(session: Session, handle: int, other: int, *, exact: bool) -> float:
+    """Return the distance of an object from a sensor [m], infinity where it is not in its volume.
+
+    Without `exact` only that tells.
+    """
+    sensor = session.document.of_kind(handle, ProximitySensor, "proximity sensor")
+    volume = parse_volume(sensor.name, _volume_text(sensor))
+    obj, T = session.need(other), session.matrix(other, handle)
+    if not isinstance(obj, Shape):
+        return float(np.linalg.norm(T[:3, 3])) if volume(T[None, :3, 3])[0] <= 0 else np.inf
+    corners = [tf.transform_points(T, part.vertices)[part.faces] for part in obj.parts]
+    triangles = np.concatenate(corners)
+    if not surface_in_volume(triangles, volume):
+        return np.inf
+    near, far = 0.0, float(np.linalg.norm(triangles, axis=2).max())
+    while exact and far - near > NEAREST:
+        middle = (near + far) / 2
+
+        def within(points: Floats, limit: float = middle) -> Floats:
+            nearer: Floats = np.maximum(volume(points), np.linalg.norm(points, axis=1) - limit)
+            return nearer
+
+        near, far = (near, middle) if surface_in_volume(triangles, within) else (middle, far)
+    return far
+
+
+def read_force(session: Session, handle: int) -> tuple[list[float], list[float]]:
+    """Return (3,) force [N] and (3,) torque [N m] on what a force sensor carries, in its frame."""
+    document = session.document
+    document.of_kind(handle, ForceSensor, "force sensor")
+    built, data = session.built, session.data
+    carried = [h for h in document.children(handle) if h in built.body_ids]
+    force, torque = np.zeros(3), np.zeros(3)
+    T = document.world(handle)
+    if carried:
+        mujoco.mj_rnePostConstraint(built.model, data)
+    for child in carried:
+        body = built.body_ids[child]
+        wrench = data.cfrc_int[body]
+        lever = T[:3, 3] - data.subtree_com[built.model.body_rootid[body]]
+        force += wrench[3:]
+        torque += wrench[:3] - np.cross(lever, wrench[3:])
+    R = T[:3, :3].T
+    return [float(v) for v in R @ force], [float(v) for v in R @ torque]

@@ -1,0 +1,120 @@
+"""A scene that changes while it runs: what comes, goes and hangs elsewhere."""
+
+import numpy as np
+import pytest
+
+MJCF = """
+<mujoco>
+  <worldbody>
+    <light name="sun" pos="0 0 3" dir="0 0 -1"/>
+    <geom name="floor" type="plane" size="2 2 .1"/>
+    <body name="cube" pos="0 0 .3"><freejoint/><geom type="box" size=".05 .05 .05"/></body>
+    <body name="door" pos="1 0 .5">
+      <joint name="hinge" axis="0 0 1" pos="-.2 0 0" range="-1 1"/>
+      <geom type="box" size=".2 .01 .3" rgba="1 0 0 1"/>
+    </body>
+    <camera name="eye" pos="0 -2 1" xyaxes="1 0 0 0 .4 .9"/>
+  </worldbody>
+</mujoco>
+"""
+
+
+@pytest.fixture
+def scene(tmp_path, launch):
+    file = tmp_path / "small.xml"
+    file.write_text(MJCF, encoding="utf-8")
+    return launch(file)
+
+
+def test_an_mjcf_scene_has_its_objects_by_name(scene):
+    from pyrep.const import JointType, ObjectType
+    from pyrep.objects.joint import Joint
+    from pyrep.objects.object import Object
+    from pyrep.objects.shape import Shape
+
+    assert Object.get_object_type("eye") == ObjectType.VISION_SENSOR
+    assert Joint("hinge").get_joint_type() == JointType.REVOLUTE
+    assert np.allclose(Shape("door").get_position(), [1, 0, 0.5])
+    assert Shape("door").get_parent() == Joint("hinge")
+    assert np.allclose(Shape("cube").get_bounding_box(), [-0.05, 0.05] * 3)
+
+
+def test_handles_poses_and_speeds_outlive_changes(scene):
+    from pyrep.const import PrimitiveShape
+    from pyrep.objects.shape import Shape
+
+    cube = Shape("cube")
+    scene.step()
+    before, (speed, _) = cube.get_position(), cube.get_velocity()
+    made = Shape.create(PrimitiveShape.SPHERE, [0.1] * 3, position=[0.5, 0.5, 0.05])
+    assert np.allclose(cube.get_position(), before)
+    assert np.allclose(cube.get_velocity()[0], speed)
+    assert speed[2] < -0.4
+    made.remove()
+    assert not made.still_exists()
+    again = Shape.create(PrimitiveShape.SPHERE, [0.1] * 3)
+    assert again.get_handle() != made.get_handle()
+    assert np.allclose(Shape("cube").get_velocity()[0], speed)
+
+
+def test_what_is_held_by_a_force_sensor_moves_with_it_and_falls_after(scene):
+    from pyrep.objects.force_sensor import ForceSensor
+    from pyrep.objects.shape import Shape
+
+    cube, door = Shape("cube"), Shape("door")
+    cube.set_position([0.6, 0, 0.5])
+    holder = ForceSensor.create()
+    holder.set_parent(door)
+    cube.set_parent(holder)
+    held = cube.get_matrix(door)
+    for _ in range(5):
+        scene.step()
+    assert np.allclose(cube.get_matrix(door), held, atol=1e-6)
+    force, _ = holder.read()
+    assert np.linalg.norm(force) == pytest.approx(9.81 * cube.get_mass(), rel=0.2)
+    cube.set_parent(None)
+    for _ in range(5):
+        scene.step()
+    assert cube.get_position()[2] < 0.35
+
+
+def test_stop_brings_the_start_back(scene):
+    from pyrep.objects.shape import Shape
+
+    cube = Shape("cube")
+    before = cube.get_pose()
+    for _ in range(5):
+        scene.step()
+    assert not np.allclose(cube.get_pose(), before)
+    scene.stop()
+    assert np.allclose(cube.get_pose(), before)
+
+
+def test_a_second_simulator_in_the_process_is_one_clear_line(scene):
+    from pyrep import PyRep
+    from pyrep.errors import PyRepError
+
+    with pytest.raises(PyRepError, match=r"runs in this process already, with small\.xml") as found:
+        PyRep().launch("")
+    assert len(str(found.value)) < 500
+
+
+def test_unknown_and_wrong_objects_are_one_clear_line(scene):
+    from pyrep.errors import ObjectAlreadyRemovedError, PyRepError, WrongObjectTypeError
+    from pyrep.objects.dummy import Dummy
+    from pyrep.objects.shape import Shape
+
+    with pytest.raises(PyRepError, match=r"small\.xml has no object named 'cub'.*cube"):
+        Shape("cub")
+    with pytest.raises(RuntimeError, match="cub"):
+        Shape("cub")
+    with pytest.raises(WrongObjectTypeError, match=r"small\.xml: 'cube' is of type SHAPE"):
+        Dummy("cube")
+    cube = Shape("cube")
+    cube.remove()
+    with pytest.raises(ObjectAlreadyRemovedError, match=r"small\.xml: 'cube'.*removed already"):
+        cube.remove()
+    with pytest.raises(PyRepError, match=r"missing\.ttm"):
+        scene.import_model("missing.ttm")
+    with pytest.raises(PyRepError, match="Lua"):
+        scene.script_call("f@s", 1)
