@@ -122,7 +122,7 @@ class _Builder:
         turned = (_HALF, -_HALF, 0, 0)
         first = self._shape("Wall1", None, wall, (0, -2.5, 1.502), turned, RENDERABLE)
         for name, place, turn in (
-            ("Wall2", (0, -1e-5, 5), (0, 0, 1, 0)),
+            ("Wall2", (0, 0, 5), (0, 0, 1, 0)),
             ("Wall3", (-2.5, 0, 2.5), (_HALF, 0, _HALF, 0)),
             ("Wall4", (2.5, 0, 2.5), (_HALF, 0, -_HALF, 0)),
         ):
