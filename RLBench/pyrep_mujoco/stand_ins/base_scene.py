@@ -6,6 +6,7 @@ cameras, table and walls then takes its place.
 """
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,6 @@ from pyrep_mujoco.ttm.reading.model import (
     MEASURABLE,
     RENDERABLE,
     Dummy,
-    Header,
     Light,
     Scene,
     SceneObject,
@@ -28,21 +28,19 @@ from pyrep_mujoco.ttm.reading.model import (
     VisionSensor,
 )
 from pyrep_mujoco.ttm.reading.parts import Material, Part, Texture
+from pyrep_mujoco.ttm.reading.reader import read_scene
 
 BASE_SCENE = "task_design.ttt"
 """RLBench's name of the scene that every task is loaded into."""
 _ROBOT = Path("robot_ttms") / "panda.ttm"
 _TEXTURES = Path(__file__).with_name("textures")
-_WOOD, _TILES, _HEXAGONS = range(3)
-_PICTURES = {_WOOD: "wood.png", _TILES: "tiles.png", _HEXAGONS: "hexagons.png"}
+_PICTURES = _WOOD, _TILES, _HEXAGONS = ("wood.png", "tiles.png", "hexagons.png")
 _DRAWN, _HIDDEN, _FRAME = 1, 256, 4
 """Layers: of what is drawn, of what is only touched, of dummies."""
 _TOUCHED = COLLIDABLE | MEASURABLE | DETECTABLE
 _FRICTION = 0.7
 _PLAIN = Look((1.0, 1.0, 1.0))
 _FRAME_WOOD = Look((0.5, 0.36, 0.18))
-_WALL = Look((1.0, 1.0, 1.0), _HEXAGONS)
-_FLOOR = Look((1.0, 1.0, 1.0), _TILES, (5.0, 5.0))
 _HALF = float(np.sqrt(0.5))
 _SHADED, _HANDLES = 7, 2
 """Render modes: colours with shadows, and handles as colours."""
@@ -53,39 +51,42 @@ _STRAIGHT: Turn = (1, 0, 0, 0)
 logger = logging.getLogger(__name__)
 
 
-def robot_beside(missing: Path) -> Path | None:
-    """Return the robot's file beside a base scene that is missing; None where nothing can be done.
-
-    Args:
-        missing: the scene file that was asked for and is not there.
-    """
-    robot = missing.parent / _ROBOT
-    return robot if missing.name == BASE_SCENE and robot.is_file() else None
+def can_stand_in(missing: Path) -> bool:
+    """Tell whether there is something to load in place of a scene file that is missing."""
+    return missing.name == BASE_SCENE and (missing.parent / _ROBOT).is_file()
 
 
 def base_scene(missing: Path) -> Scene:
-    """Return what takes the place of a missing base scene, without its robot; log one line.
+    """Return what takes the place of a missing base scene, its robot included; log one line.
 
     Args:
-        missing: the scene file that was asked for.
+        missing: the scene file that was asked for; `can_stand_in` holds of it.
+
+    Raises:
+        TtmError: the robot's file cannot be read.
     """
+    robot = read_scene(missing.parent / _ROBOT)
     logger.warning(
         "%s is missing; a scene with the same names, cameras, table and walls stands in for it, "
         "with the robot of %s",
         missing,
         missing.parent / _ROBOT,
     )
-    return _Builder(missing.name).build()
+    ours = _Builder(str(missing), 1 + max(robot.by_handle), 1 + max(robot.textures, default=0))
+    return ours.build_with(robot)
 
 
 class _Builder:
-    """Collects objects; a handle is an object's place in the list."""
+    """Collects objects and pictures, with numbers from a first one on."""
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, first_handle: int, first_picture: int) -> None:
         self._source = source
+        self._first = first_handle
         self._objects: list[SceneObject] = []
+        self._pictures = {name: first_picture + i for i, name in enumerate(_PICTURES)}
 
-    def build(self) -> Scene:
+    def build_with(self, robot: Scene) -> Scene:
+        """Return the scene, followed by all that a robot's file holds."""
         self._floor()
         # Neither drawn nor solid: RLBench places tasks on it.
         self._shape("workspace", None, [sheet(_PLAIN, 0.8, 1.2)], (0.4, 0, 0.752))
@@ -93,21 +94,28 @@ class _Builder:
         self._walls()
         self._cameras()
         self._lights()
-        header = Header(22, 18, False, 0, 40100, 0, False)
-        return Scene(self._source, header, self._objects, _pictures())
+        textures = {number: _picture(name, number) for name, number in self._pictures.items()}
+        return Scene(
+            self._source,
+            replace(robot.header, is_model=False),
+            [*self._objects, *robot.objects],
+            {**textures, **robot.textures},
+            missing=robot.missing,
+        )
 
     def _floor(self) -> None:
         top = self._dummy("ResizableFloor_5_25", None, (0, 0, 0))
         solid = [box(_PLAIN, (5, 5, 0.04), (0, 0, 0))]
         slab = self._solid("ResizableFloor_5_25_element", top, solid, (0, 0, -0.02))
         name = "ResizableFloor_5_25_visibleElement"
-        self._shape(name, slab, [sheet(_FLOOR, 5, 5)], (0, 0, 0.02), special=RENDERABLE)
+        tiles = [sheet(self._look(_TILES, 5.0), 5, 5)]
+        self._shape(name, slab, tiles, (0, 0, 0.02), special=RENDERABLE)
 
     def _table(self) -> None:
         # Solid far beyond what is drawn: nothing that is knocked off the table falls.
         slab = [box(_PLAIN, (2.8192, 3.2908, 0.1), (0, 0, 0))]
         table = self._solid("diningTable", None, slab, (0.3, 0, 0.70207))
-        parts = [sheet(Look((1.0, 1.0, 1.0), _WOOD), 1.6, 1.1)]
+        parts = [sheet(self._look(_WOOD), 1.6, 1.1)]
         parts.append(box(_FRAME_WOOD, (1.6, 1.1, 0.024), (0, 0, -0.013)))
         for y in (-0.48, 0.48):
             parts.append(box(_FRAME_WOOD, (1.4, 0.025, 0.07), (0, y, -0.06)))
@@ -118,7 +126,7 @@ class _Builder:
         self._shape(name, table, parts, (0, 0, 0.05), special=RENDERABLE)
 
     def _walls(self) -> None:
-        wall = [sheet(_WALL, 5, 3)]
+        wall = [sheet(self._look(_HEXAGONS), 5, 3)]
         turned = (_HALF, -_HALF, 0, 0)
         first = self._shape("Wall1", None, wall, (0, -2.5, 1.502), turned, RENDERABLE)
         for name, place, turn in (
@@ -131,7 +139,8 @@ class _Builder:
         self._shape("Roof", first, roof, (0, -1.5, 2.5), (0, 0, -_HALF, -_HALF), RENDERABLE)
         # Drawn only where a script asks for it, as randomised scenes do.
         upright = (_HALF, _HALF, 0, 0)
-        self._shape("Floor", first, [sheet(_FLOOR, 5, 5)], (0, 1.674992, 2.5), upright)
+        tiles = [sheet(self._look(_TILES, 5.0), 5, 5)]
+        self._shape("Floor", first, tiles, (0, 1.674992, 2.5), upright)
         self._dummy("FloorAnchor", first, (0, 1.499993, 2.5), upright)
 
     def _cameras(self) -> None:
@@ -200,18 +209,23 @@ class _Builder:
 
     # ---- objects ------------------------------------------------------------------------
 
+    def _look(self, picture: str, repeats: float = 1.0) -> Look:
+        return Look((1.0, 1.0, 1.0), self._pictures[picture], (repeats, repeats))
+
     def _place(
         self, name: str, parent: int | None, place: Vector, turn_wxyz: Turn
     ) -> dict[str, Any]:
         pose = transform(np.array(place, float), quat_wxyz_to_matrix(np.array(turn_wxyz, float)))
-        return {"name": name, "handle": len(self._objects), "parent": parent, "pose": pose}
+        handle = self._first + len(self._objects)
+        return {"name": name, "handle": handle, "parent": parent, "pose": pose}
 
     def _dummy(
         self, name: str, parent: int | None, place: Vector, turn_wxyz: Turn = _STRAIGHT
     ) -> int:
         where = self._place(name, parent, place, turn_wxyz)
-        self._objects.append(Dummy(**where, size=0.01, layers=_FRAME))
-        return len(self._objects) - 1
+        dummy = Dummy(**where, size=0.01, layers=_FRAME)
+        self._objects.append(dummy)
+        return dummy.handle
 
     def _shape(
         self,
@@ -261,10 +275,7 @@ class _Builder:
         return camera.handle
 
 
-def _pictures() -> dict[int, Texture]:
-    out = {}
-    for number, name in _PICTURES.items():
-        with Image.open(_TEXTURES / name) as picture:
-            pixels = np.asarray(picture.convert("RGB"))[::-1].copy()
-        out[number] = Texture(number, name, pixels)
-    return out
+def _picture(name: str, number: int) -> Texture:
+    with Image.open(_TEXTURES / name) as picture:
+        pixels = np.asarray(picture.convert("RGB"))[::-1].copy()
+    return Texture(number, name, pixels)
