@@ -11,6 +11,7 @@ from data_generation.RLBench import command_line
 from data_generation.RLBench.config import DatasetConfig, find_config, load_config
 from data_generation.RLBench.errors import ConfigError, DataGenerationError
 from data_generation.RLBench.executing.chart import write_figure
+from data_generation.RLBench.executing.film import check_path
 from data_generation.RLBench.executing.results import ALL_TASKS, ResultFolder, summarise, table
 from data_generation.RLBench.executing.run import run
 from data_generation.RLBench.executing.settings import (
@@ -91,6 +92,11 @@ def build_parser() -> command_line.Parser:
         default=20,
         help="frames more that it looks then at most (default 20)",
     )
+    add(
+        "--film",
+        metavar="FILE",
+        help="film the first scene of the first task by the last method and noise (.gif, .mp4)",
+    )
     add("--n_processes", type=at_least(1), default=1, help="worker processes (default 1)")
     add("--robot_setup", default="panda", help="the robot (default panda)")
     add("--rlbench_root", help="checkout of RLBench, whose task files are programs: trust it")
@@ -106,7 +112,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         config = load_config(find_config(args.path_dataset_config))
         settings = read_settings(args, config)
         folder = ResultFolder(Path(args.path_out).expanduser().absolute())
-        run(settings, folder, chosen_tasks(args, config), args.scenes, args.n_processes)
+        film = None if args.film is None else check_path(args.film)
+        tasks = chosen_tasks(args, config)
+        run(settings, folder, tasks, args.scenes, args.n_processes, film)
         print(report(folder))
     except DataGenerationError as error:
         return command_line.report_error(PROGRAM, error)

@@ -6,15 +6,18 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 
 import torch
 
 from data_generation.RLBench.errors import ConfigError, DataGenerationError
+from data_generation.RLBench.executing.film import film
 from data_generation.RLBench.executing.results import ResultFolder
 from data_generation.RLBench.executing.scene import Executor, Job, Outcome
 from data_generation.RLBench.executing.settings import Condition, Settings
 from data_generation.RLBench.generation import worker
 from data_generation.RLBench.generation.episode_plan import TaskPlan
+from data_generation.RLBench.raw.episode_key import EpisodeKey
 from pose_obj_3d.common.progress import Pace
 
 logger = logging.getLogger("execute_keypoints")
@@ -65,12 +68,20 @@ def execute(job: Job) -> dict[str, Outcome]:
     return _executor().run(job)
 
 
+def film_first(tasks: Sequence[int | str] | str, path: Path) -> Outcome:
+    """Film the first scene of the first task, in the last condition; in a worker process."""
+    executor = _executor()
+    key = EpisodeKey(next(iter(describe(tasks))), 0, 0)
+    return film(executor, Job(key, 0, (executor.settings.conditions()[-1],)), path)
+
+
 def run(
     settings: Settings,
     folder: ResultFolder,
     tasks: Sequence[int | str] | str,
     scenes: int,
     processes: int,
+    film_path: Path | None = None,
 ) -> None:
     """Execute what is missing, and keep each scene's outcomes as soon as they are known.
 
@@ -96,6 +107,9 @@ def run(
                 len(jobs),
             )
             _work(pool, folder, jobs)
+            if film_path is not None:
+                outcome = pool.submit(film_first, tasks, film_path).result()
+                logger.info("%s: %s", film_path, outcome["cause"] or "success")
     except BrokenProcessPool:
         raise DataGenerationError(
             "a worker process was killed, or is out of memory; run the same command again to"

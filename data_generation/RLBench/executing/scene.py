@@ -34,6 +34,7 @@ from rlbench.acting import Acted, Actor, Waypoint, deviation
 from rlbench.backend.exceptions import DemoError, EngineError, RLBenchError
 from rlbench.environment import Environment
 from rlbench.observation_config import ObservationConfig
+from rlbench.task_environment import TaskEnvironment
 
 Float = npt.NDArray[np.float64]
 Outcome = dict[str, Any]
@@ -42,6 +43,10 @@ waypoint -> mm, deg, and claimed_mm, claimed_deg where the method claims them); 
 waypoint, mm, deg: how far the pose that was used is from the one that the scene had then);
 `waited` (waypoint -> frames that the robot looked longer), `doubtful` (waypoints at which it closed
 its hand all the same). Unknown numbers are null."""
+
+
+Shown = Callable[[TaskEnvironment, Mapping[str, Float], str], None]
+"""Told the task, (4, 4) poses by waypoint that the robot has not passed, and the next waypoint."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +137,17 @@ class Executor:
                 found[str(condition)] = execution.broken(told(error))
         return found
 
+    def show(self, job: Job, shown: Shown) -> Outcome:
+        """Execute a scene in its only condition, and show each step of 50 ms.
+
+        Args:
+            job: The scene.
+            shown: Is called after each step.
+        """
+        actor = self.actor(job.key.task_id)
+        actor.task.set_variation(job.key.variation)
+        return _Execution(self, actor, job, job.conditions[0], shown).run()
+
     def watch(self, actor: Actor, job: Job) -> Watch:
         """Return an empty watch of a scene."""
         config = self.settings.config
@@ -151,7 +167,15 @@ class Executor:
 class _Execution:
     """One scene in one condition; used once."""
 
-    def __init__(self, executor: Executor, actor: Actor, job: Job, condition: Condition) -> None:
+    def __init__(
+        self,
+        executor: Executor,
+        actor: Actor,
+        job: Job,
+        condition: Condition,
+        shown: Shown | None = None,
+    ) -> None:
+        self._shown, self._poses, self._passed = shown, dict[str, LiftedPose](), list[str]()
         self._settings, self._actor, self._job = executor.settings, actor, job
         self._method = self._settings.method(condition.method)
         self._noise = self._settings.noise(condition.noise)
@@ -174,18 +198,28 @@ class _Execution:
             return self._outcome(acted, {})
         for observation in self._actor.watch(self._settings.frames):
             self._watch.add(observation)
-        poses = self._lift()
-        looked = self._compared(poses)
-        replans = self._settings.replan == EACH_WAYPOINT
+        self._poses = self._lift()
+        looked = self._compared(self._poses)
         acted = self._actor.follow(
-            {name: pose.T for name, pose in poses.items()},
-            self._look if replans else None,
-            self._observe if replans else None,
+            {name: pose.T for name, pose in self._poses.items()}, self._before, self._stepped
         )
         return self._outcome(acted, looked)
 
-    def _observe(self) -> None:
-        self._watch.add(self._actor.task.get_observation())
+    def _before(self, waypoint: Waypoint, step: Callable[[], None]) -> Mapping[str, Float] | None:
+        """Note the next waypoint; look again where that was asked for."""
+        self._passed.append(waypoint.name)
+        if self._settings.replan != EACH_WAYPOINT:
+            return None
+        self._poses = self._look(waypoint, step)
+        return {name: pose.T for name, pose in self._poses.items()}
+
+    def _stepped(self) -> None:
+        if self._settings.replan == EACH_WAYPOINT:
+            self._watch.add(self._actor.task.get_observation())
+        if self._shown is not None:
+            passed = set(self._passed[:-1])
+            ahead = {n: pose.T for n, pose in self._poses.items() if n not in passed}
+            self._shown(self._actor.task, ahead, self._passed[-1])
 
     def _lift(self) -> dict[str, LiftedPose]:
         """Return the poses in the middle of the last look, in which nothing has moved."""
@@ -201,7 +235,7 @@ class _Execution:
             self._settings.occlusion,
         )
 
-    def _look(self, waypoint: Waypoint, step: Callable[[], None]) -> Mapping[str, Float]:
+    def _look(self, waypoint: Waypoint, step: Callable[[], None]) -> dict[str, LiftedPose]:
         """Look again; before a grasp as long as the claims ask for, and there is patience."""
         settings, name = self._settings, waypoint.name
         if not self._is_first:
@@ -222,7 +256,7 @@ class _Execution:
             poses = self._lift()
         if waited:
             self._waited[name] = self._waited.get(name, 0) + waited
-        return {n: pose.T for n, pose in poses.items()}
+        return poses
 
     def _compared(self, poses: Mapping[str, LiftedPose]) -> dict[str, dict[str, float | None]]:
         found = {}

@@ -124,7 +124,7 @@ def test_intervals_stay_within_bounds(successes, low, high):
 
 
 def test_a_run_is_reported_and_continued(folder, monkeypatch, capsys):
-    def fake(settings, folder, tasks, scenes, processes):
+    def fake(settings, folder, tasks, scenes, processes, film):
         assert tasks == [9, "reach_target"]
         folder.claim(settings)
         for job in run.missing(settings, folder, 9, 1, scenes):
