@@ -16,7 +16,9 @@ from data_generation.RLBench.executing.results import ALL_TASKS, ResultFolder, s
 from data_generation.RLBench.executing.run import run
 from data_generation.RLBench.executing.settings import (
     NAMED,
+    PIXELS,
     REPLANS,
+    Noise,
     Settings,
     parse_method,
     simulated_noises,
@@ -60,6 +62,19 @@ def build_parser() -> command_line.Parser:
         nargs="+",
         default=[1.0],
         help="factors on the noise of the config's detector (default 1)",
+    )
+    add(
+        "--detectors",
+        nargs="+",
+        default=[],
+        metavar="BEST_PT",
+        help="find the keypoints in pictures, by networks that run_detector.py has trained, one for"
+        " each task; instead of simulated detections",
+    )
+    add(
+        "--detected",
+        metavar="ARCHIVE",
+        help="with --detectors: an archive of their detections, which shows how they err",
     )
     add(
         "--frames",
@@ -155,13 +170,32 @@ def read_settings(args: argparse.Namespace, config: DatasetConfig) -> Settings:
         args.seed,
         args.frames,
         methods,
-        simulated_noises(config, args.noise_scale),
+        _noises(args, config),
         args.replan,
         args.occlusion,
         args.grasp_limit_mm,
         args.longest_wait,
         {k: v for k, v in engine.items() if v is not None},
+        tuple(_file("--detectors", text) for text in args.detectors),
+        None if args.detected is None else _file("--detected", args.detected),
     )
+
+
+def _noises(args: argparse.Namespace, config: DatasetConfig) -> tuple[Noise, ...]:
+    if not args.detectors:
+        if args.detected is not None:
+            raise ConfigError("--detected belongs to --detectors; add it, or leave it out")
+        return simulated_noises(config, args.noise_scale)
+    if args.noise_scale != [1.0]:
+        raise ConfigError("--noise_scale is of simulated detections; leave --detectors out")
+    return (Noise(PIXELS, None),)
+
+
+def _file(flag: str, text: str) -> Path:
+    path = Path(text).expanduser().absolute()
+    if not path.is_file():
+        raise ConfigError(f"{flag} {text[:200]}: no such file")
+    return path
 
 
 def chosen_tasks(args: argparse.Namespace, config: DatasetConfig) -> list[int | str] | str:

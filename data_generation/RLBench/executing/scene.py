@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,11 +17,12 @@ from data_generation.RLBench.executing.lifters import (
     lift_poses,
     open_lifter,
 )
+from data_generation.RLBench.executing.pictures import DetectorErrors, PictureDetectors
 from data_generation.RLBench.executing.settings import (
     EACH_WAYPOINT,
-    PIXELS,
     TRUTH,
     Condition,
+    Noise,
     Settings,
 )
 from data_generation.RLBench.executing.watch import Watch
@@ -33,7 +34,7 @@ from pose_obj_3d.evaluation.frame_poses import GROUP
 from rlbench.acting import Acted, Actor, Waypoint, deviation
 from rlbench.backend.exceptions import DemoError, EngineError, RLBenchError
 from rlbench.environment import Environment
-from rlbench.observation_config import ObservationConfig
+from rlbench.observation_config import CameraConfig, ObservationConfig
 from rlbench.task_environment import TaskEnvironment
 
 Float = npt.NDArray[np.float64]
@@ -77,6 +78,8 @@ class Executor:
         self.lifters: dict[str, Lifter] = {
             m.label: open_lifter(m) for m in settings.methods if m.name != TRUTH
         }
+        self._detectors = PictureDetectors(settings.detectors) if settings.detectors else None
+        self._errors = None if settings.detected is None else DetectorErrors(settings.detected)
         try:
             self._env = Environment(obs_config=self._observed(), **settings.engine)
             self._env.launch()
@@ -89,11 +92,16 @@ class Executor:
 
     def _observed(self) -> ObservationConfig:
         groups = [g for lifter in self.lifters.values() for g in groups_of(lifter)]
-        config = observation_config(self.settings.config)
-        config.keypoints = tuple(dict.fromkeys([GROUP, *groups]))
-        if all(noise.label != PIXELS for noise in self.settings.noises):
-            config.cameras = {}
-        return config
+        config = self.settings.config
+        cameras = config.track_cams if self._detectors else ()
+        return replace(
+            observation_config(config),
+            keypoints=tuple(dict.fromkeys([GROUP, *groups])),
+            cameras={
+                name: CameraConfig(depth=False, point_cloud=False, image_size=config.image_size)
+                for name in cameras
+            },
+        )
 
     def actor(self, task_id: int) -> Actor:
         """Return what acts in a task.
@@ -107,9 +115,11 @@ class Executor:
                 self._actor = Actor(self._env.get_task(self.tasks[task_id]))
             except RLBenchError as error:
                 raise DataGenerationError(f"task {task_id}: {error}") from None
+            names = self._actor.task.keypoint_names
             for label, lifter in self.lifters.items():
-                names = self._actor.task.keypoint_names
                 check_task(lifter, self.settings.method(label), task_id, names)
+            if self._detectors is not None:
+                self._detectors.check_task(task_id, names, self.settings.config.track_cams)
             self._task_id = task_id
         return self._actor
 
@@ -157,7 +167,18 @@ class Executor:
             self._calibration,
             config.image_size,
             (job.key.task_id, seed_example("test", job.number)),
+            self._detectors,
         )
+
+    def lift(
+        self, lifter: Lifter, watch: Watch, noise: Noise, task: int, frame: int
+    ) -> dict[str, LiftedPose]:
+        """Return the waypoints' poses in a frame, as `lift_poses` does."""
+        data = watch.data(noise)
+        if self._errors is not None:
+            ids = lifter.ids or [f"T{task}/{name}" for name in data.keypoint_names(task)]
+            data = replace(data, meta={**data.meta, "noise": self._errors.of(ids)})
+        return lift_poses(lifter, data, task, frame, self.settings.occlusion)
 
     def close(self) -> None:
         """Free the simulator."""
@@ -176,12 +197,14 @@ class _Execution:
         shown: Shown | None = None,
     ) -> None:
         self._shown, self._poses, self._passed = shown, dict[str, LiftedPose](), list[str]()
-        self._settings, self._actor, self._job = executor.settings, actor, job
+        self._executor, self._settings = executor, executor.settings
+        self._actor, self._job = actor, job
         self._method = self._settings.method(condition.method)
         self._noise = self._settings.noise(condition.noise)
         self._lifter = executor.lifters.get(condition.method)
         self._watch = executor.watch(actor, job)
         self._is_first = True
+        self._is_looking, self._has_pictures = False, bool(executor.settings.detectors)
         self._waited: dict[str, int] = {}
         self._doubtful: list[str] = []
 
@@ -214,8 +237,10 @@ class _Execution:
         return {name: pose.T for name, pose in self._poses.items()}
 
     def _stepped(self) -> None:
-        if self._settings.replan == EACH_WAYPOINT:
+        if self._is_looking or (self._settings.replan == EACH_WAYPOINT and not self._has_pictures):
             self._watch.add(self._actor.task.get_observation())
+        elif self._settings.replan == EACH_WAYPOINT:
+            self._watch.skip()
         if self._shown is not None:
             passed = set(self._passed[:-1])
             ahead = {n: pose.T for n, pose in self._poses.items() if n not in passed}
@@ -227,17 +252,13 @@ class _Execution:
             true = self._actor.true_poses()
             return {name: LiftedPose(T, math.nan, math.nan) for name, T in true.items()}
         frame = len(self._watch) - 1 - self._settings.frames // 2
-        return lift_poses(
-            self._lifter,
-            self._watch.data(self._noise),
-            self._job.key.task_id,
-            frame,
-            self._settings.occlusion,
-        )
+        task = self._job.key.task_id
+        return self._executor.lift(self._lifter, self._watch, self._noise, task, frame)
 
     def _look(self, waypoint: Waypoint, step: Callable[[], None]) -> dict[str, LiftedPose]:
         """Look again; before a grasp as long as the claims ask for, and there is patience."""
         settings, name = self._settings, waypoint.name
+        self._is_looking = True
         if not self._is_first:
             for _ in range(settings.frames):
                 step()
@@ -254,6 +275,7 @@ class _Execution:
                 step()
             waited += more
             poses = self._lift()
+        self._is_looking = False
         if waited:
             self._waited[name] = self._waited.get(name, 0) + waited
         return poses

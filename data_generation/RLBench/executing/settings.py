@@ -41,7 +41,12 @@ class Method:
         """Return what the label stands for: the name, or the hash of the checkpoint's bytes."""
         if self.checkpoint is None:
             return self.name
-        return hashlib.sha256(self.checkpoint.read_bytes()).hexdigest()
+        return _sha256(self.checkpoint)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def parse_method(text: str) -> Method:
@@ -111,6 +116,7 @@ class Settings:
         longest_wait: How many frames more it looks then at most.
         engine: Options of `rlbench.Environment`.
         detectors: `best.pt` of the networks that find keypoints in pictures.
+        detected: An archive of their detections, which says how they err.
     """
 
     config: DatasetConfig
@@ -124,6 +130,7 @@ class Settings:
     longest_wait: int = 20
     engine: dict[str, Any] = field(default_factory=dict)
     detectors: tuple[Path, ...] = ()
+    detected: Path | None = None
 
     def conditions(self) -> list[Condition]:
         """List what each scene is executed with; the truth knows no noise."""
@@ -156,6 +163,8 @@ class Settings:
             "engine": {k: v for k, v in self.engine.items() if k != "rlbench_root"},
             "shadows": config.shadows,
             "antialiasing": config.antialiasing,
+            "detectors": [_sha256(path) for path in self.detectors],
+            "detected": None if self.detected is None else _sha256(self.detected),
         }
 
 

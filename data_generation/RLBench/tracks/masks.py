@@ -83,7 +83,7 @@ def _ids(
 ) -> list[int | None]:
     """Give the id of the thing that each keypoint hangs on; None where no image shows it."""
     by_name = {name: number for number, name in segmentation_names(record).items()}
-    scene = _FirstFrame(store, episode.key)
+    scene = FirstFrame(_annotations(store, episode.key))
     found: list[int | None] = []
     first = dict(zip(episode.keypoint_names, episode.xyz[0], strict=True))
     for name, point in first.items():
@@ -102,17 +102,23 @@ def _ids(
     return found
 
 
-class _FirstFrame:
-    """The annotations of an episode's first frame."""
+def _annotations(store: RawStore, key: EpisodeKey) -> Mapping[str, Any]:
+    """Read the annotations of an episode's first frame."""
+    path = store.task_dir(key.task_id) / layout.object_poses(key)
+    try:
+        frames = read_json(path, MAX_POSES_BYTES)
+    except (OSError, JsonError) as error:
+        raise StoreError(f"{path} cannot be read: {error}") from None
+    first = frames[0] if isinstance(frames, list) and frames else {}
+    return first if isinstance(first, dict) else {}
 
-    def __init__(self, store: RawStore, key: EpisodeKey) -> None:
-        path = store.task_dir(key.task_id) / layout.object_poses(key)
-        try:
-            frames = read_json(path, MAX_POSES_BYTES)
-        except (OSError, JsonError) as error:
-            raise StoreError(f"{path} cannot be read: {error}") from None
-        first = frames[0] if isinstance(frames, list) and frames else {}
-        self._first: Mapping[str, Any] = first if isinstance(first, dict) else {}
+
+class FirstFrame:
+    """The annotations of a first frame, as `Observation.obj_annotations` has them."""
+
+    def __init__(self, annotations: Mapping[str, Any]) -> None:
+        """Take the annotations."""
+        self._first = annotations
 
     def thing_at(
         self, waypoint: str, point: npt.NDArray[np.float64], drawn: set[int]
