@@ -26,6 +26,7 @@ from pose_obj_3d.models.blocks import Model
 from pose_obj_3d.tracks import map_smoothing
 from pose_obj_3d.tracks import track_smoothing as smoothers
 from pose_obj_3d.tracks.gathering import gather_for
+from pose_obj_3d.tracks.lasting import with_shared
 from pose_obj_3d.tracks.motion import never_moves, speeds
 from pose_obj_3d.tracks.triangulating import single_frame
 from pose_obj_3d.tracks.types import Tracks
@@ -317,12 +318,13 @@ def compare(
     Returns:
         The result, as of `evaluate`, and what the model has estimated.
     """
-    predicted = estimate(model, tracks, rig, protocol)
-    methods = {label: predicted}
+    methods = {label: estimate(model, tracks, rig, protocol)}
     if len(rig.view_ids) > 1:
         methods |= reference_predictions(tracks, rig, protocol)
         if protocol.used_frames is None:
             methods |= whole_track_predictions(tracks, rig, protocol)
+    methods = {name: with_shared(found, tracks, rig) for name, found in methods.items()}
+    predicted = methods[label]
     return evaluate(methods, tracks, rig, protocol, ids, further), predicted
 
 

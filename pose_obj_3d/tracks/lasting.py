@@ -1,17 +1,30 @@
-"""What averages over frames know where errors last: less than so many independent frames.
+"""What averages over frames and views know where these share errors: less than their number says.
 
 The error of a triangulated frame is taken apart. One part varies: neighbouring frames have
 some of it in common, so n frames tell as much as n / inflation. The other, `Tracks.floor`, stays
 however many frames are averaged: the constant errors of the detections, and the doubt which views
 are sound. Without `Tracks.noise` all errors are independent and nothing changes.
+
+Views share errors, too: a detector that guesses where a hidden point is, or takes a finger for the
+other one, does so in all of its pictures. The views then agree on a wrong point, and no comparison
+of views shows it, neither residuals nor left-out cameras. But a detector that was calibrated on
+labelled pictures claims it: its claims are larger than the errors that the views show. What is too
+much is taken for a shift in space that all views see (`with_shared`).
 """
 
 import torch
 from torch import Tensor
 
+from pose_obj_3d.geometry import multi_view as geometry
 from pose_obj_3d.geometry.estimators import Estimate
+from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.smoothing.kalman import local_polynomial
 from pose_obj_3d.tracks.types import Tracks
+
+# Of the variance that is claimed beyond what views show, the share that they have in common: by the
+# coverage of half of the test demonstrations from pixels.
+SHARED = 0.5
+_LITTLE = 1e-12
 
 
 def smoothing_info(tracks: Tracks) -> Tensor:
@@ -88,3 +101,47 @@ def window_inflation(tracks: Tracks, offsets: Tensor, is_used: Tensor, degree: i
     both = torch.einsum("pt,ts,ps->p", weights, correlation, weights)
     factor: Tensor = (both / weights.square().sum(1).clamp_min(1e-12))[which]
     return factor
+
+
+def with_shared(found: Estimate, tracks: Tracks, rig: Rig) -> Estimate:
+    """Add what views share of their errors, by the detector's claims, to a covariance.
+
+    Args:
+        found: Positions (N, K, 3) of all frames, with the covariance of what views do not share.
+        tracks: The data that they are of.
+        rig: The cameras.
+
+    Returns:
+        The same where no detector claims anything.
+    """
+    variance = shared_variance(tracks, rig)
+    if variance is None:
+        return found
+    assert tracks.noise is not None
+    eye = torch.eye(3, dtype=torch.float64, device=variance.device)
+    near = _local_mean(tracks, variance[..., None, None] * eye, round(tracks.noise.time_constant))
+    return Estimate(found.xyz, found.covariance + near.to(found.covariance), found.inliers)
+
+
+def shared_variance(tracks: Tracks, rig: Rig) -> Tensor | None:
+    """Return the variance along each axis (N, K) [m^2] of the shift that a frame's views share.
+
+    Each view's excess of its claimed variance over what `Tracks.noise` says, as a distance in
+    space, weighed by the precision that it claims: a view that claims to know little shares little.
+    None where no detector claims anything.
+    """
+    if tracks.claims is None or tracks.noise is None or tracks.noise.claims is None:
+        return None
+    K, E = rig.intrinsics.double(), rig.extrinsics.double()
+    _, J = geometry.projection_jacobian(tracks.xyz.double(), K, E)  # (N, K, V, 2, 3)
+    per_metre = J.square().sum((-1, -2)).transpose(1, 2) / 2  # (N, V, K) [px^2/m^2]
+    precision = tracks.noise.precision(tracks.keypoint, tracks.claims)
+    own = 1 / precision.clamp_min(_LITTLE)
+    determinant = torch.linalg.det(tracks.claims.double())
+    claims_something = determinant > 0  # False where NaN
+    claimed = torch.where(claims_something, determinant, 1.0).sqrt()
+    counts = (tracks.weights > 0) & claims_something & (precision > 0)
+    total = (counts * per_metre / claimed).sum(1)
+    excess = (counts * (1 - own / claimed)).sum(1)
+    shared: Tensor = SHARED * (excess / total.clamp_min(_LITTLE)).clamp_min(0)
+    return shared

@@ -23,8 +23,6 @@ from pose_obj_3d.tracks.types import Tracks
 MIN_GROSS, MAX_GROSS = 0.02, 0.6  # probability of a gross error, whatever was estimated
 DEFAULT_GROSS = 0.05  # where it is not known
 MIN_CLAIM, MAX_CLAIM = 0.1, 10.0  # of a deviation, in those of the median detection
-# Of `Tracks.floor`: in part it is doubt of single frames, which other frames settle.
-FLOOR = 0.5
 # By how much the track may be smoothed more because errors last: the first by default, or what
 # predicts left-out views best. Much is wrong where things move further than errors reach.
 INFLATIONS = (6.0, 1.0, 20.0)
@@ -265,7 +263,7 @@ def _covariance(posterior: Posterior, problem: Problem, tracks: Tracks, batch: _
         return covariance + posterior.covariance * lasting
     floor = tracks.floor.double()[batch.rows, batch.columns].permute(2, 3, 0, 1)
     is_known = (floor[0, 0] > 0) & batch.is_there
-    return covariance + FLOOR * _local_mean(floor, is_known)
+    return covariance + _local_mean(floor, is_known)
 
 
 def _local_mean(values: Tensor, is_there: Tensor) -> Tensor:

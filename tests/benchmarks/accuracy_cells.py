@@ -19,6 +19,7 @@ from torch import nn
 
 from pose_obj_3d.evaluation import protocol as evaluation
 from pose_obj_3d.evaluation import report
+from pose_obj_3d.tracks.lasting import with_shared
 from pose_obj_3d.training.checkpoints import store as checkpoints
 from pose_obj_3d.training.config import PACKAGE_DIR, Config, TrainConfig, load_config
 from pose_obj_3d.training.logs import RunLog
@@ -154,6 +155,7 @@ class Cells:
         else:
             model, info = self._trained(train_case, method)
             found = evaluation.estimate(model, case.test, case.rig, case.protocol)
+        found = with_shared(found, case.test, case.rig)
         return {"sums": sums(found, case.test, case.ids, case), "info": info}
 
     def _trained(self, case: Case, method: str) -> tuple[nn.Module, dict[str, Any]]:

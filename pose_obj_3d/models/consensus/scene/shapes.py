@@ -10,6 +10,8 @@ RIGID_QUANTILE, RIGID_SIGMAS = 0.9, 4.5
 """Keypoints keep their distance where this share of the frames is within so many deviations."""
 MAX_SPREAD = 8.0  # of such a distance, in standard deviations of a frame
 MIN_SPREAD = 0.5  # what is believed at best
+MAX_LEAVING = 0.1  # share of the examples in which tied keypoints may leave their distance:
+LEAVING = 0.2  # in this share of the frames, by `RIGID_SIGMAS` and by `MAX_SPREAD`
 MIN_FRAMES = 50
 MAX_BODY = 16  # keypoints that are estimated together
 _TRIM = 2.5  # median absolute deviations
@@ -53,21 +55,30 @@ class Shapes:
 
 
 def learn_shapes(
-    xyz: Tensor, covariance: Tensor, keypoint: Tensor, num_keypoints: int, unit: float
+    xyz: Tensor,
+    covariance: Tensor,
+    keypoint: Tensor,
+    first: Tensor,
+    num_keypoints: int,
+    unit: float,
 ) -> Shapes:
     """Find the pairs of keypoints whose distance is the same in all frames, but for the errors.
 
-    A pair's spread is what the deviations hold beyond the claimed errors. One example would not do:
-    what rests keeps its distance to all else that rests.
+    A pair's spread is what its deviations are typically: that claimed errors explain them does not
+    say that the distance is kept better. One example would not do: what rests keeps its distance to
+    all else that rests. Nor would the frames of all examples together: of several things, each may
+    move in a few examples.
 
     Args:
         xyz: (N, K, 3) estimated positions [m].
         covariance: (N, K, 3, 3) of their errors [m^2].
         keypoint: (N, K) index, -1 = none.
+        first: (N,) first frame of each frame's example.
         num_keypoints: P.
         unit: Standard deviation of a frame's position [m]; scales what counts as rigid.
     """
     shapes = Shapes.none(num_keypoints, xyz.device)
+    _, number = first.unique(return_inverse=True)  # type: ignore[no-untyped-call]
     column: dict[int, int] = {}
     for k in range(keypoint.shape[1]):
         for index in keypoint[:, k].unique().tolist():  # type: ignore[no-untyped-call]
@@ -80,6 +91,7 @@ def learn_shapes(
         found = _distance(
             xyz[rows, a].double() - xyz[rows, b].double(),
             (covariance[rows, a] + covariance[rows, b]).double(),
+            number[rows],
             unit,
         )
         if found is not None:
@@ -88,8 +100,17 @@ def learn_shapes(
     return shapes
 
 
-def _distance(off: Tensor, covariance: Tensor, unit: float) -> tuple[float, float] | None:
-    """Return a pair's distance and its spread [m], of offsets (n, 3); None if it is not kept."""
+def _distance(
+    off: Tensor, covariance: Tensor, number: Tensor, unit: float
+) -> tuple[float, float] | None:
+    """Return a pair's distance and its spread [m]; None if it is not kept.
+
+    Args:
+        off: (n, 3) offsets [m].
+        covariance: (n, 3, 3) of their errors [m^2].
+        number: (n,) number of each one's example.
+        unit: As of `learn_shapes` [m].
+    """
     length = off.norm(dim=-1)
     along = off / length.clamp_min(1e-9).unsqueeze(-1)
     noise = torch.einsum("ni,nij,nj->n", along, covariance, along)
@@ -100,11 +121,20 @@ def _distance(off: Tensor, covariance: Tensor, unit: float) -> tuple[float, floa
     # Errors across the line make it longer on average.
     squares = (length.square() - (total - noise) / 2)[kept] / total[kept]
     distance = (squares.sum() / (1 / total[kept]).sum()).clamp_min(0).sqrt()
-    z = (length - distance).abs() / noise.sqrt()
-    if float(z.quantile(RIGID_QUANTILE)) > RIGID_SIGMAS or float(typical) > MAX_SPREAD * unit:
+    off_by = (length - distance).abs()
+    z, furthest = off_by / noise.sqrt(), MAX_SPREAD * unit
+    if float(z.quantile(RIGID_QUANTILE)) > RIGID_SIGMAS or float(typical) > furthest:
         return None
-    spread = (typical.square() - noise.median()).clamp_min((MIN_SPREAD * unit) ** 2).sqrt()
-    return float(distance), float(spread)
+    if _leaving((z > RIGID_SIGMAS) & (off_by > furthest), number) > MAX_LEAVING:
+        return None
+    return float(distance), max(float(typical), MIN_SPREAD * unit)
+
+
+def _leaving(is_far: Tensor, number: Tensor) -> float:
+    """Return the share of the examples with numbers (n,) that are far (n,) in many frames."""
+    frames = torch.bincount(number)
+    far = torch.bincount(number[is_far], minlength=len(frames))
+    return float((far > LEAVING * frames)[frames > 0].double().mean())
 
 
 def tie(

@@ -112,13 +112,33 @@ def test_distances_that_are_kept_are_found_and_others_are_not():
     xyz = torch.cat([rigid, other], 1)
     xyz = xyz + sd * torch.randn(xyz.shape, generator=generator)
     covariance = (sd**2 * torch.eye(3)).expand(frames, 4, 3, 3)
-    keypoint = torch.arange(4).expand(frames, 4)
-    found = shapes.learn_shapes(xyz, covariance, keypoint, 4, unit=sd)
+    keypoint, first = torch.arange(4).expand(frames, 4), torch.arange(frames) // 20 * 20
+    found = shapes.learn_shapes(xyz, covariance, keypoint, first, 4, unit=sd)
     assert found.bodies() == [[0, 1, 2], [3]]
     expected = torch.cdist(body, body).double()
     torch.testing.assert_close(found.distance[:3, :3], expected, atol=2e-3, rtol=0)
-    assert found.spread[:3, :3][~torch.eye(3, dtype=bool)].max() < sd
+    assert found.spread[:3, :3][~torch.eye(3, dtype=bool)].max() < 2 * sd
     assert found.spread[3].isinf().all()
+
+
+def test_what_moves_in_a_few_examples_keeps_no_distance():
+    """Two things rest in a fixed arrangement; one of them moves late in a quarter of examples."""
+    generator = torch.Generator().manual_seed(0)
+    examples, length, sd = 20, 40, 0.005
+    xyz = torch.zeros(examples, length, 2, 3)
+    xyz[:, :, 1, 0] = 0.3
+    xyz[::4, 30:, 1, 1] = 0.4
+    xyz = (xyz + sd * torch.randn(xyz.shape, generator=generator)).flatten(0, 1)
+    N = len(xyz)
+    covariance = (sd**2 * torch.eye(3)).expand(N, 2, 3, 3)
+    keypoint, first = torch.arange(2).expand(N, 2), torch.arange(N) // length * length
+    found = shapes.learn_shapes(xyz, covariance, keypoint, first, 2, unit=sd)
+    assert found.bodies() == [[0], [1]]
+    still = first % (4 * length) != 0
+    found = shapes.learn_shapes(
+        xyz[still], covariance[still], keypoint[still], first[still], 2, unit=sd
+    )
+    assert found.bodies() == [[0, 1]]
 
 
 def test_fewer_examples_keep_what_is_stated_of_all_frames(worlds):

@@ -10,7 +10,9 @@ from pose_obj_3d.evaluation import metrics
 from pose_obj_3d.formal import UV_DETECTED, UV_EXACT, XYZ_WORLD, read_formal
 from pose_obj_3d.geometry import multi_view as geometry
 from pose_obj_3d.geometry.estimators import Estimate
+from pose_obj_3d.geometry.noise_parts import ClaimScale
 from pose_obj_3d.tracks import loading, track_smoothing
+from pose_obj_3d.tracks.lasting import with_shared
 from pose_obj_3d.tracks.stated_noise import check_noise
 from tests.unit.pose_obj_3d.synthetic import write_scene
 from tests.unit.pose_obj_3d.tracks.test_noise_of_tracks import Errors
@@ -153,3 +155,37 @@ def test_the_truth_changes_nothing(lasting, found):
     )
     for name in ("weights", "xyz", "info", "robust", "floor"):
         torch.testing.assert_close(getattr(a, name), getattr(b, name), rtol=0, atol=0)
+
+
+def claiming(data, claimed_px):
+    """Tracks whose detector claims so many px for each detection."""
+    tracks, rig = load(data)
+    claims = claimed_px**2 * torch.eye(2, dtype=torch.float64).expand(*tracks.weights.shape, 2, 2)
+    scale = ClaimScale(torch.full((4,), claimed_px, dtype=torch.float64), 1.0, 0.0)
+    assert tracks.noise is not None
+    return dataclasses.replace(
+        tracks, claims=claims, noise=dataclasses.replace(tracks.noise, claims=scale)
+    ), rig
+
+
+def test_claims_beyond_what_views_show_are_errors_that_they_share(found):
+    """All views see a point that is 20 mm off: only the detector's claims can tell."""
+    data, _ = found
+    tracks, rig = claiming(data, 8.0)
+    shift = 0.02 * torch.nn.functional.normalize(torch.ones(3), dim=0)
+    covariance = 1e-6 * torch.eye(3).expand(*tracks.xyz.shape, 3)
+    wrong = Estimate(tracks.truth + shift, covariance)
+    wider = with_shared(wrong, tracks, rig)
+    assert torch.equal(wider.xyz, wrong.xyz)
+    assert coverage(wrong, tracks)[1] < 1
+    assert coverage(wider, tracks)[1] > 80
+    added = wider.covariance - covariance
+    torch.testing.assert_close(added, torch.diag_embed(added.diagonal(dim1=-2, dim2=-1)))
+
+
+@pytest.mark.parametrize("claimed_px", [0.3, None])
+def test_small_claims_and_none_add_nothing(found, claimed_px):
+    data, _ = found
+    tracks, rig = load(data) if claimed_px is None else claiming(data, claimed_px)
+    estimate = Estimate(tracks.xyz, torch.eye(3).expand(*tracks.xyz.shape, 3))
+    assert torch.equal(with_shared(estimate, tracks, rig).covariance, estimate.covariance)
