@@ -260,7 +260,7 @@ NETWORK: {TYPE: MHT, DROPOUT: 0.0, NUM_CHANNELS: 16, AFTER_MHF_DIM: 32,
 
 
 @pytest.mark.slow
-def test_one_view_of_mht_is_scored_apart(tmp_path, capsys):
+def test_one_view_of_mht_is_scored_apart(tmp_path, capsys, drawn):
     write(tmp_path, MHT.replace("NUM_EPOCHES: 2", "NUM_EPOCHES: 1"))
     assert call(tmp_path, "c.yaml", "--eval_n_views", "1", "2", "3", "4") == 0
     found = results(tmp_path)["results"]
