@@ -17,6 +17,7 @@ from pyrep_mujoco.errors import CallError, ObjectAlreadyRemovedError
 from pyrep_mujoco.near_names import near_names
 from pyrep_mujoco.transforms import Floats
 from pyrep_mujoco.ttm.reading.model import (
+    Collection,
     Dummy,
     Joint,
     ProximitySensor,
@@ -32,13 +33,17 @@ NOT_DYNAMIC, NOT_RESPONDABLE, NOT_VISIBLE = 32, 64, 256
 """What a model's base switches off in its whole tree: bits of `SceneObject.overrides`."""
 
 
+_FIRST_COLLECTION = 2_000_000
+"""Collections have handles that no object has."""
+
+
 class Document:
     """All objects of one scene.
 
     Attributes:
         label: what messages call the scene.
         textures: images by id.
-        collections: handles by the name of a collection.
+        collections: named sets of objects by handle.
         settings: by handle, by name: numbers of an object that change nothing but themselves.
     """
 
@@ -46,7 +51,7 @@ class Document:
         """Begin without objects."""
         self.label = label
         self.textures: dict[int, Texture] = {}
-        self.collections: dict[str, int] = {}
+        self.collections: dict[int, Collection] = {}
         self.settings: dict[int, dict[str, float]] = {}
         self._objects: dict[int, SceneObject] = {}
         self._names: dict[str, int] = {}
@@ -283,7 +288,12 @@ class Document:
         Names that are taken get a suffix, the same one for the whole file.
         """
         images = self._take_textures(scene)
-        self._adopt([_worn(obj, images) for obj in scene.objects])
+        handles = self._adopt([_worn(obj, images) for obj in scene.objects])
+        for found in scene.collections:
+            rows = tuple(
+                (None if h is None else handles.get(h, -1), adds) for h, adds in found.rows
+            )
+            self._collect(replace(found, rows=rows))
         return [obj.handle for obj in scene.objects if obj.parent is None]
 
     def _take_textures(self, scene: Scene) -> dict[int, int]:
@@ -299,6 +309,29 @@ class Document:
         self._next += 1
         self.textures[number] = Texture(number, name, pixels)
         return number
+
+    def _collect(self, collection: Collection) -> None:
+        taken = {c.name for c in self.collections.values()}
+        stem, number = collection.name.partition("#")[0], 0
+        name = collection.name
+        while name in taken:
+            name, number = f"{stem}#{number}", number + 1
+        self.collections[_FIRST_COLLECTION + self._next] = replace(collection, name=name)
+        self._next += 1
+
+    def members(self, collection: int) -> list[int]:
+        """Return the handles of the objects of a collection, parents first.
+
+        Raises:
+            CallError: there is no such collection.
+        """
+        if collection not in self.collections:
+            raise CallError(f"{self.label}: no collection has the handle {collection}")
+        chosen: set[int] = set()
+        for root, adds in self.collections[collection].rows:
+            found = self.roots() if root is None else self.tree(root) if root in self else []
+            chosen = chosen | set(found) if adds else chosen - set(found)
+        return [handle for handle in self.roots() if handle in chosen]
 
     def duplicate(self, handles: Sequence[int]) -> dict[int, int]:
         """Copy objects; return the copy's handle of each.

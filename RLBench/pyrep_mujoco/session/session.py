@@ -12,6 +12,7 @@ import numpy as np
 
 from pyrep_mujoco import transforms as tf
 from pyrep_mujoco.errors import CallError
+from pyrep_mujoco.near_names import near_names
 from pyrep_mujoco.scene.health import check_pose
 from pyrep_mujoco.session.document import Document
 from pyrep_mujoco.session.files.loading import read_file
@@ -274,6 +275,10 @@ class Session:
         Raises:
             CallError: the scene has none of that name.
         """
-        if name not in self.document.collections:
-            raise CallError(f"{self.document.label} has no collection named {name!r}")
-        return self.document.collections[name]
+        for handle, collection in self.document.collections.items():
+            if collection.name == name:
+                return handle
+        known = [collection.name for collection in self.document.collections.values()]
+        raise CallError(
+            f"{self.document.label} has no collection named {name!r}; {near_names(name, known)}"
+        )

@@ -2,6 +2,7 @@
 
 import copy
 from collections import OrderedDict
+from dataclasses import replace
 from pathlib import Path
 
 from pyrep_mujoco.errors import SceneError
@@ -49,6 +50,4 @@ def _own_copy(scene: Scene) -> Scene:
         if isinstance(obj, Shape):
             shared.update({id(part): part for part in obj.parts})
     objects = [copy.deepcopy(obj, dict(shared)) for obj in scene.objects]
-    return Scene(
-        scene.source, scene.header, objects, dict(scene.textures), scripts=list(scene.scripts)
-    )
+    return replace(scene, objects=objects, textures=dict(scene.textures))

@@ -4,13 +4,16 @@ import mujoco
 import numpy as np
 
 from pyrep_mujoco import transforms as tf
-from pyrep_mujoco.objects.detection import parse_volume, surface_in_volume
+from pyrep_mujoco.objects.detection import Volume, parse_volume, surface_in_volume
 from pyrep_mujoco.objects.proximity_sensor import NEAREST
+from pyrep_mujoco.session.objects.triangles import nearest_points
 from pyrep_mujoco.session.session import Session
 from pyrep_mujoco.transforms import Floats
 from pyrep_mujoco.ttm.reading.model import DETECTABLE, ForceSensor, ProximitySensor, Shape
 
 NOT_DETECTABLE = 8
+ON_THE_EDGE = 1e-9
+"""Points this near to a volume [m] are in it."""
 
 
 def _volume_text(sensor: ProximitySensor) -> str:
@@ -51,8 +54,23 @@ def _distance(session: Session, handle: int, other: int, *, exact: bool) -> floa
     triangles = np.concatenate(corners)
     if not surface_in_volume(triangles, volume):
         return np.inf
+    if not exact:
+        return 0.0
+    points = nearest_points(np.zeros(3), triangles)
+    distances = np.linalg.norm(points, axis=1)
+    inside = volume(points) <= ON_THE_EDGE
+    bound = float(distances[inside].min()) if inside.any() else np.inf
+    # Of what is nearer, another point than the nearest may be in the volume.
+    triangles = triangles[(distances < bound - ON_THE_EDGE) & ~inside]
+    if len(triangles) == 0 or not surface_in_volume(triangles, volume):
+        return bound
+    return min(bound, _by_halves(triangles, volume))
+
+
+def _by_halves(triangles: Floats, volume: Volume) -> float:
+    """Return the distance of the part of (N, 3, 3) triangles that is in a volume [m]."""
     near, far = 0.0, float(np.linalg.norm(triangles, axis=2).max())
-    while exact and far - near > NEAREST:
+    while far - near > NEAREST:
         middle = (near + far) / 2
 
         def within(points: Floats, limit: float = middle) -> Floats:

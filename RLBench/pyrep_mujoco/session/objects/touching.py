@@ -5,6 +5,7 @@ from typing import TypedDict
 import mujoco
 import numpy as np
 
+from pyrep_mujoco.session.objects.triangles import nearest_points
 from pyrep_mujoco.session.session import Session
 from pyrep_mujoco.transforms import Floats, transform_points
 from pyrep_mujoco.ttm.reading.model import COLLIDABLE, Shape
@@ -90,26 +91,8 @@ def _to_surface(session: Session, shape: Shape, point: Floats) -> float:
     """Return the distance of a (3,) point from the surface of a shape [m]."""
     T = session.document.world(shape.handle)
     corners = [transform_points(T, part.vertices)[part.faces] for part in shape.parts]
-    return float(point_to_triangles(point, np.concatenate(corners)).min())
-
-
-def point_to_triangles(point: Floats, triangles: Floats) -> Floats:
-    """Return the (N,) distances of a (3,) point from (N, 3, 3) triangles."""
-    a, b, c = triangles[:, 0], triangles[:, 1], triangles[:, 2]
-    normal = np.cross(b - a, c - a)
-    size = np.linalg.norm(normal, axis=1, keepdims=True)
-    normal = normal / np.maximum(size, 1e-30)
-    height = np.einsum("ij,ij->i", point - a, normal)
-    foot = point - height[:, None] * normal
-    inside = np.ones(len(triangles), bool)
-    nearest = np.full(len(triangles), np.inf)
-    for start, end in ((a, b), (b, c), (c, a)):
-        edge = end - start
-        inside &= np.einsum("ij,ij->i", np.cross(edge, foot - start), normal) >= 0
-        length = np.maximum(np.einsum("ij,ij->i", edge, edge), 1e-30)
-        share = np.clip(np.einsum("ij,ij->i", point - start, edge) / length, 0.0, 1.0)
-        nearest = np.minimum(nearest, np.linalg.norm(point - start - share[:, None] * edge, axis=1))
-    return np.where(inside & (size[:, 0] > 0), np.abs(height), nearest)
+    nearest = nearest_points(point, np.concatenate(corners))
+    return float(np.linalg.norm(nearest - point, axis=1).min())
 
 
 def contacts(session: Session, handle: int) -> list[Contact]:

@@ -270,6 +270,20 @@ class OtherObject(SceneObject):
     tag: str
 
 
+@dataclass(frozen=True)
+class Collection:
+    """A named set of objects: rows are applied in order.
+
+    Attributes:
+        name: of the set.
+        rows: handle of the root of a tree, None for all objects; and whether the objects come in,
+            or go out.
+    """
+
+    name: str
+    rows: tuple[tuple[int | None, bool], ...]
+
+
 @dataclass
 class Scene:
     """A file's contents.
@@ -283,6 +297,7 @@ class Scene:
         missing: a line for each thing that the scene shows or does otherwise than its maker meant,
             since it is not in the file or not known here.
         scripts: handles of objects that carry a script.
+        collections: named sets of objects.
     """
 
     source: str
@@ -292,6 +307,7 @@ class Scene:
     skipped: dict[str, int] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
     scripts: list[int] = field(default_factory=list)
+    collections: list[Collection] = field(default_factory=list)
 
     @cached_property
     def by_handle(self) -> dict[int, SceneObject]:

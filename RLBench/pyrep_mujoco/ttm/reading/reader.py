@@ -8,6 +8,7 @@ from pyrep_mujoco.ttm.reading import huffman
 from pyrep_mujoco.ttm.reading.buffers import KNOWN as BUFFER_TAGS
 from pyrep_mujoco.ttm.reading.buffers import MeshBuffers
 from pyrep_mujoco.ttm.reading.chunks import Chunk, Fields, Origin
+from pyrep_mujoco.ttm.reading.collections import read_collection
 from pyrep_mujoco.ttm.reading.model import Header, Scene, SceneObject
 from pyrep_mujoco.ttm.reading.object_chunks import OBJECT_TAGS, read_object
 from pyrep_mujoco.ttm.reading.shapes import Library
@@ -27,9 +28,9 @@ _HEAD = "<4s2iBiiHibb"
 _SCRIPT_TAGS = frozenset({"Si2", "Ste", "Coc", "Dbl", "Seo", "Ttd", "Va2", "Va3"})
 # A picture of the scene, the model's box, the editor's views and settings.
 _QUIET = frozenset({"MTC", "BBC", "ENV", "SET", "VEW", "CDS", "CDA", "GHO"})
-_READ = frozenset({"DMA", "TEX", "VIN", "LST"})
-# Inverse kinematics, collections, old buttons, old calculations, settings of the simulation.
-_UNREAD = frozenset({"IKO", "GRP", "BBK", "COL", "DST", "PPL", "DYN", "SIM"})
+_READ = frozenset({"DMA", "TEX", "VIN", "LST", "GRP"})
+# Inverse kinematics, old buttons, old calculations, settings of the simulation.
+_UNREAD = frozenset({"IKO", "BBK", "COL", "DST", "PPL", "DYN", "SIM"})
 MAX_LINES = 20
 """About what is missing in one file."""
 
@@ -96,6 +97,7 @@ def decode(content: bytes, source: str = "scene") -> Scene:
         skipped=dict(origin.skipped),
         missing=missing,
         scripts=sorted(scripted & handles),  # a scene's main script belongs to no object
+        collections=[read_collection(chunk) for chunk in top.all("GRP")],
     )
 
 
