@@ -5,7 +5,7 @@ went. Handles are never given twice.
 """
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -45,6 +45,8 @@ class Document:
         textures: images by id.
         collections: named sets of objects by handle.
         settings: by handle, by name: numbers of an object that change nothing but themselves.
+        apart: pairs of shapes that do not collide, since they overlap where their file has them.
+        rehung: objects that were hung elsewhere than where their file has them.
     """
 
     def __init__(self, label: str) -> None:
@@ -53,6 +55,8 @@ class Document:
         self.textures: dict[int, Texture] = {}
         self.collections: dict[int, Collection] = {}
         self.settings: dict[int, dict[str, float]] = {}
+        self.apart: set[tuple[int, int]] = set()
+        self.rehung: set[int] = set()
         self._objects: dict[int, SceneObject] = {}
         self._names: dict[str, int] = {}
         self._children: dict[int | None, list[int]] = {None: []}
@@ -203,6 +207,7 @@ class Document:
         T = self.world(handle)
         self._children[obj.parent].remove(handle)
         obj.parent = parent
+        self.rehung.add(handle)
         self._children.setdefault(parent, []).append(handle)
         if keep_in_place:
             obj.pose = tf.invert(self.frame(parent)) @ T
@@ -279,16 +284,23 @@ class Document:
         del self._names[obj.name]
         del self._objects[handle]
         self.settings.pop(handle, None)
+        self.rehung.discard(handle)
+        self.apart = {pair for pair in self.apart if handle not in pair}
         self._gone[handle] = obj.name
         self.moved()
 
-    def take_in(self, scene: Scene) -> list[int]:
+    def take_in(self, scene: Scene, apart: Iterable[tuple[int, int]] = ()) -> list[int]:
         """Take in all objects of a file, in its order; return the handles of its top ones.
 
         Names that are taken get a suffix, the same one for the whole file.
+
+        Args:
+            scene: contents of the file.
+            apart: pairs of its handles that shall not collide.
         """
         images = self._take_textures(scene)
         handles = self._adopt([_worn(obj, images) for obj in scene.objects])
+        self.apart |= {(handles[a], handles[b]) for a, b in apart}
         for found in scene.collections:
             rows = tuple(
                 (None if h is None else handles.get(h, -1), adds) for h, adds in found.rows
@@ -345,7 +357,9 @@ class Document:
             if obj.parent not in handles:
                 obj.pose, obj.parent = self.world(handle), None
             copies.append(obj)
-        return self._adopt(copies)
+        made = self._adopt(copies)
+        self.apart |= {(made[a], made[b]) for a, b in self.apart if a in made and b in made}
+        return made
 
     def _adopt(self, objects: Sequence[SceneObject]) -> dict[int, int]:
         """Enter objects that know each other by old handles; return the new ones."""

@@ -16,6 +16,7 @@ from pyrep_mujoco.near_names import near_names
 from pyrep_mujoco.scene.health import check_pose
 from pyrep_mujoco.session.document import Document
 from pyrep_mujoco.session.files.loading import read_file
+from pyrep_mujoco.session.files.overlaps import overlaps_of
 from pyrep_mujoco.session.physics.building import Built
 from pyrep_mujoco.session.physics.stepping import Physics
 from pyrep_mujoco.transforms import Floats
@@ -58,7 +59,7 @@ class Session:
         self.signals: dict[tuple[str, str], object] = {}
         self._start = _Start()
         if scene is not None:
-            self.document.take_in(read_file(scene))
+            self.document.take_in(read_file(scene), overlaps_of(str(scene)))
             self.physics.refresh()
 
     # ---- MuJoCo -------------------------------------------------------------------------
@@ -123,7 +124,7 @@ class Session:
             SceneError: there is no such file, or MuJoCo refuses it.
             TtmError: the file is not what its name says.
         """
-        tops = self.document.take_in(read_file(path))
+        tops = self.document.take_in(read_file(path), overlaps_of(str(path)))
         if not tops:
             raise CallError(f"{path}: holds no object")
         self.physics.changed()

@@ -2,8 +2,11 @@
 
 import copy
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import replace
+from functools import wraps
 from pathlib import Path
+from typing import TypeVar
 
 from pyrep_mujoco.errors import SceneError
 from pyrep_mujoco.session.files.from_mjcf import read_mjcf
@@ -13,8 +16,25 @@ from pyrep_mujoco.ttm.reading.reader import read_scene
 KEPT_FILES = 64
 """Files whose contents are kept in one process: tasks load the same ones again and again."""
 KINDS = (".ttt", ".ttm", ".xml", ".mjcf")
-_Key = tuple[str, int, int]
-_KEPT: "OrderedDict[_Key, Scene]" = OrderedDict()
+Value = TypeVar("Value")
+
+
+def cached(read: Callable[[str], Value]) -> Callable[[str], Value]:
+    """Keep what was made of the last files, as long as they are not changed."""
+    kept: OrderedDict[tuple[str, int, int], Value] = OrderedDict()
+
+    @wraps(read)
+    def look_up(path: str) -> Value:
+        status = Path(path).stat()
+        key = (str(Path(path).absolute()), status.st_mtime_ns, status.st_size)
+        if key not in kept:
+            kept[key] = read(path)
+            while len(kept) > KEPT_FILES:
+                kept.popitem(last=False)
+        kept.move_to_end(key)
+        return kept[key]
+
+    return look_up
 
 
 def read_file(path: Path | str) -> Scene:
@@ -27,20 +47,17 @@ def read_file(path: Path | str) -> Scene:
         SceneError: there is no such file, it is of another kind, or MuJoCo refuses it.
         TtmError: it is not what its name says.
     """
-    path = Path(path)
-    if not path.is_file():
+    if not Path(path).is_file():
         raise SceneError(f"there is no scene or model file {path}")
-    if path.suffix.lower() not in KINDS:
+    if Path(path).suffix.lower() not in KINDS:
         raise SceneError(f"{path}: files that end with {', '.join(KINDS)} are read")
-    status = path.stat()
-    key = (str(path.absolute()), status.st_mtime_ns, status.st_size)
-    if key not in _KEPT:
-        is_mjcf = path.suffix.lower() in (".xml", ".mjcf")
-        _KEPT[key] = read_mjcf(path) if is_mjcf else read_scene(path)
-        while len(_KEPT) > KEPT_FILES:
-            _KEPT.popitem(last=False)
-    _KEPT.move_to_end(key)
-    return _own_copy(_KEPT[key])
+    return _own_copy(_read(str(path)))
+
+
+@cached
+def _read(path: str) -> Scene:
+    is_mjcf = Path(path).suffix.lower() in (".xml", ".mjcf")
+    return read_mjcf(Path(path)) if is_mjcf else read_scene(path)
 
 
 def _own_copy(scene: Scene) -> Scene:

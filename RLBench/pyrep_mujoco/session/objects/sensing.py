@@ -1,12 +1,14 @@
 """What sensors without a picture tell: proximity, force and torque."""
 
+from itertools import pairwise
+
 import mujoco
 import numpy as np
 
 from pyrep_mujoco import transforms as tf
 from pyrep_mujoco.objects.detection import Volume, parse_volume, surface_in_volume
 from pyrep_mujoco.objects.proximity_sensor import NEAREST
-from pyrep_mujoco.session.objects.triangles import nearest_points
+from pyrep_mujoco.session.objects.triangles import cut_polygon, nearest_points
 from pyrep_mujoco.session.session import Session
 from pyrep_mujoco.transforms import Floats
 from pyrep_mujoco.ttm.reading.model import DETECTABLE, ForceSensor, ProximitySensor, Shape
@@ -64,7 +66,32 @@ def _distance(session: Session, handle: int, other: int, *, exact: bool) -> floa
     triangles = triangles[(distances < bound - ON_THE_EDGE) & ~inside]
     if len(triangles) == 0 or not surface_in_volume(triangles, volume):
         return bound
+    if sensor.kind == "pyramid":
+        return min(bound, _in_pyramid(triangles, sensor.volume))
     return min(bound, _by_halves(triangles, volume))
+
+
+def _in_pyramid(triangles: Floats, sizes: dict[str, float]) -> float:
+    """Return the distance of the part of (N, 3, 3) triangles in a pyramid [m], cut exactly."""
+    offset, length = sizes["offset"], sizes["range"]
+    planes = [np.array([0.0, 0.0, -1.0, offset]), np.array([0.0, 0.0, 1.0, -offset - length])]
+    for axis, word in ((0, "x"), (1, "y")):
+        near, far = sizes[f"{word}_size"] / 2, sizes[f"{word}_size_far"] / 2
+        slope = (far - near) / length
+        for sign in (1.0, -1.0):
+            plane = np.array([0.0, 0.0, -slope, slope * offset - near])
+            plane[axis] = sign
+            planes.append(plane)
+    least = np.inf
+    for triangle in triangles:
+        corners = list(triangle)
+        for plane in planes:
+            corners = cut_polygon(corners, plane)
+        if len(corners) >= 3:
+            fan = [[corners[0], b, c] for b, c in pairwise(corners[1:])]
+            points = nearest_points(np.zeros(3), np.array(fan))
+            least = min(least, float(np.linalg.norm(points, axis=1).min()))
+    return least
 
 
 def _by_halves(triangles: Floats, volume: Volume) -> float:

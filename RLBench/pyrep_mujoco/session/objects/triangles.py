@@ -26,3 +26,21 @@ def nearest_points(point: Floats, triangles: Floats) -> Floats:
         nearest[closer], least[closer] = on_edge[closer], distance[closer]
     out: Floats = np.where(inside[:, None], foot, nearest)
     return out
+
+
+def cut_polygon(corners: list[Floats], plane: Floats) -> list[Floats]:
+    """Return the corners of the part of a convex polygon behind a plane.
+
+    Args:
+        corners: (3,) each, in order.
+        plane: (4,) normal and offset; behind it is where `normal @ x + offset <= 0`.
+    """
+    out: list[Floats] = []
+    heights = [float(plane[:3] @ corner + plane[3]) for corner in corners]
+    for i, (corner, height) in enumerate(zip(corners, heights, strict=True)):
+        before, above = corners[i - 1], heights[i - 1]
+        if (height <= 0) != (above <= 0):
+            out.append(before + (corner - before) * (above / (above - height)))
+        if height <= 0:
+            out.append(corner)
+    return out

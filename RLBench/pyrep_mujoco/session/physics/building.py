@@ -248,7 +248,9 @@ class _Maker:
             for a, b in masked_pairs(scene)
             if a in by_name and b in by_name
         }
-        return {(min(p), max(p)) for p in pairs | self._joined(set(by_name.values()))}
+        joined = self._joined(set(by_name.values()) - document.rehung)
+        overlapping = {p for p in document.apart if set(p) <= set(by_name.values())}
+        return {(min(p), max(p)) for p in pairs | joined | overlapping}
 
     def _joined(self, solid: set[int]) -> set[tuple[int, int]]:
         """Return the pairs of solid bodies that a joint joins: its limits hold them apart."""
