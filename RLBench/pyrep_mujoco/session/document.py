@@ -4,8 +4,7 @@ The document is what holds; MuJoCo's model is made of it and tells it after each
 went. Handles are never given twice.
 """
 
-import copy
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -18,14 +17,10 @@ from pyrep_mujoco.near_names import near_names
 from pyrep_mujoco.transforms import Floats
 from pyrep_mujoco.ttm.reading.model import (
     Collection,
-    Dummy,
     Joint,
-    ProximitySensor,
-    Scene,
     SceneObject,
-    Shape,
 )
-from pyrep_mujoco.ttm.reading.parts import Part, Texture
+from pyrep_mujoco.ttm.reading.parts import Texture
 
 Kind = TypeVar("Kind", bound=SceneObject)
 NOT_COLLIDABLE, NOT_MEASURABLE, NOT_RENDERABLE, NOT_DETECTABLE = 1, 2, 4, 8
@@ -148,9 +143,9 @@ class Document:
 
     def free_name(self, stem: str) -> str:
         """Return `stem`, or `stem#0`, `stem#1` ... where that is taken."""
-        return stem + self._free_suffix([stem])
+        return stem + self.free_suffix([stem])
 
-    def _free_suffix(self, stems: Sequence[str]) -> str:
+    def free_suffix(self, stems: Sequence[str]) -> str:
         """Return the suffix under which all of the names are free, empty where they are."""
         suffix, number = "", 0
         while any(stem + suffix in self._names for stem in stems):
@@ -262,12 +257,17 @@ class Document:
     def add(self, obj: SceneObject) -> int:
         """Take an object in; it gets a handle, and a name that is free. Return the handle."""
         obj.name = self.free_name(obj.name)
-        obj.handle = self._next
-        self._next += 1
-        self._enter(obj)
+        obj.handle = self.new_handle()
+        self.enter(obj)
         return obj.handle
 
-    def _enter(self, obj: SceneObject) -> None:
+    def new_handle(self) -> int:
+        """Return a number that was not given before."""
+        self._next += 1
+        return self._next - 1
+
+    def enter(self, obj: SceneObject) -> None:
+        """Take an object in that has a new handle and a free name."""
         self._objects[obj.handle] = obj
         self._names[obj.name] = obj.handle
         self._children.setdefault(obj.parent, []).append(obj.handle)
@@ -289,47 +289,20 @@ class Document:
         self._gone[handle] = obj.name
         self.moved()
 
-    def take_in(self, scene: Scene, apart: Iterable[tuple[int, int]] = ()) -> list[int]:
-        """Take in all objects of a file, in its order; return the handles of its top ones.
-
-        Names that are taken get a suffix, the same one for the whole file.
-
-        Args:
-            scene: contents of the file.
-            apart: pairs of its handles that shall not collide.
-        """
-        images = self._take_textures(scene)
-        handles = self._adopt([_worn(obj, images) for obj in scene.objects])
-        self.apart |= {(handles[a], handles[b]) for a, b in apart}
-        for found in scene.collections:
-            rows = tuple(
-                (None if h is None else handles.get(h, -1), adds) for h, adds in found.rows
-            )
-            self._collect(replace(found, rows=rows))
-        return [obj.handle for obj in scene.objects if obj.parent is None]
-
-    def _take_textures(self, scene: Scene) -> dict[int, int]:
-        """Take in a file's images; return what their ids became."""
-        images: dict[int, int] = {}
-        for texture in scene.textures.values():
-            images[texture.id] = self.add_texture(texture.name, texture.pixels)
-        return images
-
     def add_texture(self, name: str, pixels: npt.NDArray[np.uint8]) -> int:
         """Take in an image, (height, width, 3 or 4) bottom row first; return its id."""
-        number = self._next
-        self._next += 1
+        number = self.new_handle()
         self.textures[number] = Texture(number, name, pixels)
         return number
 
-    def _collect(self, collection: Collection) -> None:
+    def collect(self, collection: Collection) -> None:
+        """Take in a collection; its name gets a suffix where it is taken."""
         taken = {c.name for c in self.collections.values()}
         stem, number = collection.name.partition("#")[0], 0
         name = collection.name
         while name in taken:
             name, number = f"{stem}#{number}", number + 1
-        self.collections[_FIRST_COLLECTION + self._next] = replace(collection, name=name)
-        self._next += 1
+        self.collections[_FIRST_COLLECTION + self.new_handle()] = replace(collection, name=name)
 
     def members(self, collection: int) -> list[int]:
         """Return the handles of the objects of a collection, parents first.
@@ -344,71 +317,3 @@ class Document:
             found = self.roots() if root is None else self.tree(root) if root in self else []
             chosen = chosen | set(found) if adds else chosen - set(found)
         return [handle for handle in self.roots() if handle in chosen]
-
-    def duplicate(self, handles: Sequence[int]) -> dict[int, int]:
-        """Copy objects; return the copy's handle of each.
-
-        A copy hangs on the copy of its parent, or where the parent is not copied on nothing; it
-        stands where its original does.
-        """
-        copies = []
-        for handle in handles:
-            obj = copy.deepcopy(self.get(handle), _shared(self.get(handle)))
-            if obj.parent not in handles:
-                obj.pose, obj.parent = self.world(handle), None
-            copies.append(obj)
-        made = self._adopt(copies)
-        self.apart |= {(made[a], made[b]) for a, b in self.apart if a in made and b in made}
-        return made
-
-    def _adopt(self, objects: Sequence[SceneObject]) -> dict[int, int]:
-        """Enter objects that know each other by old handles; return the new ones."""
-        stems = [obj.name.partition("#")[0] for obj in objects]
-        names = [obj.name for obj in objects]
-        if any(name in self._names for name in names):
-            if len(set(stems)) == len(stems):
-                suffix = self._free_suffix(stems)
-                names = [stem + suffix for stem in stems]
-            else:  # #0 and #1 of one name come together: each for itself
-                names = []
-        handles = {}
-        for obj in objects:
-            handles[obj.handle] = self._next
-            self._next += 1
-        for i, obj in enumerate(objects):
-            obj.name = names[i] if names else self.free_name(stems[i])
-            obj.handle = handles[obj.handle]
-            _renumber(obj, handles)
-            self._enter(obj)
-        return handles
-
-
-def _renumber(obj: SceneObject, handles: dict[int, int]) -> None:
-    """Let an object refer to others by their new handles."""
-    obj.parent = None if obj.parent is None else handles[obj.parent]
-    if isinstance(obj, Dummy):
-        obj.linked = None if obj.linked is None else handles.get(obj.linked)
-    elif isinstance(obj, ProximitySensor):
-        obj.detects = None if obj.detects is None else handles.get(obj.detects)
-    elif isinstance(obj, Joint) and obj.master is not None:
-        master, factor, offset = obj.master
-        obj.master = None if master not in handles else (handles[master], factor, offset)
-
-
-def _worn(obj: SceneObject, images: dict[int, int]) -> SceneObject:
-    """Let a shape's parts wear images by their new ids."""
-    if isinstance(obj, Shape):
-        obj.parts = [_with_image(part, images) for part in obj.parts]
-    return obj
-
-
-def _with_image(part: Part, images: dict[int, int]) -> Part:
-    if part.texture is None or part.texture.texture_id not in images:
-        return part
-    use = replace(part.texture, texture_id=images[part.texture.texture_id])
-    return replace(part, texture=use)
-
-
-def _shared(obj: SceneObject) -> dict[int, object]:
-    """Return what a copy shares with its original: parts are never changed."""
-    return {id(part): part for part in obj.parts} if isinstance(obj, Shape) else {}

@@ -19,6 +19,7 @@ from pyrep_mujoco.session.files.loading import read_file
 from pyrep_mujoco.session.files.overlaps import overlaps_of
 from pyrep_mujoco.session.physics.building import Built
 from pyrep_mujoco.session.physics.stepping import Physics
+from pyrep_mujoco.session.taking_in import duplicate, take_in
 from pyrep_mujoco.transforms import Floats
 from pyrep_mujoco.ttm.reading.model import Joint, SceneObject, Shape
 
@@ -59,7 +60,7 @@ class Session:
         self.signals: dict[tuple[str, str], object] = {}
         self._start = _Start()
         if scene is not None:
-            self.document.take_in(read_file(scene), overlaps_of(str(scene)))
+            take_in(self.document, read_file(scene), overlaps_of(str(scene)))
             self.physics.refresh()
 
     # ---- MuJoCo -------------------------------------------------------------------------
@@ -124,7 +125,7 @@ class Session:
             SceneError: there is no such file, or MuJoCo refuses it.
             TtmError: the file is not what its name says.
         """
-        tops = self.document.take_in(read_file(path), overlaps_of(str(path)))
+        tops = take_in(self.document, read_file(path), overlaps_of(str(path)))
         if not tops:
             raise CallError(f"{path}: holds no object")
         self.physics.changed()
@@ -164,7 +165,7 @@ class Session:
         """Copy an object, or a whole model; return the handle of the copy."""
         obj = self.document.get(handle)
         handles = self.document.tree(handle) if whole_model and obj.is_model_base else [handle]
-        copies = self.document.duplicate(handles)
+        copies = duplicate(self.document, handles)
         self.physics.changed()
         return copies[handle]
 

@@ -9,6 +9,7 @@ import mujoco
 from pyrep_mujoco.session.document import Document
 from pyrep_mujoco.session.files.loading import cached, read_file
 from pyrep_mujoco.session.physics.stepping import Physics
+from pyrep_mujoco.session.taking_in import take_in
 from pyrep_mujoco.ttm.mjcf.contacts import OVERLAP
 from pyrep_mujoco.ttm.mjcf.writer import FLUNG
 
@@ -19,7 +20,7 @@ def overlaps_of(path: str) -> frozenset[tuple[int, int]]:
     scene = read_file(path)
     handles = {obj.name: obj.handle for obj in scene.objects}
     document = Document(path)
-    if len(document.take_in(scene)) == 0:
+    if len(take_in(document, scene)) == 0:
         return frozenset()
     found = _overlapping(document)
     return frozenset((handles[document.name_of(a)], handles[document.name_of(b)]) for a, b in found)

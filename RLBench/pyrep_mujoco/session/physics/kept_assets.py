@@ -21,19 +21,19 @@ KEPT = 20_000
 
 
 class _Memory:
-    """What was made of parts and images, by the thing itself; the oldest are forgotten."""
+    """What was made of arrays, by the arrays themselves; the oldest are forgotten."""
 
     def __init__(self) -> None:
-        self._found: OrderedDict[tuple[str, int], tuple[object, object]] = OrderedDict()
+        self._found: OrderedDict[tuple[object, ...], tuple[object, object]] = OrderedDict()
 
-    def get(self, kind: str, source: object) -> object | None:
-        """Return what was kept of a source, None where nothing was."""
-        entry = self._found.get((kind, id(source)))
+    def get(self, kind: object, *sources: object) -> object | None:
+        """Return what was kept of sources, None where nothing was."""
+        entry = self._found.get((kind, *map(id, sources)))
         return None if entry is None else entry[1]
 
-    def keep(self, kind: str, source: object, value: object) -> None:
-        """Keep what was made of a source; the source stays alive with it."""
-        self._found[kind, id(source)] = (source, value)
+    def keep(self, value: object, kind: object, *sources: object) -> None:
+        """Keep what was made of sources; they stay alive with it."""
+        self._found[kind, *map(id, sources)] = (sources, value)
         while len(self._found) > KEPT:
             self._found.popitem(last=False)
 
@@ -61,19 +61,26 @@ class KeptAssets:
 
     def solids(self, part: Part) -> list[Solid]:
         """Return the convex pieces of a part."""
-        found = _MEMORY.get("solids", part)
+        # A part that is painted is another one, of the same arrays.
+        key = ("solids", part.is_convex)
+        sources = part.vertices, part.faces, part.primitive
+        found = _MEMORY.get(key, *sources)
         if not isinstance(found, list):
             found = solids(part)
-            _MEMORY.keep("solids", part, found)
+            _MEMORY.keep(found, key, *sources)
         return found
 
     def drawn_mesh(self, part: Part) -> str | None:
         """Return the name of the mesh that draws a part; None where nothing has an area."""
-        found = _MEMORY.get("drawn", part)
+        use = part.texture
+        ends = None if use is None else (use.repeat_u, use.repeat_v)
+        key = ("drawn", part.is_culled, part.shading_angle, ends)
+        sources = part.vertices, part.faces, None if use is None else use.uv
+        found = _MEMORY.get(key, *sources)
         if not isinstance(found, bytes):
             drawn = drawn_faces(part.vertices, part.faces.astype(np.int64), part.is_culled)
             found = msh_bytes(part, drawn) if len(drawn.index) else b""
-            _MEMORY.keep("drawn", part, found)
+            _MEMORY.keep(found, key, *sources)
         return self._mesh(found) if found else None
 
     def hull(self, vertices: Floats) -> str:
@@ -81,7 +88,7 @@ class KeptAssets:
         found = _MEMORY.get("hull", vertices)
         if not isinstance(found, bytes):
             found = hull_bytes(vertices)
-            _MEMORY.keep("hull", vertices, found)
+            _MEMORY.keep(found, "hull", vertices)
         return self._mesh(found)
 
     def _mesh(self, content: bytes) -> str:
@@ -114,10 +121,10 @@ class KeptAssets:
         image = self._textures.get(number)
         if image is None:
             return None
-        content = _MEMORY.get("image", image)
+        content = _MEMORY.get("image", image.pixels)
         if not isinstance(content, bytes):
             content = png_bytes(np.ascontiguousarray(image.pixels[::-1, :, :3]), level=1)
-            _MEMORY.keep("image", image, content)
+            _MEMORY.keep(content, "image", image.pixels)
         name = f"texture:{_digest(content)}"
         if name not in self._names:
             file = f"{_digest(content)}.png"
@@ -131,5 +138,5 @@ def _digest(content: bytes) -> str:
     found = _MEMORY.get("digest", content)
     if not isinstance(found, str):
         found = hashlib.sha256(content).hexdigest()[:20]
-        _MEMORY.keep("digest", content, found)
+        _MEMORY.keep(found, "digest", content)
     return found
