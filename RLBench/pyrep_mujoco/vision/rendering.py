@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 _BACKENDS = ("egl", "osmesa", "glfw")
 _DISABLED = ("disable", "disabled", "off", "false", "0")
 _NO_CHOICE = ("", "enable", "enabled", "on", "true", "1")
-_SPARE_GEOMS = 64  # room in the scene beyond the model's own geoms
+_SPARE_GEOMS = 256  # room in the scene beyond the model's own geoms, for lines too
 
 
 @cache
@@ -164,8 +164,8 @@ class Renderer:
             self._exact = make_buffers(model, self._shape, shadows=False, multisample=0)
         self._gl = gl
         Renderer._current = weakref.ref(self)
-        self._skins = Skins(model)
-        self._scene = mujoco.MjvScene(model, model.ngeom + len(self._skins) + _SPARE_GEOMS)
+        self.skins = Skins(model)
+        self._scene = mujoco.MjvScene(model, model.ngeom + len(self.skins) + _SPARE_GEOMS)
         self._option = mujoco.MjvOption()
         self._option.sitegroup[:] = 0
         self._camera = mujoco.MjvCamera()
@@ -298,7 +298,7 @@ class Renderer:
             raise RenderingError("the renderer is closed; make a new one")
         self._make_current()
         eye = free_camera(camera)
-        self._skins.update(data, self._option, eye, self._scene, Wanted(ALL, skins=True))
+        self.skins.update(data, self._option, eye, self._scene, Wanted(ALL, skins=True))
         aim_eyes(self._scene, camera, self._shape)
         self._draw(self._colour, is_segmentation=False)
         mujoco.mjr_readPixels(self._rgb, None, self._viewport, self._colour)
@@ -324,7 +324,7 @@ class Renderer:
             self._shape_view(camera)
             view = frustum_of(scene, self._shape)
         wanted = Wanted(drawn, wear_skins, view)
-        left_out = self._skins.update(data, self._option, eye, scene, wanted)
+        left_out = self.skins.update(data, self._option, eye, scene, wanted)
         self._filling = drawn, left_out.tobytes()
         self._shape_view(camera)
 

@@ -1,11 +1,13 @@
-"""Smooth meshes that a robot's links wear in colour images, in place of their primitives.
+"""Smooth meshes that a robot's links wear in colour images, in place of their primitives; lines.
 
 A mesh asset named `skin:<body>:<material>` replaces, in colour images only, the geoms of that body
 and material. No geom has the mesh: physics, rays, depth and segmentation do not know of it. So what
 rays find visible agrees with the depth images.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import mujoco
 import numpy as np
@@ -15,6 +17,8 @@ from pyrep_mujoco.transforms import Floats, quat_wxyz_to_matrix
 from pyrep_mujoco.vision.frustum import Frustum
 
 PREFIX = "skin"
+_LINE_COLOUR = np.array([1.0, 0.0, 1.0, 1.0], np.float32)
+_LINE_RADIUS = 2e-3  # [m]
 _UNSEEN = 5  # a geom group that is never drawn
 _STILL, _MOVING = mujoco.mjtCatBit.mjCAT_STATIC, mujoco.mjtCatBit.mjCAT_DYNAMIC
 _BOTH_MESHES = 2  # MuJoCo's numbers of drawn meshes count each mesh and its hull
@@ -59,6 +63,9 @@ class Skins:
     """Puts a model's skins into the scenes that are drawn.
 
     A body whose geoms were hidden, recoloured or made transparent is drawn as it is.
+
+    Attributes:
+        lines: each (N, 3) points [m], world, that colour images show joined by lines.
     """
 
     def __init__(self, model: mujoco.MjModel) -> None:
@@ -69,6 +76,8 @@ class Skins:
         # Planes and height fields have no end or another centre.
         has_end = (model.geom_rbound > 0) & (model.geom_type != mujoco.mjtGeom.mjGEOM_HFIELD)
         self._radii = np.where(has_end, model.geom_rbound, np.inf)
+
+        self.lines: Sequence[Floats] = ()
 
     def __len__(self) -> int:
         """Number of skins."""
@@ -123,6 +132,9 @@ class Skins:
             place = data.xpos[skin.body] + data.xmat[skin.body].reshape(3, 3) @ middle
             if view is None or not view.misses(place[None], np.array([radius]))[0]:
                 self._add(data, skin, scene)
+        if wanted.skins and wanted.categories & int(_MOVING):
+            for points in self.lines:
+                _add_line(points, scene)
         return left_out
 
     def _add(self, data: mujoco.MjData, skin: Skin, scene: mujoco.MjvScene) -> None:
@@ -142,6 +154,22 @@ class Skins:
         geom.objtype, geom.objid = mujoco.mjtObj.mjOBJ_GEOM, int(skin.geoms[0])
         geom.segid = number
         scene.ngeom = number + 1
+
+
+def _add_line(points: Floats, scene: mujoco.MjvScene) -> None:
+    """Draw a line through (N, 3) points, or through as many of them as the scene has room for."""
+    room = scene.maxgeom - scene.ngeom
+    if room < 1:
+        return
+    if len(points) > room + 1:
+        points = points[np.linspace(0, len(points) - 1, room + 1).round().astype(int)]
+    for start, end in pairwise(points):
+        geom = scene.geoms[scene.ngeom]
+        kind = mujoco.mjtGeom.mjGEOM_CAPSULE
+        mujoco.mjv_initGeom(geom, kind, np.zeros(3), np.zeros(3), np.eye(3).ravel(), _LINE_COLOUR)
+        mujoco.mjv_connector(geom, kind, _LINE_RADIUS, start, end)
+        geom.category = _MOVING
+        scene.ngeom += 1
 
 
 def _ball(model: mujoco.MjModel, skin: Skin) -> tuple[Floats, float]:

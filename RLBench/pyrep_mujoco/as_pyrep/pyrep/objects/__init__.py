@@ -9,6 +9,7 @@ from pyrep.objects.light import Light
 from pyrep.objects.object import Object
 from pyrep.objects.proximity_sensor import ProximitySensor
 from pyrep.objects.shape import Shape
+from pyrep.objects.vision_sensor import VisionSensor
 
 __all__ = [
     "Camera",
@@ -20,4 +21,5 @@ __all__ = [
     "Object",
     "ProximitySensor",
     "Shape",
+    "VisionSensor",
 ]

@@ -1,1 +1,1 @@
-"""PyRep's package of that name."""
+"""Robots: arms, and what they carry at their ends."""

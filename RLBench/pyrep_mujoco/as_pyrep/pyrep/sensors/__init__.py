@@ -1,1 +1,1 @@
-"""PyRep's package of that name."""
+"""Sensors that are models: accelerometer, gyroscope, camera that sees all around."""

@@ -1,0 +1,1 @@
+"""Arms, each by the names of its model file."""

@@ -1,0 +1,1 @@
+"""Grippers and suction cups."""

@@ -1,0 +1,132 @@
+"""An arm of a session's scene: its chain of joints, and what is in its way."""
+
+import mujoco
+import numpy as np
+
+from pyrep_mujoco import transforms as tf
+from pyrep_mujoco.errors import CallError
+from pyrep_mujoco.motion.arm_planner import ArmPlan, ArmPlanner
+from pyrep_mujoco.motion.chains import Chain
+from pyrep_mujoco.session.document import NOT_COLLIDABLE, Document
+from pyrep_mujoco.session.physics.body_plan import carrier_frame
+from pyrep_mujoco.session.session import Session
+from pyrep_mujoco.transforms import Floats
+from pyrep_mujoco.ttm.reading.model import COLLIDABLE, Joint, Shape
+from pyrep_mujoco.world import Flags
+
+_MOST_TURN = 2 * np.pi
+"""Limits beyond count as these: planning would look for the same poses in all turns."""
+_ANY = (True,) * 6
+
+
+class SessionArm:
+    """Joints between a base and a tip.
+
+    Attributes:
+        constraints: what of a pose the tip must reach; see `Kinematics.of_chain`.
+    """
+
+    def __init__(self, session: Session, joints: list[int], tip: int) -> None:
+        """Take an arm.
+
+        Args:
+            session: the scene.
+            joints: handles, from the base.
+            tip: handle of the frame that reaches poses.
+        """
+        self._session, self._joints, self._tip = session, joints, tip
+        self.constraints: tuple[bool, ...] = _ANY
+        self._planner: tuple[tuple[object, ...], ArmPlanner] | None = None
+
+    def plan(self) -> ArmPlan:
+        """Plan from where everything is now.
+
+        Raises:
+            CallError: an object of the arm is gone.
+            SceneError: the joints do not move the tip.
+        """
+        session = self._session
+        model, data = session.model, session.data
+        chain = self._chain()
+        numbers = tuple(a.tobytes() for a in (chain.lower, chain.upper, chain.T_body_tip))
+        key = (model, chain.joints, chain.tip_body, chain.constraints, numbers)
+        if self._planner is None or self._planner[0] != key:
+            self._planner = key, ArmPlanner(model, chain)
+        return self._planner[1].begin(data, self._obstacles(model))
+
+    def touched(self) -> set[int]:
+        """Return the handles of the collidable shapes that the arm touches."""
+        handles = self._session.built.geom_handles
+        own = {int(handles[geom]) for geom in self.plan().touched()}
+        return own | {shape for shape, solid in _stand_ins(self._session).items() if solid in own}
+
+    # ---- the chain ----------------------------------------------------------------------
+
+    def _chain(self) -> Chain:
+        document, built = self._session.document, self._session.built
+        joints = [document.of_kind(handle, Joint, "joint") for handle in self._joints]
+        loose = [joint.name for joint in joints if joint.handle not in built.joints]
+        if loose:
+            raise CallError(f"{document.label}: nothing hangs on {', '.join(loose)}")
+        limits = np.array([self._limits(joint) for joint in joints])
+        carrier = built.plan.carriers.get(self._tip)
+        tip = document.get(self._tip)
+        if carrier is None:
+            raise CallError(f"{document.label}: no joint moves {tip.name}")
+        T: Floats = tf.invert(carrier_frame(document, carrier)) @ document.world(self._tip)
+        ids = tuple(built.joints[handle] for handle in self._joints)
+        # Rounded: the last bits of where a moving arm is must not make another chain of it.
+        T, number = np.round(T, 9), built.body_ids[carrier]
+        return Chain(ids, limits[:, 0], limits[:, 1], number, T, self.constraints)
+
+    def _limits(self, joint: Joint) -> tuple[float, float]:
+        if joint.is_cyclic:
+            here = round(joint.value, 1)  # the chain stays the same while it moves a little
+            return here - np.pi, here + np.pi
+        if joint.kind == "prismatic":
+            return joint.lower, joint.upper
+        return max(joint.lower, -_MOST_TURN), min(joint.upper, _MOST_TURN)
+
+    # ---- what is in the way -------------------------------------------------------------
+
+    def _obstacles(self, model: mujoco.MjModel) -> Flags:
+        """Return (ngeom,) what counts as collidable.
+
+        CoppeliaSim looks at the drawn meshes of collidable shapes. MuJoCo meets convex forms only:
+        a shape that is drawn as any mesh counts where it hangs on a solid one, by that one's forms.
+        """
+        document, built = self._session.document, self._session.built
+        solid = (model.geom_contype | model.geom_conaffinity) != 0
+        has_form = solid | (model.geom_type != mujoco.mjtGeom.mjGEOM_MESH)
+        counted = _collidable(document)
+        convex = [h for h in counted if document.of_kind(h, Shape, "shape").is_convex]
+        has_form |= np.isin(built.geom_handles, convex)
+        standing = set(_stand_ins(self._session).values())
+        direct: Flags = np.isin(built.geom_handles, list(counted)) & has_form
+        indirect: Flags = np.isin(built.geom_handles, list(standing)) & solid
+        return direct | indirect
+
+
+def _collidable(document: Document) -> set[int]:
+    """Return the handles of all collidable shapes."""
+    return {
+        obj.handle
+        for obj in document
+        if isinstance(obj, Shape)
+        and obj.special & COLLIDABLE
+        and not document.overrides(obj.handle) & NOT_COLLIDABLE
+    }
+
+
+def _stand_ins(session: Session) -> dict[int, int]:
+    """Return collidable shapes that are not solid -> the solid shape that they hang on."""
+    document, built = session.document, session.built
+    model = built.model
+    solid_geoms = (model.geom_contype | model.geom_conaffinity) != 0
+    solid = {int(h) for h in built.geom_handles[solid_geoms]}
+    found = {}
+    for handle in _collidable(document) - solid:
+        parent = document.get(handle).parent
+        if parent is not None and parent in solid:
+            found[handle] = parent
+    return found
