@@ -10,8 +10,8 @@ from pyrep.const import ObjectType, PerspectiveMode, RenderMode
 from pyrep.objects.object import Object, object_type_to_class
 from pyrep_mujoco.errors import CallError
 from pyrep_mujoco.session.current import current
-from pyrep_mujoco.session.objects import vision_sensors as sensors
 from pyrep_mujoco.ttm.reading.model import VisionSensor as _Sensor
+from pyrep_mujoco.vision.sensors import vision_sensors as sensors
 
 Floats = npt.NDArray[np.float64]
 Pixels = npt.NDArray[np.float32]

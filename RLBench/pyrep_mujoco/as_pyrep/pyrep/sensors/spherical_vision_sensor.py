@@ -9,7 +9,7 @@ from pyrep.const import ObjectType, RenderMode
 from pyrep.objects.object import Object
 from pyrep.objects.vision_sensor import VisionSensor
 from pyrep_mujoco.errors import CallError
-from pyrep_mujoco.vision.all_around import AllAround
+from pyrep_mujoco.vision.sensors.all_around import AllAround
 
 Pixels = npt.NDArray[np.float32]
 

@@ -17,7 +17,7 @@ from pyrep_mujoco import transforms as tf
 from pyrep_mujoco.motion.arm_planner import GOALS
 from pyrep_mujoco.robots.session_arm import SessionArm
 from pyrep_mujoco.session.current import current
-from pyrep_mujoco.session.objects import drawings
+from pyrep_mujoco.vision.sensors import drawings
 
 Floats = npt.NDArray[np.float64]
 Numbers = Sequence[float] | Floats
@@ -386,10 +386,11 @@ class Arm(RobotComponent):
         touched = self._engine.touched()
         return bool(touched) if obj is None else obj.get_handle() in touched
 
-    def _draw_tips(self, rows: Floats) -> int:
+    def draw_tips(self, rows: Floats) -> int:
         """Draw the tip's way through (N, joints) configurations; return the drawing's number."""
         kinematics = self._engine.plan().kinematics
         return drawings.add(current(), np.array([kinematics.fk(row)[0] for row in rows]))
 
-    def _clear_drawing(self, number: int) -> None:
+    def clear_drawing(self, number: int) -> None:
+        """Take a drawing out."""
         drawings.remove(current(), number)

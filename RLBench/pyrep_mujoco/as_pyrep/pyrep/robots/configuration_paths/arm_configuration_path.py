@@ -1,6 +1,7 @@
 """A path of an arm's joint values, followed in time."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -9,10 +10,39 @@ from pyrep.robots.configuration_paths.configuration_path import ConfigurationPat
 from pyrep_mujoco.motion.path_profile import PathProfile
 from pyrep_mujoco.session.current import current
 
-if TYPE_CHECKING:
-    from pyrep.robots.arms.arm import Arm
-
 Floats = npt.NDArray[np.float64]
+
+
+class PathArm(Protocol):
+    """What a path needs of an arm.
+
+    Attributes:
+        max_velocity: along paths [rad/s].
+        max_acceleration: along paths [rad/s^2].
+    """
+
+    max_velocity: float
+    max_acceleration: float
+
+    def get_joint_count(self) -> int:
+        """Return the number of joints."""
+
+    def get_joint_upper_velocity_limits(self) -> list[float]:
+        """Return the joints' greatest velocities [rad/s or m/s]."""
+
+    def set_joint_positions(
+        self, positions: Sequence[float], disable_dynamics: bool = False
+    ) -> None:
+        """Set the joints' values [rad or m] at once."""
+
+    def set_joint_target_positions(self, positions: Sequence[float]) -> None:
+        """Let the motors go to values [rad or m]."""
+
+    def draw_tips(self, rows: Floats) -> int:
+        """Draw the tip's way through (N, joints) configurations; return the drawing's number."""
+
+    def clear_drawing(self, number: int) -> None:
+        """Take a drawing out."""
 
 
 class ArmConfigurationPath(ConfigurationPath):
@@ -22,7 +52,7 @@ class ArmConfigurationPath(ConfigurationPath):
     `max_velocity` and `max_acceleration`, and no joint is faster than its own limit.
     """
 
-    def __init__(self, arm: "Arm", path_points: npt.ArrayLike) -> None:
+    def __init__(self, arm: PathArm, path_points: npt.ArrayLike) -> None:
         """Take a path.
 
         Args:
@@ -93,10 +123,10 @@ class ArmConfigurationPath(ConfigurationPath):
         if len(self._path_points) == 0:
             raise RuntimeError("a path without points cannot be shown")
         self.clear_visualization()
-        self._drawing = self._arm._draw_tips(self._rows())
+        self._drawing = self._arm.draw_tips(self._rows())
 
     def clear_visualization(self) -> None:
         """Take the drawing out of the pictures."""
         if self._drawing is not None:
-            self._arm._clear_drawing(self._drawing)
+            self._arm.clear_drawing(self._drawing)
             self._drawing = None

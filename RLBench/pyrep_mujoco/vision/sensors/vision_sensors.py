@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from pyrep_mujoco.errors import CallError
-from pyrep_mujoco.session.objects import drawings
 from pyrep_mujoco.session.session import Session
 from pyrep_mujoco.ttm.reading.model import VisionSensor
 from pyrep_mujoco.vision.images import RenderedImages
 from pyrep_mujoco.vision.sensor_views import Planes, SensorView
+from pyrep_mujoco.vision.sensors import drawings
 
 Pixels = npt.NDArray[np.float32]
 

@@ -1,0 +1,1 @@
+"""Vision sensors of a session: their pictures, and pictures put together of them."""
