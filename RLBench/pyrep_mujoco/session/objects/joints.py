@@ -55,14 +55,15 @@ def velocity(session: Session, handle: int) -> float:
 
 
 def force(session: Session, handle: int) -> float:
-    """Return what the motor did in the last step [N m or N].
+    """Return what the motor held against in the last step [N m or N], as CoppeliaSim counts it.
 
-    Under a wanted velocity it is counted along the direction that was wanted, as CoppeliaSim does.
+    That is the opposite of the motor's own force; under a wanted velocity below zero it is the
+    motor's own.
     """
     own = _one_axis(session, handle)
     found = session.physics.motors.force(handle)
     backwards = not own.position_loop and own.target_velocity < 0
-    return -found if backwards else found
+    return found if backwards else -found
 
 
 def set_mode(session: Session, handle: int, number: int) -> None:

@@ -1,8 +1,9 @@
 """What drives joints: motors that hold a velocity or go to a position, springs, brakes.
 
-A motor is an ideal one with a greatest force, as in CoppeliaSim: it does what is needed to have the
-wanted velocity after the next step of physics, weight and contacts included, as far as its force
-goes. At a wanted velocity of zero it is a brake, which is dry friction.
+A motor is an ideal one with a greatest force, as in CoppeliaSim. It is MuJoCo's dry friction of the
+joint, told to bring it not to rest but to a velocity: the solver finds its force together with all
+contacts, so that an arm does not sag, fingers press with all of their force, and no gain must be
+tuned.
 """
 
 from dataclasses import dataclass
@@ -15,16 +16,20 @@ from pyrep_mujoco.session.physics.building import Built
 from pyrep_mujoco.transforms import Floats
 from pyrep_mujoco.ttm.mjcf.joints import HELD
 from pyrep_mujoco.ttm.reading.model import Joint
+from pyrep_mujoco.world import Ints
 
 _LOOP = 0.005
 """Seconds of one turn of CoppeliaSim's position loop: its gains mean that."""
 _LOOSE = {"revolute": 1e-3, "prismatic": 1e-2}
 """Dry friction [N m or N] of a joint whose motor is off."""
+_HARD = (0.9999, 0.9999, 0.001, 0.5, 2.0)
+"""`solimp` of a motor: a softer one creeps."""
+_FRICTION = int(mujoco.mjtConstraint.mjCNSTR_FRICTION_DOF)
 
 
 @dataclass(frozen=True)
 class _Motor:
-    """A motor at work: its joint, its degree of freedom and its address in `qpos`."""
+    """A motor: its joint, its degree of freedom and its address in `qpos`."""
 
     joint: Joint
     dof: int
@@ -50,34 +55,47 @@ class Motors:
             motor = _Motor(joint, dof, qpos)
             if joint.kind in _LOOSE:
                 (self._joints if handle in built.driven else self._kinematic).append(motor)
-        self._working: list[_Motor] = []
+        self._dofs = np.array([motor.dof for motor in self._joints], np.int64)
+        self._qpos = np.array([motor.qpos for motor in self._joints], np.int64)
+        self._wanted = np.zeros(model.nv)
+        self._found = np.zeros(model.nv)
         self.forces = dict(forces)
 
     # ---- before a step ------------------------------------------------------------------
 
     def prepare(self) -> None:
-        """Set brakes and springs for the next step, and choose the motors that work in it."""
+        """Take over what the joints' motors and springs shall do in the next step."""
         model = self._built.model
-        self._working = []
         for motor in self._joints:
             joint, dof = motor.joint, motor.dof
             number = model.dof_jntid[dof]
             is_spring = joint.motor_on and joint.position_loop and joint.spring_loop
             model.jnt_stiffness[number] = max(joint.spring[0], 0.0) if is_spring else 0.0
             model.qpos_spring[motor.qpos] = joint.target_position
-            loss = _LOOSE[joint.kind]
-            if joint.motor_on and not is_spring:
-                if self._is_braking(joint):
-                    loss = joint.max_force
-                else:
-                    loss = 0.0
-                    self._working.append(motor)
+            is_driven = joint.motor_on and not is_spring
+            loss = joint.max_force if is_driven else _LOOSE[joint.kind]
             model.dof_frictionloss[dof] = max(loss, 0.0)
+            model.dof_solimp[dof] = _HARD
+            model.dof_solref[dof] = (2 * model.opt.timestep, 1.0)
         for motor in self._kinematic:
             model.dof_frictionloss[motor.dof] = HELD
-
-    def _is_braking(self, joint: Joint) -> bool:
-        return not joint.position_loop and joint.target_velocity == 0.0
+        joints = [motor.joint for motor in self._joints]
+        self._keeps = np.array([j.motor_on and j.position_loop for j in joints], bool)
+        self._keeps &= ~np.array([j.spring_loop for j in joints], bool)
+        self._turns = np.array([j.motor_on and not j.position_loop for j in joints], bool)
+        self._is_cyclic = np.array([j.is_cyclic for j in joints], bool)
+        most = 0.5 / model.opt.timestep
+        self._numbers = np.array(
+            [
+                (
+                    j.target_position,
+                    j.target_velocity,
+                    min(j.pid[0] / _LOOP, most),
+                    j.velocity_limit if j.velocity_limit > 0 else np.inf,
+                )
+                for j in joints
+            ]
+        ).reshape(-1, 4)
 
     # ---- within a step ------------------------------------------------------------------
 
@@ -88,52 +106,35 @@ class Motors:
             data.qvel[motor.dof] = 0.0
 
     def push(self, data: mujoco.MjData) -> None:
-        """Write the motors' forces for one step of physics, between its two halves."""
-        data.qfrc_applied[:] = 0.0
-        if not self._working:
-            return
-        model = self._built.model
-        dofs = np.array([motor.dof for motor in self._working])
-        wanted = np.array([self._velocity(motor, data) for motor in self._working])
-        rows = np.zeros((len(dofs) + 1, model.nv))
-        rows[np.arange(len(dofs)), dofs] = 1.0
-        rows[-1] = data.qfrc_passive - data.qfrc_bias + data.qfrc_constraint
-        solved = np.zeros_like(rows)
-        mujoco.mj_solveM(model, data, solved, rows)
-        mobility = solved[:-1][:, dofs]
-        change = (wanted - data.qvel[dofs]) / model.opt.timestep - solved[-1][dofs]
-        force: Floats = np.linalg.solve(mobility, change)
-        limits = np.array([motor.joint.max_force for motor in self._working])
-        force = np.clip(force, -limits, limits)
-        data.qfrc_applied[dofs] = force
+        """Tell the motors' velocities to one step of physics, between its two halves."""
+        self._wanted[self._dofs] = self._velocities(data)
+        rows = self._rows(data)
+        # Friction wants -B v: with B w added it wants the velocity w.
+        data.efc_aref[rows] += data.efc_KBIP[rows, 1] * self._wanted[data.efc_id[rows]]
 
-    def _velocity(self, motor: _Motor, data: mujoco.MjData) -> float:
-        """Return the velocity that a motor shall bring about [rad/s or m/s]."""
-        joint = motor.joint
-        if not joint.position_loop:
-            return joint.target_velocity
-        error = joint.target_position - data.qpos[motor.qpos]
-        if joint.is_cyclic:
-            error = (error + np.pi) % (2 * np.pi) - np.pi
-        gain = min(joint.pid[0] / _LOOP, 0.5 / self._built.model.opt.timestep)
-        limit = joint.velocity_limit if joint.velocity_limit > 0 else np.inf
-        return float(np.clip(gain * error, -limit, limit))
+    def _rows(self, data: mujoco.MjData) -> Ints:
+        """Return the rows of the constraints that are dry friction of joints."""
+        first, last = data.ne, data.ne + data.nf
+        rows: Ints = np.flatnonzero(data.efc_type[first:last] == _FRICTION) + first
+        return rows
+
+    def _velocities(self, data: mujoco.MjData) -> Floats:
+        """Return the velocities that the joints shall have now [rad/s or m/s]."""
+        position, velocity, gain, limit = self._numbers.T
+        missing, turn = position - data.qpos[self._qpos], 2 * np.pi
+        missing = np.where(self._is_cyclic, (missing + np.pi) % turn - np.pi, missing)
+        towards = np.clip(gain * missing, -limit, limit)
+        return np.where(self._keeps, towards, np.where(self._turns, velocity, 0.0))
 
     # ---- after a step -------------------------------------------------------------------
 
     def read_forces(self, data: mujoco.MjData) -> None:
-        """Remember what each motor did in the last step of physics."""
-        braking = self._brakes(data)
-        working = {motor.dof for motor in self._working}
+        """Remember what each motor, or dry friction, did in the last step of physics."""
+        rows = self._rows(data)
+        self._found[:] = 0.0
+        self._found[data.efc_id[rows]] = data.efc_force[rows]
         for motor in self._joints:
-            applied = data.qfrc_applied[motor.dof] if motor.dof in working else 0.0
-            self.forces[motor.joint.handle] = float(applied + braking.get(motor.dof, 0.0))
-
-    def _brakes(self, data: mujoco.MjData) -> dict[int, float]:
-        """Return the dry friction of each degree of freedom that has some."""
-        friction = data.efc_type == mujoco.mjtConstraint.mjCNSTR_FRICTION_DOF
-        rows = np.flatnonzero(friction)
-        return {int(data.efc_id[row]): float(data.efc_force[row]) for row in rows}
+            self.forces[motor.joint.handle] = float(self._found[motor.dof])
 
     def force(self, handle: int) -> float:
         """Return what the motor of a joint did in the last step [N m or N], along the joint."""
