@@ -32,6 +32,7 @@ STAGE2_COMMANDS = tuple(
         "lift",
         "export_points",
         "import_lerobot",
+        "import_rlbench",
         "import_tracks",
         "train_command",
         "run_h36m_waypoints",

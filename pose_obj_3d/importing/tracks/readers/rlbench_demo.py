@@ -6,6 +6,8 @@ of what an image shows of each object is its keypoint. The pickle is read withou
 unpickler and without RLBench: it may hold `Demo`, `Observation` and NumPy's arrays.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from pose_obj_3d.importing.calibrations.types import Calibration
 from pose_obj_3d.importing.tracks.views import Floats, Found, ViewTracks, Wanted
 
 PICKLE = "low_dim_obs.pkl"
-MAX_BYTES, MAX_IMAGE_BYTES, MAX_FRAMES = 512 << 20, 32 << 20, 100_000
+MAX_BYTES, MAX_IMAGE_BYTES, MAX_FRAMES, MAX_JOINTS = 512 << 20, 32 << 20, 100_000, 100
 FPS = 20.0  # of RLBench's simulation
 AXIS_M = 0.05
 """Distance from the gripper's tip of the points that show its axes."""
@@ -56,33 +58,76 @@ def knows(path: Path) -> bool:
     return path.is_dir() and (path / PICKLE).is_file()
 
 
-def read_demo(path: Path, wanted: Wanted) -> Found:
+@dataclass(frozen=True)
+class StoredEpisode:
+    """What is known of an episode: V cameras that stand still, T frames.
+
+    Attributes:
+        cameras: The cameras.
+        moving: Names of those that move, and are left out.
+        names: Of the points whose positions are known: gripper and joints.
+        xyz: (T, len(names), 3) [m], world.
+        objects: Numbers of the objects that masks show as a whole, in enough frames.
+        centres: Of each view (T, len(objects), 2) [px]; NaN where no mask shows it as a whole.
+        numbers: Of all objects that masks show, parts of them too.
+        planes: (V, 2) near and far plane [m], between which depth is stored; NaN where unknown.
+    """
+
+    cameras: Calibration
+    moving: list[str]
+    names: list[str]
+    xyz: Floats
+    objects: list[int]
+    centres: list[Floats]
+    numbers: frozenset[int]
+    planes: Floats
+
+    def projected(self, v: int) -> Floats:
+        """Return (T, len(names), 2) [px] of a view; NaN outside the image."""
+        return _projected(self.xyz, self.cameras, v)
+
+
+def read_episode(path: Path) -> StoredEpisode:
     """Read an episode's folder.
 
     Raises:
         DataError: The pickle is damaged, holds more than data, or has fewer than two fixed cameras.
     """
-    del wanted
     moments = _moments(path / PICKLE)
     cameras, moving = _cameras(path, moments)
     names, xyz = _known_points(path, moments)
-    masked, ids = _objects(path, cameras, len(moments))
+    centres, objects, numbers = _objects(path, cameras, len(moments))
+    planes = _planes(plain(moments[0].get("misc")), cameras.names)
+    return StoredEpisode(cameras, moving, names, xyz, objects, centres, numbers, planes)
+
+
+def read_demo(path: Path, wanted: Wanted) -> Found:
+    """Read an episode's folder.
+
+    Raises:
+        DataError: As `read_episode`.
+    """
+    del wanted
+    episode = read_episode(path)
+    cameras, ids = episode.cameras, episode.objects
     views = []
     for v, camera in enumerate(cameras.names):
-        points = np.concatenate([_projected(xyz, cameras, v), masked[v]], axis=1)
+        points = np.concatenate([episode.projected(v), episode.centres[v]], axis=1)
         views.append(
             ViewTracks(
                 name=camera,
                 source=path,
                 points=points[:, None],
-                keypoints=(*names, *(f"object/{number}" for number in ids)),
+                keypoints=(*episode.names, *(f"object/{number}" for number in ids)),
                 fps=FPS,
-                image_size=_size(cameras, v),
+                image_size=image_size(cameras, v),
             )
         )
-    truth = np.full((len(moments), len(names) + len(ids), 3), np.nan)
-    truth[:, : len(names)] = xyz
-    notes = [f"moving cameras are left out: {', '.join(moving)}"] if moving else []
+    known = len(episode.names)
+    truth = np.full((len(episode.xyz), known + len(ids), 3), np.nan)
+    truth[:, :known] = episode.xyz
+    moving = ", ".join(episode.moving)
+    notes = [f"moving cameras are left out: {moving}"] if moving else []
     if ids:
         notes.append(
             f"{len(ids)} objects of the masks are keypoints, by the centre of what an image shows:"
@@ -177,16 +222,28 @@ def _known_points(path: Path, moments: list[dict[str, Any]]) -> tuple[list[str],
     names = ["gripper/tip", "gripper/x", "gripper/y", "gripper/z"]
     xyz = [tip[:, :3], *(tip[:, :3] + AXIS_M * axis for axis in axes)]
     joints = [plain(plain(moment.get("misc")).get("joint_poses")) for moment in moments]
-    if all(isinstance(found, np.ndarray) and found.ndim == 2 for found in joints):
+    if all(
+        isinstance(found, np.ndarray | list) and 0 < len(found) <= MAX_JOINTS for found in joints
+    ):
         count = len(joints[0])
         where = f"{path / PICKLE}: joint_poses"
-        poses = np.stack([_numbers(where, found, (count, 7)) for found in joints])
+        poses = np.stack([_joints(where, found, count) for found in joints])
         names += [f"arm/joint{j}" for j in range(count)]
         xyz += [poses[:, j, :3] for j in range(count)]
     return names, np.stack(xyz, axis=1)
 
 
-def _size(cameras: Calibration, v: int) -> tuple[int, int]:
+def _joints(where: str, found: Any, count: int) -> Floats:
+    """Return (count, 7) of an array, or of a list of arrays."""
+    if isinstance(found, np.ndarray):
+        return _numbers(where, found, (count, 7))
+    if len(found) != count:
+        raise DataError(f"{where} must be of {count} joints in all observations; store it again")
+    return np.stack([_numbers(where, pose, (7,)) for pose in found])
+
+
+def image_size(cameras: Calibration, v: int) -> tuple[int, int]:
+    """Return width and height [px] of a view's images."""
     assert cameras.image_size is not None
     width, height = cameras.image_size[v]
     return int(width), int(height)
@@ -198,18 +255,37 @@ def _projected(xyz: Floats, cameras: Calibration, v: int) -> Floats:
     local = xyz @ E[:, :3].T + E[:, 3]
     with np.errstate(divide="ignore", invalid="ignore"):
         uv = (local @ K.T)[..., :2] / local[..., 2:]
-    inside = (local[..., 2] > 0) & (uv >= 0).all(-1) & (uv < _size(cameras, v)).all(-1)
+    inside = (local[..., 2] > 0) & (uv >= 0).all(-1) & (uv < image_size(cameras, v)).all(-1)
     return np.where(inside[..., None], uv, np.nan)
 
 
-def _objects(path: Path, cameras: Calibration, frames: int) -> tuple[list[Floats], list[int]]:
-    """Return of each view the centres (T, K, 2) [px] of the objects in masks, and their numbers."""
+def _planes(misc: dict[str, Any], names: Sequence[str]) -> Floats:
+    """Return near and far plane (V, 2) [m]; NaN where they were not stored."""
+    found = np.full((len(names), 2), np.nan)
+    for v, name in enumerate(names):
+        pair = [plain(misc.get(f"{name}_camera_{end}")) for end in ("near", "far")]
+        if all(isinstance(x, int | float) for x in pair) and 0 < pair[0] < pair[1] < np.inf:
+            found[v] = pair
+    return found
+
+
+def _objects(
+    path: Path, cameras: Calibration, frames: int
+) -> tuple[list[Floats], list[int], frozenset[int]]:
+    """Return of each view the centres (T, K, 2) [px] of K objects in masks, and their numbers.
+
+    The last value holds the numbers of all objects.
+    """
     seen: dict[int, Floats] = {}
+    numbers: set[int] = set()
     for v, name in enumerate(cameras.names):
         folder = path / f"{name}_mask"
         for t in range(frames if folder.is_dir() else 0):
-            ids = _mask(folder / f"{t}.png")
-            for number, centre in [] if ids is None else _centres(ids):
+            ids = coded_image(folder / f"{t}.png", lowest_first=True)
+            if ids is None:
+                continue
+            numbers.update(np.unique(ids).tolist())
+            for number, centre in _centres(ids):
                 empty = np.full((len(cameras.names), frames, 2), np.nan)
                 seen.setdefault(number, empty)[v, t] = centre
     kept = [
@@ -221,11 +297,19 @@ def _objects(path: Path, cameras: Calibration, frames: int) -> tuple[list[Floats
         np.stack([seen[number][v] for number in kept], axis=1) if kept else np.empty((frames, 0, 2))
         for v in range(len(cameras.names))
     ]
-    return views, kept
+    return views, kept, frozenset(numbers)
 
 
-def _mask(path: Path) -> "np.ndarray[Any, np.dtype[np.int64]] | None":
-    """Return the objects' numbers (H, W); None where there is no image."""
+def coded_image(path: Path, *, lowest_first: bool) -> "np.ndarray[Any, np.dtype[np.int64]] | None":
+    """Return the numbers (H, W) that an image codes in three bytes; None where there is no image.
+
+    Args:
+        path: The image.
+        lowest_first: Red is the lowest byte, as in masks, and not the highest, as in depth.
+
+    Raises:
+        DataError: It is no image.
+    """
     if not path.is_file():
         return None
     if path.stat().st_size > MAX_IMAGE_BYTES:
@@ -234,7 +318,9 @@ def _mask(path: Path) -> "np.ndarray[Any, np.dtype[np.int64]] | None":
     if image is None:
         raise DataError(f"{path}: is no image; store the demonstration again")
     blue, green, red = (image[..., i].astype(np.int64) for i in range(3))
-    return red + 256 * green + 65536 * blue
+    low, high = (red, blue) if lowest_first else (blue, red)
+    coded: np.ndarray[Any, np.dtype[np.int64]] = low + 256 * green + 65536 * high
+    return coded
 
 
 def _centres(ids: "np.ndarray[Any, np.dtype[np.int64]]") -> list[tuple[int, Floats]]:

@@ -1,0 +1,1 @@
+"""RLBench's stored demonstrations, many episodes at once."""
