@@ -16,7 +16,6 @@ ROOT = Path(__file__).resolve().parents[4] / "RLBench"
 NAME = "pyrep_mujoco_take_over.pth"
 FIND = "import importlib.util as u; s = u.find_spec('pyrep'); print(s and s.origin)"
 OURS = str(FOLDER / "pyrep" / "__init__.py")
-pytestmark = pytest.mark.skipif(not Path(OURS).is_file(), reason="this clone has no package pyrep")
 
 
 class Environment:

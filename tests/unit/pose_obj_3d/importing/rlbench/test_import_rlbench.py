@@ -102,6 +102,7 @@ def read(path):
     return data, [np.asarray(track) for track in data.tracks[0]]
 
 
+@pytest.mark.slow
 def test_known_points_are_exact_and_objects_triangulated(tmp_path):
     out = tmp_path / "out" / "archive.npz"
     assert run(data_set(tmp_path / "data"), out) == 0
