@@ -11,7 +11,6 @@ from data_generation.RLBench import command_line
 from data_generation.RLBench.config import DatasetConfig, find_config, load_config
 from data_generation.RLBench.errors import ConfigError, DataGenerationError
 from data_generation.RLBench.executing.chart import write_figure
-from data_generation.RLBench.executing.film import check_path
 from data_generation.RLBench.executing.results import ALL_TASKS, ResultFolder, summarise, table
 from data_generation.RLBench.executing.run import run
 from data_generation.RLBench.executing.settings import (
@@ -20,6 +19,7 @@ from data_generation.RLBench.executing.settings import (
     REPLANS,
     Noise,
     Settings,
+    film_path,
     parse_method,
     simulated_noises,
 )
@@ -127,7 +127,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         config = load_config(find_config(args.path_dataset_config))
         settings = read_settings(args, config)
         folder = ResultFolder(Path(args.path_out).expanduser().absolute())
-        film = None if args.film is None else check_path(args.film)
+        film = None if args.film is None else film_path(args.film)
         tasks = chosen_tasks(args, config)
         run(settings, folder, tasks, args.scenes, args.n_processes, film)
         print(report(folder))

@@ -8,8 +8,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from data_generation.RLBench.errors import ConfigError, StoreError
-from data_generation.RLBench.executing.scene import Executor, Job, Outcome
+from data_generation.RLBench.errors import StoreError
+from data_generation.RLBench.executing.jobs import Job, Outcome
+from data_generation.RLBench.executing.scene import Executor
+from data_generation.RLBench.executing.settings import FILM_SUFFIXES
 from pose_obj_3d.common.errors import PoseObj3DError
 from pose_obj_3d.common.facts import FRAME_AXIS_M
 from pose_obj_3d.common.whole_files import writing
@@ -18,7 +20,6 @@ from rlbench.cameras import CAMERAS, extrinsics, intrinsics, project_views
 from rlbench.const import DEMO_DT
 from rlbench.task_environment import TaskEnvironment
 
-SUFFIXES = (".gif", ".mp4")
 PANEL = 200  # [px] side of a camera's panel
 CAPTION = 20  # [px] height of the line below
 AXES = ((230, 60, 50), (40, 170, 60), (60, 110, 240))  # x, y, z, as viewers have them
@@ -89,7 +90,7 @@ class Film:
         """
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._gif(path) if path.suffix == SUFFIXES[0] else self._mp4(path)
+            self._gif(path) if path.suffix == FILM_SUFFIXES[0] else self._mp4(path)
         except (OSError, PoseObj3DError) as error:
             raise StoreError(f"{path}: the film cannot be written: {error}") from None
 
@@ -121,18 +122,6 @@ class Film:
                 loop=0,
                 optimize=True,
             )
-
-
-def check_path(text: str) -> Path:
-    """Return the path of a film.
-
-    Raises:
-        ConfigError: It is of another format.
-    """
-    path = Path(text).expanduser().absolute()
-    if path.suffix not in SUFFIXES:
-        raise ConfigError(f"--film {text[:80]}: its name must end with {' or '.join(SUFFIXES)}")
-    return path
 
 
 def film(executor: Executor, job: Job, path: Path) -> Outcome:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from data_generation.RLBench.errors import ConfigError, StoreError
-from data_generation.RLBench.executing.scene import Outcome
+from data_generation.RLBench.executing.jobs import Outcome
 from data_generation.RLBench.executing.settings import TRUTH, Condition, Settings
 from data_generation.RLBench.raw.episode_key import EpisodeKey
 from data_generation.RLBench.raw.json_files import JsonError, read_json

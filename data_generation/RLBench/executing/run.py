@@ -1,4 +1,7 @@
-"""All scenes: which there are, which are missing, and the processes that execute them."""
+"""All scenes: which there are, which are missing, and the processes that execute them.
+
+Worker processes alone load PyTorch and the simulator, so that this one begins at once.
+"""
 
 import logging
 import multiprocessing
@@ -7,18 +10,19 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from data_generation.RLBench.errors import ConfigError, DataGenerationError
-from data_generation.RLBench.executing.film import film
+from data_generation.RLBench.executing.jobs import Job, Outcome
 from data_generation.RLBench.executing.results import ResultFolder
-from data_generation.RLBench.executing.scene import Executor, Job, Outcome
 from data_generation.RLBench.executing.settings import Condition, Settings
 from data_generation.RLBench.generation import worker
 from data_generation.RLBench.generation.episode_plan import TaskPlan
 from data_generation.RLBench.raw.episode_key import EpisodeKey
 from pose_obj_3d.common.progress import Pace
+
+if TYPE_CHECKING:
+    from data_generation.RLBench.executing.scene import Executor
 
 logger = logging.getLogger("execute_keypoints")
 WORKER_ENVIRONMENT = {"LP_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
@@ -28,17 +32,21 @@ class _Process:
     """The state of a worker process."""
 
     settings: Settings
-    executor: Executor | None = None
+    executor: "Executor | None" = None
 
 
 def start(settings: Settings) -> None:
     """Prepare a worker process; the simulator opens at its first use."""
+    import torch  # noqa: PLC0415 - as said above
+
     worker.prepare_process()
     torch.set_num_threads(1)
     _Process.settings, _Process.executor = settings, None
 
 
-def _executor() -> Executor:
+def _executor() -> "Executor":
+    from data_generation.RLBench.executing.scene import Executor  # noqa: PLC0415
+
     if _Process.executor is None:
         _Process.executor = Executor(_Process.settings)
     return _Process.executor
@@ -70,6 +78,8 @@ def execute(job: Job) -> dict[str, Outcome]:
 
 def film_first(tasks: Sequence[int | str] | str, path: Path) -> Outcome:
     """Film the first scene of the first task, in the last condition; in a worker process."""
+    from data_generation.RLBench.executing.film import film  # noqa: PLC0415
+
     executor = _executor()
     key = EpisodeKey(next(iter(describe(tasks))), 0, 0)
     return film(executor, Job(key, 0, (executor.settings.conditions()[-1],)), path)

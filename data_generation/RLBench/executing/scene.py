@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from data_generation.RLBench.errors import DataGenerationError
+from data_generation.RLBench.executing.jobs import Job, Outcome
 from data_generation.RLBench.executing.lifters import (
     LiftedPose,
     Lifter,
@@ -28,7 +29,7 @@ from data_generation.RLBench.executing.settings import (
 from data_generation.RLBench.executing.watch import Watch
 from data_generation.RLBench.generation.simulator import observation_config
 from data_generation.RLBench.generation.worker import told
-from data_generation.RLBench.raw.episode_key import EpisodeKey, seed_example
+from data_generation.RLBench.raw.episode_key import seed_example
 from pose_obj_3d.common.errors import PoseObj3DError
 from pose_obj_3d.evaluation.frame_poses import GROUP
 from rlbench.acting import Acted, Actor, Waypoint, deviation
@@ -38,31 +39,8 @@ from rlbench.observation_config import CameraConfig, ObservationConfig
 from rlbench.task_environment import TaskEnvironment
 
 Float = npt.NDArray[np.float64]
-Outcome = dict[str, Any]
-"""JSON-ready: `cause` ("" for success), `detail`, `steps`; `looked` (the first look:
-waypoint -> mm, deg, and claimed_mm, claimed_deg where the method claims them); `visits` (list of
-waypoint, mm, deg: how far the pose that was used is from the one that the scene had then);
-`waited` (waypoint -> frames that the robot looked longer), `doubtful` (waypoints at which it closed
-its hand all the same). Unknown numbers are null."""
-
-
 Shown = Callable[[TaskEnvironment, Mapping[str, Float], str], None]
 """Told the task, (4, 4) poses by waypoint that the robot has not passed, and the next waypoint."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """A scene, and what it is to be executed with.
-
-    Attributes:
-        key: Task, variation, example.
-        number: Of the scene in its task; noise is a function of it.
-        conditions: What is asked for.
-    """
-
-    key: EpisodeKey
-    number: int
-    conditions: tuple[Condition, ...]
 
 
 class Executor:

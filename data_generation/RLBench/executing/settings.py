@@ -20,6 +20,7 @@ REPLANS = (START, EACH_WAYPOINT)
 """When the robot looks: once before it moves, or again before each waypoint."""
 PIXELS = "pixels"
 """The name of detections that a network has found in pictures, in place of a noise level."""
+FILM_SUFFIXES = (".gif", ".mp4")
 _LABEL = re.compile(r"[\w .+()-]{1,40}")
 
 
@@ -185,3 +186,17 @@ def simulated_noises(config: DatasetConfig, scales: Sequence[float]) -> tuple[No
         except ValueError as error:
             raise ConfigError(f"--noise_scale {scale:g}: {error}") from None
     return tuple(found)
+
+
+def film_path(text: str) -> Path:
+    """Return the path of a film.
+
+    Raises:
+        ConfigError: It is of another format.
+    """
+    path = Path(text).expanduser().absolute()
+    if path.suffix not in FILM_SUFFIXES:
+        raise ConfigError(
+            f"--film {text[:80]}: its name must end with {' or '.join(FILM_SUFFIXES)}"
+        )
+    return path

@@ -9,12 +9,14 @@ from PIL import Image
 from data_generation.RLBench.config import REPOSITORY, load_config
 from data_generation.RLBench.errors import ConfigError
 from data_generation.RLBench.executing import film, pictures
-from data_generation.RLBench.executing.scene import Executor, Job
+from data_generation.RLBench.executing.jobs import Job
+from data_generation.RLBench.executing.scene import Executor
 from data_generation.RLBench.executing.settings import (
     EACH_WAYPOINT,
     PIXELS,
     Noise,
     Settings,
+    film_path,
     parse_method,
 )
 from data_generation.RLBench.raw.episode_key import EpisodeKey, seed_example
@@ -111,10 +113,10 @@ def test_a_task_without_a_detector_is_refused(detector):
 def test_a_film_shows_the_waypoints(opened, tmp_path):
     executor = opened("start")
     job = Job(KEY, 0, tuple(executor.settings.conditions()))
-    path = film.check_path(str(tmp_path / "act.gif"))
+    path = film_path(str(tmp_path / "act.gif"))
     assert film.film(executor, job, path)["cause"] == ""
     with Image.open(path) as picture:
         assert picture.size == (2 * film.PANEL, 2 * film.PANEL + film.CAPTION)
         assert picture.n_frames > 5
     with pytest.raises(ConfigError, match=r"\.gif or \.mp4"):
-        film.check_path("act.avi")
+        film_path("act.avi")

@@ -1,0 +1,29 @@
+"""What is asked of a worker process, and what it answers."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from data_generation.RLBench.executing.settings import Condition
+from data_generation.RLBench.raw.episode_key import EpisodeKey
+
+Outcome = dict[str, Any]
+"""JSON-ready: `cause` ("" for success), `detail`, `steps`; `looked` (the first look:
+waypoint -> mm, deg, and claimed_mm, claimed_deg where the method claims them); `visits` (list of
+waypoint, mm, deg: how far the pose that was used is from the one that the scene had then);
+`waited` (waypoint -> frames that the robot looked longer), `doubtful` (waypoints at which it closed
+its hand all the same). Unknown numbers are null."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A scene, and what it is to be executed with.
+
+    Attributes:
+        key: Task, variation, example.
+        number: Of the scene in its task; noise is a function of it.
+        conditions: What is asked for.
+    """
+
+    key: EpisodeKey
+    number: int
+    conditions: tuple[Condition, ...]
