@@ -14,10 +14,10 @@ from rlbench.task_environment import MAX_ATTEMPTS, TaskEnvironment
 
 __all__ = ["CAUSES", "Acted", "Actor", "Look", "Visit", "Waypoint"]
 
-CAUSES = ("not_placed", "unseen", "no_path", "missed_grasp", "dropped", "not_fulfilled", "broken")
+CAUSES = ("not_placed", "unseen", "no_path", "broken", "missed_grasp", "dropped", "not_fulfilled")
 """Why a robot that acts does not succeed: the task could not be placed; nobody knew where a
-waypoint is; no way leads there; the hand closed on nothing; it lost what it held; the task is not
-fulfilled at the end; the simulation or the task's own code failed."""
+waypoint is; no way leads there; the simulation or the task's own code failed; the hand closed on
+nothing; it lost what it held; the task is not fulfilled at the end. The first that holds counts."""
 
 
 @dataclass(frozen=True)
@@ -120,11 +120,11 @@ def _cause(error: DemoError, given: GivenPoses) -> str:
         return "unseen"
     if error.cause.startswith("no_path"):
         return "no_path"
+    if error.cause != "not_successful":
+        return "broken"
     if given.missed:
         return "missed_grasp"
-    if given.dropped:
-        return "dropped"
-    return "not_fulfilled" if error.cause == "not_successful" else "broken"
+    return "dropped" if given.dropped else "not_fulfilled"
 
 
 def deviation(used: Floats, true: Floats) -> tuple[float, float]:

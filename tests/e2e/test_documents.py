@@ -26,6 +26,7 @@ PAGES = [
     "docs/pixels.md",
     "docs/rlbench.md",
     "docs/stepping.md",
+    "docs/acting.md",
     "docs/formats.md",
     "docs/extend.md",
 ]
