@@ -50,11 +50,14 @@ def draw(summary: Summary, names: Mapping[str, str]) -> Figure:
         axes.set_xlabel("median error [mm]", fontsize=8)
     for row in grid:
         row[0].set_ylabel("success [%]", fontsize=8)
+    first = grid[0][0]
+    first.plot([], [], color="0.4", lw=1, ls="--", label=TRUTH)
+    for m, method in enumerate(methods):
+        first.plot([], [], color=colour(m + 1), lw=3, label=method)
     many = len({replan for _, replan in noises}) > 1
     for n, (noise, replan) in enumerate(noises):
         label = f"{noise}, looks {replan.replace('_', ' ')}" if many else f"noise {noise}"
-        axes = grid[0][0]
-        axes.plot([], [], MARKERS[n % len(MARKERS)], color="black", mfc="none", label=label)
+        first.plot([], [], MARKERS[n % len(MARKERS)], color="black", mfc="none", label=label)
     figure.legend(loc="outside lower center", fontsize=8, ncols=4, frameon=False)
     return figure
 
@@ -66,7 +69,7 @@ def _panel(
         condition = Condition.parse(text)
         if condition.method == TRUTH:
             axes.axhspan(100 * row["low"], 100 * row["high"], color="0.9", lw=0)
-            axes.axhline(100 * row["rate"], color="0.4", lw=1, ls="--", label=TRUTH)
+            axes.axhline(100 * row["rate"], color="0.4", lw=1, ls="--")
             continue
         if row["median_mm"] is None:
             continue
@@ -82,7 +85,6 @@ def _panel(
             mfc="none",
             ms=6,
             elinewidth=0.8,
-            label=condition.method if n == 0 else None,
         )
     axes.set(xscale="log", ylim=(-3, 104))
     axes.set_xticks([1, 2, 5, 10, 20], labels=["1", "2", "5", "10", "20"])
