@@ -177,7 +177,6 @@ class _Execution:
         self._shown, self._poses, self._passed = shown, dict[str, LiftedPose](), list[str]()
         self._executor, self._settings = executor, executor.settings
         self._actor, self._job = actor, job
-        self._method = self._settings.method(condition.method)
         self._noise = self._settings.noise(condition.noise)
         self._lifter = executor.lifters.get(condition.method)
         self._watch = executor.watch(actor, job)

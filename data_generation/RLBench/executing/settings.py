@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +158,8 @@ class Settings:
             "frames": self.frames,
             "cameras": list(config.track_cams),
             "image_size": list(config.image_size),
+            "variations": config.n_variation_per_task,
+            "detector": asdict(config.detector_noise()),
             "occlusion": self.occlusion,
             "grasp_limit_mm": self.grasp_limit_mm,
             "longest_wait": self.longest_wait,
