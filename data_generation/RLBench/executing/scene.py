@@ -27,7 +27,6 @@ from data_generation.RLBench.executing.settings import (
     Settings,
 )
 from data_generation.RLBench.executing.watch import Watch
-from data_generation.RLBench.generation.simulator import observation_config
 from data_generation.RLBench.generation.worker import told
 from data_generation.RLBench.raw.episode_key import seed_example
 from pose_obj_3d.common.errors import PoseObj3DError
@@ -71,14 +70,14 @@ class Executor:
     def _observed(self) -> ObservationConfig:
         groups = [g for lifter in self.lifters.values() for g in groups_of(lifter)]
         config = self.settings.config
-        cameras = config.track_cams if self._detectors else ()
-        return replace(
-            observation_config(config),
+        camera = CameraConfig(depth=False, point_cloud=False, image_size=config.image_size)
+        return ObservationConfig(
+            cameras=dict.fromkeys(config.track_cams, camera) if self._detectors else {},
+            track_cams=config.track_cams,
+            track_image_size=config.image_size,
             keypoints=tuple(dict.fromkeys([GROUP, *groups])),
-            cameras={
-                name: CameraConfig(depth=False, point_cloud=False, image_size=config.image_size)
-                for name in cameras
-            },
+            shadows=config.shadows,
+            antialiasing=config.antialiasing,
         )
 
     def actor(self, task_id: int) -> Actor:

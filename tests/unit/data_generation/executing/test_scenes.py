@@ -55,6 +55,12 @@ def test_the_robot_succeeds_by_what_it_has_seen(executor):
     assert true["looked"]["waypoint0"]["claimed_mm"] is None
 
 
+def test_no_pictures_are_made_where_nobody_asks_for_them(executor):
+    actor = executor.actor(0)
+    actor.place(0, 1)
+    assert actor.watch(1)[0].images == {}
+
+
 def test_a_scene_is_a_function_of_its_numbers(executor):
     reach = EpisodeKey(0, 0, 0)
     first = executor.run(job(executor.settings, reach))
