@@ -98,7 +98,7 @@ class _Builder:
         return Scene(
             self._source,
             replace(robot.header, is_model=False),
-            [*self._objects, *robot.objects],
+            [*self._objects, *map(_as_in_scene, robot.objects)],
             {**textures, **robot.textures},
             missing=robot.missing,
         )
@@ -114,14 +114,12 @@ class _Builder:
     def _table(self) -> None:
         # Solid far beyond what is drawn: nothing that is knocked off the table falls.
         slab = [box(_PLAIN, (2.8192, 3.2908, 0.1), (0, 0, 0))]
-        table = self._solid("diningTable", None, slab, (0.3, 0, 0.70207))
+        table = self._solid("diningTable", None, slab, (0.3, 0, 0.7))
         parts = [sheet(self._look(_WOOD), 1.6, 1.1)]
         parts.append(box(_FRAME_WOOD, (1.6, 1.1, 0.024), (0, 0, -0.013)))
         for y in (-0.48, 0.48):
             parts.append(box(_FRAME_WOOD, (1.4, 0.025, 0.07), (0, y, -0.06)))
-            parts += [
-                box(_FRAME_WOOD, (0.07, 0.07, 0.72707), (x, y, -0.388535)) for x in (-0.73, 0.73)
-            ]
+            parts += [box(_FRAME_WOOD, (0.07, 0.07, 0.725), (x, y, -0.3875)) for x in (-0.73, 0.73)]
         name = "diningTable_visible"
         self._shape(name, table, parts, (0, 0, 0.05), special=RENDERABLE)
 
@@ -273,6 +271,11 @@ class _Builder:
         )
         self._objects.append(camera)
         return camera.handle
+
+
+def _as_in_scene(obj: SceneObject) -> SceneObject:
+    """Let the wrist's cameras see as far as in RLBench's scene; the robot's own file differs."""
+    return replace(obj, far=3.5) if isinstance(obj, VisionSensor) else obj
 
 
 def _picture(name: str, number: int) -> Texture:

@@ -16,6 +16,7 @@ from pyrep_mujoco.session.configuration import restore_tree
 from pyrep_mujoco.session.files.export import export
 from pyrep_mujoco.session.objects import shape_making, textures
 from pyrep_mujoco.session.session import Session
+from pyrep_mujoco.stand_ins.base_scene import can_stand_in
 
 
 class PyRep:
@@ -50,7 +51,8 @@ class PyRep:
         """Open a scene.
 
         Args:
-            scene_file: `.ttt`, `.ttm` or MJCF (`.xml`) file; empty for an empty scene.
+            scene_file: `.ttt`, `.ttm` or MJCF (`.xml`) file; empty for an empty scene. Where only
+                RLBench's base scene is missing in a checkout, one of ours is opened.
             headless: no effect: there is no window.
             responsive_ui: no effect.
             blocking: no effect.
@@ -59,7 +61,8 @@ class PyRep:
         Raises:
             PyRepError: the file is missing or is no scene, or a simulator runs in this process.
         """
-        if scene_file and not Path(scene_file).is_file():
+        path = Path(scene_file)
+        if scene_file and not path.is_file() and not can_stand_in(path):
             raise PyRepError(f"Scene file does not exist: {scene_file}")
         self._session = sessions.launch(scene_file or None)
 

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from pyrep_mujoco.errors import SceneError
 from pyrep_mujoco.session.files.from_mjcf import read_mjcf
+from pyrep_mujoco.stand_ins.base_scene import base_scene, can_stand_in
 from pyrep_mujoco.ttm.reading.model import Scene, Shape
 from pyrep_mujoco.ttm.reading.reader import read_scene
 
@@ -40,6 +41,8 @@ def cached(read: Callable[[str], Value]) -> Callable[[str], Value]:
 def read_file(path: Path | str) -> Scene:
     """Read a scene or a model; the caller may change what it gets.
 
+    For RLBench's base scene, where only that is missing, one of ours is read.
+
     Args:
         path: `.ttt`, `.ttm`, `.xml` or `.mjcf` file.
 
@@ -48,6 +51,8 @@ def read_file(path: Path | str) -> Scene:
         TtmError: it is not what its name says.
     """
     if not Path(path).is_file():
+        if can_stand_in(Path(path)):
+            return base_scene(Path(path))
         raise SceneError(f"there is no scene or model file {path}")
     if Path(path).suffix.lower() not in KINDS:
         raise SceneError(f"{path}: files that end with {', '.join(KINDS)} are read")
