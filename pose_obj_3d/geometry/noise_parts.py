@@ -170,6 +170,18 @@ class NoiseParts:
         """Return the correlation of errors that are lags [frames] apart, shape as lags."""
         return self.varying_autocorrelation(lags) + self.floor_share
 
+    def varying_spectrum(self, frequency: Tensor) -> Tensor:
+        """Return the power spectrum of the varying part at frequencies [radians a frame].
+
+        In units of the whole variance: that of white noise alone is 1 everywhere.
+        """
+        white, slow, _ = self.shares
+        spectrum = torch.full_like(frequency, white)
+        if slow > 0:
+            c = self.memory
+            spectrum += slow * (1 - c**2) / (1 - 2 * c * torch.cos(frequency) + c**2)
+        return spectrum
+
     def varying_autocorrelation(self, lags: Tensor) -> Tensor:
         """Return the same without the constant part, still in units of the whole variance."""
         white, slow, _ = self.shares

@@ -8,17 +8,18 @@ is wrong, they predict worse than single frames. No truth is read.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from pose_obj_3d.common.errors import DataError
+from pose_obj_3d.common.progress import loop
 from pose_obj_3d.geometry import estimators, multi_view
 from pose_obj_3d.geometry.estimators import Estimate
 from pose_obj_3d.geometry.rig import Rig
-from pose_obj_3d.lifting.tracks_from_file import deviations, part
-from pose_obj_3d.lifting.weighing import without_view
+from pose_obj_3d.lifting.tracks_from_file import CHUNK_CELLS, deviations, part
+from pose_obj_3d.lifting.weighing import masked, without_view
 from pose_obj_3d.tracks.strays import find_vague
 from pose_obj_3d.tracks.triangulating import single_frame
 from pose_obj_3d.tracks.types import Tracks
@@ -96,9 +97,11 @@ def leave_out_views(tracks: Tracks, kept: Tracks, rig: Rig, methods: Methods) ->
     frames = min(len(tracks), MAX_LEFT_OUT_FRAMES, max(MIN_SCORED, MAX_LEFT_OUT_CELLS // frame))
     tracks, kept = (part(x, 0, frames) for x in (tracks, kept))
     found = LeftOut({}, {})
-    for v in range(tracks.weights.shape[1]):
+    for v in loop(range(tracks.weights.shape[1]), "leaving cameras out"):
+        # Points that too few other cameras see keep their place; they are not scored.
+        raw = replace(tracks, weights=masked(tracks, v))
         try:
-            blind, raw = without_view(kept, v, rig), without_view(tracks, v, rig)
+            blind = without_view(kept, v, rig)
         except DataError:  # two cameras, or nothing in common
             continue
         scored = (
@@ -125,9 +128,12 @@ def leave_out_frames(tracks: Tracks, rig: Rig, blind: Results) -> dict[str, Tens
 
 def residuals(estimate: Estimate, tracks: Tracks, rig: Rig) -> Tensor:
     """Return the reprojection error (N, V, K) [px], NaN where the point is unknown."""
-    predicted, _ = multi_view.project(estimate.xyz.double(), rig.intrinsics, rig.extrinsics)
-    residual: Tensor = (tracks.uv - predicted.transpose(1, 2)).norm(dim=-1)
-    return residual
+    rows = max(1, CHUNK_CELLS // max(1, tracks.weights[0].numel()))  # bounds the memory
+    parts = []
+    for xyz, uv in zip(torch.split(estimate.xyz, rows), torch.split(tracks.uv, rows), strict=False):
+        predicted, _ = multi_view.project(xyz.double(), rig.intrinsics, rig.extrinsics)
+        parts.append((uv - predicted.transpose(1, 2)).norm(dim=-1))
+    return torch.cat(parts)
 
 
 def choose(

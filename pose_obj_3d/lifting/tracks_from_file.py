@@ -33,7 +33,7 @@ _GATE_ROUNDS = 3
 _PIECE_FRAMES, _MAX_PIECES = 200, 60  # the motion is chosen on pieces of sequences
 _Q_STEPS = 13  # candidates of process noise: three a decade
 _MAX_COLUMNS = 1500  # sequences filtered at once; bounds the memory
-_CHUNK_CELLS = 500_000  # detections that are compared with a prediction at once
+CHUNK_CELLS = 500_000  # detections that are compared with a prediction at once
 _MIN_SCORED = 30  # a keypoint with fewer measurements does not get a motion of its own
 Motion = tuple[str, float]
 """One of `kalman.MOTIONS`, and its process noise."""
@@ -293,8 +293,9 @@ def smooth_tracks(
     """Smooth each keypoint by its own motion: (N, K, 3), NaN where it is never seen."""
     xyz = torch.full_like(tracks.xyz, torch.nan, dtype=torch.float64)
     covariance = torch.full_like(tracks.info, torch.nan, dtype=torch.float64)
-    for motion, q in dict.fromkeys(motions):
-        is_own = torch.tensor([m == (motion, q) for m in motions])
+    q = torch.tensor([q for _, q in motions], dtype=torch.float64)
+    for motion in dict.fromkeys(motion for motion, _ in motions):
+        is_own = torch.tensor([m == motion for m, _ in motions])
         own = replace(tracks, keypoint=torch.where(is_own, tracks.keypoint, -1))
         found = track_smoothing.rts(own, motion, q, frame_period_s, blind)
         xyz[:, is_own], covariance[:, is_own] = found.xyz[:, is_own], found.covariance[:, is_own]
@@ -337,7 +338,7 @@ def deviations(estimate: Estimate, tracks: Tracks, rig: Rig) -> Tensor:
     0 where there is no detection or no estimate. Its square is chi-squared with two degrees of
     freedom.
     """
-    rows = max(1, _CHUNK_CELLS // max(1, tracks.weights[0].numel()))  # bounds the memory
+    rows = max(1, CHUNK_CELLS // max(1, tracks.weights[0].numel()))  # bounds the memory
     parts = [
         _deviations(
             estimate.xyz[some],

@@ -69,7 +69,7 @@ def triangulated(tracks: Tracks, rig: Rig, earlier: Tracks | None = None) -> Tra
     frames, scene = estimate_frames_by_sets(
         tracks.uv, weights, rig, tracks.keypoint, tracks.noise, tracks.claims, known
     )
-    found = without_strays(frames, *where)
+    found = without_strays(frames, weights, *where)
     result = replace(
         tracks,
         weights=weights,

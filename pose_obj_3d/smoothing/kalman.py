@@ -134,6 +134,22 @@ def innovation_nll(
     return torch.where(counts, nll, 0.0), counts
 
 
+def tracking_index(motion: str, q: Tensor, frame_period_s: float, sigma: float) -> Tensor:
+    """Return process noises q over a frame, in standard deviations of a measurement [m]."""
+    return q * frame_period_s ** _order(motion) / sigma
+
+
+def unit_spectrum(motion: str, frequency: Tensor) -> Tensor:
+    """Return the power spectrum of positions at frequencies > 0 [radians a frame].
+
+    Of a process noise of 1 in units of position a frame (a frame squared, cubed). The d-th
+    difference of positions is a moving average of the noise: of one frame, two, or three.
+    """
+    order, cos = _order(motion), torch.cos(frequency)
+    average = {1: torch.ones_like(cos), 2: (1 + cos) / 2, 3: ((2 + cos) / 3).square()}[order]
+    return average / (2 - 2 * cos) ** order
+
+
 def local_polynomial(xyz: Tensor, info: Tensor, offsets: Tensor, degree: int) -> Estimate:
     """Fit a polynomial in time to each sequence by weighted least squares and read it at offset 0.
 

@@ -12,32 +12,66 @@ labelled pictures claims it: its claims are larger than the errors that the view
 much is taken for a shift in space that all views see (`with_shared`).
 """
 
+import math
+
 import torch
 from torch import Tensor
 
 from pose_obj_3d.geometry import multi_view as geometry
 from pose_obj_3d.geometry.estimators import Estimate
 from pose_obj_3d.geometry.rig import Rig
-from pose_obj_3d.smoothing.kalman import local_polynomial
+from pose_obj_3d.smoothing.kalman import local_polynomial, unit_spectrum
 from pose_obj_3d.tracks.types import Tracks
 
 # Of the variance that is claimed beyond what views show, the share that they have in common: by the
 # coverage of half of the test demonstrations from pixels.
 SHARED = 0.5
 _LITTLE = 1e-12
+_FREQUENCIES, _DECADES, _ROUNDS = 600, 5, 30  # of the sums over frequencies
+_LEAST = 1e-3  # factor on variances, where all errors are constant
 
 
 def smoothing_info(tracks: Tracks) -> Tensor:
-    """Return information (N, K, 3, 3) [1/m^2] that a smoother of a whole track may add up.
+    """Return information (N, K, 3, 3) [1/m^2] by which a smoother's process noise is chosen.
 
-    Of the varying part of the error, divided by its inflation over the time that it lasts. A
-    smoother that averages over more frames claims up to twice too little of this part, one that
-    follows fast motion too much.
+    Of the varying part of the error, divided by its inflation over the time that it lasts. Errors
+    that last look like motion: with what the smoother itself averages (`smoother_inflation`), they
+    would be followed.
     """
     if tracks.noise is None:
         return tracks.info
     frames = torch.tensor(1 + tracks.noise.time_constant)
     return tracks.info / float(tracks.noise.varying_inflation(frames))
+
+
+def smoother_inflation(tracks: Tracks, motion: str, index: Tensor) -> Tensor:
+    """Return by what smoothers of whole tracks must divide the information of frames.
+
+    A smoother that follows fast motion averages over few frames, and these are worth what they
+    claim; one of a point at rest averages over many, which have errors in common. How much a
+    smoother averages depends on the information that it is given, so this is the factor that fits
+    itself: with it, the claimed variance of what varies is the true one.
+
+    Args:
+        tracks: The data.
+        motion: One of `kalman.MOTIONS`.
+        index: (H,) tracking indices: process noise over a frame, in standard deviations of a
+            frame's position.
+
+    Returns:
+        (H,): 1 where errors do not last; what is constant in them is no part of it (`floor`).
+    """
+    factor = torch.ones_like(index)
+    if tracks.noise is None:
+        return factor
+    frequency = torch.logspace(-_DECADES, 0, _FREQUENCIES, dtype=torch.float64) * math.pi
+    spectrum = tracks.noise.varying_spectrum(frequency)
+    track = index.square()[:, None] * unit_spectrum(motion, frequency)
+    for _ in range(_ROUNDS):
+        # The smoother's answer to a frequency, squared; log spacing weighs by the frequency.
+        power = (track / (track + factor[:, None])).square() * frequency
+        factor = ((power * spectrum).sum(-1) / power.sum(-1)).clamp_min(_LEAST)
+    return factor
 
 
 def with_floor(found: Estimate, tracks: Tracks, reach: int | None = None) -> Estimate:

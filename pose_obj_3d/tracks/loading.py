@@ -141,7 +141,7 @@ def load_tracks(
         noise = None
     else:
         frames, _ = estimate_frames_by_sets(joined["uv"], weights, rig, where[0], noise, claims)
-        found = without_strays(frames, *where)
+        found = without_strays(frames, weights, *where)
         xyz, info, robust, floor = found.xyz, found.info, found.robust, found.floor
     return Tracks(
         uv=joined["uv"],

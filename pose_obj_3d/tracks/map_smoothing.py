@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from pose_obj_3d.common.progress import loop
 from pose_obj_3d.geometry import multi_view as geometry
 from pose_obj_3d.geometry.estimators import Estimate
 from pose_obj_3d.geometry.rig import Rig
@@ -92,7 +93,7 @@ def smooth(tracks: Tracks, rig: Rig, motions: Motions | None = None) -> Estimate
         torch.zeros_like(tracks.weights.transpose(1, 2), dtype=torch.float64),
     )
     assert found.inliers is not None
-    for batch in _batches(tracks):
+    for batch in loop(_batches(tracks), "most probable tracks"):
         problem = _problem(tracks, rig, batch, motions)
         chosen = motions.chosen[tracks.keypoint[batch.rows[0], batch.columns]]
         has_order = _has_order(chosen)

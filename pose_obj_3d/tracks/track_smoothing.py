@@ -14,11 +14,23 @@ import torch
 from torch import Tensor
 
 from pose_obj_3d.common.errors import ConfigError, DataError
+from pose_obj_3d.common.progress import loop
 from pose_obj_3d.geometry import multi_view as geometry
 from pose_obj_3d.geometry.estimators import Estimate
 from pose_obj_3d.smoothing.filter_banks import Smoothers
-from pose_obj_3d.smoothing.kalman import innovation_nll, local_polynomial, smooth, smooth_both
-from pose_obj_3d.tracks.lasting import smoothing_info, window_inflation, with_floor
+from pose_obj_3d.smoothing.kalman import (
+    innovation_nll,
+    local_polynomial,
+    smooth,
+    smooth_both,
+    tracking_index,
+)
+from pose_obj_3d.tracks.lasting import (
+    smoother_inflation,
+    smoothing_info,
+    window_inflation,
+    with_floor,
+)
 from pose_obj_3d.tracks.strays import NEIGHBOURS, covariances, far_from_neighbours
 from pose_obj_3d.tracks.types import Tracks
 
@@ -43,7 +55,7 @@ _Q_PRECISION = 1.03  # the search ends when the bracket is this ratio wide
 _FRAME_CHUNK = 512
 # Sequences smoothed at once: enough to keep the processor busy, few enough for its cache.
 _COLUMN_CHUNK = 1024
-CELL_CHUNK = 200_000  # frames of all of them; bounds the memory where examples are long
+CELL_CHUNK = 600_000  # frames of all of them; bounds the memory where examples are long
 
 
 def window_index(tracks: Tracks, num_frames: int) -> tuple[Tensor, Tensor]:
@@ -98,14 +110,18 @@ def savitzky_golay(
 
 
 def rts(
-    tracks: Tracks, motion: str, q: float, frame_period_s: float, leave_one_out: bool = False
+    tracks: Tracks,
+    motion: str,
+    q: float | Tensor,
+    frame_period_s: float,
+    leave_one_out: bool = False,
 ) -> Estimate:
     """Smooth whole examples by a Kalman smoother (Rauch, Tung, Striebel).
 
     Args:
         tracks: The data.
         motion: One of `kalman.MOTIONS`.
-        q: Process noise; `Q_UNIT` has its unit.
+        q: Process noise, one number or (K,); `Q_UNIT` has its unit.
         frame_period_s: Seconds between frames.
         leave_one_out: Leave each frame's own measurement out of its estimate.
 
@@ -116,10 +132,15 @@ def rts(
         torch.full_like(tracks.xyz, torch.nan, dtype=torch.float64),
         torch.full_like(tracks.info, torch.nan, dtype=torch.float64),
     )
-    measured = smoothing_info(tracks)
-    for rows, keypoints, is_there in _columns(tracks):
-        info = measured[rows, keypoints] * is_there[..., None, None]
-        part = smooth(tracks.xyz[rows, keypoints], info, motion, q, frame_period_s, leave_one_out)
+    q = torch.as_tensor(q, dtype=torch.float64, device=tracks.xyz.device)
+    q = q.expand(tracks.xyz.shape[1])
+    index = tracking_index(motion, q, frame_period_s, measurement_noise(tracks))
+    factor = smoother_inflation(tracks, motion, index)
+    for rows, keypoints, is_there in loop(_columns(tracks), f"smoothing, {motion}"):
+        info = tracks.info[rows, keypoints] * is_there[..., None, None]
+        info, noise = info / factor[keypoints, None, None], q[keypoints]
+        xyz = tracks.xyz[rows, keypoints]
+        part = smooth(xyz, info, motion, noise, frame_period_s, leave_one_out)
         at = rows[is_there], keypoints.expand_as(rows)[is_there]
         found.xyz[at], found.covariance[at] = part.xyz[is_there], part.covariance[is_there]
     return with_floor(found, tracks)

@@ -24,6 +24,7 @@ LASTING_DOUBT = 0.5
 # Points at once, and detections of all: more would not fit into the processor's cache.
 _CHUNK, _CHUNK_CELLS = 6000, 40_000
 _SCENE_POINTS = 4000
+_SOUND, _ENOUGH_SOUND = 0.9, 3  # probability and number of views that make a frame certain
 RATES = (1e-5, 0.98)  # of gross errors that are allowed for a detection
 
 
@@ -152,12 +153,17 @@ class _Given:
         )
 
 
-def without_strays(frames: Frames, keypoint: Tensor, first: Tensor, last: Tensor) -> Frames:
+def without_strays(
+    frames: Frames, weights: Tensor, keypoint: Tensor, first: Tensor, last: Tensor
+) -> Frames:
     """Drop vague and stray frames, and fill gaps from the nearest frame.
 
-    Arguments as in `Tracks`.
+    A frame in which three views are sound is no stray, however far it is from other frames: then
+    the keypoint has moved. Arguments as in `Tracks`.
     """
     known = frames.xyz.nan_to_num()
-    lost = find_vague(frames.info, keypoint) | find_strays(known, frames.info, first, last)
+    sound = (frames.robust > _SOUND * weights).sum(1)
+    is_stray = find_strays(known, frames.info, first, last) & (sound < _ENOUGH_SOUND)
+    lost = find_vague(frames.info, keypoint) | is_stray
     info = torch.where(lost[..., None, None], 0.0, frames.info)
     return replace(frames, xyz=fill_gaps(known, info, first), info=info)

@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 import torch
 
+from pose_obj_3d.geometry import multi_view
 from pose_obj_3d.geometry.noise_parts import NoiseParts
 from pose_obj_3d.lifting import weighing
 from pose_obj_3d.lifting.track_files.reading import members_of
@@ -44,6 +45,22 @@ def test_what_has_changed_alone_is_triangulated_again(loaded, monkeypatch):
         expected = getattr(anew, name)
         close = 1e-3 * float(expected.abs().mean())
         torch.testing.assert_close(getattr(again, name), expected, rtol=1e-3, atol=close)
+
+
+def test_what_three_views_agree_on_is_no_stray(loaded):
+    """A keypoint that is elsewhere in one frame has moved, if its views say so."""
+    tracks, rig = loaded
+    frame, k = 12, 1
+    moved = tracks.xyz[frame, k].double() + torch.tensor([0.1, 0.05, 0.1])
+    uv, weights = tracks.uv.clone(), tracks.weights.clone()
+    uv[frame, :, k] = multi_view.project(moved, rig.intrinsics, rig.extrinsics)[0].float()
+    weights[frame, :, k] = 1.0
+    changed = weighing.triangulated(dataclasses.replace(tracks, uv=uv, weights=weights), rig)
+    assert float(changed.info[frame, k, 0, 0]) > 0
+    assert float((changed.xyz[frame, k] - moved).norm()) < 0.01
+    weights[frame, 2:, k] = 0.0  # two views may err together
+    changed = weighing.triangulated(dataclasses.replace(tracks, uv=uv, weights=weights), rig)
+    assert float(changed.info[frame, k, 0, 0]) == 0
 
 
 def test_a_view_that_is_left_out_has_no_say(loaded):

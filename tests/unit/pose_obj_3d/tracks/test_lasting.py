@@ -11,8 +11,9 @@ from pose_obj_3d.formal import UV_DETECTED, UV_EXACT, XYZ_WORLD, read_formal
 from pose_obj_3d.geometry import multi_view as geometry
 from pose_obj_3d.geometry.estimators import Estimate
 from pose_obj_3d.geometry.noise_parts import ClaimScale
+from pose_obj_3d.smoothing.kalman import MOTIONS, smooth
 from pose_obj_3d.tracks import loading, track_smoothing
-from pose_obj_3d.tracks.lasting import with_shared
+from pose_obj_3d.tracks.lasting import smoother_inflation, with_shared
 from pose_obj_3d.tracks.stated_noise import check_noise
 from tests.unit.pose_obj_3d.synthetic import write_scene
 from tests.unit.pose_obj_3d.tracks.test_noise_of_tracks import Errors
@@ -189,3 +190,29 @@ def test_small_claims_and_none_add_nothing(found, claimed_px):
     tracks, rig = load(data) if claimed_px is None else claiming(data, claimed_px)
     estimate = Estimate(tracks.xyz, torch.eye(3).expand(*tracks.xyz.shape, 3))
     assert torch.equal(with_shared(estimate, tracks, rig).covariance, estimate.covariance)
+
+
+@pytest.mark.parametrize("motion", list(MOTIONS))
+@pytest.mark.parametrize("index", [0.05, 0.7, 10.0])
+def test_information_is_divided_by_what_the_smoother_averages(found, motion, index):
+    """Its own answer to an impulse, weighed by how alike errors are, gives the factor again."""
+    tracks, _ = load(found[0])
+    factor = smoother_inflation(tracks, motion, torch.tensor([index], dtype=torch.float64))
+    half = 400
+    impulse = torch.zeros(2 * half + 1, 1, 3, dtype=torch.float64)
+    impulse[half] = 1.0
+    info = torch.eye(3, dtype=torch.float64).expand(len(impulse), 1, 3, 3) / factor
+    kernel = smooth(impulse, info, motion, index, 1.0).xyz[:, 0, 0]
+    frame = torch.arange(len(kernel))
+    alike = tracks.noise.varying_autocorrelation(frame[:, None] - frame)
+    exact = (kernel @ alike @ kernel) / kernel.square().sum()
+    assert float(factor) == pytest.approx(float(exact), rel=0.01)
+
+
+def test_fast_motion_takes_frames_for_what_they_claim(found):
+    tracks, _ = load(found[0])
+    index = torch.tensor([1e-5, 1e3], dtype=torch.float64)
+    slow, fast = smoother_inflation(tracks, "constant position", index).tolist()
+    white, lasting, _ = tracks.noise.shares
+    assert fast == pytest.approx(white + lasting, rel=0.01)
+    assert slow == pytest.approx((white + lasting) * tracks.noise.long_run, rel=0.02)
