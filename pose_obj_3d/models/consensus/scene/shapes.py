@@ -10,8 +10,7 @@ RIGID_QUANTILE, RIGID_SIGMAS = 0.9, 4.5
 """Keypoints keep their distance where this share of the frames is within so many deviations."""
 MAX_SPREAD = 8.0  # of such a distance, in standard deviations of a frame
 MIN_SPREAD = 0.5  # what is believed at best
-MAX_LEAVING = 0.1  # share of the examples in which tied keypoints may leave their distance:
-LEAVING = 0.2  # in this share of the frames, by `RIGID_SIGMAS` and by `MAX_SPREAD`
+MAX_BROKEN = 0.2  # share of the frames with motion that may break a distance, by `MAX_SPREAD` too
 MIN_FRAMES = 50
 MAX_BODY = 16  # keypoints that are estimated together
 _TRIM = 2.5  # median absolute deviations
@@ -66,8 +65,8 @@ def learn_shapes(
 
     A pair's spread is what its deviations are typically: that claimed errors explain them does not
     say that the distance is kept better. One example would not do: what rests keeps its distance to
-    all else that rests. Nor would the frames of all examples together: of several things, each may
-    move in a few examples.
+    all else that rests. And what moves rarely would seem to keep it to what it left. So frames in
+    which one of the two is not where it is most of the time in its example count apart.
 
     Args:
         xyz: (N, K, 3) estimated positions [m].
@@ -78,7 +77,7 @@ def learn_shapes(
         unit: Standard deviation of a frame's position [m]; scales what counts as rigid.
     """
     shapes = Shapes.none(num_keypoints, xyz.device)
-    _, number = first.unique(return_inverse=True)  # type: ignore[no-untyped-call]
+    has_left = _has_left(xyz, first, MAX_SPREAD * unit)
     column: dict[int, int] = {}
     for k in range(keypoint.shape[1]):
         for index in keypoint[:, k].unique().tolist():  # type: ignore[no-untyped-call]
@@ -91,7 +90,7 @@ def learn_shapes(
         found = _distance(
             xyz[rows, a].double() - xyz[rows, b].double(),
             (covariance[rows, a] + covariance[rows, b]).double(),
-            number[rows],
+            has_left[rows, a] | has_left[rows, b],
             unit,
         )
         if found is not None:
@@ -100,15 +99,22 @@ def learn_shapes(
     return shapes
 
 
+def _has_left(xyz: Tensor, first: Tensor, distance: float) -> Tensor:
+    """Say where keypoints (N, K, 3) are not where they are most of the time in their example."""
+    _, sizes = first.unique(return_counts=True)  # type: ignore[no-untyped-call]
+    parts = torch.split(xyz, sizes.tolist())
+    return torch.cat([(x - x.nanmedian(0).values).norm(dim=-1) > distance for x in parts])
+
+
 def _distance(
-    off: Tensor, covariance: Tensor, number: Tensor, unit: float
+    off: Tensor, covariance: Tensor, has_motion: Tensor, unit: float
 ) -> tuple[float, float] | None:
     """Return a pair's distance and its spread [m]; None if it is not kept.
 
     Args:
         off: (n, 3) offsets [m].
         covariance: (n, 3, 3) of their errors [m^2].
-        number: (n,) number of each one's example.
+        has_motion: (n,) whether one of the two has left its place.
         unit: As of `learn_shapes` [m].
     """
     length = off.norm(dim=-1)
@@ -125,16 +131,13 @@ def _distance(
     z, furthest = off_by / noise.sqrt(), MAX_SPREAD * unit
     if float(z.quantile(RIGID_QUANTILE)) > RIGID_SIGMAS or float(typical) > furthest:
         return None
-    if _leaving((z > RIGID_SIGMAS) & (off_by > furthest), number) > MAX_LEAVING:
+    is_broken = (z > RIGID_SIGMAS) & (off_by > furthest)
+    if (
+        int(has_motion.sum()) >= MIN_FRAMES
+        and float(is_broken[has_motion].double().mean()) > MAX_BROKEN
+    ):
         return None
     return float(distance), max(float(typical), MIN_SPREAD * unit)
-
-
-def _leaving(is_far: Tensor, number: Tensor) -> float:
-    """Return the share of the examples with numbers (n,) that are far (n,) in many frames."""
-    frames = torch.bincount(number)
-    far = torch.bincount(number[is_far], minlength=len(frames))
-    return float((far > LEAVING * frames)[frames > 0].double().mean())
 
 
 def tie(
