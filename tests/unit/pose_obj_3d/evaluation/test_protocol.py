@@ -14,6 +14,7 @@ from pose_obj_3d.formal import read_formal
 from pose_obj_3d.geometry import estimators
 from pose_obj_3d.geometry import multi_view as geometry
 from pose_obj_3d.geometry.estimators import Estimate
+from pose_obj_3d.geometry.noise_parts import ClaimScale, white_noise
 from pose_obj_3d.tracks.loading import keypoint_ids, load_tracks, make_rig
 from pose_obj_3d.tracks.motion import never_moves
 from pose_obj_3d.tracks.triangulating import single_frame
@@ -109,6 +110,23 @@ def test_a_method_without_covariance_claims_nothing(scene):
     result = evaluation.evaluate({"a": found, "b": found.xyz}, tracks, rig, PROTOCOL, ids)
     assert "claimed_error_mm" not in result["methods"]["a"]["all"]
     assert result["methods"]["a"] == result["methods"]["b"]
+
+
+def test_what_a_detector_claims_beyond_the_views_widens_every_claim(scene):
+    rig, tracks, ids = scene
+    noise = white_noise(torch.full((4, len(ids)), rig.sigma_px, dtype=torch.float64))
+    usual = ClaimScale(torch.full((4,), 6.0, dtype=torch.float64), 0.0, 0.0)
+    claims = 36.0 * torch.eye(2, dtype=torch.float64).expand(*tracks.weights.shape, 2, 2)
+    claimed = dataclasses.replace(
+        tracks, claims=claims, noise=dataclasses.replace(noise, claims=usual)
+    )
+    model = build_model(NetworkConfig(TYPE="triangulation"), len(ids), rig)
+    of_window = dataclasses.replace(PROTOCOL, used_frames=7)  # whole tracks would take time
+    plain, _ = evaluation.compare(model, "huber", tracks, rig, of_window, ids)
+    wider, _ = evaluation.compare(model, "huber", claimed, rig, of_window, ids)
+    for name in (evaluation.DLT, "maximum likelihood", "7-frame weighted mean"):
+        before, after = (x["methods"][name]["all"]["claimed_error_mm"] for x in (plain, wider))
+        assert after > 1.5 * before
 
 
 def test_a_model_claims_the_inverse_of_its_information(scene):
