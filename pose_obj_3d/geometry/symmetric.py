@@ -61,25 +61,25 @@ def invert(s: Tensor) -> Tensor:
 
 def between(s: Tensor, t: Tensor) -> Tensor:
     """Return S T S: (6, *), (6, *) -> (6, *)."""
-    S, T = unpack(s), unpack(t)
-    ST = [[_dot(S[i], T[:, j]) for j in range(3)] for i in range(3)]
-    rows = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
-    return torch.stack([_dot(ST[i], S[:, j]) for i, j in rows])
+    S = unpack(s)
+    return pack(product(product(S, unpack(t)), S))
+
+
+def product(a: Tensor, b: Tensor) -> Tensor:
+    """Return A B: (3, 3, *), (3, 3, *) -> (3, 3, *)."""
+    return _dot(a.unsqueeze(2).unbind(1), b)
 
 
 def symmetric_outer(v: Tensor, w: Tensor) -> Tensor:
     """Return (v w^T + w v^T) / 2: (3, *), (3, *) -> (6, *)."""
-    a, b = v.unbind(0), w.unbind(0)
-    return torch.stack(
-        [
-            a[0] * b[0],
-            (a[0] * b[1] + a[1] * b[0]) / 2,
-            (a[0] * b[2] + a[2] * b[0]) / 2,
-            a[1] * b[1],
-            (a[1] * b[2] + a[2] * b[1]) / 2,
-            a[2] * b[2],
-        ]
-    )
+    return scale_off_diagonal(_entries_of_outer(v, w), 1 / 2)
+
+
+def scale_off_diagonal(s: Tensor, factor: float) -> Tensor:
+    """Multiply the entries beside the diagonal, each of which stands for two, in place."""
+    s[1:3] *= factor
+    s[4] *= factor
+    return s
 
 
 def _dot(v: Any, w: Any) -> Tensor:
@@ -88,8 +88,15 @@ def _dot(v: Any, w: Any) -> Tensor:
 
 
 def _apply(s: Tensor, v: Tensor) -> Tensor:
-    a, b, c, d, e, f = s.unbind(0)
-    return torch.stack([_dot(row, v) for row in ((a, b, c), (b, d, e), (c, e, f))])
+    return _dot(unpack(s).unbind(1), v)
+
+
+def _entries_of_outer(v: Tensor, w: Tensor) -> Tensor:
+    """Return the sums of the entries of v w^T that each entry of (6, *) stands for."""
+    a, b, c = v.unbind(0)
+    x, y, z = w.unbind(0)
+    off = [torch.addcmul(p * q, r, t) for p, q, r, t in ((a, y, b, x), (a, z, c, x), (b, z, c, y))]
+    return torch.stack([a * x, off[0], off[1], b * y, off[2], c * z])
 
 
 def _invert(s: Tensor) -> Tensor:
@@ -112,9 +119,7 @@ class _Apply(torch.autograd.Function):
         s, v = ctx.saved_tensors
         of_s = of_v = None
         if ctx.needs_input_grad[0]:
-            of_s = symmetric_outer(grad, v)
-            of_s[[1, 2, 4]] *= 2  # each of these entries stands for two
-            of_s = of_s.sum_to_size(s.shape)
+            of_s = _entries_of_outer(grad, v).sum_to_size(s.shape)
         if ctx.needs_input_grad[1]:
             of_v = _apply(s, grad).sum_to_size(v.shape)
         return of_s, of_v
@@ -130,8 +135,4 @@ class _Inverse(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Tensor:
         (inverse,) = ctx.saved_tensors
-        half = -grad
-        half[[1, 2, 4]] /= 2
-        found = between(inverse, half)
-        found[[1, 2, 4]] *= 2
-        return found
+        return scale_off_diagonal(between(inverse, scale_off_diagonal(-grad, 1 / 2)), 2)

@@ -2,12 +2,13 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from pose_obj_3d.geometry import symmetric
-from pose_obj_3d.models.consensus.layers import all_products
+from pose_obj_3d.models.consensus.layers import all_products, sum_of_products
 from pose_obj_3d.models.consensus.rigid import rigid_displacement
 from pose_obj_3d.models.consensus.seen import Seen
 
@@ -61,8 +62,7 @@ def lags(
     ):
         prior = prior + symmetric.outer(v).unsqueeze(1) * (2 * (s - start)).clamp(-12, 4).exp()
     # At [:, other, i, keypoint that looks, window]: its changes of the other's filters.
-    others = torch.einsum("hcjb,ihkb->cjikb", seen.full, filters).contiguous()
-    others = others + full_mean[:, :, None, None] * means
+    others = _Changes.apply(seen.full, filters) + full_mean[:, :, None, None] * means  # type: ignore[no-untyped-call]
     own = (seen.blind.unsqueeze(2) * filters.transpose(0, 1).unsqueeze(1)).sum(0)
     own = own + mean.unsqueeze(1) * means
     itself = torch.eye(K, dtype=torch.bool, device=own.device)
@@ -82,6 +82,24 @@ def lags(
         symmetric.invert(prior.double()),
         _TURN_INFO * (2 * turn).clamp(-8, 8).exp(),
     )
+
+
+class _Changes(torch.autograd.Function):
+    """Filters (H, 3, K, B) of all keypoints j by weights (n, H, K, B) of k: (3, K, n, K, B).
+
+    The filters get no gradient: they are data.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, full: Tensor, weights: Tensor) -> Tensor:
+        ctx.save_for_backward(full)
+        return sum_of_products(full[..., None, None, :], weights.transpose(0, 1)[:, None, None])
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor]:
+        (full,) = ctx.saved_tensors
+        of_filters = full.permute(1, 2, 0, 3).flatten(0, 1)[:, None, :, None]
+        return None, sum_of_products(of_filters, grad.flatten(0, 1).unsqueeze(2))
 
 
 def _alike(seen: Seen, opinion: Opinion) -> Tensor:

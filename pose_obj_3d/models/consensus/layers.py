@@ -57,6 +57,18 @@ def layer_norm(layer: nn.LayerNorm, x: Tensor) -> Tensor:
     return found.view(x.shape)
 
 
+def sum_of_products(a: Tensor, b: Tensor) -> Tensor:
+    """Sum A[n] B[n] over n; the other axes broadcast.
+
+    Without a gradient. Batches of small matrices whose windows come last are copied one by one to
+    be multiplied: long rows are faster.
+    """
+    total = a[0] * b[0]
+    for x, y in zip(a[1:], b[1:], strict=True):
+        total.addcmul_(x, y)
+    return total
+
+
 def products(a: Tensor, b: Tensor) -> Tensor:
     """Multiply every keypoint j with every keypoint k: (h, D, K, B) twice -> (h, K, K, B)."""
     if a.shape[2] > _FEW:

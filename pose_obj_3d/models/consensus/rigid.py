@@ -6,8 +6,7 @@ import torch
 from torch import Tensor
 
 from pose_obj_3d.geometry import symmetric
-
-_OFF_DIAGONAL = [1, 2, 4]
+from pose_obj_3d.models.consensus.layers import sum_of_products
 
 
 def rigid_displacement(
@@ -67,7 +66,7 @@ class _Rigid(torch.autograd.Function):
         parts = torch.cat(
             [info, info_J.flatten(0, 1), symmetric.pack(_cross(r.unsqueeze(1), info_J))]
         )
-        sums = torch.einsum("pjb,jikb->pikb", parts, weight).contiguous()
+        sums = sum_of_products(parts.transpose(0, 1)[..., None, None, :], weight.unsqueeze(1))
         U, UJ, JUJ = sums[:6], sums[6:15].view(3, 3, *sums.shape[1:]), sums[15:]
         pull = force * weight
         moment, torque = pull.sum(1), _cross(r[:, :, None, None], pull).sum(1)
@@ -90,13 +89,13 @@ class _Rigid(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad_v: Tensor, grad_covariance: Tensor) -> tuple[Tensor | None, ...]:
         force, weight, parts, r, v, covariance, gain, turned_by = ctx.saved_tensors
-        of_covariance = grad_covariance.to(torch.float64, copy=True)
-        of_covariance[_OFF_DIAGONAL] /= 2  # each stands for two entries
+        of_covariance = symmetric.scale_off_diagonal(
+            grad_covariance.to(torch.float64, copy=True), 1 / 2
+        )
         of_moment = symmetric.apply(covariance, grad_v.double())
         of_info = -symmetric.between(covariance, of_covariance)
         of_info -= symmetric.symmetric_outer(of_moment, v)
-        of_prior = of_info.clone()
-        of_prior[_OFF_DIAGONAL] *= 2
+        of_prior = symmetric.scale_off_diagonal(of_info.clone(), 2)
         gained = symmetric.apply(of_info.unsqueeze(1), gain)
         slack = _product(gain.transpose(0, 1), of_moment)
         of_side = -2 * gained - of_moment.unsqueeze(1) * turned_by
@@ -109,11 +108,12 @@ class _Rigid(torch.autograd.Function):
         twisted = _cross(symmetric.unpack(of_turn), at.unsqueeze(1))
         levered = _cross((twisted - of_side).transpose(0, 1), at.unsqueeze(1))
         of_info = of_info + symmetric.pack(levered + levered.transpose(0, 1)) / 2
-        of_info[_OFF_DIAGONAL] *= 2
-        of_turn[_OFF_DIAGONAL] *= 2
+        symmetric.scale_off_diagonal(of_info, 2)
+        symmetric.scale_off_diagonal(of_turn, 2)
         of_sums = torch.cat([of_info, (of_side - 2 * twisted).flatten(0, 1), of_turn])
         of_pull = of_moment.unsqueeze(1) - _cross(slack.unsqueeze(1), r[:, :, None, None])
-        of_weight = torch.einsum("pjb,pikb->jikb", parts, of_sums) + (force * of_pull).sum(0)
+        of_weight = sum_of_products(parts[..., None, None, :], of_sums.unsqueeze(1))
+        of_weight += (force * of_pull).sum(0)
         return (
             (weight * of_pull).float(),
             of_weight.float(),
