@@ -118,3 +118,78 @@ def test_unknown_and_wrong_objects_are_one_clear_line(scene):
         scene.import_model("missing.ttm")
     with pytest.raises(PyRepError, match="Lua"):
         scene.script_call("f@s", 1)
+
+
+def test_export_writes_mjcf_under_the_name_that_was_asked_for(scene, tmp_path, launch):
+    from pyrep.errors import ObjectIsNotModelError, PyRepError
+    from pyrep.objects.shape import Shape
+
+    file = tmp_path / "saved.xml"
+    with pytest.warns(UserWarning, match=r"saved\.xml holds MJCF"):
+        scene.export_scene(str(file))
+    cube = Shape("cube")
+    with pytest.raises(ObjectIsNotModelError, match="'cube' is not a model"):
+        cube.save_model(str(tmp_path / "cube.ttm"))
+    cube.set_model(True)
+    with pytest.warns(UserWarning, match=r"cube\.ttm holds MJCF"):
+        cube.save_model(str(tmp_path / "cube.ttm"))
+    with pytest.raises(PyRepError, match="cannot be written"):
+        scene.export_scene(str(tmp_path / "saved.xml" / "below.xml"))
+    place = cube.get_position()
+    scene.shutdown()
+    again = launch(file)
+    assert np.allclose(Shape("cube").get_position(), place, atol=1e-6)
+    (tmp_path / "cube.ttm").rename(tmp_path / "cube.xml")
+    assert again.import_model(str(tmp_path / "cube.xml")).get_name() == "cube#0"
+
+
+def test_files_that_are_no_scenes_are_one_clear_line(tmp_path, launch):
+    from pyrep.errors import PyRepError
+
+    (tmp_path / "text.ttt").write_text("no scene", encoding="utf-8")
+    (tmp_path / "broken.xml").write_text("<mujoco><else/></mujoco>", encoding="utf-8")
+    (tmp_path / "picture.png").write_bytes(b"")
+    for name in ("text.ttt", "broken.xml", "picture.png", "absent.ttt"):
+        with pytest.raises(PyRepError, match=name.replace(".", r"\.")) as found:
+            launch(tmp_path / name)
+        assert len(str(found.value)) < 500
+        assert "\n" not in str(found.value)
+    simulator = launch("")
+    with pytest.raises(PyRepError, match="positive number of seconds"):
+        simulator.set_simulation_timestep(0)
+    simulator.shutdown()
+    with pytest.raises(PyRepError, match="not been launched"):
+        simulator.step()
+
+
+def test_a_step_lasts_as_long_as_it_is_told(scene):
+    from pyrep.objects.shape import Shape
+
+    assert scene.get_simulation_timestep() == 0.05
+    scene.set_simulation_timestep(0.01)
+    cube = Shape("cube")
+    for _ in range(10):
+        scene.step()
+    assert cube.get_position()[2] == pytest.approx(0.3 - 9.81 * 0.1**2 / 2, abs=2e-3)
+
+
+def test_a_child_of_fork_has_a_simulator_of_its_own(scene):
+    import multiprocessing
+
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        assert pool.apply(_launch_and_fall) < 0.3
+
+
+def _launch_and_fall():
+    from pyrep import PyRep
+    from pyrep.const import PrimitiveShape
+    from pyrep.objects.shape import Shape
+
+    simulator = PyRep()
+    simulator.launch("")
+    simulator.start()
+    ball = Shape.create(PrimitiveShape.SPHERE, [0.1] * 3, position=[0, 0, 0.3])
+    simulator.step()
+    height = float(ball.get_position()[2])
+    simulator.shutdown()
+    return height

@@ -78,7 +78,7 @@ class _Reader:
         """Return the objects of the file."""
         model = self._model
         if model.body_geomnum[0] > 0:
-            self._enter(self._shape(0, "world", np.eye(4), None), np.eye(4))
+            self._enter(self._shape(0, "ground", np.eye(4), None), np.eye(4))
         for body in range(1, model.nbody):
             self._read_body(body)
         self._read_frames()

@@ -120,22 +120,32 @@ def decimate(session: Session, handle: int, share: float) -> int:
     Raises:
         CallError: `fast-simplification` is not installed.
     """
-    library = _library("fast_simplification", "decimate_mesh")
-    parts = []
-    for part in shape(session, handle).parts:
-        # Vertices are one where they are at one place: else a mesh falls apart at its seams.
-        points, index = np.unique(part.vertices.round(9), axis=0, return_inverse=True)
-        faces = index.reshape(-1)[part.faces].astype(np.int32)
-        points, faces = library.simplify(
-            points.astype(np.float32), faces, target_reduction=1.0 - share
-        )
-        parts.append(mesh_part(np.asarray(points, float), np.asarray(faces, np.int32)))
+    meshes = [_simpler(p.vertices, p.faces, share) for p in shape(session, handle).parts]
+    parts = [mesh_part(vertices, faces) for vertices, faces in meshes]
     T = session.document.world(handle)
     return new_shape(session, "Shape", parts, T=T)
 
 
+def _simpler(vertices: Floats, faces: Any, share: float) -> tuple[Floats, Any]:
+    """Return a mesh of a share of the triangles."""
+    library = _library("fast_simplification", "a simpler mesh")
+    # Vertices are one where they are at one place: else a mesh falls apart at its seams.
+    points, index = np.unique(vertices.round(9), axis=0, return_inverse=True)
+    corners = index.reshape(-1)[faces].astype(np.int32)
+    points, corners = library.simplify(
+        points.astype(np.float32), corners, target_reduction=1.0 - share
+    )
+    return np.asarray(points, float), np.asarray(corners, np.int32)
+
+
 def decompose(
-    session: Session, handle: int, *, morph: bool, each_part: bool, most_vertices: int
+    session: Session,
+    handle: int,
+    *,
+    morph: bool,
+    each_part: bool,
+    most_vertices: int,
+    triangles: int,
 ) -> int:
     """Make a shape of convex parts that fill another; return its handle.
 
@@ -145,14 +155,17 @@ def decompose(
         morph: it becomes the new one; else that is another shape at the same place.
         each_part: each of its parts is decomposed on its own.
         most_vertices: of one convex part.
+        triangles: a mesh of more is made simpler first.
 
     Raises:
-        CallError: `coacd` is not installed.
+        CallError: `coacd`, or what makes meshes simpler, is not installed.
     """
     own = shape(session, handle)
     sources = [(p.vertices, p.faces) for p in own.parts] if each_part else [_joined(own.parts)]
     pieces = [
-        p for vertices, faces in sources for p in _convex_pieces(vertices, faces, most_vertices)
+        piece
+        for vertices, faces in sources
+        for piece in _convex_pieces(vertices, faces, most_vertices, triangles)
     ]
     parts = [replace(mesh_part(v, f, own.parts[0].color), is_convex=True) for v, f in pieces]
     if morph:
@@ -171,8 +184,12 @@ def _joined(parts: Sequence[Part]) -> tuple[Floats, Any]:
     return np.concatenate([part.vertices for part in parts]), np.concatenate(faces)
 
 
-def _convex_pieces(vertices: Floats, faces: Any, most_vertices: int) -> list[tuple[Floats, Any]]:
+def _convex_pieces(
+    vertices: Floats, faces: Any, most_vertices: int, triangles: int
+) -> list[tuple[Floats, Any]]:
     coacd = _library("coacd", "get_convex_decomposition")
+    if len(faces) > max(triangles, 12):
+        vertices, faces = _simpler(vertices, faces, triangles / len(faces))
     coacd.set_log_level("error")
     mesh = coacd.Mesh(np.asarray(vertices, np.float64), np.asarray(faces, np.int32))
     found = coacd.run_coacd(
@@ -181,10 +198,10 @@ def _convex_pieces(vertices: Floats, faces: Any, most_vertices: int) -> list[tup
         decimate=True,
         max_ch_vertex=int(max(most_vertices, 4)),
         preprocess_resolution=30,
-        resolution=1000,
-        mcts_iterations=60,
+        resolution=500,
+        mcts_iterations=20,
         mcts_max_depth=2,
-        mcts_nodes=10,
+        mcts_nodes=5,
         seed=0,
     )
     return [(np.asarray(v, float), np.asarray(f, np.int32)) for v, f in found]

@@ -412,12 +412,18 @@ class Shape(Object):
             hacd_max_vertex: most vertices of a part, by HACD's name.
             vhacd_max_vertex: the same by V-HACD's name, with `use_vhacd`.
             use_vhacd: take V-HACD's arguments; what works is CoACD in both cases.
+            hacd_tri_target: a mesh of more triangles is made simpler first.
             same: no effect.
             hacd_extra_points: no effect; nor have all other arguments of HACD and V-HACD.
         """
         most = vhacd_max_vertex if use_vhacd else hacd_max_vertex
         made = mesh_work.decompose(
-            current(), self._handle, morph=morph, each_part=individual_meshes, most_vertices=most
+            current(),
+            self._handle,
+            morph=morph,
+            each_part=individual_meshes,
+            most_vertices=most,
+            triangles=hacd_tri_target,
         )
         return Shape(made)
 
