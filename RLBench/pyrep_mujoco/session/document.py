@@ -210,9 +210,13 @@ class Document:
 
     # ---- poses --------------------------------------------------------------------------
 
-    def moved(self) -> None:
-        """Forget all world poses: something was moved."""
-        self._poses.clear()
+    def moved(self, handle: int | None = None) -> None:
+        """Forget world poses: an object was moved with all below it; None: who knows what."""
+        if handle is None:
+            self._poses.clear()
+        else:
+            for each in self.tree(handle):
+                self._poses.pop(each, None)
 
     def frame(self, parent: int | None) -> Floats:
         """Return the (4, 4) frame, to the world, that what hangs on a parent is placed in."""
@@ -234,7 +238,7 @@ class Document:
         """Put an object, and all below it, at (4, 4) object to world."""
         obj = self.get(handle)
         obj.pose = T.copy() if obj.parent is None else tf.invert(self.frame(obj.parent)) @ T
-        self.moved()
+        self.moved(handle)
 
     def settle(self, poses: dict[int, Floats]) -> None:
         """Put many objects, and only them, where physics has moved them.

@@ -105,7 +105,8 @@ class Session:
                 obj.value, obj.target_position, obj.target_velocity = self._start.joints[obj.handle]
             self.physics.stop(obj.handle)
         self.physics.time = 0.0
-        self._note_moved()
+        self.document.moved()
+        self.physics.moved()
 
     def step(self) -> None:
         """Simulate one step; nothing where the simulation was not started.
@@ -185,7 +186,7 @@ class Session:
         check_pose(self.document.get(handle).name, T)
         base = np.eye(4) if relative_to is None else self.document.world(relative_to)
         self.document.place(handle, base @ T)
-        self._note_moved()
+        self.physics.moved(handle)
 
     def set_position(self, handle: int, position: Floats, relative_to: int | None = None) -> None:
         """Move an object to (3,) [m], its rotation in the world stays."""
@@ -198,10 +199,6 @@ class Session:
         T = self.matrix(handle, relative_to)
         T[:3, :3] = R
         self.set_matrix(handle, T, relative_to)
-
-    def _note_moved(self) -> None:
-        self.document.moved()
-        self.physics.moved()
 
     def stop_motion(self, handle: int) -> None:
         """Bring an object, and all below it, to rest."""

@@ -41,8 +41,8 @@ def set_position(session: Session, handle: int, value: float) -> None:
     check_value(own.name, value)
     own.value = float(value)
     session.physics.stop(handle)
-    session.document.moved()
-    session.physics.moved()
+    session.document.moved(handle)
+    session.physics.moved(handle)
 
 
 def velocity(session: Session, handle: int) -> float:
@@ -57,13 +57,10 @@ def velocity(session: Session, handle: int) -> float:
 def force(session: Session, handle: int) -> float:
     """Return what the motor held against in the last step [N m or N], as CoppeliaSim counts it.
 
-    That is the opposite of the motor's own force; under a wanted velocity below zero it is the
-    motor's own.
+    That is the opposite of the motor's own force, whatever velocity it was told.
     """
-    own = _one_axis(session, handle)
-    found = session.physics.motors.force(handle)
-    backwards = not own.position_loop and own.target_velocity < 0
-    return found if backwards else -found
+    _one_axis(session, handle)
+    return -session.physics.motors.force(handle)
 
 
 def set_mode(session: Session, handle: int, number: int) -> None:

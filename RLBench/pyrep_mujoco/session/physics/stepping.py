@@ -17,7 +17,7 @@ from pyrep_mujoco.session.document import Document
 from pyrep_mujoco.session.physics.body_plan import carrier_frame, plan_bodies, zero_frame
 from pyrep_mujoco.session.physics.building import Built, build
 from pyrep_mujoco.session.physics.motors import Motors
-from pyrep_mujoco.transforms import Floats
+from pyrep_mujoco.transforms import Floats, quick_quat_wxyz
 from pyrep_mujoco.ttm.mjcf.geoms import DRAWN
 from pyrep_mujoco.ttm.reading.model import Joint
 from pyrep_mujoco.ttm.reading.parts import Part
@@ -40,7 +40,8 @@ class Physics:
         self._motors: Motors | None = None
         self._tree_changed = True
         self._must_build = True
-        self._moved = True
+        self._moved: set[int] = set()
+        self._all_moved = True
         self._velocities: dict[int, Floats] = {}
         self._wrenches: dict[int, Floats] = {}
 
@@ -56,9 +57,12 @@ class Physics:
         self._keep_velocities()
         self._tree_changed = True
 
-    def moved(self) -> None:
-        """Note that something was moved by hand."""
-        self._moved = True
+    def moved(self, handle: int | None = None) -> None:
+        """Note that an object was moved by hand with all below it; None: who knows what."""
+        if handle is None:
+            self._all_moved = True
+        else:
+            self._moved.add(handle)
 
     def set_timestep(self, seconds: float) -> None:
         """Set the duration of a step that a caller asks for [s]."""
@@ -117,7 +121,7 @@ class Physics:
         self._tree_changed = False
         if self._built is None or self._must_build:
             self._build()
-        if self._moved:
+        if self._moved or self._all_moved:
             self._push()
 
     def _build(self) -> None:
@@ -132,7 +136,7 @@ class Physics:
             start, count = self._dofs(handle)
             if count == len(velocity):
                 self._data.qvel[start : start + count] = velocity
-        self._moved = True
+        self._all_moved = True
 
     def _keep_velocities(self) -> None:
         """Remember how fast bodies and joints move, for the next model."""
@@ -163,21 +167,27 @@ class Physics:
         assert built is not None
         assert data is not None
         model = built.model
-        for body in built.plan.bodies:
+        bodies = built.plan.bodies
+        if not self._all_moved:
+            trees = [document.tree(h) for h in self._moved if h in document]
+            moved = {handle for tree in trees for handle in tree}
+            bodies = [b for b in bodies if b.handle in moved or b.joint in moved]
+        for body in bodies:
             T = zero_frame(document, body)
             if body.is_free:
                 start = built.free[body.handle]
                 data.qpos[start : start + 3] = T[:3, 3]
-                data.qpos[start + 3 : start + 7] = tf.matrix_to_quat_wxyz(T[:3, :3])
+                data.qpos[start + 3 : start + 7] = quick_quat_wxyz(T[:3, :3])
                 continue
             if body.carrier is not None:
                 T = tf.invert(carrier_frame(document, body.carrier)) @ T
             number = built.body_ids[body.handle]
             model.body_pos[number] = T[:3, 3]
-            model.body_quat[number] = tf.matrix_to_quat_wxyz(T[:3, :3])
+            model.body_quat[number] = quick_quat_wxyz(T[:3, :3])
             if body.joint is not None:
                 self._push_joint(body.joint)
-        self._moved = False
+        self._moved.clear()
+        self._all_moved = False
         mujoco.mj_kinematics(model, data)
         mujoco.mj_comPos(model, data)
         mujoco.mj_camlight(model, data)
@@ -234,10 +244,9 @@ class Physics:
                     joint.target_position = value
                 elif value != joint.value:
                     joint.value = value
-                    self._moved = True
-        if self._moved:
-            self._document.moved()
-            self._push()
+                    self._document.moved(joint.handle)
+                    self._moved.add(joint.handle)
+        self.refresh()
 
     def _pull(self) -> None:
         """Bring where physics moved things back into the document."""
@@ -261,8 +270,8 @@ class Physics:
         """Turn a ball's zero, which is where it was, on to where it is."""
         assert self._data is not None
         turned = joint.motion[:3, :3] @ tf.quat_wxyz_to_matrix(self._data.qpos[start : start + 4])
-        joint.quaternion = tf.matrix_to_quat_wxyz(turned)
-        self._moved = True
+        joint.quaternion = quick_quat_wxyz(turned)
+        self._all_moved = True
 
     # ---- motion -------------------------------------------------------------------------
 

@@ -191,7 +191,9 @@ class Object:
 
     def get_pose(self, relative_to: "Object | None" = None) -> Floats:
         """Return (7,) position and quaternion x, y, z, w."""
-        return tf.transform_to_pose(self.get_matrix(relative_to))
+        T = self.get_matrix(relative_to)
+        w, x, y, z = tf.quick_quat_wxyz(T[:3, :3])
+        return np.array([*T[:3, 3], x, y, z, w])
 
     def set_pose(
         self,
