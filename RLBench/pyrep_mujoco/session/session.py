@@ -104,7 +104,7 @@ class Session:
             if isinstance(obj, Joint) and obj.handle in self._start.joints:
                 obj.value, obj.target_position, obj.target_velocity = self._start.joints[obj.handle]
             self.physics.stop(obj.handle)
-        self.physics.time = 0.0
+        self.physics.restart()
         self.document.moved()
         self.physics.moved()
 

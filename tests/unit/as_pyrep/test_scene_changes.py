@@ -193,3 +193,23 @@ def _launch_and_fall():
     height = float(ball.get_position()[2])
     simulator.shutdown()
     return height
+
+
+def test_what_starts_asleep_waits_until_it_is_touched(scene):
+    from pyrep.const import PrimitiveShape
+    from pyrep.objects.shape import Shape
+
+    cube = Shape("cube")
+    scene._session.need(cube.get_handle()).starts_asleep = True
+    for _ in range(3):
+        scene.step()
+    assert cube.get_position()[2] == 0.3
+    ball = Shape.create(PrimitiveShape.SPHERE, [0.1] * 3, position=[0.03, 0, 0.45])
+    for _ in range(4):
+        scene.step()
+    assert cube.get_position()[2] < 0.29
+    ball.remove()
+    scene.stop()
+    scene.start()
+    scene.step()
+    assert cube.get_position()[2] == 0.3

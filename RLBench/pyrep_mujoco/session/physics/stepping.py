@@ -17,6 +17,7 @@ from pyrep_mujoco.session.document import Document
 from pyrep_mujoco.session.physics.body_plan import carrier_frame, plan_bodies, zero_frame
 from pyrep_mujoco.session.physics.building import Built, build
 from pyrep_mujoco.session.physics.motors import Motors
+from pyrep_mujoco.session.physics.sleep import Sleep
 from pyrep_mujoco.transforms import Floats, quick_quat_wxyz
 from pyrep_mujoco.ttm.mjcf.geoms import DRAWN
 from pyrep_mujoco.ttm.reading.model import Joint
@@ -44,6 +45,7 @@ class Physics:
         self._all_moved = True
         self._velocities: dict[int, Floats] = {}
         self._wrenches: dict[int, Floats] = {}
+        self._sleep = Sleep(document)
 
     # ---- what callers changed -----------------------------------------------------------
 
@@ -216,11 +218,15 @@ class Physics:
         for handle, wrench in self._wrenches.items():
             if handle in built.body_ids:
                 data.xfrc_applied[built.body_ids[handle]] = wrench
+        asleep = self._sleep.sleeping(built)
         for _ in range(self._substeps()):
+            before = data.qpos.copy() if asleep else None
             mujoco.mj_step1(built.model, data)
             motors.push(data)
             mujoco.mj_step2(built.model, data)
             motors.hold_kinematic(data)
+            if before is not None:
+                self._sleep.undo_step(asleep, built, data, before)
         check_motion(data, self._document.label)
         motors.read_forces(data)
         data.xfrc_applied[:] = 0.0
@@ -283,11 +289,17 @@ class Physics:
         start, count = self._dofs(handle)
         self._data.qvel[start : start + count] = 0.0
 
+    def restart(self) -> None:
+        """Begin at time zero; what starts asleep sleeps again."""
+        self.time = 0.0
+        self._sleep.woken.clear()
+
     def add_wrench(self, handle: int, force: Floats, torque: Floats) -> None:
         """Let a force [N] and a torque [N m], world, act on a body in the next step, as well.
 
         The force acts at the centre of mass.
         """
+        self._sleep.woken.add(handle)
         self._wrenches[handle] = self._wrenches.get(handle, np.zeros(6)) + np.r_[force, torque]
 
     def clear_wrench(self, handle: int, force: bool, torque: bool) -> None:
