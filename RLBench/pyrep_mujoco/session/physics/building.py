@@ -21,6 +21,7 @@ from pyrep_mujoco.session.physics.body_plan import (
     plan_bodies,
     zero_frame,
 )
+from pyrep_mujoco.session.physics.closures import add_closures
 from pyrep_mujoco.session.physics.kept_assets import KeptAssets
 from pyrep_mujoco.transforms import Floats
 from pyrep_mujoco.ttm.mjcf.contacts import masked_pairs
@@ -99,6 +100,8 @@ def _set_options(spec: mujoco.MjSpec, timestep: float) -> None:
     option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
     option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
     option.impratio = 10
+    if spec.equalities:  # with a sparse Jacobian MuJoCo's Newton solver diverges on closed chains
+        option.jacobian = mujoco.mjtJacobian.mjJAC_DENSE
     spec.visual.map.znear = 0.01
     spec.visual.map.zfar = 6.0
     spec.stat.extent = 1.0
@@ -152,6 +155,7 @@ class _Maker:
         contact = SubElement(root, "contact")
         for first, second in sorted(self._apart()):
             SubElement(contact, "exclude", body1=_name(first), body2=_name(second))
+        add_closures(self._document, self._plan, elements, root)
         return tostring(root, encoding="unicode")
 
     def _add_body(self, parent: Element, plan: BodyPlan) -> Element:

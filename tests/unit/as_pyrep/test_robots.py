@@ -1,0 +1,176 @@
+"""Arms and grippers of PyRep's own model files."""
+
+import numpy as np
+import pytest
+
+GRAVITY_TORQUES = (0.01, 23.6, -0.03, -16.1, -0.15, -4.33, 0.03)
+"""[N m] of RLBench's Panda at rest in its saved pose, as its recorded episodes have them."""
+
+
+@pytest.fixture(scope="module")
+def panda(samples):
+    from pyrep import PyRep
+
+    simulator = PyRep()
+    simulator.launch("", headless=True)
+    simulator.import_model(str(samples / "robots" / "Panda.ttm"))
+    simulator.start()
+    yield simulator
+    simulator.shutdown()
+
+
+@pytest.fixture
+def arm(panda):
+    from pyrep.robots.arms.panda import Panda
+
+    panda.stop()
+    panda.start()
+    return Panda()
+
+
+def goal_of(arm, offset):
+    return arm.get_tip().get_position() + offset, arm.get_tip().get_quaternion()
+
+
+def test_motors_hold_what_a_recorded_arm_held(panda, arm):
+    for _ in range(4):
+        panda.step()
+    forces = np.array(arm.get_joint_forces())
+    np.testing.assert_allclose(forces, GRAVITY_TORQUES, rtol=0.05, atol=0.05)
+    assert np.abs(arm.get_joint_velocities()).max() < 1e-3
+
+
+def test_a_straight_path_ends_at_its_pose_with_all_steps(panda, arm):
+    position, quaternion = goal_of(arm, [-0.05, 0.1, -0.1])
+    path = arm.get_linear_path(position, quaternion=quaternion, steps=30)
+    assert len(path) == 30
+    first, steps, done = np.array(arm.get_joint_positions()), 0, False
+    while not done:
+        done = path.step()
+        panda.step()
+        steps += 1
+    np.testing.assert_allclose(arm.get_tip().get_position(), position, atol=2e-3)
+    length = np.linalg.norm(np.diff(path._path_points.reshape(-1, 7), axis=0), axis=1).sum()
+    assert steps == pytest.approx((length + 0.25) / 0.05, abs=2)  # 1 rad/s, 4 rad/s^2
+    np.testing.assert_allclose(path.get_executed_joint_position_action(), path._path_points[-7:])
+    with pytest.raises(RuntimeError, match="set_to_start"):
+        path.step()
+    path.set_to_start(disable_dynamics=True)
+    np.testing.assert_allclose(arm.get_joint_positions(), first, atol=1e-3)
+    assert path.step() is False
+
+
+def test_paths_go_around_what_is_collidable(arm):
+    from pyrep.const import PrimitiveShape
+    from pyrep.errors import ConfigurationPathError
+    from pyrep.objects.shape import Shape
+
+    position, quaternion = goal_of(arm, [0.0, 0.4, 0.0])
+    middle = arm.get_tip().get_position() + [0.0, 0.2, 0.0]
+    wall = Shape.create(
+        PrimitiveShape.CUBOID, [0.3, 0.02, 0.2], static=True, position=list(middle)
+    )
+    try:
+        with pytest.raises(ConfigurationPathError, match="in its way"):
+            arm.get_linear_path(position, quaternion=quaternion)
+        path = arm.get_path(position, quaternion=quaternion)
+        again = arm.get_path(position, quaternion=quaternion)
+        np.testing.assert_array_equal(path._path_points, again._path_points)
+        for row in path._path_points.reshape(-1, 7)[::5]:
+            arm.set_joint_positions(list(row))
+            assert not arm.check_arm_collision()
+        arm.set_joint_positions(list(path._path_points[:7]))
+        arm.get_linear_path(position, quaternion=quaternion, ignore_collisions=True)
+        wall.set_collidable(False)
+        arm.get_linear_path(position, quaternion=quaternion)
+        wall.set_collidable(True)
+        wall.set_position(arm.get_tip().get_position())
+        assert arm.check_arm_collision()
+        assert arm.check_arm_collision(wall)
+        assert not arm.check_arm_collision(Shape("Panda_link0_visual"))
+    finally:
+        wall.remove()
+
+
+def test_inverse_kinematics(arm):
+    from pyrep.errors import ConfigurationError, IKError
+
+    position, quaternion = goal_of(arm, [0.0, 0.05, -0.1])
+    found = arm.solve_ik_via_sampling(position, quaternion=quaternion, max_configs=4)
+    assert found.shape == (4, 7)
+    distances = np.linalg.norm(found - arm.get_joint_positions(), axis=1)
+    assert (np.diff(distances) >= 0).all()
+    near = arm.solve_ik_via_jacobian(position, quaternion=quaternion)
+    for joints in (*found, near):
+        arm.set_joint_positions(list(joints))
+        np.testing.assert_allclose(arm.get_tip().get_position(), position, atol=1e-5)
+    with pytest.raises(ConfigurationError, match="not as both"):
+        arm.solve_ik_via_sampling(position)
+    with pytest.raises(IKError, match="Panda"):
+        arm.solve_ik_via_jacobian([9, 9, 9], quaternion=quaternion)
+
+
+def test_locked_joints_and_free_turns(arm):
+    position, quaternion = goal_of(arm, [0.0, 0.0, -0.05])
+    moved = arm.solve_ik_via_jacobian(position, quaternion=quaternion, locked_joints=[2])
+    assert len(moved) == 6
+    arm.set_ik_element_properties(constraint_gamma=False)
+    flipped = [quaternion[1], -quaternion[0], quaternion[3], -quaternion[2]]  # half a turn about z
+    near = np.array(arm.solve_ik_via_jacobian(position, quaternion=flipped))
+    assert np.abs(near - arm.get_joint_positions()).max() < 0.5
+    arm.set_ik_element_properties()
+
+
+def test_the_jacobian_is_that_of_the_tip(arm):
+    jacobian = arm.get_jacobian()
+    start, before = np.array(arm.get_joint_positions()), arm.get_tip().get_position()
+    arm.set_joint_positions(list(start + np.eye(7)[1] * 1e-5))
+    moved = (arm.get_tip().get_position() - before) / 1e-5
+    assert jacobian.shape == (7, 6)
+    np.testing.assert_allclose(jacobian[1, :3], moved, atol=1e-4)
+
+
+def test_a_gripper_opens_closes_and_holds(panda, arm):
+    from pyrep.const import PrimitiveShape
+    from pyrep.objects.shape import Shape
+    from pyrep.robots.end_effectors.panda_gripper import PandaGripper
+
+    gripper = PandaGripper()
+    tip = arm.get_tip()
+    held = Shape.create(PrimitiveShape.CUBOID, [0.03, 0.03, 0.03], mass=0.05)
+    far = Shape.create(PrimitiveShape.CUBOID, [0.03, 0.03, 0.03], static=True, position=[9, 9, 9])
+    try:
+        held.set_pose(tip.get_pose())
+        steps = 0
+        while not gripper.actuate(0.0, 0.04):
+            panda.step()
+            steps += 1
+            assert steps < 60
+        assert gripper.get_open_amount()[0] == pytest.approx(0.015 / 0.04, abs=0.05)
+        assert not gripper.grasp(far)
+        assert gripper.grasp(held)
+        assert gripper.get_grasped_objects() == [held]
+        below = tip.get_position() - held.get_position()
+        for _ in range(10):
+            panda.step()
+        np.testing.assert_allclose(tip.get_position() - held.get_position(), below, atol=1e-4)
+        gripper.release()
+        assert gripper.get_grasped_objects() == []
+        while not gripper.actuate(1.0, 0.04):
+            panda.step()
+        assert gripper.get_open_amount() == pytest.approx([1.0, 1.0], abs=0.03)
+        with pytest.raises(ValueError, match="between 0 and 1"):
+            gripper.actuate(1.5, 0.04)
+    finally:
+        held.remove()
+        far.remove()
+
+
+def test_values_for_joints_are_counted(arm):
+    with pytest.raises(RuntimeError, match="7 joints; got 2"):
+        arm.set_joint_target_velocities([0, 0])
+
+
+def test_mobile_robots_are_refused_in_one_line(panda):
+    with pytest.raises(ImportError, match="mobile robots are not supported"):
+        import pyrep.robots.mobiles.youbot  # noqa: F401
