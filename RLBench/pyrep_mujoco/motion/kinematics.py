@@ -18,6 +18,7 @@ IsFree = Callable[[Floats], bool]
 POSE_TOLERANCE = 1e-6  # [m] and [rad]
 _MAX_ITERATIONS = 60
 _STALL_AFTER = 5  # iterations without halving the error: a limit or an unreachable pose
+_GAMMA = 5  # the turn about the tip's z among what must be reached
 _DISTINCT = 0.1  # [rad] solutions closer than this in every joint count as one
 
 
@@ -140,7 +141,7 @@ class Kinematics:
             self._update(q)
             error = self._update_error(pos, quat_wxyz)
             if kept is not None:
-                error = kept @ error
+                error = kept @ self._without_own_turn(error, quat_wxyz)
             if max(error.max(), -error.min()) < tolerance:
                 return q
             squared = float(error @ error)
@@ -160,6 +161,21 @@ class Kinematics:
         R, kept = flat.reshape(3, 3), np.diag(self._wanted)
         kept[3:, 3:] = R @ kept[3:, 3:] @ R.T
         return kept
+
+    def _without_own_turn(self, error: Floats, quat_wxyz: Floats) -> Floats:
+        """Return an error (6,) whose turn is the shortest that brings the tip's z to its goal.
+
+        Where the turn about z counts, it is left as it is.
+        """
+        assert self._wanted is not None
+        if self._wanted[_GAMMA]:
+            return error
+        goal, now = np.zeros(3), self._data.xmat[self._tip].reshape(3, 3)[:, 2]
+        mujoco.mju_rotVecQuat(goal, np.array([0.0, 0.0, 1.0]), quat_wxyz)
+        axis = np.cross(now, goal)
+        sine, cosine = float(np.linalg.norm(axis)), float(now @ goal)
+        turn = axis * (np.arctan2(sine, cosine) / sine) if sine > 0 else axis
+        return np.concatenate([error[:3], turn])
 
     def _step(self, q: Floats, error: Floats, damping: float, kept: Floats | None) -> Floats:
         J = self._update_jacobian()

@@ -65,10 +65,10 @@ def test_paths_go_around_what_is_collidable(arm):
     from pyrep.errors import ConfigurationPathError
     from pyrep.objects.shape import Shape
 
-    position, quaternion = goal_of(arm, [0.0, 0.4, 0.0])
-    middle = arm.get_tip().get_position() + [0.0, 0.2, 0.0]
+    position, quaternion = goal_of(arm, [0.0, 0.3, -0.15])
+    middle = np.add(arm.get_tip().get_position(), [0.0, 0.17, -0.1])
     wall = Shape.create(
-        PrimitiveShape.CUBOID, [0.3, 0.02, 0.2], static=True, position=list(middle)
+        PrimitiveShape.CUBOID, [0.3, 0.02, 0.15], static=True, position=list(middle)
     )
     try:
         with pytest.raises(ConfigurationPathError, match="in its way"):
@@ -141,12 +141,14 @@ def test_a_gripper_opens_closes_and_holds(panda, arm):
     far = Shape.create(PrimitiveShape.CUBOID, [0.03, 0.03, 0.03], static=True, position=[9, 9, 9])
     try:
         held.set_pose(tip.get_pose())
+        held.set_dynamic(False)  # it must not fall before it is held
         steps = 0
         while not gripper.actuate(0.0, 0.04):
             panda.step()
             steps += 1
             assert steps < 60
         assert gripper.get_open_amount()[0] == pytest.approx(0.015 / 0.04, abs=0.05)
+        held.set_dynamic(True)
         assert not gripper.grasp(far)
         assert gripper.grasp(held)
         assert gripper.get_grasped_objects() == [held]
