@@ -100,6 +100,9 @@ def _set_options(spec: mujoco.MjSpec, timestep: float) -> None:
     option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
     option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
     option.impratio = 10
+    # What a hand holds is fixed to it, and must still be pressed by its fingers: which neighbours
+    # do not touch is written out.
+    option.disableflags = mujoco.mjtDisableBit.mjDSBL_FILTERPARENT
     if spec.equalities:  # with a sparse Jacobian MuJoCo's Newton solver diverges on closed chains
         option.jacobian = mujoco.mjtJacobian.mjJAC_DENSE
     spec.visual.map.znear = 0.01
