@@ -88,8 +88,9 @@ class _Builder:
     def build_with(self, robot: Scene) -> Scene:
         """Return the scene, followed by all that a robot's file holds."""
         self._floor()
-        # Neither drawn nor solid: RLBench places tasks on it.
-        self._shape("workspace", None, [sheet(_PLAIN, 0.8, 1.2)], (0.4, 0, 0.752))
+        # Neither drawn nor solid: RLBench places tasks on it. Its edges are those that recorded
+        # masks show; older scenes have a larger one.
+        self._shape("workspace", None, [sheet(_PLAIN, 0.65, 0.91)], (0.25, 0, 0.752))
         self._table()
         self._walls()
         self._cameras()

@@ -59,7 +59,7 @@ def test_it_has_the_objects_that_rlbench_asks_for(scene):
 
 def test_the_workspace_is_a_sheet_without_height_that_stops_nothing(scene):
     workspace = scene.by_name["workspace"]
-    np.testing.assert_array_equal(workspace.bounding_box, [-0.4, 0.4, -0.6, 0.6, 0, 0])
+    np.testing.assert_array_equal(workspace.bounding_box, [-0.325, 0.325, -0.455, 0.455, 0, 0])
     assert not workspace.is_respondable
     assert not workspace.special & COLLIDABLE
 
@@ -96,8 +96,8 @@ def test_numbers_of_objects_and_pictures_are_unique(scene):
 def test_what_it_shares_with_a_base_scene_of_rlbench_is_the_same(scene):
     theirs = read_scene(SAMPLES / "base_scene.ttt")
     shared = set(scene.by_name) & set(theirs.by_name)
-    shared = {name for name in shared if not name.startswith(("Panda", "cam_wrist"))}
-    assert len(shared) == 25
+    shared = {name for name in shared if not name.startswith(("Panda", "cam_wrist", "workspace"))}
+    assert len(shared) == 24
     places, poses = scene.world_poses(), theirs.world_poses()
     for name in shared:
         mine, other = scene.by_name[name], theirs.by_name[name]
