@@ -51,16 +51,17 @@ _STRAIGHT: Turn = (1, 0, 0, 0)
 logger = logging.getLogger(__name__)
 
 
-def can_stand_in(missing: Path) -> bool:
-    """Tell whether there is something to load in place of a scene file that is missing."""
-    return missing.name == BASE_SCENE and (missing.parent / _ROBOT).is_file()
+def robot_beside(missing: Path) -> Path | None:
+    """Return the robot's file beside a base scene that is missing; None where nothing stands in."""
+    robot = missing.parent / _ROBOT
+    return robot if missing.name == BASE_SCENE and robot.is_file() else None
 
 
 def base_scene(missing: Path) -> Scene:
     """Return what takes the place of a missing base scene, its robot included; log one line.
 
     Args:
-        missing: the scene file that was asked for; `can_stand_in` holds of it.
+        missing: the scene file that was asked for; `robot_beside` knows its robot.
 
     Raises:
         TtmError: the robot's file cannot be read.

@@ -16,7 +16,7 @@ from pyrep_mujoco.session.configuration import restore_tree
 from pyrep_mujoco.session.files.export import export
 from pyrep_mujoco.session.objects import shape_making, textures
 from pyrep_mujoco.session.session import Session
-from pyrep_mujoco.stand_ins.base_scene import can_stand_in
+from pyrep_mujoco.stand_ins.base_scene import robot_beside
 
 
 class PyRep:
@@ -62,7 +62,7 @@ class PyRep:
             PyRepError: the file is missing or is no scene, or a simulator runs in this process.
         """
         path = Path(scene_file)
-        if scene_file and not path.is_file() and not can_stand_in(path):
+        if scene_file and not path.is_file() and robot_beside(path) is None:
             raise PyRepError(f"Scene file does not exist: {scene_file}")
         self._session = sessions.launch(scene_file or None)
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from pyrep_mujoco.errors import SceneError
 from pyrep_mujoco.session.files.from_mjcf import read_mjcf
-from pyrep_mujoco.stand_ins.base_scene import base_scene, can_stand_in
+from pyrep_mujoco.stand_ins.base_scene import base_scene, robot_beside
 from pyrep_mujoco.ttm.reading.model import Scene, Shape
 from pyrep_mujoco.ttm.reading.reader import read_scene
 
@@ -26,7 +26,7 @@ def cached(read: Callable[[str], Value]) -> Callable[[str], Value]:
 
     @wraps(read)
     def look_up(path: str) -> Value:
-        status = Path(path).stat()
+        status = _on_disk(Path(path)).stat()
         key = (str(Path(path).absolute()), status.st_mtime_ns, status.st_size)
         if key not in kept:
             kept[key] = read(path)
@@ -50,9 +50,7 @@ def read_file(path: Path | str) -> Scene:
         SceneError: there is no such file, it is of another kind, or MuJoCo refuses it.
         TtmError: it is not what its name says.
     """
-    if not Path(path).is_file():
-        if can_stand_in(Path(path)):
-            return base_scene(Path(path))
+    if not _on_disk(Path(path)).is_file():
         raise SceneError(f"there is no scene or model file {path}")
     if Path(path).suffix.lower() not in KINDS:
         raise SceneError(f"{path}: files that end with {', '.join(KINDS)} are read")
@@ -61,8 +59,15 @@ def read_file(path: Path | str) -> Scene:
 
 @cached
 def _read(path: str) -> Scene:
+    if not Path(path).is_file():
+        return base_scene(Path(path))
     is_mjcf = Path(path).suffix.lower() in (".xml", ".mjcf")
     return read_mjcf(Path(path)) if is_mjcf else read_scene(path)
+
+
+def _on_disk(path: Path) -> Path:
+    """Return the file that is read for a path: of RLBench's base scene the robot's may do."""
+    return path if path.is_file() else robot_beside(path) or path
 
 
 def _own_copy(scene: Scene) -> Scene:

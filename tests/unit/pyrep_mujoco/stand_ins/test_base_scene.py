@@ -7,7 +7,7 @@ import mujoco
 import numpy as np
 import pytest
 
-from pyrep_mujoco.stand_ins.base_scene import base_scene, can_stand_in
+from pyrep_mujoco.stand_ins.base_scene import base_scene, robot_beside
 from pyrep_mujoco.ttm.mjcf.writer import write_scene
 from pyrep_mujoco.ttm.reading.model import COLLIDABLE, Shape, VisionSensor
 from pyrep_mujoco.ttm.reading.reader import read_scene
@@ -34,11 +34,12 @@ def scene(tmp_path_factory):
 
 
 def test_nothing_stands_in_for_other_scenes_or_without_the_robot(tmp_path):
-    assert not can_stand_in(tmp_path / "task_design.ttt")
+    assert robot_beside(tmp_path / "task_design.ttt") is None
     (tmp_path / "robot_ttms").mkdir()
     (tmp_path / "robot_ttms" / "panda.ttm").write_bytes(b"a robot")
-    assert can_stand_in(tmp_path / "task_design.ttt")
-    assert not can_stand_in(tmp_path / "my_scene.ttt")
+    robot = tmp_path / "robot_ttms" / "panda.ttm"
+    assert robot_beside(tmp_path / "task_design.ttt") == robot
+    assert robot_beside(tmp_path / "my_scene.ttt") is None
 
 
 @needs_samples

@@ -59,6 +59,11 @@ class Joint(Object):
         lower, span = interval
         joints.set_interval(current(), self._handle, cyclic, lower, span)
 
+    def nearest(self, value: float) -> float:
+        """Return the value [rad or m] of the joint's interval that is nearest to another."""
+        own = self._own()
+        return value if own.is_cyclic else min(max(value, own.lower), own.upper)
+
     # ---- motor --------------------------------------------------------------------------
 
     def get_joint_target_position(self) -> float:

@@ -214,7 +214,7 @@ class Arm(RobotComponent):
             IKError: the walk does not get there.
         """
         plan = self._engine.plan()
-        locked = {i: self._within_interval(i, plan.start[i]) for i in locked_joints or ()}
+        locked = {i: self.joints[i].nearest(float(plan.start[i])) for i in locked_joints or ()}
         goal = self._goal(position, euler, quaternion, relative_to)
         self._ik_target.set_matrix(goal)
         try:
@@ -222,10 +222,6 @@ class Arm(RobotComponent):
         except IKError as error:
             raise IKError(f"{self.get_name()}: {error}; it may be too far away") from error
         return [float(value) for i, value in enumerate(found) if i not in locked]
-
-    def _within_interval(self, joint: int, value: float) -> float:
-        cyclic, (lower, span) = self.joints[joint].get_joint_interval()
-        return float(value if cyclic else min(max(value, lower), lower + span))
 
     def solve_ik(
         self,
