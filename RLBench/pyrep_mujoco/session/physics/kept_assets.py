@@ -66,7 +66,7 @@ class KeptAssets:
         sources = part.vertices, part.faces, part.primitive
         found = _MEMORY.get(key, *sources)
         if not isinstance(found, list):
-            found = solids(part)
+            found = solids(part, open_holes=True)
             _MEMORY.keep(found, key, *sources)
         return found
 

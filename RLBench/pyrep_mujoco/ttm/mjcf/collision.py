@@ -20,6 +20,7 @@ from pyrep_mujoco.ttm.mjcf.mesh_repair import (
     sound_faces,
     weld,
 )
+from pyrep_mujoco.ttm.mjcf.plates import prisms
 from pyrep_mujoco.ttm.reading.parts import Part
 
 Ints = npt.NDArray[np.int64]
@@ -50,8 +51,13 @@ class Solid:
     vertices: Floats | None = None
 
 
-def solids(part: Part) -> list[Solid]:
-    """Return the convex pieces of a part."""
+def solids(part: Part, open_holes: bool = False) -> list[Solid]:
+    """Return the convex pieces of a part.
+
+    Args:
+        part: Of a shape.
+        open_holes: Leave holes of plates open, see `plates`. Without it a patch's hull covers them.
+    """
     pure = _pure_form(part)
     if pure is not None:
         return [pure]
@@ -62,6 +68,10 @@ def solids(part: Part) -> list[Solid]:
     whole = _hull_if_convex(part.vertices, faces, part.is_convex)
     if whole is not None:
         return [whole]
+    if open_holes:
+        plate = [piece for corners in prisms(part.vertices, faces) if (piece := _mesh(corners))]
+        if plate:
+            return plate
     welded = weld(part.vertices)[faces]
     component = face_components(welded)
     found: list[Solid] = []
