@@ -41,7 +41,7 @@ def read_calibration(path: Path | str, units: str | None = None) -> Calibration:
     if without and len(posed) < MIN_CAMERAS:
         raise DataError(_no_pose(found, without))
     notes = [f"camera {name} has no pose: it is left out" for name in without]
-    return _validated(replace(found, cameras=posed, notes=found.notes + notes), units)
+    return validated(replace(found, cameras=posed, notes=found.notes + notes), units)
 
 
 def read_cameras(path: Path | str) -> CameraFile:
@@ -98,7 +98,8 @@ def _no_pose(found: CameraFile, without: list[str]) -> str:
     return f"{line}; finish the calibration of the cameras' places, or take the camera out"
 
 
-def _validated(found: CameraFile, units: str | None) -> Calibration:
+def validated(found: CameraFile, units: str | None) -> Calibration:
+    """Check cameras that all have poses; arguments and errors as of `read_calibration`."""
     cameras, source = found.cameras, found.source
     names = [camera.name for camera in cameras]
     twice = sorted({name for name in names if names.count(name) > 1})

@@ -102,8 +102,11 @@ def _read_folder(folder: Path, wanted: Wanted) -> Found:
     cameras = None
     if wanted.cameras is None:
         path = find_calibration(folder)
-        cameras = None if path is None else read_calibration(path, wanted.units)
-        notes += [] if path is None else [f"calibration: {path}"]
+        if path is None:
+            cameras = next((part.cameras for part in parts if part.cameras is not None), None)
+        else:
+            cameras = read_calibration(path, wanted.units)
+            notes.append(f"calibration: {path}")
     return Found(views, cameras, notes=tuple(notes))
 
 

@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 
 from pose_obj_3d.common.errors import DataError
+from pose_obj_3d.importing.calibrations.reading import MIN_CAMERAS, validated
+from pose_obj_3d.importing.calibrations.types import Calibration, CameraFile
+from pose_obj_3d.importing.calibrations.values import camera
 from pose_obj_3d.importing.tracks.readers.hdf5 import has
 from pose_obj_3d.importing.tracks.readers.sleap_analysis import analysis_name
 from pose_obj_3d.importing.tracks.readers.tables import MAX_VALUES
@@ -61,7 +64,30 @@ def read_labels(path: Path, wanted: Wanted) -> Found:
         raise DataError(f"{path} is damaged ({type(error).__name__}: {said})") from None
     if not views:
         raise DataError(f"{path}: no frame in it has a point; run inference in SLEAP first")
-    return Found(views, notes=tuple(lost))
+    cameras = None if wanted.cameras is not None else _cameras(path, labels, wanted.units)
+    return Found(views, cameras, notes=tuple(lost))
+
+
+def _cameras(path: Path, labels: Any, units: str | None) -> Calibration | None:
+    """Return the cameras of the file's only session; None where there is none, or none posed."""
+    sessions = list(getattr(labels, "sessions", []))
+    if len(sessions) != 1:
+        return None
+    found = []
+    for number, own in enumerate(sessions[0].camera_group.cameras):
+        if np.array_equal(own.matrix, np.eye(3)):
+            continue  # was never calibrated
+        values = {
+            "matrix": np.asarray(own.matrix),
+            "distortion": np.asarray(own.dist),
+            "rotation": np.asarray(own.rvec),
+            "translation": np.asarray(own.tvec),
+            "size": None if own.size is None else list(own.size),
+        }
+        found.append(camera(str(path), str(own.name or f"camera{number}"), values))
+    if len(found) < MIN_CAMERAS:
+        return None
+    return validated(CameraFile(str(path), "SLEAP", found, None, []), units)
 
 
 def _name(path: Path, labels: Any, video: Any) -> str:
