@@ -192,15 +192,15 @@ def evidence(views: Views, noise: float) -> float:
         (views.w.transpose(1, 2).flatten(0, 1) > 0).double(),
     )
     rows = (w.sum(-1) >= 2).nonzero().squeeze(-1)
+    uv, w = uv[rows], w[rows]
     kept: list[int] = []
-    for row in rows.tolist():
-        if kept:
-            both = w[kept] * w[row]
-            apart = ((uv[kept] - uv[row]).square().sum(-1) * both).sum(-1) / both.sum(-1).clamp_min(
-                1
-            )
-            if bool((apart < (APART * noise) ** 2).any()):
-                continue
+    is_near = torch.zeros(len(rows), dtype=torch.bool)
+    for row in range(len(rows)):
+        if is_near[row]:
+            continue
+        both = w * w[row]
+        apart = ((uv - uv[row]).square().sum(-1) * both).sum(-1) / both.sum(-1).clamp_min(1)
+        is_near |= apart < (APART * noise) ** 2
         kept.append(row)
     return float((2 * w[kept].sum(-1) - 3).sum())
 
