@@ -11,11 +11,11 @@ from torch import Tensor
 from pose_obj_3d.geometry import multi_view as geometry
 from pose_obj_3d.geometry import symmetric
 from pose_obj_3d.models.consensus.scene import witnesses
+from pose_obj_3d.training.joint_views import BEHIND_SIGMAS, joint
 
 OUTLIER_RATE = 0.02  # share of gross errors that the likelihood allows for
 # Residual, in noise standard deviations, where the reprojection loss turns linear.
 ROBUST_SIGMAS = 3.0
-BEHIND_SIGMAS = 300.0  # residual of a prediction behind the camera, in noise standard deviations
 OUTLIER_SCALE = 20.0  # their standard deviation, in regular standard deviations
 
 
@@ -99,18 +99,7 @@ def blind_reprojection_nll(
     # Entries and views first, windows last: sums of long rows.
     x, w = blind_xyz.permute(2, 1, 0), weights.permute(1, 2, 0)
     info = symmetric.pack(blind_info.permute(2, 3, 1, 0))
-    r, J, is_ahead = _whitened(x, uv.permute(3, 1, 2, 0), cameras, sigma_px)
-    # A prediction behind a camera that sees the keypoint is as wrong as can be; no gradient leads
-    # out of there.
-    J = torch.where(is_ahead, J, 0.0)
-    r = torch.where(is_ahead, r, BEHIND_SIGMAS)
-    JtW = J * w  # (3, 2, V, K, B)
-    pairs = [JtW[i] * J[j] for i in range(3) for j in range(i, 3)]
-    total = info + torch.stack(pairs).sum((1, 2))
-    b = (JtW * r).sum((1, 2))
-    explained = (b * symmetric.apply(symmetric.invert(total), b)).sum(0)
-    # float32 cancels where residuals are huge, and a squared distance is not negative.
-    distance = ((r.square().sum(0) * w).sum(0) - explained).clamp_min(0)
+    total, distance = joint(x, info, uv.permute(3, 1, 2, 0), w, cameras, sigma_px)
     count = 2 * (w > 0).sum(0)
     inlier = math.log(1 - OUTLIER_RATE) - distance / 2
     outlier = (
@@ -118,25 +107,6 @@ def blind_reprojection_nll(
     )
     nll = (_log_det(total) - _log_det(info)) / 2 - torch.logaddexp(inlier, outlier)
     return torch.where(count > 0, nll, torch.zeros_like(nll)).T, count.T
-
-
-def _whitened(
-    x: Tensor, uv: Tensor, cameras: tuple[Tensor, Tensor], sigma_px: float
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Project points (3, K, B) and differentiate, in standard deviations of the noise.
-
-    Returns:
-        Residuals of uv (2, V, K, B), the derivatives of the projection (3, 2, V, K, B), and which
-        points are in front of a camera (V, K, B).
-    """
-    P = cameras[0] @ cameras[1]
-    seen = torch.einsum("vij,jkb->ivkb", P[:, :, :3], x) + P[:, :, 3].T[..., None, None]
-    is_ahead = seen[2] > geometry.MIN_DEPTH_M
-    scale = 1 / seen[2].clamp_min(geometry.MIN_DEPTH_M)
-    predicted = seen[:2] * scale
-    rows = P.permute(2, 1, 0)[:3, :, :, None, None]  # (3, 3, V, 1, 1): columns, rows
-    J = (rows[:, :2] - predicted * rows[:, 2:]) * (scale / sigma_px)
-    return (uv - predicted) / sigma_px, J, is_ahead
 
 
 def blind_view_nll(
