@@ -4,7 +4,7 @@ Objects are named by handles, whole numbers that are never given twice. What a k
 beside this stands in `pyrep_mujoco.session.objects`.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import mujoco
@@ -26,12 +26,21 @@ from pyrep_mujoco.ttm.reading.model import Joint, SceneObject, Shape
 EMPTY = "the empty scene"
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Start:
-    """Where everything was when the simulation was started."""
+    """Where an object was when the simulation was started.
 
-    poses: dict[int, Floats] = field(default_factory=dict)
-    joints: dict[int, tuple[float, float, float]] = field(default_factory=dict)
+    Attributes:
+        parent: what it hung on.
+        pose: (4, 4) in its parent's frame.
+        world: (4, 4) to the world.
+        joint: value, targets and quaternion, of a joint.
+    """
+
+    parent: int | None
+    pose: Floats
+    world: Floats
+    joint: tuple[float, float, float, Floats | None] | None
 
 
 class Session:
@@ -58,7 +67,7 @@ class Session:
         self.physics = Physics(self.document)
         self.is_running = False
         self.signals: dict[tuple[str, str], object] = {}
-        self._start = _Start()
+        self._start: dict[int, _Start] = {}
         if scene is not None:
             take_in(self.document, read_file(scene), overlaps_of(str(scene)))
             self.physics.refresh()
@@ -86,11 +95,14 @@ class Session:
         """Start the simulation; `stop` brings back where everything is now."""
         if self.is_running:
             return
-        self._start = _Start({o.handle: o.pose.copy() for o in self.document})
+        self._start = {}
         for obj in self.document:
+            joint = None
             if isinstance(obj, Joint):
-                kept = (obj.value, obj.target_position, obj.target_velocity)
-                self._start.joints[obj.handle] = kept
+                turned = None if obj.quaternion is None else obj.quaternion.copy()
+                joint = (obj.value, obj.target_position, obj.target_velocity, turned)
+            T = self.document.world(obj.handle)
+            self._start[obj.handle] = _Start(obj.parent, obj.pose.copy(), T, joint)
         self.is_running = True
 
     def stop(self) -> None:
@@ -98,14 +110,22 @@ class Session:
         if not self.is_running:
             return
         self.is_running = False
-        for obj in self.document:
-            if obj.handle in self._start.poses:
-                obj.pose = self._start.poses[obj.handle]
-            if isinstance(obj, Joint) and obj.handle in self._start.joints:
-                obj.value, obj.target_position, obj.target_velocity = self._start.joints[obj.handle]
-            self.physics.stop(obj.handle)
-        self.physics.restart()
+        elsewhere = []
+        for handle in self.document.roots():
+            self.physics.stop(handle)
+            obj, start = self.need(handle), self._start.get(handle)
+            if start is None:
+                continue
+            if isinstance(obj, Joint) and start.joint is not None:
+                obj.value, obj.target_position, obj.target_velocity, obj.quaternion = start.joint
+            if obj.parent == start.parent:
+                obj.pose = start.pose
+            else:
+                elsewhere.append(handle)
         self.document.moved()
+        for handle in elsewhere:
+            self.document.place(handle, self._start[handle].world)
+        self.physics.restart()
         self.physics.moved()
 
     def step(self) -> None:

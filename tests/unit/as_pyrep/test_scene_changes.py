@@ -10,7 +10,7 @@ MJCF = """
     <geom name="floor" type="plane" size="2 2 .1"/>
     <body name="cube" pos="0 0 .3"><freejoint/><geom type="box" size=".05 .05 .05"/></body>
     <body name="door" pos="1 0 .5">
-      <joint name="hinge" axis="0 0 1" pos="-.2 0 0" range="-1 1"/>
+      <joint name="hinge" axis="0 0 1" pos="-.2 0 0" range="-60 60"/>
       <geom type="box" size=".2 .01 .3" rgba="1 0 0 1"/>
     </body>
     <camera name="eye" pos="0 -2 1" xyaxes="1 0 0 0 .4 .9"/>
@@ -59,6 +59,7 @@ def test_handles_poses_and_speeds_outlive_changes(scene):
 
 def test_what_is_held_by_a_force_sensor_moves_with_it_and_falls_after(scene):
     from pyrep.objects.force_sensor import ForceSensor
+    from pyrep.objects.joint import Joint
     from pyrep.objects.shape import Shape
 
     cube, door = Shape("cube"), Shape("door")
@@ -72,7 +73,14 @@ def test_what_is_held_by_a_force_sensor_moves_with_it_and_falls_after(scene):
     assert np.allclose(cube.get_matrix(door), held, atol=1e-6)
     force, _ = holder.read()
     assert np.linalg.norm(force) == pytest.approx(9.81 * cube.get_mass(), rel=0.2)
+    Joint("hinge").set_motor_enabled(True)
+    Joint("hinge").set_joint_force(1000)
+    Joint("hinge").set_joint_target_velocity(2.0)
+    scene.step()
+    speed = cube.get_velocity()
+    assert np.linalg.norm(speed[0]) > 0.3
     cube.set_parent(None)
+    assert np.allclose(cube.get_velocity(), speed, atol=1e-6)
     for _ in range(5):
         scene.step()
     assert cube.get_position()[2] < 0.35
@@ -86,6 +94,7 @@ def test_stop_brings_the_start_back(scene):
     for _ in range(5):
         scene.step()
     assert not np.allclose(cube.get_pose(), before)
+    cube.set_parent(Shape("door"))
     scene.stop()
     assert np.allclose(cube.get_pose(), before)
 

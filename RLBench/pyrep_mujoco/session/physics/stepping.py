@@ -148,6 +148,21 @@ class Physics:
         for handle in [*self._built.free, *self._built.joints]:
             start, count = self._dofs(handle)
             self._velocities[handle] = self._data.qvel[start : start + count].copy()
+        held = [b.handle for b in self._built.plan.bodies if b.carrier is not None]
+        if held:
+            mujoco.mj_comVel(self._built.model, self._data)
+        for handle in held:
+            self._velocities.setdefault(handle, self._as_free(self._built.body_ids[handle]))
+
+    def _as_free(self, body: int) -> Floats:
+        """Return the (6,) velocity of a body that is held, as a free joint would have it."""
+        assert self._built is not None
+        assert self._data is not None
+        turning, out = np.zeros(6), np.zeros(6)
+        kind = mujoco.mjtObj.mjOBJ_XBODY
+        mujoco.mj_objectVelocity(self._built.model, self._data, kind, body, out, 0)
+        mujoco.mj_objectVelocity(self._built.model, self._data, kind, body, turning, 1)
+        return np.concatenate([out[3:], turning[:3]])
 
     def _dofs(self, handle: int) -> tuple[int, int]:
         """Return the first degree of freedom of a free body or a joint, and how many it has."""
