@@ -183,6 +183,15 @@ def test_lights_and_signals_keep_what_they_are_given(scene):
     assert np.allclose(spot.get_diffuse(), [0.2, 0.5, 0.9])
     spot.set_intensity_properties(cast_shadows=False, spot_exponent=4, spot_cutoff=0.3)
     assert spot.get_intensity_properties()[:3] == (False, 4.0, 0.3)
+    session = scene._session
+    number = session.built.lights[spot.get_handle()]
+    model = session.model
+    assert not model.light_active[number]
+    assert np.allclose(model.light_diffuse[number], [0.2, 0.5, 0.9])
+    assert model.light_cutoff[number] == pytest.approx(np.rad2deg(0.3))
+    spot.set_position([0.1, 0.2, 3.0])
+    assert np.allclose(session.data.light_xpos[number], [0.1, 0.2, 3.0])
+    assert session.model is model
     with pytest.raises(NotImplementedError, match="attenuation"):
         spot.set_intensity_properties(const_atten_factor=1.0)
     IntegerSignal("a").set(3)

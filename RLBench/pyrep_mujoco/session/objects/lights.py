@@ -23,7 +23,7 @@ def switch(session: Session, handle: int, value: bool) -> None:
     own = light(session, handle)
     if own.is_on != value:
         own.is_on = value
-        session.physics.changed()
+        session.physics.relight(own)
 
 
 def set_color(
@@ -39,13 +39,14 @@ def set_color(
         own.diffuse = _rgb(diffuse)
     if specular is not None:
         own.specular = _rgb(specular)
-    session.physics.changed()
+    session.physics.relight(own)
 
 
 def set_cutoff(session: Session, handle: int, angle: float) -> None:
     """Set half the angle of a spot [rad]."""
-    light(session, handle).cutoff = angle
-    session.physics.changed()
+    own = light(session, handle)
+    own.cutoff = angle
+    session.physics.relight(own)
 
 
 def _rgb(values: Rgb) -> tuple[float, float, float]:

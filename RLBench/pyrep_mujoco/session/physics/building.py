@@ -52,6 +52,7 @@ class Built:
         free: handle of a free body -> address in `qpos`.
         joints: handle of a joint -> its id.
         driven: handles of the joints that physics moves.
+        lights: handle of a light -> its id.
     """
 
     model: mujoco.MjModel
@@ -63,6 +64,7 @@ class Built:
     free: dict[int, int] = field(default_factory=dict)
     joints: dict[int, int] = field(default_factory=dict)
     driven: frozenset[int] = frozenset()
+    lights: dict[int, int] = field(default_factory=dict)
 
 
 def is_drawn(document: Document, shape: Shape) -> bool:
@@ -92,6 +94,12 @@ def build(document: Document, timestep: float = TIMESTEP) -> Built:
         reason = " ".join(str(error).split())[:MAX_REASON]
         raise SceneError(f"{document.label}: MuJoCo refuses it: {reason}") from error
     return _index(document, plan, model, maker.geom_parts)
+
+
+def light_frame(document: Document, carrier: int | None, light: Light) -> Floats:
+    """Return the (4, 4) frame of a light in the body that it is fixed to."""
+    out: Floats = tf.invert(carrier_frame(document, carrier)) @ document.world(light.handle)
+    return out
 
 
 def _set_options(spec: mujoco.MjSpec, timestep: float) -> None:
@@ -129,7 +137,9 @@ def _index(
         if b.is_free
     }
     driven = frozenset(h for h in joints if is_driven(document, document.of_kind(h, Joint, "")))
-    return Built(model, plan, body_ids, handles, geom_handles, geom_parts, free, joints, driven)
+    lights = {o.handle: model.light(_name(o.handle)).id for o in document if isinstance(o, Light)}
+    tables = (free, joints, driven, lights)
+    return Built(model, plan, body_ids, handles, geom_handles, geom_parts, *tables)
 
 
 def _name(handle: int) -> str:
@@ -219,13 +229,12 @@ class _Maker:
         SubElement(body, "joint", attributes)
 
     def _add_lights(self, elements: dict[int | None, Element]) -> None:
-        """Write each light that is on into the body that it is fixed to."""
-        document = self._document
-        for light in document:
-            if not isinstance(light, Light) or not light.is_on:
+        """Write each light into the body that it is fixed to."""
+        for light in self._document:
+            if not isinstance(light, Light):
                 continue
             carrier = self._plan.carriers[light.handle]
-            T: Floats = tf.invert(carrier_frame(document, carrier)) @ document.world(light.handle)
+            T = light_frame(self._document, carrier, light)
             attributes = {
                 "name": _name(light.handle),
                 "type": _LIGHTS.get(light.kind, "directional"),
@@ -234,6 +243,7 @@ class _Maker:
                 "diffuse": numbers(light.diffuse),
                 "specular": numbers(light.specular),
                 "attenuation": numbers(light.attenuation),
+                "active": "true" if light.is_on else "false",
                 "castshadow": "false",
             }
             if light.kind == "spot":

@@ -15,12 +15,12 @@ from pyrep_mujoco.scene.compose import TIMESTEP
 from pyrep_mujoco.scene.health import check_motion
 from pyrep_mujoco.session.document import Document
 from pyrep_mujoco.session.physics.body_plan import carrier_frame, plan_bodies, zero_frame
-from pyrep_mujoco.session.physics.building import Built, build
+from pyrep_mujoco.session.physics.building import Built, build, light_frame
 from pyrep_mujoco.session.physics.motors import Motors
 from pyrep_mujoco.session.physics.sleep import Sleep
 from pyrep_mujoco.transforms import Floats, quick_quat_wxyz
 from pyrep_mujoco.ttm.mjcf.geoms import DRAWN
-from pyrep_mujoco.ttm.reading.model import Joint
+from pyrep_mujoco.ttm.reading.model import Joint, Light
 from pyrep_mujoco.ttm.reading.parts import Part
 
 
@@ -88,6 +88,20 @@ class Physics:
             rgba = [*np.clip(part.color.rgb, 0.0, 1.0), part.color.opacity]
             if built.model.geom_group[geom] == int(DRAWN):
                 built.model.geom_rgba[geom] = rgba
+
+    def relight(self, light: Light) -> None:
+        """Note that a light shines otherwise, or stands elsewhere in its body."""
+        built = self._built
+        if built is None or self._must_build or light.handle not in built.lights:
+            return
+        model, number = built.model, built.lights[light.handle]
+        T = light_frame(self._document, built.plan.carriers[light.handle], light)
+        model.light_pos[number], model.light_dir[number] = T[:3, 3], T[:3, 2]
+        model.light_active[number] = light.is_on
+        model.light_diffuse[number] = light.diffuse
+        model.light_specular[number] = light.specular
+        if light.kind == "spot":
+            model.light_cutoff[number] = np.rad2deg(light.cutoff)
 
     # ---- the model ----------------------------------------------------------------------
 
@@ -203,6 +217,8 @@ class Physics:
             model.body_quat[number] = quick_quat_wxyz(T[:3, :3])
             if body.joint is not None:
                 self._push_joint(body.joint)
+        for handle in built.lights:
+            self.relight(document.of_kind(handle, Light, "light"))
         self._moved.clear()
         self._all_moved = False
         mujoco.mj_kinematics(model, data)
