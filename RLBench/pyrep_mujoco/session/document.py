@@ -19,6 +19,7 @@ from pyrep_mujoco.ttm.reading.model import (
     Collection,
     Joint,
     SceneObject,
+    Shape,
 )
 from pyrep_mujoco.ttm.reading.parts import Texture
 
@@ -298,6 +299,14 @@ class Document:
         number = self.new_handle()
         self.textures[number] = Texture(number, name, pixels)
         return number
+
+    def drop_textures(self) -> None:
+        """Forget the images that no shape wears any more."""
+        shapes = [obj for obj in self._objects.values() if isinstance(obj, Shape)]
+        uses = (part.texture for shape in shapes for part in shape.parts)
+        worn = {use.texture_id for use in uses if use is not None}
+        for number in self.textures.keys() - worn:
+            del self.textures[number]
 
     def collect(self, collection: Collection) -> None:
         """Take in a collection; its name gets a suffix where it is taken."""

@@ -172,14 +172,16 @@ class Session:
             self.document.get(handle)
         if self.document.get(handle).is_model_base:
             self.remove_tree(handle)
-        else:
-            self.document.remove(handle)
+            return
+        self.document.remove(handle)
+        self.document.drop_textures()
         self.physics.changed()
 
     def remove_tree(self, handle: int) -> None:
         """Take an object out, and all below it."""
         for each in reversed(self.document.tree(handle)):
             self.document.remove(each)
+        self.document.drop_textures()
         self.physics.changed()
 
     def copy(self, handle: int, whole_model: bool) -> int:

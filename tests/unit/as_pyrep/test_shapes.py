@@ -107,6 +107,8 @@ def test_textures_are_worn_shared_and_taken_off(scene, tmp_path):
     assert cube.get_texture() != texture
     cube.remove_texture()
     assert cube.get_shape_viz(0).texture_id == -1
+    cube.copy().remove()
+    assert scene._session.document.textures == {}
     with pytest.raises(SimulatorError, match=r"absent\.png"):
         scene.create_texture("absent.png")
     with pytest.raises(SimulatorError, match="needs 36 image points"):

@@ -55,14 +55,13 @@ def is_collidable(session: Session, shape: Shape) -> bool:
 
 def _intersect(session: Session, first: int, second: int) -> bool:
     model, data = session.model, session.data
-    for g in geoms_of(session, first):
-        for h in geoms_of(session, second):
-            gap = np.linalg.norm(data.geom_xpos[g] - data.geom_xpos[h])
-            if gap > model.geom_rbound[g] + model.geom_rbound[h]:
-                continue
-            if mujoco.mj_geomDistance(model, data, g, h, 1.0, None) <= 0:
-                return True
-    return False
+    own, others = geoms_of(session, first), geoms_of(session, second)
+    gaps = np.linalg.norm(data.geom_xpos[own][:, None] - data.geom_xpos[others], axis=2)
+    near = gaps <= model.geom_rbound[own][:, None] + model.geom_rbound[others]
+    return any(
+        mujoco.mj_geomDistance(model, data, own[i], others[j], 1.0, None) <= 0
+        for i, j in np.argwhere(near)
+    )
 
 
 def distance(session: Session, first: int, second: int) -> float:

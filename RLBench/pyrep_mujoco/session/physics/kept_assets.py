@@ -5,6 +5,7 @@ Files are named by what they hold, so that MuJoCo finds what it made of them bef
 
 import hashlib
 from collections import OrderedDict
+from dataclasses import dataclass
 from xml.etree.ElementTree import Element, SubElement
 
 import numpy as np
@@ -16,26 +17,48 @@ from pyrep_mujoco.ttm.mjcf.mesh_files import hull_bytes, msh_bytes
 from pyrep_mujoco.ttm.mjcf.mesh_repair import drawn_faces
 from pyrep_mujoco.ttm.reading.parts import Part, Texture
 
-KEPT = 20_000
-"""Parts and images whose files are kept in one process."""
+KEPT_BYTES = 500_000_000
+"""Of files that are kept in one process, and of the arrays that they were made of."""
+
+
+_OVERHEAD = 500
+"""Bytes that keeping takes beside what is kept."""
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """What was made, of what, and how many bytes both have."""
+
+    sources: tuple[object, ...]
+    value: object
+    size: int
+
+
+def _size(thing: object) -> int:
+    if isinstance(thing, np.ndarray):
+        return thing.nbytes
+    return len(thing) if isinstance(thing, bytes) else 0
 
 
 class _Memory:
     """What was made of arrays, by the arrays themselves; the oldest are forgotten."""
 
     def __init__(self) -> None:
-        self._found: OrderedDict[tuple[object, ...], tuple[object, object]] = OrderedDict()
+        self._found: OrderedDict[tuple[object, ...], _Kept] = OrderedDict()
+        self._bytes = 0
 
     def get(self, kind: object, *sources: object) -> object | None:
         """Return what was kept of sources, None where nothing was."""
         entry = self._found.get((kind, *map(id, sources)))
-        return None if entry is None else entry[1]
+        return None if entry is None else entry.value
 
     def keep(self, value: object, kind: object, *sources: object) -> None:
         """Keep what was made of sources; they stay alive with it."""
-        self._found[kind, *map(id, sources)] = (sources, value)
-        while len(self._found) > KEPT:
-            self._found.popitem(last=False)
+        size = _OVERHEAD + sum(_size(thing) for thing in (value, *sources))
+        self._found[kind, *map(id, sources)] = _Kept(sources, value, size)
+        self._bytes += size
+        while self._bytes > KEPT_BYTES:
+            self._bytes -= self._found.popitem(last=False)[1].size
 
 
 _MEMORY = _Memory()
