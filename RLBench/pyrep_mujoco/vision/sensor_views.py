@@ -48,6 +48,10 @@ class SensorView:
         """Make a view from a (4, 4) pose."""
         return cls(key, tuple(np.asarray(T_world_sensor, float).ravel()), planes, size)
 
+    def place(self) -> tuple[object, ...]:
+        """Return what two views share that show the same."""
+        return self.pose, self.planes, self.size
+
     def matrix(self) -> Floats:
         """Return (4, 4) sensor to world."""
         return np.array(self.pose).reshape(4, 4)

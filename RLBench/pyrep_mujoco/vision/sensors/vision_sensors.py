@@ -5,7 +5,7 @@ is drawn when it is asked for, of the scene as it is then. Until its first look 
 """
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -59,11 +59,34 @@ class _Look:
     images: RenderedImages = field(default_factory=RenderedImages)
 
 
+class _Twins:
+    """Depth and masks of a moment: RLBench has a sensor for each in the same place."""
+
+    def __init__(self) -> None:
+        self._moment = 0
+        self._images: dict[tuple[object, ...], RenderedImages] = {}
+
+    def images(
+        self, session: Session, what: tuple[object, ...], draw: Callable[[], RenderedImages]
+    ) -> RenderedImages:
+        """Return what is drawn of a view, drawn again where anything is not as it was before."""
+        model, data = session.model, session.data
+        arrays = (model.geom_rgba, model.geom_group, model.geom_matid, model.mat_rgba)
+        places = (data.geom_xpos, data.geom_xmat)
+        moment = hash((id(model), *(a.tobytes() for a in (*arrays, *places))))
+        if moment != self._moment:
+            self._moment, self._images = moment, {}
+        if what not in self._images:
+            self._images[what] = draw()
+        return self._images[what]
+
+
 class _Eyes:
     """Renderers and pictures of one session."""
 
     def __init__(self) -> None:
         self.looks: dict[int, _Look] = {}
+        self.twins = _Twins()
         self._model: mujoco.MjModel | None = None
         self._renderers: dict[tuple[int, int], Any] = {}
 
@@ -224,12 +247,13 @@ def _images(session: Session, own: VisionSensor, *, rgb: bool) -> RenderedImages
         view, data = _view(session, own), session.data
         renderer = _eyes(session).renderer(session, own.resolution)
         renderer.skins.lines = drawings.lines(session)
-        with _alone(session, own.handle):
-            new = renderer.render(data, view, rgb=rgb, depth=not rgb, mask=not rgb)
-        if rgb:
-            images.rgb = new.rgb
-        else:
-            images.depth, images.mask = new.depth, new.mask
+        with _alone(session, own.handle) as entity:
+            if rgb:
+                images.rgb = renderer.render(data, view, depth=False, mask=False).rgb
+            else:
+                twins, what = _eyes(session).twins, (*view.place(), own.resolution, entity)
+                new = twins.images(session, what, lambda: renderer.render(data, view, rgb=False))
+                images.depth, images.mask = new.depth, new.mask
     return images
 
 
@@ -244,17 +268,17 @@ def _present_look(session: Session, own: VisionSensor) -> _Look | None:
 
 
 @contextmanager
-def _alone(session: Session, handle: int) -> Iterator[None]:
-    """Show only what a sensor is told to show, with all that hangs on it."""
+def _alone(session: Session, handle: int) -> Iterator[int]:
+    """Show only what a sensor is told to show, with all that hangs on it; give its handle."""
     entity = int(setting(session, handle, ENTITY, EVERYTHING))
     if entity == EVERYTHING:
-        yield
+        yield entity
         return
     built = session.built
     hidden = ~np.isin(built.geom_handles, session.document.tree(entity))
     groups = built.model.geom_group[hidden]
     built.model.geom_group[hidden] = _HIDDEN
     try:
-        yield
+        yield entity
     finally:
         built.model.geom_group[hidden] = groups
