@@ -129,3 +129,19 @@ def test_one_object_can_be_shown_alone(sensor):
     assert depth[24, 32] == pytest.approx(1.4, abs=1e-4)
     assert depth[0, 0] == pytest.approx(10.0)
     assert sensor.get_entity_to_render() == Shape("box").get_handle()
+
+
+def test_drawn_lines_are_shown_by_windowed_modes_only(sensor):
+    from pyrep.const import RenderMode
+    from pyrep_mujoco.session.current import current
+    from pyrep_mujoco.vision.sensors import drawings
+
+    number = drawings.add(current(), np.array([[-0.5, 0.3, 0.5], [0.5, 0.3, 0.5]]))
+    magenta = []
+    for mode in (RenderMode.OPENGL3, RenderMode.OPENGL3_WINDOWED):
+        sensor.set_render_mode(mode)
+        sensor.handle_explicitly()
+        image = sensor.capture_rgb()
+        magenta.append(int(((image[..., 0] > 0.3) & (image[..., 1] < 0.2)).any(axis=0).sum()))
+    drawings.remove(current(), number)
+    assert magenta[1] > magenta[0] + 10

@@ -17,6 +17,7 @@ from pyrep_mujoco.session.files.export import export
 from pyrep_mujoco.session.objects import shape_making, textures
 from pyrep_mujoco.session.session import Session
 from pyrep_mujoco.stand_ins.base_scene import robot_beside
+from pyrep_mujoco.vision.sensors import vision_sensors
 
 
 class PyRep:
@@ -74,6 +75,7 @@ class PyRep:
         """
         session = self._open()
         self.stop()
+        vision_sensors.close(session)
         sessions.close(session)
         self._session = None
 

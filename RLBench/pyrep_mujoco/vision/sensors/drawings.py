@@ -1,4 +1,4 @@
-"""Lines that colour images show, and nothing else knows of."""
+"""Lines that colour images of windowed render modes show, and nothing else knows of."""
 
 import weakref
 from itertools import count

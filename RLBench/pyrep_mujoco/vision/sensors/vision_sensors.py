@@ -25,6 +25,8 @@ Pixels = npt.NDArray[np.float32]
 
 CODED = 2
 """CoppeliaSim's number of the render mode that shows handles as colours."""
+WINDOWED = (6, 8)
+"""Those of the render modes that show what a window would, drawn lines too."""
 EVERYTHING = -1
 """What a sensor shows where it is not told to show one object alone."""
 MOST_PIXELS = 16384
@@ -246,7 +248,7 @@ def _images(session: Session, own: VisionSensor, *, rgb: bool) -> RenderedImages
     if drawn is None or drawn.shape[:2] != _shape(own):
         view, data = _view(session, own), session.data
         renderer = _eyes(session).renderer(session, own.resolution)
-        renderer.skins.lines = drawings.lines(session)
+        renderer.skins.lines = drawings.lines(session) if own.render_mode in WINDOWED else ()
         with _alone(session, own.handle) as entity:
             if rgb:
                 images.rgb = renderer.render(data, view, depth=False, mask=False).rgb

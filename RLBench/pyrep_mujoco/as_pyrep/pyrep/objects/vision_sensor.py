@@ -22,7 +22,7 @@ class VisionSensor(Object):
 
     It looks at each step of the simulation, or only when told to (`set_explicit_handling`); before
     its first look its pictures are black. All render modes draw the same, without shadows, but
-    `OPENGL_COLOR_CODED`, which shows handles.
+    `OPENGL_COLOR_CODED`, which shows handles, and the windowed ones, which show drawn paths too.
     """
 
     def __init__(self, name_or_handle: str | int) -> None:

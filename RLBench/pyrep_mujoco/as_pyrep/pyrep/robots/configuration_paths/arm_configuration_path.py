@@ -115,7 +115,7 @@ class ArmConfigurationPath(ConfigurationPath):
         return self._joint_position_action
 
     def visualize(self) -> None:
-        """Draw the tip's way into the pictures of vision sensors.
+        """Draw the tip's way, for vision sensors of a windowed render mode.
 
         Raises:
             RuntimeError: the path has no points.
