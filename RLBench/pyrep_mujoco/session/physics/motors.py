@@ -16,7 +16,6 @@ from pyrep_mujoco.session.physics.building import Built
 from pyrep_mujoco.transforms import Floats
 from pyrep_mujoco.ttm.mjcf.joints import HELD
 from pyrep_mujoco.ttm.reading.model import Joint
-from pyrep_mujoco.world import Ints
 
 _LOOP = 0.005
 """Seconds of one turn of CoppeliaSim's position loop: its gains mean that."""
@@ -24,7 +23,6 @@ _LOOSE = {"revolute": 1e-3, "prismatic": 1e-2}
 """Dry friction [N m or N] of a joint whose motor is off."""
 _HARD = (0.9999, 0.9999, 0.001, 0.5, 2.0)
 """`solimp` of a motor: a softer one creeps."""
-_FRICTION = int(mujoco.mjtConstraint.mjCNSTR_FRICTION_DOF)
 
 
 @dataclass(frozen=True)
@@ -82,20 +80,14 @@ class Motors:
         joints = [motor.joint for motor in self._joints]
         self._keeps = np.array([j.motor_on and j.position_loop for j in joints], bool)
         self._keeps &= ~np.array([j.spring_loop for j in joints], bool)
-        self._turns = np.array([j.motor_on and not j.position_loop for j in joints], bool)
         self._is_cyclic = np.array([j.is_cyclic for j in joints], bool)
-        most = 0.5 / model.opt.timestep
-        self._numbers = np.array(
-            [
-                (
-                    j.target_position,
-                    j.target_velocity,
-                    min(j.pid[0] / _LOOP, most),
-                    j.velocity_limit if j.velocity_limit > 0 else np.inf,
-                )
-                for j in joints
-            ]
-        ).reshape(-1, 4)
+        turns = [j.motor_on and not j.position_loop for j in joints]
+        self._velocity = np.where(turns, [j.target_velocity for j in joints], 0.0)
+        self._position = np.array([j.target_position for j in joints], np.float64)
+        limits = [j.velocity_limit if j.velocity_limit > 0 else np.inf for j in joints]
+        self._limit = np.array(limits, np.float64)
+        gains = np.array([j.pid[0] for j in joints], np.float64) / _LOOP
+        self._gain = np.minimum(gains, 0.5 / model.opt.timestep)
 
     # ---- within a step ------------------------------------------------------------------
 
@@ -112,19 +104,18 @@ class Motors:
         # Friction wants -B v: with B w added it wants the velocity w.
         data.efc_aref[rows] += data.efc_KBIP[rows, 1] * self._wanted[data.efc_id[rows]]
 
-    def _rows(self, data: mujoco.MjData) -> Ints:
-        """Return the rows of the constraints that are dry friction of joints."""
-        first, last = data.ne, data.ne + data.nf
-        rows: Ints = np.flatnonzero(data.efc_type[first:last] == _FRICTION) + first
-        return rows
+    def _rows(self, data: mujoco.MjData) -> slice:
+        """Return the rows of the constraints that are dry friction: all of joints."""
+        return slice(data.ne, data.ne + data.nf)
 
     def _velocities(self, data: mujoco.MjData) -> Floats:
         """Return the velocities that the joints shall have now [rad/s or m/s]."""
-        position, velocity, gain, limit = self._numbers.T
-        missing, turn = position - data.qpos[self._qpos], 2 * np.pi
-        missing = np.where(self._is_cyclic, (missing + np.pi) % turn - np.pi, missing)
-        towards = np.clip(gain * missing, -limit, limit)
-        return np.where(self._keeps, towards, np.where(self._turns, velocity, 0.0))
+        missing = self._position - data.qpos[self._qpos]
+        if self._is_cyclic.any():
+            turned = (missing + np.pi) % (2 * np.pi) - np.pi
+            missing = np.where(self._is_cyclic, turned, missing)
+        towards = np.minimum(np.maximum(self._gain * missing, -self._limit), self._limit)
+        return np.where(self._keeps, towards, self._velocity)
 
     # ---- after a step -------------------------------------------------------------------
 
