@@ -7,6 +7,7 @@ from pyrep.objects.force_sensor import ForceSensor
 from pyrep.objects.joint import Joint
 from pyrep.objects.light import Light
 from pyrep.objects.object import Object
+from pyrep.objects.octree import Octree
 from pyrep.objects.proximity_sensor import ProximitySensor
 from pyrep.objects.shape import Shape
 from pyrep.objects.vision_sensor import VisionSensor
@@ -19,6 +20,7 @@ __all__ = [
     "Joint",
     "Light",
     "Object",
+    "Octree",
     "ProximitySensor",
     "Shape",
     "VisionSensor",
