@@ -1,6 +1,6 @@
 """Plates with holes, such as the lid of a shape sorter, in convex prisms that leave the holes open.
 
-The section through the middle of a plate is an area with holes. It is cut into triangles, and
+A section through a plate is an area with holes. It is cut into triangles, and
 neighbours are joined as long as they are convex together, to a fraction of a square millimetre.
 """
 
@@ -22,8 +22,11 @@ OVERHANG = 1e-6
 _STRAIGHT = 2e-4  # [m]; a point so near to the line of its neighbours is dropped
 _STEPS = (0.01, 0.005, 0.0025)  # between points of a line [m]
 _MISSING = 0.01  # share of a line that triangles may cut, as where a mesh has a spur
-_HEIGHTS = (0.5, 0.35, 0.65, 0.25, 0.75)
+_HEIGHTS = (0.02, 0.98, 0.25, 0.35, 0.5, 0.65, 0.75)
+"""Where a plate is cut, as shares of its thickness. Rims of holes are bevelled, and guide what is
+put in; prisms cannot, so the cut with the widest holes is taken."""
 _DIGITS = 7  # of positions [m] that are one
+_SLIVER = 1e-9  # area [m^2] of a triangle that fills nothing
 _MOST_POINTS = 4000
 Ints = npt.NDArray[np.int64]
 Loops = list[Floats]
@@ -45,7 +48,7 @@ def prisms(vertices: Floats, faces: Ints) -> Loops:
     local = vertices @ frame.T
     low, high = local[:, 2].min(), local[:, 2].max()
     sections = [_section(local, faces, low + share * (high - low)) for share in _HEIGHTS]
-    loops = min(filter(None, sections), key=len, default=[])
+    loops = min(filter(None, sections), key=lambda found: (len(found), _solid(found)), default=[])
     if not _has_hole(loops):
         return []
     pieces = _convex_areas([_simpler(loop) for loop in loops])
@@ -74,9 +77,9 @@ def _section(local: Floats, faces: Ints, height: float) -> Loops:
     for first, second in ((0, 1), (1, 2), (2, 0)):
         i, j = faces[:, first], faces[:, second]
         crosses = above[i] * above[j] < 0
-        with np.errstate(divide="ignore", invalid="ignore"):
-            share = (above[i] / (above[i] - above[j]))[:, None]
-        ends.append(np.where(crosses[:, None], local[i] + share * (local[j] - local[i]), np.nan))
+        share = above[i] / np.where(crosses, above[i] - above[j], 1.0)
+        at = local[i] + share[:, None] * (local[j] - local[i])
+        ends.append(np.where(crosses[:, None], at, np.nan))
     points = np.stack(ends, axis=1)[:, :, :2]
     cut = np.isfinite(points[..., 0])
     segments = points[cut.sum(1) == 2][cut[cut.sum(1) == 2]].reshape(-1, 2, 2)
@@ -107,6 +110,12 @@ def _joined(segments: Floats) -> Loops:
 def _area(loop: Floats) -> float:
     x, y = (loop - loop.mean(0)).T
     return abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1))) / 2
+
+
+def _solid(loops: Loops) -> float:
+    """Return the area that lines enclose, without that of holes."""
+    areas = sorted(map(_area, loops))
+    return 2 * areas[-1] - sum(areas)
 
 
 def _inside(points: Floats, loops: Loops) -> npt.NDArray[np.bool_]:
@@ -165,7 +174,8 @@ def _convex_areas(loops: Loops) -> Loops:
         except QhullError:
             return []
         if _missing(fine, corners) <= _MISSING:
-            return _merged(points, corners[_inside(points[corners].mean(1), loops)])
+            wide = np.array([_area(points[c]) > _SLIVER for c in corners])
+            return _merged(points, corners[wide & _inside(points[corners].mean(1), loops)])
     return []
 
 
