@@ -13,6 +13,8 @@ from pyrep.robots.robot_component import RobotComponent
 
 POSITION_ERROR = 0.001
 """A finger that is nearer to its goal, or has moved less in a step, has arrived [rad or m]."""
+HELD_OPEN = 0.9
+"""A finger is open no further than this share while the gripper holds something."""
 
 
 class Gripper(RobotComponent):
@@ -97,10 +99,15 @@ class Gripper(RobotComponent):
         return intervals[:, 0], intervals[:, 1]
 
     def get_open_amount(self) -> list[float]:
-        """Return how far each finger is open, 0 to 1."""
+        """Return how far each finger is open, 0 to 1; at most `HELD_OPEN` while it holds something.
+
+        In CoppeliaSim fingers sink into what they hold. RLBench counts on that: above 0.9 a hand is
+        open, even one that holds a jar's lid as wide as itself, and is not opened any more.
+        """
         lower, span = self._travel()
         shares = (np.array(self.get_joint_positions()) - lower) / span
-        return [float(share) for share in np.clip(shares, 0.0, 1.0)]
+        highest = HELD_OPEN if self.get_grasped_objects() else 1.0
+        return [float(share) for share in np.clip(shares, 0.0, highest)]
 
     def get_touch_sensor_forces(self) -> list[list[float]]:
         """Return (3,) what each touch sensor feels [N], in its frame.
