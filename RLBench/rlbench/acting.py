@@ -5,14 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rlbench.backend.episodes.waypoint_poses import UNSEEN, GivenPoses, Look, Visit
+from rlbench.backend.episodes.waypoint_poses import UNSEEN, Doubts, GivenPoses, Look, Visit
 from rlbench.backend.exceptions import DemoError, FixedPlacementError
 from rlbench.backend.observation import Observation
 from rlbench.backend.waypoints import Waypoint
 from rlbench.engines.transforms import Floats
 from rlbench.task_environment import MAX_ATTEMPTS, TaskEnvironment
 
-__all__ = ["CAUSES", "Acted", "Actor", "Look", "Visit", "Waypoint"]
+__all__ = ["CAUSES", "Acted", "Actor", "Doubts", "Look", "Visit", "Waypoint"]
 
 CAUSES = ("not_placed", "unseen", "no_path", "broken", "missed_grasp", "dropped", "not_fulfilled")
 """Why a robot that acts does not succeed: the task could not be placed; nobody knew where a
@@ -84,6 +84,7 @@ class Actor:
         poses: Mapping[str, Floats],
         look: Look | None = None,
         on_step: Callable[[], None] | None = None,
+        doubts: Doubts | None = None,
     ) -> Acted:
         """Do the task: order, gripper commands and extension strings are its own.
 
@@ -94,9 +95,10 @@ class Actor:
             poses: (4, 4), tip to world [m], by waypoint; one that is left out is not known.
             look: is asked for poses again before each waypoint.
             on_step: is called after each step of 50 ms, also of those that `look` lets pass.
+            doubts: is asked what a pose may be as well, where no way leads to it.
         """
         scene = self.task.scene
-        given = GivenPoses(scene.engine, scene.robot.arm, poses, look)
+        given = GivenPoses(scene.engine, scene.robot.arm, poses, look, doubts)
         steps = -1  # `record` is called at the start, too
 
         def record() -> None:

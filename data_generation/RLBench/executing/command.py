@@ -108,6 +108,13 @@ def build_parser() -> command_line.Parser:
         help="frames more that it looks then at most (default 20)",
     )
     add(
+        "--tries",
+        type=at_least(0),
+        default=60,
+        help="other poses, drawn from what the method claims, that are tried where no way leads to"
+        " the lifted one (default 60)",
+    )
+    add(
         "--film",
         metavar="FILE",
         help="film the first scene of the first task by the last method and noise (.gif, .mp4)",
@@ -175,6 +182,7 @@ def read_settings(args: argparse.Namespace, config: DatasetConfig) -> Settings:
         args.occlusion,
         args.grasp_limit_mm,
         args.longest_wait,
+        args.tries,
         {k: v for k, v in engine.items() if v is not None},
         tuple(_file("--detectors", text) for text in args.detectors),
         None if args.detected is None else _file("--detected", args.detected),

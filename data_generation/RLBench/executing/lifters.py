@@ -45,11 +45,38 @@ class LiftedPose:
         sd_mm: Claimed standard deviation of the position [mm], in its worst direction; NaN where
             the method claims none.
         sd_deg: The same of the rotation [degrees].
+        covariance: (6, 6) of (rotation vector [rad], position [m]), world axes; None where the
+            method claims none.
     """
 
     T: Float
     sd_mm: float
     sd_deg: float
+    covariance: Float | None = None
+
+    def doubts(self, count: int) -> list[Float]:
+        """Return what the pose may be as well, the likeliest first.
+
+        Args:
+            count: Of (4, 4) changes, rotation and shift in the world; drawn from the claimed
+                distribution, always the same draws. None where nothing is claimed.
+        """
+        if self.covariance is None:
+            return []
+        drawn = np.random.default_rng(0).standard_normal((count, 6))
+        drawn = drawn[np.argsort((drawn**2).sum(1))]
+        values, axes = np.linalg.eigh(self.covariance)
+        errors = drawn * np.sqrt(values.clip(0)) @ axes.T
+        return [_change(error) for error in errors]
+
+
+def _change(error: Float) -> Float:
+    """Return (4, 4) of an error (6,): rotation vector [rad], shift [m]."""
+    change = np.eye(4)
+    x, y, z = error[:3]
+    cross = torch.tensor([[0, -z, y], [z, 0, -x], [-y, x, 0]], dtype=torch.float64)
+    change[:3, :3], change[:3, 3] = torch.linalg.matrix_exp(cross).numpy(), error[3:]
+    return change
 
 
 class Lifter(Protocol):
@@ -232,7 +259,10 @@ def lift_poses(
         C = fitted.covariance[n]
         if np.isfinite(T).all():
             poses[one.name.rpartition("/")[2]] = LiftedPose(
-                T, 1000 * _worst(C[3:, 3:]), float(np.degrees(_worst(C[:3, :3])))
+                T,
+                1000 * _worst(C[3:, 3:]),
+                float(np.degrees(_worst(C[:3, :3]))),
+                C.numpy() if bool(C.isfinite().all()) else None,
             )
     return poses
 

@@ -200,7 +200,10 @@ class _Execution:
         self._poses = self._lift()
         looked = self._compared(self._poses)
         acted = self._actor.follow(
-            {name: pose.T for name, pose in self._poses.items()}, self._before, self._stepped
+            {name: pose.T for name, pose in self._poses.items()},
+            self._before,
+            self._stepped,
+            lambda name: self._poses[name].doubts(self._settings.tries),
         )
         return self._outcome(acted, looked)
 
@@ -276,7 +279,8 @@ class _Execution:
         visits = []
         for visit in acted.visits:
             mm, deg = deviation(visit.used, visit.true)
-            visits.append({"waypoint": visit.name, "mm": _number(mm), "deg": _number(deg)})
+            seen = {"waypoint": visit.name, "mm": _number(mm), "deg": _number(deg)}
+            visits.append({**seen, "is_other": visit.is_other})
         return {
             "cause": acted.cause,
             "detail": acted.detail[:300],

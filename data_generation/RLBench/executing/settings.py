@@ -115,6 +115,8 @@ class Settings:
         grasp_limit_mm: With `each_waypoint`: claimed deviation of the position above which the
             robot goes on looking before it closes its hand.
         longest_wait: How many frames more it looks then at most.
+        tries: How many other poses that a method's claims allow are tried where no way leads to
+            the lifted one.
         engine: Options of `rlbench.Environment`.
         detectors: `best.pt` of the networks that find keypoints in pictures.
         detected: An archive of their detections, which says how they err.
@@ -129,6 +131,7 @@ class Settings:
     occlusion: str = "keep"
     grasp_limit_mm: float = 8.0
     longest_wait: int = 20
+    tries: int = 60
     engine: dict[str, Any] = field(default_factory=dict)
     detectors: tuple[Path, ...] = ()
     detected: Path | None = None
@@ -163,6 +166,7 @@ class Settings:
             "occlusion": self.occlusion,
             "grasp_limit_mm": self.grasp_limit_mm,
             "longest_wait": self.longest_wait,
+            "tries": self.tries,
             "engine": {k: v for k, v in self.engine.items() if k != "rlbench_root"},
             "shadows": config.shadows,
             "antialiasing": config.antialiasing,

@@ -73,6 +73,17 @@ def test_a_wrong_pose_fails_with_its_cause(lift, shift, cause):
     assert not acted.is_success
 
 
+def test_where_no_way_leads_to_a_pose_another_one_is_tried(lift):
+    lift.place(0, 1)
+    true = lift.true_poses()
+    poses = {**true, "waypoint1": moved(true["waypoint1"], (5.0, 0.0, 0.0))}
+    back = moved(np.eye(4), (-5.0, 0.0, 0.0))
+    acted = lift.follow(poses, doubts=lambda name: [moved(np.eye(4), (1.0, 0.0, 0.0)), back])
+    assert acted.is_success, acted.detail
+    assert [v.name for v in acted.visits if v.is_other] == ["waypoint1"]
+    np.testing.assert_allclose(acted.visits[1].used, true["waypoint1"], atol=1e-9)
+
+
 def test_a_waypoint_that_nobody_has_seen_is_a_cause(lift):
     lift.place(0, 1)
     poses = lift.true_poses()

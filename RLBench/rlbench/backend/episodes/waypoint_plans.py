@@ -1,6 +1,7 @@
 """Plans the arm's ways to the waypoints of a task."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 
 import numpy as np
 
@@ -46,19 +47,32 @@ class WaypointPlanner:
         """
         poses = poses or self._scene_poses
         if waypoint.path:
-            points = poses.path(waypoint)
-            return self._or_demo_error(waypoint, lambda: self._arm.plan_along(points))
-        goal, following = poses.matrix(waypoint), self._following(waypoint, after, poses)
-        return self._or_demo_error(
-            waypoint,
-            lambda: self._arm.plan(
+            try:
+                return self._arm.plan_along(poses.path(waypoint))
+            except ConfigurationPathError as error:
+                raise self._demo_error(waypoint, error) from error
+        following = self._following(waypoint, after, poses)
+
+        def way(goal: Floats) -> ArmPath:
+            return self._arm.plan(
                 goal,
                 self.rng,
                 ignore_collisions=waypoint.ignores_collisions,
                 linear_only=waypoint.is_linear,
                 following=following,
-            ),
-        )
+            )
+
+        goal = poses.matrix(waypoint)
+        try:
+            return way(goal)
+        except ConfigurationPathError as error:
+            first = error
+        for other in poses.others(waypoint):
+            with suppress(ConfigurationPathError):
+                path = way(other)
+                poses.use(waypoint, other)
+                return path
+        raise self._demo_error(waypoint, first) from first
 
     def _following(
         self, waypoint: Waypoint, after: Sequence[Waypoint], poses: WaypointPoses
@@ -82,11 +96,8 @@ class WaypointPlanner:
             here = there
         return following
 
-    def _or_demo_error(self, waypoint: Waypoint, plan: Callable[[], ArmPath]) -> ArmPath:
-        try:
-            return plan()
-        except ConfigurationPathError as error:
-            raise DemoError(
-                f"{self._task.name}: no way to {waypoint.name}: {error}",
-                cause=f"no_path_to_{waypoint.name}",
-            ) from error
+    def _demo_error(self, waypoint: Waypoint, error: ConfigurationPathError) -> DemoError:
+        return DemoError(
+            f"{self._task.name}: no way to {waypoint.name}: {error}",
+            cause=f"no_path_to_{waypoint.name}",
+        )

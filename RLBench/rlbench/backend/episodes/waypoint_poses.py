@@ -7,7 +7,7 @@ that the hand holds: then it moves with the hand, since an arm knows how it has 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -24,6 +24,9 @@ SLIPPED_M = 0.02
 """What the hand holds has slipped when it has moved so far relative to the tip [m]."""
 
 Step = Callable[[], None]
+Doubts = Callable[[str], Sequence[Floats]]
+"""Returns what a waypoint's pose may be as well: (4, 4) changes of its frame in the world, turned
+about its origin; the likeliest first."""
 Look = Callable[[Waypoint, Step], Mapping[str, Floats] | None]
 """Told the next waypoint, and how to let 50 ms pass; returns (4, 4) poses, tip to world, by
 waypoint, without those that it does not know; None: what was known before still holds."""
@@ -48,6 +51,12 @@ class WaypointPoses(Protocol):
 
     def knows(self, waypoint: Waypoint) -> bool:
         """Tell whether `matrix` is known."""
+
+    def others(self, waypoint: Waypoint) -> Sequence[Floats]:
+        """Return (4, 4) poses to try in turn where no way leads to `matrix`."""
+
+    def use(self, waypoint: Waypoint, pose: Floats) -> None:
+        """Be told that one of `others` is used."""
 
     def path(self, waypoint: Waypoint) -> list[Floats]:
         """Return the (4, 4) poses of a waypoint that is a path."""
@@ -81,6 +90,13 @@ class ScenePoses:
         """Tell that it is."""
         return True
 
+    def others(self, waypoint: Waypoint) -> Sequence[Floats]:
+        """Return none: the scene has one pose."""
+        return ()
+
+    def use(self, waypoint: Waypoint, pose: Floats) -> None:
+        """Do nothing."""
+
     def path(self, waypoint: Waypoint) -> list[Floats]:
         """Return the poses of the path; its object may have moved since the list was made."""
         return self.engine.path_points(waypoint.name)
@@ -100,11 +116,13 @@ class Visit:
         name: of the waypoint.
         used: (4, 4) the pose that was used, tip to world [m].
         true: (4, 4) the pose that the scene had then.
+        is_other: it was not the first pose: no way led there.
     """
 
     name: str
     used: Floats
     true: Floats
+    is_other: bool = False
 
 
 class GivenPoses:
@@ -117,10 +135,16 @@ class GivenPoses:
     """
 
     def __init__(
-        self, engine: Engine, arm: Arm, poses: Mapping[str, Floats], look: Look | None = None
+        self,
+        engine: Engine,
+        arm: Arm,
+        poses: Mapping[str, Floats],
+        look: Look | None = None,
+        doubts: Doubts | None = None,
     ) -> None:
         """Begin with `poses`, (4, 4) by waypoint; `look` is asked again before each waypoint."""
         self._engine, self._tip, self._look = engine, arm.get_tip(), look
+        self._doubts = doubts
         self._poses = dict(poses)
         self._carried: dict[str, Floats] = {}  # waypoint -> (4, 4) waypoint to tip
         self._held: list[tuple[Shape, Floats]] = []
@@ -156,6 +180,22 @@ class GivenPoses:
     def knows(self, waypoint: Waypoint) -> bool:
         """Tell whether somebody has said where the waypoint is."""
         return waypoint.name in self._carried or waypoint.name in self._poses
+
+    def others(self, waypoint: Waypoint) -> list[Floats]:
+        """Return what the pose may be as well."""
+        if self._doubts is None:
+            return []
+        pose, found = self.matrix(waypoint), []
+        for change in self._doubts(waypoint.name):
+            other = pose.copy()
+            other[:3, :3] = change[:3, :3] @ pose[:3, :3]
+            other[:3, 3] += change[:3, 3]
+            found.append(other)
+        return found
+
+    def use(self, waypoint: Waypoint, pose: Floats) -> None:
+        """Note that another pose is used."""
+        self.visits[-1] = replace(self.visits[-1], used=pose, is_other=True)
 
     def path(self, waypoint: Waypoint) -> list[Floats]:
         """Return the path: its shape, relative to its waypoint, is the task's; its place is not."""

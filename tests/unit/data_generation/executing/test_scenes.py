@@ -1,5 +1,6 @@
 """Scenes are watched, lifted and acted in; what comes of them is a function of their numbers."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,12 @@ import torch
 from data_generation.RLBench.config import REPOSITORY, load_config
 from data_generation.RLBench.errors import DataGenerationError
 from data_generation.RLBench.executing.jobs import Job
-from data_generation.RLBench.executing.lifters import check_task, lift_poses, open_lifter
+from data_generation.RLBench.executing.lifters import (
+    LiftedPose,
+    check_task,
+    lift_poses,
+    open_lifter,
+)
 from data_generation.RLBench.executing.scene import Executor
 from data_generation.RLBench.executing.settings import (
     EACH_WAYPOINT,
@@ -93,6 +99,18 @@ def test_exact_detections_give_the_true_poses(executor):
         mm, deg = deviation(found[name].T, true)
         assert mm < 0.5, name
         assert deg < 0.5, name
+
+
+def test_doubts_are_drawn_from_the_claim():
+    spread = np.diag([0.01, 0.02, 0.03, 0.001, 0.002, 0.003]) ** 2
+    pose = LiftedPose(np.eye(4), 3.0, 1.7, spread)
+    changes = np.array(pose.doubts(4000))
+    np.testing.assert_array_equal(pose.doubts(10), pose.doubts(10))
+    shifts = changes[:, :3, 3]
+    np.testing.assert_allclose(shifts.std(0), [0.001, 0.002, 0.003], rtol=0.1)
+    assert np.linalg.norm(shifts[0]) < np.linalg.norm(shifts[-1])
+    np.testing.assert_allclose(np.linalg.det(changes[:, :3, :3]), 1.0)
+    assert LiftedPose(np.eye(4), math.nan, math.nan).doubts(10) == []
 
 
 def test_what_nobody_sees_is_not_lifted(executor):
