@@ -20,7 +20,8 @@ from pose_obj_3d.tracks.types import Tracks
 
 ROBUST_SIGMAS = 3.5  # residual, in noise standard deviations, of a gross error
 CERTAIN_SHARE = 0.8  # of points without gross errors have views that agree so well
-_CHUNK = 65536  # points triangulated at once; bounds the memory
+# Detections triangulated at once: more would not fit into the processor's cache.
+_CHUNK_CELLS = 65536
 
 
 def estimate_frames(uv: Tensor, weights: Tensor, rig: Rig) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -42,7 +43,8 @@ def estimate_frames(uv: Tensor, weights: Tensor, rig: Rig) -> tuple[Tensor, Tens
     w = weights.transpose(1, 2).reshape(N * K, V).double()
     cameras = (rig.intrinsics, rig.extrinsics)
     xyz, info, robust, certain = [], [], [], []
-    parts = list(zip(torch.split(points, _CHUNK), torch.split(w, _CHUNK), strict=True))
+    size = max(1, _CHUNK_CELLS // V)
+    parts = list(zip(torch.split(points, size), torch.split(w, size), strict=True))
     for uv_part, w_part in loop(parts, "triangulating"):
         found = estimators.consensus(uv_part, w_part, rig, ROBUST_SIGMAS)
         x, used = found.xyz, found.inliers
@@ -116,8 +118,9 @@ def single_frame(
     uv, weights = tracks.uv.transpose(1, 2)[is_seen], tracks.weights.transpose(1, 2)[is_seen]
     xyz, covariance = tracks.xyz.clone(), torch.full_like(tracks.info, torch.nan)
     inliers = torch.zeros_like(tracks.weights.transpose(1, 2))
+    size = max(1, _CHUNK_CELLS // tracks.weights.shape[1])
     for rows, u, w in zip(
-        *(torch.split(x, _CHUNK) for x in (is_seen.nonzero(), uv, weights)), strict=True
+        *(torch.split(x, size) for x in (is_seen.nonzero(), uv, weights)), strict=True
     ):
         found = estimator(u, w, rig)
         xyz[rows[:, 0], rows[:, 1]] = found.xyz.to(xyz.dtype)
