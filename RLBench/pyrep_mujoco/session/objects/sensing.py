@@ -52,12 +52,17 @@ def _distance(session: Session, handle: int, other: int, *, exact: bool) -> floa
     obj, T = session.need(other), session.matrix(other, handle)
     if not isinstance(obj, Shape):
         return float(np.linalg.norm(T[:3, 3])) if volume(T[None, :3, 3])[0] <= 0 else np.inf
+    if _is_far(obj, T, volume):
+        return np.inf
     corners = [tf.transform_points(T, part.vertices)[part.faces] for part in obj.parts]
     triangles = np.concatenate(corners)
     if not surface_in_volume(triangles, volume):
         return np.inf
-    if not exact:
-        return 0.0
+    return _nearest(triangles, sensor, volume) if exact else 0.0
+
+
+def _nearest(triangles: Floats, sensor: ProximitySensor, volume: Volume) -> float:
+    """Return the distance of the part of (N, 3, 3) triangles that is in a volume [m]."""
     points = nearest_points(np.zeros(3), triangles)
     distances = np.linalg.norm(points, axis=1)
     inside = volume(points) <= ON_THE_EDGE
@@ -69,6 +74,14 @@ def _distance(session: Session, handle: int, other: int, *, exact: bool) -> floa
     if sensor.kind == "pyramid":
         return min(bound, _in_pyramid(triangles, sensor.volume))
     return min(bound, _by_halves(triangles, volume))
+
+
+def _is_far(shape: Shape, T: Floats, volume: Volume) -> bool:
+    """Tell whether not even a ball around a shape at (4, 4) reaches a volume."""
+    least = np.min([part.vertices.min(axis=0) for part in shape.parts], axis=0)
+    most = np.max([part.vertices.max(axis=0) for part in shape.parts], axis=0)
+    centre = tf.transform_points(T, 0.5 * (least + most))
+    return bool(volume(centre[None])[0] > 0.5 * np.linalg.norm(most - least))
 
 
 def _in_pyramid(triangles: Floats, sizes: dict[str, float]) -> float:
