@@ -35,28 +35,35 @@ class ArmPlanner:
         self._qpos = model.jnt_qposadr[list(chain.joints)].astype(np.int64)
         self._solid = (model.geom_contype | model.geom_conaffinity) != 0
         self._arm = np.isin(model.geom_bodyid, list(moved_bodies(model, chain.joints)))
-        geoms = self._geoms(np.zeros(model.ngeom, bool))
+        geoms = self._geoms(np.zeros(model.ngeom, bool), self._arm)
         self._world = CollisionWorld(model, self._qpos, chain.tip_body, geoms)
 
-    def _geoms(self, obstacles: Flags) -> CollisionGeoms:
+    def _geoms(self, obstacles: Flags, parts: Flags) -> CollisionGeoms:
         others = obstacles & ~self._arm
         moves = np.ones_like(others)  # what does not move would be a wall
-        return CollisionGeoms(self._solid | others, self._arm, others, moves, meets_itself=False)
+        solid = (self._solid | others) & ~(self._arm & ~parts)
+        return CollisionGeoms(solid, self._arm, others, moves, meets_itself=False)
 
-    def begin(self, data: mujoco.MjData, obstacles: Flags) -> "ArmPlan":
+    def begin(self, data: mujoco.MjData, obstacles: Flags, parts: Flags | None = None) -> "ArmPlan":
         """Plan from where everything is now.
 
         Args:
             data: world poses must be up to date.
             obstacles: (ngeom,) what the arm must not touch; its own geoms do not count.
+            parts: (ngeom,) of what the joints move, what is in the way of obstacles; None: all.
         """
         q = data.qpos[self._qpos].copy()
         # A joint that is pressed beyond its limit must be able to come back.
         bounds = np.minimum(self._chain.lower, q), np.maximum(self._chain.upper, q)
         chain = replace(self._chain, lower=bounds[0], upper=bounds[1])
-        self._world.take(self._geoms(obstacles))
+        self._world.take(self._geoms(obstacles, self._arm if parts is None else parts))
         self._world.sync(self._model, data, {})
         return ArmPlan(partial(chain_kinematics, self._model, data, chain), self._world, q)
+
+
+SUNK = 2e-3
+"""Overlaps [m] that do not count on a way: in MuJoCo things that rest sink into each other, so that
+what a hand holds, put back where it lay, would always be in the way of itself."""
 
 
 class ArmPlan:
@@ -81,7 +88,7 @@ class ArmPlan:
         if ignore_collisions:
             return None
         touching = self._world.pairs(self.start)
-        return partial(self._world.is_free, counts_walls=False, allowed=touching)
+        return partial(self._world.is_free, depth=SUNK, counts_walls=False, allowed=touching)
 
     def touched(self) -> set[int]:
         """Return the ids of the obstacles that the arm touches where it is."""

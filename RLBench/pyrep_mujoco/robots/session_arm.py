@@ -36,6 +36,10 @@ class SessionArm:
         """
         self._session, self._joints, self._tip = session, joints, tip
         self.constraints: tuple[bool, ...] = _ANY
+        document, root = session.document, joints[0]
+        while (parent := document.get(root).parent) is not None:
+            root = parent
+        self._parts = frozenset(document.tree(root))
         self._planner: tuple[tuple[object, ...], ArmPlanner] | None = None
 
     def plan(self) -> ArmPlan:
@@ -52,7 +56,10 @@ class SessionArm:
         key = (model, chain.joints, chain.tip_body, chain.constraints, numbers)
         if self._planner is None or self._planner[0] != key:
             self._planner = key, ArmPlanner(model, chain)
-        return self._planner[1].begin(data, self._obstacles(model))
+        # CoppeliaSim looks at an arm as its file has it: what hangs on it since, as what a hand
+        # holds, is in nothing's way.
+        is_part = np.isin(session.built.geom_handles, list(self._parts))
+        return self._planner[1].begin(data, self._obstacles(model), is_part)
 
     def touched(self) -> set[int]:
         """Return the handles of the collidable shapes that the arm touches."""
