@@ -77,6 +77,12 @@ def build_parser() -> command_line.Parser:
         help="with --detectors: an archive of their detections, which shows how they err",
     )
     add(
+        "--structure",
+        metavar="ARCHIVE",
+        help="training data with the group frames: where a waypoint is not seen, it follows from"
+        " one that always lies alike to it (learned without labels)",
+    )
+    add(
         "--frames",
         type=at_least(1),
         default=7,
@@ -186,6 +192,7 @@ def read_settings(args: argparse.Namespace, config: DatasetConfig) -> Settings:
         {k: v for k, v in engine.items() if v is not None},
         tuple(_file("--detectors", text) for text in args.detectors),
         None if args.detected is None else _file("--detected", args.detected),
+        None if args.structure is None else _file("--structure", args.structure),
     )
 
 

@@ -47,12 +47,14 @@ class LiftedPose:
         sd_deg: The same of the rotation [degrees].
         covariance: (6, 6) of (rotation vector [rad], position [m]), world axes; None where the
             method claims none.
+        is_inferred: It was not seen, but follows from another waypoint.
     """
 
     T: Float
     sd_mm: float
     sd_deg: float
     covariance: Float | None = None
+    is_inferred: bool = False
 
     def doubts(self, count: int) -> list[Float]:
         """Return what the pose may be as well, the likeliest first.
@@ -256,15 +258,20 @@ def lift_poses(
     for n, one in enumerate(frames):
         T = np.eye(4)
         T[:3, :3], T[:3, 3] = fitted.rotation[n].numpy(), fitted.position[n].numpy()
-        C = fitted.covariance[n]
         if np.isfinite(T).all():
-            poses[one.name.rpartition("/")[2]] = LiftedPose(
-                T,
-                1000 * _worst(C[3:, 3:]),
-                float(np.degrees(_worst(C[:3, :3]))),
-                C.numpy() if bool(C.isfinite().all()) else None,
-            )
+            poses[one.name.rpartition("/")[2]] = lifted_pose(T, fitted.covariance[n])
     return poses
+
+
+def lifted_pose(T: Float, C: Tensor, is_inferred: bool = False) -> LiftedPose:
+    """Return a (4, 4) pose with its covariance (6, 6), NaN where nothing is claimed."""
+    return LiftedPose(
+        T,
+        1000 * _worst(C[3:, 3:]),
+        float(np.degrees(_worst(C[:3, :3]))),
+        C.numpy() if bool(C.isfinite().all()) else None,
+        is_inferred,
+    )
 
 
 def _worst(C: Tensor) -> float:

@@ -26,6 +26,7 @@ from data_generation.RLBench.executing.settings import (
     Noise,
     Settings,
 )
+from data_generation.RLBench.executing.structure import Structure, completed
 from data_generation.RLBench.executing.watch import Watch
 from data_generation.RLBench.generation.worker import told
 from data_generation.RLBench.raw.episode_key import seed_example
@@ -56,6 +57,8 @@ class Executor:
             m.label: open_lifter(m) for m in settings.methods if m.name != TRUTH
         }
         self._detectors = PictureDetectors(settings.detectors) if settings.detectors else None
+        structure = settings.structure
+        self._structure = None if structure is None else Structure(structure)
         self._errors = None if settings.detected is None else DetectorErrors(settings.detected)
         try:
             self._env = Environment(obs_config=self._observed(), **settings.engine)
@@ -155,7 +158,11 @@ class Executor:
         if self._errors is not None:
             ids = lifter.ids or [f"T{task}/{name}" for name in data.keypoint_names(task)]
             data = replace(data, meta={**data.meta, "noise": self._errors.of(ids)})
-        return lift_poses(lifter, data, task, frame, self.settings.occlusion)
+        poses = lift_poses(lifter, data, task, frame, self.settings.occlusion)
+        # Relations hold at the start: later things have moved.
+        if self._structure is None or len(watch) > self.settings.frames:
+            return poses
+        return completed(poses, self._structure.relations(task))
 
     def close(self) -> None:
         """Free the simulator."""
@@ -273,6 +280,8 @@ class _Execution:
                 "claimed_deg": pose.sd_deg,
             }
             found[name] = {k: _number(v) for k, v in numbers.items()}
+            if pose.is_inferred:
+                found[name]["inferred"] = 1.0
         return found
 
     def _outcome(self, acted: Acted, looked: dict[str, Any]) -> Outcome:

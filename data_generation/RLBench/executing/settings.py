@@ -120,6 +120,7 @@ class Settings:
         engine: Options of `rlbench.Environment`.
         detectors: `best.pt` of the networks that find keypoints in pictures.
         detected: An archive of their detections, which says how they err.
+        structure: An archive that shows which waypoints always lie alike to each other.
     """
 
     config: DatasetConfig
@@ -135,6 +136,7 @@ class Settings:
     engine: dict[str, Any] = field(default_factory=dict)
     detectors: tuple[Path, ...] = ()
     detected: Path | None = None
+    structure: Path | None = None
 
     def conditions(self) -> list[Condition]:
         """List what each scene is executed with; the truth knows no noise."""
@@ -171,6 +173,7 @@ class Settings:
             "shadows": config.shadows,
             "antialiasing": config.antialiasing,
             "detectors": [_sha256(path) for path in self.detectors],
+            "structure": None if self.structure is None else _sha256(self.structure),
             "detected": None if self.detected is None else _sha256(self.detected),
         }
 

@@ -1,0 +1,157 @@
+"""Waypoints that always lie alike to each other: learned from training data, without labels.
+
+Some waypoints lie outside the cameras' images in some scenes. Such a one follows from another that
+is seen, if the two lie alike to each other at the start of all training examples.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from data_generation.RLBench.errors import ConfigError
+from data_generation.RLBench.executing.lifters import WINDOW, LiftedPose, lifted_pose
+from pose_obj_3d.common.errors import PoseObj3DError
+from pose_obj_3d.common.facts import FRAME_AXIS_M
+from pose_obj_3d.evaluation.frame_poses import GROUP, frames_of
+from pose_obj_3d.formal import FormalData, read_formal
+from pose_obj_3d.geometry.rigid_frames import FramePoses, fit_frames, turn_between
+from pose_obj_3d.tracks.loading import load_tracks, make_rig
+from pose_obj_3d.tracks.track_smoothing import window_mean
+
+Float = npt.NDArray[np.float64]
+FEWEST = 8
+"""Examples in which both waypoints must be seen."""
+LOOSE = 1.25
+"""Two waypoints lie alike where they differ between examples, in the median, by at most so many
+times what the noise of the detections lets expect."""
+
+
+@dataclass(frozen=True)
+class Relation:
+    """How a waypoint lies to another one.
+
+    Attributes:
+        source: the other waypoint.
+        T: (4, 4) the waypoint in the frame of `source` [m].
+        looseness: how much the two differ between examples, in units of what noise explains.
+    """
+
+    source: str
+    T: Float
+    looseness: float
+
+
+class Structure:
+    """Relations between the waypoints of tasks."""
+
+    def __init__(self, archive: Path) -> None:
+        """Read an archive with the group `frames`.
+
+        Raises:
+            ConfigError: It cannot be read.
+        """
+        try:
+            self._data = read_formal(archive)
+        except PoseObj3DError as error:
+            raise ConfigError(str(error)) from None
+        self._found: dict[int, dict[str, list[Relation]]] = {}
+
+    def relations(self, task: int) -> dict[str, list[Relation]]:
+        """Return waypoint -> its relations, the tightest first; nothing for unknown tasks."""
+        if task not in self._found:
+            self._found[task] = learned(self._data, task) if task in self._data.tracks else {}
+        return self._found[task]
+
+
+def learned(data: FormalData, task: int) -> dict[str, list[Relation]]:
+    """Learn the relations of a task from the first frames of its training examples."""
+    ids = [f"T{task}/{n}" for n in data.keypoint_names(task) if n.startswith(f"{GROUP}/")]
+    frames = frames_of(ids)
+    short = replace(data, tracks={task: [x[:, :WINDOW] for x in data.tracks[task]]})
+    if not frames or not data.split(task)["train"]:
+        return {}
+    tracks = load_tracks(short, make_rig(short), [task], "train", ids, with_truth=False)
+    spans = sorted(set(zip(tracks.first.tolist(), tracks.last.tolist(), strict=True)))
+    middle = [(first + last) // 2 for first, last in spans]
+    found = window_mean(tracks, WINDOW)
+    usable = (tracks.weights > 0).sum(1) >= 2
+    is_seen = torch.stack([usable[first : last + 1].any(0) for first, last in spans])
+    points = torch.tensor([frame.points for frame in frames])
+    lengths = torch.full((2,), FRAME_AXIS_M, dtype=torch.float64)
+    poses = fit_frames(found.xyz[middle][:, points], lengths, found.covariance[middle][:, points])
+    seen = is_seen[:, points].all(-1)  # (examples, waypoints)
+    names = [frame.name.rpartition("/")[2] for frame in frames]
+    relations: dict[str, list[Relation]] = {}
+    for j, name in enumerate(names):
+        others = [
+            _relation(names[i], _of(poses, i, both), _of(poses, j, both))
+            for i in range(len(names))
+            if i != j and int((both := seen[:, i] & seen[:, j]).sum()) >= FEWEST
+        ]
+        relations[name] = sorted(
+            (r for r in others if r.looseness <= LOOSE), key=lambda r: r.looseness
+        )
+    return relations
+
+
+def _of(poses: FramePoses, number: int, rows: Tensor) -> FramePoses:
+    return FramePoses(
+        poses.rotation[rows, number], poses.position[rows, number], poses.covariance[rows, number]
+    )
+
+
+def _relation(source: str, a: FramePoses, b: FramePoses) -> Relation:
+    """Average how b lies to a over examples."""
+    turns = a.rotation.transpose(-1, -2) @ b.rotation
+    shifts = (a.rotation.transpose(-1, -2) @ (b.position - a.position)[..., None]).squeeze(-1)
+    shift = shifts.median(0).values
+    U, _, Vh = torch.linalg.svd(turns.sum(0))
+    turn = U @ torch.diag(torch.tensor([1.0, 1.0, float(torch.linalg.det(U @ Vh))]).double()) @ Vh
+    C = _carried(a, shift)
+    moved = (C[:, 3:, 3:] + b.covariance[:, 3:, 3:]).diagonal(dim1=-2, dim2=-1).sum(-1).sqrt()
+    turned = (C[:, :3, :3] + b.covariance[:, :3, :3]).diagonal(dim1=-2, dim2=-1).sum(-1).sqrt()
+    loose = torch.maximum(
+        ((shifts - shift).norm(dim=-1) / moved).median(),
+        (turn_between(turns, turn.expand_as(turns)).norm(dim=-1) / turned).median(),
+    )
+    T = np.eye(4)
+    T[:3, :3], T[:3, 3] = turn.numpy(), shift.numpy()
+    return Relation(source, T, float(loose))
+
+
+def _carried(poses: FramePoses, shift: Tensor) -> Tensor:
+    """Return the covariances (E, 6, 6) of frames that lie at a shift (3,) in given ones."""
+    arm = (poses.rotation @ shift[:, None]).squeeze(-1)
+    J = torch.eye(6, dtype=arm.dtype).repeat(len(arm), 1, 1)
+    x, y, z = arm.unbind(-1)
+    o = torch.zeros_like(x)
+    # A turn w of the given frame shifts the other by w x arm.
+    rows = [torch.stack(row, -1) for row in ((o, z, -y), (-z, o, x), (y, -x, o))]
+    J[:, 3:, :3] = torch.stack(rows, -2)
+    return J @ poses.covariance @ J.transpose(-1, -2)
+
+
+def completed(
+    poses: Mapping[str, LiftedPose], relations: Mapping[str, list[Relation]]
+) -> dict[str, LiftedPose]:
+    """Add the waypoints that follow from those that are seen."""
+    whole = dict(poses)
+    for name, options in relations.items():
+        relation = next((r for r in options if r.source in poses), None)
+        if name in poses or relation is None:
+            continue
+        source = poses[relation.source]
+        covariance = np.full((6, 6), np.nan) if source.covariance is None else source.covariance
+        one = FramePoses(
+            torch.from_numpy(source.T[None, :3, :3]),
+            torch.from_numpy(source.T[None, :3, 3]),
+            torch.from_numpy(covariance[None]),
+        )
+        C = _carried(one, torch.from_numpy(relation.T[:3, 3]))[0]
+        whole[name] = lifted_pose(source.T @ relation.T, C, is_inferred=True)
+    return whole
