@@ -9,6 +9,7 @@ from torch import Tensor
 from pose_obj_3d.common.errors import TrainingError
 from pose_obj_3d.tracks.gathering import gather_for
 from pose_obj_3d.tracks.types import Tracks
+from pose_obj_3d.training import processes
 from pose_obj_3d.training.checkpoints import store as checkpoints
 from pose_obj_3d.training.objective import loss_of
 from pose_obj_3d.training.run import Run
@@ -73,6 +74,8 @@ def _suspects(run: Run, tracks: Tracks, centres: Tensor, diverged: str) -> str:
         return f"the data are not finite in {_named(tracks.source[is_bad])}"
     if not all(p.isfinite().all() for p in run.model.parameters()):
         return diverged
+    run.share = processes.Share(slice(None), 1)
+    run.model.take_part(run.share.rows, run.share.total)
     with torch.no_grad():
         parts = [
             gather_for(run.model, tracks, c, run.config.NETWORK.TEMPORAL_LENGTH)

@@ -6,6 +6,7 @@ Each takes its share of every batch. Without `torchrun` there is one, and nothin
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
@@ -69,14 +70,26 @@ def parallel(model: nn.Module) -> nn.Module:
     return nn.parallel.DistributedDataParallel(model, static_graph=True)
 
 
-def share(rows: Tensor) -> Tensor:
-    """Return what of a batch this process takes; empty where there are more processes than rows."""
-    return rows[part()]
+@dataclass(frozen=True)
+class Share:
+    """What of a batch a process has.
+
+    Attributes:
+        rows: Its windows.
+        total: Number of windows of the batch.
+    """
+
+    rows: slice
+    total: int
+
+    def numbers(self) -> Tensor:
+        """Return the numbers of its windows in the batch; empty where there are too few for all."""
+        return torch.arange(self.total)[self.rows]
 
 
-def part() -> slice:
-    """Return which rows of a batch this process takes."""
-    return slice(rank(), None, count())
+def share_of(total: int) -> Share:
+    """Return what this process has of a batch of so many windows."""
+    return Share(slice(rank(), None, count()), total)
 
 
 def summed(values: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.models.blocks import Model
 from pose_obj_3d.tracks.portions.blocks import Blocks
 from pose_obj_3d.tracks.types import Tracks
+from pose_obj_3d.training import processes
 from pose_obj_3d.training.checkpoints import store as checkpoints
 from pose_obj_3d.training.config import Config, to_dict
 from pose_obj_3d.training.device import uses_bfloat16
@@ -78,6 +79,7 @@ class Run:
         # What came before the next step: epoch, number of the batch, and its frames (n, 3).
         self.last_batch: tuple[int, int, Tensor] | None = None
         self.part_name = ""  # of the block that `train` holds
+        self.share: processes.Share | None = None  # what this process has of the batch in work
 
     def get_ready(self) -> None:
         """Let the model learn what precedes training, and prepare the examples for it. Once."""

@@ -80,15 +80,18 @@ def _train_part(run: Run, objective: nn.Module, done: _Done) -> None:
     every = CHECK_EVERY.get(device.type, CHECK_EVERY_ELSE)
     for n, centres in enumerate(batches, 1):
         begin = time.perf_counter()
-        mine = processes.share(centres)
-        # A process without a window of this batch computes one all the same, of weight 0.
-        windows = gather_for(run.model, run.train, mine if len(mine) else centres[:1], length)
+        run.share = processes.share_of(len(centres))
+        has_any = len(run.share.numbers()) > 0
+        if not has_any:  # it computes one window all the same, of weight 0
+            run.share = processes.Share(slice(1), len(centres))
+        windows = gather_for(run.model, run.train, centres[run.share.rows], length)
         done.loading += time.perf_counter() - begin
-        run.model.take_part(processes.part() if len(mine) else slice(1), len(centres))
-        loss, points = objective(windows)
+        run.model.take_part(run.share.rows, run.share.total)
+        terms, points = objective(windows)
+        loss = terms.sum()
         mean = loss.detach()
         if processes.count() > 1:
-            loss, mean = _of_all(loss, points * (len(mine) > 0))
+            loss, mean = _of_all(terms, points * has_any)
         seen.append(mean)
         if n % every == 0 or n == len(batches):
             check_losses(run, seen[-every:], batches, n)
@@ -115,17 +118,17 @@ def _train_part(run: Run, objective: nn.Module, done: _Done) -> None:
     done.windows += len(run.train)
 
 
-def _of_all(loss: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
-    """Weigh the loss of this process's share of a batch, of so many points, against the others'.
+def _of_all(terms: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
+    """Weigh the terms of this process's loss, of so many points each, against the others'.
 
     Returns:
         The loss whose gradient, averaged over the processes, is that of the whole batch; and the
         loss of the whole batch, without a gradient.
     """
-    both = processes.summed(torch.stack([points, points * loss.detach()]))
+    both = processes.summed(torch.stack([points, points * terms.detach()]))
     total = both[0].clamp_min(1)
-    weight = (processes.count() * points / total).to(loss.dtype)
-    return weight * loss, (both[1] / total).to(loss.dtype)
+    weight = (processes.count() * points / total).to(terms.dtype)
+    return (weight * terms).sum(), (both[1] / total).sum().to(terms.dtype)
 
 
 def fit(run: Run, log: RunLog, patience: int = 0) -> None:

@@ -21,6 +21,7 @@ from pose_obj_3d.models.blocks import Normalised, Prediction
 from pose_obj_3d.models.choices import CONFIDENCE_METHODS
 from pose_obj_3d.models.mht.head import PointHead, RayHead, Scene, fine_uv
 from pose_obj_3d.models.mht.parts import (
+    BranchDropout,
     CrossInteraction,
     PreEmbedding,
     Present,
@@ -95,6 +96,7 @@ class MHT(Normalised):
     def __init__(self, config: MHTConfig) -> None:
         super().__init__()
         self.config = config
+        self._part: tuple[slice, int] | None = None  # which windows of a batch of so many come next
         c, w, kept = config, config.width, config.num_hypotheses - 1
         self.embed = PreEmbedding(c.num_keypoints, c.embedding, c.confidence, c.dropout)
         self.widen = nn.Linear(c.embedding, w)
@@ -137,6 +139,7 @@ class MHT(Normalised):
         is_there = is_seen.any(-1)  # (B, V)
         uv = torch.where(weights.unsqueeze(-1) > 0, windows.uv, 0.0)
         present = Present(is_there)
+        self._let_draw(*self._batch(windows), present)
         with self._arithmetic(uv.device):
             hypotheses = self._hypotheses(
                 uv, weights, windows.keypoint, scene, present
@@ -165,13 +168,34 @@ class MHT(Normalised):
         is_rough = self.training and self.uses_bfloat16
         return torch.autocast(device.type, torch.bfloat16, enabled=is_rough)
 
+    def take_part(self, rows: slice, total: int) -> None:
+        """Draw for the whole batch what is left out, and use what concerns these windows."""
+        self._part = rows, total
+
+    def _batch(self, windows: Windows) -> tuple[int, Tensor]:
+        """Return how many windows the batch has, and the numbers (B,) of those here."""
+        B, device = len(windows.uv), windows.uv.device
+        rows, total = self._part if self.training and self._part else (slice(None), B)
+        return total, torch.arange(total, device=device)[rows]
+
+    def _let_draw(self, total: int, numbers: Tensor, present: Present) -> None:
+        """Tell the layers which windows, or tracks of a window's view, come next."""
+        V = present.shape[1]
+        tracks = present.pick(
+            (V * numbers[:, None] + torch.arange(V, device=numbers.device)).flatten()
+        )
+        of_views = set(self.views.modules())
+        for layer in self.modules():
+            if isinstance(layer, BranchDropout):
+                layer.batch = (total, numbers) if layer in of_views else (total * V, tracks)
+
     def used_weights(self, windows: Windows) -> Tensor:
         """Return weights (B, T, V, K) of what may be used; in training some views are masked."""
         weights = windows.weights * windows.is_distinct[..., None, None]
         weights = weights * (windows.keypoint >= 0)[:, None, None]
         if self.training and self.config.mask_rate > 0:
-            B, _, V, _ = weights.shape
-            draw = torch.rand(B, V, device=weights.device)
+            total, numbers = self._batch(windows)
+            draw = torch.rand(total, weights.shape[2], device=weights.device)[numbers]
             keep = (draw >= self.config.mask_rate) | (draw == draw.amax(1, keepdim=True))
             weights = weights * keep[:, None, :, None]
         return weights

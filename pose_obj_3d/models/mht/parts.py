@@ -65,7 +65,14 @@ class BranchDropout(nn.Module):
     Both choices are made once for each sequence and hold for all of its tokens: drawing a random
     number for every token costs a CPU as much as the layer itself. Stochastic depth: Huang et al.
     2016.
+
+    Attributes:
+        batch: How many sequences the batch has, and which of them (N,) are here; None: these are
+            all. Draws are for the whole batch, so they do not depend on the number of processes,
+            nor on which views are there.
     """
+
+    batch: tuple[int, Tensor] | None = None
 
     def __init__(self, rate: float, depth_rate: float = 0.0) -> None:
         super().__init__()
@@ -75,15 +82,15 @@ class BranchDropout(nn.Module):
         """Scale (N, S, D) by a random mask in training."""
         if not self.training or self.rate == self.depth_rate == 0:
             return x
-        keep, depth_keep = 1 - self.rate, 1 - self.depth_rate
-        mask = torch.empty(x.shape[0], 1, x.shape[-1], device=x.device).bernoulli_(keep) / keep
+        mask = self._draw(x, x.shape[-1], 1 - self.rate)
         if self.depth_rate:
-            mask = (
-                mask
-                * torch.empty(x.shape[0], 1, 1, device=x.device).bernoulli_(depth_keep)
-                / depth_keep
-            )
+            mask = mask * self._draw(x, 1, 1 - self.depth_rate)
         return x * mask
+
+    def _draw(self, x: Tensor, width: int, keep: float) -> Tensor:
+        total, here = self.batch or (len(x), None)
+        drawn = torch.empty(total, 1, width, device=x.device).bernoulli_(keep)
+        return (drawn if here is None else drawn[here]) / keep
 
 
 def mlp(width_in: int, hidden: int, width_out: int) -> nn.Sequential:

@@ -183,6 +183,7 @@ def run_of(network, tracks, rig, unsupervised):
         val=tracks,
         ids=["T0/a"],
         pace=Pace(),
+        share=None,
     )
 
 

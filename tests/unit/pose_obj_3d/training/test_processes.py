@@ -19,15 +19,18 @@ NETWORK:
   TYPE: MHT
   NUM_CHANNELS: 32
   AFTER_MHF_DIM: 32
-  DROPOUT: 0.0
+  DROPOUT: 0.2
+  MASK_RATE: 0.2
   T_FORMER: {NUM_CHANNELS: 32, NUM_LAYERS: 3, NUM_HEADS: 2}
-  M_FORMER: {DROPOUT: 0.0}
-TRAIN: {NUM_EPOCHES: %d, BATCH_SIZE: 61, AUTOCAST: "off", CONSIS_LOSS_WEIGHT: 0.0}
+  M_FORMER: {DROPOUT: 0.1}
+TRAIN: {NUM_EPOCHES: %d, BATCH_SIZE: 61, AUTOCAST: "off", CONSIS_LOSS_WEIGHT: 1.0}
 OBJ_POSE_DATA:
   ROOT_DIR: ./a.npz
   SUBJECTS_TRAIN: [T0]
   KEYPOINTS: [waypoints, objects, robot]
+  MEMORY_GB: 0.0015
 """
+EXAMPLES = 30  # more than fit: some blocks
 
 STC = """
 NETWORK: {TYPE: STC, DROPOUT: 0.1}
@@ -72,10 +75,11 @@ def curve(state):
 
 @pytest.mark.slow
 def test_two_processes_train_as_one_and_one_goes_on(tmp_path):
+    """MHT: what is dropped, which views are left out, and blocks are those of one process."""
     alone, shared = tmp_path / "alone", tmp_path / "shared"
     for folder, epochs in ((alone, 3), (shared, 2)):
         folder.mkdir()
-        write_scene(folder / "a.npz")
+        write_scene(folder / "a.npz", examples=EXAMPLES)
         (folder / "c.yaml").write_text(CONFIG % epochs, encoding="utf-8")
     arguments = ["--cfg", str(alone / "c.yaml"), "--log", str(alone)]
     assert main(arguments, unsupervised=True) == 0
@@ -83,6 +87,7 @@ def test_two_processes_train_as_one_and_one_goes_on(tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("Results: ") == 1
     assert done.stderr.count("Unsupervised training on") == 1
+    assert done.stderr.count("OBJ_POSE_DATA.MEMORY_GB 0.0015: ") >= 1
     assert len(list((shared / "log" / "submit").iterdir())) == 1
     for a, b in zip(curve(last(alone)), curve(last(shared)), strict=False):
         assert b == pytest.approx(a, rel=1e-4)
