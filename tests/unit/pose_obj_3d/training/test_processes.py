@@ -34,7 +34,7 @@ EXAMPLES = 30  # more than fit: some blocks
 
 STC = """
 NETWORK: {TYPE: STC, DROPOUT: 0.1}
-TRAIN: {NUM_EPOCHES: 3, BATCH_SIZE: 61, LEARNING_RATE: 0.003}
+TRAIN: {NUM_EPOCHES: 2, BATCH_SIZE: 61, LEARNING_RATE: 0.003}
 OBJ_POSE_DATA: {ROOT_DIR: ./a.npz, SUBJECTS_TRAIN: [T0], KEYPOINTS: [waypoints, objects, robot]}
 """
 
