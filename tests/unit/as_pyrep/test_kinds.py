@@ -32,8 +32,17 @@ MJCF = """
         <geom size=".05" contype="0" conaffinity="0"/></body>
       <body name="second"><joint name="slide2" type="slide" axis="0 1 0" range="-1 1"/>
         <geom size=".05" contype="0" conaffinity="0"/></body>
+      <body name="third"><joint name="slide3" type="slide" axis="0 1 0" damping="5"/>
+        <geom size=".05" contype="0" conaffinity="0"/></body>
+      <body name="fourth">
+        <joint name="spring" type="slide" axis="0 1 0" stiffness="50" damping="20" springref=".2"/>
+        <geom size=".05" contype="0" conaffinity="0"/></body>
     </body>
   </worldbody>
+  <actuator>
+    <position name="servo" joint="slide1" kp="100" forcerange="-30 30"/>
+    <velocity name="turner" joint="slide3" kv="10"/>
+  </actuator>
 </mujoco>
 """
 
@@ -82,6 +91,23 @@ def test_balls_swing_and_stay_where_they_are_between_steps(scene):
     assert min(heights) < 0.75
     with pytest.raises(SimulatorError, match="'ball' is a spherical joint"):
         ball.get_joint_position()
+
+
+def test_actuators_and_springs_of_mjcf_are_motors(scene):
+    from pyrep.objects.joint import Joint
+
+    servo, turner, spring = Joint("slide1"), Joint("slide3"), Joint("spring")
+    assert servo.is_control_loop_enabled()
+    assert not turner.is_control_loop_enabled()
+    servo.set_joint_target_position(0.3)
+    turner.set_joint_target_velocity(0.5)
+    for _ in range(20):
+        scene.step()
+    assert servo.get_joint_position() == pytest.approx(0.3, abs=1e-3)
+    assert turner.get_joint_velocity() == pytest.approx(0.5, abs=1e-2)
+    assert turner.get_joint_force() == pytest.approx(-2.5, rel=0.1)
+    assert 0.15 < spring.get_joint_position() < 0.2
+    assert spring.get_joint_force() == pytest.approx(0.0, abs=0.1)
 
 
 def test_a_dependent_joint_follows_its_master(scene):

@@ -1,10 +1,11 @@
 """Reads an MJCF file into the objects that a document holds.
 
-Bodies become shapes, or dummies where they have no geoms; hinges, slides and balls become joints;
-sites become dummies; cameras, vision sensors; lights, lights. A body that neither moves nor stands
-in the world is fixed to its parent.
+Bodies become shapes, or dummies where they have no geoms; hinges, slides and balls become joints,
+with motors where they have actuators; sites become dummies; cameras, vision sensors; lights stay.
+A body that neither moves nor stands in the world is fixed to its parent.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import mujoco
@@ -39,6 +40,8 @@ _LIGHTS = {
     int(mujoco.mjtLightType.mjLIGHT_DIRECTIONAL): "directional",
     int(mujoco.mjtLightType.mjLIGHT_SPOT): "spot",
 }
+_ANY_FORCE = 1e3
+"""Greatest force [N m or N] of a motor whose file sets none."""
 _FLIP = np.diag([-1.0, 1.0, -1.0, 1.0])
 """MuJoCo's cameras look along -z with +x right, vision sensors along +z with +x left."""
 
@@ -73,6 +76,7 @@ class _Reader:
         self._handles: dict[str, int] = {}
         self._bodies: dict[int, int | None] = {0: None}
         self._world: dict[int | None, Floats] = {None: np.eye(4)}
+        self._motors = _motors(model)
 
     def read(self) -> Scene:
         """Return the objects of the file."""
@@ -163,6 +167,8 @@ class _Reader:
         name = model.joint(number).name or f"joint{number}"
         value = float(self._data.qpos[model.jnt_qposadr[number]]) if kind != "spherical" else 0.0
         limited = bool(model.jnt_limited[number]) and kind != "spherical"
+        motor, stiffness = self._motors.get(number), float(model.jnt_stiffness[number])
+        damping = float(model.dof_damping[model.jnt_dofadr[number]])
         given = self._notes.joint_frames.get(name)
         R = _axes(model.jnt_axis[number]) if given is None else given
         lower, upper = model.jnt_range[number] if limited else (-np.pi, np.pi)
@@ -177,18 +183,21 @@ class _Reader:
             upper=float(upper),
             is_cyclic=not limited,
             mode="dynamic",
-            motor_on=False,
-            position_loop=False,
-            spring_loop=False,
+            motor_on=motor is not None or stiffness > 0,
+            position_loop=stiffness > 0 if motor is None else motor.keeps_position,
+            spring_loop=motor is None and stiffness > 0,
             is_hybrid=True,
             locks_at_zero=False,
             target_velocity=0.0,
-            max_force=0.0,
-            target_position=value,
+            max_force=_ANY_FORCE if motor is None else motor.force,
+            target_position=value
+            if motor is not None or stiffness == 0
+            else float(model.qpos_spring[model.jnt_qposadr[number]]),
             pid=np.array([0.1, 0.0, 0.0]),
-            spring=np.zeros(2),
+            spring=np.array([stiffness, damping]),
             velocity_limit=10.0,
             quaternion=np.array([1.0, 0.0, 0.0, 0.0]) if kind == "spherical" else None,
+            damping=damping,
         )
         moved = T_body @ tf.transform(model.jnt_pos[number], R)
         handle = self._enter(joint, moved @ tf.invert(joint.motion))
@@ -268,6 +277,30 @@ class _Reader:
         shape = (model.tex_height[number], model.tex_width[number], model.tex_nchannel[number])
         pixels = model.tex_data[start : start + int(np.prod(shape))].reshape(shape)
         return Texture(number, model.texture(number).name, pixels[::-1].copy())
+
+
+@dataclass(frozen=True)
+class _Motor:
+    """An actuator of a joint: whether it goes to a position, and its greatest force."""
+
+    keeps_position: bool
+    force: float
+
+
+def _motors(model: mujoco.MjModel) -> dict[int, _Motor]:
+    """Return the motors of a model by the joint that each drives."""
+    found = {}
+    for number in range(model.nu):
+        if model.actuator_trntype[number] != mujoco.mjtTrn.mjTRN_JOINT:
+            continue
+        joint = int(model.actuator_trnid[number, 0])
+        ranges = [
+            model.actuator_forcerange[number] * bool(model.actuator_forcelimited[number]),
+            model.jnt_actfrcrange[joint] * bool(model.jnt_actfrclimited[joint]),
+        ]
+        force = next((float(r[1]) for r in ranges if r[1] > 0), _ANY_FORCE)
+        found[joint] = _Motor(bool(model.actuator_biasprm[number, 1] != 0), force)
+    return found
 
 
 def _axes(z: Floats) -> Floats:

@@ -215,7 +215,7 @@ class _Maker:
             "pos": numbers(frame[:3, 3]),
             "axis": numbers(frame[:3, 2]),
             "armature": f"{ARMATURE[kind]:g}",
-            "damping": f"{_DAMPING[kind]:g}",
+            "damping": f"{_DAMPING[kind] if joint.damping is None else joint.damping:g}",
             "limited": "false",
         }
         if kind == "ball":

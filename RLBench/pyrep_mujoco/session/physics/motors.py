@@ -57,6 +57,7 @@ class Motors:
         self._qpos = np.array([motor.qpos for motor in self._joints], np.int64)
         self._wanted = np.zeros(model.nv)
         self._found = np.zeros(model.nv)
+        self._damping = model.dof_damping.copy()
         self.forces = dict(forces)
 
     # ---- before a step ------------------------------------------------------------------
@@ -70,6 +71,8 @@ class Motors:
             is_spring = joint.motor_on and joint.position_loop and joint.spring_loop
             model.jnt_stiffness[number] = max(joint.spring[0], 0.0) if is_spring else 0.0
             model.qpos_spring[motor.qpos] = joint.target_position
+            damping = max(joint.spring[1], 0.0) if is_spring else 0.0
+            model.dof_damping[dof] = max(damping, self._damping[dof])
             is_driven = joint.motor_on and not is_spring
             loss = joint.max_force if is_driven else _LOOSE[joint.kind]
             model.dof_frictionloss[dof] = max(loss, 0.0)

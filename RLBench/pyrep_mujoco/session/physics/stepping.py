@@ -46,6 +46,7 @@ class Physics:
         self._velocities: dict[int, Floats] = {}
         self._wrenches: dict[int, Floats] = {}
         self._sleep = Sleep(document)
+        self._dependent: list[Joint] = []
 
     # ---- what callers changed -----------------------------------------------------------
 
@@ -146,6 +147,8 @@ class Physics:
         self._data = mujoco.MjData(self._built.model)
         forces = {} if self._motors is None else self._motors.forces
         self._motors = Motors(self._document, self._built, forces)
+        joints = [obj for obj in self._document if isinstance(obj, Joint)]
+        self._dependent = [joint for joint in joints if joint.mode == "dependent"]
         self._data.time = self.time
         self._must_build = False
         for handle, velocity in self._velocities.items():
@@ -267,22 +270,22 @@ class Physics:
         mujoco.mj_comPos(built.model, data)
         mujoco.mj_camlight(built.model, data)
         self._pull()
+        self._follow_masters()
 
     def _follow_masters(self) -> None:
         """Bring dependent joints to where their masters want them."""
-        for joint in self._document:
-            if not isinstance(joint, Joint) or joint.mode != "dependent" or joint.master is None:
+        for joint in self._dependent:
+            if joint.master is None or joint.master[0] not in self._document:
                 continue
             master, factor, offset = joint.master
-            if master in self._document:
-                above = self._document.of_kind(master, Joint, "joint")
-                value = offset + factor * above.value
-                if joint.is_hybrid:
-                    joint.target_position = value
-                elif value != joint.value:
-                    joint.value = value
-                    self._document.moved(joint.handle)
-                    self._moved.add(joint.handle)
+            above = self._document.of_kind(master, Joint, "joint")
+            value = offset + factor * above.value
+            if joint.is_hybrid:
+                joint.target_position = value
+            elif value != joint.value:
+                joint.value = value
+                self._document.moved(joint.handle)
+                self._moved.add(joint.handle)
         self.refresh()
 
     def _pull(self) -> None:

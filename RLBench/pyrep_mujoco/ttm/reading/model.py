@@ -127,6 +127,7 @@ class Joint(SceneObject):
         spring: (2,) stiffness, damping.
         velocity_limit: of the position loop.
         master: handle, factor, offset of a dependent joint.
+        damping: [N m s/rad or N s/m] of a joint that is not of such a file; None where it is.
     """
 
     kind: str
@@ -149,6 +150,7 @@ class Joint(SceneObject):
     pitch: float = 0.0
     quaternion: Floats | None = None
     master: tuple[int, float, float] | None = None
+    damping: float | None = None
 
     @property
     def motion(self) -> Floats:
