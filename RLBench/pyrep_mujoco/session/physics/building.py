@@ -1,6 +1,6 @@
 """Makes MuJoCo's model of a document, and says which object is what in it."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 import mujoco
@@ -255,19 +255,12 @@ class _Maker:
     def _apart(self) -> set[tuple[int, int]]:
         """Return the pairs of bodies that do not collide."""
         document = self._document
-        solid = [o for o in document if isinstance(o, Shape) and is_respondable(document, o)]
-        seen = [o if o.is_respondable else replace(o, is_respondable=True) for o in solid]
-        others = [o for o in document if not isinstance(o, Shape) or o not in seen]
-        scene = Scene(document.label, _NO_HEADER, [*seen, *others], {})
-        by_name = {o.name: o.handle for o in solid}
-        pairs = {
-            (by_name[a], by_name[b])
-            for a, b in masked_pairs(scene)
-            if a in by_name and b in by_name
-        }
-        joined = self._joined(set(by_name.values()) - document.rehung)
-        overlapping = {p for p in document.apart if set(p) <= set(by_name.values())}
-        return {(min(p), max(p)) for p in pairs | joined | overlapping}
+        shapes = [o for o in document if isinstance(o, Shape)]
+        solid = {o.handle for o in shapes if is_respondable(document, o)}
+        scene = Scene(document.label, _NO_HEADER, list(document), {})
+        masked = {(document.handle(a), document.handle(b)) for a, b in masked_pairs(scene)}
+        found = masked | document.apart | self._joined(solid - document.rehung)
+        return {(min(pair), max(pair)) for pair in found if solid.issuperset(pair)}
 
     def _joined(self, solid: set[int]) -> set[tuple[int, int]]:
         """Return the pairs of solid bodies that a joint joins: its limits hold them apart."""
