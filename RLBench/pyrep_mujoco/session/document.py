@@ -4,6 +4,7 @@ The document is what holds; MuJoCo's model is made of it and tells it after each
 went. Handles are never given twice.
 """
 
+from bisect import insort
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TypeVar
@@ -204,7 +205,8 @@ class Document:
         self._children[obj.parent].remove(handle)
         obj.parent = parent
         self.rehung.add(handle)
-        self._children.setdefault(parent, []).append(handle)
+        # By age: a thing that is hung back is where it was in lists of a tree.
+        insort(self._children.setdefault(parent, []), handle)
         if keep_in_place:
             obj.pose = tf.invert(self.frame(parent)) @ T
         self.moved()

@@ -222,3 +222,16 @@ def test_what_starts_asleep_waits_until_it_is_touched(scene):
     scene.start()
     scene.step()
     assert cube.get_position()[2] == 0.3
+
+
+def test_a_thing_that_is_hung_back_is_where_it_was_in_lists(scene):
+    from pyrep.objects.dummy import Dummy
+    from pyrep.objects.shape import Shape
+
+    before = [obj.get_handle() for obj in scene.get_objects_in_tree()]
+    holder = Dummy.create()
+    cube = Shape("cube")
+    cube.set_parent(holder)
+    cube.set_parent(None)
+    holder.remove()
+    assert [obj.get_handle() for obj in scene.get_objects_in_tree()] == before
