@@ -25,6 +25,7 @@ PAGES = [
     "docs/calibration_files.md",
     "docs/pixels.md",
     "docs/rlbench.md",
+    "docs/pyrep.md",
     "docs/stepping.md",
     "docs/acting.md",
     "docs/formats.md",

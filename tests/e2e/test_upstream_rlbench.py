@@ -40,6 +40,7 @@ from rlbench.tasks import PickAndLift
 
 config = ObservationConfig()
 config.set_all_high_dim(False)
+config.set_all_low_dim(True)
 mode = MoveArmThenGripper(JointPosition(True), Discrete())
 env = Environment(mode, sys.argv[1], config, headless=True)
 task = env.get_task(PickAndLift)

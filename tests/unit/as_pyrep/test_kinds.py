@@ -89,8 +89,9 @@ def test_balls_swing_and_stay_where_they_are_between_steps(scene):
         heights.append(weight[2])
         assert np.linalg.norm(weight[:3] - [0, 2, 1]) == pytest.approx(0.3, abs=1e-6)
     assert min(heights) < 0.75
+    assert ball.get_joint_position() == 0  # RLBench asks every joint
     with pytest.raises(SimulatorError, match="'ball' is a spherical joint"):
-        ball.get_joint_position()
+        ball.set_joint_position(0.1)
 
 
 def test_actuators_and_springs_of_mjcf_are_motors(scene):

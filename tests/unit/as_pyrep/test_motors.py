@@ -86,3 +86,13 @@ def test_a_motor_that_is_off_does_nothing(scene):
     run(scene, 0.2)
     assert hinge.get_joint_position() > 0.1
     assert np.abs(hinge.get_joint_force()) < 0.01
+
+
+def test_a_motor_that_locks_at_rest_holds_more_than_its_force(scene):
+    hinge = joint_with("hinge", 1.0, velocity=0.0)
+    hinge.set_motor_locked_at_zero_velocity(True)
+    run(scene, 0.5)
+    assert abs(hinge.get_joint_position()) < 1e-3
+    hinge.set_motor_locked_at_zero_velocity(False)
+    run(scene, 0.5)
+    assert hinge.get_joint_position() > 0.1

@@ -26,8 +26,8 @@ def _one_axis(session: Session, handle: int) -> Joint:
 
 
 def position(session: Session, handle: int) -> float:
-    """Return the value [rad or m]."""
-    return float(_one_axis(session, handle).value)
+    """Return the value [rad or m]; 0 of a spherical joint, as CoppeliaSim does."""
+    return float(joint(session, handle).value)
 
 
 def set_position(session: Session, handle: int, value: float) -> None:

@@ -75,6 +75,8 @@ class Motors:
             model.dof_damping[dof] = max(damping, self._damping[dof])
             is_driven = joint.motor_on and not is_spring
             loss = joint.max_force if is_driven else _LOOSE[joint.kind]
+            if is_driven and _is_locked(joint):
+                loss = HELD
             model.dof_frictionloss[dof] = max(loss, 0.0)
             model.dof_solimp[dof] = _HARD
             model.dof_solref[dof] = (2 * model.opt.timestep, 1.0)
@@ -133,3 +135,8 @@ class Motors:
     def force(self, handle: int) -> float:
         """Return what the motor of a joint did in the last step [N m or N], along the joint."""
         return self.forces.get(handle, 0.0)
+
+
+def _is_locked(joint: Joint) -> bool:
+    """Tell whether a motor locks its joint, whatever its greatest force is."""
+    return joint.locks_at_zero and not joint.position_loop and joint.target_velocity == 0.0
