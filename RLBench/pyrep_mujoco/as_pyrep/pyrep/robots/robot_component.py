@@ -61,11 +61,21 @@ class RobotComponent(Object):
 
         Args:
             positions: one for each joint.
-            disable_dynamics: the motors keep these values, too.
+            disable_dynamics: the motors keep these values, too; two steps are simulated, as by
+                PyRep.
         """
         self._assert_len(positions)
+        self._set_values(positions)
+        if disable_dynamics:
+            self.set_joint_target_positions(positions)
+            # All at once: what is in the way of an arm half-way there must not be pushed.
+            for _ in range(2):
+                current().step()
+                self._set_values(positions)
+
+    def _set_values(self, positions: Sequence[float]) -> None:
         for joint, position in zip(self.joints, positions, strict=True):
-            joint.set_joint_position(position, disable_dynamics)
+            joint.set_joint_position(position)
 
     def get_joint_target_positions(self) -> list[float]:
         """Return the values [rad or m] that the motors go to."""
