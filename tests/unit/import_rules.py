@@ -32,7 +32,7 @@ STAGE2_COMMANDS = tuple(
         "lift",
         "export_points",
         "import_lerobot",
-        "import_rlbench",
+        "importing.rlbench.__main__",
         "import_tracks",
         "train_command",
         "run_h36m_waypoints",

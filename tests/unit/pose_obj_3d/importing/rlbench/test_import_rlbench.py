@@ -9,7 +9,7 @@ import pytest
 from data_generation.RLBench.exporting.stored_objects import StoredObject, pickled
 from pose_obj_3d.common.frame_files import frame_file
 from pose_obj_3d.formal import UV_DETECTED, UV_EXACT, VISIBILITY, XYZ_WORLD, read_formal
-from pose_obj_3d.import_rlbench import main
+from pose_obj_3d.importing.rlbench.__main__ import main
 from pose_obj_3d.importing.rlbench.matching import own_numbers, renumbered, shifts
 
 FRAMES, SIZE, NEAR, FAR = 6, 64, 0.1, 4.0

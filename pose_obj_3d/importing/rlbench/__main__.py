@@ -1,13 +1,13 @@
 """Make an archive of RLBench's stored demonstrations.
 
-`python -m pose_obj_3d.import_rlbench --help` lists the flags.
+`python -m pose_obj_3d.importing.rlbench --help` lists the flags.
 See docs/from_rlbench.md.
 """
 
 from pose_obj_3d.common import process_start
 
 if __name__ == "__main__":
-    process_start.prepare("python -m pose_obj_3d.import_rlbench", 850)
+    process_start.prepare("python -m pose_obj_3d.importing.rlbench", 850)
 
 import argparse
 import sys
@@ -21,7 +21,7 @@ from pose_obj_3d.importing.rlbench.archive import RLBenchOptions, import_rlbench
 def build_parser() -> argparse.ArgumentParser:
     """Give the command's flags."""
     parser = argparse.ArgumentParser(
-        prog="python -m pose_obj_3d.import_rlbench",
+        prog="python -m pose_obj_3d.importing.rlbench",
         description="Make an archive of demonstrations that RLBench, or PerAct's fork, has stored.",
     )
     add = parser.add_argument
