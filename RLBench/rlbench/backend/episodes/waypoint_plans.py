@@ -46,25 +46,21 @@ class WaypointPlanner:
             DemoError: there is none (cause `no_path_to_<waypoint>`).
         """
         poses = poses or self._scene_poses
-        if waypoint.path:
-            try:
-                return self._arm.plan_along(poses.path(waypoint))
-            except ConfigurationPathError as error:
-                raise self._demo_error(waypoint, error) from error
-        following = self._following(waypoint, after, poses)
+        following = [] if waypoint.path else self._following(waypoint, after, poses)
 
-        def way(goal: Floats) -> ArmPath:
+        def way(goal: Floats | None) -> ArmPath:
+            if waypoint.path:
+                return self._arm.plan_along(poses.path(waypoint, goal))
             return self._arm.plan(
-                goal,
+                poses.matrix(waypoint) if goal is None else goal,
                 self.rng,
                 ignore_collisions=waypoint.ignores_collisions,
                 linear_only=waypoint.is_linear,
                 following=following,
             )
 
-        goal = poses.matrix(waypoint)
         try:
-            return way(goal)
+            return way(None)
         except ConfigurationPathError as error:
             first = error
         for other in poses.others(waypoint):

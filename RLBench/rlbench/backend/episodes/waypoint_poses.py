@@ -58,8 +58,8 @@ class WaypointPoses(Protocol):
     def use(self, waypoint: Waypoint, pose: Floats) -> None:
         """Be told that one of `others` is used."""
 
-    def path(self, waypoint: Waypoint) -> list[Floats]:
-        """Return the (4, 4) poses of a waypoint that is a path."""
+    def path(self, waypoint: Waypoint, at: Floats | None = None) -> list[Floats]:
+        """Return the (4, 4) poses of a waypoint that is a path; `at` is one of `others`."""
 
     def closed(self, held: Sequence[Shape], has_missed: bool) -> None:
         """Be told that the hand has closed: what it holds, and that it met nothing to hold."""
@@ -97,7 +97,7 @@ class ScenePoses:
     def use(self, waypoint: Waypoint, pose: Floats) -> None:
         """Do nothing."""
 
-    def path(self, waypoint: Waypoint) -> list[Floats]:
+    def path(self, waypoint: Waypoint, at: Floats | None = None) -> list[Floats]:
         """Return the poses of the path; its object may have moved since the list was made."""
         return self.engine.path_points(waypoint.name)
 
@@ -197,9 +197,9 @@ class GivenPoses:
         """Note that another pose is used."""
         self.visits[-1] = replace(self.visits[-1], used=pose, is_other=True)
 
-    def path(self, waypoint: Waypoint) -> list[Floats]:
+    def path(self, waypoint: Waypoint, at: Floats | None = None) -> list[Floats]:
         """Return the path: its shape, relative to its waypoint, is the task's; its place is not."""
-        T = self.matrix(waypoint) @ tf.invert(waypoint.dummy.get_matrix())
+        T = (self.matrix(waypoint) if at is None else at) @ tf.invert(waypoint.dummy.get_matrix())
         return [T @ point for point in self._engine.path_points(waypoint.name)]
 
     def closed(self, held: Sequence[Shape], has_missed: bool) -> None:
