@@ -10,8 +10,8 @@ from torch import Tensor
 
 from pose_obj_3d.geometry import multi_view as geometry
 from pose_obj_3d.geometry import symmetric
+from pose_obj_3d.models.consensus.joint_views import BEHIND_SIGMAS, joint
 from pose_obj_3d.models.consensus.scene import witnesses
-from pose_obj_3d.training.joint_views import BEHIND_SIGMAS, joint
 
 OUTLIER_RATE = 0.02  # share of gross errors that the likelihood allows for
 # Residual, in noise standard deviations, where the reprojection loss turns linear.

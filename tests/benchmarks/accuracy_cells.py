@@ -47,8 +47,7 @@ METHODS = {**REFERENCES, **TRACK_REFERENCES, **LEARNED, **BOUNDS}
 _NUMBERS = ("geometry", "smoothing", "tracks")
 """Rooms that decide every error."""
 _LEARNED = tuple(
-    f"training/{name}.py"
-    for name in ("joint_views", "losses", "objective", "run", "trainer", "validation")
+    f"training/{name}.py" for name in ("losses", "objective", "run", "trainer", "validation")
 )
 _NOT_LEARNED = ("evaluation/protocol.py", "evaluation/metrics.py")
 
