@@ -235,3 +235,16 @@ def test_a_thing_that_is_hung_back_is_where_it_was_in_lists(scene):
     cube.set_parent(None)
     holder.remove()
     assert [obj.get_handle() for obj in scene.get_objects_in_tree()] == before
+
+
+def test_what_stands_still_may_have_no_mass(scene):
+    from pyrep.const import PrimitiveShape
+    from pyrep.errors import PyRepError
+    from pyrep.objects.shape import Shape
+
+    size = [0.005, 0.005, 0.001]
+    spot = Shape.create(PrimitiveShape.CUBOID, size, mass=0, static=True, respondable=False)
+    scene.step()
+    assert spot.get_bounding_box()[1] == pytest.approx(0.0025)
+    with pytest.raises(PyRepError, match="positive"):
+        Shape.create(PrimitiveShape.CUBOID, size, mass=0)

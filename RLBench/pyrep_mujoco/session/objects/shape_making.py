@@ -88,9 +88,10 @@ def create_primitive(
     """Add a pure form; `kind` is CoppeliaSim's number, `size` (3,) full sizes [m].
 
     Raises:
-        CallError: the size is not three positive numbers, or the mass is none.
+        CallError: the size is not three positive numbers, or the mass is none; what physics does
+            not move may have none.
     """
-    if not np.isfinite(mass) or mass <= 0:
+    if not np.isfinite(mass) or mass < 0 or (dynamic and mass == 0):
         raise CallError(f"the mass of a shape must be a positive number, found {mass}")
     word, name = _FORMS[kind]
     part = primitive_part(word, size)
