@@ -86,6 +86,7 @@ class Motors:
         self._keeps = np.array([j.motor_on and j.position_loop for j in joints], bool)
         self._keeps &= ~np.array([j.spring_loop for j in joints], bool)
         self._is_cyclic = np.array([j.is_cyclic for j in joints], bool)
+        self._turns_freely = bool(self._is_cyclic.any())
         turns = [j.motor_on and not j.position_loop for j in joints]
         self._velocity = np.where(turns, [j.target_velocity for j in joints], 0.0)
         self._position = np.array([j.target_position for j in joints], np.float64)
@@ -116,7 +117,7 @@ class Motors:
     def _velocities(self, data: mujoco.MjData) -> Floats:
         """Return the velocities that the joints shall have now [rad/s or m/s]."""
         missing = self._position - data.qpos[self._qpos]
-        if self._is_cyclic.any():
+        if self._turns_freely:
             turned = (missing + np.pi) % (2 * np.pi) - np.pi
             missing = np.where(self._is_cyclic, turned, missing)
         towards = np.minimum(np.maximum(self._gain * missing, -self._limit), self._limit)
