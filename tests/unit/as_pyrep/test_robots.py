@@ -168,6 +168,25 @@ def test_a_gripper_opens_closes_and_holds(panda, arm):
         far.remove()
 
 
+def test_a_gripper_that_holds_what_is_as_wide_as_itself_is_not_open(panda, arm):
+    from pyrep.const import PrimitiveShape
+    from pyrep.objects.shape import Shape
+    from pyrep.robots.end_effectors.panda_gripper import PandaGripper
+
+    gripper = PandaGripper()
+    gripper.set_joint_positions([0.04, 0.04], disable_dynamics=True)
+    wide = Shape.create(PrimitiveShape.CUBOID, [0.03, 0.03, 0.03], mass=0.05)
+    try:
+        wide.set_pose(arm.get_tip().get_pose())
+        assert gripper.get_open_amount() == pytest.approx([1.0, 1.0], abs=0.01)
+        assert gripper.grasp(wide)
+        assert gripper.get_open_amount() == [0.9, 0.9]  # RLBench: open is above 0.9
+        gripper.release()
+        assert min(gripper.get_open_amount()) > 0.95
+    finally:
+        wide.remove()
+
+
 def test_values_for_joints_are_counted(arm):
     with pytest.raises(RuntimeError, match="7 joints; got 2"):
         arm.set_joint_target_velocities([0, 0])

@@ -22,7 +22,12 @@ MJCF = """
 GOAL = tf.transform(np.array([1.0, 0.0, 0.0]), np.eye(3))
 
 
-def plan(at: tuple[float, float, float] = (0.0, 0.0, 0.0), *, is_blocked: bool = True) -> ArmPlan:
+def plan(
+    at: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    *,
+    is_blocked: bool = True,
+    holds: bool = False,
+) -> ArmPlan:
     model = mujoco.MjModel.from_xml_string(MJCF)
     data = mujoco.MjData(model)
     data.qpos[:] = at
@@ -32,7 +37,8 @@ def plan(at: tuple[float, float, float] = (0.0, 0.0, 0.0), *, is_blocked: bool =
     chain = Chain((0, 1, 2), -bounds, bounds, model.body("turn").id, np.eye(4), constraints)
     obstacles = np.zeros(model.ngeom, bool)
     obstacles[model.geom("wall").id] = is_blocked
-    return ArmPlanner(model, chain).begin(data, obstacles)
+    parts = np.full(model.ngeom, not holds)  # nothing but what is held is thick enough to touch
+    return ArmPlanner(model, chain).begin(data, obstacles, parts)
 
 
 def test_a_line_is_even_and_blocked_by_what_counts():
@@ -58,6 +64,21 @@ def test_what_touches_at_the_start_may_be_left():
     back = tf.transform(np.array([0.0, 0.0, 0.0]), np.eye(3))
     assert len(pressed.line(back, 5, ignore_collisions=False)) == 5
     assert plan().touched() == set()
+
+
+def test_what_hangs_on_an_arm_is_in_nothings_way():
+    assert len(plan(holds=True).line(GOAL, 11, ignore_collisions=False)) == 11
+
+
+def test_overlaps_of_things_that_rest_do_not_count():
+    radius, wall = 0.05, 0.5 - 0.02
+    for depth, is_free in ((0.001, True), (0.004, False)):
+        goal = tf.transform(np.array([wall - radius + depth, 0.0, 0.0]), np.eye(3))
+        if is_free:
+            assert len(plan().line(goal, 5, ignore_collisions=False)) == 5
+        else:
+            with pytest.raises(ConfigurationPathError, match="in its way"):
+                plan().line(goal, 5, ignore_collisions=False)
 
 
 def test_out_of_reach_is_told():
