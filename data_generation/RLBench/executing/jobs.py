@@ -7,12 +7,18 @@ from data_generation.RLBench.executing.settings import Condition
 from data_generation.RLBench.raw.episode_key import EpisodeKey
 
 Outcome = dict[str, Any]
-"""JSON-ready: `cause` ("" for success), `detail`, `steps`; `looked` (the first look:
-waypoint -> mm, deg, and claimed_mm, claimed_deg where the method claims them); `visits` (list of
-waypoint, mm, deg: how far the pose that was used is from the one that the scene had then;
-is_other: no way led to the lifted pose, another one that the claims allow was used);
-`waited` (waypoint -> frames that the robot looked longer), `doubtful` (waypoints at which it closed
-its hand all the same). Unknown numbers are null."""
+"""JSON-ready:
+
+- `cause` ("" for success), `detail`, `steps`;
+- `looked`, the first look: waypoint -> mm, deg, claimed_mm, claimed_deg; and inferred, where it
+  followed from another waypoint;
+- `visits`, a list of waypoint, mm, deg: how far the pose that was used is from the one that the
+  scene had then; is_other: no way led to the lifted pose, another one that claims allow was used;
+- `waited`: waypoint -> frames that the robot looked longer; `doubtful`: waypoints at which it
+  closed its hand all the same.
+
+Unknown numbers are null.
+"""
 
 
 @dataclass(frozen=True)
