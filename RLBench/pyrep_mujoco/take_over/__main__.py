@@ -61,8 +61,8 @@ def _on(instead: bool) -> int:
         written = site_files.write(FOLDER, is_first=instead)
     except OSError as error:
         raise _RefusedError(
-            f"no site-packages of {sys.executable} can be written ({error}); use a virtual "
-            f"environment, or PYTHONPATH: {COMMAND} path"
+            f"no site-packages of {sys.executable} can be written ({error.strerror or error}); "
+            f"use a virtual environment, or PYTHONPATH: {COMMAND} path"
         ) from None
     for other in older:
         if other.path != written.path:
