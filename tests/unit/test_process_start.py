@@ -87,7 +87,7 @@ def programs():
 
 def test_every_command_prepares_itself_before_it_loads_anything():
     found = programs()
-    assert len(found) == 28
+    assert len(found) == 31
     standard = set(sys.stdlib_module_names)
     for path in found:
         calls = 0

@@ -6,6 +6,11 @@ python -m pyrep_mujoco.take_over status    what `import pyrep` means now; exit s
 python -m pyrep_mujoco.take_over path      the folder to add to PYTHONPATH, for one run
 """
 
+from pyrep_mujoco import process_start
+
+if __name__ == "__main__":
+    process_start.prepare("take_over", 60)
+
 import argparse
 import sys
 from pathlib import Path
