@@ -1,5 +1,7 @@
 """Arms and grippers of PyRep's own model files."""
 
+from importlib import import_module
+
 import numpy as np
 import pytest
 
@@ -192,6 +194,16 @@ def test_values_for_joints_are_counted(arm):
         arm.set_joint_target_velocities([0, 0])
 
 
-def test_mobile_robots_are_refused_in_one_line(panda):
+@pytest.mark.parametrize(
+    "name",
+    [
+        "mobiles.youbot",
+        "arms.locobot_arm",
+        "arms.youBot",
+        "end_effectors.locobot_gripper",
+        "configuration_paths.holonomic_configuration_path",
+    ],
+)
+def test_mobile_robots_are_refused_in_one_line(panda, name):
     with pytest.raises(ImportError, match="mobile robots are not supported"):
-        import pyrep.robots.mobiles.youbot  # noqa: F401
+        import_module(f"pyrep.robots.{name}")

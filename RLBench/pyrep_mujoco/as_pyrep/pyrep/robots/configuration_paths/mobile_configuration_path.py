@@ -1,0 +1,3 @@
+"""Paths of mobile robots, which are refused."""
+
+from pyrep.robots import mobiles  # noqa: F401
