@@ -92,7 +92,7 @@ class Session:
     # ---- time ---------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Start the simulation; `stop` brings back where everything is now."""
+        """Start the simulation; `stop` brings back what is there now, where it is now."""
         if self.is_running:
             return
         self._start = {}
@@ -106,10 +106,13 @@ class Session:
         self.is_running = True
 
     def stop(self) -> None:
-        """Stop the simulation: what was there at its start is brought back to where it was."""
+        """Stop the simulation: all goes back to where it was at its start, what is newer goes."""
         if not self.is_running:
             return
         self.is_running = False
+        for handle in self.document.roots():
+            if handle not in self._start and handle in self.document:
+                self.remove(handle)
         elsewhere = []
         for handle in self.document.roots():
             self.physics.stop(handle)

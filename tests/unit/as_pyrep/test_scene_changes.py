@@ -17,6 +17,16 @@ MJCF = """
   </worldbody>
 </mujoco>
 """
+MODEL = """
+<mujoco>
+  <worldbody>
+    <body name="brick" pos="0 1 .3">
+      <freejoint/><geom type="box" size=".05 .05 .05"/>
+      <body name="lid"><joint name="pin"/><geom type="box" pos="0 0 .1" size=".05 .05 .01"/></body>
+    </body>
+  </worldbody>
+</mujoco>
+"""
 
 
 @pytest.fixture
@@ -180,6 +190,32 @@ def test_a_step_lasts_as_long_as_it_is_told(scene):
     for _ in range(10):
         scene.step()
     assert cube.get_position()[2] == pytest.approx(0.3 - 9.81 * 0.1**2 / 2, abs=2e-3)
+    with pytest.warns(UserWarning, match=r"at most 10 s, found 50: it stays 0\.01 s"):
+        scene.set_simulation_timestep(50.0)
+    assert scene.get_simulation_timestep() == 0.01
+
+
+def test_what_came_while_it_ran_goes_when_it_stops(tmp_path, launch):
+    from pyrep.objects.dummy import Dummy
+    from pyrep.objects.object import Object
+    from pyrep.objects.shape import Shape
+
+    (tmp_path / "small.xml").write_text(MJCF, encoding="utf-8")
+    (tmp_path / "more.xml").write_text(MODEL, encoding="utf-8")
+    simulator = launch(tmp_path / "small.xml", run=False)
+    kept = Dummy.create()
+    for _ in range(2):
+        simulator.start()
+        simulator.import_model(str(tmp_path / "more.xml"))
+        marker = Dummy.create()
+        Shape("brick").set_parent(marker)
+        Shape("cube").set_parent(marker)
+        simulator.step()
+        simulator.stop()
+        assert not marker.still_exists()
+        assert not any(Object.exists(name) for name in ("brick", "lid", "pin"))
+        assert kept.still_exists()
+        assert np.allclose(Shape("cube").get_position(), [0, 0, 0.3])
 
 
 def test_a_child_of_fork_has_a_simulator_of_its_own(scene):

@@ -1,5 +1,6 @@
 """The simulator: one scene at a time, launched, stepped and shut down."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ from pyrep_mujoco.session.objects import shape_making, textures
 from pyrep_mujoco.session.session import Session
 from pyrep_mujoco.stand_ins.base_scene import robot_beside
 from pyrep_mujoco.vision.sensors import vision_sensors
+
+LONGEST_STEP = 10.0
+"""CoppeliaSim takes no longer step either [s]."""
 
 
 class PyRep:
@@ -91,6 +95,8 @@ class PyRep:
     def stop(self) -> None:
         """Stop the simulation, if it was started: everything goes back to where it was then.
 
+        Objects that came since are removed, as CoppeliaSim does.
+
         Raises:
             PyRepError: no scene is open.
         """
@@ -107,13 +113,18 @@ class PyRep:
         self._open()
 
     def set_simulation_timestep(self, dt: float) -> None:
-        """Set the duration of a step [s], 0.05 at first.
+        """Set the duration of a step [s], 0.05 at first; above 10 s a warning says that it stays.
 
         Raises:
             PyRepError: it is not a positive number.
         """
         if not (np.isfinite(dt) and dt > 0):
             raise PyRepError(f"a step takes a positive number of seconds, found {dt}")
+        if dt > LONGEST_STEP:
+            now = self.get_simulation_timestep()
+            text = f"a step takes at most {LONGEST_STEP:g} s, found {dt:g}: it stays {now:g} s"
+            warnings.warn(text, stacklevel=2)
+            return
         self._open().physics.set_timestep(dt)
 
     def get_simulation_timestep(self) -> float:
