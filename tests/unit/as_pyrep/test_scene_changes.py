@@ -195,6 +195,17 @@ def test_a_step_lasts_as_long_as_it_is_told(scene):
     assert scene.get_simulation_timestep() == 0.01
 
 
+def test_a_shape_touches_others_and_not_itself(scene):
+    from pyrep.objects.shape import Shape
+
+    cube, door = Shape("cube"), Shape("door")
+    assert not cube.check_collision(cube)
+    assert not cube.check_collision(door)
+    cube.set_position(door.get_position())
+    assert cube.check_collision(door)
+    assert not cube.check_collision(cube)
+
+
 def test_what_came_while_it_ran_goes_when_it_stops(tmp_path, launch):
     from pyrep.objects.dummy import Dummy
     from pyrep.objects.object import Object

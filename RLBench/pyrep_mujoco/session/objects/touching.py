@@ -33,12 +33,12 @@ def geoms_of(session: Session, handle: int) -> Ints:
 def check_collision(session: Session, first: int, second: int | None) -> bool:
     """Tell whether a shape intersects another, or any other collidable one.
 
-    Flags do not matter between two shapes that are named.
+    Flags do not matter between two shapes that are named. A shape does not intersect itself.
     """
     session.need(first)
     if second is not None:
         session.need(second)
-        return _intersect(session, first, second)
+        return first != second and _intersect(session, first, second)
     others = [
         obj.handle
         for obj in session.document
