@@ -277,6 +277,7 @@ class TaskEnvironment:
         example: int,
         attempt: int = 0,
         on_observation: Callable[[Observation], None] | None = None,
+        first_frames: int | None = None,
     ) -> Demo:
         """Make one attempt at a demonstration of the present variation.
 
@@ -286,8 +287,8 @@ class TaskEnvironment:
             seed: of the data set.
             example: number of the example.
             attempt: number of the attempt, from 0.
-            on_observation: called with each observation as it is made; it may take the images
-                out of it, which for a long demonstration are too many to keep.
+            on_observation: called with each observation as it is made; may take its images out.
+            first_frames: how many observations to keep; the demonstration is made as a whole.
 
         Raises:
             DemoError: it failed; `.cause` says why in one word.
@@ -299,7 +300,7 @@ class TaskEnvironment:
                 on_observation(obs)
             self._show()
 
-        observations, frames, names = recorded(self.scene, self.get_observation, seen)
+        observations, frames, names = recorded(self.scene, self.get_observation, seen, first_frames)
         self._started = False
         return Demo(
             observations=observations,
@@ -350,8 +351,7 @@ class TaskEnvironment:
             )
         if amount < 0:
             raise TaskEnvironmentError(f"{self.get_name()}: {amount} demonstrations cannot be made")
-        each_step = callable_each_step
-        if each_step:
+        if each_step := callable_each_step:
             each_step = self.scene.task.global_random.giving_back(each_step)
         demos = []
         for _ in range(amount):

@@ -107,6 +107,7 @@ class DatasetConfig:
         test_task_ids: The same for the mode "test".
         obs_dim: Height and width of images [px], channels.
         max_seq_len: A demo with more frames is a failed attempt; None for no limit.
+        first_frames: How many frames of each demo are kept, from its start; None for all.
         cams: Cameras whose images are written.
         track_cams: Cameras of the keypoint tracks; they do not move.
         shadows: Cast shadows in colour images.
@@ -128,6 +129,7 @@ class DatasetConfig:
     ee_state_dim: int = setting(STATE_DIM, _whole(1), _STATE_SIZE)
     obs_dim: tuple[int, ...] = setting((256, 256, 3), _IMAGE_SHAPE)
     max_seq_len: int | None = setting(None, _whole(1))
+    first_frames: int | None = setting(None, _whole(1))
     cams: tuple[str, ...] = setting(DEFAULT_TRACK_CAMS, *_NAMES)
     track_cams: tuple[str, ...] = setting(DEFAULT_TRACK_CAMS, *_NAMES, _SOME_CAMERAS)
     n_variation_per_task: int = setting(1, _whole(1))
@@ -211,7 +213,8 @@ class DatasetConfig:
             "antialiasing",
         )
         values = asdict(self)
-        return {k: list(v) if isinstance(v := values[k], tuple) else v for k in keys}
+        cut = () if self.first_frames is None else ("first_frames",)  # older data sets have none
+        return {k: list(v) if isinstance(v := values[k], tuple) else v for k in (*keys, *cut)}
 
     def plan(self, task_id: int, n_variations: int) -> TaskPlan:
         """Give the episodes wanted of a task.

@@ -8,21 +8,24 @@
 #   MINUTES      training of each detector (default 20)
 #   EXAMPLES     demonstrations of each task (default 100)
 #   TASKS        task ids (default "9 12 40 54 79")
+#   CONFIG       dataset config, without its tasks and examples (default configs/pixels_dataset.json)
+#   NAME         folder in data/ for all that is made on the way (default pixels)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." # the repository's root
 output=${1:-$PWD/pose_obj_3d/data/RLBench_pose_est_data}
 case $output in /*) ;; *) output=$OLDPWD/$output ;; esac
 python=${PYTHON:-python}
 processes=${N_PROCESSES:-$(nproc 2>/dev/null || echo 1)}
+config_from=${CONFIG:-configs/pixels_dataset.json} name=${NAME:-pixels}
 minutes=${MINUTES:-20} examples=${EXAMPLES:-100} tasks=${TASKS:-9 12 40 54 79}
 commands=data_generation/RLBench
-work=$PWD/$commands/data/pixels
+work=$PWD/$commands/data/$name
 archive=$work/archives/sim_all_formal.npz
 mkdir -p "$work/archives" "$work/configs" "$output"
 
 config=$work/configs/dataset.json
 sed -e "s/\"train_task_ids\": .*/\"train_task_ids\": [$(echo "$tasks" | sed 's/ /, /g')],/" \
-    -e "s/\"n_ex_per_task\": .*/\"n_ex_per_task\": $examples,/" configs/pixels_dataset.json >"$config"
+    -e "s/\"n_ex_per_task\": .*/\"n_ex_per_task\": $examples,/" "$config_from" >"$config"
 "$python" $commands/generate_data.py --path_dataset "$work/raw" --path_dataset_config "$config" \
     --n_processes "$processes"
 "$python" $commands/convert_data.py --path_dataset "$work/raw" --path_dataset_config "$config" \

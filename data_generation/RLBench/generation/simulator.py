@@ -142,7 +142,11 @@ class RLBenchSource:
             task.set_variation(key.variation)
             films = {cam: CameraFilm() for cam in self._config.cams}
             demo = task.get_demo(
-                self._seed, seed_example, attempt, lambda o: demo_arrays.take_images(o, films)
+                self._seed,
+                seed_example,
+                attempt,
+                lambda o: demo_arrays.take_images(o, films),
+                self._config.first_frames,
             )
         except DemoError as error:
             is_its_own = "_raised_" in error.cause or error.cause == UNSTABLE_PHYSICS
