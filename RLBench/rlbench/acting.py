@@ -8,6 +8,7 @@ import numpy as np
 from rlbench.backend.episodes.waypoint_poses import UNSEEN, Doubts, GivenPoses, Look, Visit
 from rlbench.backend.exceptions import DemoError, FixedPlacementError
 from rlbench.backend.observation import Observation
+from rlbench.backend.turns_alike import TurnsAlike
 from rlbench.backend.waypoints import Waypoint
 from rlbench.engines.transforms import Floats
 from rlbench.task_environment import MAX_ATTEMPTS, TaskEnvironment
@@ -48,6 +49,7 @@ class Actor:
     def __init__(self, task: TaskEnvironment) -> None:
         """Act in `task`, in its variation (`set_variation`)."""
         self.task = task
+        self._turns: dict[str, TurnsAlike] = {}
 
     def place(self, seed: int, example: int) -> list[str]:
         """Place the task; a function of seed, task, variation and example alone.
@@ -60,10 +62,13 @@ class Actor:
         """
         for attempt in range(MAX_ATTEMPTS):
             try:
-                return self.task.begin(seed, example, attempt)
+                descriptions = self.task.begin(seed, example, attempt)
             except DemoError as error:
                 if attempt == MAX_ATTEMPTS - 1 or isinstance(error, FixedPlacementError):
                     raise
+            else:
+                self._turns = self.task.recorder.turns_alike()
+                return descriptions
         raise AssertionError
 
     def watch(self, frames: int) -> list[Observation]:
@@ -78,6 +83,21 @@ class Actor:
         """Return the (4, 4) poses that the waypoints have now, tip to world [m], by name."""
         engine = self.task.scene.engine
         return {name: engine.dummy(name).get_matrix() for name in self.task.waypoint_names}
+
+    def deviation(self, name: str, used: Floats, true: Floats) -> tuple[float, float]:
+        """Return how far a pose used for a waypoint is from the true one: [mm], and [degrees].
+
+        Where what the waypoint hangs on looks the same after a turn, the nearest of the poses
+        alike counts as the true one.
+
+        Args:
+            name: of the waypoint.
+            used: (4, 4), tip to world [m].
+            true: (4, 4), at the same moment.
+        """
+        if name in self._turns:
+            true = self._turns[name].nearest(true, used)
+        return deviation(used, true)
 
     def follow(
         self,

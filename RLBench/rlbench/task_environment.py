@@ -232,6 +232,7 @@ class TaskEnvironment:
         sequence = self._seeds.sequence(seed, self._variation, example, attempt)
         self._random_seed = [seed, *sequence.spawn_key]
         descriptions = self.scene.init_episode(self._variation, sequence)
+        self.recorder.begin_episode()
         self._filter.reseed(sequence)
         self.scene.joint_position_action, self.is_success = None, False
         return descriptions
@@ -256,14 +257,11 @@ class TaskEnvironment:
         return self.scene.robot.gripper.get_range()
 
     def render(self, camera: View, image_size: tuple[int, int]) -> npt.NDArray[np.uint8]:
-        """Return what a camera sees now, for people to look at.
+        """Return what a camera sees now, for people to look at: (height, width, 3) uint8.
 
         Args:
             camera: the name of one of the table, "cinematic", or one that stands in the world.
             image_size: width and height [px].
-
-        Returns:
-            (height, width, 3) uint8.
         """
         return self.recorder.picture(camera, image_size)
 

@@ -213,8 +213,13 @@ class DatasetConfig:
             "antialiasing",
         )
         values = asdict(self)
-        cut = () if self.first_frames is None else ("first_frames",)  # older data sets have none
-        return {k: list(v) if isinstance(v := values[k], tuple) else v for k in (*keys, *cut)}
+        settings = {k: list(v) if isinstance(v := values[k], tuple) else v for k in keys}
+        # Older data sets have neither; those with `frames` had other ones.
+        if self.first_frames is not None:
+            settings["first_frames"] = self.first_frames
+        if "frames" in self.keypoints:
+            settings["frames"] = "one of the poses alike"
+        return settings
 
     def plan(self, task_id: int, n_variations: int) -> TaskPlan:
         """Give the episodes wanted of a task.

@@ -26,6 +26,7 @@ class Task:
 
     Attributes:
         rules: how it is placed and demonstrated.
+        turns_alike: what `register_turns_alike` was told, by the thing's name.
     """
 
     rules: ClassVar[Rules] = OUR_RULES
@@ -54,6 +55,7 @@ class Task:
         self._waypoints_should_repeat: Callable[[], bool] | None = None
         self._stop_at_waypoint_index: int | None = None
         self._start: dict[str, Any] | None = None
+        self.turns_alike: dict[str, int | None] = {}
 
     # ---- the four verbs -----------------------------------------------------------------
 
@@ -173,6 +175,20 @@ class Task:
     def register_stop_at_waypoint(self, waypoint_index: int) -> None:
         """End the demonstration before waypoint `waypoint_index`; -1 leaves none out."""
         self._stop_at_waypoint_index = waypoint_index
+
+    def register_turns_alike(self, obj: SceneObject, turns: int | None) -> None:
+        """Say that a thing looks the same, and serves as well, after some turns.
+
+        No picture tells how often such a thing has turned. So keypoints of the group `frames` that
+        hang on it are those of one of the poses alike: the one that the hand, at the episode's
+        start, would have to turn the least for.
+
+        Args:
+            obj: what a waypoint hangs on, or what that hangs on.
+            turns: how many turns about the vertical through its origin look alike: 4 for a cube.
+                None for any turn, as of a ball.
+        """
+        self.turns_alike[obj.get_name()] = turns
 
     # ---- used by the scene --------------------------------------------------------------
 

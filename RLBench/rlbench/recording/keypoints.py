@@ -1,11 +1,12 @@
 """Keypoints of a scene: points fixed to objects, in named groups."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from rlbench.backend.turns_alike import TurnsAlike
 from rlbench.engines import transforms as tf
 from rlbench.engines.protocols import Engine, Observer, RobotModel, SceneObject, Shape
 from rlbench.engines.transforms import Floats, box_corners
@@ -61,6 +62,28 @@ class Keypoints:
         positions, R = observer.frames(self.handles)
         turned: Floats = np.einsum("kij,kj->ki", R, self.offsets)
         return positions + turned
+
+    def standing_for(
+        self, poses: Mapping[str, Floats], turns: Mapping[str, TurnsAlike], hand: Floats
+    ) -> "Keypoints":
+        """Return these keypoints with the group `frames` of things that look alike after a turn.
+
+        All waypoints of a thing are turned alike, by what suits the first of them.
+
+        Args:
+            poses: (4, 4) to the world [m], by waypoint, at the start.
+            turns: of the waypoints that hang on such things.
+            hand: (4, 4) pose of the tip at the start.
+        """
+        offsets, chosen = self.offsets.copy(), dict[str, Floats]()
+        for name, alike in turns.items():
+            group, pose = f"frames/{name}/", poses[name]
+            rows = [row for row, keypoint in enumerate(self.names) if keypoint.startswith(group)]
+            if alike.thing not in chosen:
+                chosen[alike.thing] = alike.nearest(pose, hand) @ tf.invert(pose)
+            change = tf.invert(pose) @ chosen[alike.thing] @ pose
+            offsets[rows] = offsets[rows] @ change[:3, :3].T + change[:3, 3]
+        return replace(self, offsets=offsets)
 
 
 def _owner(engine: Engine, handle: int) -> int:

@@ -12,6 +12,7 @@ from rlbench.backend.exceptions import SceneError
 from rlbench.backend.observation import CameraImages, Observation
 from rlbench.backend.robot import Robot
 from rlbench.backend.task import Task
+from rlbench.backend.turns_alike import TurnsAlike, turns_of_waypoints
 from rlbench.engines.protocols import Engine, SceneObject, Shape
 from rlbench.engines.transforms import Floats
 from rlbench.observation_config import ObservationConfig, checked_size
@@ -62,6 +63,7 @@ class Recorder:
         self._engine, self._robot, self._task, self._config = engine, robot, task, config
         self.waypoints = task.waypoint_names()
         self.keypoints: Keypoints = make_keypoints(engine, config.keypoints, self.waypoints)
+        self._as_loaded = self.keypoints
         self.track_K, self.track_E = track_calibration(config)
         self._track_size = checked_size(config.track_image_size, "track_image_size")
         self.track_centres = np.array(
@@ -81,6 +83,18 @@ class Recorder:
     def track_cams(self) -> tuple[str, ...]:
         """Names of the track cameras, in the order of `Observation.keypoint_visibility`."""
         return self._config.track_cams
+
+    def begin_episode(self) -> None:
+        """Choose which poses the frames of things have that look the same after a turn."""
+        turns = self.turns_alike()
+        if turns:
+            poses = {name: self._engine.dummy(name).get_matrix() for name in turns}
+            hand = self._robot.arm.get_tip().get_matrix()
+            self.keypoints = self._as_loaded.standing_for(poses, turns, hand)
+
+    def turns_alike(self) -> dict[str, TurnsAlike]:
+        """Return, by waypoint, the turns that what it hangs on looks the same after."""
+        return turns_of_waypoints(self._engine, self.waypoints, self._task.turns_alike)
 
     def close(self) -> None:
         """Free what images need."""

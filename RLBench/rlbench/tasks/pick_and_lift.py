@@ -30,6 +30,8 @@ class PickAndLift(Task):
         held = GraspedCondition(self.robot.gripper, self.block)
         lifted = DetectedCondition(self.block, self.goal)
         self.register_success_conditions([ConditionSet([held, lifted])])
+        self.register_turns_alike(self.block, 4)  # a cube of one colour
+        self.register_turns_alike(self.goal, None)  # drawn as a ball
 
     def init_episode(self, index: int) -> list[str]:
         name, rgb = colors[index]

@@ -32,7 +32,7 @@ from data_generation.RLBench.generation.worker import told
 from data_generation.RLBench.raw.episode_key import seed_example
 from pose_obj_3d.common.errors import PoseObj3DError
 from pose_obj_3d.evaluation.frame_poses import GROUP
-from rlbench.acting import Acted, Actor, Waypoint, deviation
+from rlbench.acting import Acted, Actor, Waypoint
 from rlbench.backend.exceptions import DemoError, EngineError, RLBenchError
 from rlbench.environment import Environment
 from rlbench.observation_config import CameraConfig, ObservationConfig
@@ -272,7 +272,7 @@ class _Execution:
             if name not in poses:
                 continue
             pose = poses[name]
-            mm, deg = deviation(pose.T, true)
+            mm, deg = self._actor.deviation(name, pose.T, true)
             numbers = {
                 "mm": mm,
                 "deg": deg,
@@ -287,7 +287,7 @@ class _Execution:
     def _outcome(self, acted: Acted, looked: dict[str, Any]) -> Outcome:
         visits = []
         for visit in acted.visits:
-            mm, deg = deviation(visit.used, visit.true)
+            mm, deg = self._actor.deviation(visit.name, visit.used, visit.true)
             seen = {"waypoint": visit.name, "mm": _number(mm), "deg": _number(deg)}
             visits.append({**seen, "is_other": visit.is_other})
         return {
