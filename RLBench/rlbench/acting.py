@@ -6,7 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from rlbench.backend.episodes.waypoint_poses import UNSEEN, Doubts, GivenPoses, Look, Visit
-from rlbench.backend.exceptions import DemoError, FixedPlacementError
+from rlbench.backend.exceptions import (
+    ConfigurationPathError,
+    DemoError,
+    FixedPlacementError,
+)
 from rlbench.backend.observation import Observation
 from rlbench.backend.turns_alike import TurnsAlike
 from rlbench.backend.waypoints import Waypoint
@@ -17,8 +21,9 @@ __all__ = ["CAUSES", "Acted", "Actor", "Doubts", "Look", "Visit", "Waypoint"]
 
 CAUSES = ("not_placed", "unseen", "no_path", "broken", "missed_grasp", "dropped", "not_fulfilled")
 """Why a robot that acts does not succeed: the task could not be placed; nobody knew where a
-waypoint is; no way leads there; the simulation or the task's own code failed; the hand closed on
-nothing; it lost what it held; the task is not fulfilled at the end. The first that holds counts."""
+waypoint is; no way leads there, or none of the kind that the task asks for; the simulation or the
+task's own code failed; the hand closed on nothing; it lost what it held; the task is not fulfilled
+at the end. The first that holds counts."""
 
 
 @dataclass(frozen=True)
@@ -140,13 +145,25 @@ def _cause(error: DemoError, given: GivenPoses) -> str:
     first = error.cause.split("_")[0]
     if first == UNSEEN:
         return "unseen"
-    if error.cause.startswith("no_path"):
+    if _lacks_a_way(error):
         return "no_path"
     if error.cause != "not_successful":
         return "broken"
     if given.missed:
         return "missed_grasp"
     return "dropped" if given.dropped else "not_fulfilled"
+
+
+def _lacks_a_way(error: BaseException | None) -> bool:
+    """Tell whether a demonstration ended since no way was found: by its planner, or by its task.
+
+    Tasks may plan for themselves, and refuse where only a way of another kind would lead on.
+    """
+    while error is not None:
+        if isinstance(error, ConfigurationPathError):
+            return True
+        error = error.__cause__
+    return False
 
 
 def deviation(used: Floats, true: Floats) -> tuple[float, float]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rlbench.acting import Actor, deviation
-from rlbench.backend.exceptions import DemoError
+from rlbench.backend.exceptions import ConfigurationPathError, DemoError
 from rlbench.environment import Environment
 from rlbench.observation_config import ObservationConfig
 
@@ -71,6 +71,30 @@ def test_a_wrong_pose_fails_with_its_cause(lift, shift, cause):
     acted = lift.follow(poses)
     assert acted.cause == cause
     assert not acted.is_success
+
+
+def refuse_without_a_way(waypoint):
+    try:
+        raise ConfigurationPathError("no straight line of the tip")
+    except ConfigurationPathError as error:
+        raise DemoError("the lid cannot be pulled straight", cause="no_straight_pull") from error
+
+
+def refuse(waypoint):
+    raise DemoError("the lid is broken", cause="lid")
+
+
+@pytest.mark.parametrize(
+    ("ability", "cause"), [(refuse_without_a_way, "no_path"), (refuse, "broken")]
+)
+def test_a_task_that_refuses_by_itself_fails_with_its_cause(lift, monkeypatch, ability, cause):
+    """What its own code finds no way for counts as a missing way, anything else as broken."""
+    lift.place(0, 1)
+    waypoint = lift.task.scene.task.get_waypoints()[2]
+    monkeypatch.setattr(type(waypoint), "start_of_path", lambda self: ability(self))
+    acted = lift.follow(lift.true_poses())
+    assert acted.cause == cause
+    assert acted.detail.startswith("the lid")
 
 
 def test_where_no_way_leads_to_a_pose_another_one_is_tried(lift):
