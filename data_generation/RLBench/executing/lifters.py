@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from data_generation.RLBench.errors import ConfigError
+from data_generation.RLBench.executing.poses import LiftedPose, lifted_pose
 from data_generation.RLBench.executing.settings import Method
 from pose_obj_3d.common.config_files import config_of
 from pose_obj_3d.common.errors import DataError, PoseObj3DError
@@ -30,55 +29,9 @@ from pose_obj_3d.training.checkpoints import store as checkpoints
 from pose_obj_3d.training.config import Config
 from pose_obj_3d.training.model_registry import build_model
 
-Float = npt.NDArray[np.float64]
 WINDOW = 7
 """Frames of a window of an estimator without learning."""
 RTS = "rts"
-
-
-@dataclass(frozen=True)
-class LiftedPose:
-    """A waypoint's pose.
-
-    Attributes:
-        T: (4, 4) waypoint to world [m].
-        sd_mm: Claimed standard deviation of the position [mm], in its worst direction; NaN where
-            the method claims none.
-        sd_deg: The same of the rotation [degrees].
-        covariance: (6, 6) of (rotation vector [rad], position [m]), world axes; None where the
-            method claims none.
-        is_inferred: It was not seen, but follows from another waypoint.
-    """
-
-    T: Float
-    sd_mm: float
-    sd_deg: float
-    covariance: Float | None = None
-    is_inferred: bool = False
-
-    def doubts(self, count: int) -> list[Float]:
-        """Return what the pose may be as well, the likeliest first.
-
-        Args:
-            count: Of (4, 4) changes, rotation and shift in the world; drawn from the claimed
-                distribution, always the same draws. None where nothing is claimed.
-        """
-        if self.covariance is None:
-            return []
-        drawn = np.random.default_rng(0).standard_normal((count, 6))
-        drawn = drawn[np.argsort((drawn**2).sum(1))]
-        values, axes = np.linalg.eigh(self.covariance)
-        errors = drawn * np.sqrt(values.clip(0)) @ axes.T
-        return [_change(error) for error in errors]
-
-
-def _change(error: Float) -> Float:
-    """Return (4, 4) of an error (6,): rotation vector [rad], shift [m]."""
-    change = np.eye(4)
-    x, y, z = error[:3]
-    cross = torch.tensor([[0, -z, y], [z, 0, -x], [-y, x, 0]], dtype=torch.float64)
-    change[:3, :3], change[:3, 3] = torch.linalg.matrix_exp(cross).numpy(), error[3:]
-    return change
 
 
 class Lifter(Protocol):
@@ -261,21 +214,3 @@ def lift_poses(
         if np.isfinite(T).all():
             poses[one.name.rpartition("/")[2]] = lifted_pose(T, fitted.covariance[n])
     return poses
-
-
-def lifted_pose(T: Float, C: Tensor, is_inferred: bool = False) -> LiftedPose:
-    """Return a (4, 4) pose with its covariance (6, 6), NaN where nothing is claimed."""
-    return LiftedPose(
-        T,
-        1000 * _worst(C[3:, 3:]),
-        float(np.degrees(_worst(C[:3, :3]))),
-        C.numpy() if bool(C.isfinite().all()) else None,
-        is_inferred,
-    )
-
-
-def _worst(C: Tensor) -> float:
-    """Return the standard deviation of a covariance (3, 3) in its worst direction."""
-    if not bool(C.isfinite().all()):
-        return float("nan")
-    return float(torch.linalg.eigvalsh(C)[-1].clamp_min(0).sqrt())

@@ -11,7 +11,6 @@ import numpy.typing as npt
 from data_generation.RLBench.errors import DataGenerationError
 from data_generation.RLBench.executing.jobs import Job, Outcome
 from data_generation.RLBench.executing.lifters import (
-    LiftedPose,
     Lifter,
     check_task,
     groups_of,
@@ -19,6 +18,7 @@ from data_generation.RLBench.executing.lifters import (
     open_lifter,
 )
 from data_generation.RLBench.executing.pictures import DetectorErrors, PictureDetectors
+from data_generation.RLBench.executing.poses import LiftedPose
 from data_generation.RLBench.executing.settings import (
     EACH_WAYPOINT,
     TRUTH,

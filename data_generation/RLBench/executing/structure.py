@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from data_generation.RLBench.errors import ConfigError
-from data_generation.RLBench.executing.lifters import WINDOW, LiftedPose, lifted_pose
+from data_generation.RLBench.executing.lifters import WINDOW
+from data_generation.RLBench.executing.poses import LiftedPose, lifted_pose
 from pose_obj_3d.common.errors import PoseObj3DError
 from pose_obj_3d.common.facts import FRAME_AXIS_M
 from pose_obj_3d.evaluation.frame_poses import GROUP, frames_of

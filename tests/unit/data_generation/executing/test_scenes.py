@@ -11,11 +11,11 @@ from data_generation.RLBench.config import REPOSITORY, load_config
 from data_generation.RLBench.errors import DataGenerationError
 from data_generation.RLBench.executing.jobs import Job
 from data_generation.RLBench.executing.lifters import (
-    LiftedPose,
     check_task,
     lift_poses,
     open_lifter,
 )
+from data_generation.RLBench.executing.poses import LiftedPose
 from data_generation.RLBench.executing.scene import Executor
 from data_generation.RLBench.executing.settings import (
     EACH_WAYPOINT,

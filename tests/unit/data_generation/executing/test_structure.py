@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from data_generation.RLBench.executing.lifters import LiftedPose, lift_poses, open_lifter
+from data_generation.RLBench.executing.lifters import lift_poses, open_lifter
+from data_generation.RLBench.executing.poses import LiftedPose
 from data_generation.RLBench.executing.settings import Method
 from data_generation.RLBench.executing.structure import completed, learned
 from data_generation.RLBench.tracks.detector import DetectorNoise, assemble, detect

@@ -1,0 +1,73 @@
+"""A waypoint's pose as it was lifted: where it is, and what the method claims about it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+Float = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class LiftedPose:
+    """A waypoint's pose.
+
+    Attributes:
+        T: (4, 4) waypoint to world [m].
+        sd_mm: Claimed standard deviation of the position [mm], in its worst direction; NaN where
+            the method claims none.
+        sd_deg: The same of the rotation [degrees].
+        covariance: (6, 6) of (rotation vector [rad], position [m]), world axes; None where the
+            method claims none.
+        is_inferred: Its own three points were not all lifted; it follows from what is known of it.
+    """
+
+    T: Float
+    sd_mm: float
+    sd_deg: float
+    covariance: Float | None = None
+    is_inferred: bool = False
+
+    def doubts(self, count: int) -> list[Float]:
+        """Return what the pose may be as well, the likeliest first.
+
+        Args:
+            count: Of (4, 4) changes, rotation and shift in the world; drawn from the claimed
+                distribution, always the same draws. None where nothing is claimed.
+        """
+        if self.covariance is None:
+            return []
+        drawn = np.random.default_rng(0).standard_normal((count, 6))
+        drawn = drawn[np.argsort((drawn**2).sum(1))]
+        values, axes = np.linalg.eigh(self.covariance)
+        errors = drawn * np.sqrt(values.clip(0)) @ axes.T
+        return [_change(error) for error in errors]
+
+
+def _change(error: Float) -> Float:
+    """Return (4, 4) of an error (6,): rotation vector [rad], shift [m]."""
+    change = np.eye(4)
+    x, y, z = error[:3]
+    cross = torch.tensor([[0, -z, y], [z, 0, -x], [-y, x, 0]], dtype=torch.float64)
+    change[:3, :3], change[:3, 3] = torch.linalg.matrix_exp(cross).numpy(), error[3:]
+    return change
+
+
+def lifted_pose(T: Float, C: Tensor, is_inferred: bool = False) -> LiftedPose:
+    """Return a (4, 4) pose with its covariance (6, 6), NaN where nothing is claimed."""
+    return LiftedPose(
+        T,
+        1000 * _worst(C[3:, 3:]),
+        float(np.degrees(_worst(C[:3, :3]))),
+        C.numpy() if bool(C.isfinite().all()) else None,
+        is_inferred,
+    )
+
+
+def _worst(C: Tensor) -> float:
+    """Return the standard deviation of a covariance (3, 3) in its worst direction."""
+    if not bool(C.isfinite().all()):
+        return float("nan")
+    return float(torch.linalg.eigvalsh(C)[-1].clamp_min(0).sqrt())
