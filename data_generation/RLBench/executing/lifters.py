@@ -1,24 +1,23 @@
 """Lifting what was watched: by a network of any type, or by an estimator without learning."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
 import torch
 
 from data_generation.RLBench.errors import ConfigError
-from data_generation.RLBench.executing.poses import LiftedPose, lifted_pose
+from data_generation.RLBench.executing.bodies import Relation, Sight, find_pose
+from data_generation.RLBench.executing.poses import LiftedPose
 from data_generation.RLBench.executing.settings import Method
 from pose_obj_3d.common.config_files import config_of
 from pose_obj_3d.common.errors import DataError, PoseObj3DError
-from pose_obj_3d.common.facts import FRAME_AXIS_M
 from pose_obj_3d.evaluation import protocol
 from pose_obj_3d.evaluation.frame_poses import GROUP, frames_of
 from pose_obj_3d.formal import FormalData
 from pose_obj_3d.geometry.estimators import Estimate
 from pose_obj_3d.geometry.rig import Rig
-from pose_obj_3d.geometry.rigid_frames import fit_frames
 from pose_obj_3d.models.blocks import Model
 from pose_obj_3d.models.triangulation import MAP, SINGLE_FRAME, Triangulation
 from pose_obj_3d.tracks import track_smoothing
@@ -41,6 +40,10 @@ class Lifter(Protocol):
     def ids(self) -> list[str] | None:
         """The keypoints that it knows, `T<task>/<group>/<name>`; None: any."""
 
+    @property
+    def window(self) -> int | None:
+        """Frames that the estimate of one frame rests on; None: all that were watched."""
+
     def rig(self, data: FormalData) -> Rig:
         """Return the cameras that it uses."""
 
@@ -62,6 +65,13 @@ class Reference:
     def ids(self) -> None:
         """Any keypoint."""
         return
+
+    @property
+    def window(self) -> int | None:
+        """One frame, a window, or the whole watch."""
+        if self.name in SINGLE_FRAME:
+            return 1
+        return None if self.name in (RTS, MAP) else WINDOW
 
     def rig(self, data: FormalData) -> Rig:
         """Return all cameras."""
@@ -111,6 +121,13 @@ class Trained:
     def ids(self) -> list[str]:
         """The keypoints that it was trained on."""
         return self._ids
+
+    @property
+    def window(self) -> int | None:
+        """The window of its network, which may be the whole watch."""
+        network = self._config.NETWORK
+        is_window = network.TYPE != "STC" or network.STC.CONTEXT == "window"
+        return network.TEMPORAL_LENGTH if is_window else None
 
     def rig(self, data: FormalData) -> Rig:
         """Return the cameras of the config's TEST_CAMERAS."""
@@ -176,11 +193,18 @@ def groups_of(lifter: Lifter) -> list[str]:
 
 @torch.no_grad()
 def lift_poses(
-    lifter: Lifter, data: FormalData, task: int, frame: int, occlusion: str
+    lifter: Lifter,
+    data: FormalData,
+    task: int,
+    frame: int,
+    occlusion: str,
+    since: int = 0,
+    relations: Mapping[str, Sequence[Relation]] | None = None,
 ) -> dict[str, LiftedPose]:
-    """Return the waypoints' poses in a frame, without those that nobody has seen.
+    """Return the waypoints' poses in a frame, without those that what was seen leaves open.
 
-    A waypoint counts as seen where each of its three points is usable in two views of some frame.
+    A point counts as seen where it is usable in two views of some frame of the look. One that a
+    single view sees helps, as do waypoints that always lie alike (`bodies`).
 
     Args:
         lifter: What lifts.
@@ -188,29 +212,58 @@ def lift_poses(
         task: Its id.
         frame: Number of the frame.
         occlusion: `keep` or `drop`.
+        since: First frame of the look.
+        relations: Waypoint -> those that always lie alike to it.
     """
     ids = [
         f"T{task}/{name}"
         for name in data.keypoint_names(task)
         if lifter.ids is None or f"T{task}/{name}" in lifter.ids
     ]
+    if lifter.window is not None:  # what was before says nothing of what is there now
+        looked = [track[:, since:] for track in data.tracks[task]]
+        data = replace(data, tracks={task: looked})
+        frame, since = frame - since, 0
     rig = lifter.rig(data)
     try:
         tracks = load_tracks(data, rig, [task], "test", lifter.ids or ids, occlusion, False)
     except DataError:  # no point is seen by two views
         return {}
     found = lifter.estimate(tracks, rig, data.frame_period_s)
-    seen = ((tracks.weights > 0).sum(1) >= 2).any(0)
-    frames = [f for f in frames_of(ids) if bool(seen[list(f.points)].all())]
-    if not frames:
-        return {}
-    points = torch.tensor([frame.points for frame in frames])
-    lengths = torch.full((2,), FRAME_AXIS_M, dtype=torch.float64)
-    fitted = fit_frames(found.xyz[frame][points], lengths, found.covariance[frame][points])
+    sight = _sight(found, tracks, rig, frame, since, lifter.window)
+    frames = {f.name.rpartition("/")[2]: f.points for f in frames_of(ids)}
     poses = {}
-    for n, one in enumerate(frames):
-        T = np.eye(4)
-        T[:3, :3], T[:3, 3] = fitted.rotation[n].numpy(), fitted.position[n].numpy()
-        if np.isfinite(T).all():
-            poses[one.name.rpartition("/")[2]] = lifted_pose(T, fitted.covariance[n])
+    for name, points in frames.items():
+        others = [
+            (frames[r.source], r) for r in (relations or {}).get(name, ()) if r.source in frames
+        ]
+        pose = find_pose(sight, points, others)
+        if pose is not None:
+            poses[name] = pose
     return poses
+
+
+def _sight(
+    found: Estimate, tracks: Tracks, rig: Rig, frame: int, since: int, window: int | None
+) -> Sight:
+    """Return what a look tells of all K points, in a frame."""
+    count = len(tracks)
+    looked = slice(since, count)
+    seen = ((tracks.weights[looked] > 0).sum(1) >= 2).any(0)  # (K,)
+    xyz = torch.where(seen[:, None], found.xyz[frame].double(), torch.nan)
+    half = (count if window is None else window) // 2
+    near = slice(max(since, frame - half), frame + half + 1)
+    weights = tracks.weights[near].double()
+    total = weights.sum(0)  # (V, K)
+    uv = (weights[..., None] * tracks.uv[near].double().nan_to_num()).sum(0) / total[..., None]
+    variance = rig.sigma_px**2 / total
+    if tracks.noise is not None and not tracks.noise.is_white:
+        variance = variance * (weights > 0).sum(0)  # what lasts is not averaged away
+    return Sight(
+        xyz.numpy(),
+        found.covariance[frame].double().numpy(),
+        uv.numpy(),
+        variance.numpy(),
+        rig.intrinsics.double().numpy(),
+        rig.extrinsics.double().numpy(),
+    )

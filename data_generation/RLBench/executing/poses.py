@@ -1,13 +1,18 @@
 """A waypoint's pose as it was lifted: where it is, and what the method claims about it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from pose_obj_3d.geometry.rigid_frames import turn_between
+
 Float = npt.NDArray[np.float64]
+MOVED = 16.8
+"""Square distance between two looks above which a waypoint has moved: 1 in 100 of chi-square, 6."""
+_DRIFT_RAD, _DRIFT_M = 0.003, 0.0005  # what was seen before may have moved by so little, unnoticed
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,42 @@ class LiftedPose:
     sd_deg: float
     covariance: Float | None = None
     is_inferred: bool = False
+
+    def moved_to(self, T: Float) -> "LiftedPose":
+        """Return the pose after it has moved to `T` with what it hangs on."""
+        if self.covariance is None or np.array_equal(T, self.T):
+            return replace(self, T=T)
+        turn = np.kron(np.eye(2), T[:3, :3] @ self.T[:3, :3].T)
+        return replace(self, T=T, covariance=turn @ self.covariance @ turn.T)
+
+    def updated(self, seen: "LiftedPose", is_new: bool) -> "LiftedPose":
+        """Return what is known once the waypoint was seen again.
+
+        Where both agree within what they claim, it has not moved. Two looks that err independently
+        are then averaged; else the surer one stays. Where they do not agree, it has moved, and only
+        what is seen now counts.
+
+        Args:
+            seen: In the last look.
+            is_new: Its errors are independent of those before.
+        """
+        if self.covariance is None or seen.covariance is None:
+            return seen
+        known = self.covariance + np.diag([_DRIFT_RAD**2] * 3 + [_DRIFT_M**2] * 3)
+        turn = torch.from_numpy(self.T[:3, :3]), torch.from_numpy(seen.T[:3, :3])
+        off = np.concatenate([turn_between(*turn).numpy(), self.T[:3, 3] - seen.T[:3, 3]])
+        gain = np.linalg.solve(known + seen.covariance, seen.covariance).T
+        if off @ np.linalg.solve(known + seen.covariance, off) > MOVED:
+            return seen
+        if not is_new:
+            return seen if seen.sd_mm <= self.sd_mm else self
+        change = _change(gain @ off)
+        T = seen.T.copy()
+        T[:3, :3] = change[:3, :3] @ T[:3, :3]
+        T[:3, 3] += change[:3, 3]
+        C = seen.covariance - gain @ seen.covariance
+        is_inferred = self.is_inferred and seen.is_inferred
+        return lifted_pose(T, torch.from_numpy((C + C.T) / 2), is_inferred)
 
     def doubts(self, count: int) -> list[Float]:
         """Return what the pose may be as well, the likeliest first.

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,7 @@ from data_generation.RLBench.executing.settings import (
     Noise,
     Settings,
 )
-from data_generation.RLBench.executing.structure import Structure, completed
+from data_generation.RLBench.executing.structure import Structure
 from data_generation.RLBench.executing.watch import Watch
 from data_generation.RLBench.generation.worker import told
 from data_generation.RLBench.raw.episode_key import seed_example
@@ -41,6 +41,21 @@ from rlbench.task_environment import TaskEnvironment
 Float = npt.NDArray[np.float64]
 Shown = Callable[[TaskEnvironment, Mapping[str, Float], str], None]
 """Told the task, (4, 4) poses by waypoint that the robot has not passed, and the next waypoint."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """The frames of a look.
+
+    Attributes:
+        first: number of the first one.
+        frames: how many.
+        is_start: nothing has moved yet.
+    """
+
+    first: int
+    frames: int
+    is_start: bool
 
 
 class Executor:
@@ -151,18 +166,27 @@ class Executor:
         )
 
     def lift(
-        self, lifter: Lifter, watch: Watch, noise: Noise, task: int, frame: int
+        self, lifter: Lifter, watch: Watch, noise: Noise, task: int, look: Span
     ) -> dict[str, LiftedPose]:
-        """Return the waypoints' poses in a frame, as `lift_poses` does."""
+        """Return the waypoints' poses in the middle of a look, as `lift_poses` does."""
         data = watch.data(noise)
         if self._errors is not None:
             ids = lifter.ids or [f"T{task}/{name}" for name in data.keypoint_names(task)]
             data = replace(data, meta={**data.meta, "noise": self._errors.of(ids)})
-        poses = lift_poses(lifter, data, task, frame, self.settings.occlusion)
-        # Relations hold at the start: later things have moved.
-        if self._structure is None or len(watch) > self.settings.frames:
-            return poses
-        return completed(poses, self._structure.relations(task))
+        relations = None
+        if self._structure is not None and look.is_start:
+            relations = self._structure.relations(task)
+        middle = look.first + look.frames // 2
+        occlusion = self.settings.occlusion
+        return lift_poses(lifter, data, task, middle, occlusion, look.first, relations)
+
+    def is_new(self, lifter: Lifter, noise: Noise) -> bool:
+        """Tell whether each look errs by itself: windows of white noise do."""
+        detector = noise.detector
+        is_white = detector is not None and not np.any(
+            [*np.atleast_1d(detector.noise_time_constant, detector.noise_persistent_share)]
+        )
+        return is_white and lifter.window is not None and lifter.window <= self.settings.frames
 
     def close(self) -> None:
         """Free the simulator."""
@@ -204,7 +228,7 @@ class _Execution:
             return self._outcome(acted, {})
         for observation in self._actor.watch(self._settings.frames):
             self._watch.add(observation)
-        self._poses = self._lift()
+        self._poses = self._lift(self._settings.frames)
         looked = self._compared(self._poses)
         acted = self._actor.follow(
             {name: pose.T for name, pose in self._poses.items()},
@@ -214,12 +238,15 @@ class _Execution:
         )
         return self._outcome(acted, looked)
 
-    def _before(self, waypoint: Waypoint, step: Callable[[], None]) -> Mapping[str, Float] | None:
+    def _before(
+        self, waypoint: Waypoint, step: Callable[[], None], known: Mapping[str, Float]
+    ) -> Mapping[str, Float] | None:
         """Note the next waypoint; look again where that was asked for."""
         self._passed.append(waypoint.name)
         if self._settings.replan != EACH_WAYPOINT:
             return None
-        self._poses = self._look(waypoint, step)
+        self._poses = {name: pose.moved_to(known[name]) for name, pose in self._poses.items()}
+        self._look(waypoint, step)
         return {name: pose.T for name, pose in self._poses.items()}
 
     def _stepped(self) -> None:
@@ -232,39 +259,43 @@ class _Execution:
             ahead = {n: pose.T for n, pose in self._poses.items() if n not in passed}
             self._shown(self._actor.task, ahead, self._passed[-1])
 
-    def _lift(self) -> dict[str, LiftedPose]:
-        """Return the poses in the middle of the last look, in which nothing has moved."""
+    def _lift(self, frames: int) -> dict[str, LiftedPose]:
+        """Return the poses in the last frames, a look, in which nothing has moved."""
         if self._lifter is None:
             true = self._actor.true_poses()
             return {name: LiftedPose(T, math.nan, math.nan) for name, T in true.items()}
-        frame = len(self._watch) - 1 - self._settings.frames // 2
+        look = Span(len(self._watch) - frames, frames, len(self._passed) <= 1)
         task = self._job.key.task_id
-        return self._executor.lift(self._lifter, self._watch, self._noise, task, frame)
+        return self._executor.lift(self._lifter, self._watch, self._noise, task, look)
 
-    def _look(self, waypoint: Waypoint, step: Callable[[], None]) -> dict[str, LiftedPose]:
+    def _look(self, waypoint: Waypoint, step: Callable[[], None]) -> None:
         """Look again; before a grasp as long as the claims ask for, and there is patience."""
         settings, name = self._settings, waypoint.name
         self._is_looking = True
         if not self._is_first:
-            for _ in range(settings.frames):
-                step()
+            self._see(settings.frames, step)
         self._is_first = False
-        poses = self._lift()
         closes = waypoint.gripper is not None and not waypoint.gripper.opens
         waited = 0
-        while closes and _doubt(poses, name) > settings.grasp_limit_mm:
+        while closes and _doubt(self._poses, name) > settings.grasp_limit_mm:
             if waited >= settings.longest_wait:
                 self._doubtful.append(name)
                 break
             more = min(settings.frames, settings.longest_wait - waited)
-            for _ in range(more):
-                step()
+            self._see(more, step)
             waited += more
-            poses = self._lift()
         self._is_looking = False
         if waited:
             self._waited[name] = self._waited.get(name, 0) + waited
-        return poses
+
+    def _see(self, frames: int, step: Callable[[], None]) -> None:
+        """Look for some frames, and bring up to date what is known."""
+        for _ in range(frames):
+            step()
+        is_new = self._lifter is not None and self._executor.is_new(self._lifter, self._noise)
+        for name, seen in self._lift(frames).items():
+            known = self._poses.get(name)
+            self._poses[name] = seen if known is None else known.updated(seen, is_new)
 
     def _compared(self, poses: Mapping[str, LiftedPose]) -> dict[str, dict[str, float | None]]:
         found = {}

@@ -1,11 +1,11 @@
 """Waypoints that always lie alike to each other: learned from training data, without labels.
 
-Some waypoints lie outside the cameras' images in some scenes. Such a one follows from another that
-is seen, if the two lie alike to each other at the start of all training examples.
+Those that lie alike to each other at the start of all training examples count as one rigid body:
+what is seen of one tells where the others are, also where they are outside the cameras' images.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from data_generation.RLBench.errors import ConfigError
+from data_generation.RLBench.executing.bodies import Relation
 from data_generation.RLBench.executing.lifters import WINDOW
-from data_generation.RLBench.executing.poses import LiftedPose, lifted_pose
 from pose_obj_3d.common.errors import PoseObj3DError
 from pose_obj_3d.common.facts import FRAME_AXIS_M
 from pose_obj_3d.evaluation.frame_poses import GROUP, frames_of
@@ -30,21 +30,9 @@ FEWEST = 8
 LOOSE = 1.25
 """Two waypoints lie alike where they differ between examples, in the median, by at most so many
 times what the noise of the detections lets expect."""
-
-
-@dataclass(frozen=True)
-class Relation:
-    """How a waypoint lies to another one.
-
-    Attributes:
-        source: the other waypoint.
-        T: (4, 4) the waypoint in the frame of `source` [m].
-        looseness: how much the two differ between examples, in units of what noise explains.
-    """
-
-    source: str
-    T: Float
-    looseness: float
+_PER_COORDINATE = (
+    0.8  # error of a coordinate's median of n errors, in their median length / sqrt(n)
+)
 
 
 class Structure:
@@ -60,6 +48,13 @@ class Structure:
             self._data = read_formal(archive)
         except PoseObj3DError as error:
             raise ConfigError(str(error)) from None
+        names = [name for task in self._data.tracks for name in self._data.keypoint_names(task)]
+        if not any(name.startswith(f"{GROUP}/") for name in names):
+            groups = ", ".join(sorted({name.split("/")[0] for name in names}))
+            raise ConfigError(
+                f"{archive}: it has no keypoints of the group {GROUP} (groups: {groups}); generate"
+                f' data with "keypoints": ["{GROUP}"] in the dataset config'
+            )
         self._found: dict[int, dict[str, list[Relation]]] = {}
 
     def relations(self, task: int) -> dict[str, list[Relation]]:
@@ -116,13 +111,17 @@ def _relation(source: str, a: FramePoses, b: FramePoses) -> Relation:
     C = _carried(a, shift)
     moved = (C[:, 3:, 3:] + b.covariance[:, 3:, 3:]).diagonal(dim1=-2, dim2=-1).sum(-1).sqrt()
     turned = (C[:, :3, :3] + b.covariance[:, :3, :3]).diagonal(dim1=-2, dim2=-1).sum(-1).sqrt()
+    left = turn_between(turns, turn.expand_as(turns)).norm(dim=-1)
     loose = torch.maximum(
         ((shifts - shift).norm(dim=-1) / moved).median(),
-        (turn_between(turns, turn.expand_as(turns)).norm(dim=-1) / turned).median(),
+        (left / turned).median(),
     )
     T = np.eye(4)
     T[:3, :3], T[:3, 3] = turn.numpy(), shift.numpy()
-    return Relation(source, T, float(loose))
+    off = (shifts - shift).norm(dim=-1).median(), left.median()
+    error = math.hypot(float(off[0]), FRAME_AXIS_M * float(off[1]))
+    error *= _PER_COORDINATE / math.sqrt(len(shifts))
+    return Relation(source, T, float(loose), error)
 
 
 def _carried(poses: FramePoses, shift: Tensor) -> Tensor:
@@ -135,24 +134,3 @@ def _carried(poses: FramePoses, shift: Tensor) -> Tensor:
     rows = [torch.stack(row, -1) for row in ((o, z, -y), (-z, o, x), (y, -x, o))]
     J[:, 3:, :3] = torch.stack(rows, -2)
     return J @ poses.covariance @ J.transpose(-1, -2)
-
-
-def completed(
-    poses: Mapping[str, LiftedPose], relations: Mapping[str, list[Relation]]
-) -> dict[str, LiftedPose]:
-    """Add the waypoints that follow from those that are seen."""
-    whole = dict(poses)
-    for name, options in relations.items():
-        relation = next((r for r in options if r.source in poses), None)
-        if name in poses or relation is None:
-            continue
-        source = poses[relation.source]
-        covariance = np.full((6, 6), np.nan) if source.covariance is None else source.covariance
-        one = FramePoses(
-            torch.from_numpy(source.T[None, :3, :3]),
-            torch.from_numpy(source.T[None, :3, 3]),
-            torch.from_numpy(covariance[None]),
-        )
-        C = _carried(one, torch.from_numpy(relation.T[:3, 3]))[0]
-        whole[name] = lifted_pose(source.T @ relation.T, C, is_inferred=True)
-    return whole

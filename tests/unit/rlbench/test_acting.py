@@ -91,7 +91,7 @@ def test_a_task_that_refuses_by_itself_fails_with_its_cause(lift, monkeypatch, a
     """What its own code finds no way for counts as a missing way, anything else as broken."""
     lift.place(0, 1)
     waypoint = lift.task.scene.task.get_waypoints()[2]
-    monkeypatch.setattr(type(waypoint), "start_of_path", lambda self: ability(self))
+    monkeypatch.setattr(type(waypoint), "start_of_path", ability)
     acted = lift.follow(lift.true_poses())
     assert acted.cause == cause
     assert acted.detail.startswith("the lid")
@@ -123,7 +123,7 @@ def test_what_is_lost_on_the_way_was_dropped(lift):
     poses = lift.true_poses()
     gripper = lift.task.scene.robot.gripper
 
-    def look(waypoint, step):
+    def look(waypoint, step, known):
         if waypoint.name == "waypoint2":  # somebody takes the block away
             gripper.release()
             block = lift.task.scene.engine.shape("pick_and_lift_target")
@@ -137,7 +137,7 @@ def test_looking_again_replaces_what_is_known(lift):
     lift.place(0, 1)
     asked, ticks = [], []
 
-    def look(waypoint, step):
+    def look(waypoint, step, known):
         asked.append(waypoint.name)
         step()
         return lift.true_poses()
@@ -146,6 +146,23 @@ def test_looking_again_replaces_what_is_known(lift):
     assert acted.is_success
     assert asked == [v.name for v in acted.visits]
     assert len(ticks) == acted.steps
+
+
+def test_what_a_look_does_not_show_stays_as_it_was(lift):
+    """Also where it hangs on a held thing: then it has moved with the hand."""
+    lift.place(0, 1)
+    start, known_then = lift.true_poses(), {}
+
+    def look(waypoint, step, known):
+        known_then[waypoint.name] = dict(known)
+        return {}
+
+    acted = lift.follow(start, look)
+    assert acted.is_success, acted.detail
+    before, after = known_then["waypoint1"], known_then["waypoint3"]
+    np.testing.assert_allclose(before["waypoint1"], start["waypoint1"])
+    np.testing.assert_allclose(after["waypoint3"], start["waypoint3"])
+    assert deviation(after["waypoint2"], start["waypoint2"])[0] > 20  # it was lifted
 
 
 def test_a_task_that_cannot_be_placed_says_so(lift, monkeypatch):

@@ -27,9 +27,9 @@ Step = Callable[[], None]
 Doubts = Callable[[str], Sequence[Floats]]
 """Returns what a waypoint's pose may be as well: (4, 4) changes of its frame in the world, turned
 about its origin; the likeliest first."""
-Look = Callable[[Waypoint, Step], Mapping[str, Floats] | None]
-"""Told the next waypoint, and how to let 50 ms pass; returns (4, 4) poses, tip to world, by
-waypoint, without those that it does not know; None: what was known before still holds."""
+Look = Callable[[Waypoint, Step, Mapping[str, Floats]], Mapping[str, Floats] | None]
+"""Told the next waypoint, how to let 50 ms pass, and the (4, 4) poses, tip to world, by waypoint
+that are known now; returns those that it knows better. The others stay as they were; None: all."""
 
 
 class WaypointPoses(Protocol):
@@ -159,12 +159,18 @@ class GivenPoses:
 
     def prepare(self, waypoint: Waypoint, step: Step) -> None:
         """Look again, if that was asked for, and note the visit."""
-        seen = None if self._look is None else self._look(waypoint, step)
+        seen = None if self._look is None else self._look(waypoint, step, self._now())
         if seen is not None:
-            self._poses, self._carried = dict(seen), {}
+            self._poses.update(seen)
+            self._carried = {n: T for n, T in self._carried.items() if n not in seen}
             self._carry()
         used = self.matrix(waypoint)
         self.visits.append(Visit(waypoint.name, used, waypoint.dummy.get_matrix()))
+
+    def _now(self) -> dict[str, Floats]:
+        """Return what is known of all waypoints now."""
+        T = self._tip.get_matrix()
+        return {**self._poses, **{name: T @ there for name, there in self._carried.items()}}
 
     def matrix(self, waypoint: Waypoint) -> Floats:
         """Return what is known of the waypoint's pose."""
@@ -213,8 +219,7 @@ class GivenPoses:
     def opened(self) -> None:
         """Leave everything where the hand opens."""
         self.check_hold()
-        T = self._tip.get_matrix()
-        self._poses.update({name: T @ there for name, there in self._carried.items()})
+        self._poses = self._now()
         self._carried, self._held = {}, []
 
     def check_hold(self) -> None:

@@ -1,15 +1,17 @@
 """Waypoints that are not seen follow from others that always lie alike to them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from data_generation.RLBench.errors import ConfigError
 from data_generation.RLBench.executing.lifters import lift_poses, open_lifter
-from data_generation.RLBench.executing.poses import LiftedPose
 from data_generation.RLBench.executing.settings import Method
-from data_generation.RLBench.executing.structure import completed, learned
+from data_generation.RLBench.executing.structure import Structure, learned
 from data_generation.RLBench.tracks.detector import DetectorNoise, assemble, detect
 from pose_obj_3d.common.facts import FRAME_AXIS_M
-from pose_obj_3d.formal import VISIBILITY, FormalData, complete_meta
+from pose_obj_3d.formal import VISIBILITY, FormalData, complete_meta, write_formal
 from rlbench.acting import deviation
 from rlbench.cameras import CAMERAS, extrinsics, intrinsics, project_views
 
@@ -51,11 +53,17 @@ def scenes():
         "task_names": {"T9": "made_up"},
         "keypoint_names": {"T9": NAMES},
         "noise": {"sigma_px": 1.29},
-        "split": {"T9": {"train": list(range(20)), "val": [], "test": [20]}},
+        "split": {"T9": {"train": list(range(19)), "val": [19], "test": [20]}},
     }
     tracks = {9: [track for track, _ in made]}
     data = FormalData("made.npz", tracks, complete_meta("made.npz", meta, {9: 21}), K, E)
     return data, [poses for _, poses in made]
+
+
+def alone(data, n):
+    """Give the archive with one of its examples as the only test example."""
+    meta = {**data.meta, "split": {"T9": {"train": [], "val": [], "test": [n]}}}
+    return replace(data, meta=meta)
 
 
 def test_what_lies_alike_is_found(scenes):
@@ -74,18 +82,58 @@ def test_what_is_not_seen_follows_from_what_is(scenes):
     hidden = data.tracks[9][20].copy()
     hidden[:, :, 3:6, VISIBILITY] = 0.0  # all of waypoint1
     seen = FormalData(data.path, {9: [*data.tracks[9][:20], hidden]}, data.meta, K, E)
-    found = lift_poses(open_lifter(Method("mean", "mean")), seen, 9, 4, "keep")
-    assert sorted(found) == ["waypoint0", "waypoint2"]
-    whole = completed(found, relations)
-    assert whole["waypoint1"].is_inferred
+    lifter = open_lifter(Method("mean", "mean"))
+    assert sorted(lift_poses(lifter, seen, 9, 4, "keep")) == ["waypoint0", "waypoint2"]
+    whole = lift_poses(lifter, seen, 9, 4, "keep", relations=relations)
+    assert [name for name, pose in whole.items() if pose.is_inferred] == ["waypoint1"]
     mm, deg = deviation(whole["waypoint1"].T, poses[20][1])
     assert mm < 15.0
     assert deg < 6.0
     # An angle that is not known well makes what lies far away uncertain.
-    assert whole["waypoint1"].sd_mm > found["waypoint0"].sd_mm
+    assert whole["waypoint1"].sd_mm > whole["waypoint0"].sd_mm
 
 
-def test_nothing_follows_from_nothing():
-    assert completed({}, {"waypoint0": []}) == {}
-    alone = {"waypoint0": LiftedPose(np.eye(4), 1.0, 1.0)}
-    assert completed(alone, {"waypoint1": []}) == alone
+def test_what_lies_alike_makes_what_is_seen_surer(scenes):
+    data, poses = scenes
+    lifter = open_lifter(Method("dlt", "dlt"))
+    errors, claims = [], []
+    for relations in ({}, learned(data, 9)):
+        found = [
+            lift_poses(lifter, alone(data, n), 9, 4, "keep", relations=relations)
+            for n in range(len(poses))
+        ]
+        errors.append(
+            np.median(
+                [
+                    deviation(f[w].T, p[i])[0]
+                    for f, p in zip(found, poses, strict=True)
+                    for i, w in enumerate(("waypoint0", "waypoint1"))
+                ]
+            )
+        )
+        claims.append(np.median([f["waypoint0"].sd_mm for f in found]))
+    assert errors[1] < errors[0]
+    assert claims[1] < claims[0]
+
+
+def test_others_that_have_moved_do_not_count(scenes):
+    """Where the relation does not explain what is seen, a waypoint that is seen stands alone."""
+    data, _ = scenes
+    lifter = open_lifter(Method("mean", "mean"))
+    relation = learned(data, 9)["waypoint1"][0]
+    T = relation.T.copy()
+    T[:3, 3] += 0.1
+    wrong = {"waypoint1": [replace(relation, T=T)]}
+    left = lift_poses(lifter, alone(data, 20), 9, 4, "keep")
+    found = lift_poses(lifter, alone(data, 20), 9, 4, "keep", relations=wrong)
+    np.testing.assert_array_equal(found["waypoint1"].T, left["waypoint1"].T)
+
+
+def test_an_archive_without_frames_is_refused(scenes, tmp_path):
+    data, _ = scenes
+    meta = {**data.meta, "keypoint_names": {"T9": [f"waypoints/w{n}" for n in range(9)]}}
+    path = tmp_path / "other_formal.npz"
+    write_formal(path, data.tracks, meta, K, E)
+    with pytest.raises(ConfigError, match="no keypoints of the group frames") as caught:
+        Structure(path)
+    assert len(str(caught.value)) < 500
