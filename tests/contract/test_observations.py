@@ -209,7 +209,7 @@ def test_pictures_are_taken_from_where_one_likes(needs_gl, first_observation):
 def test_the_group_frames_gives_the_pose_of_each_waypoint(first_observation):
     """Origin and two points on its axes move with the waypoint's own frame."""
     config = ObservationConfig(keypoints=("waypoints", "frames"))
-    _, task, obs = first_observation("pick_and_lift", config)
+    _, task, obs = first_observation("unplug_charger", config)
     names = task.keypoint_names
     waypoints = [n.split("/")[1] for n in names if n.startswith("waypoints/")]
     assert len(names) == 4 * len(waypoints) > 0

@@ -26,7 +26,6 @@ from data_generation.RLBench.executing.settings import (
     simulated_noises,
 )
 from data_generation.RLBench.raw.episode_key import EpisodeKey
-from rlbench.acting import deviation
 from rlbench.backend.exceptions import DemoError
 
 LIFT = EpisodeKey(9, 0, 0)
@@ -96,7 +95,7 @@ def test_exact_detections_give_the_true_poses(executor):
     data = watch.data(simulated_noises(executor.settings.config, [0.0])[0])
     found = lift_poses(open_lifter(Method("mean", "mean")), data, 9, 3, "keep")
     for name, true in actor.true_poses().items():
-        mm, deg = deviation(found[name].T, true)
+        mm, deg = actor.deviation(name, found[name].T, true)
         assert mm < 0.5, name
         assert deg < 0.5, name
 
