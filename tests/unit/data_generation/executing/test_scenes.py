@@ -27,6 +27,7 @@ from data_generation.RLBench.executing.settings import (
 )
 from data_generation.RLBench.raw.episode_key import EpisodeKey
 from rlbench.backend.exceptions import DemoError
+from rlbench.backend.task import Task
 
 LIFT = EpisodeKey(9, 0, 0)
 
@@ -134,6 +135,13 @@ def test_a_scene_that_cannot_be_placed_is_a_failure(executor, monkeypatch):
     monkeypatch.setattr(actor.task.scene, "init_episode", refuse)
     found = executor.run(job(executor.settings))
     assert {o["cause"] for o in found.values()} == {"not_placed"}
+
+
+def test_a_task_without_waypoints_is_a_failure(executor, monkeypatch):
+    monkeypatch.setattr(Task, "get_waypoints", lambda task: [])
+    found = executor.run(job(executor.settings))
+    assert {o["cause"] for o in found.values()} == {"not_placed"}
+    assert "no object waypoint0" in found[str(Condition("truth", "exact", "start"))]["detail"]
 
 
 def test_a_task_whose_code_fails_is_a_failure(executor, monkeypatch):
