@@ -192,9 +192,14 @@ def variants_of(config: Config, data: FormalData) -> list[Variant]:
         ConfigError: There are fewer views or frames than asked for.
     """
     section, network, num_views = config.OBJ_POSE_DATA, config.NETWORK, config.TEST.NUM_VIEWS
-    every = range(len(data.camera_names))
+    every = range(len(data.cameras))
     # Refuses views that do not exist.
     make_rig(data, [*every, *section.TRAIN_CAMERAS, *section.TEST_CAMERAS])
+    if 1 in num_views and data.calibrations:
+        logger.warning(
+            "TEST.NUM_VIEWS (--eval_n_views) 1 is left out: examples have calibrations of their own"
+        )
+        num_views = tuple(n for n in num_views if n != 1)
     if 1 in num_views and network.TYPE not in ONE_VIEW_TYPES:
         logger.warning(
             "TEST.NUM_VIEWS (--eval_n_views) 1 is left out: one view does not determine 3D, and"

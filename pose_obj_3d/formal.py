@@ -14,8 +14,8 @@ The archive holds no pickles. Its members:
 Keys of `meta` (keys marked * are required from the caller of `write_formal`, the rest have
 defaults):
 
-- `format_version`: set by the writer: 2 where there is an optional member or field (`detections`,
-  `exchangeable`), else 1.
+- `format_version`: set by the writer: 3 with `calibrations`, else 2 where there is an optional
+  member or field (`detections`, `exchangeable`), else 1.
 - `image_size`*: [width, height], [px].
 - `camera_names`*: V names, in the order of the views.
 - `task_names`*: {"T9": "pick_and_lift"}.
@@ -46,6 +46,10 @@ defaults):
   {"T9": [["robot/left_finger", "robot/right_finger"]]}; by `look_alike` where it is absent. A
   detector cannot know which is which, so what comes from detections is scored up to one exchange
   in each example and group.
+- `calibrations`, `calibration_names`: optional, where cameras were moved between examples:
+  {"T9": [0, 0, 1]}, which of R calibrations each example has, and their names. `intrinsics` are
+  then (R, V, 3, 3) and `extrinsics` (R, V, 3, 4). In memory each camera of each calibration is a
+  view, blind in the examples of the others.
 """
 
 import json
@@ -66,6 +70,13 @@ from pose_obj_3d.common.archive.arrays import (
     XYZ_WORLD,
     Array,
     validate,
+)
+from pose_obj_3d.common.archive.by_example import (
+    Calibrations,
+    calibrations_of,
+    spread_detections,
+    spread_meta,
+    spread_tracks,
 )
 from pose_obj_3d.common.archive.detections import (
     DETECTED_INSIDE,
@@ -88,7 +99,6 @@ from pose_obj_3d.common.archive.members import (
     tasks_of,
 )
 from pose_obj_3d.common.archive.meta import (
-    CURRENT_VERSION,
     MIN_EXAMPLES,
     OPTIONAL_META,
     REQUIRED_META,
@@ -105,7 +115,6 @@ from pose_obj_3d.common.facts import NOISE_RATIO
 __all__ = [
     "ARCHIVE_NAME",
     "CHANNELS",
-    "CURRENT_VERSION",
     "DETECTED_INSIDE",
     "DETECTED_RHO",
     "DETECTED_SD",
@@ -157,6 +166,7 @@ class FormalData:
         detections: Task id -> for each example what a detector says, float32 (V, T, K, 7); empty
             where the archive has none.
         witness: Whose detections and visibility the tracks hold; see `tracks.choosing`.
+        calibrations: Where examples have calibrations of their own: which views belong together.
     """
 
     path: Path
@@ -166,6 +176,7 @@ class FormalData:
     extrinsics: npt.NDArray[np.float64]
     detections: dict[int, Sequence[Array]] = field(default_factory=dict)
     witness: Witness = field(default_factory=Witness)
+    calibrations: Calibrations | None = None
 
     @property
     def image_size(self) -> tuple[int, int]:
@@ -177,6 +188,15 @@ class FormalData:
     def camera_names(self) -> list[str]:
         """Names of the V views."""
         return list(self.meta["camera_names"])
+
+    @property
+    def cameras(self) -> list[str]:
+        """Names of the cameras that numbers in configs mean: the views, or those that moved."""
+        return list(self.calibrations.cameras) if self.calibrations else self.camera_names
+
+    def views_of(self, cameras: Sequence[int]) -> list[int]:
+        """Return the views of some cameras, all calibrations of each."""
+        return self.calibrations.views_of(cameras) if self.calibrations else list(cameras)
 
     @property
     def sigma_px(self) -> float:
@@ -248,8 +268,8 @@ def write_formal(
         path: Target file; its folder is made.
         tracks: Task id -> examples, each float32 (V, T, K, 8) with channels `CHANNELS`.
         meta: See the module's docstring.
-        intrinsics: (V, 3, 3), [px].
-        extrinsics: (V, 3, 4), world to camera, [m].
+        intrinsics: (V, 3, 3), [px]; with `calibrations` (R, V, 3, 3).
+        extrinsics: (V, 3, 4), world to camera, [m]; with `calibrations` (R, V, 3, 4).
         detections: Task id -> for each example of the task what a detector says, float32
             (V, T, K, 7) with channels `DETECTION_CHANNELS`; `meta["detections"]` names the
             detector. `rounded_detections` makes them smaller.
@@ -284,8 +304,10 @@ def complete_meta(
         "source_seeds": {},
         **meta,
     }
-    is_plain = not has_detections and not any(full.get(key) is not None for key in OPTIONAL_META)
-    full["format_version"] = VERSIONS[0] if is_plain else CURRENT_VERSION
+    versions = [v for key, v in OPTIONAL_META.items() if full.get(key) is not None]
+    if has_detections:
+        versions.append(OPTIONAL_META["detections"])
+    full["format_version"] = max(versions, default=VERSIONS[0])
     noise = full.get("noise") or {}
     if "sigma_px" not in noise:
         full["noise"] = {"sigma_px": NOISE_RATIO * float(full["image_size"][0]), **dict(noise)}
@@ -360,6 +382,15 @@ def _read(path: Path, archive: OpenArchive, recent: Recent | None) -> FormalData
     validate(path, members.counts, meta, K, E)
     check_optional(path, meta, members.detections)
     tracks, detections = read_examples(path, archive, members, meta, recent)
+    K, E = K.astype(np.float64), E.astype(np.float64)
+    if (found := calibrations_of(meta)) is None:
+        return FormalData(whole_path(path), tracks, meta, K, E, detections)
     return FormalData(
-        whole_path(path), tracks, meta, K.astype(np.float64), E.astype(np.float64), detections
+        whole_path(path),
+        spread_tracks(tracks, meta, K, E),
+        spread_meta(meta, found),
+        K.reshape(-1, 3, 3),
+        E.reshape(-1, 3, 4),
+        spread_detections(detections, meta),
+        calibrations=found,
     )

@@ -115,9 +115,13 @@ def reprojection_figure(
         geometry.project(predicted[row].double(), rig.intrinsics, rig.extrinsics)[0].cpu().numpy()
     )  # (K, V, 2)
     width, height = data.image_size
-    figure = Figure(figsize=(3.6 * len(rig.view_ids), 4.2), layout="constrained")
-    for v, view in enumerate(rig.view_ids):
-        axes = figure.add_subplot(1, len(rig.view_ids), v + 1)
+    shown = list(enumerate(rig.view_ids))
+    if data.calibrations:  # the cameras of other examples
+        is_blind = (tracks.weights[row] <= 0).all(1).tolist()
+        shown = [place for place in shown if not is_blind[place[0]]] or shown[:1]
+    figure = Figure(figsize=(3.6 * len(shown), 4.2), layout="constrained")
+    for number, (v, view) in enumerate(shown, 1):
+        axes = figure.add_subplot(1, len(shown), number)
         camera = data.camera_names[view]
         path = frame_image_path(data, task, example, camera, frame)
         if path is None:

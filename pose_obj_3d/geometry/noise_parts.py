@@ -237,6 +237,41 @@ def shifted_rates(rate: Tensor, shift: Tensor) -> Tensor:
     return odds / (1 + odds)
 
 
+def pooled(parts: Sequence[NoiseParts], sizes: Sequence[float]) -> NoiseParts:
+    """Return the mean of estimates from different data, by their numbers of detections.
+
+    Args:
+        parts: One or more, with the same views, keypoints and detector.
+        sizes: Their numbers of detections.
+    """
+    share = torch.tensor(sizes, dtype=torch.float64) / sum(sizes)
+
+    def mean(values: Sequence[Tensor]) -> Tensor:
+        return torch.einsum("n,n...->...", share, torch.stack(list(values)).double())
+
+    def number(values: Sequence[float]) -> float:
+        return float(mean([torch.tensor(value) for value in values]))
+
+    slow = [float(part.slow.square().sum()) * n for part, n in zip(parts, sizes, strict=True)]
+    lasts = sum(w * part.time_constant for w, part in zip(slow, parts, strict=True))
+    claims = [part.claims for part in parts if part.claims is not None]
+    return NoiseParts(
+        white=mean([part.white.square() for part in parts]).sqrt(),
+        slow=mean([part.slow.square() for part in parts]).sqrt(),
+        offset=mean([part.offset.square() for part in parts]).sqrt(),
+        time_constant=lasts / sum(slow) if sum(slow) > 0 else 0.0,
+        gross_rate=mean([part.gross_rate for part in parts]),
+        gross_scale=number([part.gross_scale for part in parts]),
+        claims=ClaimScale(
+            mean([claim.usual_px for claim in claims]),
+            number([claim.exponent for claim in claims]),
+            number([claim.gross_slope for claim in claims]),
+        )
+        if len(claims) == len(parts)
+        else None,
+    )
+
+
 def white_noise(sigma: Tensor) -> NoiseParts:
     """Return errors that are independent in each frame, without gross ones: sigma (V, I) [px]."""
     nothing = torch.zeros_like(sigma)

@@ -52,13 +52,14 @@ def keypoint_ids(data: FormalData, tasks: Sequence[int], groups: Sequence[str]) 
 
 
 def make_rig(data: FormalData, views: Sequence[int] = ()) -> Rig:
-    """Return the rig of the given view numbers (all when empty)."""
-    chosen = list(views) or list(range(len(data.camera_names)))
+    """Return the rig of the given cameras (all when empty), in all their calibrations."""
+    chosen = list(views) or list(range(len(data.cameras)))
     if len(chosen) < 2:
         raise DataError(f"{len(chosen)} view(s) chosen: {chosen}; 3D needs at least two")
-    if max(chosen) >= len(data.camera_names):
-        listed = ", ".join(f"{i} {name}" for i, name in enumerate(data.camera_names))
+    if max(chosen) >= len(data.cameras):
+        listed = ", ".join(f"{i} {name}" for i, name in enumerate(data.cameras))
         raise DataError(f"{data.path}: view {max(chosen)} does not exist; the file has {listed}")
+    chosen = data.views_of(chosen)
     K, E = torch.from_numpy(data.intrinsics[chosen]), torch.from_numpy(data.extrinsics[chosen])
     noise = estimated_noise(data)
     # Exact data (sigma 0) still needs a scale for weights and likelihoods: the stored 1/16 px grid.

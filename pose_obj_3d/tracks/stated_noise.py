@@ -2,16 +2,18 @@
 
 import dataclasses
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from pose_obj_3d.common.archive.by_example import Calibrations
 from pose_obj_3d.common.archive.detections import DETECTED
 from pose_obj_3d.common.archive.meta import ESTIMATED_NOISE
 from pose_obj_3d.common.facts import DETECTION_GRID_PX
 from pose_obj_3d.formal import FormalData
 from pose_obj_3d.geometry.noise import contradiction
-from pose_obj_3d.geometry.noise_parts import NoiseParts, white_noise
+from pose_obj_3d.geometry.noise_parts import NoiseParts, pooled, white_noise
 from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.tracks.loading import Detections, detections, make_rig
 from pose_obj_3d.tracks.noise_of_tracks import do_errors_last, noise_parts
@@ -29,7 +31,8 @@ def check_noise(
     or a real detector has made the detections, what they show is used: by view and keypoint, in
     three parts (`noise_parts`). Else the stated noise is replaced only where the detections of
     visible points contradict it significantly (`contradiction`): simulated data keep their exact
-    number, and a few examples do not overrule it by chance.
+    number, and a few examples do not overrule it by chance. Where examples have calibrations of
+    their own, a camera's noise is that of all its examples, and always what they show.
 
     Args:
         data: The archive, with the chosen detections.
@@ -47,11 +50,33 @@ def check_noise(
     if usable.sum() < MIN_DETECTIONS:
         return data, ""
     seen = found.uv, usable, found.keypoint, found.first, rig
+    if data.calibrations:
+        parts = _of_calibrations(data.calibrations, found, usable, rig, len(ids))
+        return _with_parts(data, parts), f"{data.path}: {_used(parts, data)}"
     if data.witness.detections == DETECTED or do_errors_last(*seen):
         parts = noise_parts(*seen, found.claims, count=len(ids))
         if data.witness.detections == DETECTED or not parts.is_white:
             return _with_parts(data, parts), f"{data.path}: {_used(parts, data)}"
     return _check_white(data, found, rig, len(ids))
+
+
+def _of_calibrations(
+    calibrations: Calibrations, found: Detections, usable: Tensor, rig: Rig, count: int
+) -> NoiseParts:
+    """Learn the noise from the examples of each calibration, and give it to all of each camera."""
+    parts, sizes = [], []
+    for views in calibrations.views:
+        seen = (usable[:, views] > 0).any(2).any(1)
+        if not seen.any():
+            continue
+        is_used = torch.isin(found.first, found.first[seen])  # whole examples
+        start = torch.searchsorted(found.first[is_used], found.first[is_used])
+        own = replace(rig, intrinsics=rig.intrinsics[views], extrinsics=rig.extrinsics[views])
+        claims = None if found.claims is None else found.claims[is_used][:, views]
+        uv, w = found.uv[is_used][:, views], usable[is_used][:, views]
+        parts.append(noise_parts(uv, w, found.keypoint[is_used], start, own, claims, count=count))
+        sizes.append(float((w > 0).sum()))
+    return pooled(parts, sizes).of_views([v for own in calibrations.views for v in range(len(own))])
 
 
 def _check_white(
@@ -99,4 +124,5 @@ def _with_parts(data: FormalData, parts: NoiseParts) -> FormalData:
 
 
 def _used(parts: NoiseParts, data: FormalData) -> str:
-    return f"the training detections show their {describe(parts, data.camera_names)}"
+    shown = parts.of_views(range(len(data.cameras)))  # calibrations of a camera share its noise
+    return f"the training detections show their {describe(shown, data.cameras)}"

@@ -83,6 +83,11 @@ class Experiment:
         """Return the cameras on the device; a single one too."""
         if len(views) != 1:
             return make_rig(self.data, views).to(self.device)
+        if self.data.calibrations:
+            raise ConfigError(
+                f"{self.data.path}: its examples have calibrations of their own; one camera alone"
+                " is not evaluated then, choose two or more"
+            )
         rig, (view,) = make_rig(self.data), views
         one = Rig(rig.intrinsics[[view]], rig.extrinsics[[view]], rig.sigma_px, (view,))
         return one.to(self.device)
@@ -138,13 +143,25 @@ class Experiment:
         if self.data.witness.detections == DETECTED:
             require_agreement(self.data, tracks, rig)
         some = slice(None, None, math.ceil(len(tracks) / CHECKED_FRAMES))
-        seen = tracks.uv[some], tracks.weights[some]
-        for warning in check_geometry(*seen, rig, self.view_names(rig)):
+        uv, weights = tracks.uv[some], tracks.weights[some]
+        chosen = list(range(len(rig.view_ids)))
+        if self.data.calibrations:  # those of other examples see nothing here, as they should
+            chosen = (weights > 0).any(2).any(0).nonzero().flatten().tolist() or chosen
+        own = Rig(
+            rig.intrinsics[chosen],
+            rig.extrinsics[chosen],
+            rig.sigma_px,
+            tuple(rig.view_ids[v] for v in chosen),
+        )
+        names = [self.data.camera_names[v] for v in own.view_ids]
+        for warning in check_geometry(uv[:, chosen], weights[:, chosen], own, names):
             logger.warning("%s: %s", self.data.path, warning)
 
     def view_names(self, rig: Rig) -> list[str]:
-        """Return the names of the cameras of a rig."""
-        return [self.data.camera_names[v] for v in rig.view_ids]
+        """Return the names of the cameras of a rig; of their calibrations only once."""
+        calibrations, names = self.data.calibrations, self.data.cameras
+        numbers = [calibrations.camera_of(v) if calibrations else v for v in rig.view_ids]
+        return [names[v] for v in dict.fromkeys(numbers)]
 
     def model(self, rig: Rig) -> Model:
         """Build the model of the config."""
@@ -191,7 +208,7 @@ def open_experiment(
         )
     ids = keypoint_ids(archive, tasks, section.KEYPOINTS)
     roots_of(ids, config.TEST.ROOT)  # a wrong name is known before training
-    views = len(section.TRAIN_CAMERAS or archive.camera_names)
+    views = len(archive.views_of(section.TRAIN_CAMERAS or range(len(archive.cameras))))
     room = Room(memory, views, _widest(ids, tasks), is_detected)
     chosen = portion(archive, section.train_tasks(), section.eval_tasks(), room)
     for note in chosen.notes:
@@ -203,7 +220,8 @@ def open_experiment(
     if corrected:
         logger.warning("%s", corrected)
     if (noise := estimated_noise(data)) is not None and not noise.is_plain:
-        for line in by_keypoint(noise, data.camera_names, dict(enumerate(ids))):
+        shown = noise.of_views(range(len(data.cameras)))
+        for line in by_keypoint(shown, data.cameras, dict(enumerate(ids))):
             logger.info("%s", line)
     _check_count(section, ids, tasks)
     base, group = output or PACKAGE_DIR, checkpoints.config_group(config_path)

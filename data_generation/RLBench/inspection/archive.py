@@ -12,7 +12,7 @@ from data_generation.RLBench.errors import ConfigError, StoreError
 from data_generation.RLBench.inspection.sources import Array, Example, Rig, Section, Source
 from pose_obj_3d.common.archive.detections import check_detections, check_detections_shape
 from pose_obj_3d.common.archive.members import DETECTIONS
-from pose_obj_3d.common.archive.meta import MAX_TEXT, VERSIONS
+from pose_obj_3d.common.archive.meta import CALIBRATION_NAMES, CALIBRATIONS, MAX_TEXT, VERSIONS
 from pose_obj_3d.common.archive.shards import OpenArchive
 from pose_obj_3d.common.errors import ArchiveError, FormalError
 from pose_obj_3d.common.safe_reading.safe_npz import SINGLE_ARRAY
@@ -56,7 +56,9 @@ class ArchiveSource(Source):
         about = self._meta.get("detections")
         if isinstance(about, dict):
             self.notes.append(f"holds detections by {str(about.get('detector'))[:MAX_NAME]}")
-        self._rig: Rig | None = None
+        self._rigs: dict[int, Rig] = {}
+        self._calibrations = self._table(CALIBRATIONS, is_required=False)
+        self.has_one_rig = not self._calibrations
         self.frame_period_s = self._number(self._meta.get("frame_period_s"), FRAME_PERIOD_S)
 
     def close(self) -> None:
@@ -174,7 +176,7 @@ class ArchiveSource(Source):
             keypoint_names=self._names(
                 self._keypoint_names.get(key), "keypoint_names", "keypoints", x.shape[2]
             ),
-            rig=self._get_rig(x.shape[0]),
+            rig=self._get_rig(x.shape[0], self._calibration_of(section, number)),
             tracks=x,
         )
 
@@ -211,15 +213,35 @@ class ArchiveSource(Source):
             self.note_damage(None, "", "meta", f"{key} is missing or no list of names")
         return tuple(f"{word}/{i}" for i in range(count))
 
-    def _get_rig(self, n_views: int) -> Rig:
-        if self._rig is None:
+    def _calibration_of(self, section: Section, number: int) -> int:
+        """Give the number of an example's calibration; 0 where all have one, or none is said."""
+        numbers = self._calibrations.get(f"T{section.task_id}")
+        is_there = isinstance(numbers, list) and number < len(numbers)
+        which = numbers[number] if is_there and isinstance(numbers, list) else 0
+        is_number = isinstance(which, int) and 0 <= which < len(self._calibration_names())
+        if self._calibrations and not (is_there and is_number):
+            label = f"exemple_{number}"
+            self.note_damage(
+                section, label, "meta", f"{CALIBRATIONS} has no number of a calibration"
+            )
+            return 0
+        return which if self._calibrations else 0
+
+    def _calibration_names(self) -> list[object]:
+        names = self._meta.get(CALIBRATION_NAMES)
+        return names if isinstance(names, list) and names else [""]
+
+    def _get_rig(self, n_views: int, which: int) -> Rig:
+        if which not in self._rigs:
             names = self._names(self._meta.get("camera_names"), "camera_names", "view", n_views)
+            many = (len(self._calibration_names()),) if self._calibrations else ()
             K, E = (
-                self._matrix(name, (len(names), 3, n))
+                self._matrix(name, (*many, len(names), 3, n))
                 for name, n in (("intrinsics", 3), ("extrinsics", 4))
             )
-            self._rig = Rig(names, self._image_size(), K, E)
-        return self._rig
+            K, E = (K[which], E[which]) if many else (K, E)
+            self._rigs[which] = Rig(names, self._image_size(), K, E)
+        return self._rigs[which]
 
     def _matrix(self, name: str, shape: tuple[int, ...]) -> Array:
         """Give a calibration, NaN where it cannot be used."""

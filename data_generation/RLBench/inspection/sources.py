@@ -120,6 +120,7 @@ class Source:
         numbers: The example numbers of every section.
         damage: What was found damaged so far.
         notes: What is worth a line, but no damage.
+        has_one_rig: Whether all examples have the same cameras.
     """
 
     path: Path
@@ -129,6 +130,7 @@ class Source:
     numbers: dict[Section, list[int]] = field(default_factory=dict)
     damage: list[Damage] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    has_one_rig: bool = True
     _first: dict[Section, Example] = field(default_factory=dict)
 
     def note_damage(self, section: Section | None, episode: str, file: str, what: str) -> None:
@@ -176,7 +178,7 @@ class Source:
         first = self._first.get(example.section)
         if first and first.keypoint_names != example.keypoint_names:
             return f"other keypoints than {first.label}: {', '.join(example.keypoint_names)}"
-        for other in self._first.values():
+        for other in self._first.values() if self.has_one_rig else ():
             if not example.rig.equals(other.rig):
                 return (
                     f"other cameras than {other.section.label} {other.label}: one file holds"

@@ -10,7 +10,13 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from pose_obj_3d.common.archive.meta import Meta, check_meta, check_split_numbers
+from pose_obj_3d.common.archive.meta import (
+    CALIBRATION_NAMES,
+    CALIBRATIONS,
+    Meta,
+    check_meta,
+    check_split_numbers,
+)
 from pose_obj_3d.common.errors import FormalError
 
 NUM_CHANNELS = 8
@@ -47,8 +53,8 @@ def validate(path: Path, counts: Mapping[int, int], meta: Meta, K: Array, E: Arr
         path: The archive; for messages.
         counts: Task id -> number of examples.
         meta: With all fields.
-        K: Intrinsics (V, 3, 3) [px].
-        E: Extrinsics (V, 3, 4), world to camera [m].
+        K: Intrinsics (V, 3, 3) [px]; with calibrations by example (R, V, 3, 3).
+        E: Extrinsics (V, 3, 4), world to camera [m]; or (R, V, 3, 4).
 
     Raises:
         FormalError: Something is not as it must be; the message names it.
@@ -60,13 +66,16 @@ def validate(path: Path, counts: Mapping[int, int], meta: Meta, K: Array, E: Arr
     except FormalError as error:
         raise FormalError(f"{path}: {error}") from error
     V = len(meta["camera_names"])
-    for name, array, shape in (("intrinsics", K, (V, 3, 3)), ("extrinsics", E, (V, 3, 4))):
+    by_example = meta.get(CALIBRATIONS)
+    many = () if by_example is None else (len(meta[CALIBRATION_NAMES]),)
+    shapes = (*many, V, 3, 3), (*many, V, 3, 4)
+    for name, array, shape in (("intrinsics", K, shapes[0]), ("extrinsics", E, shapes[1])):
         if array.shape != shape or array.dtype.kind not in "fiu" or not np.isfinite(array).all():
             raise FormalError(
                 f"{path}: {name} must be finite {shape} for {V} cameras, found {array.dtype}, shape"
                 f" {array.shape}; convert the data again"
             )
-    _check_calibration(path, K, E)
+    _check_calibration(path, K.reshape(-1, 3, 3), E.reshape(-1, 3, 4))
     if V < 2:
         raise FormalError(f"{path}: {V} view(s); 3D needs at least two cameras (track_cams)")
     for task, n in counts.items():
@@ -77,6 +86,11 @@ def validate(path: Path, counts: Mapping[int, int], meta: Meta, K: Array, E: Arr
                     f"{path}: meta['{name}'] lacks {key}; it has {sorted(meta[name])}"
                 )
         check_split_numbers(f"{path}: split of {key}", meta["split"][key], n)
+        if by_example is not None and len(by_example.get(key, ())) != n:
+            raise FormalError(
+                f"{path}: meta['{CALIBRATIONS}'] of {key} has {len(by_example.get(key, ()))}"
+                f" numbers; the task has {n} example(s)"
+            )
 
 
 def _check_calibration(path: Path, K: Array, E: Array) -> None:

@@ -11,9 +11,11 @@ from typing import Any
 
 from pose_obj_3d.common.errors import FormalError
 
-CURRENT_VERSION = 2
-VERSIONS = (1, CURRENT_VERSION)  # 1: no optional members
-OPTIONAL_META = ("detections", "exchangeable")  # fields of version 2 alone
+VERSIONS = (1, 2, 3)  # 1: no optional members; 3: calibrations by example
+CALIBRATIONS, CALIBRATION_NAMES = "calibrations", "calibration_names"
+OPTIONAL_META = {"detections": 2, "exchangeable": 2, CALIBRATIONS: 3}
+"""Fields that not every version has: the first one that has them."""
+MAX_CALIBRATIONS = 64  # each camera of each is a view in memory
 SPLIT_NAMES = ("train", "val", "test")
 REQUIRED_META = ("image_size", "camera_names", "task_names", "keypoint_names")
 COMPLETE_META = (*REQUIRED_META, "noise", "split", "frame_period_s")
@@ -157,18 +159,35 @@ def check_meta(meta: Meta) -> None:
 
 
 def _check_optional(meta: Meta) -> None:
-    """Check the fields of version 2: who detected, and which keypoints look alike."""
+    """Check the fields of later versions: detector, keypoints that look alike, calibrations."""
     there = [key for key in OPTIONAL_META if meta.get(key) is not None]
-    if there and meta["format_version"] == VERSIONS[0]:
+    early = next((key for key in there if meta["format_version"] < OPTIONAL_META[key]), None)
+    if early is not None:
         raise FormalError(
-            f"meta: {there[0]} belongs to format version {CURRENT_VERSION}, found"
-            f" {VERSIONS[0]}; write the archive again"
+            f"meta: {early} belongs to format version {OPTIONAL_META[early]}, found"
+            f" {meta['format_version']}; write the archive again"
         )
+    if CALIBRATIONS in there:
+        _check_calibrations(meta)
     if "detections" in there:
         _check_detector(meta["detections"])
     if "exchangeable" in there:
         for task, groups in _tasks(meta, "exchangeable").items():
             _check_groups(task, groups, meta["keypoint_names"].get(task, []))
+
+
+def _check_calibrations(meta: Meta) -> None:
+    """Check which calibration each example has; `check_split_numbers` looks at their number."""
+    names = meta.get(CALIBRATION_NAMES)
+    _check_names(CALIBRATION_NAMES, names)
+    count = len(names or ())
+    _require(
+        count <= MAX_CALIBRATIONS, CALIBRATION_NAMES, f"at most {MAX_CALIBRATIONS} names", names
+    )
+    for task, numbers in _tasks(meta, CALIBRATIONS).items():
+        ok = isinstance(numbers, list) and all(_is_count(n, 0, count - 1) for n in numbers)
+        allowed = f"for each example a number of a calibration, 0 to {count - 1}"
+        _require(ok, f"{CALIBRATIONS} of {task}", allowed, numbers)
 
 
 def _check_detector(value: object) -> None:

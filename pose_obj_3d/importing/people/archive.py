@@ -3,13 +3,13 @@
 Actions become tasks, subjects' recordings their examples (or subjects become tasks, or all one
 task). The split is by subject, as is usual: S9 and S11 test; of the others the last one validates.
 
-An archive has one calibration. Where subjects have cameras of their own, each camera of each
-subject is a view, and is blind in the recordings of the others. Lens distortion is taken out.
+Where subjects have cameras of their own, each recording has the calibration of its subject. Lens
+distortion is taken out.
 """
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -75,16 +75,35 @@ class ArchiveOptions:
 
 
 @dataclass(frozen=True)
-class View:
-    """A camera of the archive, and whose recordings it sees: subject -> number in its list."""
+class Rigs:
+    """The calibrations of a data set.
 
-    camera: SubjectCamera
-    sees: dict[str, int] = field(default_factory=dict)
+    Attributes:
+        cameras: Different calibrations, by the first subject that has each.
+        of: Subject -> number of its calibration.
+    """
+
+    cameras: dict[str, list[SubjectCamera]]
+    of: dict[str, int]
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the cameras, those of the first calibration."""
+        return [camera.name for camera in next(iter(self.cameras.values()))]
+
+    def calibration(self) -> tuple[Floats, Floats]:
+        """Return intrinsics (R, V, 3, 3) and extrinsics (R, V, 3, 4); without R where it is 1."""
+        rigs = list(self.cameras.values())
+        K, E = (
+            np.stack([np.stack([getattr(c, name) for c in rig]) for rig in rigs])
+            for name in ("intrinsics", "extrinsics")
+        )
+        return (K, E) if len(rigs) > 1 else (K[0], E[0])
 
 
 @dataclass(frozen=True)
 class Written:
-    """What has been written: tasks by name with their examples, the views' names, and notes."""
+    """What has been written: tasks by name with their examples, cameras, and notes."""
 
     tasks: dict[str, int]
     views: list[str]
@@ -111,7 +130,7 @@ def write_archive(
         FormalError: A task has too few examples.
     """
     recordings, notes = _kept(data, options)
-    views = _views(cameras, list(dict.fromkeys(r.subject for r in recordings)))
+    rigs = _rigs(cameras, list(dict.fromkeys(r.subject for r in recordings)))
     columns, lines = _columns(data)
     names = [data.names_2d[k] for k, _ in columns]
     tasks = _tasks(recordings, options.tasks)
@@ -120,13 +139,13 @@ def write_archive(
         for t, (name, examples) in enumerate(tasks.items())
     }
     examples = {
-        t: _Examples(list(of_task), views, columns, options.every)
+        t: _Examples(list(of_task), cameras, columns, options.every)
         for t, of_task in enumerate(tasks.values())
     }
     detections = {t: _Detections(of_task) for t, of_task in examples.items()}
     meta = {
-        "image_size": _image_size(views),
-        "camera_names": _names(views),
+        "image_size": _image_size(rigs),
+        "camera_names": rigs.names,
         "task_names": {f"T{t}": name for t, name in enumerate(tasks)},
         "keypoint_names": {f"T{t}": [f"{GROUP}/{name}" for name in names] for t in examples},
         "noise": {"sigma_px": _sigma(examples)},
@@ -139,11 +158,15 @@ def write_archive(
             "labelled_frames": None,
         },
     }
-    intrinsics = np.stack([view.camera.intrinsics for view in views])
-    extrinsics = np.stack([view.camera.extrinsics for view in views])
-    write_formal(path, examples, meta, intrinsics, extrinsics, detections)
+    if len(rigs.cameras) > 1:
+        meta["calibration_names"] = list(rigs.cameras)
+        meta["calibrations"] = {
+            f"T{t}": [rigs.of[r.subject] for r in x] for t, x in enumerate(tasks.values())
+        }
+        lines.append(f"{len(rigs.cameras)} calibrations: each subject's recordings have their own")
+    write_formal(path, examples, meta, *rigs.calibration(), detections)
     sizes = {name: len(of_task) for name, of_task in tasks.items()}
-    return Written(sizes, _names(views), notes + lines)
+    return Written(sizes, rigs.names, notes + lines)
 
 
 def _kept(data: DataSet, options: ArchiveOptions) -> tuple[list[Recording], list[str]]:
@@ -225,17 +248,26 @@ def _split(where: str, examples: Sequence[Recording], test: Sequence[str]) -> di
     }
 
 
-def _views(cameras: dict[str, list[SubjectCamera]], subjects: Sequence[str]) -> list[View]:
-    """Return the different cameras, each with the subjects whose recordings it sees."""
-    views: list[View] = []
+def _rigs(cameras: dict[str, list[SubjectCamera]], subjects: Sequence[str]) -> Rigs:
+    """Return the different calibrations, and which subjects have each."""
+    found = Rigs({}, {})
+    count = len(cameras[subjects[0]])
     for subject in subjects:
-        for number, camera in enumerate(cameras[subject]):
-            view = next((v for v in views if _is_same(v.camera, camera)), None)
-            if view is None or subject in view.sees:
-                view = View(camera)
-                views.append(view)
-            view.sees[subject] = number
-    return views
+        own = cameras[subject]
+        if len(own) != count:
+            raise DataError(
+                f"{subject[:40]} has {len(own)} cameras, {subjects[0][:40]} {count}; all need the"
+                " same number: choose --subjects"
+            )
+        same = next((n for n, rig in enumerate(found.cameras.values()) if _are_same(rig, own)), -1)
+        if same < 0:
+            found.cameras[subject] = own
+        found.of[subject] = len(found.cameras) - 1 if same < 0 else same
+    return found
+
+
+def _are_same(a: Sequence[SubjectCamera], b: Sequence[SubjectCamera]) -> bool:
+    return all(_is_same(x, y) for x, y in zip(a, b, strict=True))
 
 
 def _is_same(a: SubjectCamera, b: SubjectCamera) -> bool:
@@ -249,17 +281,9 @@ def _is_same(a: SubjectCamera, b: SubjectCamera) -> bool:
     )
 
 
-def _names(views: Sequence[View]) -> list[str]:
-    """Name views by their cameras, with the subject where a camera has several poses."""
-    names = [view.camera.name for view in views]
-    return [
-        name if names.count(name) == 1 else f"{next(iter(view.sees))}_{name}"
-        for name, view in zip(names, views, strict=True)
-    ]
-
-
-def _image_size(views: Sequence[View]) -> list[int]:
-    sizes = [view.camera.size or (_DEFAULT_SIZE, _DEFAULT_SIZE) for view in views]
+def _image_size(rigs: Rigs) -> list[int]:
+    cameras = [camera for rig in rigs.cameras.values() for camera in rig]
+    sizes = [camera.size or (_DEFAULT_SIZE, _DEFAULT_SIZE) for camera in cameras]
     return [max(size[0] for size in sizes), max(size[1] for size in sizes)]
 
 
@@ -269,11 +293,11 @@ class _Examples(Sequence[Array]):
     def __init__(
         self,
         recordings: list[Recording],
-        views: list[View],
+        cameras: dict[str, list[SubjectCamera]],
         columns: list[tuple[int, int]],
         every: int,
     ) -> None:
-        self.recordings, self.views = recordings, views
+        self.recordings, self.cameras = recordings, cameras
         self.columns, self.every = columns, every
 
     def __len__(self) -> int:
@@ -290,20 +314,20 @@ class _Examples(Sequence[Array]):
         assert recording.truth is not None
         own, of_truth = zip(*self.columns, strict=True)
         xyz = recording.truth[:: self.every][:, list(of_truth)].astype(np.float64)
-        found = np.zeros((len(self.views), *xyz.shape[:2], len(CHANNELS)), np.float32)
-        for v, view in enumerate(self.views):
-            found[v, ..., UV_EXACT] = _projected(xyz, view.camera)
+        cameras = self.cameras[recording.subject]
+        found = np.zeros((len(cameras), *xyz.shape[:2], len(CHANNELS)), np.float32)
+        for v, camera in enumerate(cameras):
+            found[v, ..., UV_EXACT] = _projected(xyz, camera)
             found[v, ..., XYZ_WORLD] = xyz
             found[v, ..., UV_DETECTED] = np.nan
-            number = view.sees.get(recording.subject)
-            seen = None if number is None else _view(recording, number)
+            seen = _view(recording, v)
             if seen is None:
                 continue
             points = seen[:: self.every][:, list(own)].astype(np.float64)
             there = np.asarray(np.isfinite(points).all(-1))
             found[v, ..., VISIBILITY] = there
             found[v, ..., UV_DETECTED] = np.where(
-                there[..., None], _straight(recording, points, view.camera), np.nan
+                there[..., None], _straight(recording, points, camera), np.nan
             )
         return found
 

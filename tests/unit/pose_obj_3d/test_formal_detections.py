@@ -141,7 +141,7 @@ def test_numbers_of_a_detector(members, tmp_path, change, message):
     ("changes", "message"),
     [
         ({"format_version": 1}, "belongs to format version 2"),
-        ({"format_version": 3}, "format version 3, this program reads 1 to 2"),
+        ({"format_version": 4}, "format version 4, this program reads 1 to 3"),
         ({"detections": None}, "must name the detector"),
         ({"detections": {}}, 'name of the "detector"'),
         ({"detections": {"detector": "a", "labelled_frames": -1}}, "labelled_frames"),

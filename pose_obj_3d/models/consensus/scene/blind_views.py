@@ -46,8 +46,16 @@ def _size(info: Tensor) -> Tensor:
 
 
 def left_out_views(tracks: Tracks, rig: Rig) -> Tensor:
-    """Choose the view (N,) that each example is blind for: the dispensable ones in turn."""
+    """Choose the view (N,) that each example is blind for: the dispensable ones in turn.
+
+    Of an example that some of them never see, the others take their turns.
+    """
     views = torch.tensor(dispensable_views(tracks, rig), device=tracks.first.device)
     _, number = tracks.first.unique(return_inverse=True)  # type: ignore[no-untyped-call]
-    found: Tensor = views[number % len(views)]
+    sees = torch.zeros(int(number.max()) + 1, len(views), device=views.device)
+    sees.index_add_(0, number, (tracks.weights[:, views] > 0).any(2).to(sees))
+    is_there = (sees > 0) | ~(sees > 0).any(1, keepdim=True)
+    turn = torch.arange(len(sees), device=views.device) % is_there.sum(1)
+    place = (is_there & (is_there.cumsum(1) - 1 == turn[:, None])).int().argmax(1)
+    found: Tensor = views[place][number]
     return found
