@@ -30,6 +30,9 @@ STEPS = (2.5, 5.0, 10.0, 20.0, 40.0)  # mean lengths that are tried, in deviatio
 # left-out views best is too short for when they move. A long one costs little at rest, since small
 # steps are pulled to 0 all the same. Chosen on half of the test demonstrations from pixels.
 MOVING = 4.0
+# The step of what never moves, which needs no such factor. It is believed where left-out views are
+# by so much more likely than with any other, in the logarithm.
+STILL, DECISIVE = 0.25, 5.0
 _FIRST_STEP = 10.0
 _STEP_EXAMPLES = 16  # examples from which the steps are learned
 WINDOWS = "windows of the ground"
@@ -87,7 +90,7 @@ class Ground(nn.Module):
         self.tightness.copy_(1 / shapes.spread)
 
     def _learned_steps(self, tracks: Tracks, rig: Rig) -> Tensor:
-        """Choose each keypoint's step (P,): a view that had no part is most likely then."""
+        """Choose each keypoint's step (P,) [m]: a view that had no part is most likely then."""
         some = some_examples(tracks, _STEP_EXAMPLES)
         left_out = left_out_views(some, rig)
         views = _all_views(some) & ~_is_view(left_out, some)
@@ -95,7 +98,7 @@ class Ground(nn.Module):
         started = _without(some, views, rig)
         index = some.keypoint.clamp_min(0)
         scores = []
-        for length in STEPS:
+        for length in (STILL, *STEPS):
             scene = Scene.of(
                 started, rig, replace(belief, step=torch.full_like(self.step, length * unit))
             )
@@ -104,11 +107,12 @@ class Ground(nn.Module):
             score = torch.zeros_like(self.step)
             score.index_put_((index.flatten(),), density.flatten(), accumulate=True)
             scores.append(score)
-        each = torch.stack(scores)
+        still, each = scores[0], torch.stack(scores[1:])
         # A keypoint's own frames count beside the mean of all: few frames do not decide.
         best = (each + each.mean(1, keepdim=True)).argmax(0)
-        lengths = torch.tensor(STEPS, dtype=self.step.dtype, device=self.step.device)
-        return MOVING * lengths[best] * unit
+        lengths = MOVING * torch.tensor(STEPS, dtype=self.step.dtype, device=self.step.device)
+        never_moves = still > each.amax(0) + DECISIVE
+        return torch.where(never_moves, STILL, lengths[best]) * unit
 
     @torch.no_grad()
     def put_under(

@@ -77,7 +77,7 @@ def learn_shapes(
         unit: Standard deviation of a frame's position [m]; scales what counts as rigid.
     """
     shapes = Shapes.none(num_keypoints, xyz.device)
-    has_left = _has_left(xyz, first, MAX_SPREAD * unit)
+    has_left = _has_left(xyz, covariance, first, MAX_SPREAD * unit)
     column: dict[int, int] = {}
     for k in range(keypoint.shape[1]):
         for index in keypoint[:, k].unique().tolist():  # type: ignore[no-untyped-call]
@@ -99,11 +99,20 @@ def learn_shapes(
     return shapes
 
 
-def _has_left(xyz: Tensor, first: Tensor, distance: float) -> Tensor:
-    """Say where keypoints (N, K, 3) are not where they are most of the time in their example."""
+def _has_left(xyz: Tensor, covariance: Tensor, first: Tensor, distance: float) -> Tensor:
+    """Say where keypoints (N, K, 3) are not where they are most of the time in their example.
+
+    They are further from there than `distance` [m], and than their errors reach, with covariance
+    (N, K, 3, 3). Else what is only seen badly would seem to move, and break no distance.
+    """
     _, sizes = first.unique(return_counts=True)  # type: ignore[no-untyped-call]
-    parts = torch.split(xyz, sizes.tolist())
-    return torch.cat([(x - x.nanmedian(0).values).norm(dim=-1) > distance for x in parts])
+    parts = torch.split(xyz.double(), sizes.tolist())
+    off = torch.cat([x - x.nanmedian(0).values for x in parts])
+    length = off.norm(dim=-1)
+    along = off / length.clamp_min(1e-9).unsqueeze(-1)
+    reach = torch.einsum("nki,nkij,nkj->nk", along, covariance.double(), along).sqrt()
+    has_left: Tensor = (length > distance) & (length > RIGID_SIGMAS * reach)
+    return has_left
 
 
 def _distance(

@@ -141,6 +141,35 @@ def test_what_moves_in_a_few_examples_keeps_no_distance():
     assert found.bodies() == [[0, 1]]
 
 
+def test_what_is_seen_badly_does_not_seem_to_move():
+    """A thing leaves another one late; errors of the other are large, as it says of most frames."""
+    generator = torch.Generator().manual_seed(0)
+    examples, length, sd = 20, 40, 0.005
+    xyz = torch.zeros(examples, length, 2, 3)
+    xyz[:, :, 1, 0] = 0.3
+    xyz[:, 37:, 0, 0] = 0.2
+    poor = torch.rand(examples, length, generator=generator) < 0.7
+    spread = torch.full((examples, length, 2, 3), sd)
+    spread[:, :, 1, 1:] = torch.where(poor, 10 * sd, sd)[..., None]  # across the line
+    xyz = (xyz + spread * torch.randn(xyz.shape, generator=generator)).flatten(0, 1)
+    N = len(xyz)
+    covariance = torch.diag_embed(spread.flatten(0, 1).square())
+    keypoint, first = torch.arange(2).expand(N, 2), torch.arange(N) // length * length
+    found = shapes.learn_shapes(xyz, covariance, keypoint, first, 2, unit=sd)
+    assert found.bodies() == [[0], [1]]
+
+
+def test_what_never_moves_is_known_from_views_that_were_left_out(tmp_path):
+    data = scene(tmp_path, lasts=False)
+    for number, x in enumerate(data.tracks[0]):
+        error = lasting(np.random.default_rng(number), x[..., formal.UV_EXACT].shape)
+        x[..., formal.UV_DETECTED] = x[..., formal.UV_EXACT] + error
+    model, tracks, _, _ = learned(data)
+    moves = (tracks.truth - tracks.truth[tracks.first]).norm(dim=-1).amax(0) > 0.01
+    assert 0 < moves.sum() < len(moves)
+    assert torch.equal(model.ground.step > model.ground.unit, moves)
+
+
 def test_fewer_examples_keep_what_is_stated_of_all_frames(worlds):
     tracks = load(worlds["lasting"])[0]
     stated = torch.tensor([[0.6, 0.3, 8.0]]).expand(tracks.uv.shape[1], 3)
