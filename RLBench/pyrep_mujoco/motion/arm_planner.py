@@ -14,7 +14,7 @@ import numpy as np
 
 from pyrep_mujoco import transforms as tf
 from pyrep_mujoco.errors import ConfigurationPathError, IKError
-from pyrep_mujoco.motion.chains import Chain, chain_kinematics, moved_bodies
+from pyrep_mujoco.motion.chains import Chain, chain_kinematics, form_of, moved_bodies
 from pyrep_mujoco.motion.collision_world import CollisionGeoms, CollisionWorld, Flags
 from pyrep_mujoco.motion.kinematics import Floats, IsFree, Kinematics, solve_ik
 from pyrep_mujoco.motion.planning import even_line, plan_rrt_connect
@@ -36,7 +36,9 @@ class ArmPlanner:
         self._solid = (model.geom_contype | model.geom_conaffinity) != 0
         self._arm = np.isin(model.geom_bodyid, list(moved_bodies(model, chain.joints)))
         geoms = self._geoms(np.zeros(model.ngeom, bool), self._arm)
-        self._world = CollisionWorld(model, self._qpos, chain.tip_body, geoms)
+        joints = [*chain.joints, *form_of(model, chain).followers]
+        qpos = model.jnt_qposadr[joints].astype(np.int64)
+        self._world = CollisionWorld(model, qpos, chain.tip_body, geoms)
 
     def _geoms(self, obstacles: Flags, parts: Flags) -> CollisionGeoms:
         others = obstacles & ~self._arm
@@ -87,12 +89,14 @@ class ArmPlan:
         """Return what tells whether a configuration may be passed; what touches now may do so."""
         if ignore_collisions:
             return None
-        touching = self._world.pairs(self.start)
-        return partial(self._world.is_free, depth=SUNK, counts_walls=False, allowed=touching)
+        whole = self.kinematics.with_followers
+        touching = self._world.pairs(whole(self.start))
+        is_free = partial(self._world.is_free, depth=SUNK, counts_walls=False, allowed=touching)
+        return lambda q: is_free(whole(q))
 
     def touched(self) -> set[int]:
         """Return the ids of the obstacles that the arm touches where it is."""
-        return self._world.touched_geoms(self.start)
+        return self._world.touched_geoms(self.kinematics.with_followers(self.start))
 
     def configurations(
         self, T_goal: Floats, ignore_collisions: bool, restarts: int, most: int

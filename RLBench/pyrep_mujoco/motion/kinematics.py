@@ -11,13 +11,18 @@ import numpy as np
 import numpy.typing as npt
 
 from pyrep_mujoco.errors import SceneError
+from pyrep_mujoco.motion.loops import Loops
 
 Floats = npt.NDArray[np.float64]
 IsFree = Callable[[Floats], bool]
 
 POSE_TOLERANCE = 1e-6  # [m] and [rad]
+_TURN_TOLERANCE = 1.745e-3
+"""[rad] that does where a pose is partly left open: an arm of few joints may not be able to turn
+its tip exactly as asked. That of the groups in PyRep's model files."""
 _MAX_ITERATIONS = 60
 _STALL_AFTER = 5  # iterations without halving the error: a limit or an unreachable pose
+_MAX_OPEN_STEP = 0.2  # [rad or m] of a joint in one step to a pose that is partly left open
 _GAMMA = 5  # the turn about the tip's z among what must be reached
 _DISTINCT = 0.1  # [rad] solutions closer than this in every joint count as one
 
@@ -31,33 +36,39 @@ class Kinematics:
     """
 
     def __init__(self, model: mujoco.MjModel, joint_names: Sequence[str], tip_body: str) -> None:
-        self._take(_chain_model(model, joint_names, tip_body))
+        chain = _chain_model(model, joint_names, tip_body)
+        self._take(chain, chain.nbody - 1)
 
     @classmethod
     def of_chain(
-        cls, chain: mujoco.MjModel, constraints: Sequence[bool] = (True,) * 6
+        cls,
+        chain: mujoco.MjModel,
+        constraints: Sequence[bool] = (True,) * 6,
+        loops: Loops | None = None,
     ) -> "Kinematics":
-        """Take a model that is nothing but the chain, its last body the tip.
+        """Take a model that is nothing but the chain, whose body `tip` is the tip.
 
         Args:
-            chain: all joints are limited hinges or slides.
+            chain: all joints of the arm are limited hinges or slides.
             constraints: what of a pose must be reached: x, y, z in the world, the two turns of the
                 tip's z axis, and the turn about it.
+            loops: say where joints that are not the arm's must be; None where there are none.
         """
         made = cls.__new__(cls)
-        made._take(chain)
+        made._take(chain, chain.body("tip").id, loops)
         made._wanted = None if all(constraints) else np.asarray(constraints, np.float64)
         return made
 
-    def _take(self, chain: mujoco.MjModel) -> None:
+    def _take(self, chain: mujoco.MjModel, tip: int, loops: Loops | None = None) -> None:
         self._model = chain
         self._wanted: Floats | None = None
         self._data = mujoco.MjData(self._model)
-        self._tip = self._model.nbody - 1
-        self.lower: Floats = self._model.jnt_range[:, 0].copy()
-        self.upper: Floats = self._model.jnt_range[:, 1].copy()
+        self._tip, self._loops = tip, loops
+        own = slice(None) if loops is None else loops.leaders
+        self.lower: Floats = self._model.jnt_range[own, 0].copy()
+        self.upper: Floats = self._model.jnt_range[own, 1].copy()
         n = len(self.lower)
-        self._jacobian = np.zeros((6, n))
+        self._jacobian = np.zeros((6, chain.nv))
         self._error = np.zeros(6)
         self._quat = np.zeros(4)
         first = int(self._model.jnt_bodyid[0])
@@ -67,6 +78,11 @@ class Kinematics:
         self._reach += float(np.abs(self._model.jnt_range[slides]).max(axis=1).sum())
         self._update(np.zeros(n))
         self._root: Floats = self._data.xanchor[0].copy()
+
+    @property
+    def leaves_open(self) -> bool:
+        """Tell whether something of a pose need not be reached."""
+        return self._wanted is not None
 
     def fk(self, q: npt.ArrayLike) -> tuple[Floats, Floats]:
         """Return the tip's (3,) position [m] and (4,) quaternion wxyz in the world."""
@@ -92,7 +108,17 @@ class Kinematics:
         """Tell whether (3,) `pos` [m] lies within the summed lengths of the links."""
         return float(np.linalg.norm(np.asarray(pos) - self._root)) <= self._reach
 
+    def with_followers(self, q: Floats) -> Floats:
+        """Return (n,) values of the joints, then those of joints that links move along."""
+        if self._loops is None:
+            return q
+        self._update(q)
+        return np.concatenate([q, self._loops.followers_of(self._data)])
+
     def _update(self, q: Floats) -> None:
+        if self._loops is not None:
+            self._loops.place(self._data, q)
+            return
         self._data.qpos[:] = q
         mujoco.mj_kinematics(self._model, self._data)
 
@@ -100,7 +126,7 @@ class Kinematics:
         mujoco.mj_comPos(self._model, self._data)
         J = self._jacobian
         mujoco.mj_jacBody(self._model, self._data, J[:3], J[3:], self._tip)
-        return J
+        return J if self._loops is None else self._loops.of_leaders(self._data, J)
 
     def _update_error(self, pos: Floats, quat_wxyz: Floats) -> Floats:
         error = self._error
@@ -128,7 +154,7 @@ class Kinematics:
             q: (n,) where to start [rad].
             pos: (3,) wanted tip position [m], world.
             quat_wxyz: (4,) wanted tip orientation, unit length.
-            tolerance: bound on the error's components [m, rad].
+            tolerance: bound on the error's components [m, rad]; see `_TURN_TOLERANCE`.
             max_iterations: bound on the steps.
 
         Returns:
@@ -137,17 +163,21 @@ class Kinematics:
         q = np.minimum(np.maximum(q, self.lower), self.upper)
         best, best_at = np.inf, 0
         kept = self._projection(quat_wxyz)
+        is_lenient = kept is not None or self._loops is not None
+        patience = 3 * _STALL_AFTER if is_lenient else _STALL_AFTER  # steps are smaller
         for iteration in range(max_iterations + 1):
             self._update(q)
             error = self._update_error(pos, quat_wxyz)
             if kept is not None:
                 error = kept @ self._without_own_turn(error, quat_wxyz)
+            if is_lenient and np.abs(error[3:]).max() < _TURN_TOLERANCE:
+                error[3:] = 0.0
             if max(error.max(), -error.min()) < tolerance:
-                return q
+                return q if self._loops is None or self._loops.is_closed(self._data) else None
             squared = float(error @ error)
             if squared < 0.25 * best:
                 best, best_at = squared, iteration
-            elif iteration - best_at > _STALL_AFTER:
+            elif iteration - best_at > patience:
                 return None
             q = self._step(q, error, 0.5 * squared + 1e-9, kept)
         return None
@@ -181,7 +211,11 @@ class Kinematics:
         J = self._update_jacobian()
         if kept is not None:
             J = kept @ J
-        after = q + _least_squares(J, error, damping)
+        step = _least_squares(J, error, damping)
+        if kept is not None or self._loops is not None:
+            # What is left open must not run away where the arm is stretched.
+            step *= min(1.0, _MAX_OPEN_STEP / max(float(np.abs(step).max()), 1e-12))
+        after = q + step
         outside = (after < self.lower) | (after > self.upper)
         if outside.any():
             held = np.where(outside, np.minimum(np.maximum(after, self.lower), self.upper), q)

@@ -115,7 +115,8 @@ def _walk(
             continue
         if is_free is not None and not is_free(q_after):
             return None
-        tangent = (q_after - q) / (after - s)
+        if not kin.leaves_open:  # else what is open would run on and on
+            tangent = (q_after - q) / (after - s)
         if moved < 0.6 * max_joint_step:
             step = min(1.5 * step, 1.0 / least)
         q, s = q_after, after

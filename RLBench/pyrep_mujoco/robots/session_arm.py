@@ -1,30 +1,27 @@
 """An arm of a session's scene: its chain of joints, and what is in its way."""
 
+from collections.abc import Sequence
+
 import mujoco
 import numpy as np
 
 from pyrep_mujoco import transforms as tf
 from pyrep_mujoco.errors import CallError
 from pyrep_mujoco.motion.arm_planner import ArmPlan, ArmPlanner
-from pyrep_mujoco.motion.chains import Chain
+from pyrep_mujoco.motion.chains import Chain, form_of
 from pyrep_mujoco.session.document import NOT_COLLIDABLE, Document
 from pyrep_mujoco.session.physics.body_plan import carrier_frame
 from pyrep_mujoco.session.session import Session
 from pyrep_mujoco.transforms import Floats
-from pyrep_mujoco.ttm.reading.model import COLLIDABLE, Joint, Shape
+from pyrep_mujoco.ttm.reading.model import COLLIDABLE, Dummy, IkConstraints, Joint, Shape
 from pyrep_mujoco.world import Flags
 
 _MOST_TURN = 2 * np.pi
 """Limits beyond count as these: planning would look for the same poses in all turns."""
-_ANY = (True,) * 6
 
 
 class SessionArm:
-    """Joints between a base and a tip.
-
-    Attributes:
-        constraints: what of a pose the tip must reach; see `Kinematics.of_chain`.
-    """
+    """Joints between a base and a tip."""
 
     def __init__(self, session: Session, joints: list[int], tip: int) -> None:
         """Take an arm.
@@ -35,12 +32,21 @@ class SessionArm:
             tip: handle of the frame that reaches poses.
         """
         self._session, self._joints, self._tip = session, joints, tip
-        self.constraints: tuple[bool, ...] = _ANY
         document, root = session.document, joints[0]
         while (parent := document.get(root).parent) is not None:
             root = parent
         self._parts = frozenset(document.tree(root))
         self._planner: tuple[tuple[object, ...], ArmPlanner] | None = None
+        self._loops: tuple[mujoco.MjModel, tuple[int, ...]] | None = None
+
+    @property
+    def constraints(self) -> IkConstraints:
+        """What of a pose the tip must reach."""
+        return self._session.document.of_kind(self._tip, Dummy, "dummy").reaches
+
+    @constraints.setter
+    def constraints(self, constraints: IkConstraints) -> None:
+        self._session.document.of_kind(self._tip, Dummy, "dummy").reaches = constraints
 
     def plan(self) -> ArmPlan:
         """Plan from where everything is now.
@@ -67,6 +73,34 @@ class SessionArm:
         own = {int(handles[geom]) for geom in self.plan().touched()}
         return own | {shape for shape, solid in _stand_ins(self._session).items() if solid in own}
 
+    def jacobian(self) -> Floats:
+        """Return (m, joints) the tip's velocity for that of each joint; see `constraints`.
+
+        The turning is about the world's axes, or the tip's own where one of them does not count.
+        """
+        J, wanted = self.plan().jacobian(), np.array(self.constraints)
+        if not wanted[3:].all():
+            J[3:] = self._session.document.world(self._tip)[:3, :3].T @ J[3:]
+        kept: Floats = J[wanted]
+        return kept
+
+    def followers(self, values: Sequence[float]) -> dict[int, float]:
+        """Return joint -> value [rad or m] of joints that links move along with the arm's.
+
+        Args:
+            values: of the arm's joints [rad or m]; they must not have been set yet.
+        """
+        built = self._session.built
+        if self._loops is None or self._loops[0] is not built.model:
+            self._loops = built.model, form_of(built.model, self._chain()).followers
+        followers = self._loops[1]
+        if not followers:
+            return {}
+        whole = self.plan().kinematics.with_followers(np.asarray(values, np.float64))
+        handles = {number: handle for handle, number in built.joints.items()}
+        named = zip(followers, whole[len(self._joints) :].tolist(), strict=True)
+        return {handles[joint]: value for joint, value in named}
+
     # ---- the chain ----------------------------------------------------------------------
 
     def _chain(self) -> Chain:
@@ -77,14 +111,14 @@ class SessionArm:
             raise CallError(f"{document.label}: nothing hangs on {', '.join(loose)}")
         limits = np.array([self._limits(joint) for joint in joints])
         carrier = built.plan.carriers.get(self._tip)
-        tip = document.get(self._tip)
+        tip = document.of_kind(self._tip, Dummy, "dummy")
         if carrier is None:
             raise CallError(f"{document.label}: no joint moves {tip.name}")
         T: Floats = tf.invert(carrier_frame(document, carrier)) @ document.world(self._tip)
         ids = tuple(built.joints[handle] for handle in self._joints)
         # Rounded: the last bits of where a moving arm is must not make another chain of it.
         T, number = np.round(T, 9), built.body_ids[carrier]
-        return Chain(ids, limits[:, 0], limits[:, 1], number, T, self.constraints)
+        return Chain(ids, limits[:, 0], limits[:, 1], number, T, tip.reaches)
 
     def _limits(self, joint: Joint) -> tuple[float, float]:
         if joint.is_cyclic:

@@ -12,6 +12,9 @@ import numpy as np
 from pyrep_mujoco.transforms import Floats
 from pyrep_mujoco.ttm.reading.parts import Material, Part, Texture
 
+IkConstraints = tuple[bool, bool, bool, bool, bool, bool]
+"""What of a pose a tip must reach: x, y, z in the world, the two turns of the tip's z axis, and the
+turn about it."""
 # Bits of `SceneObject.special`.
 COLLIDABLE, MEASURABLE, DETECTABLE, RENDERABLE = 1, 2, 0x1F0, 512
 VISIBLE_LAYERS = 0x00FF
@@ -174,9 +177,13 @@ class Joint(SceneObject):
 
 @dataclass(kw_only=True)
 class Dummy(SceneObject):
-    """A named frame; `linked` is the handle of the dummy it is linked to (`link_type` 5: IK)."""
+    """A named frame; `linked` is the handle of the dummy it is linked to (`link_type` 5: IK).
+
+    `reaches`: what of a pose it must reach as the tip of an arm.
+    """
 
     size: float
+    reaches: IkConstraints = (True,) * 6
     linked: int | None = None
     link_type: int = 0
 

@@ -9,7 +9,15 @@ from pyrep_mujoco.ttm.reading.buffers import KNOWN as BUFFER_TAGS
 from pyrep_mujoco.ttm.reading.buffers import MeshBuffers
 from pyrep_mujoco.ttm.reading.chunks import Chunk, Fields, Origin
 from pyrep_mujoco.ttm.reading.collections import read_collection
-from pyrep_mujoco.ttm.reading.model import Header, Scene, SceneObject
+from pyrep_mujoco.ttm.reading.inverse_kinematics import read_ik_group
+from pyrep_mujoco.ttm.reading.model import (
+    Dummy,
+    Header,
+    IkConstraints,
+    Joint,
+    Scene,
+    SceneObject,
+)
 from pyrep_mujoco.ttm.reading.object_chunks import OBJECT_TAGS, read_object
 from pyrep_mujoco.ttm.reading.shapes import Library
 from pyrep_mujoco.ttm.reading.surfaces import read_material, read_texture
@@ -28,9 +36,9 @@ _HEAD = "<4s2iBiiHibb"
 _SCRIPT_TAGS = frozenset({"Si2", "Ste", "Coc", "Dbl", "Seo", "Ttd", "Va2", "Va3"})
 # A picture of the scene, the model's box, the editor's views and settings.
 _QUIET = frozenset({"MTC", "BBC", "ENV", "SET", "VEW", "CDS", "CDA", "GHO"})
-_READ = frozenset({"DMA", "TEX", "VIN", "LST", "GRP"})
-# Inverse kinematics, old buttons, old calculations, settings of the simulation.
-_UNREAD = frozenset({"IKO", "BBK", "COL", "DST", "PPL", "DYN", "SIM"})
+_READ = frozenset({"DMA", "TEX", "VIN", "LST", "GRP", "IKO"})
+# Old buttons, old calculations, settings of the simulation.
+_UNREAD = frozenset({"BBK", "COL", "DST", "PPL", "DYN", "SIM"})
 MAX_LINES = 20
 """About what is missing in one file."""
 
@@ -89,6 +97,8 @@ def decode(content: bytes, source: str = "scene") -> Scene:
     handles = {obj.handle for obj in objects}
     missing = _missing(origin)
     scripted = {c.fields(_SCRIPT_TAGS).need("Si2").unpack("2i")[1] for c in top.all("LST")}
+    goals = {tip: what for c in top.all("IKO") for tip, what in read_ik_group(c).items()}
+    _tell(objects, scripted, goals)
     return Scene(
         source=source,
         header=header,
@@ -99,6 +109,21 @@ def decode(content: bytes, source: str = "scene") -> Scene:
         scripts=sorted(scripted & handles),  # a scene's main script belongs to no object
         collections=[read_collection(chunk) for chunk in top.all("GRP")],
     )
+
+
+def _tell(objects: list[SceneObject], scripted: set[int], goals: dict[int, IkConstraints]) -> None:
+    """Tell objects what is said of them elsewhere in the file.
+
+    Args:
+        objects: of the file.
+        scripted: handles of those that carry a script.
+        goals: what tips must reach, by handle.
+    """
+    for obj in objects:
+        if isinstance(obj, Dummy):
+            obj.reaches = goals.get(obj.handle, obj.reaches)
+        elif isinstance(obj, Joint) and obj.handle in scripted and obj.position_loop:
+            obj.motor_on = False  # where it goes is up to its script, which is not run
 
 
 def _header(content: bytes, source: str) -> Header:

@@ -13,7 +13,7 @@ from tests.unit.pyrep_mujoco.ttm import ttm_files as tf
 @pytest.fixture
 def file(tmp_path):
     path = tmp_path / "all.ttm"
-    path.write_bytes(tf.ttm(*tf.everything(), tf.container("IKO")))
+    path.write_bytes(tf.ttm(*tf.everything(), tf.container("COL")))
     return path
 
 
@@ -21,7 +21,7 @@ def test_table(file, capsys):
     assert describe.main([str(file)]) == 0
     first, second, head, *rows = capsys.readouterr().out.splitlines()
     assert "model, serialisation 22, CoppeliaSim 4.1.0, 13 objects, 1 textures" in first
-    assert second == "passed over: IKO x1"
+    assert second == "passed over: COL x1"
     assert head.split()[:4] == ["handle", "parent", "type", "name"]
     assert len(rows) == 13
     text = {row.split()[3]: row for row in rows}
@@ -42,7 +42,7 @@ def test_json(file, capsys):
     document = json.loads(capsys.readouterr().out)
     assert (document["version"], document["application"]) == (22, "4.1.0")
     assert document["is_model"]
-    assert document["skipped"] == {"IKO": 1}
+    assert document["skipped"] == {"COL": 1}
     assert document["textures"] == [{"id": 3, "name": "wood", "width": 2, "height": 4}]
     rows = {row["name"]: row for row in document["objects"]}
     assert rows["base"]["position"] == [1.0, 2.0, 3.0]

@@ -32,8 +32,8 @@ NAMES = (
     "unplug_charger.ttm",
 )
 WITHOUT_FACTS = {"panda.ttm"}
-# Not decoded: inverse kinematics, collections, old buttons, settings of the simulation.
-PASSED_OVER = {"IKO", "GRP", "BBK", "DYN", "SIM", "COL", "DST", "PPL"}
+# Not decoded: collections, old buttons, settings of the simulation.
+PASSED_OVER = {"GRP", "BBK", "DYN", "SIM", "COL", "DST", "PPL"}
 
 
 @pytest.fixture(scope="module", params=NAMES)

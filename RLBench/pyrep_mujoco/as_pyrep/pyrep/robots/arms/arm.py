@@ -17,6 +17,7 @@ from pyrep_mujoco import transforms as tf
 from pyrep_mujoco.motion.arm_planner import GOALS
 from pyrep_mujoco.robots.session_arm import SessionArm
 from pyrep_mujoco.session.current import current
+from pyrep_mujoco.session.objects import joints
 from pyrep_mujoco.vision.sensors import drawings
 
 Floats = npt.NDArray[np.float64]
@@ -56,8 +57,9 @@ class Arm(RobotComponent):
             max_acceleration: along paths [rad/s^2].
             max_jerk: has no effect.
         """
-        joints = [f"{name}_joint{i + 1}" for i in range(num_joints)]
-        super().__init__(count, name, joints, base_name)
+        super().__init__(
+            count, name, [f"{name}_joint{i + 1}" for i in range(num_joints)], base_name
+        )
         self.max_velocity, self.max_acceleration = max_velocity, max_acceleration
         self.max_jerk = max_jerk
         self._ik_target = Dummy(f"{name}_target{self._suffix}")
@@ -237,11 +239,18 @@ class Arm(RobotComponent):
     def get_jacobian(self) -> Floats:
         """Return (joints, 6) the tip's velocity [m/s, rad/s] for 1 rad/s or m/s of each joint.
 
-        World axes: x, y, z, then the turning about them; joints from the base.
+        World axes: x, y, z, then the turning about them; joints from the base. What the tip need
+        not reach has no column; the turning is about the tip's own axes where one is missing.
         """
-        return self._engine.plan().jacobian().T.copy()
+        return self._engine.jacobian().T.copy()
 
     # ---- paths --------------------------------------------------------------------------
+
+    def _set_values(self, positions: Sequence[float]) -> None:
+        followers = self._engine.followers(positions)
+        super()._set_values(positions)
+        for handle, value in followers.items():
+            joints.set_position(current(), handle, value)
 
     def _path(self, rows: Floats) -> ArmConfigurationPath:
         return ArmConfigurationPath(self, rows.flatten())
@@ -359,18 +368,9 @@ class Arm(RobotComponent):
                 relative_to=relative_to,
             )
         except ConfigurationPathError:
+            bounds = trials, max_configs, distance_threshold, max_time_ms, trials_per_goal
             return self.get_nonlinear_path(
-                position,
-                euler,
-                quaternion,
-                ignore_collisions,
-                trials,
-                max_configs,
-                distance_threshold,
-                max_time_ms,
-                trials_per_goal,
-                algorithm,
-                relative_to,
+                position, euler, quaternion, ignore_collisions, *bounds, algorithm, relative_to
             )
 
     # ---- tip, collisions, drawings ------------------------------------------------------
