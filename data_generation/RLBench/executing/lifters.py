@@ -186,6 +186,11 @@ def check_task(lifter: Lifter, method: Method, task: int, names: list[str]) -> N
         )
 
 
+def known_ids(lifter: Lifter, task: int, names: Sequence[str]) -> list[str]:
+    """Return the keypoints that a lifter lifts together; by default those of the task."""
+    return lifter.ids or [f"T{task}/{name}" for name in names]
+
+
 def groups_of(lifter: Lifter) -> list[str]:
     """List the groups of keypoints that a lifter needs."""
     return list(dict.fromkeys(name.split("/")[1] for name in lifter.ids or [f"T/{GROUP}/"]))

@@ -174,5 +174,5 @@ class DetectorErrors:
                 chosen = choose_detections(self._data, BY_DETECTOR, tasks)
                 self._found[key] = check_noise(chosen, tasks, key)[0].meta["noise"]
             except PoseObj3DError as error:
-                raise ConfigError(str(error)) from None
+                raise ConfigError(f"--detected {error}") from None
         return self._found[key]

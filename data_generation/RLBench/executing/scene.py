@@ -14,6 +14,7 @@ from data_generation.RLBench.executing.lifters import (
     Lifter,
     check_task,
     groups_of,
+    known_ids,
     lift_poses,
     open_lifter,
 )
@@ -113,6 +114,8 @@ class Executor:
             names = self._actor.task.keypoint_names
             for label, lifter in self.lifters.items():
                 check_task(lifter, self.settings.method(label), task_id, names)
+                if self._errors is not None:
+                    self._errors.of(known_ids(lifter, task_id, names))
             if self._detectors is not None:
                 self._detectors.check_task(task_id, names, self.settings.config.track_cams)
             self._task_id = task_id
@@ -135,6 +138,8 @@ class Executor:
             execution = _Execution(self, actor, job, condition)
             try:
                 found[str(condition)] = execution.run()
+            except DataGenerationError:
+                raise
             except (EngineError, PoseObj3DError) as error:
                 raise DataGenerationError(f"{job.key}, {condition}: {error}") from None
             except Exception as error:  # noqa: BLE001 - a user's task file may raise anything
@@ -171,7 +176,7 @@ class Executor:
         """Return the waypoints' poses in the middle of a look, as `lift_poses` does."""
         data = watch.data(noise)
         if self._errors is not None:
-            ids = lifter.ids or [f"T{task}/{name}" for name in data.keypoint_names(task)]
+            ids = known_ids(lifter, task, data.keypoint_names(task))
             data = replace(data, meta={**data.meta, "noise": self._errors.of(ids)})
         relations = None
         if self._structure is not None and look.is_start:

@@ -22,6 +22,8 @@ from data_generation.RLBench.executing.settings import (
 from data_generation.RLBench.raw.episode_key import EpisodeKey, seed_example
 from pose_obj_3d.detector.learning.checkpoint import Subject
 from pose_obj_3d.detector.types import Detections
+from pose_obj_3d.formal import shipped_archive
+from pose_obj_3d.training.config import PACKAGE_DIR
 from pyrep_mujoco.vision.rendering import select_gl_backend
 from rlbench.backend.exceptions import RenderingError
 from rlbench.cameras import project_views
@@ -120,3 +122,12 @@ def test_a_film_shows_the_waypoints(opened, tmp_path):
         assert picture.n_frames > 5
     with pytest.raises(ConfigError, match=r"\.gif or \.mp4"):
         film_path("act.avi")
+
+
+def test_an_archive_without_detections_is_refused():
+    """Before any scene: it does not count as a failure of one."""
+    folder = PACKAGE_DIR / "data" / "RLBench_pose_est_data"
+    errors = pictures.DetectorErrors(shipped_archive(folder))
+    with pytest.raises(ConfigError, match=r"--detected .*no detections") as caught:
+        errors.of([f"T0/{point}" for point in POINTS])
+    assert len(str(caught.value)) < 500
