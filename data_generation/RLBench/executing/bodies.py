@@ -229,7 +229,7 @@ def _kabsch(model: Float, points: Float) -> tuple[Float, Float]:
 
 def _descended(body: _Body, R: Float, p: Float) -> tuple[Float, Float, Float]:
     """Improve S poses by damped Gauss-Newton steps; return them and their sums of squares."""
-    damping = np.full(len(R), 1e-3)
+    damping = np.full(len(R), 1e-3 if len(R) > 1 else 1e-9)  # one start is near its end
     r, J = _residuals(body, R, p)
     cost = (r**2).sum(-1)
     for _ in range(_STEPS):
