@@ -157,6 +157,7 @@ def _blueprint(scene: Scene) -> rrb.Blueprint:
 
 def _log(recording: rr.RecordingStream, scene: Scene, get_frame: GetFrame) -> None:
     _log_rig(recording, scene)
+    _hide_labels(recording, scene)
     blocks = [
         np.arange(start, min(start + _BLOCK, scene.length))
         for start in range(0, scene.length, _BLOCK)
@@ -200,6 +201,20 @@ def _log_rig(recording: rr.RecordingStream, scene: Scene) -> None:
             image_plane_distance=PLANE_PART * scene.reach,
         )
         recording.log(_camera(name), pose, lens, static=True)
+
+
+def _hide_labels(recording: rr.RecordingStream, scene: Scene) -> None:
+    """Show a point's name where the mouse is: all names at once would cover pictures and points."""
+    for track in scene.tracks_3d:
+        points = rr.Points3D.from_fields(show_labels=False)
+        recording.log(f"world/{track.name}", points, static=True)
+        if track.has_trail:
+            lines = rr.LineStrips3D.from_fields(show_labels=False)
+            recording.log(f"world/{track.name}/trails", lines, static=True)
+    for name in scene.camera_names:
+        for layer in scene.tracks_2d:
+            hidden = rr.Points2D.from_fields(show_labels=False)
+            recording.log(f"{_camera(name)}/{layer.name}", hidden, static=True)
 
 
 def _times(scene: Scene, frames: npt.NDArray[np.int64]) -> Floats:

@@ -212,9 +212,11 @@ def test_a_recording_is_read_by_reruns_own_reader(recorded, tmp_path, monkeypatc
     assert export(folder, tmp_path, "--view", "--skeleton", "p0-p1", "--up", "z") == 0
     assert [path.name for path in tmp_path.iterdir()] == ["points3d.rrd"]
     assert str(tmp_path / "points3d.rrd") in capsys.readouterr().out
-    read = {}
+    read, static = {}, {}
     for part in chunk.RrdReader(tmp_path / "points3d.rrd").stream():
-        read.setdefault(part.entity_path, []).append(part.to_record_batch())
+        batch = part.to_record_batch()
+        kind = read if "frame" in batch.schema.names else static
+        kind.setdefault(part.entity_path, []).append(batch)
     (points,) = read["/world/lifted"]
     assert points.column("frame").to_pylist() == list(range(T))
     np.testing.assert_allclose(
@@ -236,6 +238,9 @@ def test_a_recording_is_read_by_reruns_own_reader(recorded, tmp_path, monkeypatc
     assert len(bones.column("LineStrips3D:strips").to_pylist()[0]) == 1
     assert "/world/truth" in read
     camera = f"/world/cameras/{NAMES[0]}"
+    for entity in (f"{camera}/detected", f"{camera}/reprojected"):
+        (hidden,) = static[entity]
+        assert hidden.column("Points2D:show_labels").to_pylist() == [[False]]
     (detected,) = read[f"{camera}/detected"]
     rows = detected.column("Points2D:positions").to_pylist()
     assert (len(rows[3]), len(rows[4])) == (3, 4)
@@ -246,7 +251,7 @@ def test_a_recording_is_read_by_reruns_own_reader(recorded, tmp_path, monkeypatc
     )
     assert sum(batch.num_rows for batch in read[f"{camera}/image"]) == T
     assert f"/world/cameras/{NAMES[1]}/image" not in read
-    assert camera in read  # its pose and lens
+    assert camera in static  # its pose and lens
 
 
 def frames_of(path):
