@@ -8,6 +8,7 @@ from pose_obj_3d.formal import UV_DETECTED, UV_EXACT, VISIBILITY, XYZ_WORLD, rea
 from pose_obj_3d.import_tracks import main
 from pose_obj_3d.importing.people import videopose3d
 from pose_obj_3d.importing.people.data_sets import H36M_17, H36M_32
+from pose_obj_3d.importing.people.subject_cameras import read_subject_cameras, straightened
 from pose_obj_3d.importing.tracks.views import Wanted
 
 SUBJECTS = ("S1", "S5", "S9")
@@ -149,6 +150,18 @@ def test_positions_without_distortion_are_those_of_a_pinhole(clone):
         local = truth @ e[:, :3].T + e[:, 3]
         uv = (local / local[..., 2:]) @ found.cameras.intrinsics[v].T
         np.testing.assert_allclose(view.points[:, 0], uv[..., :2], atol=1e-3)
+
+
+def test_the_lens_is_inverted_to_the_last_digit(clone):
+    """What is lost above is lost by the file's float32."""
+    cameras, rng = Cameras(), np.random.default_rng(2)
+    xyz = rng.uniform(-1.5, 1.5, (500, 1, 3))
+    read = read_subject_cameras(clone[0] / "common" / "h36m_dataset.py", ["S5"])["S5"]
+    for v, camera in enumerate(read):
+        local = xyz @ camera.extrinsics[:, :3].T + camera.extrinsics[:, 3]
+        pinhole = (local / local[..., 2:]) @ camera.intrinsics.T
+        found = straightened(cameras.project(xyz, "S5", v), camera)
+        np.testing.assert_allclose(found, pinhole[..., :2], atol=1e-9)
 
 
 @pytest.mark.parametrize(("kind", "names"), [("subject", list(SUBJECTS)), ("all", ["all"])])
