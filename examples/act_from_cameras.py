@@ -11,7 +11,7 @@ from data_generation.RLBench.config import REPOSITORY, load_config
 from data_generation.RLBench.executing.lifters import lift_poses, open_lifter
 from data_generation.RLBench.executing.settings import parse_method, simulated_noises
 from data_generation.RLBench.executing.watch import Watch
-from rlbench.acting import Actor, deviation
+from rlbench.acting import Actor
 from rlbench.environment import Environment
 from rlbench.observation_config import ObservationConfig
 from rlbench.tasks import task_id
@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> bool:
     poses = lift_poses(lifter, detections, task, FRAMES // 2, "keep")
     true = robot.true_poses()  # for the reader alone
     for name, pose in poses.items():
-        mm, deg = deviation(pose.T, true[name])
+        mm, deg = robot.deviation(name, pose.T, true[name])
         print(f"{name}: {mm:.1f} mm and {deg:.1f} degrees off, claimed {pose.sd_mm:.1f} mm")
 
     # Act: order and gripper commands are the task's, poses only what was lifted.
