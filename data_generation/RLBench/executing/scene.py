@@ -188,9 +188,10 @@ class Executor:
     def is_new(self, lifter: Lifter, noise: Noise) -> bool:
         """Tell whether each look errs by itself: windows of white noise do."""
         detector = noise.detector
-        is_white = detector is not None and not np.any(
-            [*np.atleast_1d(detector.noise_time_constant, detector.noise_persistent_share)]
-        )
+        if detector is None:
+            return False  # of what a network finds in pictures, errors last
+        lasting = detector.noise_time_constant, detector.noise_persistent_share
+        is_white = not any(np.any(setting) for setting in lasting)
         return is_white and lifter.window is not None and lifter.window <= self.settings.frames
 
     def close(self) -> None:

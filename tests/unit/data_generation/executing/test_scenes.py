@@ -158,6 +158,15 @@ def test_a_task_whose_code_fails_is_a_failure(executor, monkeypatch):
     assert list(found.values())[1]["cause"] == ""
 
 
+def test_looks_are_independent_where_noise_is_white(executor):
+    noise = simulated_noises(executor.settings.config, [1.0])[0]
+    lasting = replace(noise.detector, noise_time_constant=(0.0, 0.0, 5.0, 0.0))
+    window, whole = (open_lifter(Method(name, name)) for name in ("dlt", "rts"))
+    assert executor.is_new(window, noise)
+    assert not executor.is_new(window, replace(noise, detector=lasting))
+    assert not executor.is_new(whole, noise)
+
+
 def test_it_looks_again_and_waits_before_a_doubtful_grasp():
     """Claims of 3 x noise are above a limit of 1 mm, however long the robot waits."""
     settings = made(["mean"], [3.0], replan=EACH_WAYPOINT, grasp_limit_mm=1.0, longest_wait=10)
