@@ -43,7 +43,7 @@ from pose_obj_3d.tracks.stated_noise import check_noise
 logger = logging.getLogger(__name__)
 FRAMES_NAME, CHARTS_NAME, VIDEO_NAME = "frames.png", "errors.png", "detections.mp4"
 SHOWN_FRAMES = 3
-GROUPS = ("waypoints", "objects", "robot")
+GROUPS = ("waypoints", "objects", "robot", "frames")
 _DPI = 110
 
 

@@ -95,7 +95,8 @@ def clone(tmp_path_factory):
     replace(folder / "configs" / "dataset_config.json", *one_task)
     replace(folder / "configs" / "quickstart.json", (r'"cams": \[.*?\]', '"cams": []'), *few)
     eight = [(r'"n_ex_per_task": \d+', '"n_ex_per_task": 8'), *tiny]
-    replace(folder / "configs" / "pixels_dataset.json", *eight)
+    for config in ("pixels_dataset", "looks_dataset"):
+        replace(folder / "configs" / f"{config}.json", *eight)
     # The task of the shortest demonstrations, and small detectors that learn for seconds.
     reach = (r'"train_task_ids": \[9\]', '"train_task_ids": [0]')
     replace(folder / "configs" / "quickstart_pixels.json", reach, *eight)
@@ -186,6 +187,7 @@ def test_quickstart_from_pixels_ends_with_a_table(clone):
 def test_the_archive_with_detections_is_made_by_one_script(clone):
     script = "data_generation/RLBench/make_detected_data.sh"
     settings = "MINUTES=0.05 EXAMPLES=6 TASKS=0 N_PROCESSES=2"
+    settings += " CONFIG=configs/looks_dataset.json NAME=looks"
     block = Fence("bash", f"{settings} bash {script} ready\n", None, "", 0)
     assert "and 1 pictures written" in run(clone, block)
     assert {path.name for path in (clone / "ready").rglob("*.*")} == {
