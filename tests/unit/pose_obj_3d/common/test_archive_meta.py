@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pose_obj_3d.common.archive.meta import check_meta, decode_meta
+from pose_obj_3d.common.archive.members import read_meta
+from pose_obj_3d.common.archive.meta import MAX_TEXT, check_meta, decode_meta, make_split
+from pose_obj_3d.common.archive.shards import OpenArchive
 from pose_obj_3d.common.errors import MAX_MESSAGE, FormalError
 from pose_obj_3d.formal import read_formal, tasks_in
 from tests.unit.pose_obj_3d.synthetic import write_scene
@@ -39,6 +41,26 @@ def put(meta, key, value):
 
 def test_what_the_writer_wrote_is_right(meta):
     check_meta(decode_meta(json.dumps(meta)))
+
+
+def test_the_meta_of_100_000_examples_is_read(meta, tmp_path):
+    count, names = 100_000, meta["keypoint_names"]["T0"]
+    numbers = range(count)
+    large = {
+        **meta,
+        "split": {"T0": make_split(count)},
+        "sources": {"T0": [{"variation": n % 60, "example": n} for n in numbers]},
+        "source_seeds": {"T0": [["0", "9", str(n % 60), str(n), "0"] for n in numbers]},
+        "mask_ids": {"T0": [[84] * len(names)] * count},
+    }
+    text = json.dumps(large)
+    assert len(text) < MAX_TEXT / 2  # so there is room for more keypoints
+    path = tmp_path / "a.npz"
+    np.savez(path, meta=np.array(text))
+    with OpenArchive(path) as archive:
+        found = read_meta(path, archive)
+    check_meta(found)
+    assert len(found["sources"]["T0"]) == count
 
 
 @pytest.mark.parametrize(
@@ -227,7 +249,7 @@ def test_what_is_allowed(meta, key, value):
         ('{"format_version": true}', "format version True"),
         ('{"format_version": "' + "1" * 9999 + '"}', "format version '111"),
         ('{"format_version": 1}', "lacks image_size"),
-        (" " * 8_000_001, "at most 8000000 are read"),
+        (" " * (MAX_TEXT + 1), f"at most {MAX_TEXT} are read"),
     ],
 )
 def test_texts_that_are_no_meta(text, message):
