@@ -3,6 +3,7 @@
 Long rows of equal entries are added and multiplied many times faster than small matrices.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 UPPER = (0, 1, 2, 4, 5, 8)  # of the nine entries, row by row
 FULL = (0, 1, 2, 1, 3, 4, 2, 4, 5)
 DIAGONAL = (0, 3, 5)
+_SMALLEST = 1e-30  # determinant
 
 
 def pack(m: Tensor) -> Tensor:
@@ -59,6 +61,17 @@ def invert(s: Tensor) -> Tensor:
     return _invert(s)
 
 
+def log_det(s: Tensor) -> Tensor:
+    """Return the log determinant (*) of positive definite (6, *); -69 at least."""
+    found: Tensor = _LogDet.apply(s)  # type: ignore[no-untyped-call]
+    return found
+
+
+def log_of(determinant: Tensor) -> Tensor:
+    """Return the log of a determinant, which rounding may have made 0 or negative."""
+    return determinant.clamp_min(_SMALLEST).log()
+
+
 def between(s: Tensor, t: Tensor) -> Tensor:
     """Return S T S: (6, *), (6, *) -> (6, *)."""
     S = unpack(s)
@@ -67,7 +80,7 @@ def between(s: Tensor, t: Tensor) -> Tensor:
 
 def product(a: Tensor, b: Tensor) -> Tensor:
     """Return A B: (3, 3, *), (3, 3, *) -> (3, 3, *)."""
-    return _dot(a.unsqueeze(2).unbind(1), b)
+    return _dot(a.unsqueeze(2).unbind(1), b.unbind(0))
 
 
 def symmetric_outer(v: Tensor, w: Tensor) -> Tensor:
@@ -77,18 +90,17 @@ def symmetric_outer(v: Tensor, w: Tensor) -> Tensor:
 
 def scale_off_diagonal(s: Tensor, factor: float) -> Tensor:
     """Multiply the entries beside the diagonal, each of which stands for two, in place."""
-    s[1:3] *= factor
-    s[4] *= factor
+    s[1:3].mul_(factor)
+    s[4].mul_(factor)
     return s
 
 
-def _dot(v: Any, w: Any) -> Tensor:
-    found: Tensor = torch.addcmul(torch.addcmul(v[0] * w[0], v[1], w[1]), v[2], w[2])
-    return found
+def _dot(v: Sequence[Tensor], w: Sequence[Tensor]) -> Tensor:
+    return torch.addcmul(torch.addcmul(v[0] * w[0], v[1], w[1]), v[2], w[2])
 
 
 def _apply(s: Tensor, v: Tensor) -> Tensor:
-    return _dot(unpack(s).unbind(1), v)
+    return _dot(unpack(s).unbind(1), v.unbind(0))
 
 
 def _entries_of_outer(v: Tensor, w: Tensor) -> Tensor:
@@ -99,11 +111,17 @@ def _entries_of_outer(v: Tensor, w: Tensor) -> Tensor:
     return torch.stack([a * x, off[0], off[1], b * y, off[2], c * z])
 
 
-def _invert(s: Tensor) -> Tensor:
+def invert_with_determinant(s: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the inverse (6, *) and the determinant (*), without a gradient."""
     a, b, c, d, e, f = s.unbind(0)
     pairs = ((d, f, e, e), (c, e, b, f), (b, e, c, d), (a, f, c, c), (b, c, a, e), (a, d, b, b))
     cofactors = [torch.addcmul(p * q, r, t, value=-1) for p, q, r, t in pairs]
-    return torch.stack(cofactors) / _dot((a, b, c), cofactors)
+    determinant = _dot((a, b, c), cofactors)
+    return torch.stack(cofactors).div_(determinant), determinant
+
+
+def _invert(s: Tensor) -> Tensor:
+    return invert_with_determinant(s)[0]
 
 
 class _Apply(torch.autograd.Function):
@@ -136,3 +154,17 @@ class _Inverse(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> Tensor:
         (inverse,) = ctx.saved_tensors
         return scale_off_diagonal(between(inverse, scale_off_diagonal(-grad, 1 / 2)), 2)
+
+
+class _LogDet(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, s: Tensor) -> Tensor:
+        inverse, determinant = invert_with_determinant(s)
+        ctx.save_for_backward(inverse, determinant)
+        return log_of(determinant)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        inverse, determinant = ctx.saved_tensors
+        by_entry = torch.where(determinant > _SMALLEST, grad * inverse, 0.0)
+        return scale_off_diagonal(by_entry, 2)

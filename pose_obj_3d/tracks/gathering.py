@@ -51,15 +51,20 @@ def gather_windows(
     is_distinct = index == wanted
     if used_frames is not None:
         is_distinct = is_distinct & (offsets.abs() <= (used_frames - 1) // 2)
+    rows = index.flatten()
+
+    def cut(x: Tensor) -> Tensor:  # several times as fast as x[index]
+        return x.index_select(0, rows).view(*index.shape, *x.shape[1:])
+
     return Windows(
-        uv=tracks.uv[index],
-        weights=tracks.weights[index],
-        robust=tracks.robust[index],
-        xyz=tracks.xyz[index],
-        info=tracks.info[index],
+        uv=cut(tracks.uv),
+        weights=cut(tracks.weights),
+        robust=cut(tracks.robust),
+        xyz=cut(tracks.xyz),
+        info=cut(tracks.info),
         is_distinct=is_distinct,
-        keypoint=tracks.keypoint[centres],
-        truth=None if tracks.truth is None else tracks.truth[centres],
+        keypoint=tracks.keypoint.index_select(0, centres),
+        truth=None if tracks.truth is None else tracks.truth.index_select(0, centres),
     )
 
 

@@ -99,13 +99,13 @@ def blind_reprojection_nll(
     # Entries and views first, windows last: sums of long rows.
     x, w = blind_xyz.permute(2, 1, 0), weights.permute(1, 2, 0)
     info = symmetric.pack(blind_info.permute(2, 3, 1, 0))
-    total, distance = joint(x, info, uv.permute(3, 1, 2, 0), w, cameras, sigma_px)
+    log_det, distance = joint(x, info, uv.permute(3, 1, 2, 0), w, cameras, sigma_px)
     count = 2 * (w > 0).sum(0)
     inlier = math.log(1 - OUTLIER_RATE) - distance / 2
     outlier = (
         math.log(OUTLIER_RATE) - distance / (2 * OUTLIER_SCALE**2) - count * math.log(OUTLIER_SCALE)
     )
-    nll = (_log_det(total) - _log_det(info)) / 2 - torch.logaddexp(inlier, outlier)
+    nll = (log_det - symmetric.log_det(info)) / 2 - torch.logaddexp(inlier, outlier)
     return torch.where(count > 0, nll, torch.zeros_like(nll)).T, count.T
 
 
@@ -156,11 +156,3 @@ def blind_view_nll(
     is_scored = p > 0
     nll = torch.where(is_scored, -log.logsumexp(-1), 0.0).sum(-1)
     return nll, 2 * is_scored.sum(-1)
-
-
-def _log_det(s: Tensor) -> Tensor:
-    """Log determinant of positive definite (6, *), by cofactors."""
-    a, b, c, d, e, f = s.unbind(0)
-    determinant = a * (d * f - e * e) + b * (c * e - b * f) + c * (b * e - c * d)
-    log_det: Tensor = determinant.clamp_min(1e-30).log()
-    return log_det

@@ -22,6 +22,7 @@ OUTLIER_SIGMAS = 5.0  # measurements further off than this are gross errors and 
 FRAMES = 40_000  # looked at, at most, evenly spread
 SUMMARY = 3  # numbers about the covariance that the calibration sees
 _ROUND_START = -3.0  # logit of the share of the round part before the fit
+SHARE_BEFORE = 1 / (1 + math.exp(-_ROUND_START))  # before the fit; the factor is 1
 _STEPS = 60
 
 

@@ -28,11 +28,11 @@ def joint(
         sigma_px: Noise per coordinate [px].
 
     Returns:
-        T (6, K, B) and the squared distance r^T W r - b^T T^-1 b (K, B), at least 0.
+        log |T| and the squared distance r^T W r - b^T T^-1 b, at least 0; each (K, B).
     """
     P = cameras[0] @ cameras[1]
-    total, distance = _Joint.apply(x, info, uv, w, P, sigma_px)  # type: ignore[no-untyped-call]
-    return total, distance
+    log_det, distance = _Joint.apply(x, info, uv, w, P, sigma_px)  # type: ignore[no-untyped-call]
+    return log_det, distance
 
 
 class _Joint(torch.autograd.Function):
@@ -56,21 +56,20 @@ class _Joint(torch.autograd.Function):
         pairs = [JtW[i] * J[j] for i in range(3) for j in range(i, 3)]
         total = info + torch.stack(pairs).sum((1, 2))
         b = (JtW * r).sum((1, 2))
-        inverse = symmetric.invert(total)
+        inverse, determinant = symmetric.invert_with_determinant(total)
         u = symmetric.apply(inverse, b)
         distance = (r.square().sum(0) * w).sum(0) - (b * u).sum(0)
         # float32 cancels where residuals are huge, and a squared distance is not negative.
-        ctx.save_for_backward(J, JtW, r, w, u, scale, rows[:, 2], distance >= 0)
-        return total, distance.clamp_min_(0)
+        ctx.save_for_backward(J, JtW, r, w, u, inverse, scale, rows[:, 2], distance >= 0)
+        return symmetric.log_of(determinant), distance.clamp_min_(0)
 
     @staticmethod
     def backward(
-        ctx: Any, of_total: Tensor, of_distance: Tensor
+        ctx: Any, of_log_det: Tensor, of_distance: Tensor
     ) -> tuple[Tensor | None, Tensor | None, None, None, None, None]:
-        J, JtW, r, w, u, scale, third, is_positive = ctx.saved_tensors
+        J, JtW, r, w, u, inverse, scale, third, is_positive = ctx.saved_tensors
         g = of_distance * is_positive
-        # Of T as a matrix: off the diagonal, an entry of (6, *) stands for two.
-        of_matrix = symmetric.scale_off_diagonal(of_total.clone(), 1 / 2)
+        of_matrix = of_log_det * inverse
         # With the row p of P that gives the depth, dJ_i / dx_k = -scale (J_k p_i + J_i p_k).
         along = (J * u[:, None, None]).sum(0)  # (2, V, K, B)
         left = g * (r - along)
@@ -79,5 +78,6 @@ class _Joint(torch.autograd.Function):
         own = ((turned * J).sum(0) - left * along).sum(0)
         of_x = (JtW * (left + scale * by_depth)).sum((1, 2))
         of_x += (third * (scale * w * own)).sum(1)
+        # Off the diagonal, an entry of (6, *) stands for two of the matrix.
         of_info = symmetric.scale_off_diagonal(of_matrix.addcmul_(g, symmetric.outer(u)), 2)
         return of_x.mul_(-2), of_info, None, None, None, None

@@ -12,9 +12,13 @@ from pose_obj_3d.models.consensus.layers import all_products, sum_of_products
 from pose_obj_3d.models.consensus.rigid import rigid_displacement
 from pose_obj_3d.models.consensus.seen import Seen
 
-OUTPUTS = 5  # log of the lag's deviation: unit, acceleration, velocity; trust; log of the turn
+OUTPUTS = 5  # logs: the lag's deviation (unit, acceleration, velocity), trust, the turn
 _GATE = 9.0  # squared lag, per coordinate in variances, at which trust in a keypoint has halved
-_STARTS = (3.5, 2.0, 3.0)  # minus log of the lag's deviation: unit, acceleration, velocity
+_STARTS = torch.tensor([3.5, 2.0, 3.0, 0.0, 0.0])  # subtracted from the outputs
+# Powers of their exponentials, and what these powers stay within.
+_POWERS = torch.tensor([2.0, 2.0, 2.0, 1.0, 2.0])
+_LOWEST = torch.tensor([-10.0, -12.0, -12.0, math.log(0.05), -8.0])
+_HIGHEST = torch.tensor([8.0, 4.0, 4.0, math.log(20.0), 8.0])
 _TURN_INFO = 1e4  # [1/rad^2] before training
 
 
@@ -35,71 +39,82 @@ class Opinion:
     of_pairs: Tensor
 
 
-def lags(
-    seen: Seen, opinion: Opinion, mixes: Tensor, full_mean: Tensor, mean: Tensor, gram: Tensor
-) -> tuple[Tensor, Tensor]:
+def lags(seen: Seen, opinion: Opinion, delta: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
     """Estimate how far each mix lags behind the next shorter one.
 
     Args:
         seen: The input.
         opinion: What the network thinks of it.
-        mixes: (M, H + 1, K, B) weights of the filters, the mean of all bins last.
-        full_mean: (3, K, B) that mean with the centre frame: of the other keypoints [m].
-        mean: (3, K, B) without it: of the keypoint itself [m].
-        gram: (H, H) products of the filters, in variances of a frame.
+        delta: (3, K, n, K, B) displacement i of keypoint j as k sees it, at [:, j, i, k, b] [m].
+        noise: (n, K, B) of the own displacements, in variances of a frame.
 
     Returns:
-        Displacements (3, M - 1, K, B) [m] with covariance (6, M - 1, K, B) [m^2].
+        Displacements (3, n, K, B) [m] with covariance (6, n, K, B) [m^2].
     """
-    n, K = len(opinion.of_pairs), full_mean.shape[1]
-    change = mixes[1:] - mixes[:-1]
-    filters, means = change[:, :-1], change[:, -1]
-    size, bend, pace, trust, turn = opinion.outputs.view(n, OUTPUTS, *mean.shape[1:]).unbind(1)
-    prior = seen.spread.unsqueeze(1) * (2 * (size - _STARTS[0])).clamp(-10, 8).exp()
-    for v, s, start in (
-        (seen.acceleration, bend, _STARTS[1]),
-        (seen.velocity, pace, _STARTS[2]),
-    ):
-        prior = prior + symmetric.outer(v).unsqueeze(1) * (2 * (s - start)).clamp(-12, 4).exp()
-    # At [:, other, i, keypoint that looks, window]: its changes of the other's filters.
-    others = _Changes.apply(seen.full, filters) + full_mean[:, :, None, None] * means  # type: ignore[no-untyped-call]
-    own = (seen.blind.unsqueeze(2) * filters.transpose(0, 1).unsqueeze(1)).sum(0)
-    own = own + mean.unsqueeze(1) * means
-    itself = torch.eye(K, dtype=torch.bool, device=own.device)
-    delta = torch.where(itself[:, None, :, None], own.unsqueeze(1), others)
-    force = symmetric.apply(seen.unit[:, :, None, None], delta)
-    # In variances of a frame.
-    noise = (torch.einsum("hg,igkb->ihkb", gram, filters) * filters).sum(1) + 1e-2
-    plausible = noise + 4 / 3 * symmetric.inner(prior, seen.unit.unsqueeze(1))
-    square = (delta * force).sum(0) / (3 * plausible)
-    belief = (trust.exp().clamp(0.05, 20) / noise) / (1 + square / _GATE)
-    weight = belief * _alike(seen, opinion).transpose(0, 1)
+    shape = len(opinion.of_pairs), OUTPUTS, *noise.shape[1:]
+    start, power, low, high = (
+        x.to(noise)[:, None, None, None] for x in (_STARTS, _POWERS, _LOWEST, _HIGHEST)
+    )
+    outputs = opinion.outputs.view(shape).transpose(0, 1)
+    scale = ((outputs - start) * power).clamp(low, high).exp()  # (5, n, K, B)
+    spans = [seen.spread, symmetric.outer(seen.acceleration), symmetric.outer(seen.velocity)]
+    prior = (torch.stack(spans).unsqueeze(2) * scale[:3].unsqueeze(1)).sum(0)
+    noise = noise + 1e-2
+    unit = symmetric.scale_off_diagonal(seen.unit.clone(), 2)
+    plausible = noise + 4 / 3 * (prior * unit.unsqueeze(1)).sum(0)
+    alike = _alike(seen, opinion).transpose(0, 1)
+    force, weight = believed(delta, seen.unit, alike, scale[3] / noise, plausible)
     return rigid_displacement(
         force,
         weight,
         seen.unit,
         seen.reference,
         symmetric.invert(prior.double()),
-        _TURN_INFO * (2 * turn).clamp(-8, 8).exp(),
+        _TURN_INFO * scale[4],
     )
 
 
-class _Changes(torch.autograd.Function):
-    """Filters (H, 3, K, B) of all keypoints j by weights (n, H, K, B) of k: (3, K, n, K, B).
+def believed(
+    delta: Tensor, unit: Tensor, alike: Tensor, certain: Tensor, plausible: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Weigh what keypoints say about each other's displacements.
 
-    The filters get no gradient: they are data.
+    Args:
+        delta: (3, K, n, K, B) displacement of keypoint j as k sees it, at [:, j, i, k, b] [m].
+        unit: (6, K, B) information of a frame of keypoint j; gets no gradient [1/m^2].
+        alike: (K, n, K, B) how much both move alike, at [j, i, k, b].
+        certain: (n, K, B) how certain a displacement is.
+        plausible: (n, K, B) its size in variances of a frame, as k expects it.
+
+    Returns:
+        Information times displacement (3, K, n, K, B) [1/m]; how much k believes it (K, n, K, B).
     """
+    force, weight = _Believed.apply(delta, unit, alike, certain, plausible)  # type: ignore[no-untyped-call]
+    return force, weight
+
+
+class _Believed(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, delta: Tensor, unit: Tensor, alike: Tensor, certain: Tensor, plausible: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        unit, plausible = unit[:, :, None, None], 3 * _GATE * plausible
+        force = symmetric.apply(unit, delta)
+        square = sum_of_products(delta, force).div_(plausible)
+        gate = square + 1
+        belief = certain / gate
+        ctx.save_for_backward(unit, alike, plausible, force, square, gate, belief)
+        return force, belief * alike
 
     @staticmethod
-    def forward(ctx: Any, full: Tensor, weights: Tensor) -> Tensor:
-        ctx.save_for_backward(full)
-        return sum_of_products(full[..., None, None, :], weights.transpose(0, 1)[:, None, None])
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor]:
-        (full,) = ctx.saved_tensors
-        of_filters = full.permute(1, 2, 0, 3).flatten(0, 1)[:, None, :, None]
-        return None, sum_of_products(of_filters, grad.flatten(0, 1).unsqueeze(2))
+    def backward(ctx: Any, of_force: Tensor, of_weight: Tensor) -> tuple[Tensor | None, ...]:
+        unit, alike, plausible, force, square, gate, belief = ctx.saved_tensors
+        of_certain = (of_weight * alike).div_(gate)
+        of_square = of_certain * belief
+        of_plausible = sum_of_products(of_square, square).div_(plausible).mul_(3 * _GATE)
+        of_delta = symmetric.apply(unit, of_force)
+        of_delta.addcmul_(force, of_square.div_(plausible), value=-2)
+        return of_delta, None, of_weight * belief, of_certain.sum(0), of_plausible
 
 
 def _alike(seen: Seen, opinion: Opinion) -> Tensor:

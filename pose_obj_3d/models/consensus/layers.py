@@ -1,7 +1,9 @@
-"""Layers of STC's network: channels first, then keypoints, windows last.
+"""Layers of STC's network.
 
-With few keypoints a frame is small, but a batch has many frames. So each number of a frame becomes
-a long row, one entry for each window; sums over keypoints, heads and channels are sums of rows.
+With few keypoints a frame is small, but a batch has many frames. So where keypoints meet, each
+number of a frame becomes a long row, one entry for each window: channels first, then keypoints,
+windows last. Sums over keypoints and heads are sums of rows. Between these places the network works
+on tokens (K B, D), as torch's own layers do; a product of matrices turns one into the other.
 """
 
 import math
@@ -15,46 +17,19 @@ _FEW = 6  # keypoints up to which sums of rows are faster than many small produc
 
 def linear(layer: nn.Linear, x: Tensor) -> Tensor:
     """Apply a layer to (D, *): (D', *)."""
-    return affine(layer.weight, layer.bias, x)
+    return affine(layer.weight, layer.bias, x.flatten(1)).view(-1, *x.shape[1:])
 
 
 def affine(weight: Tensor, bias: Tensor, x: Tensor) -> Tensor:
-    """Return W x + b: (D', D), (D'), (D, *) -> (D', *)."""
-    return torch.addmm(bias.unsqueeze(1), weight, x.flatten(1)).view(-1, *x.shape[1:])
+    """Return W x + b: (D', D), (D'), (D, n) -> (D', n); x may be the transpose of tokens."""
+    return torch.addmm(bias.unsqueeze(1), weight, x)
 
 
 def sequence(layers: nn.Sequential, x: Tensor) -> Tensor:
-    """Apply linear layers and functions, one after the other."""
+    """Apply linear layers and functions, one after the other, to (D, *)."""
     for layer in layers:
         x = linear(layer, x) if isinstance(layer, nn.Linear) else layer(x)
     return x
-
-
-class _Norm(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
-        centred = x - x.mean(0)
-        scale = (centred.square().mean(0) + eps).rsqrt_()
-        normed = centred.mul_(scale)
-        ctx.save_for_backward(normed, scale, weight)
-        return torch.addcmul(bias.unsqueeze(1), normed, weight.unsqueeze(1))
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        normed, scale, weight = ctx.saved_tensors
-        product = grad * normed
-        of_weight, of_bias = product.sum(1), grad.sum(1)
-        along = weight @ product
-        along /= len(weight)
-        of_normed = grad * weight.unsqueeze(1)
-        of_x = of_normed.sub_(of_normed.mean(0)).addcmul_(normed, along, value=-1).mul_(scale)
-        return of_x, of_weight, of_bias, None
-
-
-def layer_norm(layer: nn.LayerNorm, x: Tensor) -> Tensor:
-    """Normalise each column of (D, *)."""
-    found: Tensor = _Norm.apply(x.flatten(1), layer.weight, layer.bias, layer.eps)  # type: ignore[no-untyped-call]
-    return found.view(x.shape)
 
 
 def sum_of_products(a: Tensor, b: Tensor) -> Tensor:
@@ -67,6 +42,25 @@ def sum_of_products(a: Tensor, b: Tensor) -> Tensor:
     for x, y in zip(a[1:], b[1:], strict=True):
         total.addcmul_(x, y)
     return total
+
+
+def quadratic(a: Tensor, x: Tensor) -> Tensor:
+    """Return x^T A x: symmetric data (H, H), (H, *) -> (*)."""
+    found: Tensor = _Quadratic.apply(a, x)  # type: ignore[no-untyped-call]
+    return found
+
+
+class _Quadratic(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, x: Tensor) -> Tensor:
+        ax = (a @ x.flatten(1)).view(x.shape)
+        ctx.save_for_backward(ax)
+        return (x * ax).sum(0)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor]:
+        (ax,) = ctx.saved_tensors
+        return None, ax * (2 * grad)
 
 
 def products(a: Tensor, b: Tensor) -> Tensor:
@@ -139,9 +133,14 @@ class BatchDropout(nn.Module):
         super().__init__()
         self.rate = rate
 
+    @property
+    def is_on(self) -> bool:
+        """Whether anything is dropped."""
+        return self.training and self.rate > 0
+
     def forward(self, x: Tensor) -> Tensor:
         """Set a share of the entries (*, B) to 0 in training, and make up for it."""
-        if not self.training or self.rate == 0:
+        if not self.is_on:
             return x
         rows, total = self.part or (slice(None), x.shape[-1])
         keep = torch.empty(*x.shape[:-1], total, device=x.device).bernoulli_(1 - self.rate)
@@ -167,15 +166,21 @@ class KeypointAttention(nn.Module):
         """Exchange information between keypoints.
 
         Args:
-            x: (D, K, B).
+            x: (K B, D), all windows of a keypoint one behind the other.
             is_hidden: (K, B); these keypoints are padding and are not listened to.
 
         Returns:
-            (D, K, B).
+            (K B, D).
         """
-        qkv = linear(self.qkv, layer_norm(self.norm_attention, x))
-        qkv = qkv.view(3, self.heads, -1, *x.shape[1:])
-        mixed = _Attend.apply(qkv, is_hidden)  # type: ignore[no-untyped-call]
-        x = x + self.dropout(linear(self.out, mixed.flatten(0, 1)))
-        out: Tensor = x + self.dropout(sequence(self.mlp, layer_norm(self.norm_mlp, x)))
+        qkv = affine(self.qkv.weight, self.qkv.bias, self.norm_attention(x).T)
+        qkv = qkv.view(3, self.heads, -1, *is_hidden.shape)
+        mixed: Tensor = _Attend.apply(qkv, is_hidden)  # type: ignore[no-untyped-call]
+        x = x + self._drop(self.out(mixed.view(x.shape[1], -1).T), is_hidden.shape)
+        out: Tensor = x + self._drop(self.mlp(self.norm_mlp(x)), is_hidden.shape)
         return out
+
+    def _drop(self, x: Tensor, shape: torch.Size) -> Tensor:
+        if not self.dropout.is_on:
+            return x
+        kept: Tensor = self.dropout(x.T.reshape(-1, *shape))
+        return kept.flatten(1).T

@@ -21,6 +21,7 @@ from pose_obj_3d.geometry import symmetric
 from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.models.blocks import Model, Prediction, fuse
 from pose_obj_3d.models.consensus.calibration import (
+    SHARE_BEFORE,
     SUMMARY,
     fit_scales,
     scales,
@@ -34,10 +35,10 @@ from pose_obj_3d.models.consensus.layers import (
     BatchDropout,
     KeypointAttention,
     affine,
-    layer_norm,
+    quadratic,
     sequence,
 )
-from pose_obj_3d.models.consensus.mixes import mixes_before_training
+from pose_obj_3d.models.consensus.mixes import first_and_changes, mixed, mixes_before_training
 from pose_obj_3d.models.consensus.scene.ground import Ground, on_ground
 from pose_obj_3d.models.consensus.scene.persistence import frames_that_share
 from pose_obj_3d.models.consensus.scene.rehearsal import known_errors
@@ -85,9 +86,9 @@ class Stc(Model):
             )
             for blind in (False, True)
         ]
-        self.register_buffer(
-            "noise", torch.stack([k @ k.T for k in kernels]).float(), persistent=False
-        )  # (2, H, H)
+        # (2, H + 1, H + 1): none of the mean of all bins, which has its own.
+        noise = torch.stack([nn.functional.pad(k @ k.T, (0, 1, 0, 1)) for k in kernels])
+        self.register_buffer("noise", noise.float(), persistent=False)
         self.register_buffer("bits", 2 ** torch.arange(T), persistent=False)
         self.identity = nn.Embedding(config.num_keypoints + 1, width)
         self.embed = nn.Linear(feature_count(T - 1, R, H), width)
@@ -227,10 +228,13 @@ class Stc(Model):
 
     def _calibrated(self, cov: Tensor, token: Tensor, seen: Seen) -> Tensor:
         """Scale the covariance (6, K, B), and make it rounder, as `calibrate` has found."""
+        size = symmetric.inner(cov, seen.unit) / 3
+        rounder = size * seen.spread - cov
+        if not self.calibration.any():  # in training
+            return cov + SHARE_BEFORE * rounder
         about = summary(_first(token), _first(symmetric.unpack(cov)))
         factor, share = (y.T.float() for y in scales(about, self.calibration))
-        size = symmetric.inner(cov, seen.unit) / 3
-        return factor * (cov + share * (size * seen.spread - cov))
+        return factor * (cov + share * rounder)
 
     def _shapes(self, num_keypoints: int) -> dict[str, tuple[int, ...]]:
         near, has_ground = self.config.num_frames - 1, self.ground is not None
@@ -248,20 +252,21 @@ class Stc(Model):
 
     def _predict(self, seen: Seen) -> tuple[Tensor, Tensor, Tensor]:
         """Return blind predictions (3, K, B) [m], covariances (6, K, B), tokens (D, K, B)."""
-        token = self._tokens(seen)
-        logits, gates, of_lags, query, key = self._heads(token)
+        tokens = self._tokens(seen)
+        logits, gates, of_lags, query, key = self._heads(tokens, seen.keypoint.shape)
+        token = tokens.T.view(-1, *seen.keypoint.shape)
         full_mean, mean, spread = self._means(seen, gates)
-        mixes = logits.view(self.config.num_mixes, -1, *logits.shape[1:]).softmax(
-            1
-        )  # (M, H + 1, K, B)
-        first, of_mean = mixes[0, :-1], mixes[0, -1]
-        noise = (first * torch.einsum("gh,hkb->gkb", self.noise[1], first)).sum(0)
+        first, changes = first_and_changes(
+            logits.view(self.config.num_mixes, -1, *logits.shape[1:])
+        )
         # A minimum variance mean has its own variance as covariance with any other unbiased mean.
-        cov = seen.spread * noise + spread * (1 - (1 - of_mean).square())
-        blind = (first.unsqueeze(1) * seen.blind).sum(0) + of_mean * mean
+        cov = seen.spread * quadratic(self.noise[1], first)
+        cov = cov + spread * (1 - (1 - first[-1]).square())
+        blind, delta = mixed(first, changes, seen.full, seen.blind, full_mean, mean)
         pairs = sequence(self.pair, seen.pairs)
         opinion = Opinion(of_lags, query, key, pairs)
-        shifts, spreads = lags(seen, opinion, mixes, full_mean, mean, self.noise[0])
+        noise = quadratic(self.noise[0], changes.transpose(0, 1))
+        shifts, spreads = lags(seen, opinion, delta, noise)
         return seen.reference + blind + shifts.sum(1), cov + spreads.sum(1), token
 
     def _filters(self, windows: Windows, x: Context) -> tuple[Tensor, Tensor]:
@@ -288,22 +293,25 @@ class Stc(Model):
         return found[0], found[1]
 
     def _tokens(self, seen: Seen) -> Tensor:
-        """Describe each keypoint by invariants, exchanged among a frame's keypoints: (D, K, B)."""
+        """Describe each keypoint by invariants, exchanged among a frame's keypoints: (K B, D)."""
         known = torch.arange(self.config.num_keypoints + 1, device=seen.keypoint.device) - 1
         is_it = (seen.keypoint == known[:, None, None]).to(seen.keypoint)
-        weight = torch.cat([self.embed.weight, self.identity.weight.T], 1)
-        token = affine(weight, self.embed.bias, torch.cat([seen.features, is_it]))
-        token = token + sequence(self.mlp, token)
+        weight = torch.cat([self.embed.weight.T, self.identity.weight])
+        features = torch.cat([seen.features, is_it]).flatten(1)
+        token = torch.addmm(self.embed.bias, features.T, weight)
+        token = token + self.mlp(token)
         for layer in self.layers:
             token = layer(token, seen.keypoint < 0)
-        return layer_norm(self.norm, token)
+        normed: Tensor = self.norm(token)
+        return normed
 
-    def _heads(self, token: Tensor) -> Sequence[Tensor]:
-        """Apply the last layers at once."""
+    def _heads(self, token: Tensor, shape: torch.Size) -> Sequence[Tensor]:
+        """Apply the last layers at once, to tokens (K B, D): each (*, K, B)."""
         heads = [self.mixes, self.gates, self.lags, self.query, self.key]
         weight = torch.cat([head.weight for head in heads])
         bias = torch.cat([head.bias for head in heads])
-        return torch.split(affine(weight, bias, token), [head.out_features for head in heads])
+        out = affine(weight, bias, token.T).view(-1, *shape)
+        return torch.split(out, [head.out_features for head in heads])
 
     def _means(self, seen: Seen, gates: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Average the bins that agree.

@@ -126,12 +126,14 @@ class _Rigid(torch.autograd.Function):
 
 def _cross(a: Tensor, b: Tensor) -> Tensor:
     """Return a x b, entries first; the other axes broadcast."""
+    p, q = a.unbind(0), b.unbind(0)
     pairs = ((1, 2), (2, 0), (0, 1))
-    return torch.stack([torch.addcmul(a[i] * b[j], a[j], b[i], value=-1) for i, j in pairs])
+    return torch.stack([torch.addcmul(p[i] * q[j], p[j], q[i], value=-1) for i, j in pairs])
 
 
 def _product(a: Tensor, b: Tensor) -> Tensor:
     """Return A B or A v: (3, 3, *) times (3, n, *) or (3, *)."""
     n = b.dim() - a.dim() + 1
-    A = a if n == 0 else a.unsqueeze(2)
-    return torch.addcmul(torch.addcmul(A[:, 0] * b[0], A[:, 1], b[1]), A[:, 2], b[2])
+    A = (a if n == 0 else a.unsqueeze(2)).unbind(1)
+    x, y, z = b.unbind(0)
+    return torch.addcmul(torch.addcmul(A[0] * x, A[1], y), A[2], z)

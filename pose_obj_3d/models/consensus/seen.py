@@ -4,6 +4,7 @@ They are worked out once for each window and kept as one row of numbers (`Seen.r
 entries come first and the windows last: long rows of equal entries.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
@@ -104,12 +105,11 @@ class Seen:
     @staticmethod
     def of_rows(rows: Tensor, shapes: dict[str, tuple[int, ...]]) -> "Seen":
         """Undo `rows`; the shapes, without the windows, are those of `shapes_of`."""
-        columns, found, begin = rows.T.contiguous(), {}, 0
-        for name, shape in shapes.items():
-            size = int(torch.Size(shape).numel())
-            found[name] = columns[begin : begin + size].view(*shape, len(rows))
-            begin += size
-        values: dict[str, Any] = found
+        sizes = [math.prod(shape) for shape in shapes.values()]
+        parts = zip(shapes.items(), torch.split(rows.T.contiguous(), sizes), strict=True)
+        values: dict[str, Any] = {
+            name: part.view(*shape, len(rows)) for (name, shape), part in parts
+        }
         return Seen(**values)
 
 
@@ -146,7 +146,7 @@ def shapes_of(
 
 def count_of(shapes: dict[str, tuple[int, ...]]) -> int:
     """Return P, how many numbers a window has."""
-    return sum(int(torch.Size(shape).numel()) for shape in shapes.values())
+    return sum(math.prod(shape) for shape in shapes.values())
 
 
 def rows_of(centres: Tensor, look: Callable[[Tensor], Seen]) -> Tensor:

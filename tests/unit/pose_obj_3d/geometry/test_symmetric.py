@@ -34,5 +34,7 @@ def test_gradients():
     a = packed(draw(0)).requires_grad_()
     v = torch.randn(3, 5, generator=torch.Generator().manual_seed(2)).double().requires_grad_()
     assert torch.autograd.gradcheck(symmetric.invert, a)
+    assert torch.autograd.gradcheck(symmetric.log_det, a)
+    torch.testing.assert_close(symmetric.log_det(a), torch.logdet(draw(0)))
     assert torch.autograd.gradcheck(symmetric.apply, (a, v))
     assert torch.autograd.gradcheck(symmetric.apply, (a[:, :1].detach().requires_grad_(), v))

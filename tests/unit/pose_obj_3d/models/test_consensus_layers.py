@@ -8,17 +8,14 @@ import torch
 from torch import nn
 
 from pose_obj_3d.formal import read_formal
+from pose_obj_3d.geometry import symmetric
 from pose_obj_3d.geometry.rig import Rig
-from pose_obj_3d.models.consensus import layers
+from pose_obj_3d.models.consensus import lags, layers, mixes
 from pose_obj_3d.tracks.gathering import gather_for
 from pose_obj_3d.tracks.loading import keypoint_ids, load_tracks, make_rig
 from pose_obj_3d.training.config import NetworkConfig, StcNetworkConfig
 from pose_obj_3d.training.model_registry import build_model
 from tests.unit.pose_obj_3d.synthetic import write_scene
-
-
-def first(x):
-    return x.permute(2, 1, 0)
 
 
 def plain_attention(layer, x, is_hidden):
@@ -42,13 +39,55 @@ def test_attention_is_that_of_torch_with_its_gradients(K):
     x = torch.randn(5, K, 8).double().requires_grad_()
     is_hidden = torch.rand(5, K) < 0.3
     found = []
-    for y in (plain_attention(layer, x, is_hidden), first(layer(first(x), is_hidden.T))):
+    tokens = layer(x.transpose(0, 1).reshape(5 * K, 8), is_hidden.T)
+    for y in (plain_attention(layer, x, is_hidden), tokens.view(K, 5, 8).transpose(0, 1)):
         of = [x, *layer.parameters()]
         found.append((y, torch.autograd.grad((y * torch.arange(8)).square().sum(), of)))
     (plain, plain_grads), (mine, grads) = found
     torch.testing.assert_close(mine, plain)
     for a, b in zip(grads, plain_grads, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-6)
+
+
+def test_gradients_by_hand_are_those_of_differences():
+    """Three keypoints, two changes of mixes of four filters and a mean, two windows."""
+    torch.manual_seed(0)
+    n, H, K, B = 2, 4, 3, 2
+
+    def draw(*shape, needs=True):
+        return torch.randn(*shape, dtype=torch.float64, requires_grad=needs)
+
+    assert torch.autograd.gradcheck(mixes.first_and_changes, draw(n + 1, H + 1, K, B))
+    first, changes = mixes.first_and_changes(draw(n + 1, H + 1, K, B))
+    torch.testing.assert_close(first.sum(0), torch.ones_like(first[0]))
+    torch.testing.assert_close(changes.sum(1), torch.zeros_like(changes[:, 0]))
+    filters = [draw(H, 3, K, B, needs=False) for _ in range(2)]
+    weights = first.detach().requires_grad_(), changes.detach().requires_grad_()
+    means = draw(3, K, B), draw(3, K, B)
+    assert torch.autograd.gradcheck(mixes.mixed, (*weights, *filters, *means))
+    gram = draw(H, H, needs=False)
+    rows = (gram + gram.T, draw(H, K, B))
+    assert torch.autograd.gradcheck(layers.quadratic, rows)
+    unit = symmetric.outer(draw(3, K, B, needs=False))
+    sizes = draw(n, K, B), draw(n, K, B).detach().exp().requires_grad_()
+    args = draw(3, K, n, K, B), unit, draw(K, n, K, B), *sizes
+    assert torch.autograd.gradcheck(lags.believed, args)
+
+
+def test_mixes_are_sums_of_filters_of_the_right_keypoint():
+    torch.manual_seed(0)
+    n, H, K, B = 2, 4, 3, 2
+    first, changes = torch.randn(H + 1, K, B), torch.randn(n, H + 1, K, B)
+    full, blind = torch.randn(H, 3, K, B), torch.randn(H, 3, K, B)
+    full_mean, mean = torch.randn(3, K, B), torch.randn(3, K, B)
+    own, found = mixes.mixed(first, changes, full, blind, full_mean, mean)
+    every, mine = torch.cat([full, full_mean[None]]), torch.cat([blind, mean[None]])
+    torch.testing.assert_close(own, torch.einsum("hkb,hxkb->xkb", first, mine))
+    for j in range(K):
+        for k in range(K):
+            of = mine if j == k else every
+            wanted = torch.einsum("ihb,hxb->xib", changes[:, :, k], of[:, :, j])
+            torch.testing.assert_close(found[:, j, :, k], wanted)
 
 
 @pytest.fixture(scope="module")
