@@ -63,7 +63,7 @@ class LiftedPose:
             return seen
         if not is_new:
             return seen if seen.sd_mm <= self.sd_mm else self
-        change = _change(gain @ off)
+        change = change_of(gain @ off)
         T = seen.T.copy()
         T[:3, :3] = change[:3, :3] @ T[:3, :3]
         T[:3, 3] += change[:3, 3]
@@ -84,10 +84,10 @@ class LiftedPose:
         drawn = drawn[np.argsort((drawn**2).sum(1))]
         values, axes = np.linalg.eigh(self.covariance)
         errors = drawn * np.sqrt(values.clip(0)) @ axes.T
-        return [_change(error) for error in errors]
+        return [change_of(error) for error in errors]
 
 
-def _change(error: Float) -> Float:
+def change_of(error: Float) -> Float:
     """Return (4, 4) of an error (6,): rotation vector [rad], shift [m]."""
     change = np.eye(4)
     x, y, z = error[:3]

@@ -16,6 +16,7 @@ from torch import Tensor
 from data_generation.RLBench.errors import ConfigError
 from data_generation.RLBench.executing.bodies import Relation
 from data_generation.RLBench.executing.lifters import WINDOW
+from data_generation.RLBench.executing.poses import change_of
 from pose_obj_3d.common.errors import PoseObj3DError
 from pose_obj_3d.common.facts import FRAME_AXIS_M
 from pose_obj_3d.evaluation.frame_poses import GROUP, frames_of
@@ -30,9 +31,8 @@ FEWEST = 8
 LOOSE = 1.25
 """Two waypoints lie alike where they differ between examples, in the median, by at most so many
 times what the noise of the detections lets expect."""
-_PER_COORDINATE = (
-    0.8  # error of a coordinate's median of n errors, in their median length / sqrt(n)
-)
+_ROUNDS = 8
+_FAR = 3.4  # standard deviations in 3 dimensions: 1 in 100
 
 
 class Structure:
@@ -102,26 +102,55 @@ def _of(poses: FramePoses, number: int, rows: Tensor) -> FramePoses:
 
 
 def _relation(source: str, a: FramePoses, b: FramePoses) -> Relation:
-    """Average how b lies to a over examples."""
-    turns = a.rotation.transpose(-1, -2) @ b.rotation
-    shifts = (a.rotation.transpose(-1, -2) @ (b.position - a.position)[..., None]).squeeze(-1)
+    """Average how b lies to a over examples, each as sure as its covariance says.
+
+    Some examples show a waypoint badly, from two views on one line for instance.
+    """
+    into_a = a.rotation.transpose(-1, -2)
+    turns, shifts = into_a @ b.rotation, (into_a @ (b.position - a.position)[..., None]).squeeze(-1)
     shift = shifts.median(0).values
     U, _, Vh = torch.linalg.svd(turns.sum(0))
     turn = U @ torch.diag(torch.tensor([1.0, 1.0, float(torch.linalg.det(U @ Vh))]).double()) @ Vh
-    C = _carried(a, shift)
-    moved = (C[:, 3:, 3:] + b.covariance[:, 3:, 3:]).diagonal(dim1=-2, dim2=-1).sum(-1).sqrt()
-    turned = (C[:, :3, :3] + b.covariance[:, :3, :3]).diagonal(dim1=-2, dim2=-1).sum(-1).sqrt()
-    left = turn_between(turns, turn.expand_as(turns)).norm(dim=-1)
-    loose = torch.maximum(
-        ((shifts - shift).norm(dim=-1) / moved).median(),
-        (left / turned).median(),
+    C = _carried(a, shift) + b.covariance
+    of_turn, of_shift = (into_a @ part @ a.rotation for part in (C[:, :3, :3], C[:, 3:, 3:]))
+    for _ in range(_ROUNDS):
+        step, turn_error = _mean(turn_between(turns, turn.expand_as(turns)), of_turn)
+        turn = torch.from_numpy(change_of(np.append(step.numpy(), np.zeros(3)))[:3, :3]) @ turn
+        step, shift_error = _mean(shifts - shift, of_shift)
+        shift = shift + step
+    loose = max(
+        _looseness(turn_between(turns, turn.expand_as(turns)), of_turn),
+        _looseness(shifts - shift, of_shift),
     )
     T = np.eye(4)
     T[:3, :3], T[:3, 3] = turn.numpy(), shift.numpy()
-    off = (shifts - shift).norm(dim=-1).median(), left.median()
-    error = math.hypot(float(off[0]), FRAME_AXIS_M * float(off[1]))
-    error *= _PER_COORDINATE / math.sqrt(len(shifts))
-    return Relation(source, T, float(loose), error)
+    worst = [float(torch.linalg.eigvalsh(error)[-1].sqrt()) for error in (turn_error, shift_error)]
+    return Relation(
+        source, T, loose, max(loose, 1.0) * math.hypot(FRAME_AXIS_M * worst[0], worst[1])
+    )
+
+
+def _mean(off: Tensor, C: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean (3,) of E vectors by their covariances (E, 3, 3), and its covariance.
+
+    Those that are improbably far off count less.
+    """
+    W = torch.linalg.inv(C)
+    distance = torch.einsum("ei,eij,ej->e", off, W, off).sqrt()
+    W = W * (_FAR / distance).clamp(max=1.0)[:, None, None]
+    error = torch.linalg.inv(W.sum(0))
+    return error @ (W @ off[..., None]).sum(0).squeeze(-1), error
+
+
+def _looseness(off: Tensor, C: Tensor) -> float:
+    """Return how far E vectors are off in the median, in units of what (E, 3, 3) lets expect.
+
+    The larger one of all examples and of the surer half: those that say little agree with anything.
+    """
+    expected = C.diagonal(dim1=-2, dim2=-1).sum(-1).sqrt()
+    ratio = off.norm(dim=-1) / expected
+    surer = ratio[expected <= expected.median()]
+    return float(torch.maximum(ratio.median(), surer.median()))
 
 
 def _carried(poses: FramePoses, shift: Tensor) -> Tensor:
