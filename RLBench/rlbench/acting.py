@@ -13,7 +13,7 @@ from rlbench.backend.exceptions import (
 )
 from rlbench.backend.observation import Observation
 from rlbench.backend.turns_alike import TurnsAlike
-from rlbench.backend.waypoints import Waypoint
+from rlbench.backend.waypoints import Waypoint, place_of
 from rlbench.engines.transforms import Floats
 from rlbench.task_environment import MAX_ATTEMPTS, TaskEnvironment
 
@@ -85,9 +85,9 @@ class Actor:
         return seen
 
     def true_poses(self) -> dict[str, Floats]:
-        """Return the (4, 4) poses that the waypoints have now, tip to world [m], by name."""
+        """Return the (4, 4) places (`place_of`) of the waypoints now, tip to world [m], by name."""
         engine = self.task.scene.engine
-        return {name: engine.dummy(name).get_matrix() for name in self.task.waypoint_names}
+        return {name: place_of(engine, name) for name in self.task.waypoint_names}
 
     def deviation(self, name: str, used: Floats, true: Floats) -> tuple[float, float]:
         """Return how far a pose used for a waypoint is from the true one: [mm], and [degrees].

@@ -9,9 +9,22 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from rlbench.backend.exceptions import WaypointError
-from rlbench.engines.protocols import Dummy, Floats
+from rlbench.engines.protocols import Dummy, Engine, Floats
 
 _COMMAND = re.compile(r"(open|close)_gripper\(([^)]*)\)")
+
+
+def place_of(engine: Engine, name: str) -> Floats:
+    """Return the (4, 4) pose that says where a waypoint is now, to the world [m].
+
+    It is that of the waypoint's frame. Of a path it has the rotation of the frame, and lies at the
+    first point: RLBench's paths have frames anywhere, some a metre away, under the table.
+    """
+    place = engine.dummy(name).get_matrix().copy()
+    points = engine.path_points(name)
+    if points:
+        place[:3, 3] = points[0][:3, 3]
+    return place
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rlbench.backend.turns_alike import TurnsAlike
+from rlbench.backend.waypoints import place_of
 from rlbench.engines import transforms as tf
 from rlbench.engines.protocols import Engine, Observer, RobotModel, SceneObject, Shape
 from rlbench.engines.transforms import Floats, box_corners
@@ -115,8 +116,9 @@ def make_keypoints(engine: Engine, groups: Sequence[str], waypoints: Sequence[st
             rows += [(f"{group}/{w}", engine.dummy(w).get_handle(), np.zeros(3)) for w in waypoints]
         elif group == "frames":
             rows += [
-                (f"{group}/{w}/{point}", engine.dummy(w).get_handle(), place)
+                (f"{group}/{w}/{point}", engine.dummy(w).get_handle(), start + place)
                 for w in waypoints
+                for start in (_start(engine, w),)
                 for point, place in FRAME_POINTS.items()
             ]
         elif group == "robot":
@@ -144,6 +146,12 @@ def make_keypoints(engine: Engine, groups: Sequence[str], waypoints: Sequence[st
         owners=np.array([_owner(engine, int(h)) for h in handles], np.int64),
         own_reach=np.array([_OWN_REACH[name.split("/")[0]] for name, _, _ in rows], float),
     )
+
+
+def _start(engine: Engine, waypoint: str) -> Floats:
+    """Return where a waypoint's place is (`place_of`), in its frame."""
+    place: Floats = tf.invert(engine.dummy(waypoint).get_matrix()) @ place_of(engine, waypoint)
+    return place[:3, 3]
 
 
 def _robot_point(engine: Engine, name: str) -> tuple[int, Floats]:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from rlbench.acting import Actor, deviation
+from rlbench.backend.episodes.waypoint_poses import GivenPoses
 from rlbench.backend.exceptions import ConfigurationPathError, DemoError
 from rlbench.environment import Environment
 from rlbench.observation_config import ObservationConfig
@@ -163,6 +164,25 @@ def test_what_a_look_does_not_show_stays_as_it_was(lift):
     np.testing.assert_allclose(before["waypoint1"], start["waypoint1"])
     np.testing.assert_allclose(after["waypoint3"], start["waypoint3"])
     assert deviation(after["waypoint2"], start["waypoint2"])[0] > 20  # it was lifted
+
+
+def test_a_path_is_known_by_its_first_point(env):
+    """Its frame may be far away; a path at its own place is the scene's path."""
+    robot = Actor(env.get_task("put_shoes_in_box"))
+    robot.place(0, 0)
+    engine = robot.task.scene.engine
+    points = engine.path_points("waypoint1")
+    true, frame = robot.true_poses()["waypoint1"], engine.dummy("waypoint1").get_matrix()
+    np.testing.assert_allclose(true[:3, 3], points[0][:3, 3])
+    np.testing.assert_allclose(true[:3, :3], frame[:3, :3])
+    assert np.linalg.norm(frame[:3, 3] - true[:3, 3]) > 0.02
+    seen = robot.watch(1)[0].keypoints
+    row = robot.task.keypoint_names.index("frames/waypoint1/origin")
+    np.testing.assert_allclose(seen[row], true[:3, 3], atol=1e-6)
+    np.testing.assert_allclose(seen[row + 1], true[:3, 3] + 0.08 * true[:3, 0], atol=1e-6)
+    given = GivenPoses(engine, robot.task.scene.robot.arm, robot.true_poses())
+    way = next(w for w in robot.task.scene.task.get_waypoints() if w.name == "waypoint1")
+    np.testing.assert_allclose(given.path(way), points, atol=1e-9)
 
 
 def test_a_task_that_cannot_be_placed_says_so(lift, monkeypatch):

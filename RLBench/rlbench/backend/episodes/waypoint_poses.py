@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from rlbench.backend.exceptions import DemoError
-from rlbench.backend.waypoints import Waypoint
+from rlbench.backend.waypoints import Waypoint, place_of
 from rlbench.engines import transforms as tf
 from rlbench.engines.protocols import Arm, Engine, Shape
 from rlbench.engines.transforms import Floats
@@ -165,7 +165,7 @@ class GivenPoses:
             self._carried = {n: T for n, T in self._carried.items() if n not in seen}
             self._carry()
         used = self.matrix(waypoint)
-        self.visits.append(Visit(waypoint.name, used, waypoint.dummy.get_matrix()))
+        self.visits.append(Visit(waypoint.name, used, place_of(self._engine, waypoint.name)))
 
     def _now(self) -> dict[str, Floats]:
         """Return what is known of all waypoints now."""
@@ -205,7 +205,8 @@ class GivenPoses:
 
     def path(self, waypoint: Waypoint, at: Floats | None = None) -> list[Floats]:
         """Return the path: its shape, relative to its waypoint, is the task's; its place is not."""
-        T = (self.matrix(waypoint) if at is None else at) @ tf.invert(waypoint.dummy.get_matrix())
+        place = place_of(self._engine, waypoint.name)
+        T = (self.matrix(waypoint) if at is None else at) @ tf.invert(place)
         return [T @ point for point in self._engine.path_points(waypoint.name)]
 
     def closed(self, held: Sequence[Shape], has_missed: bool) -> None:
