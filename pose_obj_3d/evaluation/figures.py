@@ -141,7 +141,7 @@ def reprojection_figure(
                     ms=9,
                     mew=1.5,
                 )
-            label = ids[index].split("/", 1)[1] if v == 0 else None
+            label = ids[index].split("/", 1)[1] if number == 1 else None
             axes.plot(*uv[k, v], "x", color=colour(k), ms=6, mew=1.5, label=label)
         axes.set(xlim=(0, width), ylim=(height, 0), xticks=[], yticks=[], title=camera)
     figure.suptitle(

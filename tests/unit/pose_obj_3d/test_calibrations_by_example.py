@@ -10,6 +10,7 @@ import torch
 from data_generation.RLBench.inspection.archive import ArchiveSource
 from data_generation.RLBench.inspection.sources import Section
 from pose_obj_3d.common.errors import FormalError
+from pose_obj_3d.evaluation.figures import reprojection_figure
 from pose_obj_3d.formal import (
     DETECTION_CHANNELS,
     UV_DETECTED,
@@ -109,6 +110,16 @@ def test_numbers_of_cameras_mean_all_calibrations(data):
     tracks = load_tracks(data, make_rig(data, (0, 1, 2)), [0], "test", ids)
     assert (tracks.weights > 0).sum(1).unique().tolist() == [3]
     assert float((tracks.xyz - tracks.truth).norm(dim=-1).median()) < 0.02
+
+
+def test_a_picture_shows_the_views_of_its_example_with_a_legend(data):
+    ids = keypoint_ids(data, [0], ("waypoints", "objects", "robot"))
+    rig = make_rig(data)
+    tracks = load_tracks(data, rig, [0], "test", ids)
+    figure = reprojection_figure(tracks.truth, tracks, 3, rig, data, ids)
+    assert [axes.get_title() for axes in figure.axes] == [f"C_{name}" for name in NAMES]
+    (legend,) = figure.legends
+    assert len(legend.get_texts()) == len(ids)
 
 
 def test_a_camera_has_the_same_noise_in_all_calibrations(data):
