@@ -33,6 +33,7 @@ MOVING = 4.0
 # The step of what never moves, which needs no such factor. It is believed where left-out views are
 # by so much more likely than with any other, in the logarithm.
 STILL, DECISIVE = 0.25, 5.0
+ENOUGH = 8  # examples that can tell it: what rests in one may move in the next
 _FIRST_STEP = 10.0
 _STEP_EXAMPLES = 16  # examples from which the steps are learned
 WINDOWS = "windows of the ground"
@@ -112,6 +113,8 @@ class Ground(nn.Module):
         best = (each + each.mean(1, keepdim=True)).argmax(0)
         lengths = MOVING * torch.tensor(STEPS, dtype=self.step.dtype, device=self.step.device)
         never_moves = still > each.amax(0) + DECISIVE
+        if len(some.first.unique()) < ENOUGH:  # type: ignore[no-untyped-call]
+            never_moves = torch.zeros_like(never_moves)
         return torch.where(never_moves, STILL, lengths[best]) * unit
 
     @torch.no_grad()
