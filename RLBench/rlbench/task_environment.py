@@ -108,12 +108,13 @@ class TaskEnvironment:
         return self.scene.task.variation_count()
 
     def set_variation(self, variation: int) -> None:
-        """Choose the variation of the next episodes.
+        """Choose the variation of the next episodes; -1: of all stored ones in a `dataset_root`.
 
         Raises:
             TaskEnvironmentError: it is out of range, or no whole number.
         """
-        self._variation = self.scene.checked_variation(variation)
+        all_stored = variation == -1 and self._dataset_root
+        self._variation = -1 if all_stored else self.scene.checked_variation(variation)
 
     def sample_variation(self, rng: np.random.Generator | None = None) -> int:
         """Draw a variation, use it, and return it.
@@ -229,6 +230,7 @@ class TaskEnvironment:
 
     def begin(self, seed: int, example: int, attempt: int) -> list[str]:
         """Start the episode of these numbers; `step` needs `reset`. Raises as `reset` does."""
+        self._variation = self.scene.checked_variation(self._variation)
         sequence = self._seeds.sequence(seed, self._variation, example, attempt)
         self._random_seed = [seed, *sequence.spawn_key]
         descriptions = self.scene.init_episode(self._variation, sequence)

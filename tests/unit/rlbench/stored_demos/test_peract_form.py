@@ -55,6 +55,19 @@ def test_environments_read_them(root):
     assert len(env.get_demos("close_jar", -1, variation_number=-1)) == 3
 
 
+def test_a_task_reads_those_of_all_variations_and_begins_none_of_them(tmp_path):
+    env = Environment(dataset_root=str(tmp_path), obs_config=ObservationConfig())
+    try:
+        task = env.get_task("reach_target")
+        task.set_variation(-1)  # as PerAct's code asks for all stored demonstrations
+        with pytest.raises(exceptions.TaskEnvironmentError, match="reach_target"):
+            task.get_demos(-1, live_demos=False)
+        with pytest.raises(exceptions.TaskEnvironmentError, match="variation -1 is out of range"):
+            task.reset()
+    finally:
+        env.shutdown()
+
+
 def test_a_variation_that_is_not_there_names_those_that_are(root):
     with pytest.raises(exceptions.TaskEnvironmentError, match="there are all_variations"):
         read(root, variation=2)
