@@ -21,7 +21,8 @@ from data_generation.RLBench.raw.json_files import JsonError, read_json
 from data_generation.RLBench.raw.records import MAX_TRACKS_BYTES
 from data_generation.RLBench.raw.store import RawStore, RawTracks
 
-SLACK = 0.02  # [m] a waypoint may lie so far outside the box of its thing
+SLACK = 0.02  # [m] a waypoint without a known parent may lie so far outside the box of its thing
+PART = 0.3  # a thing with less of the parent's volume is a part in or on it
 _FINGER = re.compile(r"robot/((left|right)_finger|finger[0-9]+)")
 MAX_POSES_BYTES = 8 * MAX_TRACKS_BYTES
 
@@ -113,6 +114,10 @@ def _annotations(store: RawStore, key: EpisodeKey) -> Mapping[str, Any]:
     return first if isinstance(first, dict) else {}
 
 
+def _volume(box: npt.NDArray[np.float64]) -> float:
+    return float(np.prod(box[:, 1] - box[:, 0]))
+
+
 class FirstFrame:
     """The annotations of a first frame, as `Observation.obj_annotations` has them."""
 
@@ -123,20 +128,30 @@ class FirstFrame:
     def thing_at(
         self, waypoint: str, point: npt.NDArray[np.float64], drawn: set[int]
     ) -> int | None:
-        """Give the parent of a waypoint, or else the smallest thing whose box holds the point."""
+        """Give the thing that a waypoint is on.
+
+        That is its parent, or the smallest thing whose box holds the point: where there is no
+        parent, or where it is one of the parts that lie in or on the parent. Tasks put waypoints on
+        such a part when an episode begins, and do not change the parent.
+        """
         waypoints = self._first.get("waypoints")
         entry = waypoints.get(waypoint) if isinstance(waypoints, dict) else None
         parent = entry.get("parent_id") if isinstance(entry, dict) else None
-        if isinstance(parent, int) and parent in drawn:
-            return parent
+        boxes = {number: box for number, box in self._boxes() if number in drawn}
+        is_known = isinstance(parent, int) and parent in drawn
+        slack, largest = SLACK, np.inf
+        if is_known:
+            slack, largest = 0.0, PART * _volume(boxes[parent]) if parent in boxes else 0.0
         around = [
-            (float(np.prod(box[:, 1] - box[:, 0])), number)
-            for number, box in self._boxes()
-            if number in drawn
-            and (box[:, 0] - SLACK <= point).all()
-            and (point <= box[:, 1] + SLACK).all()
+            (_volume(box), number)
+            for number, box in boxes.items()
+            if (box[:, 0] - slack <= point).all()
+            and (point <= box[:, 1] + slack).all()
+            and _volume(box) < largest
         ]
-        return min(around)[1] if around else None
+        if around:
+            return min(around)[1]
+        return parent if is_known else None
 
     def _boxes(self) -> Iterator[tuple[int, npt.NDArray[np.float64]]]:
         """Yield id and box (3, 2) [m], world, of each annotated thing."""

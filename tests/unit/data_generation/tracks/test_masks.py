@@ -61,7 +61,9 @@ def archive(tmp_path, write_config):
 @pytest.mark.parametrize(
     ("waypoint", "expected"),
     [
-        ({"parent_id": 300}, 300),  # its parent is in the images
+        ({"parent_id": 5}, 5),  # its parent is in the images
+        ({"parent_id": 6}, 6),
+        ({"parent_id": 300}, 6),  # put on a thing that lies in its parent
         ({"parent_id": 500}, 6),  # a parent that no image shows: the smallest thing around
         ({}, 6),
         (None, 6),
