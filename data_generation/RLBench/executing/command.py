@@ -203,6 +203,11 @@ def _noises(args: argparse.Namespace, config: DatasetConfig) -> tuple[Noise, ...
         return simulated_noises(config, args.noise_scale)
     if args.noise_scale != [1.0]:
         raise ConfigError("--noise_scale is of simulated detections; leave --detectors out")
+    if args.detected is None:
+        logger.warning(
+            "--detectors without --detected: all detections of a view count alike, whatever the"
+            " detector claims of each; name an archive of its detections (pose_obj_3d.detect)"
+        )
     return (Noise(PIXELS, None),)
 
 
