@@ -6,7 +6,7 @@ that always lie alike to each other are one rigid body, whose points count toget
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -109,9 +109,12 @@ def find_pose(
     alone, claims = _body(sight, own, ())
     body, all_claim = _body(sight, own, others) if others else (alone, claims)
     found = _fitted(body)
-    if is_whole and others and (found is None or _is_strange(found[2], body.freedom)):
-        # The others have moved, or one of their points is grossly wrong.
-        body, all_claim, found = alone, claims, _fitted(alone)
+    if others and (found is None or _is_strange(found[2], body.freedom)):
+        agreeing = _agreeing(body)
+        if agreeing is not None:  # some points are grossly wrong
+            body, found = agreeing
+        elif is_whole:  # the others have moved
+            body, all_claim, found = alone, claims, _fitted(alone)
     if found is None:
         return None
     T, C, cost = found
@@ -121,6 +124,23 @@ def find_pose(
         return None
     claimed = C if all_claim else np.full((6, 6), np.nan)
     return lifted_pose(T, torch.from_numpy(claimed), is_inferred=not is_whole)
+
+
+def _agreeing(body: _Body) -> tuple[_Body, tuple[Float, Float, float]] | None:
+    """Leave lifted points out, the strangest first, until the others agree; None: most must go."""
+    least = (len(body.lifted) + len(body.rayed)) / 2
+    while len(body.lifted) + len(body.rayed) > least:
+        found = _fitted(body)
+        if found is None:
+            return None
+        if not _is_strange(found[2], body.freedom):
+            return body, found
+        T = found[0]
+        r, _ = _residuals(body, T[None, :3, :3], T[None, :3, 3])
+        off = (r[0, : 3 * len(body.lifted)].reshape(-1, 3) ** 2).sum(-1)
+        kept = np.arange(len(off)) != off.argmax()
+        body = replace(body, lifted=body.lifted[kept], xyz=body.xyz[kept], root=body.root[kept])
+    return None
 
 
 def _is_strange(cost: float, freedom: int) -> bool:

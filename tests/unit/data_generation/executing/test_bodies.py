@@ -122,6 +122,25 @@ def test_both_waypoints_together_are_surer():
     assert deviation(both.T, T)[0] < 3 * both.sd_mm * np.sqrt(3)
 
 
+def test_a_point_that_is_grossly_wrong_is_left_out():
+    rng = np.random.default_rng(5)
+    T = pose(rng)
+    looked = sight(T, [0, 1, 2, 3, 4, 5], [], rng)
+    exact = find_pose(looked, OWN, ALIKE)
+    looked.xyz[1] += [0.05, 0.0, 0.0]
+    found = find_pose(looked, OWN, ALIKE)
+    assert deviation(found.T, T)[0] < 3 * exact.sd_mm * np.sqrt(3)
+    assert deviation(find_pose(looked, OWN).T, T)[0] > 5
+
+
+def test_a_waypoint_that_is_seen_stands_alone_where_the_other_has_moved():
+    rng = np.random.default_rng(6)
+    T = pose(rng)
+    looked = sight(T, [0, 1, 2, 3, 4, 5], [], rng)
+    looked.xyz[3:] += [0.0, 0.1, 0.0]
+    np.testing.assert_allclose(find_pose(looked, OWN, ALIKE).T, find_pose(looked, OWN).T)
+
+
 def test_points_that_disagree_make_a_pose_less_sure():
     """What is inferred from points ten times as wrong as they claim says so."""
     claims = []
