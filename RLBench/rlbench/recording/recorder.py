@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -87,10 +88,10 @@ class Recorder:
     def begin_episode(self) -> None:
         """Choose which poses the frames of things have that look the same after a turn."""
         turns = self.turns_alike()
-        if turns:
-            poses = {name: self._engine.dummy(name).get_matrix() for name in turns}
-            hand = self._robot.arm.get_tip().get_matrix()
-            self.keypoints = self._as_loaded.standing_for(poses, turns, hand)
+        poses = {name: self._engine.dummy(name).get_matrix() for name in turns}
+        hand = self._robot.arm.get_tip().get_matrix()
+        chosen = self._as_loaded.standing_for(poses, turns, hand)
+        self.keypoints = replace(self.keypoints, offsets=chosen.offsets)
 
     def turns_alike(self) -> dict[str, TurnsAlike]:
         """Return, by waypoint, the turns that what it hangs on looks the same after."""

@@ -85,6 +85,15 @@ def test_the_choice_holds_for_the_whole_demonstration(task):
     assert max(np.ptp([o.keypoints[place] for o in demo], axis=0)) > 0.1  # the block was lifted
 
 
+def test_an_episode_without_such_things_has_its_own_frames(task, monkeypatch):
+    task.begin(0, 1, 0)
+    monkeypatch.setattr(task.recorder, "turns_alike", dict)
+    task.begin(0, 1, 0)
+    x = points(task, task.get_observation(), "waypoint3")[1]
+    true = task.scene.engine.dummy("waypoint3").get_matrix()
+    assert np.allclose(x, true[:3, 3] + 0.08 * true[:3, 0], atol=1e-6)
+
+
 def test_an_error_is_that_to_the_nearest_pose_alike(task):
     actor = Actor(task)
     actor.place(0, 2)
