@@ -10,7 +10,7 @@ import torch
 from data_generation.RLBench.errors import ConfigError
 from data_generation.RLBench.executing.bodies import Relation, Sight, find_pose
 from data_generation.RLBench.executing.poses import LiftedPose
-from data_generation.RLBench.executing.settings import Method
+from data_generation.RLBench.executing.settings import TRUTH, Method
 from pose_obj_3d.common.config_files import config_of
 from pose_obj_3d.common.errors import DataError, PoseObj3DError
 from pose_obj_3d.evaluation import protocol
@@ -19,6 +19,7 @@ from pose_obj_3d.formal import FormalData
 from pose_obj_3d.geometry.estimators import Estimate
 from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.models.blocks import Model
+from pose_obj_3d.models.choices import ESTIMATORS
 from pose_obj_3d.models.triangulation import MAP, SINGLE_FRAME, Triangulation
 from pose_obj_3d.tracks import track_smoothing
 from pose_obj_3d.tracks.loading import load_tracks, make_rig
@@ -152,8 +153,10 @@ def open_lifter(method: Method) -> Lifter:
     """Return what lifts for a method.
 
     Raises:
-        ConfigError: Its checkpoint cannot be used.
+        ConfigError: Its checkpoint cannot be used, or it is the truth, which nothing lifts.
     """
+    if method.name == TRUTH:
+        raise ConfigError(f"{TRUTH} lifts nothing; choose one of {', '.join(ESTIMATORS)}")
     if method.checkpoint is None:
         return Reference(method.name)
     try:

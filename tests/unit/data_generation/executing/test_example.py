@@ -1,7 +1,11 @@
 """The example does a task by what its cameras see."""
 
 import importlib.util
+import subprocess
+import sys
 from pathlib import Path
+
+import pytest
 
 EXAMPLE = Path(__file__).resolve().parents[4] / "examples" / "act_from_cameras.py"
 
@@ -14,4 +18,21 @@ def test_the_robot_acts_from_cameras(capsys):
     out = capsys.readouterr().out
     assert "waypoint0: " in out
     assert out.endswith("success\n")
-    assert len(EXAMPLE.read_text(encoding="utf-8").splitlines()) <= 60
+    assert len(EXAMPLE.read_text(encoding="utf-8").splitlines()) <= 65
+
+
+@pytest.mark.parametrize(
+    ("wrong", "line"),
+    [
+        (["--task", "no_task"], "task 'no_task' is not built in"),
+        (["--lift_by", "truth"], "truth lifts nothing; choose one of dlt"),
+        (["--seed", "-1"], "must be a whole number of at least 0"),
+    ],
+)
+def test_a_wrong_argument_gets_one_line(wrong, line):
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLE), *wrong], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert line in done.stderr
+    assert done.stderr.count("\n") == 1
