@@ -65,6 +65,7 @@ def load_clips(
     if frames_of is None:
         frames_of = [spread(pictures.n_frames(task, n), None) for n in examples]
     V = len(pictures.data.camera_names)
+    cameras = np.asarray(pictures.data.intrinsics @ pictures.data.extrinsics, np.float64)
     store = _make_store(V * sum(map(len, frames_of)), pictures.data.image_size, folder)
     pace, clips, filled = Pace(), [], 0
     for number, (example, frames) in enumerate(zip(examples, frames_of, strict=True)):
@@ -84,6 +85,7 @@ def load_clips(
                     first=shown.firsts[view],
                     prompt=shown.views[view],
                     labels=labels_of(pictures, task, example, view, frames),
+                    camera=cameras[view],
                 )
             )
         if pace.is_due():

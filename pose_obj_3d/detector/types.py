@@ -5,6 +5,7 @@ Axes: N pictures of one demo and camera, T frames of a demo, V views, K keypoint
 is at 0.5.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -59,6 +60,7 @@ class Clip:
         first: (H, W, 3) RGB of frame 0.
         prompt: Which objects are meant.
         labels: Where the keypoints are; None where that is not known.
+        camera: (3, 4) projection, world [m] to image [px]; None where that is not known.
     """
 
     task: int
@@ -69,6 +71,15 @@ class Clip:
     first: Pictures
     prompt: Prompt
     labels: Labels | None = None
+    camera: npt.NDArray[np.float64] | None = None
+
+
+def by_demo(clips: Sequence[Clip]) -> list[list[int]]:
+    """Return the numbers of the clips of each demo."""
+    demos: dict[tuple[int, int], list[int]] = {}
+    for n, clip in enumerate(clips):
+        demos.setdefault((clip.task, clip.example), []).append(n)
+    return list(demos.values())
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from pose_obj_3d.common.errors import TrainingError
 from pose_obj_3d.detector.learning import report
 from pose_obj_3d.detector.learning.checkpoint import Subject
 from pose_obj_3d.detector.learning.claims import Calibration, Raw, calibrate
-from pose_obj_3d.detector.learning.finding import NEVER, Found, linked
+from pose_obj_3d.detector.learning.finding import Found, linked, named
+from pose_obj_3d.detector.learning.linking import NEVER, Links
 from pose_obj_3d.detector.learning.network import Candidates
 from pose_obj_3d.detector.types import Clip
 
@@ -19,6 +20,9 @@ MIN_TO_CALIBRATE = 30  # detections; fewer tell nothing about 95 %
 REST_COSTS = (1.0, 2.0, 3.0)  # tried for each keypoint, beside not resting at all
 LEAST_GAIN = 0.03  # of the mean error, for which resting is believed
 LARGEST_PX = 30.0  # of 256: an error counts no more than this
+MIDDLE_PX = 1.0  # of 256: how far the middle of two may be from a keypoint that lies in it
+MIN_MIDDLES = 30  # labels that tell
+Middles = tuple[int | None, ...]
 Errors = npt.NDArray[np.float32]
 
 
@@ -35,8 +39,9 @@ def fit_calibration(
     Raises:
         TrainingError: There are too few labels.
     """
-    rest_cost = choose_rest_cost(clips, found, subject)
-    parts = [linked(part, subject, rest_cost) for part in found]
+    middles = find_middles(clips, subject)
+    links = Links(choose_rest_cost(clips, found, subject, middles), middles)
+    parts = named(clips, [linked(part, subject, links) for part in found], subject)
     raws, errors, seen = [], [], []
     for clip, part, error in zip(clips, parts, _errors(clips, parts, subject), strict=True):
         labels = clip.labels
@@ -56,11 +61,35 @@ def fit_calibration(
     names = ("log_sd", "rho", "facts", "seen")
     whole = Raw(*(torch.cat([getattr(raw, name) for raw in raws]) for name in names))
     width = subject.image_size[0]
-    return calibrate(whole, torch.cat(errors), torch.cat(seen), width, rest_cost)
+    return calibrate(whole, torch.cat(errors), torch.cat(seen), width, links)
+
+
+def find_middles(clips: Sequence[Clip], subject: Subject) -> Middles:
+    """Find for each pair of keypoints that look alike the keypoint in the middle between them.
+
+    Labels tell: the middle of the two may be off by `MIDDLE_PX` (root mean square).
+    """
+    truth = [
+        np.where(labels.is_inside[..., None], labels.uv, np.nan)
+        for clip in clips
+        if (labels := clip.labels) is not None
+    ]
+    uv = np.concatenate(truth)  # (N, K, 2)
+    paired = {k for pair in subject.pair_numbers() for k in pair}
+    found: list[int | None] = []
+    for a, b in subject.pair_numbers():
+        off = np.linalg.norm((uv[:, a] + uv[:, b])[:, None] / 2 - uv, axis=-1)  # (N, K)
+        known = ~np.isnan(off)
+        square = np.where(known, off, 0.0) ** 2
+        rms = np.sqrt(square.sum(0) / np.maximum(known.sum(0), 1))
+        rms[(known.sum(0) < MIN_MIDDLES) | np.isin(np.arange(len(rms)), list(paired))] = np.inf
+        best = int(rms.argmin())
+        found.append(best if rms[best] < MIDDLE_PX * subject.image_size[0] / 256 else None)
+    return tuple(found)
 
 
 def choose_rest_cost(
-    clips: Sequence[Clip], found: Sequence[Candidates], subject: Subject
+    clips: Sequence[Clip], found: Sequence[Candidates], subject: Subject, middles: Middles
 ) -> Tensor:
     """Choose for each keypoint (K,) what it costs to rest, by the mean error; mostly it is never.
 
@@ -70,7 +99,9 @@ def choose_rest_cost(
     costs = (NEVER, *REST_COSTS)
     means = torch.stack(
         [
-            torch.from_numpy(_mean_errors(clips, found, subject, torch.full((K,), cost)))
+            torch.from_numpy(
+                _mean_errors(clips, found, subject, Links(torch.full((K,), cost), middles))
+            )
             for cost in costs
         ]
     )  # (costs, K)
@@ -83,10 +114,10 @@ def choose_rest_cost(
 
 
 def _mean_errors(
-    clips: Sequence[Clip], found: Sequence[Candidates], subject: Subject, rest_cost: Tensor
+    clips: Sequence[Clip], found: Sequence[Candidates], subject: Subject, links: Links
 ) -> npt.NDArray[np.float64]:
     """Return the mean errors (K,) of what lies in the pictures [px], large ones cut."""
-    parts = [linked(part, subject, rest_cost) for part in found]
+    parts = [linked(part, subject, links) for part in found]
     most = LARGEST_PX * subject.image_size[0] / 256
     total, count = np.zeros(len(subject.keypoints)), np.zeros(len(subject.keypoints))
     for clip, error in zip(clips, _errors(clips, parts, subject), strict=True):

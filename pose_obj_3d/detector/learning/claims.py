@@ -14,6 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from pose_obj_3d.detector.learning.linking import Links
 from pose_obj_3d.detector.learning.losses import TAIL, square_distance
 
 Floats = npt.NDArray[np.floating]
@@ -63,14 +64,14 @@ class Calibration:
         levels: (2, L) sizes [log px], rising; of what is said to be hidden, and seen.
         scales: (2, L) logarithms of the factor at those sizes.
         gate_px: A detection with a larger mean claimed sd is better not used [px].
-        rest_cost: (K,) see `finding.linked`.
+        links: With which they were linked.
     """
 
     weights: Tensor
     levels: Tensor
     scales: Tensor
     gate_px: float
-    rest_cost: Tensor
+    links: Links
 
     def state(self) -> dict[str, object]:
         """Return it as plain values and tensors."""
@@ -79,28 +80,35 @@ class Calibration:
             "levels": self.levels,
             "scales": self.scales,
             "gate_px": self.gate_px,
-            "rest_cost": self.rest_cost,
+            **self.links.state(),
         }
 
     @staticmethod
-    def from_state(state: dict[str, object], num_keypoints: int, num_facts: int) -> "Calibration":
-        """Read what `state` returned, for K keypoints and detections with F facts.
+    def from_state(
+        state: dict[str, object], num_keypoints: int, num_pairs: int, num_facts: int
+    ) -> "Calibration":
+        """Read what `state` returned, for K keypoints, some pairs, detections with F facts.
 
         Raises:
             ValueError: It is something else.
         """
-        names = ("weights", "levels", "scales", "rest_cost")
+        names = ("weights", "levels", "scales")
         parts = [part for name in names if isinstance(part := state.get(name), Tensor)]
         gate = state.get("gate_px")
         if len(parts) != len(names) or not all(bool(part.isfinite().all()) for part in parts):
             raise ValueError("calibration must have finite numbers")
         if not isinstance(gate, float) or not gate > 0:
             raise ValueError("calibration must have a gate")
-        weights, levels, scales, rest_cost = parts
-        ok = weights.shape == (num_facts + 2,) and rest_cost.shape == (num_keypoints,)
-        if not ok or levels.ndim != 2 or levels.shape[0] != 2 or levels.shape != scales.shape:
+        weights, levels, scales = parts
+        links = Links.from_state(state, num_keypoints, num_pairs)
+        if (
+            weights.shape != (num_facts + 2,)
+            or levels.ndim != 2
+            or levels.shape[0] != 2
+            or levels.shape != scales.shape
+        ):
             raise ValueError("calibration is that of another network")
-        return Calibration(weights, levels, scales, gate, rest_cost)
+        return Calibration(weights, levels, scales, gate, links)
 
     def log_sd(self, raw: Raw) -> Tensor:
         """Return the corrected (N, 2) log sd [log px]."""
@@ -119,7 +127,7 @@ def _design(raw: Raw) -> Tensor:
     return torch.cat([torch.ones_like(raw.facts[:, :1]), raw.size()[:, None], raw.facts], -1)
 
 
-def calibrate(raw: Raw, error: Tensor, seen: Tensor, width: int, rest_cost: Tensor) -> Calibration:
+def calibrate(raw: Raw, error: Tensor, seen: Tensor, width: int, links: Links) -> Calibration:
     """Fit the correction.
 
     Args:
@@ -127,7 +135,7 @@ def calibrate(raw: Raw, error: Tensor, seen: Tensor, width: int, rest_cost: Tens
         error: (N, 2) their errors [px].
         seen: (N,) whether the point is seen.
         width: Of the pictures [px].
-        rest_cost: (K,) with which they were linked.
+        links: With which they were linked.
     """
     raw, error = raw.double(), error.double()
     weights = _fit_scale(raw, error)
@@ -138,7 +146,7 @@ def calibrate(raw: Raw, error: Tensor, seen: Tensor, width: int, rest_cost: Tens
     levels, scales = zip(
         *(_fit_levels(fitted[part], raw.rho[part], error[part]) for part in parts), strict=True
     )
-    calibration = Calibration(weights, torch.stack(levels), torch.stack(scales), 1.0, rest_cost)
+    calibration = Calibration(weights, torch.stack(levels), torch.stack(scales), 1.0, links)
     size = calibration.log_sd(raw).mean(-1).exp()
     is_gross = error.norm(dim=-1) > GROSS_PX * width / 256
     return dataclasses.replace(calibration, gate_px=choose_gate(size, is_gross, seen))

@@ -17,14 +17,15 @@ from pose_obj_3d.detector.learning import checkpoint as checkpoints
 from pose_obj_3d.detector.learning.batches import BatchMaker
 from pose_obj_3d.detector.learning.checkpoint import Subject
 from pose_obj_3d.detector.learning.claims import Calibration, Raw
-from pose_obj_3d.detector.learning.linking import carried, link
+from pose_obj_3d.detector.learning.linking import NEVER, STEP_PX, Links, carried, link
 from pose_obj_3d.detector.learning.losses import claim_of
+from pose_obj_3d.detector.learning.naming import find_exchanges
 from pose_obj_3d.detector.learning.network import Candidates, Inputs
-from pose_obj_3d.detector.types import Clip, Detections
+from pose_obj_3d.detector.learning.pairs import link_pair
+from pose_obj_3d.detector.types import Clip, Detections, by_demo
 
 CANDIDATES = 4
-NUM_FACTS = 7  # about a detection, beside their products and which keypoint it is
-NEVER = 1000.0  # cost of what is not possible
+NUM_FACTS = 9  # about a detection, beside their products and which keypoint it is
 BATCH = 32  # pictures at once
 NEAR_FRAMES = 3  # before and after a frame, for the median of the path
 LARGEST_LOGIT = 8.0
@@ -45,6 +46,21 @@ class Found:
     raw: Raw
     inside: Tensor
     seen: Tensor
+
+    def mean_sd(self) -> Tensor:
+        """Return the mean claimed deviation (N, K), not yet corrected [px]."""
+        return self.raw.size().exp().view(self.inside.shape)
+
+    def exchanged(self, pair: tuple[int, int], frames: Tensor) -> "Found":
+        """Exchange two keypoints where `frames` (N,) is True; what is said to be seen stays."""
+        N, K = self.inside.shape
+        order = torch.arange(K).repeat(N, 1)
+        order[frames, pair[0]], order[frames, pair[1]] = pair[1], pair[0]
+        rows = torch.arange(N)[:, None]
+        flat = (rows * K + order).flatten()
+        raw = self.raw
+        swapped = Raw(raw.log_sd[flat], raw.rho[flat], raw.facts[flat], raw.seen)
+        return Found(self.uv[rows, order], swapped, self.inside, self.seen)
 
 
 def find_candidates(
@@ -119,48 +135,104 @@ def _choices(found: Candidates, rest_cost: Tensor) -> _Choices:
     return _Choices(*(torch.cat(both, 2) for both in zip(own, others, strict=True)))
 
 
-def linked(found: Candidates, subject: Subject, rest_cost: Tensor) -> Found:
+@dataclass(frozen=True)
+class _Path:
+    """Which candidates were chosen.
+
+    Attributes:
+        uv: (T, K, 2) [px].
+        whose: (T, K) of which keypoint the candidate is.
+        which: (T, K) its number.
+        is_mirrored: (T, K) whether `uv` is its mirror image on the other side of a middle.
+        off_middle: (T, K) how far a pair is off its middle [px].
+    """
+
+    uv: Tensor
+    whose: Tensor
+    which: Tensor
+    is_mirrored: Tensor
+    off_middle: Tensor
+
+    def of(self, values: Tensor) -> Tensor:
+        """Take what the chosen candidates have: (T, K, M, ...) to (T, K, ...)."""
+        frames = torch.arange(len(self.whose))[:, None]
+        return values[frames, self.whose, self.which]
+
+
+def _find_path(choices: _Choices, subject: Subject, links: Links) -> _Path:
+    uv, cost, width = choices.uv.numpy(), choices.cost.numpy(), subject.image_size[0]
+    which = link(uv, cost, width)
+    T, K = which.shape
+    whose = np.tile(np.arange(K), (T, 1))
+    places = np.take_along_axis(uv, which[..., None, None], 2)[:, :, 0]
+    is_mirrored, off = np.zeros((T, K), bool), np.zeros((T, K), np.float32)
+    for pair, middle in zip(subject.pair_numbers(), links.middles, strict=True):
+        two, own = list(pair), slice(CANDIDATES)  # they never rest: links.rest_cost
+        known = places[:, middle].copy() if middle is not None else None
+        step = STEP_PX * width / 256
+        found = link_pair(uv[:, two, own], cost[:, two, own], known, width, step)
+        places[:, two], which[:, two] = found.uv, found.which
+        whose[:, two] = np.array(two)[found.whose]
+        is_mirrored[:, two], off[:, two] = found.is_mirrored, found.off_middle[:, None]
+    return _Path(*map(torch.from_numpy, (places, whose, which, is_mirrored, off)))
+
+
+def linked(found: Candidates, subject: Subject, links: Links) -> Found:
     """Choose one candidate of each frame and keypoint.
 
     Args:
         found: Candidates of all frames of a clip.
         subject: What the detector knows.
-        rest_cost: (K,) what it costs to rest where a keypoint was certain in another frame;
-            `NEVER` for keypoints that do not rest.
+        links: How its keypoints move, and lie to each other.
     """
-    choices = _choices(found, rest_cost)
-    width = subject.image_size[0]
-    chosen = link(choices.uv.numpy(), choices.cost.numpy(), subject.pair_numbers(), width)
-    index = torch.from_numpy(chosen)[..., None]
-
-    def taken(values: Tensor) -> Tensor:
-        which = index if values.ndim == 3 else index[..., None]
-        return values.take_along_dim(which, 2).squeeze(2)
-
-    uv = taken(choices.uv)
-    jump = torch.from_numpy(path_jumps(uv.numpy())).log1p()
+    choices = _choices(found, links.rest_cost)
+    path = _find_path(choices, subject, links)
+    own = torch.arange(len(subject.keypoints))
     facts = [
-        taken(choices.gross),
-        taken(choices.score),
-        (index[..., 0] > 0).float(),
-        taken(choices.gap).log1p(),
+        path.of(choices.gross),
+        path.of(choices.score),
+        ((path.which > 0) | (path.whose != own)).float(),
+        path.of(choices.gap).log1p(),
         found.seen,
-        jump,
+        torch.from_numpy(path_jumps(path.uv.numpy())).log1p(),
         found.inside,
+        path.is_mirrored.float(),
+        path.off_middle.log1p(),
     ]
     told = torch.stack([f.clamp(-LARGEST_LOGIT, LARGEST_LOGIT) for f in facts], -1)
     assert told.shape[-1] == NUM_FACTS
     squares = told[..., :, None] * told[..., None, :] / LARGEST_LOGIT
     upper = torch.triu_indices(NUM_FACTS, NUM_FACTS)
     K = len(subject.keypoints)
-    whose = torch.eye(K).expand(len(uv), K, K)
+    whose = torch.eye(K).expand(len(told), K, K)
     raw = Raw(
-        taken(choices.log_sd).flatten(0, 1),
-        taken(choices.rho).flatten(),
+        path.of(choices.log_sd).flatten(0, 1),
+        path.of(choices.rho).flatten(),
         torch.cat([told, squares[..., upper[0], upper[1]], whose], -1).flatten(0, 1),
         found.seen.flatten() > 0,
     )
-    return Found(uv, raw, found.inside, found.seen)
+    return Found(path.uv, raw, found.inside, found.seen)
+
+
+def named(clips: Sequence[Clip], found: Sequence[Found], subject: Subject) -> list[Found]:
+    """Make the names of keypoints that look alike agree between all views of each demo.
+
+    Views whose cameras are not known, or that show other frames, stay as they are.
+    """
+    result = list(found)
+    for members in by_demo(clips):
+        cameras = [camera for n in members if (camera := clips[n].camera) is not None]
+        frames = {tuple(clips[n].frames) for n in members}
+        if len(cameras) != len(members) or len(frames) != 1:
+            continue
+        for pair in subject.pair_numbers():
+            two = list(pair)
+            uv = torch.stack([result[n].uv[:, two] for n in members])
+            sd = torch.stack([result[n].mean_sd()[:, two] for n in members])
+            flips = find_exchanges(uv.double().numpy(), sd.double().numpy(), np.stack(cameras))
+            for n, flip in zip(members, flips, strict=True):
+                result[n] = result[n].exchanged(pair, torch.from_numpy(flip))
+    return result
 
 
 def number_of_facts(num_keypoints: int) -> int:
@@ -210,9 +282,11 @@ class TrainedDetector:
         self.subject = checkpoints.subject_of(state)
         try:
             told = state.get("calibration")
-            number = number_of_facts(len(self.subject.keypoints))
             self._calibration = Calibration.from_state(
-                told if isinstance(told, dict) else {}, len(self.subject.keypoints), number
+                told if isinstance(told, dict) else {},
+                len(self.subject.keypoints),
+                len(self.subject.exchangeable),
+                number_of_facts(len(self.subject.keypoints)),
             )
         except ValueError as error:
             raise CheckpointError(
@@ -242,8 +316,9 @@ class TrainedDetector:
         found = (
             find_candidates(self._network, maker, n, self._uses_bfloat16) for n in range(len(clips))
         )
-        rest = self._calibration.rest_cost
-        return [with_claims(linked(part, self.subject, rest), self._calibration) for part in found]
+        links = self._calibration.links
+        parts = [linked(part, self.subject, links) for part in found]
+        return [with_claims(part, self._calibration) for part in named(clips, parts, self.subject)]
 
 
 def check_clips(clips: Sequence[Clip], subject: Subject) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pose_obj_3d.detector.learning.claims import GROSS_PX, RADII
-from pose_obj_3d.detector.types import Clip, Detections
+from pose_obj_3d.detector.types import Clip, Detections, by_demo
 
 Floats = npt.NDArray[np.floating]
 Flags = npt.NDArray[np.bool_]
@@ -55,7 +55,7 @@ def score(
         pairs: Numbers of keypoints that look alike.
     """
     parts = []
-    for members in _by_demo(clips):
+    for members in by_demo(clips):
         points = [found[n].uv for n in members]
         order = _best_order([clips[n] for n in members], points, pairs)
         parts += [_clip_scores(clips[n], found[n], order) for n in members]
@@ -86,20 +86,12 @@ def exchanged(
 ) -> list[Floats]:
     """Return the points (N, K, 2) of clips, look-alikes exchanged where a demo's labels say so."""
     result: list[Floats] = list(found)
-    for members in _by_demo(clips):
+    for members in by_demo(clips):
         points = [found[n] for n in members]
         order = _best_order([clips[n] for n in members], points, pairs)
         for n, uv in zip(members, points, strict=True):
             result[n] = uv[:, order]
     return result
-
-
-def _by_demo(clips: Sequence[Clip]) -> list[list[int]]:
-    """Return the numbers of the clips of each demo."""
-    demos: dict[tuple[int, int], list[int]] = {}
-    for n, clip in enumerate(clips):
-        demos.setdefault((clip.task, clip.example), []).append(n)
-    return list(demos.values())
 
 
 def joined(parts: Sequence[Scored]) -> Scored:

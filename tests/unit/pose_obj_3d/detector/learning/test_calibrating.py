@@ -7,7 +7,8 @@ import torch
 from pose_obj_3d.common.errors import TrainingError
 from pose_obj_3d.detector.learning.calibrating import choose_rest_cost, fit_calibration
 from pose_obj_3d.detector.learning.checkpoint import Subject
-from pose_obj_3d.detector.learning.finding import NEVER, linked
+from pose_obj_3d.detector.learning.finding import linked
+from pose_obj_3d.detector.learning.linking import NEVER, Links
 from pose_obj_3d.detector.learning.network import Candidates
 from pose_obj_3d.detector.types import Clip, Labels, Prompt
 
@@ -46,11 +47,11 @@ def demo(seed):
 
 def test_only_what_rests_is_carried_over():
     clips, found = zip(*(demo(n) for n in range(4)), strict=True)
-    cost = choose_rest_cost(clips, found, SUBJECT)
+    cost = choose_rest_cost(clips, found, SUBJECT, ())
     assert cost[0] < NEVER
     assert cost[1] == NEVER
     clip, candidates = demo(9)
-    uv = linked(candidates, SUBJECT, cost).uv.numpy()
+    uv = linked(candidates, SUBJECT, Links(cost, ())).uv.numpy()
     assert np.linalg.norm(uv - clip.labels.uv, axis=-1).max() < 3
 
 

@@ -9,9 +9,10 @@ from pose_obj_3d.detector.learning.claims import (
     choose_gate,
     interpolate,
 )
+from pose_obj_3d.detector.learning.linking import Links
 from pose_obj_3d.detector.learning.losses import square_distance
 
-REST = torch.zeros(3)
+LINKS = Links(torch.zeros(3), (2,))
 
 
 def detections(count, seed=0, overconfidence=3.0):
@@ -34,7 +35,7 @@ def held(calibration, raw, error):
 
 def test_overconfident_claims_hold_after_calibration_on_other_data():
     raw, error = detections(6000)
-    calibration = calibrate(raw, error, torch.ones(6000, dtype=torch.bool), 256, REST)
+    calibration = calibrate(raw, error, torch.ones(6000, dtype=torch.bool), 256, LINKS)
     share = held(calibration, *detections(6000, seed=1))
     assert share[0.68] == pytest.approx(0.70, abs=0.06)
     assert share[0.95] == pytest.approx(0.93, abs=0.03)
@@ -42,25 +43,34 @@ def test_overconfident_claims_hold_after_calibration_on_other_data():
 
 def test_calibration_learns_what_a_fact_says():
     raw, error = detections(6000)
-    calibration = calibrate(raw, error, torch.ones(6000, dtype=torch.bool), 256, REST)
+    calibration = calibrate(raw, error, torch.ones(6000, dtype=torch.bool), 256, LINKS)
     assert float(calibration.weights[2]) == pytest.approx(0.5, abs=0.08)
 
 
 def test_calibration_survives_a_checkpoint():
     raw, error = detections(400)
-    calibration = calibrate(raw, error, torch.ones(400, dtype=torch.bool), 256, REST)
-    again = Calibration.from_state(calibration.state(), 3, 6)
+    calibration = calibrate(raw, error, torch.ones(400, dtype=torch.bool), 256, LINKS)
+    again = Calibration.from_state(calibration.state(), 3, 1, 6)
     assert held(again, raw, error) == held(calibration, raw, error)
 
 
 @pytest.mark.parametrize(
-    "fault", [{}, {"gate_px": 0.0}, {"weights": torch.zeros(2)}, {"rest_cost": torch.zeros(2)}]
+    "fault",
+    [
+        {},
+        {"gate_px": 0.0},
+        {"weights": torch.zeros(2)},
+        {"rest_cost": torch.zeros(2)},
+        {"middles": None},
+        {"middles": torch.tensor([3])},
+        {"middles": torch.tensor([0, 1])},
+    ],
 )
 def test_a_damaged_calibration_is_refused(fault):
     raw, error = detections(400)
-    state = calibrate(raw, error, torch.ones(400, dtype=torch.bool), 256, REST).state()
+    state = calibrate(raw, error, torch.ones(400, dtype=torch.bool), 256, LINKS).state()
     with pytest.raises(ValueError, match="calibration"):
-        Calibration.from_state({**state, **fault} if fault else {}, 3, 6)
+        Calibration.from_state({**state, **fault} if fault else {}, 3, 1, 6)
 
 
 def test_gate_keeps_what_it_must_and_more_where_errors_are_few():

@@ -11,7 +11,8 @@ from pose_obj_3d.detector.config import ChangesConfig, DataConfig, DetectorConfi
 from pose_obj_3d.detector.config import TrainConfig as Train
 from pose_obj_3d.detector.learning import checkpoint as checkpoints
 from pose_obj_3d.detector.learning.batches import BatchMaker, Changes
-from pose_obj_3d.detector.learning.finding import NEVER, find_candidates, linked
+from pose_obj_3d.detector.learning.finding import find_candidates, linked
+from pose_obj_3d.detector.learning.linking import NEVER, Links
 from pose_obj_3d.detector.learning.source import Source
 from pose_obj_3d.detector.learning.training import Training
 from pose_obj_3d.training.logs import RunLog
@@ -62,7 +63,7 @@ def test_network_overfits_a_few_pictures(folder, tmp_path):
     fit(run, tmp_path)
     run.network.eval()
     candidates = find_candidates(run.network, BatchMaker(run.clips, range(4)), 0, False)
-    found = linked(candidates, run.subject, torch.full((4,), NEVER))
+    found = linked(candidates, run.subject, Links(torch.full((4,), NEVER), ()))
     error = np.linalg.norm(found.uv.numpy() - run.clips[0].labels.uv, axis=-1)
     assert np.median(error) < 1.0
     assert error.max() < 4.0
