@@ -45,16 +45,26 @@ def _size(info: Tensor) -> Tensor:
     return geometry.invert_3x3(info + 1e-3 * eye).diagonal(dim1=-2, dim2=-1).sum(-1)
 
 
+def views_of_examples(tracks: Tracks) -> tuple[Tensor, Tensor]:
+    """Return the number of each frame's example (N,), and which views see in each (E, V) bool.
+
+    Examples with calibrations of their own have their own views; those of the others see nothing.
+    """
+    _, number = tracks.first.unique(return_inverse=True)  # type: ignore[no-untyped-call]
+    counts = tracks.weights.new_zeros(int(number.max()) + 1, tracks.weights.shape[1])
+    counts.index_add_(0, number, (tracks.weights > 0).any(2).to(counts))
+    return number, counts > 0
+
+
 def left_out_views(tracks: Tracks, rig: Rig) -> Tensor:
     """Choose the view (N,) that each example is blind for: the dispensable ones in turn.
 
     Of an example that some of them never see, the others take their turns.
     """
     views = torch.tensor(dispensable_views(tracks, rig), device=tracks.first.device)
-    _, number = tracks.first.unique(return_inverse=True)  # type: ignore[no-untyped-call]
-    sees = torch.zeros(int(number.max()) + 1, len(views), device=views.device)
-    sees.index_add_(0, number, (tracks.weights[:, views] > 0).any(2).to(sees))
-    is_there = (sees > 0) | ~(sees > 0).any(1, keepdim=True)
+    number, every = views_of_examples(tracks)
+    sees = every[:, views]
+    is_there = sees | ~sees.any(1, keepdim=True)
     turn = torch.arange(len(sees), device=views.device) % is_there.sum(1)
     place = (is_there & (is_there.cumsum(1) - 1 == turn[:, None])).int().argmax(1)
     found: Tensor = views[place][number]

@@ -6,6 +6,7 @@ from torch import Tensor
 from pose_obj_3d.common.errors import ConfigError
 from pose_obj_3d.geometry import multi_view as geometry
 from pose_obj_3d.geometry.rig import Rig
+from pose_obj_3d.models.consensus.scene.blind_views import views_of_examples
 from pose_obj_3d.tracks.types import Tracks
 
 LAGS = 10  # [frames]
@@ -68,7 +69,7 @@ def frames_that_share(tracks: Tracks, rig: Rig, blind: str) -> float | None:
     Raises:
         ConfigError: A view is to be left out, and too few are there.
     """
-    V = tracks.uv.shape[1]
+    V = int(views_of_examples(tracks)[1].sum(1).max())
     if blind == "view" and V < _MIN_VIEWS:
         raise ConfigError(
             f"NETWORK.STC.BLIND view leaves out one of {V} views, and two must be left; choose"

@@ -16,6 +16,7 @@ from torch import Tensor
 from pose_obj_3d.geometry import multi_view as geometry
 from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.models.blocks import Model
+from pose_obj_3d.models.consensus.scene.blind_views import views_of_examples
 from pose_obj_3d.models.consensus.scene.estimates import some_examples
 from pose_obj_3d.models.consensus.scene.witnesses import Witnesses, weigh
 from pose_obj_3d.tracks.triangulating import triangulate_tracks
@@ -27,6 +28,8 @@ from pose_obj_3d.tracks.types import Tracks, Windows
 POWER = 0.75
 EXAMPLES = 24  # of each part of the split, at most
 MAX_LEVERAGE = 0.75
+IN_TURN = 31  # patterns of signs that are taken in turn, at most
+_MAX_BITS = 60  # of a pattern; more views repeat them
 _LITTLE = 1e-3  # [1/m^2] information of what no view has seen
 
 
@@ -45,8 +48,8 @@ def rehearse(tracks: Tracks, xyz: Tensor, rig: Rig) -> Tracks:
     seen, J = geometry.projection_jacobian(truth, *cameras)  # (N, K, V, 2)
     residual = tracks.uv.double().transpose(1, 2) - seen
     error = residual * (1 - _leverage(tracks, residual, J, rig)).pow(-POWER).unsqueeze(-1)
-    _, number = tracks.first.unique(return_inverse=True)  # type: ignore[no-untyped-call]
-    turned = signs(number, tracks.uv.shape[1]).to(error)
+    number, sees = views_of_examples(tracks)
+    turned = signs(sees)[number].to(error)
     uv = (seen + turned[:, None, :, None] * error).transpose(1, 2).to(tracks.uv)
     where = tracks.keypoint, tracks.first, tracks.last
     found, info, robust = triangulate_tracks(uv, tracks.weights, rig, *where)
@@ -75,15 +78,23 @@ def known_errors(
         begin += len(xyz)
 
 
-def signs(number: Tensor, num_views: int) -> Tensor:
-    """Return the signs (*, V) of the views in examples with numbers (*).
+def signs(sees: Tensor) -> Tensor:
+    """Return the signs (E, V) of the views in E examples, 1 or -1.
 
-    All patterns in turn but the one that turns no view, or all: it would give back what was seen.
+    Of each example's own views (E, V) bool: all patterns in turn but the one that turns no view, or
+    all: it would give back what was seen. Where there are more patterns than examples, these take
+    patterns by chance, so that as many views are turned as not.
     """
-    bit = torch.arange(num_views - 1, device=number.device)
-    pattern = 1 + number % (2 ** (num_views - 1) - 1)
-    is_turned = (pattern.unsqueeze(-1) >> bit) & 1
-    return torch.cat([1 - 2 * is_turned, torch.ones_like(is_turned[..., :1])], -1)
+    number = torch.arange(len(sees), device=sees.device)
+    chance = torch.Generator().manual_seed(0)
+    drawn = torch.randint(2**62, (len(sees),), generator=chance).to(sees.device)
+    bits = (sees.sum(1) - 1).clamp(1, _MAX_BITS)
+    patterns = 2**bits - 1
+    pattern = 1 + torch.where(patterns > IN_TURN, drawn, number) % patterns
+    # The last of an example's views is never turned: to turn all others is the same.
+    place = (sees.cumsum(1) - 1).clamp_min(0) % (bits + 1).unsqueeze(1)
+    is_turned = (pattern.unsqueeze(1) >> place) & 1
+    return torch.where(sees, 1 - 2 * is_turned, 1)
 
 
 def _leverage(tracks: Tracks, residual: Tensor, jacobian: Tensor, rig: Rig) -> Tensor:

@@ -246,7 +246,7 @@ class Scene:
         Returns:
             (T, S, 1, 3) [m].
         """
-        sets = view_sets(seq.views.shape[1]).to(seq.views.device)
+        sets = self.proposals(seq)
         S, n = seq.rows.shape[1], len(sets)
         many = replace(
             seq,
@@ -255,7 +255,7 @@ class Scene:
             columns=seq.columns.repeat(n, 1),
             keypoint=seq.keypoint.repeat(n, 1),
             number=seq.number.repeat(n),
-            views=(seq.views & sets.unsqueeze(1)).flatten(0, 1),
+            views=sets.flatten(0, 1),
         )
         proposed, _, _ = self.descend(many, start.repeat(1, n, 1, 1), _STARTS[0], STIFFNESS)
         every = replace(many, views=seq.views.repeat(n, 1))
@@ -264,6 +264,14 @@ class Scene:
         found = torch.cat([first.unsqueeze(1), found.reshape(len(found), n, *first.shape[1:])], 1)
         best = torch.cat([at_first.unsqueeze(0), density.reshape(n, S, -1)]).squeeze(-1).argmax(0)
         return found[:, best, torch.arange(S, device=best.device)]
+
+    def proposals(self, seq: Sequences) -> Tensor:
+        """Return the sets (n, S, V) of each sequence's own views that propose an estimate."""
+        weights = seq.of(self.tracks.weights.transpose(1, 2))  # (T, S, 1, V)
+        sees = ((weights > 0) & seq.is_there[..., None, None]).any(0).squeeze(1) & seq.views
+        sets = view_sets(int(sees.sum(1).max())).to(sees.device)
+        place = (sees.cumsum(1) - 1).clamp_min(0)
+        return sets[:, place] & sees
 
 
 def view_sets(num_views: int) -> Tensor:

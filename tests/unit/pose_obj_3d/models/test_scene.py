@@ -303,10 +303,57 @@ def test_a_rehearsal_keeps_what_errors_are_like_and_turns_views(worlds):
 
 def test_signs_never_turn_all_views_or_none():
     for views in (2, 3, 4, 6):
-        found = rehearsal.signs(torch.arange(200), views)
+        found = rehearsal.signs(torch.ones(200, views, dtype=torch.bool))
         assert set(found.unique().tolist()) == {-1, 1}
         assert (found.sum(-1).abs() < views).all()
         assert len(found.unique(dim=0)) == min(200, 2 ** (views - 1) - 1)
+
+
+def test_of_many_views_half_are_turned():
+    for views in (7, 16, 28, 64):
+        found = rehearsal.signs(torch.ones(24, views, dtype=torch.bool))
+        assert (found.sum(-1).abs() < views).all()
+        assert 0.3 < float((found[:, :-1] < 0).double().mean()) < 0.7
+
+
+def test_signs_are_turned_among_the_views_that_an_example_has():
+    """Examples with calibrations of their own are blind in the views of the others."""
+    sees = torch.zeros(21, 12, dtype=torch.bool)
+    for example in range(21):
+        begin = 4 * (example % 3)
+        sees[example, begin : begin + 4] = True
+    found = rehearsal.signs(sees)
+    assert (found[~sees] == 1).all()
+    own = found[sees].view(21, 4)
+    assert (own.sum(-1).abs() < 4).all()
+    assert all(len(own[c::3].unique(dim=0)) == 7 for c in range(3))
+
+
+def elsewhere(tracks, rig):
+    """Give the tracks three times as many views, of which each example has its own four."""
+    V = tracks.uv.shape[1]
+    number, _ = blind_views.views_of_examples(tracks)
+    own = (number % 3)[:, None] == torch.arange(3 * V) // V
+    wide = {name: torch.cat([getattr(tracks, name)] * 3, 1) for name in ("uv", "weights", "robust")}
+    wide["weights"] = torch.where(own[..., None], wide["weights"], 0.0)
+    wide["robust"] = torch.where(own[..., None], wide["robust"], 0.0)
+    cameras = {name: torch.cat([getattr(rig, name)] * 3) for name in ("intrinsics", "extrinsics")}
+    views = tuple(range(3 * V))
+    return dataclasses.replace(tracks, noise=None, **wide), dataclasses.replace(
+        rig, view_ids=views, **cameras
+    )
+
+
+def test_a_rehearsal_turns_views_that_an_example_has(worlds):
+    tracks, rig, _ = load(worlds["lasting"])
+    tracks, rig = elsewhere(tracks, rig)
+    made = rehearsal.rehearse(tracks, tracks.truth, rig)
+    exact = geometry.project(tracks.truth.double(), rig.intrinsics, rig.extrinsics)[0]
+    before, after = (x.uv.double() - exact.transpose(1, 2) for x in (tracks, made))
+    is_turned = ((before * after).sum(-1) < 0) & (tracks.weights > 0)
+    for begin in tracks.first.unique().tolist():
+        own = is_turned[tracks.first == begin].any(0).any(-1)
+        assert 0 < int(own.sum()) < 4
 
 
 def test_the_factor_on_claims_depends_on_the_keypoint_and_holds_both_regions():
