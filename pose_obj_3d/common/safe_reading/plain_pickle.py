@@ -66,9 +66,14 @@ class _Machine:
     """The stack and the memo of one pickle."""
 
     def __init__(
-        self, calls: Calls, persistent: Callable[[object], Any] | None, classes: Calls
+        self,
+        calls: Calls,
+        persistent: Callable[[object], Any] | None,
+        classes: Calls,
+        unknown: Callable[..., Any] | None = None,
     ) -> None:
         self.calls, self.persistent = {**calls, **classes}, persistent
+        self.unknown = unknown
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
         self.actions: dict[str, Callable[[Any], None]] = {
@@ -104,7 +109,7 @@ class _Machine:
             "BUILD": lambda _: self._build(),
             "BINPERSID": lambda _: self._persistent(),
         }
-        if classes:
+        if classes or unknown is not None:
             self.actions["NEWOBJ"] = lambda _: self._reduce()
 
     def run(self, stream: IO[bytes]) -> Any:
@@ -187,9 +192,10 @@ class _Machine:
 
     def _global(self, module: object, name: object = "") -> None:
         key = (str(module), str(name))
-        if key not in self.calls:
+        call = self.calls.get(key, self.unknown)
+        if call is None:
             raise ArchiveError(f"asks for {key[0][:60]}.{key[1][:60]}, which data does not need")
-        self.stack.append(Named(*key, self.calls[key]))
+        self.stack.append(Named(*key, call))
 
     def _reduce(self) -> None:
         arguments, target = self._pop(), self._pop()
@@ -219,6 +225,7 @@ def load(
     calls: Calls,
     persistent: Callable[[object], Any] | None = None,
     classes: Calls | None = None,
+    unknown: Callable[..., Any] | None = None,
 ) -> Any:
     """Read a pickle.
 
@@ -229,6 +236,8 @@ def load(
             absent.
         classes: Classes of which it may make objects: (module, name) -> a `Built` of our own.
 
+        unknown: Our own function in place of any other call; None: it is refused.
+
     Returns:
         Dicts, lists, tuples, texts, bytes, numbers, and what the functions returned.
 
@@ -236,6 +245,6 @@ def load(
         ArchiveError: It is damaged, asks for more than data, or is too long.
     """
     try:
-        return _Machine(calls, persistent, classes or {}).run(stream)
+        return _Machine(calls, persistent, classes or {}, unknown).run(stream)
     except (ValueError, OverflowError, IndexError) as error:
         raise ArchiveError(f"is damaged: {error}") from error

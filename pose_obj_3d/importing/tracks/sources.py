@@ -79,7 +79,7 @@ def _read(name: str, path: Path, wanted: Wanted) -> Found:
 
 def _with_own_video(view: ViewTracks) -> ViewTracks:
     """Take frame rate and image size from a video that lies beside a view's file."""
-    if view.fps is not None or not view.source.is_file():
+    if None not in (view.fps, view.image_size) or not view.source.is_file():
         return view
     return with_video(view, [view.name, view.source.stem], [view.source.parent])
 

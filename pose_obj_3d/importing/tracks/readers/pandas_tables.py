@@ -69,7 +69,9 @@ def _table(file: Hdf5, key: str) -> Table:
     if not columns or "index" not in (records.dtype.names or ()):
         raise DataError(f"{file.path}: {key} has no columns of numbers; export it again")
     levels = _levels(file, _unpickled(file, file.attribute(key, "info")), columns)
-    return Table(file.path, levels, columns, np.concatenate(blocks, 1), _index(records["index"]))
+    return Table(
+        file.path, levels, columns, np.concatenate(blocks, 1), _index(file.path, records["index"])
+    )
 
 
 def _check(file: Hdf5, key: str, columns: Sequence[object], values: Any) -> None:
@@ -140,7 +142,11 @@ def _fixed(file: Hdf5, key: str) -> Table:
     if len(index) != len(blocks[0]):
         raise DataError(f"{file.path}: {len(blocks[0])} rows, but {len(index)} frames are named")
     return Table(
-        file.path, _levels(file, None, columns), columns, np.concatenate(blocks, 1), _index(index)
+        file.path,
+        _levels(file, None, columns),
+        columns,
+        np.concatenate(blocks, 1),
+        _index(file.path, index),
     )
 
 
@@ -162,9 +168,19 @@ def _multi(file: Hdf5, name: str) -> list[tuple[str, ...]]:
     return list(zip(*parts, strict=True))
 
 
-def _index(values: Any) -> list[int] | list[str]:
+def _index(path: Path, values: Any) -> list[int] | list[str]:
     if values.dtype.kind in "iu":
         return [int(n) for n in values]
     if values.dtype.kind == "f":
-        return [int(n) for n in values if float(n).is_integer()]
+        return _whole(path, values)
     return [as_text(x) for x in values]
+
+
+def _whole(path: Path, values: Any) -> list[int]:
+    """Return frame numbers that are stored as floats."""
+    if not all(float(n).is_integer() and abs(float(n)) < 1e15 for n in values):
+        raise DataError(
+            f"{path}: the rows are named by numbers that are no whole ones, such as times; number"
+            " the frames, and export the table again"
+        )
+    return [int(n) for n in values]

@@ -8,6 +8,7 @@ from pose_obj_3d.importing.tracks.readers.csv_tables import (
     read_csv,
     scorer_and_coordinates,
 )
+from pose_obj_3d.importing.tracks.readers.dlc_metadata import with_metadata
 from pose_obj_3d.importing.tracks.readers.tables import SCORE, view_of
 from pose_obj_3d.importing.tracks.views import Found, Wanted
 
@@ -31,6 +32,7 @@ def is_deeplabcut(path: Path) -> bool:
 
 
 def read_table(path: Path, wanted: Wanted) -> Found:
-    """Read the tracks of one view."""
+    """Read the tracks of one view; of whole images, where DeepLabCut says how it has cropped."""
     table = read_csv(path) if header_of(path) else pandas_tables.read_pandas(path)
-    return Found((view_of(table),))
+    view, notes = with_metadata(view_of(table), table.columns[0][0])
+    return Found((view,), notes=tuple(notes))

@@ -1,6 +1,8 @@
 """Which files of a folder are read, which view each is, and what lies beside them."""
 
+import pickle
 import shutil
+from collections import OrderedDict
 
 import cv2
 import numpy as np
@@ -75,6 +77,46 @@ def test_a_video_beside_says_rate_and_size(made, tmp_path, given):
     assert found.members["image_size"].tolist() == [[64, 48], [64, 48], [640, 480]]
     assert sum("nothing was scaled" in note for note in found.notes) == 2
     assert any(note.startswith("frame rates differ (left 60, mid 60") for note in found.notes)
+
+
+class Settings(dict):
+    """Of a network, as DeepLabCut stores them; nobody reads them."""
+
+
+def crop(folder, view, parameters, **more):
+    """Write what DeepLabCut says of a video beside the view's table."""
+    table = next(folder.glob(f"{view}DLC*.csv"))
+    data = {
+        "DLC-model-config file": Settings(bodyparts=["nose"], init=OrderedDict(a=1)),
+        "fps": 50.0,
+        "cropping": True,
+        "cropping_parameters": parameters,
+    }
+    raw = pickle.dumps({"data": {**data, **more}})
+    table.with_name(f"{table.stem}_meta.pickle").write_bytes(raw)
+
+
+def test_what_deeplabcut_has_cropped_is_put_into_whole_images(made, known, tmp_path, given):
+    for file in (made / "dlc_csv").iterdir():
+        shutil.copy(file, tmp_path)
+    crop(tmp_path, "left", [100, 300, 20, 200])
+    crop(tmp_path, "mid", [7, 300, 8, 200], cropping=False)
+    found = imported([str(tmp_path)], given)
+    expected = known.points[:, :, 0].copy()
+    expected[0] += [100, 20]
+    np.testing.assert_allclose(found.members["points"], expected)
+    assert found.members["fps"] == 50
+    assert sum("the video was cropped: 100, 20 px" in note for note in found.notes) == 1
+
+
+@pytest.mark.parametrize("parameters", [["a", 1, 2, 3], [1, 2], None, [np.float64(1), 2, 3, 4]])
+def test_metadata_that_cannot_be_read_are_said(made, known, tmp_path, given, parameters):
+    for file in (made / "dlc_csv").iterdir():
+        shutil.copy(file, tmp_path)
+    crop(tmp_path, "left", parameters)
+    found = imported([str(tmp_path)], given)
+    np.testing.assert_allclose(found.members["points"], known.points[:, :, 0])
+    assert any("_meta.pickle cannot be read" in note for note in found.notes)
 
 
 @pytest.fixture
