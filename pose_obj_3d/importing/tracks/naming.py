@@ -5,19 +5,20 @@ is of the camera `camA`. So a camera's name is sought in the names of views.
 """
 
 import re
+import unicodedata
 from collections.abc import Sequence
 
 from pose_obj_3d.common.errors import DataError
 
-_PARTS = re.compile(r"[^0-9A-Za-z]+")
+_PARTS = re.compile(r"[\W_]+")
 
 
 def match_names(views: Sequence[str], cameras: Sequence[str]) -> dict[int, int]:
     """Match views to cameras.
 
-    A view has the camera's name; or the camera's name is a part of the view's name, between
-    characters that are neither letters nor digits, or anywhere in it. The first of these ways in
-    which any view is found is taken, with and without regard to case.
+    A view has the camera's name; or, of the views and cameras that are left, the camera's name is a
+    part of the view's name, between characters that are neither letters nor digits. If nothing was
+    found so, the name is sought anywhere in it, without cutting a number. Case does not matter.
 
     Returns:
         Number of the view -> number of its camera.
@@ -25,14 +26,25 @@ def match_names(views: Sequence[str], cameras: Sequence[str]) -> dict[int, int]:
     Raises:
         DataError: Names fit in several ways.
     """
+    views, cameras = [_composed(name) for name in views], [_composed(name) for name in cameras]
+    matched: dict[int, int] = {}
     for fits in (_is_same, _is_part, _is_inside):
+        if matched and fits is _is_inside:
+            break
+        free = [c for c in _all(cameras) if c not in matched.values()]
         found = {
-            v: [c for c, name in enumerate(cameras) if fits(name, views[v])] for v in _all(views)
+            v: [c for c in free if fits(cameras[c], views[v])]
+            for v in _all(views)
+            if v not in matched
         }
         found = {v: _longest(own, cameras) for v, own in found.items() if own}
-        if found:
-            return _one_each(found, views, cameras)
-    return {}
+        matched |= _one_each(found, views, cameras)
+    return matched
+
+
+def _composed(name: str) -> str:
+    """Return a name with letters and their accents as one: file systems may take them apart."""
+    return unicodedata.normalize("NFC", name)
 
 
 def _all(names: Sequence[str]) -> range:
@@ -49,7 +61,12 @@ def _is_part(camera: str, view: str) -> bool:
 
 
 def _is_inside(camera: str, view: str) -> bool:
-    return camera.lower() in view.lower()
+    name, left, right = re.escape(camera.lower()), "", ""
+    if camera[:1].isdigit():
+        left = r"(?<!\d)"
+    if camera[-1:].isdigit():
+        right = r"(?!\d)"
+    return re.search(left + name + right, view.lower()) is not None
 
 
 def _split(name: str) -> list[str]:

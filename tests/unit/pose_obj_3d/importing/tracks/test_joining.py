@@ -63,6 +63,11 @@ def line(result, start):
         (["front left x", "front right x"], ["front_left", "front_right"], {0: 0, 1: 1}),
         (["run_a", "other"], ["a", "b"], {0: 0}),
         (["x", "y"], ["a", "b"], {}),
+        (["left", "Mid_2024é", "right"], ["left", "mid", "right"], {0: 0, 1: 1, 2: 2}),
+        (["rec_1", "rec_2", "rec_13"], ["1", "2", "3"], {0: 0, 1: 1}),
+        (["rec1x", "rec12x"], ["1", "2"], {0: 0}),
+        (["cam_左_x", "cam_右_x"], ["cam_左", "cam_右"], {0: 0, 1: 1}),
+        (["e\u0301_x", "b"], ["\u00e9", "b"], {0: 0, 1: 1}),
     ],
 )
 def test_names_of_views_hold_those_of_cameras(views, cameras, expected):
