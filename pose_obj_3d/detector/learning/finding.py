@@ -290,8 +290,9 @@ class TrainedDetector:
             )
         except ValueError as error:
             raise CheckpointError(
-                f"{path}: its claims are not calibrated ({error}); use best.pt of a training that"
-                " has come to its end, or continue it with --resume_checkpoint"
+                f"{path}: its claims are not calibrated for this version ({error}); use best.pt of"
+                " a finished training. run_detector.py --resume_checkpoint calibrates an older one"
+                " again, without training"
             ) from error
         network = checkpoints.network_of(path, state)
         self._network = network.to(device or torch.device("cpu")).eval()
