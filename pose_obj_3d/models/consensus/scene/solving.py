@@ -248,6 +248,8 @@ class Scene:
         """
         sets = self.proposals(seq)
         S, n = seq.rows.shape[1], len(sets)
+        if not n:  # two views: they have one start
+            return self.descend(seq, start, ITERATIONS, STIFFNESS)[0]
         many = replace(
             seq,
             rows=seq.rows.repeat(1, n),

@@ -344,6 +344,20 @@ def elsewhere(tracks, rig):
     )
 
 
+def test_three_cameras_are_enough(worlds):
+    """Two are left where one view scores."""
+    tracks, rig, ids = load(worlds["lasting"])
+    tracks = estimates.some_examples(tracks, 3)
+    weights = tracks.weights.clone()
+    weights[:, 3] = 0
+    few = dataclasses.replace(tracks, weights=weights)
+    model = network(ids)
+    model.learn(few, rig)
+    assert model.ground is not None
+    found = model.for_training(few, rig, blind=True)
+    assert found.xyz.isfinite().all()
+
+
 def test_a_rehearsal_turns_views_that_an_example_has(worlds):
     tracks, rig, _ = load(worlds["lasting"])
     tracks, rig = elsewhere(tracks, rig)
