@@ -56,7 +56,8 @@ def one_rate(
         low,
         [
             f"frame rates differ ({said[:200]}): of faster views the frames nearest to those at"
-            f" {low:g} a second are taken; --fps says that all have one rate"
+            f" {low:g} a second are taken, and frames are numbered so from here on; --fps says that"
+            " all have one rate"
         ],
     )
 
@@ -106,8 +107,13 @@ def common_frames(views: Sequence[ViewTracks]) -> tuple[int, int, list[str]]:
             f"{views[0].source}: no frame is in two views: they have the frames {said[:200]}; name"
             " the files of one recording, or give --offset VIEW=FRAMES"
         )
+    begun = (
+        [f"frame 0 of what is lifted, also of --images, is frame {start} of the views"]
+        if start
+        else []
+    )
     if len(set(spans)) == 1:
-        return start, stop, []
+        return start, stop, begun
     said = ", ".join(
         f"{view.name} {last - first}" + (f" from {first}" if first else "")
         for view, (first, last) in zip(views, spans, strict=True)
@@ -118,6 +124,7 @@ def common_frames(views: Sequence[ViewTracks]) -> tuple[int, int, list[str]]:
         [
             f"numbers of frames differ ({said[:240]}): frames {start} to {stop - 1} are kept, and"
             " are missing in a view without them; if it began later or lost frames, give --offset"
-            " VIEW=FRAMES"
+            " VIEW=FRAMES",
+            *begun,
         ],
     )

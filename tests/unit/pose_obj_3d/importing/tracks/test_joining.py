@@ -185,6 +185,12 @@ def test_another_image_size_is_said():
     assert "nothing was scaled" in line(joined(a, view("b")), "a was calibrated for images of 640")
 
 
+def test_frames_that_begin_at_another_number_are_said():
+    result = joined(view("a", first_frame=100), view("b", first_frame=100))
+    assert "is frame 100 of the views" in line(result, "frame 0 of what is lifted")
+    assert not joined(view("a"), view("b")).notes
+
+
 def test_truth_keeps_its_frames():
     truth = np.arange(10.0)[:, None, None] * np.ones((1, 2, 3))
     result = joined(view("a"), view("b", 6, first_frame=2), truth=truth)
