@@ -22,7 +22,8 @@ _PARTS = (
     ("hand_right", "right_hand_"),
     ("face", "face_"),
 )
-_NUMBER = re.compile(r"(\d+)(?:_keypoints)?$")
+_NUMBER = re.compile(r"\d+", re.ASCII)
+_DIGITS = 15  # of a frame's number
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def read_view(folder: Path) -> People:
         DataError: A file is damaged, or frames have different keypoints.
     """
     files = sorted(folder.glob("*.json"))
-    numbers = _frame_numbers(folder, files)
+    numbers, notes = _frame_numbers(folder, files)
     first, count = min(numbers), max(numbers) - min(numbers) + 1
     frames = [_people(path) for path in files]
     names = _names(folder, files, frames)
@@ -83,7 +84,6 @@ def read_view(folder: Path) -> People:
     points, confidence = values[..., :2], values[..., 2]
     missing = ~(np.isfinite(values).all(-1) & (confidence > 0))
     missing |= (points == 0).all(-1)
-    notes = []
     above = int((confidence[~missing] > 1).sum())
     if above:
         notes.append(f"{folder.name}: {above} confidences above 1 count as 1")
@@ -97,20 +97,30 @@ def read_view(folder: Path) -> People:
     )
 
 
-def _frame_numbers(folder: Path, files: list[Path]) -> list[int]:
-    """Return the files' frames by the numbers in their names; else their places."""
+def _frame_numbers(folder: Path, files: list[Path]) -> tuple[list[int], list[str]]:
+    """Return the files' frames by the numbers in their names, and a line where these tell none.
+
+    The last number of a name that differs in all files; else the files' places in the order of
+    their names.
+    """
     if len(files) > MAX_FRAMES:
         raise DataError(f"{folder}: {len(files)} json files; at most {MAX_FRAMES} are read")
-    matches = [_NUMBER.search(path.stem) for path in files]
-    numbers = [int(match[1]) for match in matches if match and len(match[1]) <= 15]
-    if len(set(numbers)) != len(files):
-        return list(range(len(files)))
+    found = [_NUMBER.findall(path.stem) for path in files]
+    numbers: list[int] = []
+    for place in range(1, min(map(len, found), default=0) + 1):
+        texts = [own[-place] for own in found]
+        if len({int(text) for text in texts}) == len(files) and max(map(len, texts)) <= _DIGITS:
+            numbers = [int(text) for text in texts]
+            break
+    if not numbers:
+        note = f"{folder.name}: no number in the files' names tells the frame: their order does"
+        return list(range(len(files))), [note] if len(files) > 1 else []
     if max(numbers) - min(numbers) >= 10 * len(files) + 1000:
         raise DataError(
             f"{folder}: {len(files)} json files are of the frames {min(numbers)} to {max(numbers)};"
             " keep the files of one recording"
         )
-    return numbers
+    return numbers, []
 
 
 Parts = dict[str, Floats]

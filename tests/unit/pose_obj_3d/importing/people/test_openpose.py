@@ -158,3 +158,22 @@ def test_other_folders_are_not_known(tmp_path):
     (tmp_path / "sub").mkdir()
     assert not openpose.knows(tmp_path)
     assert not openpose.knows(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize("name", ["frame{1}_2d.json", "{1}{0}.json", "{0}.{1}a.json"])
+def test_frames_are_told_by_the_number_that_differs(tmp_path, scene, name):
+    """In the order of names, frame 10 would come before frame 2."""
+    points = scene[0][0, 0]
+    write(tmp_path / "cam01", [[person(points[t])] for t in range(FRAMES)], name, first=3)
+    (view,) = openpose.read(tmp_path / "cam01", Wanted()).views
+    np.testing.assert_allclose(view.points[:, 0], points)
+    assert view.first_frame == 3
+
+
+def test_names_without_numbers_are_said(tmp_path, scene):
+    folder = tmp_path / "camera"
+    write(folder, [[person(scene[0][0, 0, t])] for t in range(2)], "x{1}.json")
+    for number, name in enumerate(("a", "b")):
+        (folder / f"x{number}.json").rename(folder / f"{name}.json")
+    (note,) = openpose.read(folder, Wanted()).notes
+    assert "no number in the files' names tells the frame" in note
