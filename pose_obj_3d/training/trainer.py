@@ -200,6 +200,6 @@ def calibrate_best(run: Run) -> None:
     """
     path = run.checkpoint_dir / checkpoints.BEST
     state = checkpoints.load(path)
-    run.model.load_state_dict(state["model"])
+    checkpoints.load_model(path, run.model, state)
     run.model.calibrate(run.detected, run.rig, run.config.TEST.BATCH_SIZE)
     checkpoints.save(path, {**state, "model": run.model.state_dict()})

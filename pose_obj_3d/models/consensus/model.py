@@ -12,6 +12,7 @@ the same body. Up to here the keypoint's own measurement in the centre frame is 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
@@ -40,7 +41,8 @@ from pose_obj_3d.models.consensus.layers import (
 )
 from pose_obj_3d.models.consensus.mixes import first_and_changes, mixed, mixes_before_training
 from pose_obj_3d.models.consensus.scene.ground import Ground, on_ground
-from pose_obj_3d.models.consensus.scene.persistence import frames_that_share
+from pose_obj_3d.models.consensus.scene.lasting_claims import LastingClaims, Rehearsed, do_last
+from pose_obj_3d.models.consensus.scene.persistence import frames_that_share, has_enough_views
 from pose_obj_3d.models.consensus.scene.rehearsal import known_errors
 from pose_obj_3d.models.consensus.seen import SEEN, Seen, count_of, rows_of, shapes_of
 from pose_obj_3d.models.consensus.size import StcConfig
@@ -117,6 +119,7 @@ class Stc(Model):
         with torch.no_grad():
             self.mixes.bias.copy_(mixes_before_training(kernels[0], M).flatten())
         self.ground: Ground | None = None
+        self.lasting: LastingClaims | None = None
 
     def gather(
         self, tracks: Tracks, centres: Tensor, num_frames: int, used_frames: int | None = None
@@ -147,9 +150,9 @@ class Stc(Model):
         return self.ground is not None
 
     def expect(self, names: Collection[str]) -> None:
-        """Stand on a ground if, and only if, the weights have one."""
-        is_there = any(name.startswith("ground.") for name in names)
-        self.ground = self._new_ground() if is_there else None
+        """Stand on a ground, and scale what is claimed, if, and only if, the weights say how."""
+        self.ground = self._new_ground() if _has(names, "ground") else None
+        self.lasting = self._new_lasting() if _has(names, "lasting") else None
 
     def learn(self, tracks: Tracks, rig: Rig) -> None:
         """Where errors last: learn what the scene's motion is estimated with (docs/models.md)."""
@@ -163,6 +166,9 @@ class Stc(Model):
 
     def _new_ground(self) -> Ground:
         return Ground(self.config.num_keypoints).to(self.noise.device)
+
+    def _new_lasting(self) -> LastingClaims:
+        return LastingClaims(self.config.num_keypoints).to(self.noise.device)
 
     def for_training(self, tracks: Tracks, rig: Rig, blind: bool) -> Tracks:
         """Where errors last: put the scene's motion, of all views but one if `blind`, under it."""
@@ -224,6 +230,8 @@ class Stc(Model):
             return Prediction(blind, blind, info, info)
         c = windows.centre
         xyz, fused_info = fuse(blind, info, windows.uv[:, c], windows.robust[:, c], rig)
+        if self.lasting is not None:
+            fused_info = self.lasting.scaled(seen, fused_info)
         return Prediction(xyz, blind, info, fused_info)
 
     def _calibrated(self, cov: Tensor, token: Tensor, seen: Seen) -> Tensor:
@@ -259,7 +267,7 @@ class Stc(Model):
         first, changes = first_and_changes(
             logits.view(self.config.num_mixes, -1, *logits.shape[1:])
         )
-        # A minimum variance mean has its own variance as covariance with any other unbiased mean.
+        # A minimum variance mean has its own variance as covariance with other unbiased means.
         cov = seen.spread * quadratic(self.noise[1], first)
         cov = cov + spread * (1 - (1 - first[-1]).square())
         blind, delta = mixed(first, changes, seen.full, seen.blind, full_mean, mean)
@@ -332,13 +340,17 @@ class Stc(Model):
     def calibrate(self, parts: Sequence[Tracks], rig: Rig, batch_size: int) -> None:
         """Scale covariances to how far measurements are from blind predictions.
 
-        On a ground: to how far predictions are off in rehearsals.
+        On a ground, and where errors last: to how far predictions are off in rehearsals.
         """
         self.eval()
         T = self.config.num_frames
         if self.ground is not None:
             predict = partial(self._predictions, batch_size=batch_size)
             self.ground.calibrate(y for t in parts for y in known_errors(t, rig, self, predict))
+            return
+        self.lasting = None
+        if do_last(parts[0]) and has_enough_views(parts[0]):
+            self._calibrate_lasting(parts, rig, batch_size)
             return
         found: list[tuple[Tensor, Tensor, Tensor]] = []
         for tracks, centres in some_centres(parts, batch_size):
@@ -358,11 +370,29 @@ class Stc(Model):
         with torch.enable_grad():
             self.calibration.copy_(fit_scales(features, variances, deviations))
 
+    def _calibrate_lasting(self, parts: Sequence[Tracks], rig: Rig, batch_size: int) -> None:
+        self.calibration.zero_()
+        predict = partial(self._fused, rig=rig.float(), batch_size=batch_size)
+        known = [known_errors(t, rig, self, predict, is_average=True) for t in parts]
+        self.lasting = self._new_lasting()  # its factor is 1 before the fit
+        self.lasting.calibrate(chain.from_iterable(known), parts[0])
+
+    def _fused(self, tracks: Tracks, rig: Rig, batch_size: int) -> Iterator[Rehearsed]:
+        for windows in self._every_window(tracks, batch_size):
+            found = self(windows, rig)
+            yield (self._look(windows), found.info), found.xyz
+
     def _predictions(self, tracks: Tracks, batch_size: int) -> Iterator[tuple[Windows, Tensor]]:
-        every = torch.arange(len(tracks), device=tracks.uv.device)
-        for centres in torch.split(every, batch_size):
-            windows = self.gather(tracks, centres, self.config.num_frames)
+        for windows in self._every_window(tracks, batch_size):
             yield windows, _first(self._predict(self._look(windows))[0])
+
+    def _every_window(self, tracks: Tracks, batch_size: int) -> Iterator[Windows]:
+        for centres in torch.split(torch.arange(len(tracks)).to(tracks.uv.device), batch_size):
+            yield self.gather(tracks, centres, self.config.num_frames)
+
+
+def _has(names: Collection[str], part: str) -> bool:
+    return any(name.startswith(f"{part}.") for name in names)
 
 
 def _first(x: Tensor) -> Tensor:

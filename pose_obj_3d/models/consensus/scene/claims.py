@@ -45,7 +45,7 @@ def features(windows: Windows, covariance: Tensor, unit: Tensor, num_keypoints: 
     return torch.cat([torch.stack(common, -1), own.to(size)], -1)
 
 
-def fit_scale(features: Tensor, square: Tensor, shared: float) -> Tensor:
+def fit_scale(features: Tensor, square: Tensor, shared: float, common: int = COMMON) -> Tensor:
     """Fit the logarithm of the factor on claimed covariances, so that their regions hold.
 
     The quantiles of both regions are fitted at once (by the pinball loss), since errors have
@@ -56,6 +56,7 @@ def fit_scale(features: Tensor, square: Tensor, shared: float) -> Tensor:
         features: (n, F) about each claim, as of `features`.
         square: (n,) squared lengths of errors, in claimed standard deviations.
         shared: Claims in a row that count as one.
+        common: Number of features that all keypoints have in common; they come first.
 
     Returns:
         (F,) weights, float64.
@@ -63,7 +64,7 @@ def fit_scale(features: Tensor, square: Tensor, shared: float) -> Tensor:
     x, y = features.double(), square.double().clamp_min(1e-6).log()
     weights = torch.zeros(x.shape[1], dtype=torch.float64, device=x.device, requires_grad=True)
     std = torch.full_like(weights, PRIOR_STD[1], requires_grad=False)
-    std[:COMMON] = PRIOR_STD[0]
+    std[:common] = PRIOR_STD[0]
     optimiser = torch.optim.LBFGS([weights], max_iter=_STEPS, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:

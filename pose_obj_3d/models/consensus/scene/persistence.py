@@ -58,6 +58,15 @@ def shared_frames(correlation: Tensor) -> float:
     return max(1.0, 1 + 2 * float((correlation * (1 - lag / (LAGS + 1))).sum()))
 
 
+def has_enough_views(tracks: Tracks) -> bool:
+    """Say whether a view can be left out of an example."""
+    return _most_views(tracks) >= _MIN_VIEWS
+
+
+def _most_views(tracks: Tracks) -> int:
+    return int(views_of_examples(tracks)[1].sum(1).max())
+
+
 def frames_that_share(tracks: Tracks, rig: Rig, blind: str) -> float | None:
     """Return how many frames share an error, or None where a frame is to be left out, not a view.
 
@@ -69,7 +78,7 @@ def frames_that_share(tracks: Tracks, rig: Rig, blind: str) -> float | None:
     Raises:
         ConfigError: A view is to be left out, and too few are there.
     """
-    V = int(views_of_examples(tracks)[1].sum(1).max())
+    V = _most_views(tracks)
     if blind == "view" and V < _MIN_VIEWS:
         raise ConfigError(
             f"NETWORK.STC.BLIND view leaves out one of {V} views, and two must be left; choose"

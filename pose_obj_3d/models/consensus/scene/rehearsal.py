@@ -9,6 +9,7 @@ in common. How far the estimate from such detections is off is known in 3D (a wi
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -20,12 +21,17 @@ from pose_obj_3d.models.consensus.scene.blind_views import views_of_examples
 from pose_obj_3d.models.consensus.scene.estimates import some_examples
 from pose_obj_3d.models.consensus.scene.witnesses import Witnesses, weigh
 from pose_obj_3d.tracks.triangulating import triangulate_tracks
-from pose_obj_3d.tracks.types import Tracks, Windows
+from pose_obj_3d.tracks.triangulating_sets import estimate_frames_by_sets, without_strays
+from pose_obj_3d.tracks.types import Tracks
+
+Said = TypeVar("Said")
 
 # Residuals are smaller than errors, by the root of 1 - leverage for an estimate without bias. An
 # estimated motion is smoother than the true one, so a motion estimated from it is less biased. A
 # power between 1/2 and that of a left-out view (1) makes up for it.
 POWER = 0.75
+# An average over frames follows a detection less than the frame's own point does.
+AVERAGE_POWER = 0.25
 EXAMPLES = 24  # of each part of the split, at most
 MAX_LEVERAGE = 0.75
 IN_TURN = 31  # patterns of signs that are taken in turn, at most
@@ -33,13 +39,15 @@ _MAX_BITS = 60  # of a pattern; more views repeat them
 _LITTLE = 1e-3  # [1/m^2] information of what no view has seen
 
 
-def rehearse(tracks: Tracks, xyz: Tensor, rig: Rig) -> Tracks:
+def rehearse(tracks: Tracks, xyz: Tensor, rig: Rig, is_average: bool = False) -> Tracks:
     """Make detections of a scene that moves as estimated, with errors like the real ones.
 
     Args:
         tracks: The data.
         xyz: (N, K, 3) its estimate, which is the truth of what is returned [m].
         rig: The cameras, float64.
+        is_average: The estimate is an average over frames, triangulated from the most probable
+            views; else a motion.
 
     Returns:
         Tracks with other detections, triangulated anew.
@@ -47,11 +55,19 @@ def rehearse(tracks: Tracks, xyz: Tensor, rig: Rig) -> Tracks:
     truth, cameras = xyz.double(), (rig.intrinsics.double(), rig.extrinsics.double())
     seen, J = geometry.projection_jacobian(truth, *cameras)  # (N, K, V, 2)
     residual = tracks.uv.double().transpose(1, 2) - seen
-    error = residual * (1 - _leverage(tracks, residual, J, rig)).pow(-POWER).unsqueeze(-1)
+    power = AVERAGE_POWER if is_average else POWER
+    error = residual * (1 - _leverage(tracks, residual, J, rig)).pow(-power).unsqueeze(-1)
     number, sees = views_of_examples(tracks)
     turned = signs(sees)[number].to(error)
     uv = (seen + turned[:, None, :, None] * error).transpose(1, 2).to(tracks.uv)
     where = tracks.keypoint, tracks.first, tracks.last
+    if is_average and tracks.noise is not None:
+        frames, _ = estimate_frames_by_sets(
+            uv, tracks.weights, rig, tracks.keypoint, tracks.noise, tracks.claims
+        )
+        kept = without_strays(frames, tracks.weights, *where)
+        again = {name: getattr(kept, name) for name in ("xyz", "info", "robust", "floor")}
+        return replace(tracks, uv=uv, truth=None, **again)
     found, info, robust = triangulate_tracks(uv, tracks.weights, rig, *where)
     return replace(tracks, uv=uv, xyz=found, info=info, robust=robust, truth=None)
 
@@ -60,21 +76,23 @@ def known_errors(
     tracks: Tracks,
     rig: Rig,
     model: Model,
-    predict: Callable[[Tracks], Iterable[tuple[Windows, Tensor]]],
-) -> Iterator[tuple[Windows, Tensor]]:
-    """Give windows of a rehearsal, and how far what is predicted for them is off (B, K, 3) [m].
+    predict: Callable[[Tracks], Iterable[tuple[Said, Tensor]]],
+    is_average: bool = False,
+) -> Iterator[tuple[Said, Tensor]]:
+    """Give what a model says in a rehearsal, and how far its predictions are off (B, K, 3) [m].
 
     Args:
         tracks: The data.
         rig: The cameras, float64.
         model: Prepares tracks to be lifted.
-        predict: Cuts prepared tracks into windows, and predicts their centre frames.
+        predict: Says something of prepared tracks, batch by batch, and predicts their frames.
+        is_average: As in `rehearse`.
     """
     tracks = some_examples(tracks, EXAMPLES)
     truth = torch.cat([xyz for _, xyz in predict(model.prepare(tracks, rig))])
     begin = 0
-    for windows, xyz in predict(model.prepare(rehearse(tracks, truth, rig), rig)):
-        yield windows, xyz - truth[begin : begin + len(xyz)]
+    for said, xyz in predict(model.prepare(rehearse(tracks, truth, rig, is_average), rig)):
+        yield said, xyz - truth[begin : begin + len(xyz)]
         begin += len(xyz)
 
 
