@@ -14,6 +14,7 @@ from pose_obj_3d.importing.calibrations.types import Calibration
 from pose_obj_3d.importing.people.agreeing import choose_person
 from pose_obj_3d.importing.people.json_folders import People, is_view, read_view
 from pose_obj_3d.importing.tracks.naming import match_names
+from pose_obj_3d.importing.tracks.readers.videos import with_video
 from pose_obj_3d.importing.tracks.views import Floats, Found, ViewTracks, Wanted
 
 TOOL, FILES = "OpenPose and Pose2Sim", "folders of json files"
@@ -21,6 +22,7 @@ MAX_VIEWS = 100
 # Folders of a Pose2Sim project; later ones are made of earlier ones.
 _POSES = ("pose-associated", "pose-sync", "pose")
 _ENDINGS = ("_json", "_keypoints")
+_VIDEOS = "videos"  # folder of a Pose2Sim project; it says frame rate and size of the images
 
 
 def knows(path: Path) -> bool:
@@ -53,7 +55,9 @@ def read(path: Path, wanted: Wanted) -> Found:
     own = None if given else _cameras(path, wanted.units)
     people = _same_keypoints(path, views)
     chosen, lines = _chosen(path, people, given or own)
-    return Found(tuple(chosen), own, notes=(*notes, *lines))
+    places = [path, path / _VIDEOS, path.parent / _VIDEOS]
+    tracks = tuple(with_video(view, [view.name, view.source.name], places) for view in chosen)
+    return Found(tracks, own, notes=(*notes, *lines))
 
 
 def _views(folder: Path) -> list[Path]:

@@ -2,6 +2,7 @@
 
 import json
 
+import cv2
 import numpy as np
 import pytest
 
@@ -91,6 +92,20 @@ def test_the_person_in_most_views_is_found_in_every_frame(crowd, scene, tmp_path
     np.testing.assert_allclose(file["extrinsics"], scene[2], atol=1e-12)
     assert file["keypoint_names"].tolist() == list(BODIES[25])
     assert (file["confidence"] == 0.9).all()
+
+
+def test_a_projects_videos_say_rate_and_size(crowd, tmp_path, capsys):
+    """One was scaled after the calibration: it is said."""
+    (crowd / "videos").mkdir()
+    for name, size in zip(NAMES, [(128, 72), (1280, 720), (1280, 720)], strict=True):
+        path = str(crowd / "videos" / f"{name}.avi")
+        video = cv2.VideoWriter(path, cv2.VideoWriter_fourcc(*"MJPG"), 60, size)
+        video.write(np.zeros((size[1], size[0], 3), np.uint8))
+        video.release()
+    out = tmp_path / "tracks.npz"
+    assert main([str(crowd), "--out", str(out)]) == 0
+    assert "cam01 was calibrated for images of 1280 x 720" in capsys.readouterr().out
+    assert float(np.load(out)["fps"]) == 60
 
 
 def test_the_unit_of_a_project_can_be_said(crowd, tmp_path):
