@@ -45,7 +45,7 @@ def with_metadata(view: ViewTracks, scorer: str) -> tuple[ViewTracks, list[str]]
     try:
         data = _read(path)
         fps, crop = data.get("fps"), _corner(data)
-    except (ArchiveError, OSError, ValueError, TypeError) as error:
+    except (ArchiveError, OSError, ValueError, TypeError, LookupError) as error:
         said = " ".join(str(error).split())[:120]
         return view, [
             f"{path.name} cannot be read ({said}): if the video was cropped for the analysis, the"

@@ -114,8 +114,13 @@ def test_metadata_that_cannot_be_read_are_said(made, known, tmp_path, given, par
     for file in (made / "dlc_csv").iterdir():
         shutil.copy(file, tmp_path)
     crop(tmp_path, "left", parameters)
+    other = next(tmp_path.glob("mid*.csv"))
+    other.with_name(f"{other.stem}_meta.pickle").write_bytes(
+        pickle.dumps({"data": {"cropping": 1}})
+    )
     found = imported([str(tmp_path)], given)
     np.testing.assert_allclose(found.members["points"], known.points[:, :, 0])
+    assert sum("_meta.pickle cannot be read" in note for note in found.notes) == 2
     assert any("_meta.pickle cannot be read" in note for note in found.notes)
 
 
