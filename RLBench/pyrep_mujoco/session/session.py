@@ -4,6 +4,7 @@ Objects are named by handles, whole numbers that are never given twice. What a k
 beside this stands in `pyrep_mujoco.session.objects`.
 """
 
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,11 @@ from pyrep_mujoco.transforms import Floats
 from pyrep_mujoco.ttm.reading.model import Joint, SceneObject, Shape
 
 EMPTY = "the empty scene"
+_OF_START = (
+    *("value", "quaternion", "mode", "is_hybrid", "motor_on", "position_loop", "locks_at_zero"),
+    *("target_position", "target_velocity", "max_force", "velocity_limit"),
+)
+"""What of a joint is again as it was when the simulation was started, once it is stopped."""
 
 
 @dataclass(frozen=True)
@@ -34,13 +40,13 @@ class _Start:
         parent: what it hung on.
         pose: (4, 4) in its parent's frame.
         world: (4, 4) to the world.
-        joint: value, targets and quaternion, of a joint.
+        joint: a copy of it, of a joint.
     """
 
     parent: int | None
     pose: Floats
     world: Floats
-    joint: tuple[float, float, float, Floats | None] | None
+    joint: Joint | None
 
 
 class Session:
@@ -97,10 +103,7 @@ class Session:
             return
         self._start = {}
         for obj in self.document:
-            joint = None
-            if isinstance(obj, Joint):
-                turned = None if obj.quaternion is None else obj.quaternion.copy()
-                joint = (obj.value, obj.target_position, obj.target_velocity, turned)
+            joint = copy(obj) if isinstance(obj, Joint) else None
             T = self.document.world(obj.handle)
             self._start[obj.handle] = _Start(obj.parent, obj.pose.copy(), T, joint)
         self.is_running = True
@@ -120,7 +123,7 @@ class Session:
             if start is None:
                 continue
             if isinstance(obj, Joint) and start.joint is not None:
-                obj.value, obj.target_position, obj.target_velocity, obj.quaternion = start.joint
+                self._restore_joint(obj, start.joint)
             if obj.parent == start.parent:
                 obj.pose = start.pose
             else:
@@ -130,6 +133,12 @@ class Session:
             self.document.place(handle, self._start[handle].world)
         self.physics.restart()
         self.physics.moved()
+
+    def _restore_joint(self, joint: Joint, before: Joint) -> None:
+        if joint.mode != before.mode:
+            self.physics.changed()
+        for name in _OF_START:
+            setattr(joint, name, getattr(before, name))
 
     def step(self) -> None:
         """Simulate one step; nothing where the simulation was not started.

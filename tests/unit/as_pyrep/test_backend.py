@@ -6,7 +6,7 @@ import pytest
 MJCF = """
 <mujoco><worldbody>
   <body name="box" pos="1 0 0"><geom type="box" size="0.1 0.1 0.1"/>
-    <body name="lid" pos="0 0 0.2"><joint name="hinge" axis="0 0 1" range="-1 1"/>
+    <body name="lid" pos="0 0 0.2"><joint name="hinge" axis="0 0 1" range="-60 60"/>
       <geom type="box" size="0.1 0.1 0.01"/></body></body>
 </worldbody></mujoco>
 """

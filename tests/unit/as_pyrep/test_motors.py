@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from pyrep_mujoco.errors import SimulatorError
+
 # A bar of 2 kg whose middle is 0.5 m from its hinge weighs 9.81 N m when it is level.
 MJCF = """
 <mujoco><worldbody>
@@ -96,3 +98,54 @@ def test_a_motor_that_locks_at_rest_holds_more_than_its_force(scene):
     hinge.set_motor_locked_at_zero_velocity(False)
     run(scene, 0.5)
     assert hinge.get_joint_position() > 0.1
+
+
+def test_a_joint_told_too_much_goes_to_its_limit(scene):
+    from pyrep.objects.joint import Joint
+
+    hinge = Joint("hinge")
+    hinge.set_joint_interval(False, [-0.5, 1.5])
+    hinge.set_joint_position(3.0)
+    assert hinge.get_joint_position() == 1.0
+    hinge.set_joint_interval(False, [-0.5, 0.7])
+    assert hinge.get_joint_position() == pytest.approx(0.2)
+    hinge.set_joint_target_position(3.0)
+    assert hinge.get_joint_target_position() == 3.0
+    with pytest.raises(SimulatorError, match="hinge.*not negative"):
+        hinge.set_joint_interval(False, [0.5, -1.0])
+
+
+def test_a_cyclic_joint_counts_from_minus_pi_to_pi(scene):
+    from pyrep.objects.joint import Joint
+
+    hinge = Joint("hinge")
+    hinge.set_joint_interval(True, [-np.pi, 2 * np.pi])
+    hinge.set_joint_position(4.0)
+    assert hinge.get_joint_position() == pytest.approx(4.0 - 2 * np.pi)
+    joint_with("hinge", 100.0, velocity=2.0)
+    run(scene, 2.0)
+    assert hinge.get_joint_position() == pytest.approx(8.0 - 2 * np.pi, abs=0.05)
+    # The short way over pi.
+    joint_with("hinge", 100.0, position=3.0)
+    run(scene, 2.0)
+    joint_with("hinge", 100.0, position=3.4)
+    run(scene, 0.5)
+    assert hinge.get_joint_position() == pytest.approx(3.4 - 2 * np.pi, abs=1e-3)
+
+
+def test_stopping_brings_back_how_joints_were_driven(scene):
+    from pyrep.const import JointMode
+
+    scene.stop()
+    hinge = joint_with("hinge", 20.0, position=0.0)
+    scene.start()
+    joint_with("hinge", 5.0, velocity=1.0)
+    hinge.set_motor_enabled(False)
+    hinge.set_joint_mode(JointMode.PASSIVE)
+    scene.stop()
+    assert hinge.get_joint_mode() == JointMode.FORCE
+    assert hinge.is_motor_enabled()
+    assert hinge.is_control_loop_enabled()
+    scene.start()
+    run(scene, 0.5)
+    assert abs(hinge.get_joint_position()) < 1e-3

@@ -1,5 +1,7 @@
 """Joints: values, limits, motors."""
 
+import numpy as np
+
 from pyrep_mujoco.errors import CallError
 from pyrep_mujoco.scene.health import check_value
 from pyrep_mujoco.session.session import Session
@@ -31,7 +33,7 @@ def position(session: Session, handle: int) -> float:
 
 
 def set_position(session: Session, handle: int, value: float) -> None:
-    """Set the value [rad or m] at once; the joint stands still.
+    """Set the value [rad or m] at once, but not beyond the limits; the joint stands still.
 
     Raises:
         SceneError: the value is not finite.
@@ -39,7 +41,7 @@ def set_position(session: Session, handle: int, value: float) -> None:
     """
     own = _one_axis(session, handle)
     check_value(own.name, value)
-    own.value = float(value)
+    own.value = own.allowed(float(value))
     session.physics.stop(handle)
     session.document.moved(handle)
     session.physics.moved(handle)
@@ -81,7 +83,31 @@ def set_mode(session: Session, handle: int, number: int) -> None:
 
 
 def set_interval(session: Session, handle: int, cyclic: bool, lower: float, span: float) -> None:
-    """Set the limits: `lower` and `lower + span` [rad or m]; a cyclic joint has none."""
+    """Set the limits: `lower` and `lower + span` [rad or m]; a cyclic joint has none.
+
+    A joint that is beyond them moves to the nearest.
+
+    Raises:
+        CallError: they are no limits.
+    """
     own = joint(session, handle)
+    if not (np.isfinite(lower) and np.isfinite(span) and span >= 0):
+        raise CallError(
+            f"{session.document.label}: {own.name!r}: the interval of a joint is its least value "
+            f"and its range, which is not negative; found [{lower}, {span}]"
+        )
     own.is_cyclic, own.lower, own.upper = bool(cyclic), float(lower), float(lower + span)
     session.physics.changed()
+    if own.kind != "spherical" and own.allowed(own.value) != own.value:
+        set_position(session, handle, own.value)
+
+
+def set_target(session: Session, handle: int, value: float) -> None:
+    """Set the value [rad or m] that the motor goes to, which may be beyond the limits.
+
+    Raises:
+        SceneError: it is not finite.
+    """
+    own = joint(session, handle)
+    check_value(own.name, value)
+    own.target_position = own.wrapped(float(value))

@@ -299,7 +299,7 @@ class Physics:
             if joint.kind == "spherical":
                 self._pull_ball(joint, start)
             else:
-                joint.value = float(data.qpos[start])
+                joint.value = joint.wrapped(float(data.qpos[start]))
         poses = {}
         for handle in built.free:
             number = built.body_ids[handle]

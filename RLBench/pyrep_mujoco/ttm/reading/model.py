@@ -155,6 +155,21 @@ class Joint(SceneObject):
     master: tuple[int, float, float] | None = None
     damping: float | None = None
 
+    def allowed(self, value: float) -> float:
+        """Return what the joint takes on when it is told a value: the nearest within its limits.
+
+        A cyclic hinge takes the same angle within -pi and pi [rad].
+        """
+        if not self.is_cyclic:
+            return min(max(value, self.lower), self.upper)
+        return self.wrapped(value)
+
+    def wrapped(self, value: float) -> float:
+        """Return a value, of a cyclic hinge the same angle within -pi and pi [rad]."""
+        if not self.is_cyclic or self.kind != "revolute" or self.pitch or abs(value) <= np.pi:
+            return value
+        return float(np.arctan2(np.sin(value), np.cos(value)))
+
     @property
     def motion(self) -> Floats:
         """(4, 4) transform by the joint's present value."""

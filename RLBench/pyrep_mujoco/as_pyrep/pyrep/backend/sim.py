@@ -145,7 +145,7 @@ def simGetJointTargetPosition(jointHandle: int) -> float:
 
 def simSetJointTargetPosition(objectHandle: int, targetPosition: float) -> None:
     """Let a joint's motor go to a value [rad or m]."""
-    joints.joint(current(), objectHandle).target_position = float(targetPosition)
+    joints.set_target(current(), objectHandle, targetPosition)
 
 
 def simGetJointTargetVelocity(jointHandle: int) -> float:

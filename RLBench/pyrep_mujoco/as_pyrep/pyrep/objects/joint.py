@@ -27,11 +27,11 @@ class Joint(Object):
     # ---- value --------------------------------------------------------------------------
 
     def get_joint_position(self) -> float:
-        """Return the value [rad or m]."""
+        """Return the value [rad or m], of a cyclic joint within -pi and pi."""
         return joints.position(current(), self._handle)
 
     def set_joint_position(self, position: float, disable_dynamics: bool = False) -> None:
-        """Set the value [rad or m] at once.
+        """Set the value [rad or m] at once, but not beyond the joint's interval.
 
         Args:
             position: the value.
@@ -61,8 +61,7 @@ class Joint(Object):
 
     def nearest(self, value: float) -> float:
         """Return the value [rad or m] of the joint's interval that is nearest to another."""
-        own = self._own()
-        return value if own.is_cyclic else min(max(value, own.lower), own.upper)
+        return self._own().allowed(value)
 
     # ---- motor --------------------------------------------------------------------------
 
@@ -72,7 +71,7 @@ class Joint(Object):
 
     def set_joint_target_position(self, position: float) -> None:
         """Set the value that the motor goes to [rad or m]; its control loop must be on."""
-        self._own().target_position = float(position)
+        joints.set_target(current(), self._handle, position)
 
     def get_joint_target_velocity(self) -> float:
         """Return the velocity that the motor holds [rad/s or m/s]."""
