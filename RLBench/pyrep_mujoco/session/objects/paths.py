@@ -8,8 +8,11 @@ from pyrep_mujoco import transforms as tf
 from pyrep_mujoco.errors import CallError
 from pyrep_mujoco.session.session import Session
 from pyrep_mujoco.transforms import Floats
-from pyrep_mujoco.ttm.mjcf.paths import fine_points, pose_at
+from pyrep_mujoco.ttm.mjcf.paths import FLAT, fine_points, pose_at
 from pyrep_mujoco.ttm.reading.model import ControlPoint, Path
+
+_ROUNDING, _CURVE_POINTS = (0.99, 0.99), 20
+"""How PyRep's control points round the path: nearly half-way to their neighbours, in 20 points."""
 
 
 def poses(session: Session, handle: int) -> list[Floats]:
@@ -37,7 +40,7 @@ def pose_on_path(session: Session, handle: int, share: float) -> Floats:
 
 
 def insert_points(session: Session, handle: int, rows: Sequence[Sequence[float]]) -> None:
-    """Add control points at the end of a path.
+    """Put control points before those that a path has, as PyRep does.
 
     Args:
         session: the scene.
@@ -48,6 +51,7 @@ def insert_points(session: Session, handle: int, rows: Sequence[Sequence[float]]
         CallError: a row is not six numbers.
     """
     path = session.document.of_kind(handle, Path, "path")
+    new = []
     for row in rows:
         numbers = np.asarray(row, float)
         if numbers.shape != (6,) or not np.isfinite(numbers).all():
@@ -55,5 +59,8 @@ def insert_points(session: Session, handle: int, rows: Sequence[Sequence[float]]
                 f"path {path.name!r}: a control point is x, y, z and three Euler angles, found "
                 f"{list(row)}"
             )
+        if path.attributes & FLAT:
+            numbers = numbers * [1, 1, 0, 1, 1, 1]
         T = tf.transform(numbers[:3], tf.euler_to_matrix(numbers[3:]))
-        path.points.append(ControlPoint(T, 0.5, 0.5, 1))
+        new.append(ControlPoint(T, *_ROUNDING, _CURVE_POINTS))
+    path.points[:0] = new

@@ -10,10 +10,15 @@ from pyrep_mujoco.transforms import (
     Floats,
     matrix_to_quat_wxyz,
     pose_to_transform,
+    quick_quat_wxyz,
     wxyz_to_xyzw,
 )
 from pyrep_mujoco.ttm.reading.model import ControlPoint, Path
 
+AUTOMATIC, FLAT, X_UP = 8, 64, 2048
+"""Bits of a path's attributes: its points turn by themselves, lie at its z = 0, keep x up."""
+_BENT = 1e-6
+"""Sine of the angle between two steps above which the path bends."""
 _SAME_PLACE = 5e-5
 """Steps shorter than this [m] count by their angle."""
 _IN_LINE = 1e-4
@@ -27,6 +32,16 @@ def fine_points(path: Path) -> Floats:
         (N, 7) position [m] and quaternion xyzw in the path's frame. A closed path ends where it
         starts.
     """
+    rows = _curve(path)
+    if len(rows) and path.attributes & AUTOMATIC:
+        x_up = bool(path.attributes & X_UP)
+        turned = directions(rows[:, :3], is_closed=path.is_closed, x_up=x_up)
+        rows[:, 3:] = [wxyz_to_xyzw(quick_quat_wxyz(R)) for R in turned]
+    return rows
+
+
+def _curve(path: Path) -> Floats:
+    """Return (N, 7) points of a path, turned as its control points are."""
     points = [_Pose.of(point.pose) for point in path.points]
     count = len(points)
     if count < 3:
@@ -153,3 +168,94 @@ def _parallel(a: Floats, b: Floats, nothing: float) -> bool:
     if min(sizes) < nothing:
         return True
     return bool(a @ b > 0 and np.linalg.norm(np.cross(a, b)) < _IN_LINE * sizes[0] * sizes[1])
+
+
+# ---- orientations that a path gives its own points ----------------------------------------------
+
+
+def directions(points: Floats, *, is_closed: bool, x_up: bool) -> Floats:
+    """Return how the points of a path are turned.
+
+    In a bend y points out of the curve; between bends it turns evenly from one to the next.
+
+    Args:
+        points: (N, 3) in the path's frame [m]; those of a closed path end where they start.
+        is_closed: the path goes on from its end to its start.
+        x_up: x is as near to the path's z as can be.
+
+    Returns:
+        (N, 3, 3) rotations in the path's frame.
+    """
+    is_new = np.r_[True, np.linalg.norm(np.diff(points, axis=0), axis=1) > 0]
+    places = points[is_new]
+    number = np.cumsum(is_new) - 1
+    if is_closed and len(places) > 1 and not (places[0] - places[-1]).any():
+        places = places[:-1]
+        number %= len(places)
+    if len(places) == 1:
+        return np.repeat(np.eye(3)[None], len(points), axis=0)
+    out: Floats = _turned(places, is_closed, x_up)[number]
+    return out
+
+
+def _turned(places: Floats, is_closed: bool, x_up: bool) -> Floats:
+    """Return (N, 3, 3) rotations of at least two places, no two neighbours at one place."""
+    gaps = np.roll(places, -1, axis=0) - places
+    sizes = np.linalg.norm(gaps, axis=1)
+    ahead = gaps / np.maximum(sizes, 1e-300)[:, None]
+    if not is_closed:
+        ahead[-1] = ahead[-2]
+    behind = np.roll(ahead, 1, axis=0)
+    if not is_closed:
+        behind[0] = ahead[0]
+    is_bent = np.linalg.norm(np.cross(behind, ahead), axis=1) > _BENT
+    z = np.where(is_bent[:, None], _unit(behind + ahead), behind)
+    if x_up:
+        return _upright(z)
+    if not is_bent.any():
+        steep = abs(z[0, 2]) if z[0, 2] > 0 else 0.0
+        up = np.array([1.0, 0.0, 0.0] if steep >= 0.9 else [0.0, 0.0, 1.0])
+        return _frames(np.repeat(up[None], len(z), axis=0), np.repeat(z[:1], len(z), axis=0))
+    along = np.concatenate([[0.0], np.cumsum(sizes)])
+    bends = np.flatnonzero(is_bent)
+    out = _unit(behind[bends] - ahead[bends])
+    knots, values = _knots(along[bends], out, z[bends], along[-1] if is_closed else None)
+    period = float(along[-1]) if is_closed else None
+    y = np.stack([np.interp(along[:-1], knots, values[:, i], period=period) for i in range(3)], 1)
+    return _frames(y, z)
+
+
+def _knots(where: Floats, y: Floats, z: Floats, length: float | None) -> tuple[Floats, Floats]:
+    """Return where y is known, and (K, 3) y; where it turns over, it goes by the side, -x."""
+    places, values = list(where), list(y)
+    following = len(where) if length is not None else len(where) - 1
+    for i in range(following):
+        j = (i + 1) % len(where)
+        if y[i] @ y[j] < -0.999:
+            end = where[j] if j > i else where[j] + (length or 0.0)
+            places.append(0.5 * (where[i] + end))
+            values.append(-np.cross(y[i], z[i]))
+    order = np.argsort(places)
+    return np.array(places)[order], np.array(values)[order]
+
+
+def _frames(y: Floats, z: Floats) -> Floats:
+    """Return (N, 3, 3) rotations of given z, and of y as near as can be."""
+    x = _unit(np.cross(y, z))
+    return np.stack([x, np.cross(z, x), z], axis=2)
+
+
+def _upright(z: Floats) -> Floats:
+    """Return (N, 3, 3) rotations of given z, x as near to the path's z as can be."""
+    y = np.cross(z, [0.0, 0.0, 1.0])
+    is_up = np.linalg.norm(y, axis=1) < _BENT
+    y = _unit(y)
+    out = np.stack([np.cross(y, z), y, z], axis=2)
+    out[is_up] = np.eye(3)
+    return out
+
+
+def _unit(vectors: Floats) -> Floats:
+    sizes = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    out: Floats = vectors / np.maximum(sizes, 1e-300)
+    return out

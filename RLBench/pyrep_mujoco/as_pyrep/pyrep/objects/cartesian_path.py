@@ -9,6 +9,7 @@ from pyrep.objects.object import Object, object_type_to_class
 from pyrep_mujoco.session.current import current
 from pyrep_mujoco.session.objects import paths
 from pyrep_mujoco.transforms import matrix_to_euler
+from pyrep_mujoco.ttm.mjcf.paths import AUTOMATIC, FLAT, X_UP
 from pyrep_mujoco.ttm.reading.model import Path
 
 _CLOSED = 4
@@ -41,9 +42,10 @@ class CartesianPath(Object):
             show_orientation: no effect.
             show_position: no effect.
             closed_path: the last point is joined to the first.
-            automatic_orientation: no effect: points keep the orientation that they are given.
-            flat_path: no effect.
-            keep_x_up: no effect.
+            automatic_orientation: points are turned by the path, z along it, y out of its curves;
+                else as they were given.
+            flat_path: points lie at z = 0 of the path's frame.
+            keep_x_up: where points are turned by the path, x stays near the z of the path's frame.
             line_size: no effect.
             length_calculation_method: how turns count, CoppeliaSim's number.
             control_point_size: no effect.
@@ -58,7 +60,10 @@ class CartesianPath(Object):
             pose=np.eye(4),
             points=[],
             is_closed=closed_path,
-            attributes=_CLOSED if closed_path else 0,
+            attributes=_CLOSED * closed_path
+            | AUTOMATIC * automatic_orientation
+            | FLAT * flat_path
+            | X_UP * keep_x_up,
             angle_factor=ang_to_lin_conv_coeff,
             length_method=length_calculation_method,
         )
@@ -77,7 +82,13 @@ class CartesianPath(Object):
         return [float(v) for v in T[:3, 3]], [float(v) for v in matrix_to_euler(T[:3, :3])]
 
     def insert_control_points(self, poses: Sequence[Sequence[float]]) -> None:
-        """Add control points at the end: rows of position [m] and Euler angles [rad]."""
+        """Put control points before those that are there already, as PyRep does.
+
+        The path is rounded at each but the first and the last.
+
+        Args:
+            poses: rows of position [m] and Euler angles [rad], in the path's frame.
+        """
         paths.insert_points(current(), self._handle, poses)
 
 
