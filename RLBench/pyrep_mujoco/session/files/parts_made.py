@@ -54,7 +54,7 @@ def primitive_part(
         raise CallError(f"the size of a {kind} must be three positive lengths [m], found {size}")
     vertices, faces = _MESHES[kind](sides / 2)
     form = None if kind == "cone" else Primitive(kind, sides, 0.0)
-    return mesh_part(vertices, faces, color, primitive=form, pose=pose)
+    return replace(mesh_part(vertices, faces, color, primitive=form, pose=pose), is_convex=True)
 
 
 def mesh_part(

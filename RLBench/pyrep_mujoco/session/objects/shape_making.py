@@ -15,10 +15,10 @@ from pyrep_mujoco.session.files.parts_made import (
     ALL_SPECIAL,
     GREY,
     SMOOTH,
-    flat_normals,
     mesh_part,
     primitive_part,
 )
+from pyrep_mujoco.session.objects import masses
 from pyrep_mujoco.session.objects.shapes import set_parts, shape
 from pyrep_mujoco.session.session import Session
 from pyrep_mujoco.transforms import Floats
@@ -51,11 +51,8 @@ def new_shape(
         respondable: others collide with it.
         T: (4, 4) to the world.
     """
-    points = np.concatenate([part.vertices for part in parts])
-    low, high = points.min(0), points.max(0)
-    pose = np.eye(4)
-    pose[:3, 3] = (low + high) / 2
-    x, y, z = (high - low) ** 2
+    is_convex = all(part.is_convex for part in parts)
+    pose, moments = _inertia(parts, float(mass), is_convex)
     return session.add(
         Shape(
             name=name,
@@ -66,14 +63,26 @@ def new_shape(
             layers=1,
             parts=list(parts),
             is_compound=len(parts) > 1,
-            is_convex=all(part.is_convex for part in parts),
+            is_convex=is_convex,
             mass=float(mass),
             inertia_pose=pose,
-            principal_moments=mass / 12 * np.array([y + z, x + z, x + y]),
+            principal_moments=moments,
             is_dynamic=dynamic,
             is_respondable=respondable,
         )
     )
+
+
+def _inertia(parts: Sequence[Part], mass: float, is_full: bool) -> tuple[Floats, Floats]:
+    """Return the pose and (3,) moments [kg m^2] of a mass that fills parts, or else their box."""
+    whole = masses.filled(parts) if is_full else None
+    if whole is None or whole.amount <= 0:
+        points = np.concatenate([part.vertices for part in parts])
+        low, high = points.min(0), points.max(0)
+        second = mass / 12 * (high - low) ** 2
+        whole = masses.Mass(mass, (low + high) / 2, np.diag(second.sum() - second))
+        return whole.principal()
+    return whole.scaled(mass / whole.amount).principal()
 
 
 def create_primitive(
@@ -168,16 +177,17 @@ def group(session: Session, handles: Sequence[int], *, merge: bool) -> int:
     last = handles[-1]
     kept = shape(session, last)
     T = tf.invert(session.document.world(last))
-    parts, mass = [], 0.0
+    parts, weights = [], []
     for handle in handles:
         own = shape(session, handle)
         to_kept = T @ session.document.world(handle)
         parts += [moved(part, to_kept) for part in own.parts]
-        mass += own.mass
+        weights.append(masses.of_shape(own).moved(to_kept))
+    whole = masses.together(weights)
     for handle in handles[:-1]:
         session.document.remove(handle)
-    kept.mass, kept.is_compound = mass, not merge
-    kept.is_respondable = kept.is_respondable and True
+    kept.mass, kept.is_compound = whole.amount, not merge
+    kept.inertia_pose, kept.principal_moments = whole.principal()
     set_parts(session, last, [_one_mesh(parts)] if merge else parts)
     return last
 
@@ -207,17 +217,18 @@ def ungroup(session: Session, handle: int) -> list[int]:
     own = shape(session, handle)
     if len(own.parts) < 2:
         raise CallError(f"{own.name!r} has one part only: it cannot be ungrouped")
-    T, mass, parent = session.document.world(handle), own.mass / len(own.parts), own.parent
-    parts = list(own.parts)
-    own.mass, own.is_compound = mass, False
+    T, parent, parts = session.document.world(handle), own.parent, list(own.parts)
+    shares = _shares(parts) * own.mass
+    own.mass, own.is_compound = float(shares[0]), False
+    own.inertia_pose, own.principal_moments = _inertia(parts[:1], own.mass, parts[0].is_convex)
     set_parts(session, handle, parts[:1])
     out = [handle]
-    for part in parts[1:]:
+    for part, mass in zip(parts[1:], shares[1:], strict=True):
         new = new_shape(
             session,
             own.name,
             [part],
-            mass=mass,
+            mass=float(mass),
             dynamic=own.is_dynamic,
             respondable=own.is_respondable,
             T=T,
@@ -227,35 +238,15 @@ def ungroup(session: Session, handle: int) -> list[int]:
     return out
 
 
-def scale(session: Session, handle: int, factors: Sequence[float]) -> None:
-    """Scale a shape along the axes of its frame.
+def _shares(parts: Sequence[Part]) -> Floats:
+    """Return (N,) what of a mass each part has: by the volumes of their boxes, at least a little.
 
-    Raises:
-        CallError: the factors are not three positive numbers.
+    What each had before it was grouped is not known.
     """
-    own, by = shape(session, handle), np.asarray(factors, float)
-    if by.shape != (3,) or not (np.isfinite(by) & (by > 0)).all():
-        raise CallError(f"{own.name!r} is scaled by three positive numbers, found {factors}")
-    parts = []
-    for part in own.parts:
-        vertices = part.vertices * by
-        form, pose = part.primitive, part.pose.copy()
-        pose[:3, 3] *= by
-        straight = np.allclose(np.abs(pose[:3, :3]).max(0), 1.0)
-        if form is not None and straight:
-            form = replace(form, size=form.size * np.abs(pose[:3, :3].T @ by))
-        elif not np.allclose(by, by[0]):
-            form = None
-        elif form is not None:
-            form = replace(form, size=form.size * by[0])
-        normals = flat_normals(vertices, part.faces)
-        parts.append(replace(part, vertices=vertices, normals=normals, primitive=form, pose=pose))
-    own.mass *= float(by.prod())
-    own.inertia_pose[:3, 3] *= by
-    own.principal_moments = own.principal_moments * float(by.prod() * np.mean(by) ** 2)
-    settings = session.document.settings.setdefault(handle, {})
-    settings["size_factor"] = settings.get("size_factor", 1.0) * float(by.prod()) ** (1 / 3)
-    set_parts(session, handle, parts)
+    sizes = [np.prod(part.vertices.max(0) - part.vertices.min(0)) for part in parts]
+    volumes = np.maximum(sizes, 1e-3 * max(*sizes, 1e-12))
+    out: Floats = volumes / volumes.sum()
+    return out
 
 
 # ---- textures -----------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pyrep_mujoco.errors import CallError
+from pyrep_mujoco.session.objects import masses
 from pyrep_mujoco.session.physics.body_plan import is_dynamic as plan_dynamic
 from pyrep_mujoco.session.session import Session
 from pyrep_mujoco.transforms import Floats
@@ -133,28 +134,24 @@ def set_friction(session: Session, handle: int, value: float) -> None:
 
 
 def compute_mass_and_inertia(session: Session, handle: int, density: float) -> bool:
-    """Set mass and inertia from a density [kg/m^3]; tell whether the shape is convex, so can be."""
+    """Set mass and inertia from a density [kg/m^3]; tell whether the shape is convex, so can be.
+
+    Raises:
+        CallError: the density is not a positive number.
+    """
     own = shape(session, handle)
-    volume = 0.0
+    if not np.isfinite(density) or density <= 0:
+        raise CallError(f"a density must be a positive number of kg/m^3, found {density}")
     for part in own.parts:
         hull = convex_hull(part.vertices)
         filled = abs(signed_volume(part.vertices, part.faces.astype(np.int64)))
         if hull is None or filled < _CONVEX_SHARE * hull.volume:
             return False
-        volume += float(hull.volume)
-    own.mass = volume * float(density)
-    own.inertia_pose, own.principal_moments = _box_inertia(own)
+    whole = masses.filled(own.parts).scaled(float(density))
+    own.mass = whole.amount
+    own.inertia_pose, own.principal_moments = whole.principal()
     session.physics.changed()
     return True
-
-
-def _box_inertia(own: Shape) -> tuple[Floats, Floats]:
-    """Return the inertia's (4, 4) frame and (3,) moments of a shape's box [kg m^2]."""
-    box = own.bounding_box
-    pose = np.eye(4)
-    pose[:3, 3] = (box[1::2] + box[::2]) / 2
-    x, y, z = (box[1::2] - box[::2]) ** 2
-    return pose, own.mass / 12 * np.array([y + z, x + z, x + y])
 
 
 def add_force(session: Session, handle: int, point: Floats, force: Floats) -> None:

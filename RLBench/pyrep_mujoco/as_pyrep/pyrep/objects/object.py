@@ -15,7 +15,7 @@ from pyrep_mujoco.session.configuration import save_tree
 from pyrep_mujoco.session.current import current
 from pyrep_mujoco.session.files.export import export
 from pyrep_mujoco.session.kinds import type_number
-from pyrep_mujoco.session.objects import flags, shape_making, shapes, touching
+from pyrep_mujoco.session.objects import flags, scaling, shapes, touching
 from pyrep_mujoco.ttm.reading.model import (
     COLLIDABLE,
     DETECTABLE,
@@ -131,7 +131,7 @@ class Object:
 
     def scale_object(self, scale_x: float, scale_y: float, scale_z: float) -> None:
         """Scale the object along its axes; further calls scale what it then is."""
-        shape_making.scale(current(), self._handle, (scale_x, scale_y, scale_z))
+        scaling.scale(current(), self._handle, (scale_x, scale_y, scale_z))
 
     def get_size_factor(self) -> float:
         """Return by how much the object was scaled so far."""
