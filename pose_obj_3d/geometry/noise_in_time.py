@@ -184,10 +184,12 @@ def _products(
     points = uv.transpose(1, 2).reshape(-1, V, 2).double()
     w = (weights * (keypoint >= 0)[:, None]).transpose(1, 2).reshape(-1, V).double()
     index, claimed = keypoint.clamp_min(0).flatten(), claimed.transpose(1, 2).reshape(-1, V)
-    smallest = min(3, V)
+    seen_by = geometry.count_views(w)
+    smallest = min(3, max(2, int(seen_by.max()))) if len(w) else 2
     size = 2 * V
     r, M = points.new_zeros(len(points), size), points.new_zeros(len(points), size**2)
-    for rows in torch.split((geometry.count_views(w) >= smallest).nonzero().squeeze(-1), _CHUNK):
+    enough = (seen_by >= smallest).nonzero().squeeze(-1)
+    for rows in torch.split(enough, _CHUNK) if len(enough) else ():
         errors = mixture.errors(w[rows], index[rows], claimed[rows])
         fits = fit_sets(points[rows], errors, rig)
         verdict, fits = judge(points[rows], errors, rig, scene, fits)

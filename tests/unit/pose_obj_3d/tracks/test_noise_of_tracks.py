@@ -121,6 +121,16 @@ def test_two_views_share_one_noise():
     assert float(found.sigma.mean()) == pytest.approx(1.3, rel=0.1)
 
 
+def test_a_third_camera_that_sees_nothing_changes_nothing():
+    sigma = np.tile(SIGMA[:, None], (1, 4))
+    uv, weights, *where = scene(sigma, Errors(), sequences=4, views=3)
+    weights[:, 2] = 0
+    found = noise_parts(uv, weights, *where)
+    two = noise_parts(*scene(sigma, Errors(), sequences=4, views=2))
+    torch.testing.assert_close(found.sigma[:2], two.sigma, rtol=0.05, atol=0)
+    assert found.is_white == two.is_white
+
+
 def test_many_views_and_missing_detections():
     """Six views, by repeating two of them: sets near the consensus are enough."""
     uv, weights, keypoint, first, cameras = scene(np.full((4, 4), 1.3), Errors(gross=0.1))
