@@ -18,7 +18,7 @@ from pose_obj_3d.detector.types import Clip
 
 MIN_TO_CALIBRATE = 30  # detections; fewer tell nothing about 95 %
 REST_COSTS = (1.0, 2.0, 3.0)  # tried for each keypoint, beside not resting at all
-LEAST_GAIN = 0.03  # of the mean error, for which resting is believed
+LEAST_GAIN = 0.03  # of the mean error, for which resting, or a middle, is believed
 LARGEST_PX = 30.0  # of 256: an error counts no more than this
 MIDDLE_PX = 1.0  # of 256: how far the middle of two may be from a keypoint that lies in it
 MIN_MIDDLES = 30  # labels that tell
@@ -39,7 +39,7 @@ def fit_calibration(
     Raises:
         TrainingError: There are too few labels.
     """
-    middles = find_middles(clips, subject)
+    middles = choose_middles(clips, found, subject)
     links = Links(choose_rest_cost(clips, found, subject, middles), middles)
     parts = named(clips, [linked(part, subject, links) for part in found], subject)
     raws, errors, seen = [], [], []
@@ -88,6 +88,19 @@ def find_middles(clips: Sequence[Clip], subject: Subject) -> Middles:
     return tuple(found)
 
 
+def choose_middles(clips: Sequence[Clip], found: Sequence[Candidates], subject: Subject) -> Middles:
+    """Choose the middles that help: where the one in the middle is badly found, it does not."""
+    middles = find_middles(clips, subject)
+    never = torch.full((len(subject.keypoints),), NEVER)
+    means = [
+        _mean_errors(clips, found, subject, Links(never, which))
+        for which in (middles, (None,) * len(middles))
+    ]
+    pairs = [list(pair) for pair in subject.pair_numbers()]
+    helps = [means[0][p].sum() < (1 - LEAST_GAIN) * means[1][p].sum() for p in pairs]
+    return tuple(m if good else None for m, good in zip(middles, helps, strict=True))
+
+
 def choose_rest_cost(
     clips: Sequence[Clip], found: Sequence[Candidates], subject: Subject, middles: Middles
 ) -> Tensor:
@@ -117,7 +130,7 @@ def _mean_errors(
     clips: Sequence[Clip], found: Sequence[Candidates], subject: Subject, links: Links
 ) -> npt.NDArray[np.float64]:
     """Return the mean errors (K,) of what lies in the pictures [px], large ones cut."""
-    parts = [linked(part, subject, links) for part in found]
+    parts = named(clips, [linked(part, subject, links) for part in found], subject)
     most = LARGEST_PX * subject.image_size[0] / 256
     total, count = np.zeros(len(subject.keypoints)), np.zeros(len(subject.keypoints))
     for clip, error in zip(clips, _errors(clips, parts, subject), strict=True):

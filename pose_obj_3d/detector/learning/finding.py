@@ -21,7 +21,7 @@ from pose_obj_3d.detector.learning.linking import NEVER, STEP_PX, Links, carried
 from pose_obj_3d.detector.learning.losses import claim_of
 from pose_obj_3d.detector.learning.naming import find_exchanges
 from pose_obj_3d.detector.learning.network import Candidates, Inputs
-from pose_obj_3d.detector.learning.pairs import link_pair
+from pose_obj_3d.detector.learning.pairs import Middle, link_pair
 from pose_obj_3d.detector.types import Clip, Detections, by_demo
 
 CANDIDATES = 4
@@ -165,10 +165,11 @@ def _find_path(choices: _Choices, subject: Subject, links: Links) -> _Path:
     T, K = which.shape
     whose = np.tile(np.arange(K), (T, 1))
     places = np.take_along_axis(uv, which[..., None, None], 2)[:, :, 0]
+    costs = np.take_along_axis(cost, which[..., None], 2)[:, :, 0]
     is_mirrored, off = np.zeros((T, K), bool), np.zeros((T, K), np.float32)
     for pair, middle in zip(subject.pair_numbers(), links.middles, strict=True):
         two, own = list(pair), slice(CANDIDATES)  # they never rest: links.rest_cost
-        known = places[:, middle].copy() if middle is not None else None
+        known = None if middle is None else Middle(places[:, middle].copy(), costs[:, middle])
         step = STEP_PX * width / 256
         found = link_pair(uv[:, two, own], cost[:, two, own], known, width, step)
         places[:, two], which[:, two] = found.uv, found.which

@@ -22,7 +22,7 @@ SAME_PLACE_PX = 3.0  # of 256: nearer candidates are the same place
 TWICE_COST = 2.0  # of both at the same place
 MISSING_COST = 4.0  # above its best candidate: of a place where a keypoint has none
 NAME_SHARE, NAME_MOST = 0.1, 1.0  # of the costs in which the names differ; at most
-MIRROR_COST = 3.0  # at most, of a place on the other side of the middle
+MIRROR_COST = 5.0  # at most, of a place on the other side of the middle
 MIDDLE_PX, MIDDLE_MOST = 2.0, 5.0  # of 256: off the middle by this costs 1; at most
 LARGEST_STEP = 20.0  # costs no more than this, however long
 
@@ -45,13 +45,25 @@ class PairPath(NamedTuple):
     off_middle: Floats
 
 
-def link_pair(uv: Floats, cost: Floats, middle: Floats | None, width: int, step: float) -> PairPath:
+class Middle(NamedTuple):
+    """Where the middle between the two should be.
+
+    Attributes:
+        uv: (T, 2) [px].
+        cost: (T,) what it costs there: the surer, the more it counts.
+    """
+
+    uv: Floats
+    cost: Floats
+
+
+def link_pair(uv: Floats, cost: Floats, middle: Middle | None, width: int, step: float) -> PairPath:
     """Choose the places of both in each frame.
 
     Args:
         uv: (T, 2, M, 2) candidates of both keypoints [px].
         cost: (T, 2, M) what each costs: less is better, in units of a log probability.
-        middle: (T, 2) where their middle should be [px]; None where that is not known.
+        middle: Where their middle should be; None where that is not known.
         width: Of the pictures [px].
         step: Length of a step that costs 1 [px].
     """
@@ -60,10 +72,11 @@ def link_pair(uv: Floats, cost: Floats, middle: Floats | None, width: int, step:
     places, same = uv.reshape(T, N, 2), _surest(uv, cost, SAME_PLACE_PX * scale)
     places = np.take_along_axis(places, same[..., None], 1)
     if middle is not None:
-        places = np.concatenate([places, 2 * middle[:, None] - places], 1)
+        places = np.concatenate([places, 2 * middle.uv[:, None] - places], 1)
     named = _costs_at(places, uv, cost, SAME_PLACE_PX * scale)  # (T, 2, P)
     free = named.min(1)
-    free[:, N:] = np.minimum(free[:, N:], MIRROR_COST)
+    if middle is not None:
+        free[:, N:] = np.minimum(free[:, N:], MIRROR_COST + middle.cost[:, None])
     i, j = _combinations(N, middle is not None)
     first, second = places[:, i], places[:, j]
     straight, crossed = named[:, 0, i] + named[:, 1, j], named[:, 0, j] + named[:, 1, i]
@@ -73,8 +86,9 @@ def link_pair(uv: Floats, cost: Floats, middle: Floats | None, width: int, step:
     total += TWICE_COST * (gap < SAME_PLACE_PX * scale)
     off = np.zeros_like(gap)
     if middle is not None:
-        off = np.linalg.norm((first + second) / 2 - middle[:, None], axis=-1)
-        total += np.minimum(off / (MIDDLE_PX * scale), MIDDLE_MOST)
+        off = np.linalg.norm((first + second) / 2 - middle.uv[:, None], axis=-1)
+        sure = np.exp(-middle.cost)[:, None]
+        total += sure * np.minimum(off / (MIDDLE_PX * scale), MIDDLE_MOST)
     both = np.stack([first, second], 2)  # (T, S, 2, 2)
     path = cheapest_paths(both[:, None], total[:, None], step, LARGEST_STEP)[:, 0]
     chosen = np.stack([i[path], j[path]], -1)  # (T, 2)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pose_obj_3d.detector.learning.pairs import link_pair
+from pose_obj_3d.detector.learning.pairs import Middle, link_pair
 
 T = 30
 STEP = 3.0
@@ -42,9 +42,20 @@ def test_the_middle_tells_where_the_hidden_one_is():
     uv, cost = candidates(first, second, slice(0, 0))
     uv[10:20, :, 1] = 200.0  # neither map has a peak on the second one
     cost[10:20, :, 1] = 5.0
-    middle = (first + second) / 2
+    middle = Middle((first + second) / 2, np.full(T, 0.05))
     found = link_pair(uv, cost, middle, 256, STEP)
     np.testing.assert_allclose(found.uv, np.stack([first, second], 1))
     assert found.is_mirrored[:, 1].tolist() == [10 <= t < 20 for t in range(T)]
     assert not found.is_mirrored[:, 0].any()
     np.testing.assert_allclose(found.off_middle, 0, atol=1e-9)
+
+
+def test_a_middle_that_is_not_sure_does_not_lead_away():
+    """The keypoint in the middle is lost for some frames; both others are found well."""
+    first, second = track([60, 50], [0.5, 0]), track([90, 70], [0.5, 0])
+    uv, cost = candidates(first, second, slice(0, 0))
+    lost = np.arange(T) % 10 > 6
+    middle = (first + second) / 2 + np.where(lost, 40.0, 0.0)[:, None]
+    found = link_pair(uv, cost, Middle(middle, np.where(lost, 4.0, 0.05)), 256, STEP)
+    np.testing.assert_allclose(found.uv, np.stack([first, second], 1))
+    assert not found.is_mirrored.any()
