@@ -4,6 +4,7 @@ Long rows of equal entries are added and multiplied many times faster than small
 """
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import torch
@@ -17,14 +18,12 @@ _SMALLEST = 1e-30  # determinant
 
 def pack(m: Tensor) -> Tensor:
     """Return (6, *) of (3, 3, *)."""
-    entries = m.flatten(0, 1).unbind(0)
-    return torch.stack([entries[i] for i in UPPER])
+    return m.flatten(0, 1).index_select(0, _numbers(UPPER, m.device))
 
 
 def unpack(s: Tensor) -> Tensor:
     """Return (3, 3, *) of (6, *)."""
-    entries = s.unbind(0)
-    return torch.stack([entries[i] for i in FULL]).view(3, 3, *s.shape[1:])
+    return s.index_select(0, _numbers(FULL, s.device)).view(3, 3, *s.shape[1:])
 
 
 def add_to_diagonal(s: Tensor, x: Tensor | float) -> Tensor:
@@ -93,6 +92,12 @@ def scale_off_diagonal(s: Tensor, factor: float) -> Tensor:
     s[1:3].mul_(factor)
     s[4].mul_(factor)
     return s
+
+
+@cache
+def _numbers(entries: tuple[int, ...], device: torch.device) -> Tensor:
+    with torch.inference_mode(False):  # it is kept, and used where gradients are needed, too
+        return torch.tensor(entries, device=device)
 
 
 def _dot(v: Sequence[Tensor], w: Sequence[Tensor]) -> Tensor:

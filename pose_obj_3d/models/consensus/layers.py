@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-_FEW = 6  # keypoints up to which sums of rows are faster than many small products of matrices
+_FEW = 6  # keypoints up to which all products are made at once and then summed
 
 
 def linear(layer: nn.Linear, x: Tensor) -> Tensor:
@@ -32,13 +32,13 @@ def sequence(layers: nn.Sequential, x: Tensor) -> Tensor:
     return x
 
 
-def sum_of_products(a: Tensor, b: Tensor) -> Tensor:
-    """Sum A[n] B[n] over n; the other axes broadcast.
+def sum_of_products(a: Tensor, b: Tensor, out: Tensor | None = None) -> Tensor:
+    """Sum A[n] B[n] over n, into `out` if it is given; the other axes broadcast.
 
     Without a gradient. Batches of small matrices whose windows come last are copied one by one to
     be multiplied: long rows are faster.
     """
-    total = a[0] * b[0]
+    total = torch.mul(a[0], b[0], out=out)
     for x, y in zip(a[1:], b[1:], strict=True):
         total.addcmul_(x, y)
     return total
@@ -66,16 +66,14 @@ class _Quadratic(torch.autograd.Function):
 def products(a: Tensor, b: Tensor) -> Tensor:
     """Multiply every keypoint j with every keypoint k: (h, D, K, B) twice -> (h, K, K, B)."""
     if a.shape[2] > _FEW:
-        return torch.einsum("hdjb,hdkb->hjkb", a, b).contiguous()
+        return sum_of_products(a.unsqueeze(3).movedim(1, 0), b.unsqueeze(2).movedim(1, 0))
     return (a.unsqueeze(3) * b.unsqueeze(2)).sum(1)
 
 
-def _mix(share: Tensor, of: Tensor, axis: int) -> Tensor:
+def _mix(share: Tensor, of: Tensor, axis: int, out: Tensor | None = None) -> Tensor:
     """Sum (h, D, K, B) with shares (h, K, K, B) over their first or second keypoint."""
-    if of.shape[2] > _FEW:
-        rule = "hjkb,hdjb->hdkb" if axis == 0 else "hjkb,hdkb->hdjb"
-        return torch.einsum(rule, share, of).contiguous()
-    return (share.unsqueeze(1) * of.unsqueeze(3 - axis)).sum(2 + axis)
+    a = share.unsqueeze(1).movedim(2 + axis, 0)
+    return sum_of_products(a, of.unsqueeze(3 - axis).movedim(2 + axis, 0), out)
 
 
 class _Products(torch.autograd.Function):
@@ -114,8 +112,11 @@ class _Attend(torch.autograd.Function):
         of_share = products(v, grad).mul_(share)
         of_score = of_share.addcmul_(share, of_share.sum(1, keepdim=True), value=-1)
         of_score.mul_(1 / math.sqrt(q.shape[1]))
-        parts = (_mix(of_score, k, 0), _mix(of_score, q, 1), _mix(share, grad, 1))
-        return torch.stack(parts), None
+        of_qkv = torch.empty_like(qkv)
+        _mix(of_score, k, 0, of_qkv[0])
+        _mix(of_score, q, 1, of_qkv[1])
+        _mix(share, grad, 1, of_qkv[2])
+        return of_qkv, None
 
 
 class BatchDropout(nn.Module):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import math
 import re
 from types import SimpleNamespace
 
@@ -278,11 +279,11 @@ def test_a_huge_learning_rate_stops_in_one_line(tmp_path, capsys, network):
 def test_a_step_that_diverges_is_named_with_its_examples(tmp_path, monkeypatch, capsys, step, when):
     count = itertools.count(1)
 
-    def clip(parameters, _):
+    def clip(weights):
         if next(count) == step:
-            next(iter(parameters)).grad.fill_(torch.nan)
+            weights[0].grad.fill_(torch.nan)
 
-    monkeypatch.setattr(trainer.nn.utils, "clip_grad_norm_", clip)
+    monkeypatch.setattr(trainer, "clip", clip)
     assert command(tmp_path / "run", False, batch=16) == 2
     line = the_error(capsys)
     assert when in line
@@ -290,6 +291,22 @@ def test_a_step_that_diverges_is_named_with_its_examples(tmp_path, monkeypatch, 
         r"has diverged, on T0 example \d, T0 example \d, T0 example \d( and 1 more)?; ", line
     )
     assert ("this batch has T0 example" in line) == (step == 3)
+
+
+@pytest.mark.parametrize("size", [0.01, 1.0, 100.0, math.inf, math.nan])
+def test_gradients_are_clipped_as_torch_does(size):
+    weights = [torch.nn.Parameter(torch.zeros(n, 3)) for n in (4, 5, 2)]
+    for weight in weights[:2]:
+        weight.grad = size * torch.randn(weight.shape, generator=torch.manual_seed(0))
+    wanted = [w.grad.clone() if w.grad is not None else None for w in weights]
+    copies = [torch.nn.Parameter(w.detach()) for w in weights]
+    for copy, gradient in zip(copies, wanted, strict=True):
+        copy.grad = gradient
+    torch.nn.utils.clip_grad_norm_(copies, trainer.MAX_GRAD_NORM)
+    trainer.clip(weights)
+    for weight, copy in zip(weights[:2], copies, strict=False):
+        torch.testing.assert_close(weight.grad, copy.grad, equal_nan=True)
+    assert weights[2].grad is None
 
 
 @pytest.mark.parametrize("every", [2, 3, 50])
