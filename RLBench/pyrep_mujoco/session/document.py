@@ -138,7 +138,8 @@ class Document:
         """
         obj = self.get(handle)
         if not name or self._names.get(name, handle) != handle:
-            raise CallError(f"{self.label}: {obj.name!r} cannot be named {name!r}: it is taken")
+            why = "it is taken" if name else "a name has letters"
+            raise CallError(f"{self.label}: {obj.name!r} cannot be named {name!r}: {why}")
         del self._names[obj.name]
         obj.name = name
         self._names[name] = handle

@@ -118,6 +118,9 @@ def test_projections_planes_and_sizes(sensor):
         sensor.capture_depth()
     with pytest.raises(PyRepError, match="resolution"):
         sensor.set_resolution([0, 10])
+    with pytest.raises(PyRepError, match="resolution"):
+        sensor.create([0, 10])
+    assert not sensor.exists("Vision_sensor#0")
 
 
 def test_one_object_can_be_shown_alone(sensor):

@@ -135,7 +135,12 @@ def sensor(session: Session, handle: int) -> VisionSensor:
 
 
 def create(session: Session, own: VisionSensor) -> int:
-    """Take a new sensor in; return its handle."""
+    """Take a new sensor in; return its handle.
+
+    Raises:
+        CallError: its resolution is below 1, or above what OpenGL draws.
+    """
+    _check_size(own.name, own.resolution)
     handle = session.add(own)
     session.document.settings.setdefault(handle, {})[_BORN] = session.physics.time
     return handle
@@ -160,11 +165,15 @@ def set_resolution(session: Session, handle: int, size: tuple[int, int]) -> None
         CallError: they are below 1, or above what OpenGL draws.
     """
     own = sensor(session, handle)
+    _check_size(own.name, size)
+    own.resolution = size
+
+
+def _check_size(name: str, size: tuple[int, int]) -> None:
     if not all(1 <= side <= MOST_PIXELS for side in size):
         raise CallError(
-            f"{own.name!r}: a resolution must be 1 to {MOST_PIXELS} on each side, got {list(size)}"
+            f"{name!r}: a resolution must be 1 to {MOST_PIXELS} on each side, got {list(size)}"
         )
-    own.resolution = size
 
 
 def _view(session: Session, own: VisionSensor) -> SensorView:

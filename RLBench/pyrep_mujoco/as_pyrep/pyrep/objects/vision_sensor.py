@@ -70,6 +70,7 @@ class VisionSensor(Object):
             position: (3,) [m].
             orientation: (3,) Euler angles [rad].
         """
+        width, height = resolution
         own = _Sensor(
             name="Vision_sensor",
             handle=0,
@@ -79,13 +80,12 @@ class VisionSensor(Object):
             ortho_size=ortho_size,
             near=near_clipping_plane,
             far=far_clipping_plane,
-            resolution=(1, 1),
+            resolution=(int(width), int(height)),
             is_perspective=perspective_mode,
             is_explicit=explicit_handling,
             render_mode=render_mode.value,
         )
         made = VisionSensor(sensors.create(current(), own))
-        made.set_resolution(resolution)
         if position is not None:
             made.set_position(position)
         if orientation is not None:
