@@ -122,7 +122,10 @@ def _by_halves(triangles: Floats, volume: Volume) -> float:
 
 
 def read_force(session: Session, handle: int) -> tuple[list[float], list[float]]:
-    """Return (3,) force [N] and (3,) torque [N m] on what a force sensor carries, in its frame."""
+    """Return (3,) force [N] and (3,) torque [N m] on a force sensor, in its frame.
+
+    They are those of what it carries, as in CoppeliaSim: at rest its weight, which points down.
+    """
     document = session.document
     document.of_kind(handle, ForceSensor, "force sensor")
     built, data = session.built, session.data
@@ -135,7 +138,7 @@ def read_force(session: Session, handle: int) -> tuple[list[float], list[float]]
         body = built.body_ids[child]
         wrench = data.cfrc_int[body]
         lever = T[:3, 3] - data.subtree_com[built.model.body_rootid[body]]
-        force += wrench[3:]
-        torque += wrench[:3] - np.cross(lever, wrench[3:])
+        force -= wrench[3:]
+        torque -= wrench[:3] - np.cross(lever, wrench[3:])
     R = T[:3, :3].T
     return [float(v) for v in R @ force], [float(v) for v in R @ torque]

@@ -22,7 +22,7 @@ class ForceSensor(Object):
         return cls(current().add(new))
 
     def read(self) -> tuple[list[float], list[float]]:
-        """Return (3,) force [N] and (3,) torque [N m] along the sensor's axes."""
+        """Return (3,) force [N] and (3,) torque [N m] of what it carries on it, its axes."""
         return sensing.read_force(current(), self._handle)
 
 

@@ -19,6 +19,9 @@ class Accelerometer(Object):
         return self.get_type()
 
     def read(self) -> list[float]:
-        """Return (3,) force on the mass over the mass [m/s^2], in the sensor's frame."""
+        """Return (3,) force of the mass on its sensor over the mass [m/s^2], in the sensor's frame.
+
+        At rest that is gravity, which points down.
+        """
         mass = self._mass_object.get_mass()
         return [force / mass for force in self._sensor.read()[0]]

@@ -110,7 +110,7 @@ class Gripper(RobotComponent):
         return [float(share) for share in np.clip(shares, 0.0, highest)]
 
     def get_touch_sensor_forces(self) -> list[list[float]]:
-        """Return (3,) what each touch sensor feels [N], in its frame.
+        """Return (3,) what presses on each touch sensor [N], in its frame.
 
         Raises:
             NotImplementedError: the gripper has none.
