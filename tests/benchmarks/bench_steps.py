@@ -2,7 +2,8 @@
 
 Run by hand: python tests/benchmarks/bench_steps.py --against OTHER_CHECKOUT [--context track]
 The other checkout's code trains on this one's shipped archive: task 9, batch 256, one thread.
-Processor time, since other programs may run; the two take turns, since the machine's speed varies.
+Processor time, since other programs may run. Each checkout has a process; they take turns of one
+epoch, since the machine's speed varies, and the first turn is left out.
 """
 
 import argparse
@@ -20,8 +21,11 @@ ROOT = Path(__file__).resolve().parents[2]
 ARCHIVE = ROOT / "pose_obj_3d/data/RLBench_pose_est_data/sim_all_formal.npz"
 
 
-def measure(root: Path, args: argparse.Namespace) -> dict[str, float]:
-    """Train with a checkout's code; milliseconds of a step, and seconds before the first."""
+def serve(root: Path, args: argparse.Namespace) -> None:
+    """Train with a checkout's code; for each line read, an epoch: say the milliseconds of a step.
+
+    The first answer has the seconds before the first step.
+    """
     sys.path.insert(0, str(root))
     import pose_obj_3d  # noqa: PLC0415
     from pose_obj_3d.training.config import load_config  # noqa: PLC0415
@@ -52,12 +56,28 @@ def measure(root: Path, args: argparse.Namespace) -> dict[str, float]:
         run.get_ready()
         ready = time.process_time() - start
         steps = -(-len(train) // config.TRAIN.BATCH_SIZE)
-        times = []
-        for _ in range(args.epochs):
+        print(json.dumps(ready), flush=True)
+        for _ in sys.stdin:
             start = time.process_time()
             train_epoch(run)
-            times.append(1000 * (time.process_time() - start) / steps)
-    return {"step_ms": min(times), "ready_s": ready}
+            print(json.dumps(1000 * (time.process_time() - start) / steps), flush=True)
+
+
+def ask(process: subprocess.Popen[str]) -> float:
+    """Return the next number that a process says."""
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    if not line:
+        raise SystemExit("a checkout's training has ended: run it with --child to see why")
+    return float(json.loads(line))
+
+
+def turn(process: subprocess.Popen[str]) -> float:
+    """Let a process train for an epoch; the milliseconds of a step."""
+    assert process.stdin is not None
+    process.stdin.write("\n")
+    process.stdin.flush()
+    return ask(process)
 
 
 def main() -> None:
@@ -66,35 +86,36 @@ def main() -> None:
     parser.add_argument("--context", choices=("window", "track"), default="window")
     parser.add_argument("--labels", action="store_true", help="train with labels")
     parser.add_argument("--keypoints", nargs="+", default=["waypoints"], help="groups")
-    parser.add_argument("--rounds", type=int, default=3, help="turns of each checkout")
-    parser.add_argument("--epochs", type=int, default=2, help="of each turn; the faster counts")
+    parser.add_argument("--rounds", type=int, default=6, help="turns of each checkout")
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.child:
-        print(json.dumps(measure(args.child.resolve(), args)))
+        serve(args.child.resolve(), args)
         return
     roots = [root.resolve() for root in (args.against, ROOT) if root]
-    found: dict[Path, list[dict[str, float]]] = {root: [] for root in roots}
-    for _ in range(args.rounds):
-        for root in roots:
-            command = [sys.executable, __file__, *sys.argv[1:], "--child", str(root)]
-            done = subprocess.run(
-                command,
-                env={**os.environ, "OMP_NUM_THREADS": "1"},
-                capture_output=True,
-                text=True,
-                check=True,
-            )
-            found[root].append(json.loads(done.stdout.splitlines()[-1]))
+    processes = [
+        subprocess.Popen(
+            [sys.executable, __file__, *sys.argv[1:], "--child", str(root)],
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        for root in roots
+    ]
+    ready = [ask(process) for process in processes]
+    turns = [[turn(process) for process in processes] for _ in range(args.rounds + 1)][1:]
     print("| checkout | ms a step, each turn | median | before the first step [s] |")
     print("|---|---|---:|---:|")
     medians = []
-    for root, rows in found.items():
-        times = [row["step_ms"] for row in rows]
+    for root, process, seconds, times in zip(
+        roots, processes, ready, zip(*turns, strict=True), strict=True
+    ):
+        process.communicate()
         medians.append(statistics.median(times))
-        ready = statistics.median(row["ready_s"] for row in rows)
-        turns = ", ".join(f"{t:.1f}" for t in times)
-        print(f"| {root.name} | {turns} | {medians[-1]:.1f} | {ready:.1f} |")
+        said = ", ".join(f"{t:.1f}" for t in times)
+        print(f"| {root.name} | {said} | {medians[-1]:.1f} | {seconds:.1f} |")
     if len(medians) > 1:
         print(f"\nratio of the medians: {medians[0] / medians[1]:.2f}")
 
