@@ -310,7 +310,7 @@ def _differences(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
             faults.append(f"{key} differ")
     for section in ("DATA", "NETWORK", "TRAIN"):
         old, new = (dict(state["config"].get(section, {})) for state in (there, here))
-        for key in ("ARCHIVE", "MINUTES"):
+        for key in ("ARCHIVE", "MINUTES", "KEYPOINTS"):  # the keypoints themselves are compared
             old.pop(key, None)
             new.pop(key, None)
         faults += [

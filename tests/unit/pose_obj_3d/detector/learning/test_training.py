@@ -152,3 +152,13 @@ def test_checks_look_at_labelled_pictures_alone(folder, tmp_path):
     few = dataclasses.replace(wanted, DATA=dataclasses.replace(wanted.DATA, LABELLED_FRAMES=3))
     run = fit(training(folder, tmp_path, few), tmp_path)
     assert 1 < run.progress.best < 100
+
+
+def test_groups_that_the_data_lack_do_not_hinder_a_resumed_run(folder, tmp_path):
+    run = training(folder, tmp_path, config(2))
+    checkpoints.save(tmp_path / checkpoints.LAST, run.state())
+    other = config(2)
+    groups = tuple(group for group in other.DATA.KEYPOINTS if group != "frames")
+    assert groups != other.DATA.KEYPOINTS
+    wanted = dataclasses.replace(other, DATA=dataclasses.replace(other.DATA, KEYPOINTS=groups))
+    training(folder, tmp_path, wanted).restore(tmp_path / checkpoints.LAST)
