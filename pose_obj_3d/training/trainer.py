@@ -118,7 +118,7 @@ def _train_part(run: Run, objective: nn.Module, done: _Done) -> None:
 
 def _step(run: Run, loss: Tensor) -> None:
     """Change the weights by the gradient of a loss."""
-    weights: list[Tensor] = run.optimiser.param_groups[0]["params"]
+    weights: list[Tensor] = [w for group in run.optimiser.param_groups for w in group["params"]]
     for weight in weights:
         weight.grad = None
     loss.backward()  # type: ignore[no-untyped-call]
