@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import pickle
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -40,7 +41,8 @@ class Sharding:
     Attributes:
         shards: Number of files `<name>-00000-of-<shards>.npz`, none larger than it must be: only
             one example is in memory at once; 0 = one file.
-        processes: How many of them are written at once; above 1, what is given must be picklable.
+        processes: How many of them are written at once. Examples that cannot be pickled, such as
+            those of an archive that is read bit by bit, are written by this process alone.
         inputs: A digest of all that the examples are made from, other than `meta` and calibration.
             With it, a shard that is there and has the same digests is not written again.
     """
@@ -108,7 +110,7 @@ def write_archive(plan: Plan) -> None:
 
 
 def _write_shards(plan: Plan, shards: int, processes: int) -> None:
-    if processes <= 1:
+    if processes <= 1 or not _can_be_sent(plan):
         for index in range(shards):
             write_shard(plan, index, shards)
         return
@@ -124,6 +126,27 @@ def _write_shards(plan: Plan, shards: int, processes: int) -> None:
             ) from error
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+class _Nowhere:
+    """A file that forgets what is written."""
+
+    def write(self, data: bytes | bytearray | memoryview) -> int:
+        return len(data)
+
+
+def _can_be_sent(plan: Plan) -> bool:
+    """Tell whether other processes can have a plan: asked of a pool, it might wait forever."""
+    try:
+        pickle.Pickler(_Nowhere(), pickle.HIGHEST_PROTOCOL).dump(plan)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        logger.info(
+            "%s: one process writes all shards, since its examples cannot be sent to others (%s)",
+            plan.path,
+            error,
+        )
+        return False
+    return True
 
 
 def write_shard(plan: Plan, index: int, of: int) -> None:

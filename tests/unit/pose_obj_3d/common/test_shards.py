@@ -60,6 +60,16 @@ def test_processes_change_no_byte(whole, tmp_path):
     assert digests[0] == digests[1]
 
 
+def test_what_is_read_bit_by_bit_is_written_by_one_process(whole, tmp_path, caplog):
+    """Other processes cannot have an open archive; a pool would wait for them forever."""
+    (tmp_path / "lazy").mkdir()
+    lazy = read_formal(write(whole, tmp_path, 2), memory_mib=0)
+    with caplog.at_level("INFO"):
+        path = write(lazy, tmp_path / "lazy", 2, processes=2)
+    assert "one process writes all shards" in caplog.text
+    assert_same(whole, read_formal(path))
+
+
 def test_training_finds_shards_by_folder_whole_and_shard(whole, tmp_path):
     path = write(whole, tmp_path, 2)
     for name in (tmp_path, path, shard_path(path, 0, 2)):
