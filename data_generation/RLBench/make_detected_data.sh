@@ -1,11 +1,14 @@
 #!/usr/bin/env bash
 # Make the archive of detections from pixels: sim_all_detected.npz, tasks 9, 12, 40, 54, 79.
-# Generates demonstrations with pictures (20 GB), trains two detectors for each task, and writes what
-# each finds in demonstrations that it has not seen. Interrupted, it continues where it was.
+# Generates demonstrations with pictures (20 GB), trains a detector for each fold of each task, and
+# writes what each finds in demonstrations that it has not seen. Interrupted, it continues.
 #   bash make_detected_data.sh [output folder]
 #   PYTHON       interpreter (default python)
 #   N_PROCESSES  processes of generation and training (default: one for each core)
+#   FOLDS        detectors of each task (default 4: each learns from three quarters of the
+#                demonstrations that are not for tests)
 #   MINUTES      training of each detector (default 20)
+#   STEPS        batches of each training in place of MINUTES: the same on a busy machine
 #   EXAMPLES     demonstrations of each task (default 100)
 #   TASKS        task ids (default "9 12 40 54 79")
 #   CONFIG       dataset config, without its tasks and examples (default configs/pixels_dataset.json)
@@ -17,7 +20,9 @@ case $output in /*) ;; *) output=$OLDPWD/$output ;; esac
 python=${PYTHON:-python}
 processes=${N_PROCESSES:-$(nproc 2>/dev/null || echo 1)}
 config_from=${CONFIG:-configs/pixels_dataset.json} name=${NAME:-pixels}
-minutes=${MINUTES:-20} examples=${EXAMPLES:-100} tasks=${TASKS:-9 12 40 54 79}
+examples=${EXAMPLES:-100} tasks=${TASKS:-9 12 40 54 79} folds=${FOLDS:-4}
+budget="MINUTES: ${MINUTES:-20}"
+[ -n "${STEPS:-}" ] && budget="STEPS: $STEPS"
 commands=data_generation/RLBench
 work=$PWD/$commands/data/$name
 archive=$work/archives/sim_all_formal.npz
@@ -41,25 +46,35 @@ train() { # <task> <fold>
     touch "$run/done"
 }
 
-checkpoints=()
+# Each training uses one core; as many run side by side as there are processes.
+jobs=()
+finish() {
+    for job in "${jobs[@]+"${jobs[@]}"}"; do
+        wait "$job"
+    done
+    jobs=()
+}
 for task in $tasks; do
     cat >"$work/configs/task_$task.yaml" <<YAML
 DATA:
   ARCHIVE: $archive
   TASK: $task
-  FOLDS: 2
+  FOLDS: $folds
 TRAIN:
-  MINUTES: $minutes
+  $budget
 YAML
-    if [ "$processes" -gt 1 ]; then # each training uses one core
-        train "$task" 0 &
-        train "$task" 1
-        wait $!
-    else
-        train "$task" 0
-        train "$task" 1
-    fi
-    checkpoints+=("$work/detectors/task_$task"/fold_[01]/checkpoint/detector/*/fold_*/best.pt)
+    for fold in $(seq 0 $((folds - 1))); do
+        train "$task" "$fold" &
+        jobs+=($!)
+        if [ "${#jobs[@]}" -ge "$processes" ]; then finish; fi
+    done
+done
+finish
+checkpoints=()
+for task in $tasks; do
+    for fold in $(seq 0 $((folds - 1))); do
+        checkpoints+=("$work/detectors/task_$task/fold_$fold"/checkpoint/detector/*/fold_*/best.pt)
+    done
 done
 
 detected=$work/archives/sim_all_detected.npz

@@ -186,7 +186,7 @@ def test_quickstart_from_pixels_ends_with_a_table(clone):
 
 def test_the_archive_with_detections_is_made_by_one_script(clone):
     script = "data_generation/RLBench/make_detected_data.sh"
-    settings = "MINUTES=0.05 EXAMPLES=6 TASKS=0 N_PROCESSES=2"
+    settings = "STEPS=3 FOLDS=2 EXAMPLES=6 TASKS=0 N_PROCESSES=2"
     settings += " CONFIG=configs/looks_dataset.json NAME=looks"
     block = Fence("bash", f"{settings} bash {script} ready\n", None, "", 0)
     assert "and 1 pictures written" in run(clone, block)
