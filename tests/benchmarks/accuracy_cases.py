@@ -100,12 +100,18 @@ def masks(tracks: Tracks, dt: float) -> dict[str, Tensor]:
 
 
 def group_masks(tracks: Tracks, ids: list[str], case: Case) -> dict[str, Tensor]:
-    """Return the points (N, K) of each keypoint group that `ids` has, and of all."""
+    """Return the points (N, K) of all, of each keypoint group that `ids` has, and of each keypoint.
+
+    Keypoints are told apart where a detector found them: some show in no picture.
+    """
     found = {"all": tracks.is_real} if set(ids) == set(case.ids) else {}
     for group in GROUPS:
         if any(i.split("/")[1] == group for i in ids):
             numbers = torch.tensor([n for n, i in enumerate(ids) if i.split("/")[1] == group])
             found[group] = torch.isin(tracks.keypoint, numbers)
+    if case.condition.is_detected:
+        for number, name in enumerate(ids):
+            found[name.partition("/")[2]] = tracks.keypoint == number
     return found
 
 

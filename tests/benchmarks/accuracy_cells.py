@@ -34,7 +34,7 @@ logger = logging.getLogger("accuracy")
 LAST_RATE = (
     0.05  # learning rate of STC's last epoch in units of the first's, whatever the number of epochs
 )
-VERSION = 2  # of the cells' contents
+VERSION = 3  # of the cells' contents
 LEARNED = {
     "stc_window": "STC window, unsupervised",
     "stc_track": "STC track, unsupervised",

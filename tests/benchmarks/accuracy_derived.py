@@ -115,6 +115,12 @@ class Table:
             None if found is None else intervals.mean_interval(found, self.draws(tasks, condition))
         )
 
+    def keypoints(self, task: int, condition: str) -> list[str]:
+        """Return the keypoints whose sums a task's cells of a condition have."""
+        cells = (cell for (t, c, _), cell in self.results.items() if (t, c) == (task, condition))
+        names = (name for cell in cells for name in cell["sums"] if "/" in name)
+        return list(dict.fromkeys(names))
+
     def median(self, tasks: list[int], condition: str, method: str, column: str) -> float | None:
         """Return the median [mm] over all points, of all tasks alike; None if a cell is missing."""
         entries = [

@@ -192,6 +192,15 @@ def test_pixels_are_scored_beside_simulated_detections(archive, tmp_path):
     assert front == f"| method | {' | '.join(titles)} |"
     (row,) = [line for line in text.splitlines() if line.startswith("| median [mm]")]
     assert row.count("|") == 5
+    cell = json.loads(next((tmp_path / "cells").glob("T9_pixels_map_*.json")).read_text())["sums"]
+    of_keypoints = [cell[name]["all"] for name in cell if "/" in name]
+    assert sum(sum(x["count"]) for x in of_keypoints) == sum(cell["all"]["all"]["count"])
+    assert sum(sum(x["total"]) for x in of_keypoints) == pytest.approx(
+        sum(cell["all"]["all"]["total"])
+    )
+    keypoints = text[text.index("all, T9, detected in pixels") :].splitlines()[2:]
+    assert keypoints[0].startswith("| waypoints/waypoint0 | ")
+    assert not any("/" in name for name in found["means_mm"]["T9"]["clean"]["dlt"])
 
 
 def test_a_missing_archive_of_detections_is_one_line(archive, tmp_path, capsys):
