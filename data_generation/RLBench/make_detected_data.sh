@@ -36,24 +36,28 @@ sed -e "s/\"train_task_ids\": .*/\"train_task_ids\": [$(echo "$tasks" | sed 's/ 
 "$python" $commands/convert_data.py --path_dataset "$work/raw" --path_dataset_config "$config" \
     --output "$archive"
 
-# Train the detector of a fold; `done` is written once it is trained.
+# Each training uses one core; as many run side by side as there are processes. `done` is written once
+# a detector is trained. No training outlives this script: the next run would train beside it.
+jobs=() runs=()
+trap 'kill ${jobs[@]+"${jobs[@]}"} 2>/dev/null || true' EXIT
 train() { # <task> <fold>
     local run=$work/detectors/task_$1/fold_$2
     [ -e "$run/done" ] && return
     mkdir -p "$run"
     "$python" pose_obj_3d/run_detector.py --cfg "$work/configs/task_$1.yaml" --fold "$2" --log "$run" \
-        --resume_checkpoint auto
-    touch "$run/done"
+        --resume_checkpoint auto &
+    jobs+=($!) runs+=("$run")
+    if [ "${#jobs[@]}" -ge "$processes" ]; then finish; fi
+}
+finish() {
+    local i
+    for i in ${jobs[@]+"${!jobs[@]}"}; do
+        wait "${jobs[i]}"
+        touch "${runs[i]}/done"
+    done
+    jobs=() runs=()
 }
 
-# Each training uses one core; as many run side by side as there are processes.
-jobs=()
-finish() {
-    for job in "${jobs[@]+"${jobs[@]}"}"; do
-        wait "$job"
-    done
-    jobs=()
-}
 for task in $tasks; do
     cat >"$work/configs/task_$task.yaml" <<YAML
 DATA:
@@ -64,9 +68,7 @@ TRAIN:
   $budget
 YAML
     for fold in $(seq 0 $((folds - 1))); do
-        train "$task" "$fold" &
-        jobs+=($!)
-        if [ "${#jobs[@]}" -ge "$processes" ]; then finish; fi
+        train "$task" "$fold"
     done
 done
 finish
