@@ -240,7 +240,7 @@ def detect(
     record: dict[str, Any] = {
         "detector": ", ".join(names)[:200],
         "folds": {f"T{w.task}": w.fold_of() for w in works if w.folds},
-        "labelled_frames": works[0].labelled_frames,
+        "labelled_frames": _fewest_labels(works),
         MADE_OF: made_of,
     }
     keep_shipped(out)
@@ -248,6 +248,11 @@ def detect(
     parts.remove()
     counts = ", ".join(f"T{task} {len(xs)} examples" for task, xs in found.items())
     return f"{counts} written to {out}"
+
+
+def _fewest_labels(works: Sequence[Work]) -> int | None:
+    """Return the fewest labelled frames of a view that trained a detector; None: all had all."""
+    return min((n for w in works if (n := w.labelled_frames) is not None), default=None)
 
 
 def _made_of(pictures: DemoPictures, works: Sequence[Work]) -> str:

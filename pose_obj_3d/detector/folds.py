@@ -6,6 +6,7 @@ seen it. Test demos are in no detector's training.
 """
 
 import hashlib
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ import numpy as np
 from pose_obj_3d.common.errors import DataError
 from pose_obj_3d.formal import UV_EXACT, VISIBILITY, XYZ_WORLD, Array, FormalData
 
+logger = logging.getLogger(__name__)
 MIN_FOLDS = 2
 ID_LENGTH = 24  # characters of a demo's id
 
@@ -105,9 +107,11 @@ def choose_detectors(
     found: dict[int, int] = {}
     turns = [0] * len(seen)
     spoilt: list[int] = []
+    is_known = False
     for example, track in enumerate(data.tracks[task]):
         name = demo_id(track)
         free = [i for i, names in enumerate(seen) if name not in names]
+        is_known |= len(free) < len(seen)
         if not free:
             spoilt.append(example)
             continue
@@ -118,5 +122,14 @@ def choose_detectors(
             f"{data.path}: no fold left for {len(spoilt)} of {len(data.tracks[task])} examples of"
             f" T{task}, such as {spoilt[0]}: each given detector was trained on it; give the"
             " checkpoints of all folds, or train more folds"
+        )
+    if not is_known and any(seen):
+        logger.info(
+            "%s: the detectors of T%d have seen none of its %d demos. If they were trained on the"
+            " same recordings, generated or converted in another way (other keypoints, frames or"
+            " versions), this is not true, and they seem better than they are",
+            data.path,
+            task,
+            len(found),
         )
     return found

@@ -122,11 +122,7 @@ def plan_trained(
     for task, entries in sorted(by_task.items()):
         first = entries[0].detector
         for other in entries[1:]:
-            if other.detector.subject.prompts != first.subject.prompts:
-                raise DataError(
-                    f"{other.path}: this detector needs other prompts than {entries[0].path}; use"
-                    " the checkpoints of one training"
-                )
+            _check_together(entries[0], other)
         chosen = choose_detectors(data, task, [e.detector.subject.demos for e in entries])
         plans.append(
             Work(
@@ -137,7 +133,7 @@ def plan_trained(
                 prompts=_prompts(pictures, task, first.subject.prompts, prompts),
                 prompts_mark=_prompts_mark(prompts),
                 exchangeable=_alike(data, task, first.subject),
-                folds=[e.detector.subject.fold for e in entries],
+                folds=_fold_numbers(entries),
                 labelled_frames=entries[0].labelled_frames,
             )
         )
@@ -182,6 +178,36 @@ def plan_tracker(
         )
         for task in (sorted(tasks) or sorted(data.tracks))
     ]
+
+
+def _check_together(first: Loaded, other: Loaded) -> None:
+    """Refuse two detectors of a task that would say different things of its demos."""
+    knows, known = other.detector.subject, first.detector.subject
+    differences = {
+        "needs other prompts": knows.prompts != known.prompts,
+        "finds other keypoints": list(other.detector.keypoints) != list(first.detector.keypoints),
+        "tells other keypoints apart": knows.exchangeable != known.exchangeable,
+        f"has other labels ({_frames_of(other)}; {_frames_of(first)})": (
+            other.labelled_frames != first.labelled_frames
+        ),
+    }
+    for what, differs in differences.items():
+        if differs:
+            raise DataError(
+                f"{other.path}: this detector {what} than {first.path}; use the checkpoints of one"
+                " training"
+            )
+
+
+def _frames_of(entry: Loaded) -> str:
+    count = entry.labelled_frames
+    return "all" if count is None else f"{count} frames of each view"
+
+
+def _fold_numbers(entries: Sequence[Loaded]) -> list[int]:
+    """Number the folds of a task: as their trainings did, unless two would have one number."""
+    own = [entry.detector.subject.fold for entry in entries]
+    return own if len(set(own)) == len(own) else list(range(len(own)))
 
 
 def _alike(data: FormalData, task: int, known: Known) -> list[list[str]]:

@@ -1,5 +1,6 @@
 """The command `python -m pose_obj_3d.detect`: flags, archives, one line for each mistake."""
 
+import dataclasses
 import hashlib
 
 import numpy as np
@@ -51,6 +52,19 @@ def test_an_archive_with_detections_is_written_once(archive, checkpoints, tmp_pa
     assert run(archive, "--checkpoint", *checkpoints) == 0
     assert out.stat().st_mtime_ns == before
     assert "holds these detections already" in capsys.readouterr().out
+
+
+def test_the_fewest_labels_of_all_tasks_are_written_down(archive, checkpoints, monkeypatch):
+    plan = detect.plans.plan_trained
+
+    def of_two_tasks(*given):
+        (work,) = plan(*given)
+        return [work, dataclasses.replace(work, labelled_frames=20)]
+
+    monkeypatch.setattr(detect.plans, "plan_trained", of_two_tasks)
+    assert run(archive, "--checkpoint", *checkpoints) == 0
+    out = archive.with_name("sim_all_detected.npz")
+    assert read_formal(out).meta["detections"]["labelled_frames"] == 20
 
 
 def test_an_interrupted_run_keeps_what_it_found(archive, checkpoints, tmp_path, monkeypatch):

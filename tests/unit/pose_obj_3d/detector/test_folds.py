@@ -57,6 +57,14 @@ def test_no_fold_left_is_one_line(data):
         choose_detectors(data, 0, [{names[3], names[4], names[5]}, {names[3], names[4]}])
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_a_line_says_that_no_demo_is_known(data, caplog, known):
+    caplog.set_level("INFO")
+    seen = [{demo_id(data.tracks[0][0]) if known else "another conversion's id"}, set()]
+    assert len(choose_detectors(data, 0, seen)) == 10
+    assert ("have seen none of its 10 demos" in caplog.text) is not known
+
+
 def test_a_demo_is_known_by_its_truth_not_by_its_detections(data):
     track = data.tracks[0][0]
     other = track.copy()

@@ -154,6 +154,38 @@ def test_detectors_with_other_prompts_do_not_go_together(pictures, folds):
         plan_trained(pictures, [*folds, other], None)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda e: e.detector.keypoints.pop(), "finds other keypoints than"),
+        (
+            lambda e: setattr(
+                e.detector, "subject", replace(e.detector.subject, exchangeable=(("a", "b"),))
+            ),
+            "tells other keypoints apart than",
+        ),
+    ],
+)
+def test_detectors_that_say_other_things_do_not_go_together(pictures, folds, change, message):
+    change(folds[1])
+    with pytest.raises(DataError, match=f"fold 1.pt: this detector {message} fold 0.pt; use the"):
+        plan_trained(pictures, folds, None)
+
+
+def test_detectors_with_other_labels_do_not_go_together(pictures, folds):
+    few = replace(folds[1], labelled_frames=20)
+    with pytest.raises(DataError, match="other labels .20 frames of each view; all. than fold 0"):
+        plan_trained(pictures, [folds[0], few], None)
+
+
+def test_networks_with_one_number_are_folds_of_their_own(pictures, folds):
+    again = loaded("fold 0 of another training", fold=0)
+    (work,) = plan_trained(pictures, [*folds, again], None)
+    assert work.folds == [0, 1, 2]
+    networks = {(work.chosen[int(n)], fold) for n, fold in work.fold_of().items()}
+    assert len({network for network, _ in networks}) == len({fold for _, fold in networks})
+
+
 def test_prompts_by_description_are_other_work(pictures, folds, tmp_path):
     (plain,) = plan_trained(pictures, folds, None)
     (described,) = plan_trained(pictures, folds, DESCRIPTION)
