@@ -28,6 +28,7 @@ from pose_obj_3d.common.command import run_command
 from pose_obj_3d.common.config_files import config_of
 from pose_obj_3d.common.errors import ConfigError, PoseObj3DError
 from pose_obj_3d.detector.applying import plans
+from pose_obj_3d.detector.applying.checking import compare
 from pose_obj_3d.detector.applying.importing import read_external
 from pose_obj_3d.detector.applying.lucas_kanade import NAME as LUCAS_KANADE
 from pose_obj_3d.detector.applying.parts import Parts
@@ -277,6 +278,8 @@ def _import(args: argparse.Namespace, data: FormalData, out: Path) -> str:
     alike = {task: data.exchangeable(task) for task in found}
     keep_shipped(out)
     write_detected(out, data, found, record, alike)
+    for line in compare(data, found):
+        logger.info("%s", line)
     counts = ", ".join(f"T{task} {len(xs)} examples" for task, xs in found.items())
     return f"{counts} written to {out}"
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pose_obj_3d.common.archive.detections import check_detections
 from pose_obj_3d.common.errors import ArchiveError, DataError
 from pose_obj_3d.common.safe_reading.safe_npz import Archive
 from pose_obj_3d.detector.types import Floats
@@ -23,6 +24,8 @@ FORMS = {
     7: ", ".join(DETECTION_CHANNELS),
 }
 """Number of channels -> what they are."""
+NOTHING = np.array([np.nan] * 4 + [0] * 3, np.float32)
+"""What NaN stands for where nothing was detected."""
 
 
 def read_external(path: Path, data: FormalData) -> dict[int, list[Floats]]:
@@ -38,6 +41,7 @@ def read_external(path: Path, data: FormalData) -> dict[int, list[Floats]]:
 
     Raises:
         DataError: The file cannot be read, or its members do not fit the archive.
+        FormalError: A claim is not positive definite, or a probability outside 0..1.
     """
     try:
         with Archive(path) as archive:
@@ -92,4 +96,6 @@ def _complete(path: Path, name: str, x: npt.NDArray[Any], shape: tuple[int, ...]
     whole[is_missed, :4] = np.nan
     if x.shape[3] < len(DETECTION_CHANNELS):
         whole[..., 5:] = ~is_missed[..., None]
+    whole[is_missed] = np.where(np.isnan(whole[is_missed]), NOTHING, whole[is_missed])
+    check_detections(f"--import {path}: {name}", whole)
     return whole

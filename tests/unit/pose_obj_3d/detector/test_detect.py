@@ -104,7 +104,7 @@ def test_processes_share_the_demos(archive, tmp_path):
     assert not list(tmp_path.glob("*.parts"))
 
 
-def test_detections_of_another_program(archive, tmp_path):
+def test_detections_of_another_program(archive, tmp_path, capsys):
     tracks = read_formal(archive).tracks[TASK]
     members = {f"T{TASK}/exemple_{n}": x[..., 2:4] for n, x in enumerate(tracks)}
     np.savez(tmp_path / "mine.npz", **members)
@@ -113,6 +113,7 @@ def test_detections_of_another_program(archive, tmp_path):
     data = read_formal(out)
     assert data.meta["detections"]["detector"] == "mine"
     np.testing.assert_array_equal(data.detections[TASK][3][..., :2], tracks[3][..., 2:4])
+    assert "T9: 100 % of the " in capsys.readouterr().err  # `checking` has the rest
 
 
 def test_an_archive_that_came_with_the_project_is_kept(archive, tmp_path):

@@ -92,10 +92,31 @@ def test_damaged_files_are_one_line(tmp_path, data):
         read_external(tmp_path / "none.npz", data)
 
 
-def test_a_claim_that_is_not_positive_definite_is_refused(tmp_path, data):
-    path, members = saved(tmp_path, data, 5)
-    members["T9/exemple_0"][0, 0, 0] = [3, 4, 1, 1, 1.5]
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([3, 4, 1, 1, 1.5, 1, 1], "positive definite"),
+        ([3, 4, 1, 0, 0, 1, 1], "positive definite"),
+        ([3, 4, np.nan, 1, 0, 1, 1], "positive definite"),
+        ([3, 4, 1, 1, 0, 1.5, 1], "probabilities from 0 to 1"),
+        ([3, 4, 1, 1, 0, 1, np.nan], "probabilities from 0 to 1"),
+        ([np.inf, 4, 1, 1, 0, 1, 1], "both NaN where nothing was detected"),
+    ],
+)
+def test_impossible_claims_are_refused_and_name_the_file(tmp_path, data, values, message):
+    path, members = saved(tmp_path, data, 7)
+    members["T9/exemple_2"][1, 2, 3] = values
     np.savez(path, **members)
-    with pytest.raises(FormalError, match="positive definite"):
-        write_detected(tmp_path / "out.npz", data, read_external(path, data), RECORD, {})
-    assert not (tmp_path / "out.npz").exists()
+    where = "--import .*mine.npz: T9/exemple_2 at view 1, frame 2, keypoint 3"
+    with pytest.raises(FormalError, match=f"{where}.*{message}") as found:
+        read_external(path, data)
+    assert len(str(found.value)) <= MAX_MESSAGE
+
+
+def test_all_may_be_nan_where_nothing_was_detected(tmp_path, data):
+    path, members = saved(tmp_path, data, 7)
+    members["T9/exemple_2"][1, 2, 3] = np.nan
+    np.savez(path, **members)
+    found = read_external(path, data)[9][2][1, 2, 3]
+    assert np.isnan(found[:4]).all()
+    assert (found[4:] == 0).all()
