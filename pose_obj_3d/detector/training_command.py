@@ -20,7 +20,7 @@ from pose_obj_3d.detector.learning.checkpoint import LAST
 from pose_obj_3d.detector.learning.fold_run import Places, report_text, run_fold
 from pose_obj_3d.detector.learning.source import Source
 from pose_obj_3d.training.checkpoints.store import new_run
-from pose_obj_3d.training.config import PACKAGE_DIR, to_dict, to_yaml
+from pose_obj_3d.training.config import PACKAGE_DIR, to_dict
 from pose_obj_3d.training.device import choose_device
 
 logger = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> None:
     device = choose_device(config.GPU)
     source = Source(config, args.cfg)
     folds = chosen_folds(source.folds, args.fold)
-    places = _places(args, config)
+    places = _places(args)
     results = [
         run_fold(source, fold, places, config, device, resumes=bool(args.resume_checkpoint))
         for fold in folds
@@ -107,7 +107,7 @@ def chosen_folds(folds: Sequence[Fold], numbers: Sequence[int] | None) -> list[F
     return [folds[n] for n in dict.fromkeys(numbers)]
 
 
-def _places(args: argparse.Namespace, config: DetectorConfig) -> Places:
+def _places(args: argparse.Namespace) -> Places:
     """Choose the folders of a new run, or those of the run to continue."""
     base = args.log or PACKAGE_DIR
     logs, checkpoints = base / "log" / GROUP, base / "checkpoint" / GROUP
@@ -115,7 +115,6 @@ def _places(args: argparse.Namespace, config: DetectorConfig) -> Places:
     name = resumed.name if resumed else new_run(logs, checkpoints, args.cfg)
     places = Places(logs / name, resumed or checkpoints / name)
     places.logs.mkdir(parents=True, exist_ok=True)
-    (places.logs / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
     return places
 
 

@@ -39,6 +39,7 @@ def fit_calibration(
     Raises:
         TrainingError: There are too few labels.
     """
+    require_labels(clips)
     middles = choose_middles(clips, found, subject)
     links = Links(choose_rest_cost(clips, found, subject, middles), middles)
     parts = named(clips, [linked(part, subject, links) for part in found], subject)
@@ -52,16 +53,27 @@ def fit_calibration(
         raws.append(Raw(raw.log_sd[used], raw.rho[used], raw.facts[used], raw.seen[used]))
         errors.append(flat[used])
         seen.append(torch.from_numpy(labels.is_seen).flatten()[used])
-    count = sum(map(len, errors))
-    if count < MIN_TO_CALIBRATE:
-        raise TrainingError(
-            f"{count} labels of held-out demos are too few to calibrate the claims on; raise"
-            " DATA.HELD_OUT or DATA.LABELLED_FRAMES"
-        )
     names = ("log_sd", "rho", "facts", "seen")
     whole = Raw(*(torch.cat([getattr(raw, name) for raw in raws]) for name in names))
     width = subject.image_size[0]
     return calibrate(whole, torch.cat(errors), torch.cat(seen), width, links)
+
+
+def require_labels(clips: Sequence[Clip]) -> None:
+    """Refuse held-out clips with too few labels; better before a training than after it.
+
+    Raises:
+        TrainingError: There are fewer than `MIN_TO_CALIBRATE`.
+    """
+    count = 0
+    for clip in clips:
+        if clip.labels is not None:
+            count += int((clip.labels.is_inside & ~np.isnan(clip.labels.uv).any(-1)).sum())
+    if count < MIN_TO_CALIBRATE:
+        raise TrainingError(
+            f"{count} labels of held-out demos are too few to calibrate the claims on, at least"
+            f" {MIN_TO_CALIBRATE} are needed; raise DATA.HELD_OUT or DATA.LABELLED_FRAMES"
+        )
 
 
 def find_middles(clips: Sequence[Clip], subject: Subject) -> Middles:

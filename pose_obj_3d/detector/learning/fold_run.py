@@ -15,7 +15,7 @@ from pose_obj_3d.detector.folds import Fold
 from pose_obj_3d.detector.learning import checkpoint as checkpoints
 from pose_obj_3d.detector.learning import report
 from pose_obj_3d.detector.learning.batches import BatchMaker
-from pose_obj_3d.detector.learning.calibrating import fit_calibration
+from pose_obj_3d.detector.learning.calibrating import fit_calibration, require_labels
 from pose_obj_3d.detector.learning.checkpoint import Subject
 from pose_obj_3d.detector.learning.finding import TrainedDetector, find_candidates
 from pose_obj_3d.detector.learning.source import Source
@@ -64,15 +64,18 @@ def run_fold(
 
     Raises:
         CheckpointError: The checkpoint to continue from does not fit.
-        TrainingError: The training has diverged.
+        TrainingError: The training has diverged, or there are too few labels to calibrate on.
     """
     folder = places.checkpoint_folder(fold.number)
     subject, material = source.subject(fold), source.material(fold)
+    require_labels(material.held_out)
     training = Training(config, subject, material.train, material.held_out, folder, device)
     last = folder / checkpoints.LAST
     if resumes and last.is_file():
         training.restore(last)
         logger.info("Resuming %s after step %d", last, training.progress.step)
+    # Not before: a run that is refused keeps its own.
+    write_whole(places.logs / "config.yaml", to_yaml(config).encode())
     logger.info(
         "Fold %d: %d demos to learn from, %d pictures; %d demos to calibrate on; folder %s",
         fold.number,

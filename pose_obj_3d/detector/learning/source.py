@@ -146,32 +146,48 @@ class Source:
                 for n, length in lengths.items()
             }
         for_claims = max(1, round(section.HELD_OUT * section.LABELLED_FRAMES))
+        self._check_labels(section.LABELLED_FRAMES - for_claims, train, lengths)
+        self._check_labels(for_claims, held_out, lengths)
         return {
-            **_shared_out(train, lengths, section.LABELLED_FRAMES - for_claims),
-            **_shared_out(held_out, lengths, for_claims),
+            **shared_out(train, lengths, section.LABELLED_FRAMES - for_claims),
+            **shared_out(held_out, lengths, for_claims),
         }
+
+    def _check_labels(self, count: int, examples: Sequence[int], lengths: dict[int, int]) -> None:
+        there = sum(lengths[n] for n in examples)
+        if count > there:
+            raise ConfigError(
+                f"DATA.LABELLED_FRAMES {self.config.DATA.LABELLED_FRAMES}: {count} of them are for"
+                f" {len(examples)} demo(s) of T{self.task}, which have {there} frames in each view;"
+                " lower it, or set it to null for all"
+            )
 
     def _read(self, examples: Sequence[int], frames: Sequence[Frames] | None = None) -> list[Clip]:
         clips = load_clips(self._pictures, self._prompts, self.task, examples, frames)
         return [_of_keypoints(clip, self._columns) for clip in clips]
 
 
-def _shared_out(examples: Sequence[int], lengths: dict[int, int], count: int) -> dict[int, Frames]:
+def shared_out(examples: Sequence[int], lengths: dict[int, int], count: int) -> dict[int, Frames]:
     """Share labelled frames out to demos: many demos rather than many frames of one.
 
     The frames of the demos lie at different places of their length.
     """
-    each = np.full(len(examples), count // len(examples))
-    extra = np.floor(
-        (np.arange(count % len(examples)) + 0.5) * len(examples) / max(1, count % len(examples))
-    ).astype(int)
-    each[extra] += 1
+    longest = np.array([lengths[example] for example in examples])
+    each = np.zeros(len(examples), np.int64)
+    while (left := min(count, int(longest.sum())) - int(each.sum())) > 0:
+        room = np.flatnonzero(each < longest)  # short demos may be full
+        places = np.floor(
+            (np.arange(min(left, len(room))) + 0.5) * len(room) / min(left, len(room))
+        )
+        each[room[places.astype(int)]] += 1
     chosen, given = {}, 0
-    for example, n in zip(examples, each, strict=True):
+    for example, n in zip(examples, each.tolist(), strict=True):
         # The golden section spreads any number of places evenly over the length.
-        places = (0.5 + (given + np.arange(n)) * 0.618034) % 1.0
-        chosen[example] = np.unique(np.floor(places * lengths[example]).astype(np.int64))
-        given += int(n)
+        places = (0.5 + (given + np.arange(4 * lengths[example])) * 0.618034) % 1.0
+        frames = np.floor(places * lengths[example]).astype(np.int64)
+        _, first = np.unique(frames, return_index=True)
+        chosen[example] = np.sort(frames[np.sort(first)[:n]])
+        given += n
     return chosen
 
 

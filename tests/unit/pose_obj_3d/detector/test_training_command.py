@@ -13,6 +13,7 @@ from pose_obj_3d.detector.clips import demo_clips
 from pose_obj_3d.detector.images import DemoPictures
 from pose_obj_3d.detector.learning import checkpoint as checkpoints
 from pose_obj_3d.detector.learning.finding import TrainedDetector
+from pose_obj_3d.detector.learning.training import Training
 from pose_obj_3d.detector.prompts import ArchivePrompts
 from pose_obj_3d.detector.training_command import main
 from pose_obj_3d.formal import read_formal
@@ -87,6 +88,33 @@ def test_finished_run_can_be_continued_by_a_larger_budget(run, folder):
     arguments = ["--cfg", str(folder / "tiny.yaml"), "--log", str(again), "--fold", "1"]
     assert main([*arguments, "--resume_checkpoint", "auto"]) == 0
     assert len(list(run.parent.iterdir())) == 1
+
+
+def test_a_run_that_is_refused_keeps_its_config(run, folder, tmp_path, capsys):
+    logs = run.parents[2] / "log" / "detector" / run.name
+    before = (logs / "config.yaml").read_text()
+    assert "STEPS: 4" in before
+    (tmp_path / "tiny.yaml").write_text(TINY.replace("archive.npz", str(folder / "archive.npz")))
+    start = ("--cfg", tmp_path / "tiny.yaml", "--log", run.parents[2])
+    said = fault(capsys, *start, "--resume_checkpoint", "auto", "--steps", 5)
+    assert "TRAIN.STEPS: 4 there, 5 here" in said
+    assert (logs / "config.yaml").read_text() == before
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (100, "DATA.LABELLED_FRAMES 100: 85 of them are for 2 demo(s) of T9, which have 8 frames"),
+        (2, "16 labels of held-out demos are too few to calibrate the claims on, at least 30"),
+    ],
+)
+def test_labels_that_do_not_fit_are_refused_before_the_training(
+    folder, tmp_path, capsys, monkeypatch, labels, said
+):
+    monkeypatch.setattr(Training, "fit", lambda *_: pytest.fail("trained"))
+    path = folder / f"{tmp_path.name}.yaml"
+    path.write_text(TINY.replace("TASK: 9", f"TASK: 9, LABELLED_FRAMES: {labels}"))
+    assert said in fault(capsys, "--cfg", path, "--log", tmp_path, "--fold", 0)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from pose_obj_3d.detector.learning import checkpoint as checkpoints
 from pose_obj_3d.detector.learning.batches import BatchMaker, Changes
 from pose_obj_3d.detector.learning.finding import find_candidates, linked
 from pose_obj_3d.detector.learning.linking import NEVER, Links
-from pose_obj_3d.detector.learning.source import Source
+from pose_obj_3d.detector.learning.source import Source, shared_out
 from pose_obj_3d.detector.learning.training import Training
 from pose_obj_3d.training.logs import RunLog
 from tests.unit.pose_obj_3d.detector.pictured import Pictured, write_pictured
@@ -162,3 +162,13 @@ def test_groups_that_the_data_lack_do_not_hinder_a_resumed_run(folder, tmp_path)
     assert groups != other.DATA.KEYPOINTS
     wanted = dataclasses.replace(other, DATA=dataclasses.replace(other.DATA, KEYPOINTS=groups))
     training(folder, tmp_path, wanted).restore(tmp_path / checkpoints.LAST)
+
+
+@pytest.mark.parametrize("count", [1, 7, 20, 33, 60])
+def test_as_many_frames_are_labelled_as_asked_for(count):
+    lengths = {3: 8, 5: 40, 8: 12}
+    chosen = shared_out([3, 5, 8], lengths, count)
+    assert sum(map(len, chosen.values())) == count
+    for example, frames in chosen.items():
+        assert len(np.unique(frames)) == len(frames)
+        assert (frames < lengths[example]).all()
