@@ -20,20 +20,25 @@ dataset=data/$name/
 folder=$root/pose_obj_3d/data/$name
 archive=$folder/sim_all_formal.npz
 
-# Train a detector for each fold, side by side; each uses one core.
+# Train a detector for each fold, side by side; each uses one core. None outlives this script: the
+# next run would train beside it, into the same folder.
 train_detectors() {
-    local fold run jobs=()
+    local fold run i runs=()
+    jobs=()
+    trap 'kill ${jobs[@]+"${jobs[@]}"} 2>/dev/null || true' EXIT
     for fold in 0 1; do
         run=$folder/detector_$fold
         [ -e "$run/done" ] && continue
         mkdir -p "$run"
-        ("$PYTHON" run_detector.py --cfg ./cfg/quickstart/detector_quickstart_pixels.yaml --fold "$fold" \
-            ${MINUTES:+--minutes "$MINUTES"} --log "$run" --resume_checkpoint auto && touch "$run/done") &
-        jobs+=($!)
+        "$PYTHON" run_detector.py --cfg ./cfg/quickstart/detector_quickstart_pixels.yaml --fold "$fold" \
+            ${MINUTES:+--minutes "$MINUTES"} --log "$run" --resume_checkpoint auto &
+        jobs+=($!) runs+=("$run")
     done
-    for job in "${jobs[@]+"${jobs[@]}"}"; do
-        wait "$job"
+    for i in "${!jobs[@]}"; do
+        wait "${jobs[i]}"
+        touch "${runs[i]}/done"
     done
+    trap - EXIT
 }
 
 say "1/$steps Demonstrations of $tasks, four cameras (data_generation/RLBench/$dataset)"
