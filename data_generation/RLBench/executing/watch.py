@@ -9,7 +9,13 @@ import numpy.typing as npt
 
 from data_generation.RLBench.executing.pictures import BY_DETECTOR, PictureDetectors, nowhere
 from data_generation.RLBench.executing.settings import Noise
-from data_generation.RLBench.tracks.detector import DetectorNoise, assemble, detect, rounded
+from data_generation.RLBench.tracks.detector import (
+    DetectorNoise,
+    assemble,
+    camera_numbers,
+    detect,
+    rounded,
+)
 from pose_obj_3d.formal import FormalData, complete_meta
 from pose_obj_3d.tracks.choosing import choose_detections
 from rlbench.backend.observation import Observation
@@ -90,7 +96,9 @@ class Watch:
         rest = -frames % _STRETCH
         long_uv = np.pad(uv, ((0, 0), (0, rest), (0, 0), (0, 0)), mode="edge")
         long_visibility = np.pad(visibility, ((0, 0), (0, rest), (0, 0)), mode="edge")
-        detected = detect(long_uv, long_visibility, width, *self._key, detector)[:, :frames]
+        cameras = camera_numbers(self._cameras)
+        detected = detect(long_uv, long_visibility, width, *self._key, detector, cameras)
+        detected = detected[:, :frames]
         data = self._archive(assemble(uv, detected, xyz, visibility), detector)
         return data if self._detectors is None else self._in_pictures(data, self._detectors)
 

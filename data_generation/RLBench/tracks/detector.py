@@ -1,6 +1,7 @@
 """Keypoint tracks: detector-like 2D and the eight channels of an example. NumPy only."""
 
-from collections.abc import Mapping
+import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -60,6 +61,8 @@ PRESETS: Mapping[str, Mapping[str, float]] = MappingProxyType(
 256 px; `docs/generate.md` has what was measured."""
 # Last number of the spawn key of a kind of errors; the white errors have keys without it.
 SLOW, OFFSET, KEYPOINT, GROSS = range(4)
+# Their errors have the numbers 0 to 4, as the views of archives had them from the beginning.
+_FIRST_CAMERAS = ("left_shoulder", "right_shoulder", "overhead", "front", "wrist")
 
 Float = npt.NDArray[np.floating]
 PerView = float | tuple[float, ...]
@@ -151,13 +154,27 @@ class DetectorNoise:
         return {name: self.of_views(name, n_views).tolist() for name in names}
 
 
+def camera_numbers(names: Sequence[str]) -> list[int]:
+    """Number cameras for `detect`: by their names alone, not by which others there are."""
+    return [
+        _FIRST_CAMERAS.index(name) if name in _FIRST_CAMERAS else 2**16 + zlib.crc32(name.encode())
+        for name in names
+    ]
+
+
 def detect(
-    uv: Float, visibility: Float, width: int, task_id: int, example: int, noise: DetectorNoise
+    uv: Float,
+    visibility: Float,
+    width: int,
+    task_id: int,
+    example: int,
+    noise: DetectorNoise,
+    cameras: Sequence[int] = (),
 ) -> npt.NDArray[np.float64]:
     """Make detector-like 2D.
 
     By default, the noise of every frame, keypoint and axis is independent. Each view has its own
-    generators, functions of (noise seed, task, example, view), so that a view's detections do not
+    generators, functions of (noise seed, task, example, camera), so that a view's detections do not
     depend on the other views.
 
     Args:
@@ -167,6 +184,7 @@ def detect(
         task_id: Task number.
         example: Example number within the task.
         noise: Its size and kind.
+        cameras: V numbers, from `camera_numbers`; by default 0, 1, ...
 
     Returns:
         (V, T, K, 2) [px], rounded to 1/16 px; NaN where the detector missed the point.
@@ -176,7 +194,7 @@ def detect(
     detected = np.empty(uv.shape, dtype=np.float64)
     for view, exact in enumerate(uv):
         one = _View(
-            (noise.noise_seed, task_id, example, view),
+            (noise.noise_seed, task_id, example, cameras[view] if cameras else view),
             {name: float(values[view]) for name, values in settings.items()},
         )
         is_hidden = visibility[view] == OCCLUDED
@@ -189,7 +207,7 @@ class _View:
     """The detector of one view in one example.
 
     Attributes:
-        place: Noise seed, task, example, view.
+        place: Noise seed, task, example, number of the camera.
         settings: Name -> number, of this view.
     """
 
@@ -227,8 +245,8 @@ class _View:
 
     def _rng(self, *kind: int, example: int | None = None) -> np.random.Generator:
         """Give the generator of the white errors, or that of a further kind of errors."""
-        seed, task, this, view = self.place
-        key = (task, this if example is None else example, view, *kind)
+        seed, task, this, camera = self.place
+        key = (task, this if example is None else example, camera, *kind)
         return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
 
     def _lasting(self, white: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -9,7 +9,13 @@ import numpy.typing as npt
 
 from data_generation.RLBench.raw.episode_key import EpisodeKey, seed_example
 from data_generation.RLBench.raw.store import RawStore, RawTracks
-from data_generation.RLBench.tracks.detector import DetectorNoise, assemble, detect, rounded
+from data_generation.RLBench.tracks.detector import (
+    DetectorNoise,
+    assemble,
+    camera_numbers,
+    detect,
+    rounded,
+)
 from rlbench.cameras import project_views
 
 Example = npt.NDArray[np.float32]
@@ -26,7 +32,8 @@ def make_example(episode: RawTracks, number: int, width: int, noise: DetectorNoi
     """
     xyz = rounded(episode.xyz)
     uv, _ = project_views(xyz, episode.intrinsics, episode.extrinsics)
-    detected = detect(uv, episode.visibility, width, episode.key.task_id, number, noise)
+    cameras = camera_numbers(episode.track_cams)
+    detected = detect(uv, episode.visibility, width, episode.key.task_id, number, noise, cameras)
     return assemble(uv, detected, xyz, episode.visibility)
 
 

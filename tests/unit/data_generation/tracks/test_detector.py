@@ -1,7 +1,18 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
-from data_generation.RLBench.tracks.detector import DetectorNoise, assemble, detect, rounded
+from data_generation.RLBench.tracks.detector import (
+    PRESETS,
+    DetectorNoise,
+    assemble,
+    camera_numbers,
+    detect,
+    rounded,
+)
+from data_generation.RLBench.tracks.examples import make_example
+from tests.unit.pose_obj_3d.synthetic import rig
 
 V, T, K = 3, 4000, 2
 UV = np.random.default_rng(0).uniform(0, 256, (V, T, K, 2))
@@ -38,6 +49,32 @@ def test_generators_differ_by_task_example_and_view_only():
     for other in (errors(8, 0), errors(9, 1)):
         assert abs(np.corrcoef(base.ravel(), other.ravel())[0, 1]) < 0.05
     assert abs(np.corrcoef(base[0].ravel(), base[1].ravel())[0, 1]) < 0.05
+
+
+def test_a_camera_errs_alike_whichever_others_there_are():
+    names = ("left_shoulder", "right_shoulder", "overhead", "front", "side")
+    K, E = (np.concatenate([x, x[3:]]) for x in rig())
+    xyz = np.random.default_rng(0).uniform(0.1, 0.4, (50, 3, 3))
+    xyz[..., 2] += 0.7
+    noise = DetectorNoise(**PRESETS["as_measured"])
+
+    def errors(*views):
+        episode = SimpleNamespace(
+            key=SimpleNamespace(task_id=9),
+            track_cams=tuple(names[v] for v in views),
+            xyz=xyz,
+            intrinsics=K[list(views)],
+            extrinsics=E[list(views)],
+            visibility=np.ones((len(views), 50, 3), np.float32),
+        )
+        x = make_example(episode, 0, 256, noise)
+        return dict(zip(views, x[..., 2:4] - x[..., :2], strict=True))
+
+    every, some = errors(0, 1, 2, 3, 4), errors(4, 3, 1)
+    for view, error in some.items():
+        np.testing.assert_array_equal(error, every[view])
+    assert camera_numbers(names[:4]) == [0, 1, 2, 3]  # as archives were made before
+    assert np.abs(every[3] - every[4]).max() > 1
 
 
 def test_outliers_leave_the_other_detections_as_they_were():
