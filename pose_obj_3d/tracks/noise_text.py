@@ -31,9 +31,10 @@ def _claims(parts: NoiseParts, weighed: float) -> str:
     if parts.claims is None:
         return ""
     power = parts.claims.exponent + weighed
+    claimed = f"; {float(parts.claims.usual_px.median()):.2f} px are claimed in the median"
     if power == 0:
-        return "; claimed errors say nothing of their size"
-    return f"; errors grow as the claimed ones to the power of {power:g}"
+        return f"{claimed}, but claims say nothing of the errors' size"
+    return f"{claimed}, and errors grow as the claimed ones to the power of {power:g}"
 
 
 def by_keypoint(
