@@ -9,12 +9,14 @@ import torch
 from matplotlib.patches import Ellipse
 
 from pose_obj_3d import show_detections
+from pose_obj_3d.common.archive.detections import claimed_covariance
 from pose_obj_3d.evaluation import detections
 from pose_obj_3d.evaluation.detection_pictures import video
 from pose_obj_3d.evaluation.detection_pictures.charts import errors_figure, pixel_errors
 from pose_obj_3d.evaluation.detection_pictures.clip import ellipses, make_clip
 from pose_obj_3d.evaluation.detection_pictures.frames import frames_figure
 from pose_obj_3d.formal import read_formal, write_formal
+from pose_obj_3d.lifting.showing import painting
 from pose_obj_3d.tracks.choosing import DETECTED, DETECTOR, Witness, choose_detections
 from pose_obj_3d.tracks.loading import keypoint_ids, load_tracks, make_rig
 from tests.unit.pose_obj_3d.synthetic import IMAGE, NAMES, write_scene
@@ -86,6 +88,39 @@ def test_ellipses_hold_the_share_that_they_claim():
     inside = np.square(points @ turn.T / [first, second]).sum(-1) <= 1
     assert inside.mean() == pytest.approx(0.68, abs=0.01)
     assert np.isnan(ellipses(np.full((1, 2, 2), np.nan), 68)).all()
+
+
+def leaning(scene, rho):
+    """The clip with one detection, whose claim leans."""
+    clip = scene[3]
+    says = np.array([[128.0, 128.0, 30.0, 30.0, rho, 1.0, 1.0]])
+    shape = ellipses(claimed_covariance(says), 68)[0]
+    return dataclasses.replace(
+        clip,
+        uv=np.full_like(clip.uv, 128.0),
+        ellipses=np.broadcast_to(shape, clip.ellipses.shape),
+        is_usable=np.arange(clip.uv.shape[2]) == np.zeros(clip.is_usable.shape),
+    )
+
+
+@pytest.mark.parametrize("rho", [0.9, -0.9])
+def test_ellipses_lean_as_rho_says_with_v_down(scene, rho):
+    clip = leaning(scene, rho)
+    axes = frames_figure(clip, [0], "title").axes[0]
+    (patch,) = [patch for patch in axes.patches if isinstance(patch, Ellipse)]
+    u, v = (patch.get_path().vertices @ patch.get_patch_transform().get_matrix()[:2, :2].T).T
+    assert np.corrcoef(u, v)[0, 1] == pytest.approx(rho, abs=0.1)
+    low, high = axes.get_ylim()
+    assert low > high  # v down, as in the picture
+    panel = np.zeros((IMAGE, IMAGE, 3), np.uint8)
+    video._ellipse(panel, clip.uv[0, 0, 0], clip.ellipses[0, 0, 0], 1.0, ((255, 255, 255), 1))
+    v, u = np.nonzero(panel[..., 0] > 128)
+    assert np.corrcoef(u, v)[0, 1] == pytest.approx(rho, abs=0.1)
+    picture = np.zeros((IMAGE, IMAGE, 3), np.uint8)
+    covariance = 900 * np.array([[1, rho], [rho, 1]])
+    painting.ellipse(picture, np.array([128.0, 128.0]), covariance, 1.5, (255, 255, 255))
+    v, u = np.nonzero(picture[..., 0] > 128)
+    assert np.corrcoef(u, v)[0, 1] == pytest.approx(rho, abs=0.1)
 
 
 def test_frames_show_ellipses_dashes_and_gross_errors(scene):
