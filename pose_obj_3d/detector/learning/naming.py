@@ -10,6 +10,11 @@ import itertools
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from pose_obj_3d.geometry import multi_view as geometry
+from pose_obj_3d.geometry.estimators import linear
 
 Floats = npt.NDArray[np.floating]
 Flags = npt.NDArray[np.bool_]
@@ -20,8 +25,7 @@ MOST_OFF = 4.0  # what a ray that misses costs at most
 FLIP_COST = 4.0  # of names that change in one view
 FIRST_COST = 0.5  # of a view whose names are exchanged in the first frame
 JUMP_SHARE, MOST_JUMP = 0.2, 20.0  # a step of this share of the pair's distance costs 1; at most
-HUBER = 1.5
-ROUNDS = 3
+HUBER, ROUNDS = 1.5, 3  # of a point from several rays
 
 
 def find_exchanges(uv: Floats, sd: Floats, cameras: Floats) -> Flags:
@@ -68,23 +72,30 @@ def find_exchanges(uv: Floats, sd: Floats, cameras: Floats) -> Flags:
 def _meet(uv: Floats, sd: Floats, cameras: Floats) -> tuple[Floats, Floats]:
     """Return the points (..., 3) [m] nearest to rays, and how far rays miss them, in deviations.
 
+    The Huber loss of `geometry` turns linear at one length in px for all; here it does so at a
+    number of claimed deviations, so the weights are those of each detection.
+
     Args:
         uv: (..., V, 2) [px].
         sd: (..., V) [px].
         cameras: (V, 3, 4).
     """
-    deviation = np.hypot(sd, FLOOR_PX)
-    weight = 1 / deviation**2
-    rows = uv[..., None] * cameras[:, None, 2] - cameras[:, :2]  # (..., V, 2, 4)
-    rows = rows / np.linalg.norm(rows[..., :3], axis=-1, keepdims=True)
-    point = np.zeros((*uv.shape[:-2], 3))
-    off = np.zeros_like(sd)
-    for _ in range(ROUNDS + 1):
-        weighted = rows * (weight / np.maximum(1, off / HUBER))[..., None, None]
-        normal = np.einsum("...vci,...vcj->...ij", weighted[..., :3], rows[..., :3])
-        side = -np.einsum("...vci,...vc->...i", weighted[..., :3], rows[..., 3])
-        point = np.linalg.solve(normal + 1e-9 * np.eye(3), side[..., None])[..., 0]
-        there = np.einsum("vci,...i->...vc", cameras[..., :3], point) + cameras[..., 3]
-        depth = np.where(np.abs(there[..., 2:]) < 1e-9, 1e-9, there[..., 2:])
-        off = np.linalg.norm(there[..., :2] / depth - uv, axis=-1) / deviation
-    return point, off
+    seen, deviation = (
+        torch.from_numpy(np.ascontiguousarray(x)) for x in (uv, np.hypot(sd, FLOOR_PX))
+    )
+    P = torch.from_numpy(np.ascontiguousarray(cameras)).to(seen)
+    rig = torch.eye(3).to(P).expand(len(P), 3, 3), P
+
+    def misses(x: Tensor) -> Tensor:
+        off = seen - geometry.project(x, *rig)[0]
+        ratio: Tensor = off.norm(dim=-1) / deviation
+        return ratio
+
+    weights = deviation.pow(-2)
+    point = linear(seen, weights, *rig)
+    for _ in range(ROUNDS):
+        robust = weights / (misses(point) / HUBER).clamp_min(1)
+        point = geometry.refine_ml(point, seen, robust, *rig, iterations=1)
+    # Rays that do not meet anywhere miss each other as far as can be.
+    off = misses(point).nan_to_num(torch.inf, torch.inf)
+    return point.nan_to_num(0.0, 0.0, 0.0).numpy(), off.numpy()

@@ -57,3 +57,22 @@ def test_a_single_view_and_very_many_are_left_alone(count):
     projections = cameras(count)
     uv = seen(projections)
     assert not find_exchanges(uv, np.ones(uv.shape[:3]), projections).any()
+
+
+def test_claims_decide_which_rays_count():
+    """A view whose claims are wide does not overrule the others, however far off it is."""
+    projections = cameras(4)
+    uv = seen(projections)
+    sd = np.ones(uv.shape[:3])
+    uv[3] += np.random.default_rng(1).normal(0, 40, uv[3].shape)
+    sd[3] = 40
+    which = np.zeros(uv.shape[:2], bool)
+    which[1, 10:] = True
+    found = find_exchanges(exchanged(uv, which), sd, projections)
+    assert (found[:3] == which[:3]).mean() > 0.98
+
+
+def test_rays_that_meet_nowhere_decide_nothing():
+    projections = np.repeat(cameras(2)[:1], 2, 0)  # one camera twice: any depth will do
+    uv = seen(projections)
+    assert not find_exchanges(uv, np.ones(uv.shape[:3]), projections).any()
