@@ -11,6 +11,7 @@ each group is enough. Where a keypoint has no entry, its mask is empty.
 """
 
 import json
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from pose_obj_3d.detector.images import DemoPictures, read_mask
 from pose_obj_3d.detector.prompts import DemoPrompts, Groups, with_colours
 from pose_obj_3d.detector.types import Flags, Pictures
 
+logger = logging.getLogger(__name__)
 ANY = "*"
 IMAGES = (".png", ".bmp", ".jpg", ".jpeg")
 MAX_BYTES = 64 << 20
@@ -48,13 +50,16 @@ class FilePrompts:
         self._pictures, self._entries, self._where = pictures, entries, where
 
     @classmethod
-    def read(cls, pictures: DemoPictures, groups: Groups, path: Path) -> "FilePrompts":
+    def read(cls, pictures: DemoPictures, groups: Groups, path: Path, task: int) -> "FilePrompts":
         """Read a JSON file.
 
         Raises:
-            DataError: It is no such file; names what is wrong.
+            DataError: It is no such file, or prompts what this task does not have; names what is
+                wrong.
         """
-        return cls(pictures, groups, read_entries(path, pictures.data.camera_names), path)
+        entries = read_entries(path, pictures.data.camera_names)
+        _check_task(path, entries, pictures, groups, task)
+        return cls(pictures, groups, entries, path)
 
     @classmethod
     def of_descriptions(cls, pictures: DemoPictures, groups: Groups, task: int) -> "FilePrompts":
@@ -97,10 +102,7 @@ class FilePrompts:
         if entry is None:
             return np.zeros((height, width), bool)
         if isinstance(entry, list):
-            left, top, right, bottom = entry
-            row, column = np.arange(height)[:, None] + 0.5, np.arange(width)[None] + 0.5
-            inside = (column >= left) & (column <= right) & (row >= top) & (row <= bottom)
-            return np.asarray(inside)
+            return _box(entry, (width, height))
         if entry.lower().endswith(IMAGES):
             return read_mask(self._where.resolve().parent / entry, (width, height))
         return colour_mask(first, str(colour_in(entry)))
@@ -134,6 +136,60 @@ def read_entries(path: Path, cameras: Sequence[str]) -> Entries:
                 for name, entry in _mapping(path, where, keypoints).items():
                     _check_entry(path, f"{where} {name}", entry)
     return dict(entries)
+
+
+def _check_task(
+    path: Path, entries: Entries, pictures: DemoPictures, groups: Groups, task: int
+) -> None:
+    """Refuse entries of a task that no prompt would be made of, and tell which prompts are empty.
+
+    A prompt that is empty by mistake is worse than none: the detector finds any object.
+    """
+    if f"T{task}" not in entries:
+        raise DataError(
+            f"--prompts {path}: no entry of T{task}; it has {', '.join(map(repr, entries))[:80]}"
+        )
+    count, names = len(pictures.data.tracks[task]), pictures.data.keypoint_names(task)
+    given: set[str] = set()
+    for example, views in entries[f"T{task}"].items():
+        if example != ANY and int(example) >= count:
+            raise DataError(
+                f"--prompts {path}: T{task} has no example {example[:20]}; the archive has {count}"
+            )
+        for camera, keypoints in views.items():
+            where = f"T{task} {example} {camera}"
+            for name, entry in keypoints.items():
+                if name not in names:
+                    raise DataError(
+                        f"--prompts {path}: {where}: {name!r:.60} is no keypoint; the detector"
+                        f" needs one of each group: {_listed(groups)}"
+                    )
+                if isinstance(entry, list) and not _box(entry, pictures.data.image_size).any():
+                    width, height = pictures.data.image_size
+                    raise DataError(
+                        f"--prompts {path}: {where} {name}: the box {entry!r:.60} has no pixel of a"
+                        f" picture of {width} x {height} px in it"
+                    )
+                given.add(name)
+    without = [group for group in groups if not given & set(group)]
+    if without:
+        logger.info("--prompts %s: T%d: empty prompts of %s", path, task, _listed(without))
+    idle = sorted(given - {name for group in groups for name in group})
+    if idle:
+        logger.info(
+            "--prompts %s: T%d: the detector needs no prompt of %s", path, task, _listed([idle])
+        )
+
+
+def _listed(groups: Sequence[Sequence[str]]) -> str:
+    return "; ".join(", ".join(group) for group in groups)[:200]
+
+
+def _box(entry: Sequence[float], size: tuple[int, int]) -> Flags:
+    """Give the mask (H, W) of a box in a picture of a width and height."""
+    left, top, right, bottom = entry
+    row, column = np.arange(size[1])[:, None] + 0.5, np.arange(size[0])[None] + 0.5
+    return np.asarray((column >= left) & (column <= right) & (row >= top) & (row <= bottom))
 
 
 def _mapping(path: Path, where: str, value: object) -> Entries:

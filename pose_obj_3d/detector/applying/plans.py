@@ -227,7 +227,7 @@ def _prompts(
         return ArchivePrompts(pictures, task, groups)
     if prompts == DESCRIPTION:
         return FilePrompts.of_descriptions(pictures, groups, task)
-    return FilePrompts.read(pictures, groups, Path(prompts))
+    return FilePrompts.read(pictures, groups, Path(prompts), task)
 
 
 def _prompts_mark(prompts: str | None) -> str:

@@ -43,7 +43,7 @@ def test_boxes_masks_and_colours_become_masks(pictures, tmp_path):
             "*": {"*": {KEYPOINTS[0]: "the lime block"}},
         }
     }
-    source = FilePrompts.read(pictures, GROUPS, written(tmp_path, entries))
+    source = FilePrompts.read(pictures, GROUPS, written(tmp_path, entries), TASK)
     first = source.prompts(TASK, 0)
     box, empty = first.views[3].masks
     assert box.sum() == 6 * 8
@@ -88,20 +88,37 @@ def test_archives_without_descriptions_say_what_to_give(pictures):
         ({"T9": {"0": {"front": {"a": [5, 2, 3, 4]}}}}, "left, top, right, bottom"),
         ({"T9": {"0": {"front": {"a": "the mauve block"}}}}, "a text with a colour"),
         ({"T9": {"0": {"front": {"a": None}}}}, "a is None"),
+        ({"T8": {"*": {"*": {KEYPOINTS[0]: "red"}}}}, "no entry of T9; it has 'T8'"),
+        ({"T9": {"4": {"*": {KEYPOINTS[0]: "red"}}}}, "T9 has no example 4; the archive has 4"),
+        ({"T9": {"*": {"*": {"a": "red"}}}}, "'a' is no keypoint; .* each group: waypoints/way"),
+        (
+            {"T9": {"*": {"*": {KEYPOINTS[0]: [64, 1, 80, 9]}}}},
+            "T9 . . waypoints/waypoint0: the box .64, 1, 80, 9. has no pixel .* 64 x 64 px",
+        ),
+        ({"T9": {"*": {"*": {KEYPOINTS[0]: [0.1, 0.2, 0.3, 0.4]}}}}, "has no pixel"),
     ],
 )
 def test_entries_that_cannot_be_used(pictures, tmp_path, entries, message):
     with pytest.raises(DataError, match=message) as found:
-        FilePrompts.read(pictures, GROUPS, written(tmp_path, entries))
+        FilePrompts.read(pictures, GROUPS, written(tmp_path, entries), TASK)
     assert len(str(found.value)) <= MAX_MESSAGE
+
+
+def test_prompts_that_stay_empty_are_told(pictures, tmp_path, caplog):
+    caplog.set_level("INFO")
+    entries = {"*": {"*": {KEYPOINTS[1]: "red", KEYPOINTS[3]: "blue"}}}
+    path = written(tmp_path, {"T9": entries, "T12": {}})
+    FilePrompts.read(pictures, GROUPS, path, TASK)
+    assert f"T9: empty prompts of {KEYPOINTS[2]}" in caplog.text
+    assert f"T9: the detector needs no prompt of {KEYPOINTS[3]}" in caplog.text
 
 
 def test_files_that_are_not_there(pictures, tmp_path):
     with pytest.raises(DataError, match="none.json: No such file"):
-        FilePrompts.read(pictures, GROUPS, tmp_path / "none.json")
+        FilePrompts.read(pictures, GROUPS, tmp_path / "none.json", TASK)
     path = written(tmp_path, {"T9": {"*": {"*": {KEYPOINTS[0]: "none.png"}}}})
     with pytest.raises(DataError, match="none.png does not exist"):
-        FilePrompts.read(pictures, GROUPS, path).prompts(TASK, 0)
+        FilePrompts.read(pictures, GROUPS, path, TASK).prompts(TASK, 0)
 
 
 def test_colours_are_those_of_rlbench():
