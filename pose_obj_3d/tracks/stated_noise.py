@@ -41,14 +41,14 @@ def check_noise(
         occlusion: OBJ_POSE_DATA.OCCLUSION.
 
     Returns:
-        The data, its `meta["noise"]` corrected where it was wrong, and one line that says so, else
-        "".
+        The data, its `meta["noise"]` corrected where it was wrong, and one line that says so, or
+        that a detector's claims are believed for want of detections, else "".
     """
     rig = make_rig(data)
     found = detections(data, rig, tasks, "train", ids)
     usable = (found.visibility > 0 if occlusion == "keep" else found.visibility == 1).double()
     if usable.sum() < MIN_DETECTIONS:
-        return data, ""
+        return data, _too_few(data, int(usable.sum()))
     seen = found.uv, usable, found.keypoint, found.first, rig
     if data.calibrations:
         parts = _of_calibrations(data.calibrations, found, usable, rig, len(ids))
@@ -58,6 +58,20 @@ def check_noise(
         if data.witness.detections == DETECTED or not parts.is_white:
             return _with_parts(data, parts), f"{data.path}: {_used(parts, data)}"
     return _check_white(data, found, rig, len(ids))
+
+
+def _too_few(data: FormalData, count: int) -> str:
+    """Say what stands in for the noise of a detector that has too few detections to show it."""
+    if data.witness.detections != DETECTED:
+        return ""
+    listed = ", ".join(
+        f"{name} {s:.2f}" for name, s in zip(data.camera_names, _stated(data).tolist(), strict=True)
+    )
+    return (
+        f"{data.path}: {count} usable training detections are too few to show their noise, at"
+        f" least {MIN_DETECTIONS} are needed; the median claim is believed instead (that of"
+        f" simulations where nothing is claimed), in px: {listed}"
+    )
 
 
 def _of_calibrations(

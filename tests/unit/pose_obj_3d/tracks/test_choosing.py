@@ -38,6 +38,16 @@ def joined(data, members, task=0, split="train"):
     ).transpose(0, 1)
 
 
+@pytest.mark.parametrize("witness", [DETECTED, Witness()])
+def test_a_line_says_that_claims_are_believed(tmp_path, witness):
+    path = write_scene(tmp_path / "few.npz", examples=3, frames=10, detected=True)
+    chosen = choose_detections(read_formal(path), witness, [0])
+    found, line = check_noise(chosen, [0], keypoint_ids(chosen, [0], GROUPS))
+    assert found is chosen
+    is_told = "too few to show their noise" in line and "the median claim is believed" in line
+    assert is_told is (witness == DETECTED)
+
+
 def test_as_it_was_unless_something_else_is_chosen(data):
     assert choose_detections(data, Witness(), [0]) is data
     tracks = load(data, Witness())
