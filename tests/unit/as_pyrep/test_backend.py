@@ -47,3 +47,20 @@ def test_what_has_no_counterpart_says_so_in_one_line(sim):
         simRMLPos(1, 2, key=3)
     with pytest.raises(AttributeError, match="sim_never_heard_of"):
         _ = sim.sim_never_heard_of
+
+
+def test_forks_that_need_low_level_names_import_them_and_are_told_what_is_missing():
+    from pyrep.backend import sim, simConst
+    from pyrep.backend._sim_cffi import ffi, lib
+    from pyrep.errors import PyRepError
+
+    assert (sim.lib, sim.ffi) == (lib, ffi)
+    assert sim.sim_shapeintparam_compound == simConst.sim_shapeintparam_compound == 3016
+    assert sim.sim_objectspecialproperty_collidable == 1
+    sim._check_return(0)
+    with pytest.raises(RuntimeError, match="returned -1"):
+        sim._check_return(-1)
+    for link, name in ((lib, "simGetShapeMesh"), (ffi, "new")):
+        assert not hasattr(link, "__wrapped__")
+        with pytest.raises(PyRepError, match=rf"\.{name}: .*MuJoCo"):
+            getattr(link, name)("float **", 1)

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from pyrep.backend._sim_cffi import ffi, lib  # noqa: F401 - PyRep has them here, too
 from pyrep.backend.simConst import *  # noqa: F403 - PyRep has its numbers under both names
 from pyrep.errors import PyRepError
 from pyrep.objects.object import Object
@@ -19,6 +20,12 @@ from pyrep_mujoco.session.objects import joints
 from pyrep_mujoco.transforms import Floats
 
 _WORLD = -1
+
+
+def _check_return(ret: int) -> None:
+    """Raise RuntimeError for a number by which a call of CoppeliaSim says that it failed."""
+    if ret < 0:
+        raise RuntimeError(f"the call failed: it returned {ret}")
 
 
 def _frame(handle: int) -> int | None:
