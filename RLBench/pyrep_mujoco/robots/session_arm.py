@@ -35,6 +35,7 @@ class SessionArm:
         document, root = session.document, joints[0]
         while (parent := document.get(root).parent) is not None:
             root = parent
+        self._root = root
         self._parts = frozenset(document.tree(root))
         self._planner: tuple[tuple[object, ...], ArmPlanner] | None = None
         self._loops: tuple[mujoco.MjModel, tuple[int, ...]] | None = None
@@ -145,7 +146,13 @@ class SessionArm:
         standing = set(_stand_ins(self._session).values())
         direct: Flags = np.isin(built.geom_handles, list(counted)) & has_form
         indirect: Flags = np.isin(built.geom_handles, list(standing)) & solid
-        return direct | indirect
+        return (direct | indirect) & ~np.isin(built.geom_handles, self._carried())
+
+    def _carried(self) -> list[int]:
+        """Return the handles of what the hand holds: it moves along with the arm."""
+        document, own = self._session.document, set(self._session.document.tree(self._root))
+        held = [b.handle for b in self._session.built.plan.bodies if b.hold in own]
+        return [handle for each in held for handle in document.tree(each)]
 
 
 def _collidable(document: Document) -> set[int]:

@@ -170,6 +170,58 @@ def test_a_gripper_opens_closes_and_holds(panda, arm):
         far.remove()
 
 
+def held_block(arm):
+    """Return a block of 0.1 kg that a gripper holds without touching it, and the gripper."""
+    from pyrep.const import PrimitiveShape
+    from pyrep.objects.shape import Shape
+    from pyrep.robots.end_effectors.panda_gripper import PandaGripper
+
+    gripper = PandaGripper()
+    gripper.set_joint_positions([0.04, 0.04], disable_dynamics=True)
+    block = Shape.create(PrimitiveShape.CUBOID, [0.03, 0.03, 0.03], mass=0.1)
+    block.set_pose(arm.get_tip().get_pose())
+    assert gripper.grasp(block)
+    return block, gripper
+
+
+def test_what_is_held_gives_way_under_load_and_comes_back(panda, arm):
+    block, gripper = held_block(arm)
+
+    def shift(push, steps=10):
+        for _ in range(steps):
+            block.add_force(np.zeros(3), np.array(push))
+            panda.step()
+        return np.array(block.get_position(relative_to=arm.get_tip())) * 1000
+
+    try:
+        rest = shift([0.0, 0.0, 0.0])
+        moved = np.linalg.norm(shift([0.0, 60.0, 0.0]) - rest)
+        assert 0.3 < moved < 1.0  # [mm]; about 1 mm for 100 N
+        force = np.array(gripper._attach_point.read()[0])
+        assert np.linalg.norm(force) == pytest.approx(60, abs=5)
+        block.set_mass(0.101)  # another model: the place in the hand stays
+        assert np.linalg.norm(shift([0.0, 0.0, 0.0]) - rest) < 0.05
+        block.set_position([0.0, 0.0, 0.01], relative_to=arm.get_tip())
+        np.testing.assert_allclose(shift([0.0, 0.0, 0.0])[2], 10.0, atol=0.3)
+        gripper.release()
+        assert shift([0.0, 0.0, 0.0], 4)[2] > 30  # it falls
+    finally:
+        block.remove()
+
+
+def test_what_is_held_is_not_in_the_way_of_its_arm(arm):
+    block, gripper = held_block(arm)
+    try:
+        block.set_collidable(True)
+        position, quaternion = goal_of(arm, [0.0, 0.2, -0.15])
+        assert len(arm.get_linear_path(position, quaternion=quaternion)) > 0
+        below, _ = goal_of(arm, [0.0, 0.0, -0.1])
+        assert len(arm.get_linear_path(below, quaternion=quaternion)) > 0
+    finally:
+        gripper.release()
+        block.remove()
+
+
 def test_a_gripper_that_holds_what_is_as_wide_as_itself_is_not_open(panda, arm):
     from pyrep.const import PrimitiveShape
     from pyrep.objects.shape import Shape

@@ -9,6 +9,7 @@ from pyrep_mujoco import transforms as tf
 from pyrep_mujoco.objects.detection import Volume, parse_volume, surface_in_volume
 from pyrep_mujoco.objects.proximity_sensor import NEAREST
 from pyrep_mujoco.session.objects.triangles import cut_polygon, nearest_points
+from pyrep_mujoco.session.physics.holds import hold_wrench
 from pyrep_mujoco.session.session import Session
 from pyrep_mujoco.transforms import Floats
 from pyrep_mujoco.ttm.reading.model import DETECTABLE, ForceSensor, ProximitySensor, Shape
@@ -134,8 +135,14 @@ def read_force(session: Session, handle: int) -> tuple[list[float], list[float]]
     T = document.world(handle)
     if carried:
         mujoco.mj_rnePostConstraint(built.model, data)
+    held = {body.handle for body in built.plan.bodies if body.hold == handle}
     for child in carried:
         body = built.body_ids[child]
+        if child in held:
+            push, turn = hold_wrench(built.model, data, built.body_ids, child)
+            force -= push
+            torque -= turn + np.cross(data.xpos[body] - T[:3, 3], push)
+            continue
         wrench = data.cfrc_int[body]
         lever = T[:3, 3] - data.subtree_com[built.model.body_rootid[body]]
         force -= wrench[3:]

@@ -24,12 +24,14 @@ class BodyPlan:
         carrier: handle of the body that it is nested in, None for the world.
         is_free: gets a free joint.
         joint: handle of the hinge, slide or ball that carries it.
+        hold: handle of the force sensor that holds it, and gives way a little.
     """
 
     handle: int
     carrier: int | None
     is_free: bool = False
     joint: int | None = None
+    hold: int | None = None
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,11 @@ class Plan:
 
     bodies: list[BodyPlan] = field(default_factory=list)
     carriers: dict[int, int | None] = field(default_factory=dict)
+
+
+def body_name(handle: int) -> str:
+    """Return what a body or joint is called in the model: objects' names may hold anything."""
+    return f"h{handle}"
 
 
 def is_dynamic(document: Document, shape: Shape) -> bool:
@@ -73,10 +80,27 @@ def link_of(document: Document, joint: Joint) -> Shape | None:
     return next((s for s in shapes if is_dynamic(document, s)), shapes[0] if shapes else None)
 
 
+def hold_of(document: Document, shape: Shape) -> int | None:
+    """Return the handle of the force sensor that holds a shape since it was hung there.
+
+    What hangs on a force sensor in its file is fixed to it, and has no hold.
+    """
+    if shape.parent is None or shape.handle not in document.rehung:
+        return None
+    parent = document.get(shape.parent)
+    holds = isinstance(parent, ForceSensor) and _joins(document, parent)
+    return shape.parent if holds and is_dynamic(document, shape) else None
+
+
 def is_free(document: Document, shape: Shape) -> bool:
-    """Tell whether physics moves a shape, and neither a joint nor a force sensor holds it."""
+    """Tell whether a shape moves by itself: no joint carries it, and it is fixed to nothing.
+
+    What a force sensor holds since it was hung there moves by itself, and is pulled to its place.
+    """
     if not is_dynamic(document, shape):
         return False
+    if hold_of(document, shape) is not None:
+        return True
     if shape.parent is None:
         return True
     parent = document.get(shape.parent)
@@ -106,7 +130,8 @@ def plan_bodies(document: Document) -> Plan:
             below = _add_joint(document, obj, carrier, plan)
         elif isinstance(obj, Shape) and carrier != handle:
             free = is_free(document, obj)
-            plan.bodies.append(BodyPlan(handle, None if free else carrier, is_free=free))
+            hold = hold_of(document, obj)
+            plan.bodies.append(BodyPlan(handle, None if free else carrier, free, hold=hold))
             below = handle if free else carrier
         plan.carriers[handle] = handle if isinstance(obj, Shape) else carrier
         for child in reversed(document.children(handle)):

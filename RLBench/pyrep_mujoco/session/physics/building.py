@@ -13,6 +13,7 @@ from pyrep_mujoco.session.document import NOT_RENDERABLE, NOT_VISIBLE, Document
 from pyrep_mujoco.session.physics.body_plan import (
     BodyPlan,
     Plan,
+    body_name,
     carrier_frame,
     is_driven,
     is_dynamic,
@@ -22,6 +23,7 @@ from pyrep_mujoco.session.physics.body_plan import (
     zero_frame,
 )
 from pyrep_mujoco.session.physics.closures import add_closures
+from pyrep_mujoco.session.physics.holds import add_holds, tune_holds
 from pyrep_mujoco.session.physics.kept_assets import KeptAssets
 from pyrep_mujoco.transforms import Floats
 from pyrep_mujoco.ttm.mjcf.contacts import masked_pairs
@@ -93,6 +95,7 @@ def build(document: Document, timestep: float = TIMESTEP) -> Built:
     except (ValueError, mujoco.FatalError) as error:
         reason = " ".join(str(error).split())[:MAX_REASON]
         raise SceneError(f"{document.label}: MuJoCo refuses it: {reason}") from error
+    tune_holds(model, plan)
     return _index(document, plan, model, maker.geom_parts)
 
 
@@ -121,7 +124,7 @@ def _set_options(spec: mujoco.MjSpec, timestep: float) -> None:
 def _index(
     document: Document, plan: Plan, model: mujoco.MjModel, parts: dict[int, list[int]]
 ) -> Built:
-    body_ids = {body.handle: model.body(_name(body.handle)).id for body in plan.bodies}
+    body_ids = {body.handle: model.body(body_name(body.handle)).id for body in plan.bodies}
     handles = np.zeros(model.nbody, np.int64)
     for handle, body in body_ids.items():
         handles[body] = handle
@@ -130,21 +133,20 @@ def _index(
     geom_parts = np.zeros(model.ngeom, np.int64)
     for handle, numbers_of_parts in parts.items():
         geom_parts[geom_handles == handle] = numbers_of_parts
-    joints = {b.joint: model.joint(_name(b.joint)).id for b in plan.bodies if b.joint is not None}
+    joints = {
+        b.joint: model.joint(body_name(b.joint)).id for b in plan.bodies if b.joint is not None
+    }
     free = {
         b.handle: int(model.jnt_qposadr[model.body_jntadr[body_ids[b.handle]]])
         for b in plan.bodies
         if b.is_free
     }
     driven = frozenset(h for h in joints if is_driven(document, document.of_kind(h, Joint, "")))
-    lights = {o.handle: model.light(_name(o.handle)).id for o in document if isinstance(o, Light)}
+    lights = {
+        o.handle: model.light(body_name(o.handle)).id for o in document if isinstance(o, Light)
+    }
     tables = (free, joints, driven, lights)
     return Built(model, plan, body_ids, handles, geom_handles, geom_parts, *tables)
-
-
-def _name(handle: int) -> str:
-    """Return what a body or joint is called in the model: objects' names may hold anything."""
-    return f"h{handle}"
 
 
 class _Maker:
@@ -167,8 +169,9 @@ class _Maker:
         root.append(self.assets.element())
         contact = SubElement(root, "contact")
         for first, second in sorted(self._apart()):
-            SubElement(contact, "exclude", body1=_name(first), body2=_name(second))
+            SubElement(contact, "exclude", body1=body_name(first), body2=body_name(second))
         add_closures(self._document, self._plan, elements, root)
+        add_holds(self._plan, root)
         return tostring(root, encoding="unicode")
 
     def _add_body(self, parent: Element, plan: BodyPlan) -> Element:
@@ -176,7 +179,7 @@ class _Maker:
         T = zero_frame(document, plan)
         if plan.carrier is not None:
             T = tf.invert(carrier_frame(document, plan.carrier)) @ T
-        body = SubElement(parent, "body", {"name": _name(plan.handle), **pose_attributes(T)})
+        body = SubElement(parent, "body", {"name": body_name(plan.handle), **pose_attributes(T)})
         if plan.is_free:
             SubElement(body, "freejoint", name=f"free{plan.handle}")
         if plan.joint is not None:
@@ -210,7 +213,7 @@ class _Maker:
         frame = joint_in_body(self._document, plan)
         kind = _KINDS[joint.kind]
         attributes = {
-            "name": _name(joint.handle),
+            "name": body_name(joint.handle),
             "type": kind,
             "pos": numbers(frame[:3, 3]),
             "axis": numbers(frame[:3, 2]),
@@ -236,7 +239,7 @@ class _Maker:
             carrier = self._plan.carriers[light.handle]
             T = light_frame(self._document, carrier, light)
             attributes = {
-                "name": _name(light.handle),
+                "name": body_name(light.handle),
                 "type": _LIGHTS.get(light.kind, "directional"),
                 "pos": numbers(T[:3, 3]),
                 "dir": numbers(T[:3, 2]),

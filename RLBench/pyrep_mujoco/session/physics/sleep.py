@@ -21,7 +21,8 @@ class Sleep:
         self.woken: set[int] = set()
 
     def sleeping(self, built: Built) -> set[int]:
-        """Return the handles of the free bodies that sleep now."""
+        """Return the handles of the free bodies that sleep now; what is held wakes."""
+        self.woken.update(b.handle for b in built.plan.bodies if b.hold is not None)
         shapes = {h: self._document.of_kind(h, Shape, "shape") for h in built.free}
         return {h for h, s in shapes.items() if s.starts_asleep and h not in self.woken}
 

@@ -16,6 +16,7 @@ from pyrep_mujoco.scene.health import check_motion
 from pyrep_mujoco.session.document import Document
 from pyrep_mujoco.session.physics.body_plan import carrier_frame, plan_bodies, zero_frame
 from pyrep_mujoco.session.physics.building import Built, build, light_frame
+from pyrep_mujoco.session.physics.holds import Holds
 from pyrep_mujoco.session.physics.motors import Motors
 from pyrep_mujoco.session.physics.sleep import Sleep
 from pyrep_mujoco.transforms import Floats, quick_quat_wxyz
@@ -46,6 +47,7 @@ class Physics:
         self._velocities: dict[int, Floats] = {}
         self._wrenches: dict[int, Floats] = {}
         self._sleep = Sleep(document)
+        self._holds = Holds(document)
         self._dependent: list[Joint] = []
 
     # ---- what callers changed -----------------------------------------------------------
@@ -62,6 +64,7 @@ class Physics:
 
     def moved(self, handle: int | None = None) -> None:
         """Note that an object was moved by hand with all below it; None: who knows what."""
+        self._holds.forget(handle)
         if handle is None:
             self._all_moved = True
         else:
@@ -220,6 +223,7 @@ class Physics:
             model.body_quat[number] = quick_quat_wxyz(T[:3, :3])
             if body.joint is not None:
                 self._push_joint(body.joint)
+        self._holds.apply(model, built.plan)
         for handle in built.lights:
             self.relight(document.of_kind(handle, Light, "light"))
         self._moved.clear()
