@@ -1,8 +1,7 @@
 """What hands hold: it is pulled to its place by a hold that gives way a little under load.
 
-In CoppeliaSim a thing that is hung on a force sensor is held by a constraint that gives way while
-physics solves it: what is led against an edge shifts in the hand. Here such a thing is a free body,
-welded to the one that carries the sensor.
+What a hand leads against an edge can then shift in it, as tasks of RLBench need. A thing that is
+hung on a force sensor is a free body, welded to the one that carries the sensor.
 """
 
 from collections.abc import Mapping
