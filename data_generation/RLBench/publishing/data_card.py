@@ -237,16 +237,23 @@ def _detections(archives: Sequence[FormalData]) -> str:
     ]
     for data in archives:
         about = data.meta["detections"]
-        folds = {f for of_task in (about.get("folds") or {}).values() for f in of_task.values()}
         frames = about.get("labelled_frames")
         listed = ", ".join(f"T{t} ({len(xs)})" for t, xs in data.detections.items())
         size = f"{data.path.stat().st_size / 1e6:.1f} MB"
         detectors = _kinds_of_detector(about["detector"])
-        cells = (detectors, "all" if frames is None else frames, len(folds) or "-", size)
+        cells = (detectors, "all" if frames is None else frames, _folds(about), size)
         lines.append(_row(f"`{data.path.name}`", listed, *cells))
     tasks = dict.fromkeys(task for data in archives for task in data.detections)
     frames_of = ", ".join(f"[T{task}](pictures/detected_T{task}.jpg)" for task in tasks)
     return "\n".join([*lines, f"\nFrames with detections and claims: {frames_of}.", ""])
+
+
+def _folds(about: Mapping[str, Any]) -> str:
+    """Give the number of folds, by task where it differs; "-" without folds."""
+    counts = {t: len(set(of_task.values())) for t, of_task in (about.get("folds") or {}).items()}
+    if len(set(counts.values())) > 1:
+        return ", ".join(f"{task} {count}" for task, count in counts.items())
+    return str(next(iter(counts.values()), "-"))
 
 
 def _kinds_of_detector(said: str) -> str:

@@ -104,3 +104,10 @@ def test_detections_alone_make_no_card(tmp_path, capsys):
     write_scene(tmp_path / "a" / "sim_all_detected.npz", examples=3, detected=True)
     assert write(tmp_path / "a", tmp_path / "card") == 2
     assert "only archives with detections" in capsys.readouterr().err
+
+
+def test_folds_are_counted_by_task_where_they_differ():
+    two, three = {"0": 0, "1": 1}, {"0": 0, "1": 1, "2": 2}
+    assert data_card._folds({"folds": {"T9": two, "T12": two}}) == "2"
+    assert data_card._folds({"folds": {"T9": two, "T12": three}}) == "T9 2, T12 3"
+    assert data_card._folds({"folds": {}}) == data_card._folds({}) == "-"
