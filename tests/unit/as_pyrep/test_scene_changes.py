@@ -80,10 +80,13 @@ def test_what_is_held_by_a_force_sensor_moves_with_it_and_falls_after(scene):
     held = cube.get_matrix(door)
     for _ in range(5):
         scene.step()
-    assert np.allclose(cube.get_matrix(door), held, atol=1e-6)
+    weight = 9.81 * cube.get_mass()
+    # It gives way by 1 mm for 100 N.
+    sagged = held.copy()
+    sagged[2, 3] -= weight / 1e5
+    assert np.allclose(cube.get_matrix(door), sagged, atol=1e-5)
     # What the cube does to the sensor: it pulls down, and turns it about y.
     force, torque = holder.read()
-    weight = 9.81 * cube.get_mass()
     assert np.allclose(force, [0, 0, -weight], atol=0.2 * weight)
     assert np.allclose(torque, [0, 0.6 * weight, 0], atol=0.2 * weight)
     Joint("hinge").set_motor_enabled(True)
