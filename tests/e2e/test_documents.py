@@ -101,7 +101,7 @@ def clone(tmp_path_factory):
     reach = (r'"train_task_ids": \[9\]', '"train_task_ids": [0]')
     replace(folder / "configs" / "quickstart_pixels.json", reach, *eight)
     detector = folder / "pose_obj_3d" / "cfg" / "quickstart" / "detector_quickstart_pixels.yaml"
-    small = (r"MINUTES: \d+", "STEPS: 100\nNETWORK: {WIDTH: 8, DEPTH: 1}")
+    small = (r"MINUTES: \d+", "STEPS: 300\nNETWORK: {WIDTH: 8, DEPTH: 1}")
     replace(detector, (r"TASK: 9", "TASK: 0"), small)
     one_epoch = (r"NUM_EPOCHES: \d+", "NUM_EPOCHES: 1")
     for config in ("submit/config_{}waypoints_task_0", "quickstart/config_{}quickstart", PIXELS):

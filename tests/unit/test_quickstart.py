@@ -28,7 +28,11 @@ def started(folder, seconds, code=0):
     begin = lines.index("train_detectors() {")
     function = "\n".join(lines[begin : lines.index("}", begin) + 1])
     text = f"set -euo pipefail\nPYTHON={fake} folder={folder}\n{function}\ntrain_detectors\n"
-    script = subprocess.Popen(["bash", "-c", text])
+    # What its parent ignores (nohup: SIGHUP), a shell ignores too.
+    script = subprocess.Popen(
+        ["bash", "-c", text],
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
+    )
     deadline = time.monotonic() + 30
     while len(list(folder.glob("detector_*/pid"))) < 2:
         assert time.monotonic() < deadline
