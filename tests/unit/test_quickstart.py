@@ -14,6 +14,8 @@ import os, pathlib, sys, time
 run = pathlib.Path(sys.argv[sys.argv.index("--log") + 1])
 run.joinpath("new").write_text(str(os.getpid()))
 run.joinpath("new").rename(run / "pid")
+while len(list(run.parent.glob("detector_*/pid"))) < 2:
+    time.sleep(0.02)  # both have started
 time.sleep({seconds} if run.name == "detector_1" else 0)
 sys.exit({code} if run.name == "detector_0" else 0)
 """
@@ -28,11 +30,11 @@ def started(folder, seconds, code=0):
     begin = lines.index("train_detectors() {")
     function = "\n".join(lines[begin : lines.index("}", begin) + 1])
     text = f"set -euo pipefail\nPYTHON={fake} folder={folder}\n{function}\ntrain_detectors\n"
-    # What its parent ignores (nohup: SIGHUP), a shell ignores too.
-    script = subprocess.Popen(
-        ["bash", "-c", text],
-        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
-    )
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # a shell cannot heed what is ignored
+    try:
+        script = subprocess.Popen(["bash", "-c", text])
+    finally:
+        signal.signal(signal.SIGHUP, before)
     deadline = time.monotonic() + 30
     while len(list(folder.glob("detector_*/pid"))) < 2:
         assert time.monotonic() < deadline
