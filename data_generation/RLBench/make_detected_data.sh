@@ -26,6 +26,17 @@ budget="MINUTES: ${MINUTES:-20}"
 commands=data_generation/RLBench
 work=$PWD/$commands/data/$name
 archive=$work/archives/sim_all_formal.npz
+
+# Detectors of other settings do not go together: what is there keeps its own.
+settings="FOLDS=$folds ${budget/: /=}"
+for task in $tasks; do
+    begun=$work/detectors/task_$task/settings
+    if [ -e "$begun" ] && [ "$(cat "$begun")" != "$settings" ]; then
+        echo "error: $work/detectors/task_$task was begun with $(cat "$begun"), not $settings;" \
+            "pass these again, another NAME, or delete that folder" >&2
+        exit 2
+    fi
+done
 mkdir -p "$work/archives" "$work/configs" "$output"
 
 config=$work/configs/dataset.json
@@ -59,6 +70,8 @@ finish() {
 }
 
 for task in $tasks; do
+    mkdir -p "$work/detectors/task_$task"
+    echo "$settings" >"$work/detectors/task_$task/settings"
     cat >"$work/configs/task_$task.yaml" <<YAML
 DATA:
   ARCHIVE: $archive

@@ -67,10 +67,9 @@ def run(args: argparse.Namespace) -> None:
     source = Source(config, args.cfg)
     folds = chosen_folds(source.folds, args.fold)
     places = _places(args)
-    results = [
+    for fold in folds:
         run_fold(source, fold, places, config, device, resumes=bool(args.resume_checkpoint))
-        for fold in folds
-    ]
+    results = reported(places.logs)
     text = report_text(results)
     record = {"config": to_dict(config), "data": str(source.data.path), "folds": results}
     write_whole(places.logs / "report.json", json.dumps(record, indent=1).encode())
@@ -105,6 +104,24 @@ def chosen_folds(folds: Sequence[Fold], numbers: Sequence[int] | None) -> list[F
             f"--fold {strange[0]} does not exist; DATA.FOLDS makes {len(folds)}, numbered from 0"
         )
     return [folds[n] for n in dict.fromkeys(numbers)]
+
+
+def reported(logs: Path) -> list[dict[str, Any]]:
+    """Return the reports of all folds in a run's log folder: also of those trained earlier.
+
+    Raises:
+        CheckpointError: A report is damaged.
+    """
+    found = []
+    for path in logs.glob("fold_*/report.json"):
+        try:
+            report = json.loads(path.read_text(encoding="utf-8"))
+            found.append((int(report["fold"]), report))
+        except (ValueError, KeyError, TypeError) as error:
+            raise CheckpointError(
+                f"{path}: damaged report; delete it, or train that fold again ({error})"
+            ) from error
+    return [report for _, report in sorted(found, key=lambda entry: entry[0])]
 
 
 def _places(args: argparse.Namespace) -> Places:

@@ -3,6 +3,7 @@
 Small settings: the copy's configs ask for little, and `SMALL` shortens what commands are given.
 """
 
+import dataclasses
 import os
 import re
 import shutil
@@ -197,6 +198,9 @@ def test_the_archive_with_detections_is_made_by_one_script(clone):
     again = run(clone, block)
     assert "holds these detections already" in again
     assert "Fold" not in again  # nothing is trained twice
+    other = dataclasses.replace(block, text=block.text.replace("FOLDS=2", "FOLDS=3"))
+    with pytest.raises(AssertionError, match="was begun with FOLDS=2 STEPS=3, not FOLDS=3 STEPS=3"):
+        run(clone, other)
 
 
 def test_all_pages_with_blocks_are_run():

@@ -15,7 +15,7 @@ from pose_obj_3d.detector.learning import checkpoint as checkpoints
 from pose_obj_3d.detector.learning.finding import TrainedDetector
 from pose_obj_3d.detector.learning.training import Training
 from pose_obj_3d.detector.prompts import ArchivePrompts
-from pose_obj_3d.detector.training_command import main
+from pose_obj_3d.detector.training_command import main, reported
 from pose_obj_3d.formal import read_formal
 from tests.unit.pose_obj_3d.detector.pictured import Pictured, write_pictured
 
@@ -88,6 +88,19 @@ def test_finished_run_can_be_continued_by_a_larger_budget(run, folder):
     arguments = ["--cfg", str(folder / "tiny.yaml"), "--log", str(again), "--fold", "1"]
     assert main([*arguments, "--resume_checkpoint", "auto"]) == 0
     assert len(list(run.parent.iterdir())) == 1
+    logs = again / "log" / "detector" / run.name
+    report = json.loads((logs / "report.json").read_text())
+    assert [fold["fold"] for fold in report["folds"]] == [0, 1]  # fold 0 is of the earlier run
+    assert "Fold 0" in (logs / "report.txt").read_text()
+
+
+def test_a_damaged_report_of_a_fold_is_named(run, tmp_path):
+    logs = run.parents[2] / "log" / "detector" / run.name
+    shutil.copytree(logs, tmp_path / "logs")
+    assert [report["fold"] for report in reported(tmp_path / "logs")] == [0, 1]
+    (tmp_path / "logs" / "fold_0" / "report.json").write_text('{"fold"')
+    with pytest.raises(CheckpointError, match=r"fold_0/report.json: damaged report"):
+        reported(tmp_path / "logs")
 
 
 def test_a_run_that_is_refused_keeps_its_config(run, folder, tmp_path, capsys):
