@@ -53,7 +53,7 @@ def read_mjcf(path: Path) -> Scene:
         SceneError: MuJoCo refuses it, or it has more than one joint in a body.
     """
     try:
-        spec = mujoco.MjSpec.from_file(str(path))
+        spec = _parse(path)
         notes = read_notes(spec)
         model = spec.compile()
     except (ValueError, mujoco.FatalError) as error:
@@ -61,6 +61,15 @@ def read_mjcf(path: Path) -> Scene:
         raise SceneError(f"scene file {path}: MuJoCo refuses it: {reason}") from error
     check_model(model, path)
     return _Reader(path, model, notes).read()
+
+
+def _parse(path: Path) -> mujoco.MjSpec:
+    """Parse an MJCF file; MuJoCo itself goes by the name's end."""
+    if path.suffix.lower() in (".xml", ".mjcf"):
+        return mujoco.MjSpec.from_file(str(path))
+    spec = mujoco.MjSpec.from_string(path.read_text())
+    spec.modelfiledir = str(path.absolute().parent)
+    return spec
 
 
 class _Reader:

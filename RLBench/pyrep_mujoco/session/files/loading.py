@@ -44,7 +44,8 @@ def read_file(path: Path | str) -> Scene:
     For RLBench's base scene, where only that is missing, one of ours is read.
 
     Args:
-        path: `.ttt`, `.ttm`, `.xml` or `.mjcf` file.
+        path: `.ttt`, `.ttm`, `.xml` or `.mjcf` file. What `export` wrote is MJCF whatever its name
+            ends with, and is read as such.
 
     Raises:
         SceneError: there is no such file, it is of another kind, or MuJoCo refuses it.
@@ -61,8 +62,14 @@ def read_file(path: Path | str) -> Scene:
 def _read(path: str) -> Scene:
     if not Path(path).is_file():
         return base_scene(Path(path))
-    is_mjcf = Path(path).suffix.lower() in (".xml", ".mjcf")
+    is_mjcf = Path(path).suffix.lower() in (".xml", ".mjcf") or _is_xml(Path(path))
     return read_mjcf(Path(path)) if is_mjcf else read_scene(path)
+
+
+def _is_xml(path: Path) -> bool:
+    """Tell whether a file holds XML, whatever its name says."""
+    with path.open("rb") as file:
+        return file.read(1024).lstrip().startswith(b"<")
 
 
 def _on_disk(path: Path) -> Path:
