@@ -36,7 +36,7 @@ def calibration(
     }
     for percent in metrics.COVERAGE:
         share = metrics.coverage(
-            predicted.xyz, tracks.truth, predicted.covariance, known, percent
+            predicted.xyz, tracks.truth, predicted.covariance, known, percent, predicted.tail
         ).mean
         measures[f"coverage_{percent}_percent"] = metrics.number(100 * share)
     return measures

@@ -9,13 +9,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pose_obj_3d.geometry.estimators import region_edges
 from pose_obj_3d.geometry.multi_view import check_shape, invert_3x3
 
-COVERAGE = {68: 3.505882, 95: 7.814728}
-"""Percent -> squared Mahalanobis distance within which that share of 3D Gaussian errors lies.
-
-Chi-squared with 3 degrees of freedom.
-"""
+COVERAGE = (68, 95)
+"""Probabilities of the regions whose coverage is measured [%]."""
 
 
 @dataclass(frozen=True)
@@ -91,8 +89,26 @@ def mahalanobis2(predicted: Tensor, truth: Tensor, covariance: Tensor) -> Tensor
     return square
 
 
+def is_inside(square: Tensor, percent: int, tail: float = 0.0) -> Tensor:
+    """Say which errors lie inside the region of a probability.
+
+    Args:
+        square: (*) squared lengths, as of `mahalanobis2`.
+        percent: One of `COVERAGE`.
+        tail: Of the errors, as of `Estimate`.
+    """
+    edge = region_edges(tail)[COVERAGE.index(percent)]
+    # A covariance that is none can give a negative square: it covers nothing.
+    return (square >= 0) & (square <= edge)
+
+
 def coverage(
-    predicted: Tensor, truth: Tensor, covariance: Tensor, mask: Tensor, percent: int
+    predicted: Tensor,
+    truth: Tensor,
+    covariance: Tensor,
+    mask: Tensor,
+    percent: int,
+    tail: float = 0.0,
 ) -> ErrorSum:
     """Count the truths inside the claimed region of a probability, one of `COVERAGE`.
 
@@ -102,12 +118,11 @@ def coverage(
         covariance: (*, 3, 3) [m^2].
         mask: (*) bool; points without a claim (NaN) are left out.
         percent: Probability of the region [%].
+        tail: Of the errors, as of `Estimate`.
     """
     mask = mask & covariance.isfinite().all(-1).all(-1)
     square = mahalanobis2(predicted[mask], truth[mask], covariance[mask])
-    # A covariance that is none can give a negative square: it covers nothing.
-    inside = (square >= 0) & (square <= COVERAGE[percent])
-    return ErrorSum(float(inside.sum()), int(mask.sum()))
+    return ErrorSum(float(is_inside(square, percent, tail).sum()), int(mask.sum()))
 
 
 def p_mpjpe(predicted: Tensor, truth: Tensor, mask: Tensor) -> ErrorSum:

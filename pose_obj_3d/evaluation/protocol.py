@@ -116,7 +116,8 @@ def estimate(
         claimed = torch.full_like(windows.info[:, windows.centre], torch.nan)
         covariance.append(claimed if info is None else _inverse(info))
     model.train(was_training)
-    return Estimate(torch.cat(xyz), torch.cat(covariance))
+    tail = model.tail if isinstance(model, Model) else 0.0
+    return Estimate(torch.cat(xyz), torch.cat(covariance), tail=tail)
 
 
 def _inverse(info: Tensor) -> Tensor:

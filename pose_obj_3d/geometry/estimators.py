@@ -6,6 +6,7 @@ is the precision of a view in units of 1 / rig.sigma_px^2; 0 means unused. All w
 float64.
 """
 
+from bisect import bisect
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -29,6 +30,33 @@ _ENOUGH_PAIRS = 8  # if the point is seen by so many of these
 _CLEAR_SHARE, _CLEAR_ROUNDS, _CLEAR_STEPS = 2 / 3, 6, 3
 
 
+# Tails of errors: 1 / degrees of freedom of a Student t distribution in space (0: Gaussian) -> the
+# squared distance, in standard deviations of its covariance, within which 68 % and 95 % lie.
+TAILS = {
+    0.0: (3.505882, 7.814728),
+    1 / 30: (3.412166, 8.182376),
+    1 / 15: (3.304957, 8.547193),
+    1 / 10: (3.183168, 8.899836),
+    1 / 7: (3.003200, 9.314639),
+    1 / 5: (2.717601, 9.737012),
+    1 / 4: (2.419240, 9.887073),
+}
+
+
+def region_edges(tail: float) -> tuple[float, float]:
+    """Return the squared distances of the edges of the regions of 68 % and 95 %.
+
+    Args:
+        tail: As of `Estimate`; those between the ones of `TAILS` are interpolated.
+    """
+    tails = sorted(TAILS)
+    after = min(max(bisect(tails, tail), 1), len(tails) - 1)
+    low, high = tails[after - 1], tails[after]
+    share = min(max((tail - low) / (high - low), 0.0), 1.0)
+    small, large = (a + share * (b - a) for a, b in zip(TAILS[low], TAILS[high], strict=True))
+    return small, large
+
+
 @dataclass(frozen=True)
 class Estimate:
     """Points with their uncertainty.
@@ -38,11 +66,14 @@ class Estimate:
         covariance: (*, 3, 3) [m^2]; NaN there.
         inliers: (*, V) weights that the estimate has used, between 0 and the given ones; None where
             the method has no views.
+        tail: How heavy the tails of the errors are, with this covariance: 1 / degrees of freedom of
+            a Student t distribution, 0 for a Gaussian (`region_edges`).
     """
 
     xyz: Tensor
     covariance: Tensor
     inliers: Tensor | None = None
+    tail: float = 0.0
 
     @property
     def info(self) -> Tensor:

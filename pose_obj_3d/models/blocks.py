@@ -60,6 +60,11 @@ class Model(nn.Module):
         """Whether views that had no part score its predictions. It is then good before training."""
         return False
 
+    @property
+    def tail(self) -> float:
+        """How heavy the tails of its errors are, as of `Estimate`."""
+        return 0.0
+
     def expect(self, names: Collection[str]) -> None:
         """Get the parts that weights of these names belong to."""
 

@@ -13,6 +13,7 @@ much is taken for a shift in space that all views see (`with_shared`).
 """
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -154,7 +155,7 @@ def with_shared(found: Estimate, tracks: Tracks, rig: Rig) -> Estimate:
     assert tracks.noise is not None
     eye = torch.eye(3, dtype=torch.float64, device=variance.device)
     near = _local_mean(tracks, variance[..., None, None] * eye, round(tracks.noise.time_constant))
-    return Estimate(found.xyz, found.covariance + near.to(found.covariance), found.inliers)
+    return replace(found, covariance=found.covariance + near.to(found.covariance))
 
 
 def shared_variance(tracks: Tracks, rig: Rig) -> Tensor | None:

@@ -131,8 +131,8 @@ def sums(found: Estimate, tracks: Tracks, ids: list[str], case: Case) -> dict[st
     values = {
         "claimed": claimed,
         **{
-            f"inside_{p}": ((square >= 0) & (square <= q)).double()
-            for p, q in metrics.COVERAGE.items()
+            f"inside_{p}": metrics.is_inside(square, p, found.tail).double()
+            for p in metrics.COVERAGE
         },
     }
     for name, value in values.items():

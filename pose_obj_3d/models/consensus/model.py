@@ -12,7 +12,6 @@ the same body. Up to here the keypoint's own measurement in the centre frame is 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import chain
 
 import torch
 from torch import Tensor, nn
@@ -138,8 +137,7 @@ class Stc(Model):
                     "NETWORK.STC.CONTEXT track uses whole examples: leave out TEST.NUM_FRAMES and"
                     " --eval_n_frames"
                 )
-            full, blind = filter_bank(tracks, self.smoothers)
-            bank = Bank(full[centres], blind[centres])
+            bank = Bank(*(found[centres] for found in filter_bank(tracks, self.smoothers)))
         return replace(
             windows, bins=gather_bins(tracks, centres, self.bin_ranges, used_frames), bank=bank
         )
@@ -149,9 +147,14 @@ class Stc(Model):
         """So it is where errors last; only corrections of the ground are left to learn then."""
         return self.ground is not None
 
+    @property
+    def tail(self) -> float:
+        """How heavy the tails of its errors are: on a ground, as its rehearsal has shown."""
+        return 0.0 if self.ground is None else self.ground.known_tail
+
     def expect(self, names: Collection[str]) -> None:
         """Stand on a ground, and scale what is claimed, if, and only if, the weights say how."""
-        self.ground = self._new_ground() if _has(names, "ground") else None
+        self.ground = self._new_ground("ground.tail" in names) if _has(names, "ground") else None
         self.lasting = self._new_lasting() if _has(names, "lasting") else None
 
     def learn(self, tracks: Tracks, rig: Rig) -> None:
@@ -164,8 +167,8 @@ class Stc(Model):
         with torch.no_grad():
             self.mixes.bias.view(self.config.num_mixes, -1)[:, 0] = _GROUND_START
 
-    def _new_ground(self) -> Ground:
-        return Ground(self.config.num_keypoints).to(self.noise.device)
+    def _new_ground(self, has_tail: bool = True) -> Ground:
+        return Ground(self.config.num_keypoints, has_tail).to(self.noise.device)
 
     def _new_lasting(self) -> LastingClaims:
         return LastingClaims(self.config.num_keypoints).to(self.noise.device)
@@ -224,9 +227,8 @@ class Stc(Model):
         nothing = inverse.new_tensor([_NO_INFO, 0, 0, _NO_INFO, 0, _NO_INFO])[:, None, None]
         info = _first(symmetric.unpack(torch.where(seen.is_used.amax(0) > 0, inverse, nothing)))
         blind = _first(position)
-        is_blind_enough = self.training and windows.truth is None  # nothing else is scored then
-        # On a ground, it has the frame's measurements.
-        if self.ground is not None or is_blind_enough:
+        # On a ground, it has the frame's measurements; without labels nothing else is scored.
+        if self.ground is not None or (self.training and windows.truth is None):
             return Prediction(blind, blind, info, info)
         c = windows.centre
         xyz, fused_info = fuse(blind, info, windows.uv[:, c], windows.robust[:, c], rig)
@@ -271,8 +273,7 @@ class Stc(Model):
         cov = seen.spread * quadratic(self.noise[1], first)
         cov = cov + spread * (1 - (1 - first[-1]).square())
         blind, delta = mixed(first, changes, seen.full, seen.blind, full_mean, mean)
-        pairs = sequence(self.pair, seen.pairs)
-        opinion = Opinion(of_lags, query, key, pairs)
+        opinion = Opinion(of_lags, query, key, sequence(self.pair, seen.pairs))
         noise = quadratic(self.noise[0], changes.transpose(0, 1))
         shifts, spreads = lags(seen, opinion, delta, noise)
         return seen.reference + blind + shifts.sum(1), cov + spreads.sum(1), token
@@ -343,7 +344,6 @@ class Stc(Model):
         On a ground, and where errors last: to how far predictions are off in rehearsals.
         """
         self.eval()
-        T = self.config.num_frames
         if self.ground is not None:
             predict = partial(self._predictions, batch_size=batch_size)
             self.ground.calibrate(y for t in parts for y in known_errors(t, rig, self, predict))
@@ -354,7 +354,7 @@ class Stc(Model):
             return
         found: list[tuple[Tensor, Tensor, Tensor]] = []
         for tracks, centres in some_centres(parts, batch_size):
-            windows = self.gather(tracks, centres, T)
+            windows = self.gather(tracks, centres, self.config.num_frames)
             seen, c = self._look(windows), windows.centre
             position, covariance, state = self._predict(seen)
             cov, token = _first(symmetric.unpack(covariance)), _first(state)
@@ -375,7 +375,7 @@ class Stc(Model):
         predict = partial(self._fused, rig=rig.float(), batch_size=batch_size)
         known = [known_errors(t, rig, self, predict, is_average=True) for t in parts]
         self.lasting = self._new_lasting()  # its factor is 1 before the fit
-        self.lasting.calibrate(chain.from_iterable(known), parts[0])
+        self.lasting.calibrate((y for some in known for y in some), parts[0])
 
     def _fused(self, tracks: Tracks, rig: Rig, batch_size: int) -> Iterator[Rehearsed]:
         for windows in self._every_window(tracks, batch_size):

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from pose_obj_3d.geometry import multi_view as geometry
-from pose_obj_3d.geometry.estimators import Estimate
+from pose_obj_3d.geometry.estimators import TAILS, Estimate
 from pose_obj_3d.geometry.rig import Rig
 from pose_obj_3d.models.consensus.scene import claims
 from pose_obj_3d.models.consensus.scene.blind_views import left_out_views
@@ -45,6 +45,8 @@ class Ground(nn.Module):
 
     Args:
         num_keypoints: P.
+        has_tail: Whether it knows the tail of its errors. Weights of an earlier version do not:
+            their regions are those of Gaussian errors.
     """
 
     distance: Tensor
@@ -53,8 +55,9 @@ class Ground(nn.Module):
     shared: Tensor
     unit: Tensor
     factor: Tensor
+    tail: Tensor | None
 
-    def __init__(self, num_keypoints: int) -> None:
+    def __init__(self, num_keypoints: int, has_tail: bool = True) -> None:
         super().__init__()
         P = num_keypoints
         self.register_buffer("distance", torch.zeros(P, P, dtype=torch.float64))
@@ -63,6 +66,13 @@ class Ground(nn.Module):
         self.register_buffer("shared", torch.ones((), dtype=torch.float64))
         self.register_buffer("unit", torch.ones((), dtype=torch.float64))
         self.register_buffer("factor", torch.zeros(claims.COMMON + P, dtype=torch.float64))
+        tail = torch.zeros((), dtype=torch.float64) if has_tail else None
+        self.register_buffer("tail", tail)
+
+    @property
+    def known_tail(self) -> float:
+        """How heavy the tails of the errors are, as of `Estimate`; 0 where that is not known."""
+        return 0.0 if self.tail is None else float(self.tail)
 
     def belief(self) -> Belief:
         """Return what is known of a scene before its detections."""
@@ -201,7 +211,11 @@ class Ground(nn.Module):
             counts = _is_known(windows.info[:, windows.centre]) & (windows.keypoint >= 0)
             found.append((about[counts], square[counts]))
         about, square = (torch.cat(x) for x in zip(*found, strict=True))
-        self.factor.copy_(claims.fit_scale(about, square, float(self.shared)))
+        tails = claims.GAUSSIAN if self.tail is None else TAILS
+        weights, tail = claims.fit_scale(about, square, float(self.shared), tails=tails)
+        self.factor.copy_(weights)
+        if self.tail is not None:
+            self.tail.fill_(tail)
 
 
 def on_ground(windows: Windows, tracks: Tracks, centres: Tensor) -> Windows:

@@ -84,4 +84,5 @@ class LastingClaims(nn.Module):
             counts = (seen.is_used.amax(0) > 0).T & (seen.keypoint.T >= 0)
             found.append((self.features(seen, info)[counts], square[counts]))
         about, square = (torch.cat(x) for x in zip(*found, strict=True))
-        self.weights.copy_(claims.fit_scale(about, square, tracks.noise.long_run, COMMON))
+        weights, _ = claims.fit_scale(about, square, tracks.noise.long_run, COMMON)
+        self.weights.copy_(weights)

@@ -11,6 +11,7 @@ from pose_obj_3d.common.errors import CheckpointError, ConfigError
 from pose_obj_3d.evaluation import metrics
 from pose_obj_3d.evaluation import protocol as evaluation
 from pose_obj_3d.geometry import multi_view as geometry
+from pose_obj_3d.geometry.estimators import region_edges
 from pose_obj_3d.models.consensus.model import Stc
 from pose_obj_3d.models.consensus.scene import (
     blind_views,
@@ -259,9 +260,10 @@ def test_claims_hold_where_errors_last(worlds, context):
     assert (found.xyz - tracks.truth).norm(dim=-1).mean() < 0.75 * alone
     every = torch.ones(tracks.is_real.shape, dtype=torch.bool)
     held = [
-        metrics.coverage(found.xyz, tracks.truth, found.covariance, every, p).mean
+        metrics.coverage(found.xyz, tracks.truth, found.covariance, every, p, found.tail).mean
         for p in metrics.COVERAGE
     ]
+    assert found.tail == model.tail == float(model.ground.tail)
     assert 0.55 < held[0] < 0.9
     assert 0.85 < held[1] < 0.99
 
@@ -378,13 +380,13 @@ def test_the_factor_on_claims_depends_on_the_keypoint_and_holds_both_regions():
     about[:, 0] = 1
     error = torch.randn(n, 3, generator=generator, dtype=torch.float64)
     square = factors[keypoint] * error.square().sum(-1)
-    weights = claims.fit_scale(about, square, 1.0)
+    weights, _ = claims.fit_scale(about, square, 1.0)
     found = (about.double() @ weights).exp()
     for k in range(2):
         assert float(found[k]) == pytest.approx(float(factors[k]), rel=0.1)
     for tail in (1.0, 8.0):  # a tenth of the errors is larger
         heavy = torch.where(torch.rand(n, generator=generator) < 0.1, tail, 1.0) * square
-        ratio = heavy / (about.double() @ claims.fit_scale(about, heavy, 1.0)).exp()
-        held = [float((ratio < edge).double().mean()) for _, edge, _ in claims.REGIONS]
+        ratio = heavy / (about.double() @ claims.fit_scale(about, heavy, 1.0)[0]).exp()
+        held = [float((ratio < edge).double().mean()) for edge in region_edges(0.0)]
         assert 0.66 < held[0] < 0.76
         assert 0.9 < held[1] < 0.96
