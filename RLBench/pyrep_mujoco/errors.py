@@ -13,7 +13,7 @@ class CallError(SceneError, RuntimeError):
     """A call asks a scene for what it cannot do, or for an object that is not there."""
 
 
-class ObjectAlreadyRemovedError(SceneError):
+class ObjectAlreadyRemovedError(CallError):
     """An object is no longer in the scene."""
 
 

@@ -165,6 +165,9 @@ def test_meshes_come_with_their_colours_and_images(scene, tmp_path):
     assert np.allclose(info.texture_coords, [[0, 0], [1, 0], [0, 1]])
     plain = Shape.import_shape(str(tmp_path / "look.obj"), ignore_texture=True)
     assert plain.get_texture().get_texture_id() == -1
+    (tmp_path / "notes.md").write_text("no mesh")
+    with pytest.raises(SimulatorError, match=r"notes\.md: cannot be read as a mesh"):
+        Shape.import_mesh(str(tmp_path / "notes.md"))
     (tmp_path / "broken.ply").write_bytes(b"ply")
     with pytest.raises(SimulatorError, match=r"broken\.ply"):
         Shape.import_shape(str(tmp_path / "broken.ply"))

@@ -139,10 +139,30 @@ def test_unknown_and_wrong_objects_are_one_clear_line(scene):
     cube.remove()
     with pytest.raises(ObjectAlreadyRemovedError, match=r"small\.xml: 'cube'.*removed already"):
         cube.remove()
+    calls = (cube.get_position, cube.reset_dynamic_object, cube.get_size_factor)
+    for call in (*calls, cube.get_explicit_handling, lambda: cube.set_explicit_handling(1)):
+        with pytest.raises(RuntimeError, match="removed already"):  # what PyRep's calls raise
+            call()
+    with pytest.raises(TypeError, match="integer"):
+        Shape(1.5)
     with pytest.raises(PyRepError, match=r"missing\.ttm"):
         scene.import_model("missing.ttm")
     with pytest.raises(PyRepError, match="Lua"):
         scene.script_call("f@s", 1)
+
+
+def test_a_matrix_that_scales_only_turns(scene):
+    from pyrep.objects.shape import Shape
+
+    cube, T = Shape("cube"), np.eye(4)
+    T[:3, :3] = 2.0 * np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+    T[:3, 3] = [0.1, 0.2, 0.3]
+    cube.set_matrix(T)
+    np.testing.assert_allclose(cube.get_matrix()[:3, :3], T[:3, :3] / 2.0, atol=1e-9)
+    np.testing.assert_allclose(cube.get_position(), T[:3, 3], atol=1e-9)
+    for bad in (np.diag([1.0, 1.0, -1.0, 1.0]), np.diag([1.0, 1.0, 0.0, 1.0])):
+        with pytest.raises(ValueError, match="mirrors or flattens"):
+            cube.set_matrix(bad)
 
 
 def test_export_writes_mjcf_under_the_name_that_was_asked_for(scene, tmp_path, launch):

@@ -76,7 +76,7 @@ def _read_by_trimesh(session: Session, path: Path, scale: float, looks: Looks) -
     try:
         scene = trimesh.load(str(path), force="scene", process=False)
         meshes = [m for m in scene.dump() if isinstance(m, trimesh.Trimesh) and len(m.faces)]
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError, NotImplementedError) as error:
         raise CallError(f"{path}: cannot be read as a mesh: {error}") from error
     if not meshes or sum(len(m.faces) for m in meshes) > MAX_TRIANGLES:
         raise CallError(f"{path}: holds no mesh, or one of more than {MAX_TRIANGLES} triangles")

@@ -1,5 +1,6 @@
 """Objects of the scene: what all kinds have in common."""
 
+import operator
 import warnings
 from collections.abc import Sequence
 from typing import Any, TypeAlias
@@ -31,6 +32,8 @@ object_type_to_class: dict[ObjectType, Any] = {}
 
 NOT_COLLIDABLE, NOT_MEASURABLE, NOT_RENDERABLE, NOT_DETECTABLE = 1, 2, 4, 8
 NOT_DYNAMIC, NOT_RESPONDABLE = 32, 64
+_ROUNDING = 1e-6
+"""Matrices are rotations up to here."""
 
 
 class Object:
@@ -44,6 +47,7 @@ class Object:
         """Look an object up.
 
         Raises:
+            TypeError: neither a name nor a whole number was given.
             PyRepError: there is none of that name or handle.
             WrongObjectTypeError: it is of another kind.
         """
@@ -51,7 +55,7 @@ class Object:
         if isinstance(name_or_handle, str):
             self._handle = session.handle(name_or_handle)
         else:
-            self._handle = int(name_or_handle)
+            self._handle = operator.index(name_or_handle)
         wanted, actual = self._get_requested_type(), self.get_type()
         if actual != wanted:
             raise WrongObjectTypeError(
@@ -135,7 +139,7 @@ class Object:
 
     def get_size_factor(self) -> float:
         """Return by how much the object was scaled so far."""
-        return current().document.settings.get(self._handle, {}).get("size_factor", 1.0)
+        return self._settings().get("size_factor", 1.0)
 
     # ---- pose ---------------------------------------------------------------------------
 
@@ -214,13 +218,16 @@ class Object:
     def set_matrix(self, matrix: npt.NDArray[Any], relative_to: "Object | None" = None) -> None:
         """Put the object at a (4, 4) transform.
 
+        Of its upper left (3, 3) only the turning counts: the nearest rotation is taken.
+
         Raises:
-            ValueError: it is no such array.
+            ValueError: it is no such array, or mirrors or flattens things.
         """
         if not isinstance(matrix, np.ndarray) or matrix.shape not in ((4, 4), (3, 4)):
             raise ValueError("Expected Numpy 4x4 array.")
         T = np.eye(4)
         T[:3] = matrix[:3]
+        T[:3, :3] = _rotation(T[:3, :3])
         current().set_matrix(self._handle, T, _handle(relative_to))
 
     def rotate(self, rotation: Numbers) -> None:
@@ -234,6 +241,7 @@ class Object:
 
     def reset_dynamic_object(self) -> None:
         """Bring the object to rest."""
+        current().need(self._handle)
         current().physics.stop(self._handle)
 
     def _reset_tree(self, reset_dynamics: bool) -> None:
@@ -482,13 +490,17 @@ class Object:
 
     def get_explicit_handling(self) -> int:
         """Return 1 where a sensor is to be handled by calls, else 0."""
-        settings = current().document.settings.get(self._handle, {})
-        return int(settings.get("explicit_handling", 0))
+        return int(self._settings().get("explicit_handling", 0))
 
     def set_explicit_handling(self, value: int) -> None:
         """Say whether a sensor is to be handled by calls (1) or by itself (0)."""
-        settings = current().document.settings.setdefault(self._handle, {})
-        settings["explicit_handling"] = int(value)
+        self._settings()["explicit_handling"] = int(value)
+
+    def _settings(self) -> dict[str, float]:
+        """Return what callers have set of the object that is kept by name."""
+        session = current()
+        session.need(self._handle)
+        return session.document.settings.setdefault(self._handle, {})
 
 
 def to_type(handle: int) -> Object:
@@ -518,6 +530,20 @@ def _floats(values: Numbers, count: int) -> Floats:
     if out.shape != (count,):
         raise ValueError(f"{count} numbers are needed, found {np.shape(values)}")
     return out
+
+
+def _rotation(R: Floats) -> Floats:
+    """Return the rotation that is nearest to a (3, 3) matrix.
+
+    Raises:
+        ValueError: the matrix mirrors or flattens things.
+    """
+    if not np.isfinite(R).all():
+        return R  # refused with the pose
+    U, sizes, V = np.linalg.svd(R)
+    if sizes[2] < _ROUNDING or np.linalg.det(U @ V) < 0:
+        raise ValueError(f"a matrix that mirrors or flattens is no pose: {R.tolist()}")
+    return R if np.abs(sizes - 1).max() < _ROUNDING else U @ V
 
 
 def _quaternion(values: Numbers) -> Floats:
