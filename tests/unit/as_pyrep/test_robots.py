@@ -123,13 +123,15 @@ def test_locked_joints_and_free_turns(arm):
     arm.set_ik_element_properties()
 
 
-def test_the_jacobian_is_that_of_the_tip(arm):
+def test_the_jacobian_is_that_of_the_tip_from_the_last_joint_to_the_first(arm):
     jacobian = arm.get_jacobian()
     start, before = np.array(arm.get_joint_positions()), arm.get_tip().get_position()
-    arm.set_joint_positions(list(start + np.eye(7)[1] * 1e-5))
-    moved = (arm.get_tip().get_position() - before) / 1e-5
     assert jacobian.shape == (7, 6)
-    np.testing.assert_allclose(jacobian[1, :3], moved, atol=1e-4)
+    for joint in (1, 3):
+        arm.set_joint_positions(list(start + np.eye(7)[joint] * 1e-5))
+        moved = (arm.get_tip().get_position() - before) / 1e-5
+        np.testing.assert_allclose(jacobian[6 - joint, :3], moved, atol=1e-4)
+    arm.set_joint_positions(list(start))
 
 
 def test_a_gripper_opens_closes_and_holds(panda, arm):

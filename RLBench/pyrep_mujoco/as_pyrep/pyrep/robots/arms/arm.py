@@ -239,10 +239,11 @@ class Arm(RobotComponent):
     def get_jacobian(self) -> Floats:
         """Return (joints, 6) the tip's velocity [m/s, rad/s] for 1 rad/s or m/s of each joint.
 
-        World axes: x, y, z, then the turning about them; joints from the base. What the tip need
-        not reach has no column; the turning is about the tip's own axes where one is missing.
+        World axes: x, y, z, then the turning about them. What the tip need not reach has no column;
+        the turning is about the tip's own axes where one is missing. The first row is of the joint
+        nearest to the tip, the last one of that nearest to the base, as in CoppeliaSim.
         """
-        return self._engine.jacobian().T.copy()
+        return self._engine.jacobian().T[::-1].copy()
 
     # ---- paths --------------------------------------------------------------------------
 
